@@ -1,0 +1,1 @@
+"""What a run did and where it errs, as pictures."""

@@ -1,0 +1,140 @@
+"""Attention of a decoder state (the query) over the encoder's outputs (the values).
+
+Each class is one score function. What depends on the source alone, the keys, is computed once for all target steps;
+the same call then serves one step or all steps of a sequence.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .configuration_rnn import RnnSeq2SeqConfig
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The encoded source as attention reads it.
+
+    Attributes:
+        values: encoder outputs, `(batch, source, encoder width)`.
+        keys: what queries are compared with, `(batch, source, key width)`.
+        bias: added to the scores, `(batch, 1, source)`: 0, or at padding the lowest number there is.
+    """
+
+    values: Tensor
+    keys: Tensor
+    bias: Tensor
+
+
+class Attention(nn.Module):
+    """Weights the encoder's outputs by a score and sums them: alpha = softmax(score), context = alpha values.
+
+    Paper: Bahdanau et al., 2015, equations 5 and 6, https://arxiv.org/abs/1409.0473
+    """
+
+    def project_keys(self, values: Tensor) -> Tensor:
+        """The part of the score that only the source decides: `(batch, source, key width)`."""
+        return values
+
+    def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Scores of every target step against every source position.
+
+        Args:
+            queries: decoder states, `(batch, target, hidden)`.
+            keys: from `project_keys`.
+
+        Returns:
+            `(batch, target, source)`, padding not yet masked.
+        """
+        raise NotImplementedError
+
+    def remember(self, values: Tensor, mask: Tensor | None, keys: Tensor | None = None) -> Memory:
+        """Prepares encoder outputs for `forward`.
+
+        Args:
+            values: `(batch, source, encoder width)`.
+            mask: `(batch, source)`, zero at padding; None where there is none.
+            keys: from an earlier call on the same values.
+        """
+        bias = values.new_zeros(values.shape[0], 1, values.shape[1])
+        if mask is not None:
+            bias = bias.masked_fill(mask[:, None] == 0, torch.finfo(values.dtype).min)
+        return Memory(values, self.project_keys(values) if keys is None else keys, bias)
+
+    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Contexts `(batch, target, encoder width)` and weights `(batch, target, source)`, for queries as in `score`."""
+        weights = (self.score(queries, memory.keys) + memory.bias).softmax(-1)
+        return torch.bmm(weights, memory.values), weights
+
+
+class DotAttention(Attention):
+    """score(h, s) = h . s.
+
+    Paper: Luong et al., 2015, equation 8, "dot", https://aclanthology.org/D15-1166
+    """
+
+    def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return torch.bmm(queries, keys.transpose(1, 2))
+
+
+class ScaledDotAttention(DotAttention):
+    """score(h, s) = h . s / sqrt(width).
+
+    Paper: Vaswani et al., 2017, equation 1, https://arxiv.org/abs/1706.03762
+    """
+
+    def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return super().score(queries * queries.shape[-1] ** -0.5, keys)
+
+
+class GeneralAttention(DotAttention):
+    """score(h, s) = h . W s, so that the two sides may differ in width.
+
+    Paper: Luong et al., 2015, equation 8, "general", https://aclanthology.org/D15-1166
+
+    Args:
+        query_size: width of the decoder's states.
+        memory_size: width of the encoder's outputs.
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.key_projection = nn.Linear(memory_size, query_size, bias=False)
+
+    def project_keys(self, values: Tensor) -> Tensor:
+        return self.key_projection(values)
+
+
+class AdditiveAttention(Attention):
+    """score(h, s) = v . tanh(W h + U s), a network with one hidden layer as wide as the decoder.
+
+    Paper: Bahdanau et al., 2015, appendix A.1.2, https://arxiv.org/abs/1409.0473; "concat" in Luong et al., 2015.
+
+    Args:
+        query_size: width of the decoder's states.
+        memory_size: width of the encoder's outputs.
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.query_projection = nn.Linear(query_size, query_size, bias=False)
+        self.key_projection = nn.Linear(memory_size, query_size, bias=False)
+        self.score_projection = nn.Linear(query_size, 1, bias=False)
+
+    def project_keys(self, values: Tensor) -> Tensor:
+        return self.key_projection(values)
+
+    def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        hidden = torch.tanh(self.query_projection(queries)[:, :, None] + keys[:, None])
+        return self.score_projection(hidden).squeeze(-1)
+
+
+def build_attention(config: RnnSeq2SeqConfig) -> Attention:
+    """The attention that `config.attention` names."""
+    if config.attention == "dot":
+        return DotAttention()
+    if config.attention == "scaled_dot":
+        return ScaledDotAttention()
+    kind = AdditiveAttention if config.attention == "additive" else GeneralAttention
+    return kind(config.hidden_size, config.encoder_output_size)

@@ -1,0 +1,93 @@
+"""What generation carries from step to step: a recurrent state instead of keys and values of the past."""
+
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+
+class RecurrentLayer(CacheLayerMixin):
+    """The decoder's state after the tokens seen so far.
+
+    Attributes:
+        states: tensors with the batch first that follow a hypothesis: recurrent states, the attentional vector.
+        source: tensors with the batch first that follow a source sentence, such as attention's keys. Beam search moves
+            hypotheses only within their sentence, so reordering leaves these, as it leaves `encoder_outputs`.
+        tokens: decoder inputs seen.
+    """
+
+    supports_early_init = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: dict[str, Tensor] = {}
+        self.source: dict[str, Tensor] = {}
+        self.tokens = 0
+
+    def write(self, states: dict[str, Tensor], source: dict[str, Tensor], tokens: int) -> None:
+        """Replaces the state after reading `tokens` more tokens."""
+        self.states, self.source = states, source
+        self.tokens += tokens
+        self.is_initialized = True
+
+    def get_seq_length(self) -> int:
+        """Tokens seen so far."""
+        return self.tokens
+
+    def get_max_length(self) -> int:
+        """-1: a state has no longest sequence."""
+        return -1
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Length and offset that a mask over the past would have."""
+        return self.tokens + query_length, 0
+
+    def reorder_cache(self, beam_idx: torch.LongTensor) -> None:
+        """Gives each beam the state of the hypothesis that it continues."""
+        self.states = {name: part.index_select(0, beam_idx.to(part.device)) for name, part in self.states.items()}
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Repeats each row."""
+        self.states = {name: part.repeat_interleave(repeats, 0) for name, part in self.states.items()}
+        self.source = {name: part.repeat_interleave(repeats, 0) for name, part in self.source.items()}
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keeps the named rows."""
+        self.states = {name: part[indices] for name, part in self.states.items()}
+        self.source = {name: part[indices] for name, part in self.source.items()}
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self.states, self.source, self.tokens, self.is_initialized = {}, {}, 0, False
+
+    def offload(self) -> None:
+        """Does nothing: one step's state is small."""
+
+    def prefetch(self) -> None:
+        """Does nothing, like `offload`."""
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> NoReturn:
+        """Raises `NotImplementedError`: there are no keys and values."""
+        raise NotImplementedError("a recurrent state has no keys and values; use write")
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> NoReturn:
+        """Raises `NotImplementedError`: there are no keys and values."""
+        raise NotImplementedError("a recurrent state has no keys and values; use write")
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Raises `NotImplementedError` unless nothing is to be removed: a state cannot go back."""
+        if tokens_to_remove:
+            raise NotImplementedError("a recurrent state cannot go back; generate again from the start")
+
+
+class RecurrentCache(Cache):
+    """The cache of a recurrent decoder: one `RecurrentLayer` for the whole stack."""
+
+    def __init__(self) -> None:
+        super().__init__(layers=[RecurrentLayer()])
+
+    @property
+    def state(self) -> RecurrentLayer:
+        """The only layer."""
+        return self.layers[0]

@@ -1,0 +1,174 @@
+"""Configuration of the recurrent encoder-decoders: every choice is one field.
+
+This folder's files are what a model repository carries, so they import only each other, `torch` and `transformers`.
+"""
+
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+CELLS = ("lstm", "gru", "rnn")
+ATTENTIONS = ("additive", "dot", "scaled_dot", "general", "none")
+DECODER_STYLES = ("luong", "bahdanau")
+DECODER_STARTS = ("bridge", "transfer", "zeros")
+
+
+@strict
+class RnnSeq2SeqConfig(PreTrainedConfig):
+    """What a recurrent encoder-decoder is made of.
+
+    Attributes:
+        vocab_size: target vocabulary.
+        source_vocab_size: source vocabulary; None means one as large as the target's.
+        share_embeddings: source and target use one embedding table; needs equal vocabularies.
+        tie_word_embeddings: the output projection is the target embedding table; needs `embedding_size` equal to
+            `hidden_size`. Paper: Press and Wolf, 2017, https://aclanthology.org/E17-2025
+        embedding_size: width of the embeddings; None means `hidden_size`.
+        hidden_size: width of the decoder's layers and of what the output projection reads.
+        encoder_hidden_size: width of each direction of the encoder; None makes the encoder's output, both directions
+            together, as wide as the decoder.
+        encoder_layers, decoder_layers: stacked recurrent layers.
+        bidirectional: the encoder reads the source in both directions.
+        cell: "lstm", "gru" or "rnn" (a plain tanh network).
+        attention: the score function, "additive", "dot", "scaled_dot" or "general"; "none" leaves the decoder with
+            its start state as the only sight of the source.
+        decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
+            cell reads the context.
+        input_feeding: the attentional vector of a step is part of the next step's input (luong style only).
+        decoder_start: "bridge" is tanh(W c + b) of the encoder's last states c, "transfer" hands the encoder's final
+            state over layer by layer, "zeros".
+        dropout: probability, on embeddings, between layers and on what the output projection reads, never on a
+            recurrent connection. Paper: Zaremba et al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
+        initializer_range: standard deviation of the embeddings' initial values.
+        num_attention_heads: always 1 for these scores; named because generation code asks for it.
+        decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
+
+    Raises:
+        ValueError: a combination that cannot be built; the message names the fields and the way out.
+    """
+
+    model_type = "rnn-seq2seq"
+    keys_to_ignore_at_inference = ["past_key_values"]
+    attribute_map = {"num_hidden_layers": "encoder_layers"}
+
+    vocab_size: int = 8000
+    source_vocab_size: int | None = None
+    share_embeddings: bool = False
+    tie_word_embeddings: bool = False
+    embedding_size: int | None = None
+    hidden_size: int = 256
+    encoder_hidden_size: int | None = None
+    encoder_layers: int = 1
+    decoder_layers: int = 1
+    bidirectional: bool = True
+    cell: str = "lstm"
+    attention: str = "general"
+    num_attention_heads: int = 1
+    decoder_style: str = "luong"
+    input_feeding: bool = False
+    decoder_start: str = "bridge"
+    dropout: float | int = 0.2
+    initializer_range: float = 0.1
+    use_cache: bool = True
+    is_encoder_decoder: bool = True
+    pad_token_id: int | None = 0
+    eos_token_id: int | list[int] | None = 1
+    bos_token_id: int | None = 3
+    decoder_start_token_id: int | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        _check_values(self)
+        if self.source_vocab_size is None:
+            self.source_vocab_size = self.vocab_size
+        if self.embedding_size is None:
+            self.embedding_size = self.hidden_size
+        if self.encoder_hidden_size is None:
+            self.encoder_hidden_size = _half(self.hidden_size) if self.bidirectional else self.hidden_size
+        if self.decoder_start_token_id is None:
+            self.decoder_start_token_id = self.bos_token_id
+        _check_embeddings(self)
+        _check_attention(self)
+        _check_start(self)
+        super().__post_init__(**kwargs)
+
+    @property
+    def encoder_output_size(self) -> int:
+        """Width of the encoder's output, all directions together."""
+        return self.encoder_hidden_size * (2 if self.bidirectional else 1)
+
+
+def _half(width: int) -> int:
+    if width % 2:
+        raise ValueError(
+            f"hidden_size={width} is odd, so two encoder directions cannot share it; "
+            "choose an even hidden_size, set encoder_hidden_size, or bidirectional=False"
+        )
+    return width // 2
+
+
+def _check_values(config: RnnSeq2SeqConfig) -> None:
+    choices = {"cell": CELLS, "attention": ATTENTIONS, "decoder_style": DECODER_STYLES, "decoder_start": DECODER_STARTS}
+    for name, known in choices.items():
+        if getattr(config, name) not in known:
+            raise ValueError(f"{name}={getattr(config, name)!r} is unknown; choose from {', '.join(known)}")
+    sizes = ("vocab_size", "source_vocab_size", "embedding_size", "hidden_size", "encoder_hidden_size")
+    for name in (*sizes, "encoder_layers", "decoder_layers"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ValueError(f"{name}={value} is too small; the least is 1")
+    if not 0 <= config.dropout < 1:
+        raise ValueError(f"dropout={config.dropout} is not a probability below 1; 0 switches it off")
+
+
+def _check_embeddings(config: RnnSeq2SeqConfig) -> None:
+    if config.share_embeddings and config.source_vocab_size != config.vocab_size:
+        raise ValueError(
+            f"share_embeddings needs one vocabulary, but source_vocab_size={config.source_vocab_size} and "
+            f"vocab_size={config.vocab_size}; use a shared tokenizer or share_embeddings=False"
+        )
+    if config.tie_word_embeddings and config.embedding_size != config.hidden_size:
+        raise ValueError(
+            f"tie_word_embeddings needs equal widths, but embedding_size={config.embedding_size} and "
+            f"hidden_size={config.hidden_size}; make them equal or set tie_word_embeddings=False"
+        )
+
+
+def _check_attention(config: RnnSeq2SeqConfig) -> None:
+    if config.num_attention_heads != 1:
+        raise ValueError(f"num_attention_heads={config.num_attention_heads}: attention={config.attention!r} has 1 head")
+    if config.attention == "none" and config.decoder_style != "luong":
+        raise ValueError(
+            "decoder_style='bahdanau' with attention='none': the cell would have no context to read; "
+            "choose an attention or decoder_style='luong'"
+        )
+    if config.input_feeding and (config.attention == "none" or config.decoder_style != "luong"):
+        raise ValueError(
+            f"input_feeding=True with attention={config.attention!r} and decoder_style={config.decoder_style!r}: it "
+            "feeds back the attentional vector of the luong style; choose that with an attention, or input_feeding=False"
+        )
+    if config.attention in ("dot", "scaled_dot") and config.encoder_output_size != config.hidden_size:
+        raise ValueError(
+            f"attention={config.attention!r} needs equal widths, but the encoder gives {config.encoder_output_size} "
+            f"and hidden_size={config.hidden_size}; leave encoder_hidden_size unset or use attention='general'"
+        )
+
+
+def _check_start(config: RnnSeq2SeqConfig) -> None:
+    if config.decoder_start == "zeros" and config.attention == "none":
+        raise ValueError(
+            "decoder_start='zeros' with attention='none': the decoder would never see the source; "
+            "use decoder_start='bridge' or an attention"
+        )
+    if config.decoder_start != "transfer":
+        return
+    if config.encoder_layers != config.decoder_layers:
+        raise ValueError(
+            f"decoder_start='transfer' needs as many layers on both sides, but encoder_layers="
+            f"{config.encoder_layers} and decoder_layers={config.decoder_layers}; make them equal or use 'bridge'"
+        )
+    if config.encoder_output_size != config.hidden_size:
+        raise ValueError(
+            f"decoder_start='transfer' needs equal widths, but the encoder gives {config.encoder_output_size} and "
+            f"hidden_size={config.hidden_size}; leave encoder_hidden_size unset or use 'bridge'"
+        )

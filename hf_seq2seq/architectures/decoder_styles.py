@@ -1,0 +1,169 @@
+"""How a decoder step combines its cell and its attention; one class a style, each run over a whole target.
+
+All tensors have the time first. Dropout between layers is drawn for all steps at once, so that a stack run layer by
+layer and one run step by step drop alike.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .attention import Memory, build_attention
+from .cells import LAYERS, State, StepwiseCell, run_layer
+from .configuration_rnn import RnnSeq2SeqConfig
+
+
+@dataclass
+class Decoded:
+    """What running a decoder over a target gives.
+
+    Attributes:
+        outputs: what the output projection reads, before dropout, `(target, batch, hidden)`.
+        layers: each recurrent layer's output, likewise.
+        states: each layer's state after the last step.
+        weights: attention, `(batch, target, source)`; None without.
+        fed: the attentional vector of the last step, `(batch, hidden)`; None where it is not fed back.
+    """
+
+    outputs: Tensor
+    layers: list[Tensor]
+    states: list[State]
+    weights: Tensor | None = None
+    fed: Tensor | None = None
+
+
+class PlainDecoder(nn.Module):
+    """No attention: s_t = f(s_{t-1}, e(y_{t-1})), and the output projection reads s_t.
+
+    Paper: Sutskever et al., 2014, https://arxiv.org/abs/1409.3215
+
+    Args:
+        config: gives the sizes.
+    """
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        sizes = [config.embedding_size + self.extra_width(config)] + [hidden] * (config.decoder_layers - 1)
+        self.layers = nn.ModuleList(LAYERS[config.cell](size, hidden) for size in sizes)
+        self.dropout = nn.Dropout(config.dropout)
+
+    @staticmethod
+    def extra_width(config: RnnSeq2SeqConfig) -> int:
+        """Width of what the first layer reads beside the embedding."""
+        return 0
+
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        """Decodes a whole target, or one step of it.
+
+        Args:
+            embedded: embeddings of the decoder's inputs, `(target, batch, embedding)`.
+            states: where each layer starts.
+            memory: the encoded source; None without attention.
+            fed: the attentional vector of the step before, `(batch, hidden)`; None at the start.
+        """
+        layers, states = self._run(embedded, states)
+        return Decoded(layers[-1], layers, states)
+
+    def _run(self, hidden: Tensor, states: list[State], first: int = 0) -> tuple[list[Tensor], list[State]]:
+        """Runs the layers from `first` on, each over the whole target in one call."""
+        outputs, ends = [], []
+        for depth, state in enumerate(states[first:], first):
+            hidden, end = run_layer(self.layers[depth], self.dropout(hidden) if depth else hidden, state)
+            outputs.append(hidden)
+            ends.append(end)
+        return outputs, ends
+
+
+class LuongDecoder(PlainDecoder):
+    """Attends with the new state: s_t = f(s_{t-1}, e(y_{t-1})), c_t = attention(s_t), h_t = tanh(W [c_t; s_t]).
+
+    Paper: Luong et al., 2015, section 3 and equation 5, https://aclanthology.org/D15-1166
+    """
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.attention = build_attention(config)
+        self.combine = nn.Linear(config.encoder_output_size + config.hidden_size, config.hidden_size, bias=False)
+
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        layers, states = self._run(embedded, states)
+        contexts, weights = self.attention(layers[-1].transpose(0, 1), memory)
+        outputs = torch.tanh(self.combine(torch.cat([contexts.transpose(0, 1), layers[-1]], -1)))
+        return Decoded(outputs, layers, states, weights)
+
+
+class InputFeedingDecoder(LuongDecoder):
+    """Luong's decoder whose first layer also reads the attentional vector of the step before, zeros at the start.
+
+    Paper: Luong et al., 2015, section 3.3, https://aclanthology.org/D15-1166
+    """
+
+    @staticmethod
+    def extra_width(config: RnnSeq2SeqConfig) -> int:
+        return config.hidden_size
+
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        states = list(states)
+        fed = torch.zeros_like(states[-1][0]) if fed is None else fed
+        cells = [StepwiseCell(layer, None if depth else embedded) for depth, layer in enumerate(self.layers)]
+        kept = [self.dropout(embedded.new_ones(*embedded.shape[:2], fed.shape[-1])).unbind(0) for _ in cells[1:]]
+        steps, weights = [], []
+        for time in range(len(embedded)):
+            below = fed
+            for depth, cell in enumerate(cells):
+                states[depth] = cell.step(time, below * kept[depth - 1][time] if depth else below, states[depth])
+                below = states[depth][0]
+            context, weight = self.attention(below[:, None], memory)
+            fed = torch.tanh(F.linear(torch.cat([context[:, 0], below], 1), self.combine.weight))
+            steps.append([fed, *(state[0] for state in states)])
+            weights.append(weight)
+        outputs, *layers = (torch.stack(part) for part in zip(*steps, strict=True))
+        return Decoded(outputs, layers, states, torch.cat(weights, 1), fed)
+
+
+class BahdanauDecoder(PlainDecoder):
+    """Attends with the previous state: c_t = attention(s_{t-1}), s_t = f(s_{t-1}, [e(y_{t-1}); c_t]).
+
+    The output projection reads h_t = tanh(W [s_t; c_t; e(y_{t-1})] + b), where the paper has a maxout layer over
+    s_{t-1}. With several layers the first one attends, as in Wu et al., 2016, section 3.1,
+    https://arxiv.org/abs/1609.08144, so that the others run over the whole target at once.
+
+    Paper: Bahdanau et al., 2015, section 3.1 and appendix A.2.2, https://arxiv.org/abs/1409.0473
+    """
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.attention = build_attention(config)
+        width = config.hidden_size + config.encoder_output_size + config.embedding_size
+        self.combine = nn.Linear(width, config.hidden_size)
+
+    @staticmethod
+    def extra_width(config: RnnSeq2SeqConfig) -> int:
+        return config.encoder_output_size
+
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        state, cell = states[0], StepwiseCell(self.layers[0], embedded)
+        outputs, contexts, weights = [], [], []
+        for time in range(len(embedded)):
+            context, weight = self.attention(state[0][:, None], memory)
+            state = cell.step(time, context[:, 0], state)
+            outputs.append(state[0])
+            contexts.append(context[:, 0])
+            weights.append(weight)
+        first = torch.stack(outputs)
+        above, ends = self._run(first, states, first=1)
+        layers = [first, *above]
+        combined = torch.tanh(self.combine(torch.cat([layers[-1], torch.stack(contexts), embedded], -1)))
+        return Decoded(combined, layers, [state, *ends], torch.cat(weights, 1))
+
+
+def build_style(config: RnnSeq2SeqConfig) -> PlainDecoder:
+    """The decoder that `config.attention`, `config.decoder_style` and `config.input_feeding` name."""
+    if config.attention == "none":
+        return PlainDecoder(config)
+    if config.decoder_style == "bahdanau":
+        return BahdanauDecoder(config)
+    return InputFeedingDecoder(config) if config.input_feeding else LuongDecoder(config)

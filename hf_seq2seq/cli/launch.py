@@ -1,0 +1,112 @@
+"""Several processes from one command, by PyTorch's elastic launcher, on GPUs or on CPU."""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from hf_seq2seq.configs import Run
+from hf_seq2seq.errors import InputError
+
+SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save its checkpoint
+
+
+def rank() -> int | None:
+    """This process's place among those that a launcher started; None when no launcher did."""
+    return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
+
+
+def processes(run: Run) -> int:
+    """How many processes to start: 1 when none is asked for, and inside a process that was started already.
+
+    Raises:
+        InputError: `--gpus` is not a list of numbers, or disagrees with `--num-processes`.
+    """
+    if rank() is not None:
+        return 1
+    gpus = _gpu_numbers(run.gpus)
+    if gpus and run.use_cpu:
+        raise InputError("--gpus and --use-cpu exclude each other")
+    if gpus and run.num_processes not in (None, len(gpus)):
+        raise InputError(f"--num-processes {run.num_processes} does not fit --gpus {run.gpus}: one process a GPU")
+    return len(gpus) or run.num_processes or 1
+
+
+def _gpu_numbers(gpus: str | None) -> list[int]:
+    words = [word.strip() for word in gpus.split(",")] if gpus else []
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise InputError(f"--gpus: {gpus!r} is not a list of different GPU numbers such as 0,1")
+    return [int(word) for word in words]
+
+
+def show_only(run: Run) -> None:
+    """Hides all GPUs but the chosen one; before torch is imported."""
+    if run.gpus and rank() is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = run.gpus
+
+
+def launch(arguments: Sequence[str], count: int, run: Run) -> None:
+    """Runs `hf-seq2seq` with the arguments in `count` processes and ends with their exit code.
+
+    SIGINT and SIGTERM are passed on to the processes, which save a checkpoint before they end.
+
+    Raises:
+        InputError: more processes than GPUs.
+        SystemExit: with the exit code of the process that failed, or 128 + the number of the signal.
+    """
+    show_only(run)
+    _check_devices(count, run)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
+    if run.use_cpu:
+        os.environ["ACCELERATE_USE_CPU"] = "true"
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+
+    with tempfile.TemporaryDirectory() as logs:
+        try:
+            elastic_launch(_settings(count, logs), sys.executable)("-m", "hf_seq2seq", *arguments)
+        except ChildFailedError as error:
+            sys.exit(_exit_code(error.failures))
+        except SignalException as error:
+            sys.exit(128 + int(error.sigval))
+
+
+def _check_devices(count: int, run: Run) -> None:
+    import torch
+
+    there = 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
+    if there and count > there:
+        raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
+    if run.gpus and not there:
+        raise InputError(f"--gpus {run.gpus}: there is no such GPU; --num-processes {count} starts processes on CPU")
+
+
+def _settings(count: int, logs: str) -> Any:
+    """One machine, a free port, no restarts, and none of the launcher's own messages."""
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.launcher.api import LaunchConfig
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    return LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        run_id=f"hf-seq2seq-{os.getpid()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        logs_specs=DefaultLogsSpecs(log_dir=logs),
+    )
+
+
+def _exit_code(failures: dict[int, Any]) -> int:
+    """What the run failed with: the first process's own code, before that of one which was stopped for it."""
+    codes = [failures[rank].exitcode for rank in sorted(failures)]
+    own = [code for code in codes if code > 0]
+    return own[0] if own else 128 - codes[0] if codes[0] < 0 else signal.SIGTERM + 128

@@ -1,0 +1,74 @@
+"""Recipes are files: those of the package by name, anybody's own by path."""
+
+import ast
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, cast
+
+from hf_seq2seq.errors import InputError, nearest
+
+FOLDER = Path(__file__).resolve().parents[1] / "recipes"
+
+
+class Recipe(Protocol):
+    """What a recipe's module holds: a dataclass of sections, and what prepares and does the run."""
+
+    Config: type
+
+    def prepare(self, config: Any) -> Any:
+        """Builds model, tokenizers and data: a `Task`."""
+
+    def main(self, config: Any) -> None:
+        """Trains, evaluates and saves."""
+
+
+def names() -> list[str]:
+    """The recipes of the package, sorted."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+
+
+def find(name: str) -> Path:
+    """The file of a recipe, given by name (`rnn`) or by path (`./my_recipe.py`).
+
+    Raises:
+        InputError: no such recipe, with the nearest name.
+    """
+    if name.endswith(".py"):
+        if Path(name).is_file():
+            return Path(name)
+        raise InputError(f"recipe {name!r}: no such file")
+    if name.replace("-", "_") in names():
+        return FOLDER / f"{name.replace('-', '_')}.py"
+    raise InputError(f"unknown recipe {name!r}{nearest(name, names())}; a recipe of your own is a path ending in .py")
+
+
+def load(name: str) -> Recipe:
+    """Imports a recipe.
+
+    Raises:
+        InputError: no such recipe, or a file that lacks `Config`, `prepare` or `main`.
+    """
+    path = find(name)
+    module = _import_file(path) if name.endswith(".py") else importlib.import_module(f"hf_seq2seq.recipes.{path.stem}")
+    for part in ("Config", "prepare", "main"):
+        if not hasattr(module, part):
+            raise InputError(f"{path}: a recipe needs {part!r}; `hf-seq2seq recipes copy` gives one to start from")
+    return cast(Recipe, module)
+
+
+def _import_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"recipe_{path.stem}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their annotations up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def describe(path: Path) -> str:
+    """The first line of a recipe's docstring, read without importing it."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.split("\n")[0]

@@ -1,0 +1,111 @@
+"""`train RECIPE` and `preview RECIPE`: a command a recipe, made when it is named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.cli.configuration import read_settings, resolve
+from hf_seq2seq.cli.options import Values, as_arguments, plain, spell_out, switches, with_flags
+from hf_seq2seq.cli.recipe_files import Recipe
+from hf_seq2seq.errors import InputError
+
+ConfigFile = Annotated[
+    str | None, typer.Option("-c", "--config", metavar="FILE", help="YAML file of flags, written without their dashes.")
+]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        recipe: the recipe's module.
+        config: its `Config`, resolved.
+        arguments: recipe, YAML file and flags as words, to hand to another process.
+    """
+
+    recipe: Recipe
+    config: Any
+    arguments: tuple[str, ...]
+
+
+def recipe_group(action: Callable[[Request], None]) -> type[TyperGroup]:
+    """A command group whose commands are the recipes; each resolves its configuration and calls `action`."""
+
+    class RecipeGroup(TyperGroup):
+        def list_commands(self, ctx: Any) -> list[str]:
+            return recipe_files.names()
+
+        def get_command(self, ctx: Any, cmd_name: str) -> Any:
+            """A stand-in with name and help alone: listing the recipes must not build all their flags."""
+            if cmd_name not in recipe_files.names():
+                return None
+            return _command(lambda: None, TyperCommand, recipe_files.describe(recipe_files.find(cmd_name)))
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, args if ctx.resilient_parsing else _recipe_first(args))
+
+        def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+            try:
+                return args[0], _recipe_command(args[0], action), args[1:]
+            except InputError:
+                if ctx.resilient_parsing:  # completing a half-written line
+                    return None, None, args[1:]
+                raise
+
+    return RecipeGroup
+
+
+def _command(function: Callable[..., None], kind: type[TyperCommand], help: str) -> Any:
+    app = typer.Typer(add_completion=False)
+    app.command(cls=kind, help=plain(help))(function)
+    return get_command(app)
+
+
+def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
+    recipe = recipe_files.load(name)
+    flags_without_value = switches(recipe.Config)
+
+    class RecipeCommand(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, spell_out(args, flags_without_value))
+
+    def run(values: Values, config_file: ConfigFile = None) -> None:
+        if config_file:
+            _check_recipe(name, config_file)
+        words = (name, *(("--config", config_file) if config_file else ()), *as_arguments(values))
+        action(Request(recipe, resolve(recipe.Config, values, config_file), words))
+
+    return _command(with_flags(run, recipe.Config), RecipeCommand, recipe.__doc__ or name)
+
+
+def _check_recipe(name: str, config_file: str) -> None:
+    """A recipe of the package must be the one that the file was written for; a file of one's own may replace it."""
+    setting = read_settings(config_file).get("recipe")
+    if setting and not name.endswith(".py") and setting.value != name.replace("-", "_"):
+        raise InputError(f"{config_file}:{setting.line}: written for recipe {setting.value!r}, not {name!r}")
+
+
+def _recipe_first(args: list[str]) -> list[str]:
+    """Puts the recipe in front: it may stand after `-c FILE`, or in the file as `recipe: NAME`.
+
+    Raises:
+        InputError: no recipe is named.
+    """
+    choices = f"name a recipe first: {', '.join(recipe_files.names())}, or a path ending in .py"
+    if not args:
+        raise InputError(choices)
+    if not args[0].startswith("-") or "--help" in args[:1]:
+        return args
+    if args[0] in ("-c", "--config") and len(args) > 2 and not args[2].startswith("-"):
+        return [args[2], *args[:2], *args[3:]]
+    files = [after for before, after in zip(args, args[1:], strict=False) if before in ("-c", "--config")]
+    named = read_settings(files[0]).get("recipe") if files else None
+    if named is None:
+        raise InputError(choices + ("" if not files else f"; {files[0]} has no line 'recipe: NAME'"))
+    return [str(named.value), *args]

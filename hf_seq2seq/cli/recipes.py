@@ -1,0 +1,49 @@
+"""`hf-seq2seq recipes`: list them, read one, copy one to change it."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.errors import InputError
+
+recipes_app = typer.Typer()
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A recipe of the package.", autocompletion=lambda: recipe_files.names())
+]
+Destination = Annotated[Path | None, typer.Argument(metavar="[DEST]", help="File or folder; by default here.")]
+
+
+@recipes_app.command("list")
+def list_recipes() -> None:
+    """Name every recipe and say what it does."""
+    names = recipe_files.names()
+    width = max((len(name) for name in names), default=0)
+    for name in names:
+        print(f"{name:{width}}  {recipe_files.describe(recipe_files.find(name))}")
+
+
+@recipes_app.command("show")
+def show_recipe(name: Name) -> None:
+    """Print a recipe's source."""
+    sys.stdout.write(recipe_files.find(name).read_text(encoding="utf-8"))
+
+
+@recipes_app.command("copy")
+def copy_recipe(name: Name, destination: Destination = None) -> None:
+    """Copy a recipe to a file of your own, which `hf-seq2seq train ./FILE.py` runs."""
+    source = recipe_files.find(name)
+    target = destination or Path()
+    target = target / source.name if target.is_dir() else target
+    if target.suffix != ".py":
+        raise InputError(f"{target}: a recipe's name ends in .py, unless it is a folder that is there")
+    if target.exists():
+        raise InputError(f"{target}: is there already; name another file")
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {str(target.parent)!r}")
+    shutil.copyfile(source, target)
+    path = target if target.is_absolute() else Path(".") / target
+    print(f"{target}\nrun it:  hf-seq2seq train {path if path.is_absolute() else f'./{path}'} --help")

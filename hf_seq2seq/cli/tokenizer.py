@@ -1,0 +1,70 @@
+"""`hf-seq2seq tokenizer`: train one from files, and see what one does to a text."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.configs import NewTokenizer, PairData, Section, build, option
+from hf_seq2seq.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Section):
+    """Output."""
+
+    output_dir: str = option("outputs/tokenizer", "Folder to save in; a separate target tokenizer lies in a subfolder.")
+    overwrite_output_dir: bool = option(False, "Replace a tokenizer that the folder already holds.")
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """The flags of `tokenizer train`."""
+
+    output: Output = field(default_factory=Output)
+    data: PairData = field(default_factory=PairData)
+    tokens: NewTokenizer = field(default_factory=NewTokenizer)
+
+
+def train_tokenizer(values: Values) -> None:
+    """Train a tokenizer on the training rows: pairs, or a file with one column of text."""
+    config = build(TokenizerConfig, values, origin="tokenizer train")
+    folder = Path(config.output.output_dir)
+    if (folder / "tokenizer.json").exists() and not config.output.overwrite_output_dir:
+        raise InputError(f"--output-dir: {folder} holds a tokenizer already; give --overwrite-output-dir or another folder")
+    if not config.data.train_file and not config.data.dataset_name:
+        raise InputError("tokenizer train: give --train-file or --dataset-name")
+    from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.data.vocabulary import train_tokenizers
+
+    sources, targets = _texts(load_splits(config.data), config.data)
+    tokenizers = train_tokenizers(sources, targets, config.tokens)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizers.save(folder)
+    sizes = {len(tokenizers.source), len(tokenizers.target)}
+    print(f"{folder}: {' and '.join(f'{size:,}' for size in sorted(sizes))} pieces from {len(sources):,} rows")
+
+
+@dataclass(frozen=True)
+class ShowConfig:
+    """The flags of `tokenizer show`."""
+
+
+def show_pieces(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="Folder of a tokenizer or a model, or a Hub id.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts to split.")],
+    target: Annotated[bool, typer.Option("--target", help="Use the target's tokenizer where it has its own.")] = False,
+) -> None:
+    """Show the pieces and ids of a text."""
+    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.decoding.loading import explained
+
+    with explained(path):
+        tokenizers = Tokenizers.load(path)
+    tokenizer = tokenizers.target if target else tokenizers.source
+    for text in texts:
+        ids = tokenizer(text)["input_ids"]
+        for piece, number in zip(tokenizer.convert_ids_to_tokens(ids), ids, strict=True):
+            print(f"{number}\t{piece}")

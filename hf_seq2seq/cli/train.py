@@ -1,0 +1,15 @@
+"""`hf-seq2seq train RECIPE`: train, evaluate, save."""
+
+from hf_seq2seq.cli.launch import launch, processes, show_only
+from hf_seq2seq.cli.recipe_group import Request
+
+
+def train(request: Request) -> None:
+    """Runs the recipe here, or in as many processes as the configuration asks for."""
+    run = request.config.run
+    count = processes(run)
+    if count > 1:
+        launch(["train", *request.arguments], count, run)
+    else:
+        show_only(run)
+        request.recipe.main(request.config)

@@ -1,0 +1,305 @@
+"""What a run can be told: frozen sections that recipes compose; importing this module imports no torch.
+
+A field is at once a command-line flag (`--learning-rate`), a YAML key (`learning_rate`) and an attribute
+(`config.optimization.learning_rate`). Names are those of Hugging Face's training scripts where one exists.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hf_seq2seq.errors import InputError, nearest
+
+C = TypeVar("C")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Any:
+    """A field with its help text, its legal values and the other names it answers to."""
+    limits = {"choices": choices, "at_least": at_least, "above": above, "at_most": at_most, "aliases": aliases}
+    return field(default=default, metadata={"help": help, **limits})
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of a field: `learning_rate` is `--learning-rate`."""
+    return "--" + name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A group of options; a value of the wrong type or outside its limits raises `InputError` at once."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for item in dataclasses.fields(self):
+            value = _typed(item.name, getattr(self, item.name), hints[item.name])
+            _check_limits(item.name, value, item.metadata)
+            object.__setattr__(self, item.name, value)
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None:
+        if type(None) in kinds:
+            return None
+        raise InputError(f"{flag(name)}: needs a value")
+    kind = next(k for k in kinds if k is not type(None))
+    if typing.get_origin(kind) is tuple:
+        items = (value.split(",") if value else []) if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise InputError(f"{flag(name)}: {value!r} is not a list")
+        return tuple(_typed(name, i.strip() if isinstance(i, str) else i, typing.get_args(kind)[0]) for i in items)
+    return _scalar(name, value, kind)
+
+
+def _scalar(name: str, value: Any, kind: type) -> Any:
+    if type(value) is kind:
+        return value
+    if isinstance(value, str | int) and not isinstance(value, bool) and kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    if isinstance(value, float) and kind is int and value.is_integer():
+        return int(value)
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    raise InputError(f"{flag(name)}: {value!r} is not {words[kind]}")
+
+
+def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if item is None:
+            continue
+        if limits.get("choices") and item not in limits["choices"]:
+            raise InputError(f"{flag(name)}: unknown value {item!r}{nearest(str(item), limits['choices'])}")
+        if limits.get("at_least") is not None and not item >= limits["at_least"]:
+            raise InputError(f"{flag(name)}: {item} is too small; the least is {limits['at_least']}")
+        if limits.get("above") is not None and not item > limits["above"]:
+            raise InputError(f"{flag(name)}: {item} must be above {limits['above']}")
+        if limits.get("at_most") is not None and not item <= limits["at_most"]:
+            raise InputError(f"{flag(name)}: {item} is too large; the most is {limits['at_most']}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources(Section):
+    """Where the rows come from."""
+
+    dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")
+    dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
+    dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
+    streaming: bool = option(False, "Read only the first --max-train-samples rows of a Hub data set.")
+    train_file: str | None = option(
+        None, "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt, or two line-aligned files: train.de,train.en."
+    )
+    validation_file: str | None = option(None, "The same for validation.")
+    test_file: str | None = option(None, "The same for the final test.")
+    train_split: str = option("train", "Split of the Hub data set to train on.")
+    validation_split: str | None = option(None, "Its validation split; by default validation, valid, val or dev.")
+    test_split: str | None = option(None, "Its test split; by default test.")
+    validation_split_percentage: float | None = option(
+        None, "Share of the training rows held out when there is no validation set, in percent.", above=0, at_most=50
+    )
+    encoding: str = option("utf-8", "Encoding of local text files.")
+    max_train_samples: int | None = option(None, "Use at most so many training rows.", at_least=1)
+    max_eval_samples: int | None = option(None, "Use at most so many validation rows.", at_least=1)
+    max_predict_samples: int | None = option(None, "Use at most so many test rows.", at_least=1)
+    deduplicate: bool = option(False, "Drop training rows that repeat an earlier row.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairData(Sources):
+    """Data: pairs of source and target text."""
+
+    source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
+    target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
+    target_lang: str | None = option(None, "Target language, likewise.")
+    source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledData(Sources):
+    """Data: texts with labels."""
+
+    text_column: str | None = option(None, "Column of the text.", aliases=("text_column_name",))
+    text_pair_column: str | None = option(None, "Column of a second text, for pairs such as entailment.")
+    label_column: str | None = option(None, "Column of the label.", aliases=("label_column_name",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained(Section):
+    """Model: the checkpoint to start from."""
+
+    model_name_or_path: str | None = option(None, "Checkpoint to fine-tune: a Hub id or a folder.")
+    model_revision: str = option("main", "Revision of the checkpoint on the Hub.")
+    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokenization(Section):
+    """Tokens: limits."""
+
+    max_source_length: int = option(
+        256, "Longest source in tokens; what is longer is cut, and the share is told.", at_least=2, aliases=("max_seq_length",)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairTokenization(Tokenization):
+    """Tokens: limits."""
+
+    max_target_length: int = option(128, "Longest target in tokens, also while generating.", at_least=2)
+
+
+TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTokenizer(PairTokenization):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
+    tokenizer_name: str | None = option(None, "A ready tokenizer (Hub id or folder) in place of a trained one.")
+    tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=TOKENIZERS)
+    target_tokenizer_type: str | None = option(
+        None, "Kind for the target, when it differs; implies separate vocabularies.", choices=TOKENIZERS
+    )
+    vocab_size: int = option(8000, "Largest vocabulary.", at_least=8)
+    target_vocab_size: int | None = option(None, "Largest target vocabulary, when it differs.", at_least=8)
+    min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
+    separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
+    lowercase: bool = option(False, "Lowercase the text.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization(Section):
+    """Optimization: batches, the optimizer and the precision."""
+
+    max_tokens_per_batch: int | None = option(
+        None, "Batch by a budget of tokens a device (source + target, padding counted).", at_least=4
+    )
+    per_device_train_batch_size: int = option(32, "Examples a device, where no token budget is set.", at_least=1)
+    gradient_accumulation_steps: int = option(1, "Batches a device for one optimizer step.", at_least=1)
+    optim: str = option("adamw", "Optimizer.", choices=("adamw", "adafactor"), aliases=("optimizer",))
+    learning_rate: float = option(5e-4, "Peak learning rate.", above=0)
+    weight_decay: float = option(0.0, "Decoupled weight decay; biases and norms are spared.", at_least=0)
+    adam_beta1: float = option(0.9, "AdamW's beta 1.", at_least=0, at_most=1)
+    adam_beta2: float = option(0.999, "AdamW's beta 2.", at_least=0, at_most=1)
+    adam_epsilon: float = option(1e-8, "AdamW's epsilon.", above=0)
+    max_grad_norm: float = option(1.0, "Clip the gradient to this norm; 0 does not clip.", at_least=0)
+    label_smoothing_factor: float = option(0.0, "Label smoothing.", at_least=0, at_most=0.99)
+    bf16: bool = option(False, "bfloat16: autocast on a GPU; bf16 weights with a float32 master on CPU.")
+    fp16: bool = option(False, "float16 with loss scaling; needs a GPU.")
+    gradient_checkpointing: bool = option(False, "Recompute activations to save memory.")
+    torch_compile: bool = option(False, "Compile the model with torch.compile.")
+
+
+SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Section):
+    """Schedule: how long, how fast, when to evaluate, save and stop."""
+
+    num_train_epochs: float = option(3.0, "Passes over the training rows.", above=0)
+    max_steps: int | None = option(None, "Optimizer steps, in place of epochs.", at_least=1)
+    lr_scheduler_type: str = option("linear", "How the learning rate moves after warm-up.", choices=SCHEDULES)
+    warmup_steps: int = option(0, "Steps to reach the peak learning rate.", at_least=0)
+    warmup_ratio: float = option(0.0, "The same as a share of all steps.", at_least=0, at_most=1)
+    logging_steps: int = option(50, "Log the training loss every so many steps.", at_least=1)
+    eval_steps: int | None = option(None, "Evaluate every so many steps; by default once an epoch.", at_least=1)
+    save_steps: int | None = option(None, "Save a checkpoint every so many steps; by default at each evaluation.", at_least=1)
+    save_total_limit: int | None = option(2, "Checkpoints to keep, beside the best.", at_least=1)
+    metric_for_best_model: str = option("loss", "What chooses the best checkpoint; the final model is that one.")
+    early_stopping_patience: int | None = option(None, "Stop after so many evaluations without a gain.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference(Section):
+    """Inference: how rows are batched without training."""
+
+    per_device_eval_batch_size: int = option(64, "Examples a device in evaluation and generation.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding(Inference):
+    """Decoding: how targets are generated."""
+
+    num_beams: int = option(1, "Beams; 1 is greedy.", at_least=1)
+    length_penalty: float = option(1.0, "Exponent of the length that divides a beam's score.")
+    no_repeat_ngram_size: int = option(0, "Forbid repeating n-grams of this size.", at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Section):
+    """Evaluation: what is measured."""
+
+    metrics: tuple[str, ...] = option(("bleu", "chrf", "exact_match"), "Metrics, separated by commas.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Section):
+    """Run: where it goes and how it starts."""
+
+    output_dir: str = option("outputs/run", "Folder of the model, its checkpoints, results and card.")
+    overwrite_output_dir: bool = option(False, "Replace a run that the folder already holds.")
+    resume_from_checkpoint: str | None = option(None, "A checkpoint folder, or 'last'.")
+    seed: int = option(42, "Seed of the initial weights, the order of batches and dropout.", at_least=0)
+    num_processes: int | None = option(None, "Start so many processes, one a GPU or on CPU.", at_least=1)
+    gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
+    use_cpu: bool = option(False, "Stay on the CPU where there is a GPU.")
+    report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))
+
+
+def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]:
+    """Every option of a recipe's `Config`, by its flat name: the section it lies in, and its field."""
+    found = {}
+    for section, section_class in typing.get_type_hints(config_class).items():
+        for item in dataclasses.fields(section_class):
+            found[item.name] = (section, item)
+    return found
+
+
+def build(config_class: type[C], values: Mapping[str, Any], origin: str = "configuration") -> C:
+    """Builds a recipe's `Config` from flat values; `origin` names the file or command in the error.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a bad value, or one option given by two names.
+    """
+    known = options(config_class)
+    names = {alias: name for name, (_, item) in known.items() for alias in item.metadata.get("aliases", ())}
+    names |= {name: name for name in known}
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name = names.get(key.replace("-", "_"))
+        if name is None:
+            raise InputError(f"{origin}: unknown option {key!r}{nearest(key.replace('-', '_'), names)}")
+        section = sections.setdefault(known[name][0], {})
+        if name in section:
+            raise InputError(f"{origin}: {key!r} is another name of {name!r}; give one of them")
+        section[name] = value
+    hints = typing.get_type_hints(config_class)
+    return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """The flat values of a `Config`, tuples as lists: what is written as YAML and read back by `build`."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        for name, value in dataclasses.asdict(getattr(config, item.name)).items():
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat

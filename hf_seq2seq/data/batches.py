@@ -1,0 +1,108 @@
+"""Which rows make which optimizer step: length-sorted batches under a budget, the same for any number of processes.
+
+The rows of an epoch are shuffled, sorted by length (so that ties fall in random order), cut into batches, and
+consecutive batches are grouped into optimizer steps, which are then shuffled. A step is thus the same set of rows
+however many processes and accumulated batches share it.
+"""
+
+import numpy as np
+
+from hf_seq2seq.configs import Optimization
+from hf_seq2seq.errors import InputError
+
+Step = list[np.ndarray]
+
+
+def padded_tokens(lengths: np.ndarray) -> int:
+    """What a batch of rows costs, padding included: rows times the longest of each side. `lengths` is `(rows, sides)`."""
+    return int(len(lengths) * lengths.max(axis=0).sum()) if len(lengths) else 0
+
+
+def length_order(lengths: np.ndarray) -> np.ndarray:
+    """Rows from short to long: by source, then by target."""
+    return np.lexsort(tuple(lengths[:, side] for side in reversed(range(lengths.shape[1]))))
+
+
+def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndarray:
+    """Cuts sorted rows into batches.
+
+    Args:
+        lengths: tokens of the rows in order, `(rows, sides)`.
+        batch_size: rows of a batch, where there is no budget.
+        max_tokens: the most padded tokens a batch may have.
+
+    Returns:
+        The batches' boundaries, `(batches + 1,)`.
+
+    Raises:
+        InputError: one row alone is over the budget.
+    """
+    if max_tokens is None:
+        return np.append(np.arange(0, len(lengths), batch_size), len(lengths))
+    if len(lengths) and lengths.sum(axis=1).max() > max_tokens:
+        longest = int(lengths.sum(axis=1).max())
+        raise InputError(
+            f"--max-tokens-per-batch: {max_tokens} is too small; one row alone has {longest} tokens "
+            f"(raise it to {longest}, or lower --max-source-length)"
+        )
+    boundaries, start, widest = [0], 0, [0] * lengths.shape[1]
+    for row, sides in enumerate(lengths.tolist()):
+        wider = [max(pair) for pair in zip(widest, sides, strict=True)]
+        if (row + 1 - start) * sum(wider) > max_tokens:
+            boundaries.append(row)
+            start, wider = row, sides
+        widest = wider
+    return np.append(boundaries, len(lengths))
+
+
+def ordered_batches(lengths: np.ndarray, batch_size: int) -> Step:
+    """All rows once, in batches of like length, for evaluation."""
+    order = length_order(lengths)
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+class BatchPlan:
+    """The optimizer steps of every epoch.
+
+    Args:
+        lengths: tokens of every row, `(rows, sides)`.
+        optimization: the token budget or the batch size, and the accumulation.
+        processes: how many processes share a step.
+        seed: of the order.
+    """
+
+    def __init__(self, lengths: np.ndarray, optimization: Optimization, processes: int, seed: int) -> None:
+        self._lengths = lengths
+        self._seed = seed
+        self._batches_a_step = optimization.gradient_accumulation_steps * processes
+        # Sorted lengths are the same in every epoch, so the boundaries are too.
+        ordered = lengths[length_order(lengths)]
+        self._boundaries = cut(ordered, optimization.per_device_train_batch_size, optimization.max_tokens_per_batch)
+
+    def __len__(self) -> int:
+        """Optimizer steps of an epoch."""
+        return -(-(len(self._boundaries) - 1) // self._batches_a_step)
+
+    def epoch(self, number: int) -> list[Step]:
+        """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
+        random = np.random.default_rng([self._seed, number])
+        shuffled = random.permutation(len(self._lengths))
+        order = shuffled[length_order(self._lengths[shuffled])]
+        batches = [order[a:b] for a, b in zip(self._boundaries[:-1], self._boundaries[1:], strict=True)]
+        size = self._batches_a_step
+        steps = [batches[start : start + size] for start in range(0, len(batches), size)]
+        return [steps[index] for index in random.permutation(len(steps))]
+
+    @property
+    def padding(self) -> float:
+        """Share of an epoch's tokens that are padding."""
+        ordered = self._lengths[length_order(self._lengths)]
+        bounds = zip(self._boundaries[:-1], self._boundaries[1:], strict=True)
+        return 1 - float(self._lengths.sum()) / max(1, sum(padded_tokens(ordered[a:b]) for a, b in bounds))
+
+
+def share(step: Step, rank: int, processes: int) -> list[np.ndarray | None]:
+    """The batches of one process; None stands where it has none left but others do, so all run in step."""
+    rounds = -(-len(step) // processes)
+    mine = step[rank::processes]
+    return [*mine, *[None] * (rounds - len(mine))]

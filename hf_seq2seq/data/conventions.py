@@ -1,0 +1,82 @@
+"""Names that columns usually have, in the data sets on the Hub and in Hugging Face's training scripts."""
+
+PAIRS = (
+    ("source", "target"),
+    ("src", "tgt"),
+    ("src", "trg"),
+    ("sources", "targets"),
+    ("source_text", "target_text"),
+    ("input", "output"),
+    ("input", "target"),
+    ("input_text", "target_text"),
+    ("inputs", "targets"),
+    ("text", "summary"),
+    ("document", "summary"),
+    ("article", "summary"),
+    ("article", "highlights"),
+    ("article", "abstract"),
+    ("dialogue", "summary"),
+    ("body", "summary"),
+    ("description", "abstract"),
+    ("extract_text", "summary_text"),
+    ("news_body", "news_title"),
+    ("review_body", "review_title"),
+    ("question", "answer"),
+    ("question", "answers"),
+    ("prompt", "completion"),
+    ("prompt", "response"),
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("word", "pronunciation"),
+    ("word", "phonemes"),
+    ("word", "ipa"),
+    ("grapheme", "phoneme"),
+    ("graphemes", "phonemes"),
+    ("lemma", "form"),
+    ("text", "target"),
+)
+TEXT_PAIRS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("text", "text_pair"),
+    ("sentence_a", "sentence_b"),
+)
+TEXTS = (
+    "text",
+    "sentence",
+    "texts",
+    "sentences",
+    "content",
+    "review",
+    "tweet",
+    "message",
+    "sms",
+    "comment",
+    "document",
+)
+LABELS = (
+    "label",
+    "labels",
+    "class",
+    "category",
+    "target",
+    "sentiment",
+    "intent",
+    "emotion",
+    "stars",
+    "rating",
+    "score",
+)
+# Columns that count or name rows: never text that a model should read.
+BOOKKEEPING = frozenset({"id", "idx", "index", "guid", "unnamed: 0", "__index_level_0__"})
+
+_KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {*TEXTS, *LABELS, *BOOKKEEPING}
+
+
+def is_known_name(name: str) -> bool:
+    """Whether a column is often called so; capitals do not matter."""
+    return name.strip().lower() in _KNOWN

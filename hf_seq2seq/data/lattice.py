@@ -1,0 +1,97 @@
+"""All segmentations of many short texts into pieces of a vocabulary, as arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LONGEST_PIECE = 16
+"""Characters of the longest piece."""
+
+
+def substring_hashes(texts: Sequence[str], width: int) -> np.ndarray:
+    """Hashes of every substring of up to 16 characters, `(texts, width, 16)` uint64.
+
+    At `[text, end - 1, length - 1]` lies the substring of this length that ends there; 0 where there is none.
+    Different substrings share a hash about once in 10^5 vocabularies, and then one of them is not learned.
+    """
+    padded = "".join(text.ljust(width, "\0") for text in texts).encode("utf-32-le")
+    lengths = np.array([len(text) for text in texts])
+    codes = np.frombuffer(padded, dtype=np.uint32).reshape(len(texts), width).astype(np.uint64) + np.uint64(1)
+    codes[np.arange(width) >= lengths[:, None]] = 0
+    hashes = np.zeros((len(texts), width, LONGEST_PIECE), dtype=np.uint64)
+    hashes[:, :, 0] = codes * np.uint64(0x9E3779B97F4A7C15)
+    for length in range(1, min(LONGEST_PIECE, width)):
+        before, last = hashes[:, :-1, length - 1], codes[:, 1:]
+        extended = before * np.uint64(0xD6E8FEB86659FD93) + last * np.uint64(0x9E3779B97F4A7C15)
+        hashes[:, 1:, length] = np.where((before > 0) & (last > 0), extended, np.uint64(0))
+    return hashes
+
+
+def number(hashes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Replaces hashes by their place in the sorted `keys`, and hashes that are no key by the number of keys."""
+    places = np.searchsorted(keys, hashes).astype(np.int32)
+    places[keys[np.minimum(places, len(keys) - 1)] != hashes] = len(keys)
+    return places
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Texts and the pieces that could end at each of their positions.
+
+    Scores are log-probabilities of pieces, `(pieces + 1,)`; the last stands for "no piece" and is minus infinity.
+
+    Attributes:
+        lengths: characters of each text, `(texts,)`.
+        counts: how often each text occurs, `(texts,)`.
+        ids: at `[text, end - 1, length - 1]` the piece of this length that ends there, or the number of pieces.
+    """
+
+    lengths: np.ndarray
+    counts: np.ndarray
+    ids: np.ndarray
+
+    def expected(self, scores: np.ndarray) -> np.ndarray:
+        """How often each piece is used, over all segmentations weighted by their probability, `(pieces + 1,)`."""
+        paths, totals = self._paths(scores, np.logaddexp)
+        ends = np.arange(len(self.lengths)), LONGEST_PIECE + self.lengths
+        reached = np.zeros_like(totals)
+        reached[ends] = self.counts
+        for end in range(paths.shape[1], 0, -1):
+            total = totals[:, LONGEST_PIECE + end, None]
+            paths[:, end - 1] = np.exp(paths[:, end - 1] - np.where(np.isinf(total), 0.0, total))
+            paths[:, end - 1] *= reached[:, LONGEST_PIECE + end, None]
+            reached[:, end : LONGEST_PIECE + end] += paths[:, end - 1, ::-1]
+        return np.bincount(self.ids.ravel(), weights=paths.ravel(), minlength=len(scores))
+
+    def best(self, scores: np.ndarray) -> np.ndarray:
+        """Log-probability of the best segmentation of each text, `(texts,)`."""
+        _, totals = self._paths(scores, np.maximum)
+        return totals[np.arange(len(self.lengths)), LONGEST_PIECE + self.lengths]
+
+    def keep(self, pieces: np.ndarray, absent: int) -> "Lattice":
+        """The same texts with only the numbered pieces, numbered anew; `absent` is how many there were."""
+        numbers = np.full(absent + 1, len(pieces), dtype=np.int32)
+        numbers[pieces] = np.arange(len(pieces))
+        return Lattice(self.lengths, self.counts, numbers[self.ids])
+
+    def take(self, texts: np.ndarray) -> "Lattice":
+        """The lattice of the numbered texts alone."""
+        return Lattice(self.lengths[texts], self.counts[texts], self.ids[texts])
+
+    def without_whole_texts(self) -> "Lattice":
+        """The same texts, none of them a piece in itself."""
+        ids = self.ids.copy()
+        ids[np.arange(len(ids)), self.lengths - 1, self.lengths - 1] = ids.max()
+        return Lattice(self.lengths, self.counts, ids)
+
+    def _paths(self, scores: np.ndarray, add: np.ufunc) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of all paths into each position by their last piece, and added up; position 0 is column 16."""
+        texts, width, _ = self.ids.shape
+        paths = scores[self.ids]
+        totals = np.full((texts, LONGEST_PIECE + width + 1), -np.inf)
+        totals[:, LONGEST_PIECE] = 0.0
+        for end in range(1, width + 1):
+            paths[:, end - 1] += totals[:, end : LONGEST_PIECE + end][:, ::-1]
+            totals[:, LONGEST_PIECE + end] = add.reduce(paths[:, end - 1], axis=1)
+        return paths, totals

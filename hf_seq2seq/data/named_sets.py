@@ -1,0 +1,153 @@
+"""Data sets that have a name: on the Hub, or folders written by the `datasets` library's `save_to_disk`."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+from datasets import Dataset, DatasetDict, IterableDataset
+from huggingface_hub import HfApi
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from hf_seq2seq.configs import Sources
+from hf_seq2seq.errors import InputError, nearest
+
+VALIDATION_NAMES = ("validation", "valid", "val", "dev")
+SECONDS_TO_ANSWER = 10
+
+
+def load_named(sources: Sources) -> dict[str, Dataset]:
+    """Loads the splits of `--dataset-name`.
+
+    Args:
+        sources: the data set's name and which of its splits to use. With `streaming`, only the first rows are fetched,
+            as many as the caps say.
+
+    Returns:
+        The rows by "train", "validation" and "test"; the latter two only where the data set has them.
+
+    Raises:
+        InputError: no such folder, data set, configuration, revision or split; or no way to the Hub.
+    """
+    name = sources.dataset_name or ""
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        found = _load_folder(folder)
+    elif folder.exists():
+        raise InputError(f"{name}: is a file; give it by --train-file")
+    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"{name}: no such folder, and no name of a data set on the Hub")
+    else:
+        found = _load_hub(sources)
+    caps = {"train": sources.max_train_samples, "validation": sources.max_eval_samples}
+    caps["test"] = sources.max_predict_samples
+    return {
+        ours: _in_memory(found[theirs], caps[ours], f"{name}, split {theirs}")
+        for ours, theirs in _split_names(found, sources).items()
+    }
+
+
+def _load_folder(folder: Path) -> Mapping[str, Dataset]:
+    if not any((folder / marker).exists() for marker in ("state.json", "dataset_dict.json")):
+        raise InputError(f"{folder}: no folder written by save_to_disk; give data files by --train-file")
+    try:
+        found = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise InputError(f"{folder}: cannot be loaded: {_first_lines(error)}") from error
+    return found if isinstance(found, DatasetDict) else {"train": found}
+
+
+def _load_hub(sources: Sources) -> Mapping[str, Any]:
+    name = sources.dataset_name
+    options = {"revision": sources.dataset_revision, "streaming": sources.streaming}
+    if _hub_answers(sources):
+        return _load(sources, options)
+    unreachable = (
+        f"{name}: the Hub cannot be reached, and the data set is not in the local cache; give local files by "
+        "--train-file, or a folder written by save_to_disk"
+    )
+    if sources.dataset_revision or sources.streaming:
+        raise InputError(unreachable)
+    try:
+        with _cache_only():
+            return _load(sources, {})
+    except InputError as error:
+        raise InputError(unreachable) from error
+
+
+def _load(sources: Sources, options: dict[str, Any]) -> Mapping[str, Any]:
+    try:
+        return datasets.load_dataset(sources.dataset_name, sources.dataset_config_name, **options)
+    except Exception as error:
+        raise InputError(f"{sources.dataset_name}: cannot be loaded: {_first_lines(error)}") from error
+
+
+def _hub_answers(sources: Sources) -> bool:
+    """Asks once whether the data set is there, since `datasets` asks a silent Hub for half a minute."""
+    name, revision = sources.dataset_name, sources.dataset_revision
+    try:
+        HfApi().dataset_info(name, revision=revision, timeout=SECONDS_TO_ANSWER)
+    except GatedRepoError as error:
+        raise InputError(f"{name}: the data set is gated; ask for access on its page and log in") from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"{name}: the data set has no revision {revision!r} (--dataset-revision)") from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise InputError(f"{name}: no such folder, and no such data set on the Hub (a private one needs a login)") from error
+    except Exception:
+        # No network, offline mode, a broken proxy, a timeout: each HTTP library has its own errors for these.
+        return False
+    return True
+
+
+@contextmanager
+def _cache_only() -> Iterator[None]:
+    """Has `datasets` look into its cache at once."""
+    before = datasets.config.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before
+
+
+def _split_names(found: Mapping[str, Any], sources: Sources) -> dict[str, str]:
+    """Their names of our splits."""
+    available = list(found)
+    validation = next((name for name in VALIDATION_NAMES if name in available), None)
+    names = {
+        "train": sources.train_split,
+        "validation": sources.validation_split or validation,
+        "test": sources.test_split or ("test" if "test" in available else None),
+    }
+    for ours, theirs in names.items():
+        if theirs is not None and theirs not in available:
+            place = f"{sources.dataset_name}: no split {theirs!r} (--{ours}-split)"
+            raise InputError(f"{place}; its splits are {', '.join(available)}{_close(theirs, available)}")
+    return {ours: theirs for ours, theirs in names.items() if theirs is not None}
+
+
+def _close(value: str, names: list[str]) -> str:
+    hint = nearest(value, names)
+    return hint if "did you mean" in hint else ""
+
+
+def _in_memory(rows: Any, cap: int | None, place: str) -> Dataset:
+    """Fetches the first rows of a stream; other rows are left where they are."""
+    if not isinstance(rows, IterableDataset):
+        return rows
+    try:
+        return Dataset.from_list(list(rows if cap is None else rows.take(cap)), features=rows.features)
+    except Exception as error:
+        raise InputError(f"{place}: cannot be read on: {_first_lines(error)}") from error
+
+
+def _first_lines(error: Exception) -> str:
+    """The first two lines of a library's message, as one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:2]) or type(error).__name__

@@ -1,0 +1,42 @@
+"""Token ids of many rows in one flat array: four bytes a token, no Python object a row."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of unequal length.
+
+    Attributes:
+        values: ids of all rows, `(tokens,)` int32.
+        offsets: where each row starts, and the end, `(rows + 1,)` int64.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Iterable[Sequence[int]]) -> "Ragged":
+        """Packs rows of ids."""
+        arrays = [np.asarray(row, dtype=np.int32) for row in rows]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+        np.cumsum([len(a) for a in arrays], out=offsets[1:])
+        return cls(np.concatenate(arrays) if arrays else np.zeros(0, dtype=np.int32), offsets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, `(rows,)`."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def select(self, rows: np.ndarray) -> "Ragged":
+        """The named rows, in the order given."""
+        return Ragged.of(self[row] for row in rows)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]

@@ -1,0 +1,179 @@
+"""The rows of a run: read from files or a named data set, repeats dropped, validation rows held out, cut to the caps."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from datasets import Dataset, Features
+from datasets.fingerprint import generate_random_fingerprint
+
+from hf_seq2seq.configs import Sources
+from hf_seq2seq.data.columns import has_header
+from hf_seq2seq.data.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.data.line_files import split_paths
+from hf_seq2seq.data.named_sets import load_named
+from hf_seq2seq.data.readers import read_table
+from hf_seq2seq.data.tables import Misfit, Table, kind
+from hf_seq2seq.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+COLUMN_OPTIONS = ("source_column", "target_column", "text_column", "text_pair_column", "label_column")
+# Held-out rows depend on nothing that a run varies, so that runs with other seeds are compared on the same rows.
+HOLD_OUT_SEED = 0
+
+
+def load_splits(sources: Sources) -> dict[str, Dataset]:
+    """Reads every split that the options give.
+
+    Files are read anew each time. The order of the rows stays; a cap keeps the first rows. Repeats are dropped from
+    the training rows first, then validation rows are held out at random (the same for every seed), then caps apply.
+
+    Args:
+        sources: where the rows come from.
+
+    Returns:
+        The rows by split: "train", "validation", "test", as far as there are any.
+
+    Raises:
+        InputError: options that contradict each other, or rows that cannot be read.
+    """
+    _check_options(sources)
+    splits = load_named(sources) if sources.dataset_name else {}
+    for split, value in _files(sources).items():
+        splits[split] = _read_file(value, sources)
+    for split, rows in splits.items():
+        if not len(rows):
+            raise InputError(f"{split_place(sources, split)}: has no rows")
+    if "train" in splits and sources.deduplicate:
+        splits["train"] = _without_repeats(splits["train"])
+    if "train" in splits and "validation" not in splits and sources.validation_split_percentage:
+        splits["train"], splits["validation"] = _held_out(splits["train"], sources)
+    caps = {
+        "train": sources.max_train_samples,
+        "validation": sources.max_eval_samples,
+        "test": sources.max_predict_samples,
+    }
+    return {split: _capped(splits[split], cap) for split, cap in caps.items() if split in splits}
+
+
+def split_place(sources: Sources, split: str) -> str:
+    """Where the rows of a split come from, for messages: the file, or the data set and its split."""
+    files = _files(sources)
+    if split in files:
+        return files[split]
+    if sources.dataset_name:
+        theirs = {"train": sources.train_split, "validation": sources.validation_split, "test": sources.test_split}
+        return f"{sources.dataset_name}, split {theirs.get(split) or split}"
+    return files.get("train", split)
+
+
+def row_number(rows: Dataset, index: int) -> int:
+    """The number of a row in its file or data set, counted from 1, whatever was dropped or held out since."""
+    # `datasets` has no public name for the rows that a selection stands for.
+    chosen = rows._indices
+    return (index if chosen is None else chosen.column(0)[index].as_py()) + 1
+
+
+def _files(sources: Sources) -> dict[str, str]:
+    given = {"train": sources.train_file, "validation": sources.validation_file, "test": sources.test_file}
+    return {split: value for split, value in given.items() if value}
+
+
+def _check_options(sources: Sources) -> None:
+    if sources.dataset_name and sources.train_file:
+        raise InputError("--train-file and --dataset-name: give one of them")
+    if not sources.dataset_name and not _files(sources):
+        raise InputError("no data: give --train-file or --dataset-name")
+    if sources.streaming and not sources.dataset_name:
+        raise InputError("--streaming is for data sets on the Hub; give --dataset-name, or leave it out")
+    if sources.streaming and sources.max_train_samples is None:
+        raise InputError("--streaming reads the first rows only: say how many by --max-train-samples")
+
+
+def _read_file(value: str, sources: Sources) -> Dataset:
+    """Reads one file, parallel files, or a folder that `save_to_disk` wrote."""
+    if Path(value).expanduser().is_dir():
+        folder = Sources(dataset_name=value)
+        return load_named(folder)["train"]
+    languages = (getattr(sources, "source_lang", None), getattr(sources, "target_lang", None))
+    header = has_header(*_named_columns(sources))
+    table = read_table(split_paths(value, languages), sources.encoding, header)
+    return _dataset(table, value, sources)
+
+
+def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
+    for name, misfit in table.misfits.items():
+        message = f"{place}: row {misfit.row}, column {name!r}: {_told(misfit)}"
+        if _needed(name, misfit, sources):
+            raise InputError(f"{message}; make every cell of the column text, or all of them numbers")
+        logger.warning("%s; the column is left out", message)
+    arrow = table.arrow
+    for field in arrow.schema:
+        try:
+            Features.from_arrow_schema(pa.schema([field]))
+        except (ValueError, NotImplementedError):
+            logger.warning("%s: column %r is left out: cells of type %s are not read", place, field.name, field.type)
+            arrow = arrow.drop_columns(field.name)
+    # A random fingerprint: the default one hashes all rows, and nothing may be cached under it.
+    return Dataset(arrow, fingerprint=generate_random_fingerprint())
+
+
+def _told(misfit: Misfit) -> str:
+    value = repr(misfit.value)
+    short = value if len(value) <= 60 else f"{value[:59]}…"
+    among = f" among cells that are {misfit.among}" if misfit.among != "null" else " cannot be stored"
+    return f"{kind(misfit.value)} {short}{among}"
+
+
+def _named_columns(sources: Sources) -> list[str]:
+    return [c for c in (getattr(sources, option, None) for option in COLUMN_OPTIONS) if c is not None]
+
+
+def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:
+    """Whether a column is one that the run will read, as far as that can be told before its cells are."""
+    named = [name.split(".")[0] for name in _named_columns(sources)]
+    if len(named) > 1 or column in named:
+        return column in named
+    has_text = "text" in (misfit.among, kind(misfit.value)) and column.lower() not in BOOKKEEPING
+    return has_text or is_known_name(column)
+
+
+def _capped(rows: Dataset, cap: int | None) -> Dataset:
+    return rows if cap is None or cap >= len(rows) else rows.select(range(cap))
+
+
+def _without_repeats(rows: Dataset) -> Dataset:
+    """Keeps the first of rows that are equal in every column."""
+    table = rows.with_format("arrow")[:]
+    keys = {str(index): _comparable(column) for index, column in enumerate(table.columns)}
+    numbered = pa.table({**keys, "row": np.arange(len(table))})
+    first = numbered.group_by(list(keys), use_threads=False).aggregate([("row", "min")])["row_min"]
+    kept = np.sort(first.to_numpy())
+    logger.info("%d of %d training rows repeat an earlier one and are dropped", len(rows) - len(kept), len(rows))
+    return _chosen(rows, kept)
+
+
+def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray | list[str]:
+    """A column that Arrow can group by: lists and objects are spelled out."""
+    flat = pa.types.is_string(column.type) or pa.types.is_primitive(column.type)
+    return column if flat else [repr(value) for value in column.to_pylist()]
+
+
+def _held_out(rows: Dataset, sources: Sources) -> tuple[Dataset, Dataset]:
+    """Training rows and held-out rows, each in the order of the file."""
+    if len(rows) < 2:
+        raise InputError(f"{split_place(sources, 'train')}: has one row; none can be held out for validation")
+    count = max(1, round(len(rows) * (sources.validation_split_percentage or 0) / 100))
+    held_out = np.zeros(len(rows), dtype=bool)
+    held_out[np.random.default_rng(HOLD_OUT_SEED).permutation(len(rows))[:count]] = True
+    return _chosen(rows, np.flatnonzero(~held_out)), _chosen(rows, np.flatnonzero(held_out))
+
+
+def _chosen(rows: Dataset, indices: np.ndarray) -> Dataset:
+    """The rows at sorted indices; unlike `select`, it always keeps what `row_number` needs."""
+    earlier = rows._indices
+    chosen = pa.array(indices, pa.uint64())
+    table = pa.table({"indices": chosen if earlier is None else earlier.column(0).take(chosen)})
+    return Dataset(rows.data, rows.info, rows.split, table, generate_random_fingerprint())

@@ -1,0 +1,49 @@
+"""The tokens that every trained tokenizer has beside those of the text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Special tokens and how a text is wrapped in them.
+
+    Attributes:
+        roles: Hugging Face's name of each role, and its token; ids are given in this order, from 0.
+        single: template of one text, `$A`.
+        pair: template of two texts, `$A` and `$B`, each part with its segment id after a colon.
+        inputs: what the tokenizer returns.
+    """
+
+    roles: Mapping[str, str]
+    single: str
+    pair: str
+    inputs: tuple[str, ...]
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens in the order of their ids."""
+        return list(self.roles.values())
+
+
+SEQ2SEQ = SpecialTokens(
+    roles={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "bos_token": "<s>"},
+    single="$A </s>",
+    pair="$A </s> $B </s>",
+    inputs=("input_ids", "attention_mask"),
+)
+"""For encoder-decoders: T5's convention, with `<s>` for models whose decoder starts with a token of its own."""
+
+BERT = SpecialTokens(
+    roles={
+        "pad_token": "[PAD]",
+        "unk_token": "[UNK]",
+        "cls_token": "[CLS]",
+        "sep_token": "[SEP]",
+        "mask_token": "[MASK]",
+    },
+    single="[CLS] $A [SEP]",
+    pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+    inputs=("input_ids", "token_type_ids", "attention_mask"),
+)
+"""For encoders that are trained from scratch."""

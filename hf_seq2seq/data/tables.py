@@ -1,0 +1,130 @@
+"""Rows to Arrow tables, column by column, without Python objects staying behind.
+
+Arrow gives each column one type, so a column that holds texts and numbers cannot be stored: it is left out and told
+as a `Misfit`, and whoever reads the table decides whether the column was needed.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+T = TypeVar("T")
+ROWS_AT_A_TIME = 10_000
+# What `pa.array` raises for values of several kinds, for whole numbers beyond 64 bits and for half a surrogate pair.
+UNSTORABLE = (pa.ArrowException, OverflowError, UnicodeEncodeError)
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Why a column was left out.
+
+    Attributes:
+        row: number of the row whose cell does not fit, as its reader counts.
+        value: that cell.
+        among: the kind of the cells before it, such as "text".
+    """
+
+    row: int
+    value: Any
+    among: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """An Arrow table and the columns that it could not hold, by name."""
+
+    arrow: pa.Table
+    misfits: dict[str, Misfit] = field(default_factory=dict)
+
+
+def kind(value: Any) -> str:
+    """The kind of a cell in the words of JSON: text, number, true or false, list, object or null."""
+    names = {bool: "true or false", int: "number", float: "number", str: "text", list: "list", dict: "object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+def batched(rows: Iterable[T], size: int = ROWS_AT_A_TIME) -> Iterator[list[T]]:
+    """Cuts rows into lists of a size that fits in memory; the last one may be shorter."""
+    iterator = iter(rows)
+    while block := list(islice(iterator, size)):
+        yield block
+
+
+def text_table(names: list[str], rows: Iterable[Iterable[str]]) -> pa.Table:
+    """A table whose cells are all text; every row has a cell for every name."""
+    schema = pa.schema([(name, pa.string()) for name in names])
+    batches = []
+    for block in batched(rows):
+        columns = [pa.array(cells, pa.string()) for cells in zip(*block, strict=True)]
+        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+class _Column:
+    """One column while it is read: its chunks so far and the type that holds them all."""
+
+    def __init__(self, rows_before: int) -> None:
+        self.chunks = [pa.nulls(rows_before)]
+        self.type = pa.null()
+        self.misfit: Misfit | None = None
+
+    def append(self, numbers: list[int], cells: list[Any]) -> None:
+        """Stores a block of cells, or notes which one does not go with those before it."""
+        if self.misfit:
+            return
+        try:
+            chunk = pa.array(cells)
+            self.type = _common_type(self.type, chunk.type)
+            self.chunks.append(chunk)
+        except UNSTORABLE:
+            self.misfit = self._find_misfit([(n, c) for n, c in zip(numbers, cells, strict=True) if c is not None])
+
+    def _find_misfit(self, cells: list[tuple[int, Any]]) -> Misfit:
+        fitting, failing = 0, len(cells)
+        while failing - fitting > 1:
+            middle = (fitting + failing) // 2
+            try:
+                _common_type(self.type, pa.array([cell for _, cell in cells[:middle]]).type)
+                fitting = middle
+            except UNSTORABLE:
+                failing = middle
+        return Misfit(*cells[fitting], among=kind(cells[0][1]) if fitting else _kind_of_type(self.type))
+
+    def joined(self) -> pa.ChunkedArray:
+        """All chunks, in one type."""
+        tables = [pa.table({"cell": chunk}) for chunk in self.chunks]
+        return pa.concat_tables(tables, promote_options="permissive").column("cell")
+
+
+def object_table(rows: Iterable[tuple[int, dict[str, Any]]]) -> Table:
+    """A table of numbered objects: the columns are all keys, in the order of their first use; no key, null."""
+    columns: dict[str, _Column] = {}
+    total = 0
+    for block in batched(rows):
+        numbers = [number for number, _ in block]
+        for name in dict.fromkeys(name for _, row in block for name in row):
+            columns.setdefault(name, _Column(total))
+        for name, column in columns.items():
+            column.append(numbers, [row.get(name) for _, row in block])
+        total += len(block)
+    stored = {name: column.joined() for name, column in columns.items() if not column.misfit}
+    misfits = {name: column.misfit for name, column in columns.items() if column.misfit}
+    return Table(pa.table(stored), misfits)
+
+
+def _common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType:
+    """The type that holds both: null gives way, whole numbers become fractions, objects gather their keys."""
+    schemas = [pa.schema([("cell", first)]), pa.schema([("cell", second)])]
+    return pa.unify_schemas(schemas, promote_options="permissive").field("cell").type
+
+
+def _kind_of_type(arrow_type: pa.DataType) -> str:
+    if pa.types.is_boolean(arrow_type):
+        return "true or false"
+    if pa.types.is_integer(arrow_type) or pa.types.is_floating(arrow_type):
+        return "number"
+    names = {pa.lib.Type_STRING: "text", pa.lib.Type_LIST: "list", pa.lib.Type_STRUCT: "object"}
+    return names.get(arrow_type.id, "null")

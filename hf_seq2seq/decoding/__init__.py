@@ -1,0 +1,1 @@
+"""From a saved model to text: loading, search, and long streams of input."""

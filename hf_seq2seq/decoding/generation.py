@@ -1,0 +1,121 @@
+"""Generates text for encoded sources: batches of like lengths, every result in its source's place."""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.vocabulary import Tokenizers
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedModel
+
+Advance = Callable[[int], None]
+
+
+@torch.inference_mode()
+def generate_ids(
+    model: "PreTrainedModel", batch: dict[str, Tensor], decoding: Decoding, max_new_tokens: int
+) -> list[list[int]]:
+    """Generates the target of every row; a row's result does not depend on the rows beside it.
+
+    Args:
+        model: an encoder-decoder in evaluation mode.
+        batch: `input_ids` and `attention_mask`, each `(batch, source)`, 1 on real tokens; other keys are left alone.
+        decoding: how to search.
+        max_new_tokens: longest target in tokens, EOS counted.
+
+    Returns:
+        Ids of each row without the decoder's start token, cut before EOS, without padding.
+    """
+    inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    settings = generation_settings(model, decoding, max_new_tokens)
+    found = model.generate(**inputs, generation_config=settings)
+    eos = settings.eos_token_id
+    return [
+        clean_ids(row[1:], settings.pad_token_id, eos if isinstance(eos, list) else [eos]) for row in found.tolist()
+    ]
+
+
+def generation_settings(model: "PreTrainedModel", decoding: Decoding, max_new_tokens: int) -> "GenerationConfig":
+    """The model's own generation settings (forced tokens, shortest length, …) with the search asked for."""
+    settings = copy.deepcopy(model.generation_config)
+    settings.max_length = None
+    settings.max_new_tokens = max_new_tokens
+    settings.do_sample = False
+    settings.num_beams = decoding.num_beams
+    settings.no_repeat_ngram_size = decoding.no_repeat_ngram_size
+    settings.length_penalty = decoding.length_penalty if decoding.num_beams > 1 else None
+    settings.early_stopping = settings.early_stopping if decoding.num_beams > 1 else None
+    return settings
+
+
+def clean_ids(row: Sequence[int], pad: int | None, eos: Sequence[int | None]) -> list[int]:
+    """What a tokenizer can decode: cut before the first EOS, without padding and without the label filler -100."""
+    end = next((place for place, token in enumerate(row) if token in eos), len(row))
+    return [token for token in row[:end] if token != pad and token >= 0]
+
+
+def generate_texts(
+    model: "PreTrainedModel",
+    tokenizers: Tokenizers,
+    sources: Ragged,
+    decoding: Decoding,
+    max_new_tokens: int,
+    advance: Advance | None = None,
+) -> list[str]:
+    """Generates a text for every source, in order; batches hold sources of like lengths, the longest first.
+
+    Args:
+        model: an encoder-decoder; it is put in evaluation mode while it generates.
+        tokenizers: that encoded the sources and decode the targets.
+        sources: ids of every source, special tokens included.
+        decoding: how to search, and rows a batch.
+        max_new_tokens: longest target in tokens, EOS counted.
+        advance: told the number of rows done after every batch.
+    """
+    texts = [""] * len(sources)
+    pad = tokenizers.source.pad_token_id or 0
+    with evaluating(model):
+        for rows in batches_by_length(sources.lengths, decoding.per_device_eval_batch_size):
+            ids = generate_ids(model, pad_rows(sources, rows, pad), decoding, max_new_tokens)
+            for row, text in zip(rows, tokenizers.target.batch_decode(ids, skip_special_tokens=True), strict=True):
+                texts[row] = text
+            if advance:
+                advance(len(rows))
+    return texts
+
+
+def batches_by_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Row numbers in batches of `size`, longest rows first: what does not fit in memory fails at once."""
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def pad_rows(rows: Ragged, numbers: Sequence[int] | np.ndarray, pad: int) -> dict[str, Tensor]:
+    """The named rows as `input_ids` and `attention_mask`, each `(batch, longest)` int64, padded on the right."""
+    arrays = [rows[number] for number in numbers]
+    ids = np.full((len(arrays), max(len(a) for a in arrays)), pad, dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for line, array in enumerate(arrays):
+        ids[line, : len(array)] = array
+        mask[line, : len(array)] = 1
+    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+
+
+@contextmanager
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Puts a model in evaluation mode for a while."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,66 @@
+"""Where a model is: a folder, the cache, or the Hub; found before anything is loaded."""
+
+import os
+import re
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hf_seq2seq.errors import InputError, nearest
+
+CONNECT_SECONDS = 5.0
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "spiece*", "sentencepiece*", "*.model")
+
+
+def find_model(name: str) -> dict[str, bool]:
+    """Checks that `name` is a folder with a model, or may be a Hub id.
+
+    Returns:
+        What `from_pretrained` needs beside the name: `local_files_only` where the Hub must not, or cannot, be asked.
+
+    Raises:
+        InputError: a folder without a model (with the nearest that has one), or neither a folder nor a Hub id.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        _check_folder(path)
+        return {"local_files_only": True}
+    if path.is_file():
+        raise InputError(f"{name}: a file, not a model folder; give the folder that holds config.json")
+    if not _HUB_NAME.fullmatch(name) or (path.parent != Path() and path.parent.is_dir()):
+        raise InputError(f"{name}: no such folder{_nearest_folder(path)}")
+    return {"local_files_only": not hub_answers()}
+
+
+def _check_folder(path: Path) -> None:
+    if not (path / "config.json").is_file():
+        inner = [file.parent for file in path.glob("*/config.json")]
+        named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
+        hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"
+        raise InputError(f"{path}: holds no model{hint}")
+    if not any(any(path.glob(pattern)) for pattern in _TOKENIZER_FILES):
+        raise InputError(f"{path}: holds a model, but no tokenizer")
+
+
+def _nearest_folder(path: Path) -> str:
+    siblings = [str(folder) for folder in path.parent.iterdir() if folder.is_dir()] if path.parent.is_dir() else []
+    hint = nearest(str(path), siblings)
+    return hint if "did you mean" in hint else ""
+
+
+def hub_answers() -> bool:
+    """Whether the Hub can be asked: its library would try for minutes where there is no network."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY")):
+        return True  # only the proxy can tell
+    endpoint = urlsplit(constants.ENDPOINT)
+    port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
+    try:
+        socket.create_connection((endpoint.hostname or "", port), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True

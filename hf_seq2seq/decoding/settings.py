@@ -1,0 +1,84 @@
+"""What a model was trained with and must be used with: prefix, lengths, columns, search."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import Decoding, PairTokenization
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+RUN_FILE = "run.yaml"
+UNBOUNDED = 1_000_000  # a tokenizer that knows no limit says 1e30
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a model wants its input, and how it decodes unless told otherwise.
+
+    Attributes:
+        prefix: put before every source.
+        max_source_length: longest source in tokens; None where nothing limits it.
+        max_target_length: longest output in tokens.
+        decoding: flags of `Decoding` that the run, or else the model's generation settings, chose.
+        run: the run's whole configuration by flat name; empty for a model that another tool saved.
+    """
+
+    prefix: str = ""
+    max_source_length: int | None = None
+    max_target_length: int = PairTokenization.max_target_length
+    decoding: dict[str, Any] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+
+
+def read_settings(path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> RunSettings:
+    """Reads the settings of a folder's run, or what the model itself says where no run left its file.
+
+    Raises:
+        InputError: the run's file is not YAML.
+    """
+    run = _read_run(Path(path) / RUN_FILE)
+    generation = getattr(model, "generation_config", None)
+    names = [item.name for item in fields(Decoding) if item.name != "per_device_eval_batch_size"]
+    saved = {name: run.get(name, getattr(generation, name, None)) for name in names}
+    return RunSettings(
+        prefix=run.get("source_prefix") or "",
+        max_source_length=run.get("max_source_length") or _longest_source(model, tokenizer),
+        max_target_length=_longest_target(run, generation),
+        decoding={name: value for name, value in saved.items() if value is not None},
+        run=run,
+    )
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    import yaml
+
+    if not path.is_file():
+        return {}
+    try:
+        run = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(run, dict):
+        raise InputError(f"{path}: not the configuration of a run")
+    return run
+
+
+def _longest_source(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """The smaller of what the tokenizer and the model's table of positions allow."""
+    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
+    known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < UNBOUNDED]
+    return min(known, default=None)
+
+
+def _longest_target(run: dict[str, Any], generation: Any) -> int:
+    """Generation settings win over the run's file: they are what other tools go by, and can be edited."""
+    if getattr(generation, "max_new_tokens", None):
+        return int(generation.max_new_tokens)
+    if run.get("max_target_length"):
+        return int(run["max_target_length"])
+    longest = getattr(generation, "max_length", None)
+    # 20 is the library's own default, which no model means.
+    return int(longest) if longest and longest != 20 else RunSettings.max_target_length

@@ -1,0 +1,39 @@
+"""Markdown that stays whole whatever text stands in it."""
+
+import re
+from collections.abc import Sequence
+
+
+def code(text: object) -> str:
+    """Text in monospace on one line."""
+    line = " ".join(str(text).split())
+    ticks = _longer_than("`", line, least=1)
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{ticks}{space}{line}{space}{ticks}"
+
+
+def fence(text: str, language: str = "") -> str:
+    """A block of code."""
+    ticks = _longer_than("`", text, least=3)
+    return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table; every column after the first is aligned right."""
+    rule = ["---"] + ["---:"] * (len(header) - 1)
+    lines = [header, rule, *rows]
+    return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
+
+
+def folded(summary: str, text: str) -> str:
+    """Text that opens on a click."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _longer_than(tick: str, text: str, least: int) -> str:
+    runs = [len(run) for run in re.findall(f"{tick}+", text)]
+    return tick * max([least, *(run + 1 for run in runs if run >= least)])

@@ -1,0 +1,124 @@
+"""The front matter of a model card: what the Hub reads.
+
+The Hub's tasks are listed in https://github.com/huggingface/huggingface.js (packages/tasks/src/pipelines.ts).
+"text2text-generation" is no longer one of them; it is a part of "text-generation", and is kept here as a tag.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from hf_seq2seq.configs import flatten
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+# What the scores are called: for people, and the name of the Hub's metric that they belong to.
+SCORES = {
+    "loss": ("Loss", "loss"),
+    "bleu": ("BLEU", "bleu"),
+    "chrf": ("chrF", "chrf"),
+    "ter": ("TER", "ter"),
+    "rouge1": ("ROUGE-1", "rouge"),
+    "rouge2": ("ROUGE-2", "rouge"),
+    "rougeL": ("ROUGE-L", "rouge"),
+    "rougeLsum": ("ROUGE-Lsum", "rouge"),
+    "exact_match": ("Exact match", "exact_match"),
+    "word_error_rate": ("Word error rate (share of wrong rows)", "word_error_rate"),
+    "phoneme_error_rate": ("Phoneme error rate", "phoneme_error_rate"),
+    "token_error_rate": ("Token error rate", "token_error_rate"),
+    "accuracy": ("Accuracy", "accuracy"),
+    "macro_f1": ("Macro F1", "f1"),
+    "micro_f1": ("Micro F1", "f1"),
+    "matthews": ("Matthews correlation", "matthews_correlation"),
+    "pearson": ("Pearson correlation", "pearsonr"),
+    "spearman": ("Spearman correlation", "spearmanr"),
+    "mse": ("Mean squared error", "mse"),
+}
+# How the results of each split begin, and the option that names its file.
+SPLITS = {"validation": ("eval", "validation_file"), "test": ("predict", "test_file")}
+NO_SCORE = ("samples", "runtime")
+
+
+def scores(results: dict[str, float], split: str) -> dict[str, float]:
+    """The loss and the metrics of a split, by their own names."""
+    start = SPLITS[split][0] + "_"
+    found = {key.removeprefix(start): value for key, value in results.items() if key.startswith(start)}
+    return {key: value for key, value in found.items() if key not in NO_SCORE}
+
+
+def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
+    """YAML between two lines of `---`; nothing is claimed that the run does not know, so there is no license."""
+    options = flatten(task.config)
+    measured = _measured(task, results)
+    data = ModelCardData(
+        model_name=name,
+        eval_results=measured or None,
+        library_name="transformers",
+        pipeline_tag=pipeline_tag(task),
+        base_model=hub_name(options.get("model_name_or_path")),
+        datasets=hub_name(options.get("dataset_name")),
+        language=_languages(options) or None,
+        metrics=sorted({result.metric_type for result in measured if result.metric_type != "loss"}) or None,
+        tags=["hf-seq2seq", task.recipe, *(["text2text-generation"] if task.problem == "seq2seq" else [])],
+    )
+    return f"---\n{data.to_yaml()}\n---"
+
+
+def pipeline_tag(task: "Task") -> str:
+    """The Hub's task: translation and summarization where the options or columns say so."""
+    options = flatten(task.config)
+    if task.problem != "seq2seq":
+        return "text-classification"
+    if options.get("source_lang") and options.get("target_lang"):
+        return "translation"
+    if task.columns.get("target") in ("summary", "highlights") or "summarize" in (options.get("source_prefix") or ""):
+        return "summarization"
+    return "text-generation"
+
+
+def hub_name(name: str | None) -> str | None:
+    """The name of a model or data set on the Hub; None for a local folder, which means nothing to others."""
+    on_hub = name is not None and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII) and not Path(name).exists()
+    return name if on_hub else None
+
+
+def _languages(options: dict[str, Any]) -> list[str]:
+    """ISO 639 codes: "de" of "de_DE"."""
+    named = [re.split("[-_]", options.get(key) or "")[0] for key in ("source_lang", "target_lang")]
+    return [code for code in dict.fromkeys(named) if re.fullmatch("[a-z]{2,3}", code)]
+
+
+def _measured(task: "Task", results: dict[str, float]) -> list[EvalResult]:
+    return [
+        EvalResult(
+            task_type=pipeline_tag(task),
+            metric_type=SCORES.get(key, (key, key))[1],
+            metric_name=SCORES.get(key, (key, key))[0],
+            metric_value=round(value, 4),
+            verified=False,
+            **_dataset(task, split),
+        )
+        for split in SPLITS
+        for key, value in scores(results, split).items()
+        if math.isfinite(value)  # the Hub reads JSON, which has no NaN
+    ]
+
+
+def _dataset(task: "Task", split: str) -> dict[str, Any]:
+    options = flatten(task.config)
+    name = options.get("dataset_name")
+    if name is None:
+        file = options.get(SPLITS[split][1]) or f"{options.get('train_file')} (held out)"
+        files = ", ".join(Path(part.strip()).name for part in file.split(","))
+        return {"dataset_type": "local", "dataset_name": files, "dataset_split": split}
+    return {
+        "dataset_type": hub_name(name) or "local",
+        "dataset_name": Path(name).name,
+        "dataset_config": options.get("dataset_config_name"),
+        "dataset_revision": options.get("dataset_revision"),
+        "dataset_split": options.get(f"{split}_split") or split,
+    }

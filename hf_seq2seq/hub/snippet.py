@@ -1,0 +1,107 @@
+"""The "how to use" of a model card: a program that runs as it stands on today's transformers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_seq2seq.configs import Decoding, flatten
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+LONGEST_SAMPLE = 300  # characters
+
+
+def how_to_use(folder: Path, task: "Task") -> str:
+    """A Python program that loads the model from its folder and runs it on a text of its own data."""
+    lines = _seq2seq(task) if task.problem == "seq2seq" else _classifier(task)
+    return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
+
+
+def is_hand_built(task: "Task") -> bool:
+    """Whether the model is one of this package's own architectures, which transformers alone cannot load."""
+    return type(task.model).__module__.startswith("hf_seq2seq.")
+
+
+def takes_pairs(task: "Task") -> bool:
+    """Whether a row is two texts."""
+    return "text_pair" in task.columns
+
+
+def _load(auto: str, task: "Task") -> list[str]:
+    own = ["", "from hf_seq2seq.architectures import register", "", "register()"] if is_hand_built(task) else []
+    return [
+        f"from transformers import {auto}, AutoTokenizer",
+        *own,
+        "",
+        "model_path = MODEL_PATH  # or the repository's name on the Hub",
+        "tokenizer = AutoTokenizer.from_pretrained(model_path)",
+        *_load_target_tokenizer(task),
+        f"model = {auto}.from_pretrained(model_path)",
+        "",
+    ]
+
+
+def _load_target_tokenizer(task: "Task") -> list[str]:
+    if task.tokenizers.target is task.tokenizers.source:
+        return []
+    return ['target_tokenizer = AutoTokenizer.from_pretrained(model_path, subfolder="target_tokenizer")']
+
+
+def _seq2seq(task: "Task") -> list[str]:
+    options = flatten(task.config)
+    prefix = options.get("source_prefix") or ""
+    texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
+    decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
+    search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
+    return [
+        *_load("AutoModelForSeq2SeqLM", task),
+        f"texts = [{_sample(task)!r}]",
+        _encode(texts, options["max_source_length"]),
+        f"search = dict(max_new_tokens={options['max_target_length']}{search})",
+        "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
+        f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
+    ]
+
+
+def _search(task: "Task") -> dict[str, object]:
+    """What the run's search has other than `generate` would have."""
+    options = flatten(task.config)
+    usual = Decoding()
+    names = ["num_beams", "no_repeat_ngram_size"] + ["length_penalty"] * (options.get("num_beams", 1) > 1)
+    return {name: options[name] for name in names if options.get(name, getattr(usual, name)) != getattr(usual, name)}
+
+
+def _classifier(task: "Task") -> list[str]:
+    texts = "texts, other_texts" if takes_pairs(task) else "texts"
+    other = ['other_texts = ["The second text of the pair."]'] if takes_pairs(task) else []
+    return [
+        "import torch",
+        *_load("AutoModelForSequenceClassification", task),
+        f"texts = [{_sample(task)!r}]",
+        *other,
+        _encode(texts, flatten(task.config)["max_source_length"]),
+        "with torch.inference_mode():",
+        "    logits = model(**inputs).logits",
+        *_ANSWERS[task.problem],
+    ]
+
+
+_ANSWERS = {
+    "single_label": ["print([model.config.id2label[i] for i in logits.argmax(dim=-1).tolist()])"],
+    "multi_label": [
+        "for row in (logits > 0).tolist():",
+        "    print([model.config.id2label[i] for i, is_true in enumerate(row) if is_true])",
+    ],
+    "regression": ["print(logits[:, 0].tolist())"],
+}
+
+
+def _encode(texts: str, longest: int) -> str:
+    return f'inputs = tokenizer({texts}, return_tensors="pt", padding=True, truncation=True, max_length={longest})'
+
+
+def _sample(task: "Task") -> str:
+    """A short text of the data that the model was not trained on, where there is one."""
+    split = next(name for name in ("test", "validation", "train") if name in task.splits)
+    texts = task.splits[split].texts
+    return next((text for text in texts if len(text) <= LONGEST_SAMPLE), texts[0][:LONGEST_SAMPLE])

@@ -1,0 +1,72 @@
+"""Scores of predictions: closed sets of metrics by name; importing this loads no machine-learning library.
+
+All text metrics and the shares of right rows are on 0-100; correlations are on -1 to 1.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.metrics import bleu, classification, error_rate, matching, regression, rouge
+from hf_seq2seq.metrics.metric import Metric
+from hf_seq2seq.metrics.script import is_script, load_script
+
+TEXT_METRICS: dict[str, Metric] = {
+    "bleu": bleu.BLEU,
+    "chrf": bleu.CHRF,
+    "ter": bleu.TER,
+    "rouge": rouge.ROUGE,
+    "exact_match": matching.EXACT_MATCH,
+    "word_error_rate": error_rate.WORD_ERROR_RATE,
+    "phoneme_error_rate": error_rate.PHONEME_ERROR_RATE,
+    "token_error_rate": error_rate.TOKEN_ERROR_RATE,
+}
+
+LABEL_METRICS: dict[str, Metric] = {
+    "accuracy": classification.ACCURACY,
+    "macro_f1": classification.MACRO_F1,
+    "micro_f1": classification.MICRO_F1,
+    "matthews": classification.MATTHEWS,
+    "pearson": regression.PEARSON,
+    "spearman": regression.SPEARMAN,
+    "mse": regression.MSE,
+}
+
+
+def metrics_for(problem: str) -> dict[str, Metric]:
+    """The metrics that apply to a problem: "seq2seq", "single_label", "multi_label" or "regression"."""
+    return {name: metric for name, metric in (TEXT_METRICS | LABEL_METRICS).items() if problem in metric.problems}
+
+
+def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The named metrics, in the order asked for; where `known` compares texts, a name may be a script's path.
+
+    Raises:
+        InputError: an unknown name, or a script that cannot be used.
+    """
+    texts = any("seq2seq" in metric.problems for metric in known.values())
+    return {name: load_script(name) if texts and is_script(name) else _find(name, known) for name in names}
+
+
+def _find(name: str, known: Mapping[str, Metric]) -> Metric:
+    if name not in known:
+        raise InputError(f"--metrics: unknown metric {name!r}{nearest(name, known)}")
+    return known[name]
+
+
+def best_metric(name: str, metrics: Iterable[str]) -> bool:
+    """Whether a greater value of the score that chooses the best checkpoint is better.
+
+    Args:
+        name: "loss" or a key of the chosen metrics, with or without "eval_" before it.
+        metrics: the names of the chosen metrics.
+
+    Raises:
+        InputError: none of the chosen metrics gives a score of that name.
+    """
+    directions = {"loss": False}
+    for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
+        directions |= dict.fromkeys(metric.keys, metric.greater_is_better)
+    key = name.removeprefix("eval_")
+    if key not in directions:
+        raise InputError(f"--metric-for-best-model: no chosen metric gives {name!r}{nearest(key, directions)}")
+    return directions[key]

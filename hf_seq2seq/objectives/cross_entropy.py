@@ -1,0 +1,199 @@
+"""Cross-entropy of target tokens, computed at real positions only and in chunks.
+
+The plain way writes a `(batch, target, vocabulary)` tensor of float32 logits, its log-softmax and its gradient,
+padding included. Here the output projection never sees a padded position, and at most `CHUNK_ELEMENTS` logits exist
+at once; the gradient of a chunk is taken while its logits are still there, so nothing is computed twice.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hf_seq2seq.objectives.objective import Objective
+
+IGNORE = -100
+CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Sum of token losses of `hidden @ weight.T + bias`, one chunk of positions after another."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, smoothing: float
+    ) -> Tensor:
+        wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        total = hidden.new_zeros((), dtype=torch.float32)
+        hidden_grad = torch.empty_like(hidden) if wants_hidden else None
+        weight_grad = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        bias_grad = torch.zeros_like(bias, dtype=torch.float32) if wants_bias and bias is not None else None
+        size = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        for start in range(0, len(labels), size):
+            part = slice(start, start + size)
+            loss, error = _loss_and_error(_logits(hidden[part], weight, bias), labels[part], smoothing)
+            total += loss
+            if hidden_grad is not None:
+                hidden_grad[part] = error.to(weight.dtype) @ weight
+            if weight_grad is not None:
+                _add_product(weight_grad, error, hidden[part])
+            if bias_grad is not None:
+                bias_grad += error.sum(0)
+        ctx.grads = (hidden_grad, weight_grad, bias_grad)
+        ctx.weight_dtype = weight.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        hidden, weight, bias = ctx.grads
+        ctx.grads = None
+        return (
+            None if hidden is None else hidden.mul_(scale.to(hidden.dtype)),
+            None if weight is None else weight.mul_(scale).to(ctx.weight_dtype),
+            None if bias is None else bias.mul_(scale),
+            None,
+            None,
+        )
+
+
+def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    logits = (hidden @ weight.T).float()
+    return logits if bias is None else logits.add_(bias)
+
+
+def _loss_and_error(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The chunk's loss, and its gradient by the logits, which overwrites them."""
+    normaliser = logits.logsumexp(dim=-1, keepdim=True)
+    column = labels[:, None]
+    loss = (normaliser - logits.gather(1, column)).sum() * (1 - smoothing)
+    if smoothing:
+        loss = loss + (normaliser.squeeze(1) - logits.mean(dim=1)).sum() * smoothing
+    error = logits.sub_(normaliser).exp_()
+    if smoothing:
+        error.sub_(smoothing / logits.shape[1])
+    error.scatter_add_(1, column, torch.full_like(column, -(1 - smoothing), dtype=error.dtype))
+    return loss, error
+
+
+def _add_product(total: Tensor, error: Tensor, hidden: Tensor) -> None:
+    if hidden.dtype == torch.float32:
+        total.addmm_(error.T, hidden)
+    else:
+        total.add_(error.to(hidden.dtype).T @ hidden)
+
+
+def chunked_cross_entropy(
+    hidden: Tensor, weight: Tensor, labels: Tensor, *, bias: Tensor | None = None, label_smoothing: float = 0.0
+) -> Tensor:
+    """Sum of the cross-entropies of a linear output layer, with label smoothing as in `torch.nn.CrossEntropyLoss`.
+
+    Args:
+        hidden: inputs of the output layer, `(positions, width)`.
+        weight: its weight, `(vocabulary, width)`.
+        labels: right tokens, `(positions,)`, all of them real.
+        bias: its bias, `(vocabulary,)`.
+        label_smoothing: share of the probability that is spread over the whole vocabulary.
+
+    Returns:
+        A float32 scalar in nats.
+
+    Paper: Szegedy et al., 2016, section 7 (label smoothing), https://arxiv.org/abs/1512.00567
+    """
+    device = hidden.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    with torch.autocast(device, enabled=False):
+        inputs = (hidden.to(dtype), weight.to(dtype), bias, labels, label_smoothing)
+        return _ChunkedCrossEntropy.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
+
+
+class OutputProjection:
+    """The last linear layer of a sequence-to-sequence model, bypassed: gives what goes into it.
+
+    A hook keeps the layer's input and hands the layer an input of zero positions, so whatever the model does before
+    the layer (T5 scales its states) is done by the model itself, and the layer costs nothing.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layer = model.get_output_embeddings()  # type: ignore[operator]
+        self._model_bias = getattr(model, "final_logits_bias", None)
+        self._wanted = False
+        self._kept: Tensor | None = None
+        # Registered once and switched by a flag: a hook that comes and goes makes torch.compile start again.
+        self._layer.register_forward_pre_hook(self._keep)
+
+    @property
+    def weight(self) -> Tensor:
+        """`(vocabulary, width)`."""
+        return self._layer.weight
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The layer's own bias and the model's `final_logits_bias` (BART, PEGASUS, Marian), `(vocabulary,)`."""
+        own = getattr(self._layer, "bias", None)
+        if self._model_bias is None:
+            return own
+        return self._model_bias[0] if own is None else own + self._model_bias[0]
+
+    def inputs(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+        """Runs the model up to the layer; `(batch, target, width)`."""
+        self._wanted = True
+        try:
+            model(**batch, use_cache=False)
+        finally:
+            self._wanted = False
+        kept, self._kept = self._kept, None
+        assert kept is not None
+        return kept
+
+    def _keep(self, _: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
+        if not self._wanted:
+            return None
+        self._kept = args[0]
+        return (args[0][:, :0],)
+
+    def is_exact(self, model: nn.Module) -> bool:
+        """Whether the model's logits are nothing but this layer's: false for, say, capped or scaled logits."""
+        if not isinstance(self._layer, nn.Linear):
+            return False
+        training, device = model.training, self.weight.device
+        ids = torch.arange(4, 8, device=device)[None] % self.weight.shape[0]
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "decoder_input_ids": ids}
+        model.eval()
+        with torch.no_grad():
+            expected = model(**batch, use_cache=False).logits
+            found = F.linear(self.inputs(model, batch), self.weight, self.bias)
+        model.train(training)
+        return torch.allclose(expected.float(), found.float(), rtol=1e-4, atol=1e-5)
+
+
+class TokenCrossEntropy(Objective):
+    """Cross-entropy of the target tokens of an encoder-decoder under teacher forcing.
+
+    Labels of -100 are padding. A model whose logits are not a plain linear layer's is served the plain way.
+    """
+
+    def __init__(self, model: nn.Module, label_smoothing: float = 0.0) -> None:
+        super().__init__(model)
+        self.label_smoothing = label_smoothing
+        projection = OutputProjection(model)
+        self._projection = projection if projection.is_exact(model) else None
+
+    def weight(self, batch: dict[str, Tensor]) -> Tensor:
+        """Real target tokens."""
+        return (batch["labels"] != IGNORE).sum().double()
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Sum over real target tokens, in nats."""
+        labels = batch["labels"]
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        inputs["decoder_input_ids"] = self.model.prepare_decoder_input_ids_from_labels(labels=labels)  # type: ignore[operator]
+        real = labels != IGNORE
+        smoothing = self.label_smoothing if self.training else 0.0
+        if self._projection is None:
+            logits = self.model(**inputs, use_cache=False).logits[real].float()
+            return F.cross_entropy(logits, labels[real], reduction="sum", label_smoothing=smoothing)
+        hidden = self._projection.inputs(self.model, inputs)[real]
+        return chunked_cross_entropy(
+            hidden, self._projection.weight, labels[real], bias=self._projection.bias, label_smoothing=smoothing
+        )

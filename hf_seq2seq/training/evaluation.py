@@ -1,0 +1,96 @@
+"""Evaluation of a split: the exact loss, and metrics of generated texts or predicted labels, on every process."""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from hf_seq2seq.data.batches import length_order, ordered_batches
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.decoding.generation import generate_texts
+from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+from hf_seq2seq.training.task import Task
+
+Predictions = list[str] | np.ndarray
+
+
+@torch.no_grad()
+def evaluate(task: Task, split: str, accelerator: Accelerator, prefix: str) -> dict[str, float]:
+    """Measures a split, and leaves the model in the mode in which it was.
+
+    Args:
+        task: its model is on the accelerator's device.
+        split: "validation" or "test".
+        accelerator: the processes that share the rows.
+        prefix: put before every result's name: "eval" or "predict".
+
+    Returns:
+        `eval_loss` (nats a target token, or a row), the metrics, `eval_samples` and `eval_runtime` (seconds).
+    """
+    return evaluate_and_predict(task, split, accelerator, prefix)[0]
+
+
+@torch.no_grad()
+def evaluate_and_predict(
+    task: Task, split: str, accelerator: Accelerator, prefix: str
+) -> tuple[dict[str, float], Predictions]:
+    """`evaluate`, with the predictions in the split's order: texts, or `(rows, classes)` logits."""
+    started = time.perf_counter()
+    examples = task.splits[split]
+    training = task.model.training
+    task.objective.eval()
+    results = {"loss": _loss(task, examples, accelerator)}
+    predictions = predict(task, examples, accelerator) if task.metrics else []
+    if task.metrics:
+        truth: Any = examples.labels if examples.references is None else examples.references
+        for metric in check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values():
+            results |= metric.compute(predictions, truth)
+    task.objective.train(training)
+    results |= {"samples": len(examples), "runtime": time.perf_counter() - started}
+    return {f"{prefix}_{name}": value for name, value in results.items()}, predictions
+
+
+def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predictions:
+    """Texts or logits of every row, in order; each process does a share of rows of like lengths."""
+    order = length_order(examples.source.lengths[:, None])
+    mine = order[accelerator.process_index :: accelerator.num_processes]
+    model = accelerator.unwrap_model(task.model)
+    if task.problem == "seq2seq":
+        limit = task.config.tokens.max_target_length
+        found = generate_texts(model, task.tokenizers, examples.source.select(mine), task.config.decoding, limit)
+    else:
+        found = _logits(task, examples, mine, accelerator)
+    gathered = dict(gather_object(list(zip(mine.tolist(), found, strict=True))))
+    predictions = [gathered[row] for row in range(len(examples))]
+    return predictions if task.problem == "seq2seq" else np.stack(predictions)
+
+
+def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> float:
+    batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
+    total = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
+    for rows in batches[accelerator.process_index :: accelerator.num_processes]:
+        batch = _batch(task, examples, rows, accelerator)
+        with accelerator.autocast():
+            total[0] += task.objective(batch)
+        total[1] += task.objective.weight(batch)
+    loss, weight = accelerator.reduce(total, "sum").tolist()  # type: ignore[union-attr]
+    return float(loss / weight)
+
+
+def _logits(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[np.ndarray]:
+    size = task.config.decoding.per_device_eval_batch_size
+    found: list[np.ndarray] = []
+    for start in range(0, len(rows), size):
+        batch = _batch(task, examples, rows[start : start + size], accelerator)
+        batch.pop("labels", None)
+        with accelerator.autocast():
+            found.extend(task.model(**batch).logits.float().cpu().numpy())
+    return found
+
+
+def _batch(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> dict[str, Tensor]:
+    return {name: tensor.to(accelerator.device) for name, tensor in task.collate(examples, rows).items()}

@@ -1,0 +1,30 @@
+"""Ctrl-C and SIGTERM: noted, and acted on between two optimizer steps."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupts:
+    """The last signal that arrived, 0 for none."""
+
+    signal: int = 0
+
+    def note(self, number: int, _: FrameType | None) -> None:
+        """Remembers a signal; the second Ctrl-C ends the process at once."""
+        if self.signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@contextmanager
+def watch_signals() -> Iterator[Interrupts]:
+    """Notes SIGINT and SIGTERM inside the block in place of ending the process."""
+    interrupts = Interrupts()
+    before = {number: signal.signal(number, interrupts.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

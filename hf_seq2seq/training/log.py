@@ -1,0 +1,86 @@
+"""What a run tells while it runs: lines for people, `train_log.jsonl` for programs, and trackers."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from hf_seq2seq.training.state import State
+
+FILE = "train_log.jsonl"
+
+
+class StepLog:
+    """Sums losses between two lines of the log; only the main process writes.
+
+    Args:
+        accelerator: knows the main process and the trackers.
+        output_dir: folder of `train_log.jsonl`.
+        state: of the run; a log that a killed run wrote beyond it is cut back to it.
+    """
+
+    def __init__(self, accelerator: Accelerator, output_dir: Path, state: State) -> None:
+        self._accelerator = accelerator
+        self._state = state
+        self._path = output_dir / FILE
+        self._started = self._last = time.perf_counter()
+        self._first_step = state.global_step
+        if accelerator.is_main_process:
+            self._cut_back()
+        quiet = not (accelerator.is_main_process and sys.stderr.isatty())
+        self._bar = tqdm(total=state.max_steps, initial=state.global_step, disable=quiet, leave=False, unit="step")
+
+    def advance(self) -> None:
+        """Counts one step."""
+        self._bar.update()
+
+    def training(self, *, loss: float, learning_rate: float, grad_norm: float, tokens: float) -> None:
+        """One line about the steps since the last one; `tokens` were trained on, padding not counted."""
+        now = time.perf_counter()
+        speed = tokens / (now - self._last)
+        self._last = now
+        values = {"loss": loss, "learning_rate": learning_rate, "grad_norm": grad_norm, "tokens_per_second": speed}
+        left = (now - self._started) / (self._state.global_step - self._first_step)
+        left *= self._state.max_steps - self._state.global_step
+        text = f"loss {loss:.4f}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s  {_clock(left)} left"
+        self._write(values, text)
+
+    def evaluation(self, results: dict[str, float]) -> None:
+        """One line about an evaluation; its time does not count into the speed."""
+        values = {name: value for name, value in results.items() if name not in ("eval_runtime", "eval_samples")}
+        self._write(results, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+        self._last = time.perf_counter()
+
+    def say(self, text: str) -> None:
+        """A line for people only."""
+        if self._accelerator.is_main_process:
+            tqdm.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Ends the progress bar."""
+        self._bar.close()
+
+    def _write(self, values: dict[str, Any], text: str) -> None:
+        state = self._state
+        self._accelerator.log(values, step=state.global_step)
+        self.say(f"step {state.global_step}/{state.max_steps}  epoch {state.epoch:.2f}  {text}")
+        if self._accelerator.is_main_process:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"step": state.global_step, "epoch": round(state.epoch, 4)} | values) + "\n")
+
+    def _cut_back(self) -> None:
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        # The last line of a killed run may be half a line.
+        whole = [line for line in lines if line.endswith("}")]
+        kept = [line for line in whole if json.loads(line)["step"] <= self._state.global_step]
+        self._path.write_text("".join(line + "\n" for line in kept))
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

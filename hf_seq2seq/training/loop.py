@@ -1,0 +1,207 @@
+"""The one training loop.
+
+An optimizer step is a set of rows (see `data.batches`). Every process takes its share of the step's batches, adds up
+the summed losses' gradients, and divides by the weight (target tokens, rows) of the whole step; so neither the
+accumulation nor the number of processes nor the padding changes the gradient. Random numbers are seeded afresh for
+every batch from the run's seed and the batch's place, so a run resumed at any step goes on bit for bit without any
+generator's state.
+"""
+
+import math
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from hf_seq2seq.configs import Optimization, Schedule
+from hf_seq2seq.data.batches import BatchPlan, Step, share
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.checkpoints import find_checkpoint, prune_checkpoints, save_checkpoint
+from hf_seq2seq.training.evaluation import evaluate
+from hf_seq2seq.training.files import load_weights, write_model
+from hf_seq2seq.training.interrupts import Interrupts, watch_signals
+from hf_seq2seq.training.log import StepLog
+from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, save_optimizer
+from hf_seq2seq.training.precision import Weights, lower_precision
+from hf_seq2seq.training.schedules import learning_rate_factor
+from hf_seq2seq.training.selection import Selection
+from hf_seq2seq.training.state import State
+from hf_seq2seq.training.task import Task
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+
+
+class Loop:
+    """Trains a task from its first step, or from a checkpoint, to its last.
+
+    Args:
+        task: what the recipe prepared.
+        accelerator: the processes and the precision.
+        output_dir: where checkpoints and the log go.
+        resume: a checkpoint folder to go on from, or 'last'.
+    """
+
+    def __init__(self, task: Task, accelerator: Accelerator, output_dir: Path, resume: str | None = None) -> None:
+        self.task = task
+        self.accelerator = accelerator
+        self.output_dir = output_dir
+        self.optimization: Optimization = task.config.optimization
+        self.schedule: Schedule = task.config.schedule
+        self.seed: int = task.config.run.seed
+        train = task.splits["train"]
+        self.plan = BatchPlan(train.lengths, self.optimization, accelerator.num_processes, self.seed)
+        self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
+        self.selection = Selection(self.schedule, task, len(self.plan))
+        self.weights = self._prepare()
+        if resume is not None:
+            self._resume(find_checkpoint(output_dir, resume))
+        self.log = StepLog(accelerator, output_dir, self.state)
+        self._loss = torch.zeros((), dtype=torch.float64, device=accelerator.device)
+        self._weight = self._tokens = 0.0
+
+    def _max_steps(self) -> int:
+        return self.schedule.max_steps or max(1, math.ceil(self.schedule.num_train_epochs * len(self.plan)))
+
+    def _prepare(self) -> Weights:
+        """Sets precision, recomputation and compilation, and wraps the objective for its processes."""
+        model = self.task.model
+        model.train()
+        if self.optimization.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        on_cpu = self.accelerator.device.type == "cpu"
+        weights = lower_precision(model) if self.optimization.bf16 and on_cpu else Weights(model)
+        if self.optimization.torch_compile:
+            model.compile(dynamic=True)
+        self.objective = self.accelerator.prepare(self.task.objective)
+        self.optimizer = self.accelerator.prepare(make_optimizer(weights.parameters, self.optimization))
+        return weights
+
+    def _resume(self, checkpoint: Path) -> None:
+        state = State.load(checkpoint)
+        if state.steps_per_epoch != len(self.plan):
+            raise InputError(
+                f"{checkpoint}: was trained with {state.steps_per_epoch} steps an epoch, this run has "
+                f"{len(self.plan)}; resume with the same data, batch size and number of processes"
+            )
+        state.max_steps = self.state.max_steps
+        self.state = state
+        load_weights(self.weights, checkpoint)
+        load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)
+
+    def run(self) -> State:
+        """Trains to the end; the model is left with the best checkpoint's weights, in float32.
+
+        Raises:
+            SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint saved.
+        """
+        with watch_signals() as interrupts:
+            while not self.state.finished:
+                epoch, done = divmod(self.state.global_step, len(self.plan))
+                for step in self.plan.epoch(epoch)[done:]:
+                    self._train_on(step, interrupts)
+                    if self.state.finished:
+                        break
+        self.log.close()
+        self.weights.release()
+        if best := self.state.best_model_checkpoint:
+            load_weights(Weights(self.task.model), self.output_dir / best)
+        return self.state
+
+    def _train_on(self, step: Step, interrupts: Interrupts) -> None:
+        started = time.perf_counter()
+        signal = self._step(step, interrupts.signal)
+        state = self.state
+        state.global_step += 1
+        state.train_runtime += time.perf_counter() - started
+        self.log.advance()
+        if state.global_step % self.schedule.logging_steps == 0 or state.finished:
+            self._log_training()
+        improved = self._evaluate() if self.selection.evaluates(state) else False
+        if improved or self.selection.saves(state) or signal:
+            self._save()
+        if signal:
+            self.log.say(f"stopped at step {state.global_step}; go on with --resume-from-checkpoint last")
+            raise SystemExit(128 + signal)
+
+    def _step(self, step: Step, signal: int) -> int:
+        """One optimizer step; returns the signal that any process has noted."""
+        accelerator = self.accelerator
+        rounds = share(step, accelerator.process_index, accelerator.num_processes)
+        # A process without a batch runs one row at weight 0, for the gradients' exchange waits for all of them.
+        batches = [self._batch(step[0][:1] if rows is None else rows) for rows in rounds]
+        real = [float(rows is not None) for rows in rounds]
+        total, signal = self._totals(batches, real, signal)
+        for index, (batch, factor) in enumerate(zip(batches, real, strict=True)):
+            self._seed(index)
+            last = index == len(batches) - 1
+            with nullcontext() if last or self.weights.low else accelerator.no_sync(self.objective):
+                loss = self.objective(batch) * factor
+                accelerator.backward(loss * (accelerator.num_processes / total))
+            self._loss += loss.detach()
+            self.weights.collect_gradients()
+        self._update()
+        self._weight += total
+        self.state.target_tokens_seen += total
+        return signal
+
+    def _totals(self, batches: list[dict[str, Tensor]], real: list[float], signal: int) -> tuple[float, int]:
+        """The step's weight over all processes and the strongest signal; counts the tokens for the log."""
+        weight = sum(float(self.task.objective.weight(b)) * r for b, r in zip(batches, real, strict=True))
+        tokens = sum(_tokens(b) * r for b, r in zip(batches, real, strict=True))
+        mine = torch.tensor([weight, tokens, float(signal)], dtype=torch.float64, device=self.accelerator.device)
+        every = self.accelerator.gather(mine).reshape(-1, 3)  # type: ignore[union-attr]
+        self._tokens += float(every[:, 1].sum())
+        return float(every[:, 0].sum()), int(every[:, 2].max())
+
+    def _update(self) -> None:
+        factor = learning_rate_factor(self.state.global_step, self.schedule, self.state.max_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optimization.learning_rate * factor
+        limit = self.optimization.max_grad_norm or math.inf
+        self._norm = self.accelerator.clip_grad_norm_(self.weights.parameters.values(), limit)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.weights.publish()
+
+    def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
+        batch = self.task.collate(self.task.splits["train"], rows)
+        return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+
+    def _seed(self, index: int) -> None:
+        """Seeds dropout from the batch's place in the step, which does not depend on the number of processes."""
+        place = index * self.accelerator.num_processes + self.accelerator.process_index
+        sequence = np.random.SeedSequence([self.seed, self.state.global_step, place])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+    def _log_training(self) -> None:
+        loss = float(self.accelerator.reduce(self._loss, "sum")) / self._weight  # type: ignore[arg-type]
+        rate = self.optimizer.param_groups[0]["lr"]
+        self.log.training(loss=loss, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens)
+        self._loss.zero_()
+        self._weight = self._tokens = 0.0
+
+    def _evaluate(self) -> bool:
+        """Evaluates, and says whether the checkpoint is the best so far."""
+        results = evaluate(self.task, "validation", self.accelerator, "eval")
+        self.log.evaluation(results)
+        return self.selection.update(self.state, results)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.output_dir, self.state, self._write)
+            prune_checkpoints(self.output_dir, self.schedule.save_total_limit, self.state.best_model_checkpoint)
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, folder: Path) -> None:
+        write_model(folder, self.task, self.weights.state_dict())
+        self.state.optimizer_scalars = save_optimizer(self.optimizer, folder / OPTIMIZER_FILE)
+
+
+def _tokens(batch: dict[str, Tensor]) -> float:
+    """Source and target tokens, padding not counted."""
+    labels = batch["labels"]
+    return float(batch["attention_mask"].sum() + (labels != -100).sum() * (labels.ndim == 2))

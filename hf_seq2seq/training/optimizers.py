@@ -1,0 +1,60 @@
+"""Optimizers, and their state as safetensors."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from hf_seq2seq.configs import Optimization
+
+
+def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:
+    """AdamW or AdaFactor over the parameters that train; vectors (biases, norms) are spared weight decay.
+
+    AdaFactor takes the given learning rate as it is (no relative step, no parameter scaling).
+
+    Paper: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101;
+        Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
+    """
+    trained = [p for p in named_parameters.values() if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if options.optim == "adafactor":
+        from transformers import Adafactor
+
+        return Adafactor(groups, lr=options.learning_rate, relative_step=False, scale_parameter=False)
+    betas = (options.adam_beta1, options.adam_beta2)
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=options.adam_epsilon, fused=True)
+
+
+def save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> dict[str, float]:
+    """Writes the state's tensors; returns what is not a tensor, by `index.name`, for the caller's JSON."""
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, float] = {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+            elif value is not None:
+                scalars[f"{index}.{name}"] = value
+    save_file(tensors, path)
+    return scalars
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, scalars: dict[str, float]) -> None:
+    """Restores what `save_optimizer` wrote, on the optimizer's own devices."""
+    state: dict[int, dict[str, Any]] = {}
+    with safe_open(path, "pt") as file:
+        entries: dict[str, Any] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for key, value in (entries | scalars).items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = value
+    whole = optimizer.state_dict()
+    whole["state"] = state
+    optimizer.load_state_dict(whole)

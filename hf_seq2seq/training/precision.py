@@ -1,0 +1,145 @@
+"""The weights that the optimizer moves: the model's own, or a float32 master of a bfloat16 model.
+
+On a GPU, bfloat16 and float16 run under autocast. A CPU gains little from autocast, for every step casts every
+weight again; there the model itself is put in bfloat16, and a float32 master takes the gradients and the updates.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from hf_seq2seq.configs import Optimization
+from hf_seq2seq.errors import InputError
+
+
+class Weights:
+    """A model's parameters as the optimizer sees them.
+
+    Attributes:
+        low: whether the model computes in a lower precision than what is trained.
+        parameters: what is trained, by the model's names.
+    """
+
+    low = False
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.parameters: dict[str, nn.Parameter] = dict(model.named_parameters())
+
+    def collect_gradients(self) -> None:
+        """Called after each backward pass."""
+
+    def publish(self) -> None:
+        """Called after each optimizer step, and after loading."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What is saved: the model's state in float32."""
+        return self.model.state_dict()
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restores what `state_dict` gave; tied entries may be missing."""
+        self.model.load_state_dict(state, strict=False)
+
+    def release(self) -> None:
+        """Called when training ends: leaves the model in float32."""
+
+
+class MasterWeights(Weights):
+    """A float32 copy that is trained, and a bfloat16 model that computes.
+
+    Paper: Micikevicius et al., 2018, section 3.1, https://arxiv.org/abs/1710.03740
+    """
+
+    low = True
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__(model)
+        self._low = self.parameters
+        self._buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        self._attention = model.config._attn_implementation  # type: ignore[union-attr]
+        self.parameters = {name: nn.Parameter(p.detach().clone(), p.requires_grad) for name, p in self._low.items()}
+        model.to(torch.bfloat16)
+
+    def collect_gradients(self) -> None:
+        """Adds the model's gradients to the master's, so accumulation happens in float32."""
+        for name, low in self._low.items():
+            if low.grad is None:
+                continue
+            master = self.parameters[name]
+            if master.grad is None:
+                master.grad = low.grad.float()
+            else:
+                master.grad += low.grad
+            low.grad = None
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Rounds the master into the model."""
+        for name, low in self._low.items():
+            low.copy_(self.parameters[name])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The master's values under every name of the model, tied ones included."""
+        by_storage = {low.data_ptr(): self.parameters[name].detach() for name, low in self._low.items()}
+        state = self.model.state_dict()
+        return {name: by_storage.get(value.data_ptr(), value) for name, value in state.items()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restores the master, then the model."""
+        for name, value in state.items():
+            if name in self.parameters:
+                self.parameters[name].copy_(value)
+        buffers = {name: value for name, value in state.items() if name not in self.parameters}
+        self.model.load_state_dict(buffers, strict=False)
+        self.publish()
+
+    @torch.no_grad()
+    def release(self) -> None:
+        """Puts the master's values, the unrounded buffers and the attention back into the model."""
+        self.model.float()
+        self.publish()
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(self._buffers[name])
+        if self.model.config._attn_implementation != self._attention:  # type: ignore[union-attr]
+            self.model.set_attn_implementation(self._attention)  # type: ignore[operator]
+
+
+def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> None:
+    """Refuses precisions that fail.
+
+    Raises:
+        InputError: float16 for T5 or on a CPU, both precisions at once, or a GPU without bfloat16.
+    """
+    if options.fp16 and options.bf16:
+        raise InputError("--fp16 and --bf16 exclude each other; give one")
+    if options.fp16 and model_type in ("t5", "mt5", "umt5"):
+        raise InputError("--fp16: T5 was trained in bfloat16 and overflows float16 to NaN; use --bf16, or neither")
+    if options.fp16 and on_cpu:
+        raise InputError("--fp16 needs a GPU; use --bf16, or neither")
+    if options.bf16 and not on_cpu and not torch.cuda.is_bf16_supported():
+        raise InputError("--bf16: this GPU has no bfloat16; use neither --bf16 nor --fp16 with T5, else --fp16")
+
+
+def lower_precision(model: nn.Module) -> Weights:
+    """Puts a model on a CPU in bfloat16, its attention in float32, and returns the master.
+
+    The backward pass of scaled-dot-product attention in bfloat16 is slower on CPUs than in float32.
+    """
+    from transformers import AttentionInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+    from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+    def sdpa_float32(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: object):  # type: ignore[no-untyped-def]
+        if mask is not None and mask.is_floating_point():
+            mask = mask.float()
+        if isinstance(bias := options.get("position_bias"), Tensor):
+            options["position_bias"] = bias.float()
+        output, weights = sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)  # type: ignore[arg-type]
+        return output.to(query.dtype), weights
+
+    weights = MasterWeights(model)
+    if model.config._attn_implementation == "sdpa":  # type: ignore[union-attr]
+        AttentionInterface.register("sdpa_float32", sdpa_float32)
+        AttentionMaskInterface.register("sdpa_float32", sdpa_mask)
+        model.set_attn_implementation("sdpa_float32")  # type: ignore[operator]
+    return weights

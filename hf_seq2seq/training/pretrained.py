@@ -1,0 +1,57 @@
+"""Checkpoints to start from, checked to be what the recipe trains."""
+
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.decoding.loading import explained
+from hf_seq2seq.decoding.places import find_model
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def load_pretrained(recipe: str, families: tuple[str, ...], auto: type, source: Any, **changes: Any) -> "PreTrainedModel":
+    """Loads a checkpoint in float32 to train on.
+
+    Args:
+        recipe: the recipe's name, for the error.
+        families: the `model_type`s that it trains; none means any that the class knows.
+        auto: the Auto class.
+        source: has `model_name_or_path`, `model_revision` and `trust_remote_code`.
+        changes: to the checkpoint's configuration.
+
+    Raises:
+        InputError: no model there, the Hub cannot be asked, or a checkpoint of another architecture.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    from hf_seq2seq.architectures import register
+
+    register()
+    name = source.model_name_or_path
+    where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    with explained(name):
+        config = AutoConfig.from_pretrained(name, **where)
+        if families and config.model_type not in families:
+            raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
+        for key, value in changes.items():
+            setattr(config, key, value)
+        options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
+        return auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)  # type: ignore[attr-defined, no-any-return]
+
+
+def load_tokenizer(name: str, source: Any) -> "PreTrainedTokenizerBase":
+    """Loads a checkpoint's tokenizer.
+
+    Raises:
+        InputError: there is none, or it has no padding token.
+    """
+    from transformers import AutoTokenizer
+
+    where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    with explained(name):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+    if tokenizer.pad_token_id is None:
+        raise InputError(f"{name}: its tokenizer has no padding token")
+    return tokenizer

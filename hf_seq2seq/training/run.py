@@ -1,0 +1,200 @@
+"""A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
+
+import json
+import shlex
+import shutil
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from hf_seq2seq.configs import flatten
+from hf_seq2seq.data.batches import BatchPlan
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
+from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
+from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
+from hf_seq2seq.training.files import WEIGHTS_FILE, write_json, write_model
+from hf_seq2seq.training.log import FILE as LOG_FILE
+from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.precision import check_precision
+from hf_seq2seq.training.state import FILE as STATE_FILE
+from hf_seq2seq.training.state import State
+from hf_seq2seq.training.task import Task
+
+LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
+
+
+def check_run(config: Any, problem: str, model_type: str) -> None:
+    """Refuses, before anything is loaded, what would fail later: precision, metrics, trackers, the output folder.
+
+    Raises:
+        InputError: a precision that fails, an unknown metric, a tracker that is not installed, or a folder that
+            holds a run.
+    """
+    check_precision(config.optimization, model_type, runs_on_cpu(config.run))
+    metrics = config.evaluation.metrics
+    check_metrics(metrics, metrics_for(problem))
+    best_metric(config.schedule.metric_for_best_model, metrics)
+    for tracker in config.run.report_to:
+        if find_spec(tracker) is None:
+            raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
+    check_output_dir(config.run)
+
+
+def check_output_dir(run: Any) -> None:
+    """Refuses a folder that holds a run, unless the run is to be resumed or replaced."""
+    folder = Path(run.output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output-dir: {folder} is a file")
+    if run.resume_from_checkpoint is not None:
+        find_checkpoint(folder, run.resume_from_checkpoint)
+    elif not run.overwrite_output_dir and (list_checkpoints(folder) or (folder / WEIGHTS_FILE).exists()):
+        raise InputError(
+            f"--output-dir: {folder} holds a run already; "
+            "give --overwrite-output-dir, --resume-from-checkpoint last, or another folder"
+        )
+
+
+def runs_on_cpu(run: Any) -> bool:
+    """Whether a run stays on the CPU, by choice or for want of a GPU."""
+    return run.use_cpu or not torch.cuda.is_available()
+
+
+def make_accelerator(config: Any) -> Accelerator:
+    """The processes, the device and the precision of a run; seeds what happens before training."""
+    on_cpu = runs_on_cpu(config.run)
+    precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and not on_cpu else "no"
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=on_cpu,
+        log_with=list(config.run.report_to) or None,
+        project_dir=config.run.output_dir,
+    )
+    set_seed(config.run.seed)
+    return accelerator
+
+
+def run(task: Task) -> dict[str, float]:
+    """Trains a task to its end and writes everything that a run leaves; returns all results."""
+    config = task.config
+    accelerator = make_accelerator(config)
+    folder = Path(config.run.output_dir)
+    if accelerator.is_main_process:
+        _make_room(folder, config.run.resume_from_checkpoint is not None)
+    accelerator.wait_for_everyone()
+    if config.run.report_to:
+        accelerator.init_trackers("hf-seq2seq", {k: str(v) for k, v in flatten(config).items()})
+    loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
+    if accelerator.is_main_process:
+        describe_start(task, loop.plan, loop.state, accelerator.num_processes)
+    state = loop.run()
+    results: dict[str, float] = train_results(task, state)
+    predictions: dict[str, Predictions] = {}
+    for split, prefix in (("validation", "eval"), ("test", "predict")):
+        if split in task.splits:
+            found, predictions[split] = evaluate_and_predict(task, split, accelerator, prefix)
+            results |= found
+    if accelerator.is_main_process:
+        save_run(folder, task, state, results, predictions)
+    accelerator.end_training()
+    return results
+
+
+def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:
+    """Says on standard error what is about to be trained."""
+    parameters = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
+    rows = ", ".join(f"{name} {len(examples):,}" for name, examples in task.splits.items())
+    train = task.splits["train"]
+    cut = ", ".join(f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True))
+    print(
+        f"{task.recipe}: {parameters:,} parameters train; rows: {rows}; cut to the limits: {cut}\n"
+        f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
+        f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
+        file=sys.stderr,
+    )
+
+
+def train_results(task: Task, state: State) -> dict[str, float]:
+    """What training itself gives: how long, how much."""
+    return {
+        "epoch": round(state.epoch, 4),
+        "train_samples": len(task.splits["train"]),
+        "train_steps": state.global_step,
+        "train_runtime": state.train_runtime,
+        "train_target_tokens": state.target_tokens_seen,
+    }
+
+
+def _make_room(folder: Path, resumes: bool) -> None:
+    """Makes the folder, and removes an earlier run that is to be replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resumes:
+        for path in [*list_checkpoints(folder), *(folder / name for name in (*LEFT_BEHIND, LOG_FILE, WEIGHTS_FILE))]:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def save_run(
+    folder: Path, task: Task, state: State, results: dict[str, float], predictions: dict[str, Predictions]
+) -> None:
+    """Writes the model, the results, the predictions, the picture and the card."""
+    from hf_seq2seq.analysis.pictures import draw_losses
+    from hf_seq2seq.hub.card import write_card
+
+    with new_folder(folder / "model.draft") as draft:
+        write_model(draft, task, task.model.state_dict())
+    for path in sorted((folder / "model.draft").iterdir()):
+        _replace(path, folder / path.name)
+    (folder / "model.draft").rmdir()
+    for prefix in ("train", "eval", "predict"):
+        found = {k: v for k, v in results.items() if k.startswith(f"{prefix}_") or k == "epoch"}
+        if len(found) > 1:
+            write_json(folder / f"{prefix}_results.json", found)
+    write_json(folder / "all_results.json", results)
+    state.save(folder)
+    if predictions:
+        write_predictions(folder, task, predictions)
+    draw_losses(folder / LOG_FILE, folder / "loss.png")
+    write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]))
+
+
+def _replace(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    source.replace(target)
+
+
+def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:
+    """Writes the predictions of the last split that has any, a line a row, and the confusion matrix of classes."""
+    split, found = list(predictions.items())[-1]
+    if task.problem == "seq2seq":
+        lines = [" ".join(str(text).splitlines()) for text in found]
+        (folder / "generated_predictions.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        return
+    rows = [_label_row(task, logits) for logits in np.asarray(found)]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "predictions.jsonl").write_text(text, encoding="utf-8")
+    if task.problem == "single_label":
+        from hf_seq2seq.analysis.pictures import draw_confusion
+        from hf_seq2seq.metrics.classification import confusion_matrix
+
+        matrix = confusion_matrix(np.asarray(found), task.splits[split].labels)
+        draw_confusion(matrix, task.label_names, folder / "confusion.png")
+
+
+def _label_row(task: Task, logits: np.ndarray) -> dict[str, Any]:
+    if task.problem == "regression":
+        return {"prediction": float(logits[0])}
+    if task.problem == "multi_label":
+        return {"predictions": [name for name, value in zip(task.label_names, logits, strict=True) if value > 0]}
+    return {"prediction": task.label_names[int(logits.argmax())]}
+
+

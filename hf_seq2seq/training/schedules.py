@@ -1,0 +1,35 @@
+"""Learning rates as a function of the step alone, so a resumed run needs no scheduler state."""
+
+import math
+
+from hf_seq2seq.configs import Schedule
+
+
+def warmup_steps(schedule: Schedule, total: int) -> int:
+    """Steps of warm-up: `warmup_steps`, or the share of `total` that `warmup_ratio` names."""
+    return schedule.warmup_steps or math.ceil(schedule.warmup_ratio * total)
+
+
+def learning_rate_factor(step: int, schedule: Schedule, total: int) -> float:
+    """What the peak learning rate is multiplied by in optimizer step `step`, counted from 0.
+
+    The values are those of `transformers.get_scheduler`. `inverse_sqrt` without warm-up decays on a
+    scale of 10,000 steps, as there.
+
+    Paper: Vaswani et al., 2017, section 5.3 (inverse square root with warm-up), https://arxiv.org/abs/1706.03762
+    """
+    warmup = warmup_steps(schedule, total)
+    kind = schedule.lr_scheduler_type
+    if kind == "constant":
+        return 1.0
+    if step < warmup:
+        return step / warmup
+    if kind == "constant_with_warmup":
+        return 1.0
+    if kind == "inverse_sqrt":
+        scale = warmup or 10_000
+        return math.sqrt(scale / (step + scale - warmup))
+    progress = (step - warmup) / max(1, total - warmup)
+    if kind == "linear":
+        return max(0.0, 1 - progress)
+    return max(0.0, 0.5 * (1 + math.cos(math.pi * progress)))

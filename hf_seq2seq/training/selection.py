@@ -1,0 +1,53 @@
+"""When a run evaluates and saves, which checkpoint is the best, and when patience ends."""
+
+from hf_seq2seq.configs import Schedule
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics import best_metric
+from hf_seq2seq.training.state import State
+from hf_seq2seq.training.task import Task
+
+
+class Selection:
+    """Reads a schedule against a task.
+
+    Args:
+        schedule: intervals, the metric that chooses, patience.
+        task: its metrics and splits.
+        steps_per_epoch: the interval of evaluation where none is given.
+
+    Raises:
+        InputError: the choosing metric is not measured, or nothing can be measured for want of validation rows.
+    """
+
+    def __init__(self, schedule: Schedule, task: Task, steps_per_epoch: int) -> None:
+        self._has_validation = "validation" in task.splits
+        self._every = schedule.eval_steps or steps_per_epoch
+        self._save_every = schedule.save_steps or self._every
+        self._patience = schedule.early_stopping_patience
+        self._metric = schedule.metric_for_best_model.removeprefix("eval_")
+        self._greater = best_metric(self._metric, task.metrics)
+        if not self._has_validation and (self._patience or self._metric != "loss"):
+            flag = "--early-stopping-patience" if self._patience else "--metric-for-best-model"
+            raise InputError(f"{flag} needs validation rows: --validation-file or --validation-split-percentage")
+
+    def evaluates(self, state: State) -> bool:
+        """Whether the run is to be evaluated now."""
+        return self._has_validation and (state.global_step % self._every == 0 or state.finished)
+
+    def saves(self, state: State) -> bool:
+        """Whether a checkpoint is due now."""
+        return state.global_step % self._save_every == 0 or state.finished
+
+    def update(self, state: State, results: dict[str, float]) -> bool:
+        """Notes an evaluation in the state; returns whether it is the best so far."""
+        state.log_history.append({"step": state.global_step} | results)
+        value = results[f"eval_{self._metric}"]
+        improved = state.improves(value, self._greater)
+        if improved:
+            state.best_metric = value
+            state.best_model_checkpoint = f"checkpoint-{state.global_step}"
+            state.evaluations_without_gain = 0
+        else:
+            state.evaluations_without_gain += 1
+        state.stopped_early = self._patience is not None and state.evaluations_without_gain >= self._patience
+        return improved

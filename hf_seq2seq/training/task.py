@@ -1,0 +1,48 @@
+"""What a recipe prepares: the parts that training, evaluation, preview and the model card share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.objectives.objective import Objective
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Collate = Callable[[Examples, np.ndarray], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A model, its data and what to minimise.
+
+    Attributes:
+        recipe: the recipe's name.
+        config: the recipe's whole configuration.
+        model: on CPU, in float32.
+        tokenizers: source and target; one object twice where the vocabulary is shared.
+        splits: "train" and, where there are rows for them, "validation" and "test".
+        columns: the columns that were found, by role: `{"source": "de", "target": "en"}`.
+        objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
+        collate: pads the named rows of a split into one batch of tensors.
+        metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
+        problem: "seq2seq", or "single_label", "multi_label", "regression" for labelled rows.
+        label_names: in the order of their ids; empty for pairs.
+    """
+
+    recipe: str
+    config: Any
+    model: "PreTrainedModel"
+    tokenizers: Tokenizers
+    splits: dict[str, Examples]
+    columns: dict[str, str]
+    objective: Objective
+    collate: Collate
+    metrics: tuple[str, ...]
+    problem: str = "seq2seq"
+    label_names: tuple[str, ...] = ()

@@ -1,0 +1,97 @@
+"""Train a recurrent encoder-decoder with attention from scratch.
+
+    hf-seq2seq train rnn --train-file train.tsv --validation-file dev.tsv --output-dir outputs/rnn
+
+An LSTM or GRU reads the source in both directions; a second one writes the target, looking back at the source by
+additive attention (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473) or multiplicative attention (Luong et al.,
+2015, https://arxiv.org/abs/1508.04025).
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import option
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(configs.Section):
+    """Model: the recurrent encoder-decoder."""
+
+    cell_type: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
+    attention: str = option(
+        "additive", "Attention score.", choices=("none", "additive", "dot", "scaled_dot", "general")
+    )
+    embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
+    hidden_size: int = option(256, "Width of the decoder and of the encoder's output.", at_least=2)
+    num_layers: int = option(1, "Layers of the encoder and of the decoder.", at_least=1)
+    bidirectional: bool = option(True, "Read the source in both directions.")
+    input_feeding: bool = option(True, "Feed the last attentional vector into the next step.")
+    dropout: float = option(0.2, "Dropout on embeddings, between layers and on the output.", at_least=0, at_most=0.95)
+    tie_word_embeddings: bool = option(False, "One matrix for the target embeddings and the output layer.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `rnn` can be told."""
+
+    model: Model = field(default_factory=Model)
+    data: configs.PairData = field(default_factory=configs.PairData)
+    tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
+    optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    schedule: configs.Schedule = field(default_factory=configs.Schedule)
+    decoding: configs.Decoding = field(default_factory=configs.Decoding)
+    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
+    run: configs.Run = field(default_factory=configs.Run)
+
+
+def prepare(config: Config) -> "Task":
+    """Reads the pairs, trains the tokenizers, builds the model."""
+    from hf_seq2seq.data.vocabulary import train_tokenizers
+    from hf_seq2seq.training.pairs import pair_task, read_all_pairs
+    from hf_seq2seq.training.run import check_run
+
+    check_run(config, "seq2seq", model_type="rnn-seq2seq")
+    pairs = read_all_pairs(config.data)
+    tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, config.tokens)
+    return pair_task("rnn", config, build_model(config, tokenizers), tokenizers, pairs)
+
+
+def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalGeneration":
+    """A model with fresh weights for the tokenizers' vocabularies."""
+    from dataclasses import asdict
+
+    from transformers import set_seed
+
+    from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+    from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+
+    target = tokenizers.target
+    set_seed(config.run.seed)
+    try:
+        settings = RnnSeq2SeqConfig(
+            vocab_size=len(target),
+            source_vocab_size=len(tokenizers.source),
+            share_embeddings=tokenizers.source is target,
+            pad_token_id=target.pad_token_id,
+            eos_token_id=target.eos_token_id,
+            bos_token_id=target.bos_token_id,
+            decoder_start_token_id=target.bos_token_id,
+            **asdict(config.model),
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    return RnnForConditionalGeneration(settings)
+
+
+def main(config: Config) -> None:
+    """Trains, evaluates, saves."""
+    from hf_seq2seq.training.run import run
+
+    run(prepare(config))
