@@ -104,7 +104,8 @@ class Sources(Section):
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
     streaming: bool = option(False, "Read only the first --max-train-samples rows of a Hub data set.")
     train_file: str | None = option(
-        None, "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt, or two line-aligned files: train.de,train.en."
+        None,
+        "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt, or two line-aligned files: train.de,train.en.",
     )
     validation_file: str | None = option(None, "The same for validation.")
     test_file: str | None = option(None, "The same for the final test.")
@@ -155,7 +156,10 @@ class Tokenization(Section):
     """Tokens: limits."""
 
     max_source_length: int = option(
-        256, "Longest source in tokens; what is longer is cut, and the share is told.", at_least=2, aliases=("max_seq_length",)
+        256,
+        "Longest source in tokens; what is longer is cut, and the share is told.",
+        at_least=2,
+        aliases=("max_seq_length",),
     )
 
 
@@ -222,7 +226,9 @@ class Schedule(Section):
     warmup_ratio: float = option(0.0, "The same as a share of all steps.", at_least=0, at_most=1)
     logging_steps: int = option(50, "Log the training loss every so many steps.", at_least=1)
     eval_steps: int | None = option(None, "Evaluate every so many steps; by default once an epoch.", at_least=1)
-    save_steps: int | None = option(None, "Save a checkpoint every so many steps; by default at each evaluation.", at_least=1)
+    save_steps: int | None = option(
+        None, "Save a checkpoint every so many steps; by default at each evaluation.", at_least=1
+    )
     save_total_limit: int | None = option(2, "Checkpoints to keep, beside the best.", at_least=1)
     metric_for_best_model: str = option("loss", "What chooses the best checkpoint; the final model is that one.")
     early_stopping_patience: int | None = option(None, "Stop after so many evaluations without a gain.", at_least=1)

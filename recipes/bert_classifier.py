@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PROBLEMS = ("single_label", "multi_label", "regression")
 
+
 @dataclass(frozen=True, kw_only=True)
 class Model(configs.Pretrained):
     """Model: the encoder and its head."""

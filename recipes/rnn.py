@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 class Model(configs.Section):
     """Model: the recurrent encoder-decoder."""
 
-    cell_type: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
-    attention: str = option(
-        "additive", "Attention score.", choices=("none", "additive", "dot", "scaled_dot", "general")
+    cell: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
+    attention: str = option("general", "Attention score.", choices=("none", "additive", "dot", "scaled_dot", "general"))
+    decoder_style: str = option(
+        "luong", "Attend after the cell (luong) or before it (bahdanau).", choices=("luong", "bahdanau")
     )
+    input_feeding: bool = option(False, "Feed the last attentional vector into the next step (luong).")
+    decoder_start: str = option("bridge", "First state of the decoder.", choices=("bridge", "transfer", "zeros"))
     embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
     hidden_size: int = option(256, "Width of the decoder and of the encoder's output.", at_least=2)
-    num_layers: int = option(1, "Layers of the encoder and of the decoder.", at_least=1)
+    encoder_layers: int = option(1, "Layers of the encoder.", at_least=1)
+    decoder_layers: int = option(1, "Layers of the decoder.", at_least=1)
     bidirectional: bool = option(True, "Read the source in both directions.")
-    input_feeding: bool = option(True, "Feed the last attentional vector into the next step.")
     dropout: float = option(0.2, "Dropout on embeddings, between layers and on the output.", at_least=0, at_most=0.95)
     tie_word_embeddings: bool = option(False, "One matrix for the target embeddings and the output layer.")
 

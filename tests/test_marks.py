@@ -9,8 +9,11 @@ import pytest
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-# Functions that may be longer or take more arguments than the marks allow, each with its reason.
-EXEMPT: dict[str, str] = {}
+# Functions that may take more arguments, each with its reason.
+MANY_ARGUMENTS = {
+    "hf_seq2seq/architectures/modeling_rnn.py:RnnModel.forward": "transformers calls a model by these names",
+    "hf_seq2seq/architectures/modeling_rnn.py:RnnForConditionalGeneration.forward": "the same",
+}
 
 
 def lines(function: Function) -> int:
@@ -62,7 +65,7 @@ def all_functions(repository: Path) -> dict[str, Function]:
 
 
 def over(sizes: dict[str, int], most: int) -> dict[str, int]:
-    return {name: size for name, size in sizes.items() if size > most and name not in EXEMPT}
+    return {name: size for name, size in sizes.items() if size > most}
 
 
 def test_no_file_is_long(file_lines: dict[str, int]) -> None:
@@ -88,11 +91,7 @@ def test_the_median_function_is_short(all_functions: dict[str, Function]) -> Non
 
 
 def test_no_function_takes_many_arguments(all_functions: dict[str, Function]) -> None:
-    assert not over({name: arguments(node) for name, node in all_functions.items()}, 7)
-
-
-def test_every_exemption_is_of_a_function_that_is_there(all_functions: dict[str, Function]) -> None:
-    assert set(EXEMPT) <= set(all_functions)
+    assert set(over({name: arguments(node) for name, node in all_functions.items()}, 7)) == set(MANY_ARGUMENTS)
 
 
 SAMPLE = '''

@@ -63,7 +63,15 @@ class Attention(nn.Module):
         return Memory(values, self.project_keys(values) if keys is None else keys, bias)
 
     def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Contexts `(batch, target, encoder width)` and weights `(batch, target, source)`, for queries as in `score`."""
+        """Attends from every target step.
+
+        Args:
+            queries: as for `score`.
+            memory: from `remember`.
+
+        Returns:
+            Contexts `(batch, target, encoder width)` and weights `(batch, target, source)`.
+        """
         weights = (self.score(queries, memory.keys) + memory.bias).softmax(-1)
         return torch.bmm(weights, memory.values), weights
 
@@ -75,6 +83,7 @@ class DotAttention(Attention):
     """
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """As the base class says."""
         return torch.bmm(queries, keys.transpose(1, 2))
 
 
@@ -85,6 +94,7 @@ class ScaledDotAttention(DotAttention):
     """
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """As the base class says."""
         return super().score(queries * queries.shape[-1] ** -0.5, keys)
 
 
@@ -103,6 +113,7 @@ class GeneralAttention(DotAttention):
         self.key_projection = nn.Linear(memory_size, query_size, bias=False)
 
     def project_keys(self, values: Tensor) -> Tensor:
+        """W s of the score, for all source positions."""
         return self.key_projection(values)
 
 
@@ -123,9 +134,11 @@ class AdditiveAttention(Attention):
         self.score_projection = nn.Linear(query_size, 1, bias=False)
 
     def project_keys(self, values: Tensor) -> Tensor:
+        """U s off the score, for all source positions."""
         return self.key_projection(values)
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """As the base class says; holds `(batch, target, source, hidden)` numbers."""
         hidden = torch.tanh(self.query_projection(queries)[:, :, None] + keys[:, None])
         return self.score_projection(hidden).squeeze(-1)
 

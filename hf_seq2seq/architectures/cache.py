@@ -90,4 +90,6 @@ class RecurrentCache(Cache):
     @property
     def state(self) -> RecurrentLayer:
         """The only layer."""
-        return self.layers[0]
+        layer = self.layers[0]
+        assert isinstance(layer, RecurrentLayer)
+        return layer

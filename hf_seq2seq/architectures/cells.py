@@ -3,12 +3,16 @@
 A layer's state is a tuple of `(batch, hidden)` tensors: the output and, for an LSTM, the memory cell.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
 LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 State = tuple[Tensor, ...]
+Sequence = TypeVar("Sequence", Tensor, PackedSequence)
 
 
 def states_of(cell: str) -> int:
@@ -26,7 +30,7 @@ def join_states(states: list[State]) -> Tensor:
     return torch.stack([torch.stack(state, 1) for state in states], 1)
 
 
-def run_layer(layer: nn.RNNBase, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+def run_layer(layer: nn.Module, inputs: Sequence, state: State | None = None) -> tuple[Sequence, State]:
     """Runs a layer over a whole sequence.
 
     Args:
@@ -49,33 +53,36 @@ def run_layer(layer: nn.RNNBase, inputs: Tensor, state: State | None = None) -> 
 class StepwiseCell:
     """Runs a layer one step at a time, for inputs of which a part is known only when the step comes.
 
-    The known part of all steps, and the biases, go through the input weights in one matrix product beforehand; in a
-    step, the rest of the input and the previous output share one product.
+    The known part of all steps, and the biases, go through the input weights in one matrix product beforehand. In a
+    step, what is fed and the previous output share one product.
 
     Args:
         layer: as for `run_layer`.
         known: the leading input columns of all steps, `(time, batch, known width)`; None where all is fed.
     """
 
-    def __init__(self, layer: nn.RNNBase, known: Tensor | None = None) -> None:
+    def __init__(self, layer: nn.Module, known: Tensor | None) -> None:
+        # By attribute, not through the layer's own flat list: tools that adapt weights replace the attributes.
+        input_weight, self.recurrent_weight, bias, self.recurrent_bias = (
+            getattr(layer, name) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        )
         width = 0 if known is None else known.shape[-1]
-        self.fed_weight = layer.weight_ih_l0[:, width:]
-        self.recurrent_weight, self.recurrent_bias = layer.weight_hh_l0, layer.bias_hh_l0
-        # A GRU's reset gate multiplies the recurrent half alone, bias included, so only the others merge the halves.
-        self.merged = not isinstance(layer, nn.GRU)
-        bias = layer.bias_ih_l0 + layer.bias_hh_l0 if self.merged else layer.bias_ih_l0
-        if self.merged:
+        self.fed_weight = input_weight[:, width:]
+        self.advance = self._gru
+        # A GRU's reset gate multiplies the recurrent half alone, bias included; the other cells merge the halves.
+        if not isinstance(layer, nn.GRU):
+            self.advance = self._lstm if isinstance(layer, nn.LSTM) else self._rnn
             self.weight = torch.cat([self.fed_weight, self.recurrent_weight], 1)
+            bias = bias + self.recurrent_bias
         self.bias = bias
-        self.known = None if known is None else F.linear(known, layer.weight_ih_l0[:, :width], bias).unbind(0)
-        self.advance = {nn.LSTM: self._lstm, nn.GRU: self._gru, nn.RNN: self._rnn}[_kind(layer)]
+        self.known = None if known is None else F.linear(known, input_weight[:, :width], bias).unbind(0)
 
     def step(self, time: int, fed: Tensor, state: State) -> State:
         """The next state, from what is fed now, `(batch, fed width)`; its first tensor is the step's output."""
         return self.advance(self.bias if self.known is None else self.known[time], fed, state)
 
     def _lstm(self, known: Tensor, fed: Tensor, state: State) -> State:
-        """Paper: Hochreiter and Schmidhuber, 1997; gates as in `torch.nn.LSTM`."""
+        """Paper: Gers et al., 2000, https://doi.org/10.1162/089976600300015015; gates in `torch.nn.LSTM`'s order."""
         output, memory = state
         gates = torch.addmm(known, torch.cat([fed, output], 1), self.weight.t())
         enter, keep, new, leave = gates.chunk(4, 1)
@@ -93,10 +100,5 @@ class StepwiseCell:
         return (torch.lerp(new, output, update),)
 
     def _rnn(self, known: Tensor, fed: Tensor, state: State) -> State:
-        """Paper: Elman, 1990."""
+        """Paper: Elman, 1990, https://doi.org/10.1207/s15516709cog1402_1."""
         return (torch.addmm(known, torch.cat([fed, state[0]], 1), self.weight.t()).tanh(),)
-
-
-def _kind(layer: nn.RNNBase) -> type[nn.RNNBase]:
-    """The layer's class among the three; tools that adapt weights replace it by a subclass."""
-    return next(kind for kind in LAYERS.values() if isinstance(layer, kind))

@@ -95,6 +95,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     @property
     def encoder_output_size(self) -> int:
         """Width of the encoder's output, all directions together."""
+        assert self.encoder_hidden_size is not None
         return self.encoder_hidden_size * (2 if self.bidirectional else 1)
 
 
@@ -144,8 +145,8 @@ def _check_attention(config: RnnSeq2SeqConfig) -> None:
         )
     if config.input_feeding and (config.attention == "none" or config.decoder_style != "luong"):
         raise ValueError(
-            f"input_feeding=True with attention={config.attention!r} and decoder_style={config.decoder_style!r}: it "
-            "feeds back the attentional vector of the luong style; choose that with an attention, or input_feeding=False"
+            f"input_feeding=True with attention={config.attention!r} and decoder_style={config.decoder_style!r}: "
+            "it feeds back the luong style's attentional vector; choose that with an attention, or input_feeding=False"
         )
     if config.attention in ("dot", "scaled_dot") and config.encoder_output_size != config.hidden_size:
         raise ValueError(

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from .attention import Memory, build_attention
 from .cells import LAYERS, State, StepwiseCell, run_layer
 from .configuration_rnn import RnnSeq2SeqConfig
+from .dropout import Dropout
 
 
 @dataclass
@@ -45,10 +46,11 @@ class PlainDecoder(nn.Module):
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__()
+        assert config.embedding_size is not None
         hidden = config.hidden_size
         sizes = [config.embedding_size + self.extra_width(config)] + [hidden] * (config.decoder_layers - 1)
         self.layers = nn.ModuleList(LAYERS[config.cell](size, hidden) for size in sizes)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
@@ -89,6 +91,7 @@ class LuongDecoder(PlainDecoder):
         self.combine = nn.Linear(config.encoder_output_size + config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        """As the base class says; the whole target at once, for nothing flows from attention to the next step."""
         layers, states = self._run(embedded, states)
         contexts, weights = self.attention(layers[-1].transpose(0, 1), memory)
         outputs = torch.tanh(self.combine(torch.cat([contexts.transpose(0, 1), layers[-1]], -1)))
@@ -103,9 +106,11 @@ class InputFeedingDecoder(LuongDecoder):
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
+        """Width of the attentional vector."""
         return config.hidden_size
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
         states = list(states)
         fed = torch.zeros_like(states[-1][0]) if fed is None else fed
         cells = [StepwiseCell(layer, None if depth else embedded) for depth, layer in enumerate(self.layers)]
@@ -137,14 +142,17 @@ class BahdanauDecoder(PlainDecoder):
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__(config)
         self.attention = build_attention(config)
+        assert config.embedding_size is not None
         width = config.hidden_size + config.encoder_output_size + config.embedding_size
         self.combine = nn.Linear(width, config.hidden_size)
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
+        """Width of the context."""
         return config.encoder_output_size
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        """As the base class says; only the first layer goes step by step."""
         state, cell = states[0], StepwiseCell(self.layers[0], embedded)
         outputs, contexts, weights = [], [], []
         for time in range(len(embedded)):

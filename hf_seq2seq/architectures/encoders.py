@@ -16,6 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from .cells import LAYERS, State, join_states, run_layer
 from .configuration_rnn import RnnSeq2SeqConfig
+from .dropout import Dropout
 
 
 @dataclass
@@ -56,7 +57,7 @@ def reverse(inputs: Tensor, padding: Padding | None) -> Tensor:
     return inputs.flatten(0, 1).index_select(0, padding.mirror).view_as(inputs)
 
 
-def read(layer: nn.RNNBase, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
+def read(layer: nn.Module, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
     """Runs one direction. The state at each row's own last token needs a packed sequence; the outputs do not."""
     if padding is None or not want_state:
         outputs, state = run_layer(layer, inputs)
@@ -76,6 +77,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, config: RnnSeq2SeqConfig, input_size: int) -> None:
         super().__init__()
+        assert config.encoder_hidden_size is not None
         layer = LAYERS[config.cell]
         self.left_to_right = layer(input_size, config.encoder_hidden_size)
         self.right_to_left = layer(input_size, config.encoder_hidden_size) if config.bidirectional else None
@@ -103,9 +105,11 @@ class RnnEncoder(nn.Module):
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__()
+        assert config.source_vocab_size is not None
+        assert config.embedding_size is not None
         self.config = config
         self.embed_tokens = nn.Embedding(config.source_vocab_size, config.embedding_size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         sizes = [config.embedding_size] + [config.encoder_output_size] * (config.encoder_layers - 1)
         self.layers = nn.ModuleList(EncoderLayer(config, size) for size in sizes)
 
@@ -121,11 +125,12 @@ class RnnEncoder(nn.Module):
         """Encodes a batch.
 
         Args:
-            input_ids: `(batch, source)`; or give `inputs_embeds`, `(batch, source, embedding)`.
+            input_ids: `(batch, source)`.
+            inputs_embeds: `(batch, source, embedding)`, in place of `input_ids`.
             attention_mask: `(batch, source)`, zero at padding, which may lie anywhere; None where there is none.
             output_hidden_states: also give the embeddings and each layer's output.
-            output_attentions, return_dict: accepted because `generate` passes them; an encoder without attention
-                has nothing to give, and always answers with the dataclass.
+            output_attentions: accepted because `generate` passes it; there is no attention here to give.
+            return_dict: accepted likewise; the answer is always the dataclass.
 
         Raises:
             ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
@@ -134,7 +139,7 @@ class RnnEncoder(nn.Module):
             raise ValueError("give either input_ids or inputs_embeds")
         embedded = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask != 0
-        order = None if mask is None or right_padded(mask) else mask.int().argsort(1, descending=True, stable=True)
+        order = None if mask is None or right_padded(mask) else mask.int().argsort(dim=1, descending=True, stable=True)
         layers, states = self._run_layers(rearrange(embedded, order), mask)
         if order is not None:
             layers = [rearrange(layer, order.argsort(1)) for layer in layers]

@@ -68,6 +68,7 @@ class BridgeStart(DecoderStart):
         self.projection = nn.Linear(config.encoder_output_size, layers * states * hidden)
 
     def forward(self, outputs: Tensor, mask: Tensor | None, final_state: Tensor | None) -> Tensor:
+        """As the base class says."""
         context = last_states(outputs, mask, self.bidirectional)
         return torch.tanh(self.projection(context)).unflatten(1, self.shape)
 
@@ -79,8 +80,13 @@ class TransferStart(DecoderStart):
     """
 
     def forward(self, outputs: Tensor, mask: Tensor | None, final_state: Tensor | None) -> Tensor:
+        """As the base class says.
+
+        Raises:
+            ValueError: `encoder_outputs` were given without the final state.
+        """
         if final_state is None:
-            raise ValueError("decoder_start='transfer' needs encoder_outputs.final_state; pass the encoder's own output")
+            raise ValueError("decoder_start='transfer' needs encoder_outputs.final_state: pass what the encoder gave")
         return final_state
 
 

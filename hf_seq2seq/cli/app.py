@@ -3,48 +3,51 @@
 import os
 import sys
 import time
-from collections.abc import Callable
-from typing import Annotated, NoReturn
+from importlib import import_module
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from hf_seq2seq import __version__
-from hf_seq2seq.cli.classify import ClassifyConfig, classify
-from hf_seq2seq.cli.evaluate import EvaluateConfig, evaluate
-from hf_seq2seq.cli.generate import GenerateConfig, generate
 from hf_seq2seq.cli.launch import rank
-from hf_seq2seq.cli.options import with_flags
-from hf_seq2seq.cli.preview import preview
-from hf_seq2seq.cli.recipe_group import Request, recipe_group
-from hf_seq2seq.cli.recipes import recipes_app
-from hf_seq2seq.cli.tokenizer import TokenizerConfig, show_pieces, train_tokenizer
-from hf_seq2seq.cli.train import train
 from hf_seq2seq.errors import InputError
 
 SECONDS_FOR_RANK_0 = 5.0
+# One module a command, imported when it is called for; its `build_command` makes the command.
+COMMANDS = {
+    "train": "Train a model by a recipe, evaluate it and save it.",
+    "preview": "Show what a recipe would train on, and train nothing.",
+    "generate": "Write the target of every source: translate, summarise, pronounce, whatever a model was trained for.",
+    "classify": "Name the label of every text, with its score.",
+    "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
+    "tokenizer": "Train a tokenizer; see what one does to a text.",
+    "recipes": "List the recipes, read one, copy one to change it.",
+}
+
+
+class _Commands(TyperGroup):
+    """Lists commands by name and help alone, and makes the one that is called."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] in COMMANDS:
+            self.params = []  # there is no `--install-completion` to check, which alone takes Typer 50 milliseconds
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, stub, rest = super().resolve_command(ctx, args)
+        if name is None:
+            return name, stub, rest
+        return name, import_module(f"hf_seq2seq.cli.{name}").build_command(name, COMMANDS[name]), rest
+
 
 app = typer.Typer(
-    pretty_exceptions_enable=False, context_settings={"token_normalize_func": lambda name: name.replace("_", "-")}
+    cls=_Commands,
+    pretty_exceptions_enable=False,
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
-
-
-def _add_recipe_group(name: str, action: Callable[[Request], None], help: str) -> None:
-    app.add_typer(
-        typer.Typer(), name=name, cls=recipe_group(action), help=help, subcommand_metavar="RECIPE [FLAGS]..."
-    )
-
-
-tokenizer_app = typer.Typer()
-tokenizer_app.command("train")(with_flags(train_tokenizer, TokenizerConfig))
-tokenizer_app.command("show")(show_pieces)
-
-_add_recipe_group("train", train, "Train a model by a recipe, evaluate it and save it.")
-_add_recipe_group("preview", preview, "Show what a recipe would train on, and train nothing.")
-app.command("generate")(with_flags(generate, GenerateConfig))
-app.command("classify")(with_flags(classify, ClassifyConfig))
-app.command("evaluate")(with_flags(evaluate, EvaluateConfig))
-app.add_typer(tokenizer_app, name="tokenizer", help="Train a tokenizer; see what one does to a text.")
-app.add_typer(recipes_app, name="recipes", help="List the recipes, read one, copy one to change it.")
+for _name, _help in COMMANDS.items():
+    app.command(_name, help=_help)(lambda: None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,11 +56,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+]
+
+
 @app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")] = False,
-) -> None:
+def _root(context: typer.Context, version: Version = False) -> None:
     """Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load."""
     if context.invoked_subcommand is None:
         print(context.get_help())

@@ -1,13 +1,24 @@
 """`hf-seq2seq classify MODEL [TEXT]...`: name the label of every text."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import TYPE_CHECKING, Any, TextIO
 
-import typer
-
+from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.generate import ModelPath, Texts
-from hf_seq2seq.cli.options import Values
-from hf_seq2seq.configs import Section, build, option
+from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.progress import counted
+from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
+from hf_seq2seq.configs import Inference, LabelledData, Section, build, option
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.settings import RunSettings
+
+THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +34,12 @@ class Rows(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Section):
+class Model(Inference):
     """Model: lengths and batches."""
 
-    max_source_length: int | None = option(None, "Longer texts are cut to so many tokens.", at_least=2)
-    per_device_eval_batch_size: int = option(64, "Texts a batch.", at_least=1)
+    max_source_length: int | None = option(
+        None, "Longer texts are cut to so many tokens.", at_least=2, aliases=("max_seq_length",)
+    )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
@@ -39,5 +51,98 @@ class ClassifyConfig:
     model: Model = field(default_factory=Model)
 
 
+def build_command(name: str, help: str) -> Any:
+    """The command."""
+    return make_command(name, with_flags(classify, ClassifyConfig), help)
+
+
 def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
-    """Name the label of every text, with its score."""
+    """Writes the label and the score of every text, in the input's order."""
+    config = build(ClassifyConfig, values, origin="classify")
+    from hf_seq2seq.data.columns import has_header
+
+    options = config.rows
+    header = has_header(options.text_column, options.text_pair_column)
+    rows, sample = read_rows(texts, options.input_file, options.encoding, header)
+    with open_output(options.output_file, options.input_file) as stream, counted("texts") as advance:
+        from hf_seq2seq.decoding.classification import TextClassifier
+        from hf_seq2seq.decoding.loading import load_classifier
+
+        network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
+        limit = config.model.max_source_length or settings.max_source_length
+        size = config.model.per_device_eval_batch_size
+        classifier = TextClassifier(network, tokenizer, size, limit, advance)
+        found = _texts(rows, _columns(sample, options, settings), options.input_file or "standard input")
+        count = _write(stream, found, classifier, options.json_lines)
+    report_cut(classifier.truncated, limit, count)
+
+
+def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple[str, str | None]:
+    """The columns of text and second text: as the flags say, as in the run's training, or by looking."""
+    if not sample:
+        if options.text_pair_column:
+            raise InputError("--text-pair-column needs --input-file")
+        return "text", None
+    from hf_seq2seq.data.label_columns import find_text_columns
+
+    def trained(name: str) -> str | None:
+        column = settings.run.get(name)
+        return getattr(options, name) or (column if column in sample[0] else None)
+
+    data = LabelledData(
+        text_column=trained("text_column"),
+        text_pair_column=trained("text_pair_column"),
+        label_column=settings.run.get("label_column"),
+    )
+    text, second = find_text_columns(list(sample[0]), sample, data, str(options.input_file))
+    return str(text), second
+
+
+def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Row]:
+    """The rows with their text under "text", and the second text under "text_pair" where there is one."""
+    text, second = columns
+    for number, row in enumerate(rows, start=1):
+        found = {"text": text_cell(row, text, number, place)}
+        if second:
+            found["text_pair"] = text_cell(row, second, number, place)
+        yield found | {name: value for name, value in row.items() if name not in (text, second, *found)}
+
+
+def _write(stream: TextIO, rows: Iterator[Row], classifier: "TextClassifier", as_json: bool) -> int:
+    from hf_seq2seq.decoding.classification import probabilities
+    from hf_seq2seq.decoding.streaming import in_windows
+
+    def scores(block: list[Row]) -> list["np.ndarray"]:
+        pairs = [row["text_pair"] for row in block] if "text_pair" in block[0] else None
+        return list(probabilities(classifier.logits([row["text"] for row in block], pairs), classifier.problem))
+
+    count = 0
+    for row, found in in_windows(rows, scores):
+        count += 1
+        verdict = _verdict(found, classifier)
+        if as_json:
+            write_json(stream, row | verdict)
+        else:
+            write_text(stream, *_cells(verdict, classifier.problem))
+    return count
+
+
+def _cells(verdict: dict[str, Any], problem: str) -> list[str]:
+    if problem == "regression":
+        return [f"{verdict['score']:.4f}"]
+    if problem == "multi_label":
+        return [",".join(verdict["label"]), ",".join(f"{score:.4f}" for score in verdict["score"])]
+    return [verdict["label"], f"{verdict['score']:.4f}"]
+
+
+def _verdict(scores: "np.ndarray", classifier: "TextClassifier") -> dict[str, Any]:
+    """Label, score and all scores: one label, a list of those above one half, or in regression a number."""
+    names = classifier.label_names
+    found = {name: round(float(score), 6) for name, score in zip(names, scores, strict=True)}
+    if classifier.problem == "regression":
+        return {"label": names[0], "score": found[names[0]], "scores": found}
+    if classifier.problem == "multi_label":
+        chosen = [name for name in names if found[name] > THRESHOLD]
+        return {"label": chosen, "score": [found[name] for name in chosen], "scores": found}
+    best = names[int(scores.argmax())]
+    return {"label": best, "score": found[best], "scores": found}

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from hf_seq2seq.configs import build, options
+from hf_seq2seq.cli.options import canonical_names
+from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 
 C = TypeVar("C")
@@ -50,7 +51,7 @@ def _settings(path: str, root: Any) -> dict[str, Setting]:
     for key_node, value_node in root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if isinstance(value_node, yaml.MappingNode):
-            raise InputError(f"{path}:{line}: {key!r} holds a section; write its options flat, as 'learning_rate: 3e-4'")
+            raise InputError(f"{path}:{line}: {key!r} holds a section; write its options flat, 'learning_rate: 3e-4'")
         if key in settings:
             raise InputError(f"{path}:{line}: {key!r} stands already on line {settings[key].line}")
         try:
@@ -76,9 +77,8 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     except InputError:
         _blame_line(config_class, settings, str(path))
         raise
-    names = {alias: name for name, (_, item) in options(config_class).items() for alias in item.metadata["aliases"]}
-    canonical = {key.replace("-", "_"): value for key, value in values.items()}
-    merged = {names.get(key, key): value for key, value in canonical.items()} | dict(flags)
+    names = canonical_names(config_class)
+    merged = {names[key.replace("-", "_")]: value for key, value in values.items()} | dict(flags)
     return build(config_class, merged, origin="command line")
 
 

@@ -1,54 +1,201 @@
-"""`hf-seq2seq evaluate`: score a model on a test set, or one file of predictions against files of references."""
+"""`hf-seq2seq evaluate`: score a model on a test set, or a file of predictions against files of references."""
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from hf_seq2seq.cli.options import Values
+from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.configs import Decoding, PairData, Section, build, option
+from hf_seq2seq.configs import Decoding, LabelledData, PairData, Section, build, option
 from hf_seq2seq.errors import InputError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
-
 Scores = dict[str, float]
+TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
+COLUMNS = {
+    "seq2seq": ("source_column", "target_column", "source_lang", "target_lang"),
+    "classifier": ("text_column", "text_pair_column", "label_column"),
+}
+ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
 
 
 @dataclass(frozen=True, kw_only=True)
-class What(Section):
-    """Scores: which metrics, and how they are shown."""
+class Measures(Section):
+    """Scores: which, and how they are shown."""
 
     metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the model's training.")
-    predictions: str | None = option(None, "File of predictions, a line each, in place of a model.")
-    references: tuple[str, ...] = option((), "Files of references for --predictions; several give several a row.")
+    predictions: str | None = option(None, "File of predictions, in place of a model.")
+    references: tuple[str, ...] = option((), "File of references for --predictions; several files, several a row.")
     json: bool = option(False, "Print one JSON object.")
-    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data(PairData):
-    """Data: the test rows; columns by default as in the model's training."""
+class Rows(Section):
+    """Data: the test rows; by default those of the model's training, as are the columns."""
 
-    text_column: str | None = option(None, "Column of the text, for a classifier.")
-    text_pair_column: str | None = option(None, "Column of a second text, for a classifier.")
-    label_column: str | None = option(None, "Column of the label, for a classifier.")
+    test_file: str | None = option(None, "A file as in training, or line-aligned files: test.de,test.en.")
+    dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")
+    dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
+    dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
+    test_split: str | None = option(None, "Split of the Hub data set; by default test.")
+    encoding: str | None = option(None, "Encoding of local text files; by default that of training, or UTF-8.")
+    max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1)
     source_column: str | None = option(None, "Column of the source text.")
-    source_prefix: str | None = option(None, "Text put before every source; by default that of training.")
+    target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
+    target_lang: str | None = option(None, "Target language, likewise.")
+    text_column: str | None = option(None, "Column of a classifier's text.")
+    text_pair_column: str | None = option(None, "Column of a classifier's second text.")
+    label_column: str | None = option(None, "Column of the label.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Section):
+    """Model: lengths and prefix; by default those of its training."""
+
+    source_prefix: str | None = option(None, "Text put before every source.")
     max_source_length: int | None = option(None, "Longer sources are cut to so many tokens.", at_least=2)
     max_new_tokens: int | None = option(None, "Longest output in tokens.", at_least=1, aliases=("max_target_length",))
+    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
     """The flags of `evaluate`."""
 
-    scores: What = field(default_factory=What)
-    data: Data = field(default_factory=Data)
+    measures: Measures = field(default_factory=Measures)
+    rows: Rows = field(default_factory=Rows)
+    model: Model = field(default_factory=Model)
     decoding: Decoding = field(default_factory=Decoding)
 
 
-def evaluate(model: Annotated[str|None, typer.Argument()] = None, *, values: Values) -> None:
-    """Score."""
+MaybeModel = Annotated[
+    str | None, typer.Argument(metavar="MODEL", help="Folder of a run or a checkpoint, or a Hub id.")
+]
+
+
+def build_command(name: str, help: str) -> Any:
+    """The command."""
+    return make_command(name, with_flags(evaluate, EvaluateConfig), help)
+
+
+def evaluate(model: MaybeModel = None, *, values: Values) -> None:
+    """Prints the scores of a model, or of a file of predictions."""
+    config = build(EvaluateConfig, values, origin="evaluate")
+    if (model is None) == (config.measures.predictions is None):
+        raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
+    _check_names(config.measures.metrics)
+    scores = _score_model(model, config, values) if model else _score_files(config)
+    if config.measures.json:
+        print(json.dumps(scores))
+        return
+    width = max(map(len, scores))
+    for name, value in scores.items():
+        print(f"{name:{width}}  {value:.4f}")
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+
+    check_metrics(names, TEXT_METRICS | LABEL_METRICS)
+
+
+def _score_files(config: EvaluateConfig) -> Scores:
+    from hf_seq2seq.metrics import check_metrics, metrics_for
+
+    measures, encoding = config.measures, config.rows.encoding or "utf-8"
+    if not measures.references:
+        raise InputError("--predictions needs --references")
+    names = measures.metrics or TEXT_DEFAULTS
+    chosen = check_metrics(names, metrics_for("seq2seq"))
+    predictions = _texts(str(measures.predictions), "prediction", encoding)
+    references = [_texts(file, "reference", encoding) for file in measures.references]
+    for file, lines in zip(measures.references, references, strict=True):
+        if len(lines) != len(predictions):
+            raise InputError(f"{file}: {len(lines)} references for {len(predictions)} in {measures.predictions}")
+    rows = [list(row) for row in zip(*references, strict=True)]
+    return _compute(chosen, predictions, rows)
+
+
+def _compute(metrics: dict[str, Any], predictions: Any, truth: Any) -> Scores:
+    scores: Scores = {}
+    for metric in metrics.values():
+        scores |= metric.compute(predictions, truth)
+    return scores | {"samples": len(truth)}
+
+
+def _texts(file: str, column: str, encoding: str) -> list[str]:
+    """The texts of a file: its lines, its column of this name, or its only column."""
+    from hf_seq2seq.cli.rows import read_rows, text_cell
+
+    rows, sample = read_rows(None, file, encoding)
+    names = list(sample[0])
+    if column not in names and len(names) > 1:
+        raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")
+    found = column if column in names else names[0]
+    return [text_cell(row, found, number, file) for number, row in enumerate(rows, start=1)]
+
+
+def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
+    from hf_seq2seq.decoding.loading import is_classifier, load_config
+    from hf_seq2seq.decoding.places import local_copy
+
+    place = local_copy(model)
+    labels = is_classifier(load_config(place, config.model.trust_remote_code))
+    with counted("rows") as advance:
+        return (_score_labels if labels else _score_texts)(place, config, values, advance)
+
+
+def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+    from hf_seq2seq.cli.generate import make_generator
+    from hf_seq2seq.data.pairs import read_pairs
+    from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.decoding.loading import load_seq2seq
+    from hf_seq2seq.metrics import check_metrics, metrics_for
+
+    network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
+    names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
+    chosen = check_metrics(names, metrics_for("seq2seq"))
+    data = PairData(**_data("seq2seq", config.rows, settings.run))
+    pairs = read_pairs({"test": _test_rows(load_splits(data))}, data)["test"]
+    generator = make_generator(config, values, network, tokenizers, settings)
+    generator.advance = advance
+    return _compute(chosen, generator(pairs.sources), pairs.references)
+
+
+def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+    from hf_seq2seq.data.labels import read_labelled
+    from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.loading import load_classifier
+    from hf_seq2seq.metrics import check_metrics, metrics_for
+
+    network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
+    limit = config.model.max_source_length or settings.max_source_length
+    classifier = TextClassifier(network, tokenizer, config.decoding.per_device_eval_batch_size, limit, advance)
+    known = metrics_for(classifier.problem)
+    names = config.measures.metrics or tuple(settings.run.get("metrics") or known)
+    chosen = check_metrics(names, known)
+    data = LabelledData(**_data("classifier", config.rows, settings.run))
+    splits = {"test": _test_rows(load_splits(data))}
+    rows = read_labelled(splits, data, classifier.problem, classifier.label_names)[0]["test"]
+    return _compute(chosen, classifier.logits(rows.texts, rows.pairs), rows.labels)
+
+
+def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
+    """Options of the test rows: from the flags, and from the run where the flags say nothing."""
+    elsewhere = rows.test_file is not None or rows.dataset_name is not None
+    trained = ("encoding", *COLUMNS[kind]) if elsewhere else (*ROWS, *COLUMNS[kind])
+    found = {name: run[name] for name in trained if run.get(name) is not None}
+    found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
+    if not found.get("test_file") and not found.get("dataset_name"):
+        raise InputError("evaluate: the model's training names no test rows; give --test-file or --dataset-name")
+    return found | {"max_predict_samples": rows.max_predict_samples}
+
+
+def _test_rows(splits: dict[str, Any]) -> Any:
+    if "test" not in splits:
+        raise InputError(f"evaluate: no test rows; there are {', '.join(splits)} (--test-split)")
+    return splits["test"]

@@ -1,17 +1,16 @@
 """`hf-seq2seq generate MODEL [TEXT]...`: write the target of every source."""
 
-import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from hf_seq2seq.cli.options import Values
+from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import STDIN, Row, cell, choose_column, open_output, read_rows, write_json, write_text
-from hf_seq2seq.configs import Decoding, Section, build, option
+from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
+from hf_seq2seq.configs import Decoding, PairData, Section, build, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.settings import RunSettings
@@ -51,67 +50,88 @@ class GenerateConfig:
 
 
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a run or a checkpoint, or a Hub id.")]
-Texts = Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, those of a file or of standard input.")]
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TEXT", help="Texts; without any, those of --input-file or of standard input."),
+]
+
+
+def build_command(name: str, help: str) -> Any:
+    """The command."""
+    return make_command(name, with_flags(generate, GenerateConfig), help)
 
 
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
-    """Write the target of every source: translate, summarise, pronounce, whatever the model was trained for."""
+    """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
-    rows = read_rows(texts, config.rows.input_file, config.rows.encoding)
-    with open_output(config.rows.output_file, [config.rows.input_file]) as stream, counted("texts") as advance:
+    from hf_seq2seq.data.columns import has_header
+
+    options = config.rows
+    rows, sample = read_rows(texts, options.input_file, options.encoding, has_header(options.source_column))
+    with open_output(options.output_file, options.input_file) as stream, counted("texts") as advance:
         from hf_seq2seq.decoding.loading import load_seq2seq
-        from hf_seq2seq.decoding.streaming import TextGenerator
 
         network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
-        generator = TextGenerator(
-            network,
-            tokenizers,
-            Decoding(**settings.decoding | _given(config.decoding, values)),
-            config.model.max_new_tokens or settings.max_target_length,
-            config.model.max_source_length or settings.max_source_length,
-            settings.prefix if config.model.source_prefix is None else config.model.source_prefix,
-            advance,
-        )
-        count = _write(stream, rows, generator, config.rows, settings)
-    _report_cut(generator, count)
+        sources = _sources(rows, _column(sample, options, settings), options.input_file or "standard input")
+        generator = make_generator(config, values, network, tokenizers, settings)
+        generator.advance = advance
+        count = _write(stream, sources, generator, options.json_lines)
+    report_cut(generator.truncated, generator.max_source_length, count)
 
 
-def _given(decoding: Decoding, values: Values) -> dict[str, Any]:
-    return {name: value for name, value in asdict(decoding).items() if name in values}
+def make_generator(
+    config: Any, values: Values, network: Any, tokenizers: Any, settings: "RunSettings"
+) -> "TextGenerator":
+    """The model as the flags want it, and as its training had it where they say nothing.
+
+    Args:
+        config: has the sections `model` (lengths and prefix) and `decoding`.
+        values: the flags that were given.
+        network: the model.
+        tokenizers: its `Tokenizers`.
+        settings: of its training.
+    """
+    from hf_seq2seq.decoding.streaming import TextGenerator
+
+    given = {name: getattr(config.decoding, name) for name in values if hasattr(config.decoding, name)}
+    prefix = config.model.source_prefix
+    return TextGenerator(
+        network,
+        tokenizers,
+        Decoding(**settings.decoding | given),
+        max_new_tokens=config.model.max_new_tokens or settings.max_target_length,
+        max_source_length=config.model.max_source_length or settings.max_source_length,
+        prefix=settings.prefix if prefix is None else prefix,
+    )
 
 
-def _write(
-    stream: Any, rows: Iterator[Row], generator: "TextGenerator", options: Rows, settings: "RunSettings"
-) -> int:
+def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:
+    """The column of the source: as the flag says, as in the run's training, or by looking."""
+    if not sample:
+        return "text"
+    from hf_seq2seq.data.pair_columns import find_source_column
+
+    trained = settings.run.get("source_column")
+    column = options.source_column or (trained if trained in sample[0] else None)
+    data = PairData(source_column=column, source_lang=settings.run.get("source_lang"))
+    return find_source_column(list(sample[0]), sample, data, str(options.input_file))
+
+
+def _sources(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
+    """The rows with their source text under "source"."""
+    for number, row in enumerate(rows, start=1):
+        others = {name: value for name, value in row.items() if name not in (column, "source")}
+        yield {"source": text_cell(row, column, number, place)} | others
+
+
+def _write(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", as_json: bool) -> int:
     from hf_seq2seq.decoding.streaming import in_windows
 
     count = 0
-    for row, prediction in in_windows(_sources(rows, options, settings), lambda block: generator([r["source"] for r in block])):
+    for row, prediction in in_windows(sources, lambda rows: generator([row["source"] for row in rows])):
         count += 1
-        if options.json_lines:
-            write_json(stream, {"source": row["source"], "prediction": prediction} | row | {"prediction": prediction})
+        if as_json:
+            write_json(stream, row | {"prediction": prediction})
         else:
             write_text(stream, prediction)
     return count
-
-
-def _sources(rows: Iterator[Row], options: Rows, settings: "RunSettings") -> Iterator[Row]:
-    """The rows with their source text under "source"."""
-    from hf_seq2seq.data.conventions import PAIRS
-
-    place = options.input_file or STDIN
-    first = next(rows, None)
-    if first is None:
-        return
-    trained_on = [settings.run.get("source_column"), settings.run.get("source_lang")]
-    usual = [name.lower() for name in trained_on if name] + [source for source, _ in PAIRS]
-    column = choose_column(first, options.source_column, usual, place, "--source-column")
-    for number, row in enumerate(chain([first], rows), start=1):
-        source = cell(row, column, number, place)
-        yield {"source": source} | {name: value for name, value in row.items() if name not in (column, "source")}
-
-
-def _report_cut(generator: "TextGenerator", count: int) -> None:
-    if generator.truncated:
-        limit = generator.max_source_length
-        print(f"{generator.truncated} of {count} sources were cut to {limit} tokens (--max-source-length)", file=sys.stderr)

@@ -12,21 +12,22 @@ from hf_seq2seq.configs import flag, options
 from hf_seq2seq.errors import InputError
 
 Values = dict[str, Any]
+NO = "no_"
 
 
 def with_flags(function: Callable[..., None], config_class: type) -> Callable[..., None]:
     """Turns `function(..., values)` into a Typer command that has a flag for every option of `config_class`.
 
     The command takes what `function` takes, except `values`, and the flags. `values` receives the flags that were
-    given on the command line, by field name, for `configs.build`; a list given in several pieces is joined.
+    given on the command line, by field name, for `configs.build`.
     """
-    lists = {name for name, item in options(config_class).items() if _is_list(config_class, *item)}
 
     def command(context: typer.Context, **given: Any) -> None:
         own = {name: given.pop(name) for name in list(given) if name in arguments}
         typed = {name: value for name, value in given.items() if _was_typed(context, name)}
-        values = {name: ",".join(value) if name in lists else value for name, value in typed.items()}
-        function(**own, values=values)
+        function(**own, values=_values(typed, names))
+
+    names = canonical_names(config_class)
 
     signature = inspect.signature(function)
     arguments = {name: item for name, item in signature.parameters.items() if name != "values"}
@@ -38,23 +39,40 @@ def with_flags(function: Callable[..., None], config_class: type) -> Callable[..
     return command
 
 
+def canonical_names(config_class: type) -> dict[str, str]:
+    """The name of every option by all the names that it answers to, its own among them."""
+    found: dict[str, str] = {}
+    for name, (_, item) in options(config_class).items():
+        found |= dict.fromkeys((name, *item.metadata.get("aliases", ())), name)
+    return found
+
+
+def _values(typed: Mapping[str, Any], names: Mapping[str, str]) -> Values:
+    """The values of the flags that were typed: a list's pieces joined, `--no-bf16` as bf16: False."""
+    values: Values = {}
+    spelled: dict[str, str] = {}
+    for given, value in typed.items():
+        name = names.get(given) or names[given.removeprefix(NO)]
+        if name in values:
+            raise InputError(f"{flag(spelled[name])} and {flag(given)} exclude each other")
+        spelled[name] = given
+        values[name] = False if given not in names else ",".join(value) if isinstance(value, list | tuple) else value
+    return values
+
+
 def _was_typed(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _is_list(config_class: type, section: str, item: dataclasses.Field[Any]) -> bool:
-    section_class = typing.get_type_hints(config_class)[section]
-    return typing.get_origin(typing.get_type_hints(section_class)[item.name]) is tuple
-
-
 def _flags(config_class: type) -> list[inspect.Parameter]:
     sections = typing.get_type_hints(config_class)
     hints = {name: typing.get_type_hints(section) for name, section in sections.items()}
-    return [
-        _flag(name, item, hints[section][name], _panel(sections[section]))
-        for name, (section, item) in options(config_class).items()
-    ]
+    found = []
+    for name, (section, item) in options(config_class).items():
+        hint, panel = hints[section][name], _panel(sections[section])
+        found += _switch(name, item, panel) if hint is bool else _flag(name, item, hint, panel)
+    return found
 
 
 def _panel(section: type) -> str:
@@ -62,29 +80,44 @@ def _panel(section: type) -> str:
     return (section.__doc__ or section.__name__).strip().splitlines()[0].split(":")[0].rstrip(".")
 
 
-def _flag(name: str, item: dataclasses.Field[Any], hint: Any, panel: str) -> inspect.Parameter:
-    """One flag; values stay text, because `configs` checks those of the command line and of YAML alike."""
-    is_switch, is_list = hint is bool, typing.get_origin(hint) is tuple
-    spellings = [flag(alias) for alias in (name, *item.metadata.get("aliases", ()))]
-    if is_switch:
-        spellings[0] += "/--no-" + name.replace("_", "-")
+def _flag(name: str, item: dataclasses.Field[Any], hint: Any, panel: str) -> list[inspect.Parameter]:
+    """A flag with a value, which stays text, because `configs` checks values of the command line and of YAML alike."""
+    is_list = typing.get_origin(hint) is tuple
     choices = item.metadata.get("choices", ())
-    default = item.default if is_switch or item.default is None else str(item.default)
-    setting = typer.Option(
-        list(item.default) if is_list else default,
-        *spellings,
-        help=plain(item.metadata.get("help", "")),
-        metavar=None if is_switch else _metavar(hint, choices),
+    aliases = item.metadata.get("aliases", ())
+    help = [item.metadata["help"], f"One of {', '.join(choices)}." if choices else ""]
+    help += [f"Also {', '.join(map(flag, aliases))}."] if aliases else []
+    default: Any = item.default
+    shown = typer.Option(
+        list(default) if is_list else None if default is None else str(default),
+        flag(name),
+        help=plain(" ".join(filter(None, help))),
+        metavar=_metavar(hint),
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=panel,
     )
-    annotation: Any = bool if is_switch else list[str] | None if is_list else str | None
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=setting, annotation=annotation)
+    kind: Any = list[str] | None if is_list else str | None
+    return [_parameter(name, kind, shown), *(_parameter(a, kind, _hidden(None, a)) for a in aliases)]
 
 
-def _metavar(hint: Any, choices: Sequence[str]) -> str:
-    if choices:
-        return "|".join(choices)
+def _switch(name: str, item: dataclasses.Field[Any], panel: str) -> list[inspect.Parameter]:
+    """A flag without a value, and its negative, which the help names only where it changes something."""
+    negative = NO + name
+    help = item.metadata["help"] + (f" On unless {flag(negative)}." if item.default else "")
+    shown = typer.Option(False, flag(name), help=plain(help), show_default=False, metavar="", rich_help_panel=panel)
+    others = (negative, *item.metadata.get("aliases", ()))
+    return [_parameter(name, bool, shown), *(_parameter(o, bool, _hidden(False, o)) for o in others)]
+
+
+def _hidden(default: Any, name: str) -> Any:
+    return typer.Option(default, flag(name), hidden=True)
+
+
+def _parameter(name: str, annotation: Any, option: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
+
+
+def _metavar(hint: Any) -> str:
     kinds = typing.get_args(hint) or (hint,)
     return "INTEGER" if int in kinds else "NUMBER" if float in kinds else "TEXT"
 

@@ -1,7 +1,127 @@
-"""`hf-seq2seq preview RECIPE`: what a recipe would train on."""
+"""`hf-seq2seq preview RECIPE`: what a recipe would train on, and what it would take."""
 
-from hf_seq2seq.cli.recipe_group import Request
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.cli.launch import show_only
+from hf_seq2seq.cli.recipe_group import Request, recipe_group
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedTokenizerBase
+
+    from hf_seq2seq.data.examples import Examples
+    from hf_seq2seq.training.task import Task
+
+EXAMPLES = 3
+TOKENS_SHOWN = 32
+
+
+def build_command(name: str, help: str) -> Any:
+    """The group of one command a recipe."""
+    return recipe_group(name, help, preview)
 
 
 def preview(request: Request) -> None:
-    """Prints."""
+    """Prints rows, columns, lengths, a few examples, parameters and memory."""
+    show_only(request.config.run)
+    # A finished run's configuration can be previewed too: nothing is written, so nothing is overwritten.
+    run = replace(request.config.run, overwrite_output_dir=True, resume_from_checkpoint=None)
+    task = request.recipe.prepare(replace(request.config, run=run))
+    print(f"recipe      {task.recipe}")
+    print(f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}")
+    if task.label_names:
+        print(f"labels      {', '.join(task.label_names)}")
+    print(f"vocabulary  {_vocabulary(task)}")
+    print(f"\n{_lengths(task)}\n")
+    for number in range(min(EXAMPLES, len(task.splits["train"]))):
+        print(f"example {number + 1}")
+        for line in describe_example(task, number):
+            print(f"  {line}")
+    print(f"\n{_size(task)}")
+
+
+def _vocabulary(task: "Task") -> str:
+    source, target = task.tokenizers.source, task.tokenizers.target
+    if source is target:
+        return f"{len(source):,} pieces"
+    return f"{len(source):,} source pieces, {len(target):,} target pieces"
+
+
+def _lengths(task: "Task") -> str:
+    """A table: a line a split and side; the percentiles of its lengths in tokens, and the share that was cut."""
+    from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
+
+    header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut"]
+    lines = []
+    for split, examples in task.splits.items():
+        for side, found in describe_lengths(examples).items():
+            percentiles = [f"{found.percentiles[p]:,}" for p in PERCENTILES]
+            lines.append(
+                [split, f"{len(examples):,}", side, *percentiles, f"{found.tokens:,}", f"{found.truncated:.1f}%"]
+            )
+    return _table([header, *lines])
+
+
+def _table(rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    texts = {0, 2}
+    lines = [
+        "  ".join(c.ljust(w) if i in texts else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def describe_example(task: "Task", row: int) -> list[str]:
+    """The lines that show a training row as the model sees it: text, ids, pieces and mask, and the target's."""
+    import numpy as np
+
+    train = task.splits["train"]
+    batch = {name: tensor[0].numpy() for name, tensor in task.collate(train, np.array([row])).items()}
+    lines = [f"text     {train.texts[row]}"]
+    lines += _tokens("source", batch["input_ids"], task.tokenizers.source)
+    lines.append(f"mask     {_cut(batch['attention_mask'])}")
+    if "token_type_ids" in batch:
+        lines.append(f"segment  {_cut(batch['token_type_ids'])}")
+    if train.target is not None:
+        return lines + _target(train, row, batch["labels"], task.tokenizers.target)
+    return [*lines, f"label    {_label(task, batch['labels'])}"]
+
+
+def _target(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    references = train.references[row] if train.references else []
+    return [*(f"target   {text}" for text in references[:1]), *_tokens("target", labels, tokenizer)]
+
+
+def _tokens(side: str, ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    pieces = tokenizer.convert_ids_to_tokens(ids[:TOKENS_SHOWN].tolist())
+    return [f"ids      {_cut(ids)}", f"pieces   {' '.join(pieces)}{_more(ids)}"]
+
+
+def _cut(values: "np.ndarray") -> str:
+    return " ".join(str(value) for value in values[:TOKENS_SHOWN]) + _more(values)
+
+
+def _more(values: "np.ndarray") -> str:
+    return f" … and {len(values) - TOKENS_SHOWN} more" if len(values) > TOKENS_SHOWN else ""
+
+
+def _label(task: "Task", label: "np.ndarray") -> str:
+    if task.problem == "regression":
+        return f"{float(label)}"
+    if task.problem == "multi_label":
+        return ", ".join(name for name, there in zip(task.label_names, label, strict=True) if there) or "none"
+    return f"{int(label)} ({task.label_names[int(label)]})"
+
+
+def _size(task: "Task") -> str:
+    from hf_seq2seq.analysis.memory import estimate_memory
+
+    memory = estimate_memory(task)
+    parts = "\n".join(f"  {name:12}{size / 2**20:10,.1f} MiB  {what}" for name, size, what in memory.parts)
+    return (
+        f"parameters  {memory.parameters:,}, of which {memory.trained:,} are trained\n"
+        f"memory      {memory.total / 2**20:,.1f} MiB a process, estimated:\n{parts}\n"
+        "  not counted: the libraries themselves (about 500 MiB), evaluation by beam search, the data"
+    )

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
 
 from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.cli.commands import make_command, make_group
 from hf_seq2seq.cli.configuration import read_settings, resolve
-from hf_seq2seq.cli.options import Values, as_arguments, plain, spell_out, switches, with_flags
+from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
 from hf_seq2seq.cli.recipe_files import Recipe
 from hf_seq2seq.errors import InputError
 
@@ -34,8 +35,8 @@ class Request:
     arguments: tuple[str, ...]
 
 
-def recipe_group(action: Callable[[Request], None]) -> type[TyperGroup]:
-    """A command group whose commands are the recipes; each resolves its configuration and calls `action`."""
+def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any:
+    """A group whose commands are the recipes; each resolves its configuration and calls `action`."""
 
     class RecipeGroup(TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
@@ -45,7 +46,7 @@ def recipe_group(action: Callable[[Request], None]) -> type[TyperGroup]:
             """A stand-in with name and help alone: listing the recipes must not build all their flags."""
             if cmd_name not in recipe_files.names():
                 return None
-            return _command(lambda: None, TyperCommand, recipe_files.describe(recipe_files.find(cmd_name)))
+            return make_command(cmd_name, lambda: None, recipe_files.describe(recipe_files.find(cmd_name)))
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             return super().parse_args(ctx, args if ctx.resilient_parsing else _recipe_first(args))
@@ -58,13 +59,7 @@ def recipe_group(action: Callable[[Request], None]) -> type[TyperGroup]:
                     return None, None, args[1:]
                 raise
 
-    return RecipeGroup
-
-
-def _command(function: Callable[..., None], kind: type[TyperCommand], help: str) -> Any:
-    app = typer.Typer(add_completion=False)
-    app.command(cls=kind, help=plain(help))(function)
-    return get_command(app)
+    return make_group(name, help, {}, RecipeGroup)
 
 
 def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
@@ -81,7 +76,7 @@ def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
         words = (name, *(("--config", config_file) if config_file else ()), *as_arguments(values))
         action(Request(recipe, resolve(recipe.Config, values, config_file), words))
 
-    return _command(with_flags(run, recipe.Config), RecipeCommand, recipe.__doc__ or name)
+    return make_command(name, with_flags(run, recipe.Config), recipe.__doc__ or name, RecipeCommand)
 
 
 def _check_recipe(name: str, config_file: str) -> None:
@@ -104,7 +99,7 @@ def _recipe_first(args: list[str]) -> list[str]:
         return args
     if args[0] in ("-c", "--config") and len(args) > 2 and not args[2].startswith("-"):
         return [args[2], *args[:2], *args[3:]]
-    files = [after for before, after in zip(args, args[1:], strict=False) if before in ("-c", "--config")]
+    files = [after for before, after in pairwise(args) if before in ("-c", "--config")]
     named = read_settings(files[0]).get("recipe") if files else None
     if named is None:
         raise InputError(choices + ("" if not files else f"; {files[0]} has no line 'recipe: NAME'"))

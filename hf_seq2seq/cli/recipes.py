@@ -3,21 +3,25 @@
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.errors import InputError
 
-recipes_app = typer.Typer()
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A recipe of the package.", autocompletion=lambda: recipe_files.names())
 ]
 Destination = Annotated[Path | None, typer.Argument(metavar="[DEST]", help="File or folder; by default here.")]
 
 
-@recipes_app.command("list")
+def build_command(name: str, help: str) -> Any:
+    """The group of commands."""
+    return make_group(name, help, {"list": list_recipes, "show": show_recipe, "copy": copy_recipe})
+
+
 def list_recipes() -> None:
     """Name every recipe and say what it does."""
     names = recipe_files.names()
@@ -26,13 +30,11 @@ def list_recipes() -> None:
         print(f"{name:{width}}  {recipe_files.describe(recipe_files.find(name))}")
 
 
-@recipes_app.command("show")
 def show_recipe(name: Name) -> None:
     """Print a recipe's source."""
     sys.stdout.write(recipe_files.find(name).read_text(encoding="utf-8"))
 
 
-@recipes_app.command("copy")
 def copy_recipe(name: Name, destination: Destination = None) -> None:
     """Copy a recipe to a file of your own, which `hf-seq2seq train ./FILE.py` runs."""
     source = recipe_files.find(name)
@@ -45,5 +47,4 @@ def copy_recipe(name: Name, destination: Destination = None) -> None:
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {str(target.parent)!r}")
     shutil.copyfile(source, target)
-    path = target if target.is_absolute() else Path(".") / target
-    print(f"{target}\nrun it:  hf-seq2seq train {path if path.is_absolute() else f'./{path}'} --help")
+    print(f"{target}\nrun it:  hf-seq2seq train {target if target.is_absolute() else f'./{target}'} --help")

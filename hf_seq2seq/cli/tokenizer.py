@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.configs import NewTokenizer, PairData, Section, build, option
 from hf_seq2seq.errors import InputError
@@ -28,12 +29,17 @@ class TokenizerConfig:
     tokens: NewTokenizer = field(default_factory=NewTokenizer)
 
 
+def build_command(name: str, help: str) -> Any:
+    """The group of commands."""
+    return make_group(name, help, {"train": with_flags(train_tokenizer, TokenizerConfig), "show": show_pieces})
+
+
 def train_tokenizer(values: Values) -> None:
     """Train a tokenizer on the training rows: pairs, or a file with one column of text."""
     config = build(TokenizerConfig, values, origin="tokenizer train")
     folder = Path(config.output.output_dir)
     if (folder / "tokenizer.json").exists() and not config.output.overwrite_output_dir:
-        raise InputError(f"--output-dir: {folder} holds a tokenizer already; give --overwrite-output-dir or another folder")
+        raise InputError(f"--output-dir: {folder} holds a tokenizer; give --overwrite-output-dir or another folder")
     if not config.data.train_file and not config.data.dataset_name:
         raise InputError("tokenizer train: give --train-file or --dataset-name")
     from hf_seq2seq.data.sources import load_splits
@@ -47,9 +53,16 @@ def train_tokenizer(values: Values) -> None:
     print(f"{folder}: {' and '.join(f'{size:,}' for size in sorted(sizes))} pieces from {len(sources):,} rows")
 
 
-@dataclass(frozen=True)
-class ShowConfig:
-    """The flags of `tokenizer show`."""
+def _texts(splits: dict[str, Any], data: PairData) -> tuple[list[str], list[str]]:
+    """Sources and targets of the training rows; no targets where the rows have one column of text."""
+    from hf_seq2seq.data.cells import row_sample
+    from hf_seq2seq.data.columns import text_columns
+    from hf_seq2seq.data.pairs import read_pairs
+
+    train = {"train": splits["train"]}
+    both = len(text_columns(train["train"].column_names, row_sample(train["train"]))) != 1
+    pairs = read_pairs(train, data, need_target=both)["train"]
+    return pairs.sources, pairs.targets if both else []
 
 
 def show_pieces(

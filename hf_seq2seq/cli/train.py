@@ -1,7 +1,14 @@
 """`hf-seq2seq train RECIPE`: train, evaluate, save."""
 
+from typing import Any
+
 from hf_seq2seq.cli.launch import launch, processes, show_only
-from hf_seq2seq.cli.recipe_group import Request
+from hf_seq2seq.cli.recipe_group import Request, recipe_group
+
+
+def build_command(name: str, help: str) -> Any:
+    """The group of one command a recipe."""
+    return recipe_group(name, help, train)
 
 
 def train(request: Request) -> None:

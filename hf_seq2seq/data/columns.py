@@ -5,7 +5,7 @@ A cell inside an object is named with a dot: `translation.de` is the cell `de` o
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hf_seq2seq.configs import flag
@@ -46,20 +46,14 @@ def named_column(names: Sequence[str], sample: Sequence[Row], option: str, colum
     raise InputError(f"{place}: no column {column!r} ({flag(option)}); its columns are {', '.join(names)}{hint}")
 
 
-def text_columns(names: Sequence[str], sample: Sequence[Row], lists: bool = False) -> list[str]:
-    """The columns that hold text: strings in every row of the sample that is not null.
+def text_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
+    """The columns of text, in the file's order: strings in every row of the sample that is not null."""
+    return _columns_of(names, sample, lambda value: isinstance(value, str))
 
-    Args:
-        names: the columns there are, in the file's order.
-        sample: a few rows.
-        lists: whether lists of strings count, as they do for references.
-    """
-    found = []
-    for name in candidates(names):
-        cells = [row.get(name) for row in sample if row.get(name) is not None]
-        if cells and all(isinstance(c, str) or (lists and _is_text_list(c)) for c in cells):
-            found.append(name)
-    return found
+
+def reference_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
+    """The columns of several texts a row, as references are."""
+    return _columns_of(names, sample, lambda v: isinstance(v, list) and bool(v) and all(isinstance(t, str) for t in v))
 
 
 def candidates(names: Sequence[str]) -> list[str]:
@@ -77,11 +71,17 @@ def by_lower_case(names: Sequence[str]) -> dict[str, str]:
     return {name.lower(): name for name in reversed(names)}
 
 
-def check_header(columns: Sequence[str], sample: Sequence[Row], place: str) -> None:
+def check_header(columns: Sequence[str], sample: Sequence[Row], place: str, flags: tuple[str, str]) -> None:
     """Refuses column names that were found by looking and look like the first row of a file without a header.
 
     A name is taken for data if it ends as a sentence does, if its column holds the same cell again, or if it is
     several words that all occur in its column.
+
+    Args:
+        columns: the names that were found.
+        sample: a few rows.
+        place: the file or data set, for the message.
+        flags: the flags that name columns, for the message.
 
     Raises:
         InputError: a name is data, with the way to read such a file.
@@ -92,9 +92,10 @@ def check_header(columns: Sequence[str], sample: Sequence[Row], place: str) -> N
         seen = {word for text in cells for word in text.split()} if len(words) > 1 else set()
         repeats = column in cells or (len(words) > 1 and seen.issuperset(words))
         if not is_known_name(column) and (repeats or len(column) > LONGEST_NAME or re.search(r"[.!?。！？]$", column)):
+            numbers = f"{flags[0]} 1 {flags[1]} 2"
             raise InputError(
                 f"{place}: the first row names a column {column[:LONGEST_NAME]!r}, which looks like data; if there is "
-                "no header, give the columns as numbers (1, 2), else give them by name"
+                f"no header, give the columns by number, as in {numbers}; if there is one, by name"
             )
 
 
@@ -103,8 +104,13 @@ def has_header(*columns: str | None) -> bool:
     return not any(column is not None and column.isdecimal() for column in columns)
 
 
-def _is_text_list(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, str) for v in value)
+def _columns_of(names: Sequence[str], sample: Sequence[Row], fits: Callable[[Any], bool]) -> list[str]:
+    found = []
+    for name in candidates(names):
+        cells = [row.get(name) for row in sample if row.get(name) is not None]
+        if cells and all(map(fits, cells)):
+            found.append(name)
+    return found
 
 
 def _is_number(value: Any) -> bool:

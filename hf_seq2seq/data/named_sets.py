@@ -22,6 +22,21 @@ VALIDATION_NAMES = ("validation", "valid", "val", "dev")
 SECONDS_TO_ANSWER = 10
 
 
+def load_folder(folder: Path) -> Mapping[str, Dataset]:
+    """Loads a folder that `save_to_disk` wrote; a data set without splits is taken as "train".
+
+    Raises:
+        InputError: the folder holds something else, or is damaged.
+    """
+    if not any((folder / marker).exists() for marker in ("state.json", "dataset_dict.json")):
+        raise InputError(f"{folder}: no folder written by save_to_disk; give data files by --train-file")
+    try:
+        found = datasets.load_from_disk(str(folder))
+    except Exception as error:
+        raise InputError(f"{folder}: cannot be loaded: {_first_lines(error)}") from error
+    return found if isinstance(found, DatasetDict) else {"train": found}
+
+
 def load_named(sources: Sources) -> dict[str, Dataset]:
     """Loads the splits of `--dataset-name`.
 
@@ -38,7 +53,7 @@ def load_named(sources: Sources) -> dict[str, Dataset]:
     name = sources.dataset_name or ""
     folder = Path(name).expanduser()
     if folder.is_dir():
-        found = _load_folder(folder)
+        found = load_folder(folder)
     elif folder.exists():
         raise InputError(f"{name}: is a file; give it by --train-file")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
@@ -51,16 +66,6 @@ def load_named(sources: Sources) -> dict[str, Dataset]:
         ours: _in_memory(found[theirs], caps[ours], f"{name}, split {theirs}")
         for ours, theirs in _split_names(found, sources).items()
     }
-
-
-def _load_folder(folder: Path) -> Mapping[str, Dataset]:
-    if not any((folder / marker).exists() for marker in ("state.json", "dataset_dict.json")):
-        raise InputError(f"{folder}: no folder written by save_to_disk; give data files by --train-file")
-    try:
-        found = datasets.load_from_disk(str(folder))
-    except Exception as error:
-        raise InputError(f"{folder}: cannot be loaded: {_first_lines(error)}") from error
-    return found if isinstance(found, DatasetDict) else {"train": found}
 
 
 def _load_hub(sources: Sources) -> Mapping[str, Any]:
@@ -78,6 +83,9 @@ def _load_hub(sources: Sources) -> Mapping[str, Any]:
         with _cache_only():
             return _load(sources, {})
     except InputError as error:
+        # A configuration is missing in the cache: the message says which ones are there.
+        if "--dataset-config-name" in str(error):
+            raise
         raise InputError(unreachable) from error
 
 
@@ -85,12 +93,14 @@ def _load(sources: Sources, options: dict[str, Any]) -> Mapping[str, Any]:
     try:
         return datasets.load_dataset(sources.dataset_name, sources.dataset_config_name, **options)
     except Exception as error:
-        raise InputError(f"{sources.dataset_name}: cannot be loaded: {_first_lines(error)}") from error
+        message = _first_lines(error)
+        option = " (--dataset-config-name)" if "config" in message.lower() else ""
+        raise InputError(f"{sources.dataset_name}: cannot be loaded: {message}{option}") from error
 
 
 def _hub_answers(sources: Sources) -> bool:
     """Asks once whether the data set is there, since `datasets` asks a silent Hub for half a minute."""
-    name, revision = sources.dataset_name, sources.dataset_revision
+    name, revision = str(sources.dataset_name), sources.dataset_revision
     try:
         HfApi().dataset_info(name, revision=revision, timeout=SECONDS_TO_ANSWER)
     except GatedRepoError as error:
@@ -98,7 +108,9 @@ def _hub_answers(sources: Sources) -> bool:
     except RevisionNotFoundError as error:
         raise InputError(f"{name}: the data set has no revision {revision!r} (--dataset-revision)") from error
     except (RepositoryNotFoundError, HFValidationError) as error:
-        raise InputError(f"{name}: no such folder, and no such data set on the Hub (a private one needs a login)") from error
+        raise InputError(
+            f"{name}: no such folder, and no such data set on the Hub (a private one needs a login)"
+        ) from error
     except Exception:
         # No network, offline mode, a broken proxy, a timeout: each HTTP library has its own errors for these.
         return False

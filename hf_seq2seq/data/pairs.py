@@ -1,21 +1,90 @@
-"""Pairs of source and target text: which columns they stand in, and every cell checked."""
+"""Pairs of source and target text, every cell checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset
 
-from hf_seq2seq.configs import PairData, flag
-from hf_seq2seq.data.cells import cells_of, check_texts, column_of, refuse_cell, row_sample, shown
-from hf_seq2seq.data.columns import (
-    by_lower_case,
-    check_header,
-    named_column,
-    text_columns,
-    without_numbers,
-)
-from hf_seq2seq.data.conventions import PAIRS
-from hf_seq2seq.data.sources import split_place
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
+from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.pair_columns import find_pair_columns, find_source_column
+from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs of one split.
+
+    Attributes:
+        sources: one text a row, without a prefix.
+        references: the acceptable targets of every row, at least one; no reference at all where none was asked for.
+        columns: where source and target were found.
+    """
+
+    sources: list[str]
+    references: list[list[str]]
+    columns: tuple[str, str]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @property
+    def targets(self) -> list[str]:
+        """The first reference of every row: what is trained on."""
+        return [references[0] for references in self.references]
+
+
+def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool = True) -> dict[str, Pairs]:
+    """Finds the columns, in the training rows where there are any, and reads the pairs of every split.
+
+    Args:
+        splits: the rows of each split.
+        data: the options that name columns, and where the rows come from.
+        need_target: False reads sources alone.
+
+    Returns:
+        The pairs of each split. A target cell may be a list of texts, several references.
+
+    Raises:
+        InputError: columns that cannot be found, or a cell that is null, no text, or empty where that is not allowed:
+            an empty target is allowed in test rows alone.
+    """
+    if not splits:
+        return {}
+    first = "train" if "train" in splits else next(iter(splits))
+    sample, names = row_sample(splits[first]), splits[first].column_names
+    if need_target:
+        source, target = find_pair_columns(names, sample, data, split_place(data, first))
+    else:
+        source, target = find_source_column(names, sample, data, split_place(data, first)), ""
+    pairs = {}
+    for split, rows in splits.items():
+        place = split_place(data, split)
+        for option, column in (("source_column", source), ("target_column", target)):
+            if column:
+                named_column(rows.column_names, row_sample(rows), option, column, place)
+        references = _references(rows, target, place, split == "test") if target else [[] for _ in range(len(rows))]
+        pairs[split] = Pairs(texts(rows, source, place), references, (source, target))
+    return pairs
+
+
+def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> list[list[str]]:
+    """The references of every row: one text, or a list of them."""
+    cells = column_cells(rows, column)
+    if not (pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type)):
+        return [[text] for text in texts(rows, column, place, may_be_empty)]
+    found = cells.to_pylist()
+    for index, references in enumerate(found):
+        if references is None:
+            refuse(rows, index, column, None, place)
+        wrong = next((r for r in references if not isinstance(r, str)), "")
+        if not isinstance(wrong, str):
+            refuse(rows, index, column, references, place)
+        if not references or (not may_be_empty and not all(r.strip() for r in references)):
+            number = row_number(rows, index)
+            problem = "an empty text among the references" if references else "no reference"
+            raise InputError(f"{place}: row {number}, column {column!r}: {problem}; fill it in or remove the row")
+    return found

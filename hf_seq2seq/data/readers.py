@@ -49,7 +49,7 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: bool = 
         _, names = next(rows)
         table = Table(text_table(names, (cells for _, cells in rows)))
     elif form in ("json", "jsonl"):
-        table = object_table(_json_rows(paths[0], form, encoding))
+        table = object_table(_json_rows(paths[0], form, encoding), "line" if form == "jsonl" else "item")
     elif form == "txt":
         table = Table(text_table(column_names(paths), line_rows(paths, encoding)))
     else:

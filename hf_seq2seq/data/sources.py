@@ -1,4 +1,4 @@
-"""The rows of a run: read from files or a named data set, repeats dropped, validation rows held out, cut to the caps."""
+"""The rows of a run: read, repeats dropped, validation rows held out, cut to the caps."""
 
 import logging
 from pathlib import Path
@@ -12,7 +12,8 @@ from hf_seq2seq.configs import Sources
 from hf_seq2seq.data.columns import has_header
 from hf_seq2seq.data.conventions import BOOKKEEPING, is_known_name
 from hf_seq2seq.data.line_files import split_paths
-from hf_seq2seq.data.named_sets import load_named
+from hf_seq2seq.data.named_sets import load_folder, load_named
+from hf_seq2seq.data.readers import iterate_rows as iterate_rows
 from hf_seq2seq.data.readers import read_table
 from hf_seq2seq.data.tables import Misfit, Table, kind
 from hf_seq2seq.errors import InputError
@@ -76,6 +77,14 @@ def row_number(rows: Dataset, index: int) -> int:
     return (index if chosen is None else chosen.column(0)[index].as_py()) + 1
 
 
+def chosen_rows(rows: Dataset, indices: np.ndarray) -> Dataset:
+    """The rows at sorted indices; unlike `select`, it always keeps what `row_number` needs."""
+    earlier = rows._indices
+    chosen = pa.array(indices, pa.uint64())
+    table = pa.table({"indices": chosen if earlier is None else earlier.column(0).take(chosen)})
+    return Dataset(rows.data, rows.info, rows.split, table, generate_random_fingerprint())
+
+
 def _files(sources: Sources) -> dict[str, str]:
     given = {"train": sources.train_file, "validation": sources.validation_file, "test": sources.test_file}
     return {split: value for split, value in given.items() if value}
@@ -95,8 +104,10 @@ def _check_options(sources: Sources) -> None:
 def _read_file(value: str, sources: Sources) -> Dataset:
     """Reads one file, parallel files, or a folder that `save_to_disk` wrote."""
     if Path(value).expanduser().is_dir():
-        folder = Sources(dataset_name=value)
-        return load_named(folder)["train"]
+        saved = load_folder(Path(value).expanduser())
+        if len(saved) > 1:
+            raise InputError(f"{value}: holds the splits {', '.join(saved)}; give the folder by --dataset-name")
+        return next(iter(saved.values()))
     languages = (getattr(sources, "source_lang", None), getattr(sources, "target_lang", None))
     header = has_header(*_named_columns(sources))
     table = read_table(split_paths(value, languages), sources.encoding, header)
@@ -105,7 +116,7 @@ def _read_file(value: str, sources: Sources) -> Dataset:
 
 def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
     for name, misfit in table.misfits.items():
-        message = f"{place}: row {misfit.row}, column {name!r}: {_told(misfit)}"
+        message = f"{place}: {table.unit} {misfit.row}, column {name!r}: {_told(misfit)}"
         if _needed(name, misfit, sources):
             raise InputError(f"{message}; make every cell of the column text, or all of them numbers")
         logger.warning("%s; the column is left out", message)
@@ -152,7 +163,7 @@ def _without_repeats(rows: Dataset) -> Dataset:
     first = numbered.group_by(list(keys), use_threads=False).aggregate([("row", "min")])["row_min"]
     kept = np.sort(first.to_numpy())
     logger.info("%d of %d training rows repeat an earlier one and are dropped", len(rows) - len(kept), len(rows))
-    return _chosen(rows, kept)
+    return chosen_rows(rows, kept)
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray | list[str]:
@@ -168,12 +179,4 @@ def _held_out(rows: Dataset, sources: Sources) -> tuple[Dataset, Dataset]:
     count = max(1, round(len(rows) * (sources.validation_split_percentage or 0) / 100))
     held_out = np.zeros(len(rows), dtype=bool)
     held_out[np.random.default_rng(HOLD_OUT_SEED).permutation(len(rows))[:count]] = True
-    return _chosen(rows, np.flatnonzero(~held_out)), _chosen(rows, np.flatnonzero(held_out))
-
-
-def _chosen(rows: Dataset, indices: np.ndarray) -> Dataset:
-    """The rows at sorted indices; unlike `select`, it always keeps what `row_number` needs."""
-    earlier = rows._indices
-    chosen = pa.array(indices, pa.uint64())
-    table = pa.table({"indices": chosen if earlier is None else earlier.column(0).take(chosen)})
-    return Dataset(rows.data, rows.info, rows.split, table, generate_random_fingerprint())
+    return chosen_rows(rows, np.flatnonzero(~held_out)), chosen_rows(rows, np.flatnonzero(held_out))

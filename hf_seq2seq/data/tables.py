@@ -22,7 +22,7 @@ class Misfit:
     """Why a column was left out.
 
     Attributes:
-        row: number of the row whose cell does not fit, as its reader counts.
+        row: number of the line or item whose cell does not fit.
         value: that cell.
         among: the kind of the cells before it, such as "text".
     """
@@ -34,10 +34,17 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Table:
-    """An Arrow table and the columns that it could not hold, by name."""
+    """An Arrow table and the columns that it could not hold.
+
+    Attributes:
+        arrow: the rows.
+        misfits: by column name.
+        unit: what a misfit's row number counts: "line" or "item".
+    """
 
     arrow: pa.Table
     misfits: dict[str, Misfit] = field(default_factory=dict)
+    unit: str = "line"
 
 
 def kind(value: Any) -> str:
@@ -99,7 +106,7 @@ class _Column:
         return pa.concat_tables(tables, promote_options="permissive").column("cell")
 
 
-def object_table(rows: Iterable[tuple[int, dict[str, Any]]]) -> Table:
+def object_table(rows: Iterable[tuple[int, dict[str, Any]]], unit: str) -> Table:
     """A table of numbered objects: the columns are all keys, in the order of their first use; no key, null."""
     columns: dict[str, _Column] = {}
     total = 0
@@ -112,7 +119,7 @@ def object_table(rows: Iterable[tuple[int, dict[str, Any]]]) -> Table:
         total += len(block)
     stored = {name: column.joined() for name, column in columns.items() if not column.misfit}
     misfits = {name: column.misfit for name, column in columns.items() if column.misfit}
-    return Table(pa.table(stored), misfits)
+    return Table(pa.table(stored), misfits, unit)
 
 
 def _common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType:

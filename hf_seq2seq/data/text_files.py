@@ -74,7 +74,7 @@ def text_encoding(encoding: str) -> str:
         InputError: Python knows no such text encoding.
     """
     try:
-        b"".decode(encoding)
+        io.TextIOWrapper(io.BytesIO(), encoding)
         return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     except LookupError as error:
         raise InputError(f"--encoding: unknown encoding {encoding!r}{nearest(encoding, ENCODINGS)}") from error
@@ -103,6 +103,8 @@ def decoded_lines(stream: BinaryIO, place: str, encoding: str) -> Iterator[str]:
 
 def _undecodable(path: Path, encoding: str) -> str:
     """Says which byte of which line does not decode; reads the file again to find it."""
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        return f"{path}: is not {encoding} text; name its encoding by --encoding"
     with open_bytes(path) as stream:
         for number, line in enumerate(stream, 1):
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

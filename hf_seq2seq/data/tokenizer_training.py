@@ -7,6 +7,7 @@ from itertools import chain, repeat
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from hf_seq2seq.configs import flag
 from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.unigram import learn_unigram
 from hf_seq2seq.errors import InputError
@@ -27,6 +28,7 @@ class Plan:
         min_frequency: rarer words, characters or merges are left out; Unigram has no such limit.
         lowercase: whether text is lowercased, in training and ever after.
         specials: special tokens and templates.
+        size_option: the option that set the size, for the error.
     """
 
     kind: str
@@ -34,6 +36,7 @@ class Plan:
     min_frequency: int
     lowercase: bool
     specials: SpecialTokens
+    size_option: str = "vocab_size"
 
     @property
     def unknown(self) -> str:
@@ -50,7 +53,7 @@ class Plan:
         if least > self.room:
             needed = least + len(self.specials.tokens)
             raise InputError(
-                f"--vocab-size: {self.vocab_size} is too small for a {self.kind} tokenizer of this text;"
+                f"{flag(self.size_option)}: {self.vocab_size} is too small for a {self.kind} tokenizer of this text;"
                 f" its characters and special tokens alone are {needed}"
             )
 
@@ -142,9 +145,7 @@ def _train_wordpiece(texts: Sequence[str], plan: Plan) -> Tokenizer:
     tokenizer.decoder = decoders.WordPiece(cleanup=False)
     pieces = learn_word_pieces(_count_words(texts, tokenizer), plan)
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(plan.specials.tokens + pieces))}
-    tokenizer.model = models.WordPiece(
-        vocabulary, unk_token=plan.unknown, max_input_chars_per_word=LONGEST_WORD
-    )
+    tokenizer.model = models.WordPiece(vocabulary, unk_token=plan.unknown, max_input_chars_per_word=LONGEST_WORD)
     return tokenizer
 
 

@@ -19,7 +19,7 @@ from hf_seq2seq.data.lattice import LONGEST_PIECE, Lattice, number, substring_ha
 WIDTHS = (8, 16, 32, 64)
 """Words are padded to one of these lengths; what is longer than the last is learned from in parts."""
 MOST_CHARACTERS = 500_000
-"""Characters of distinct words to learn from, the most frequent words first; holds the memory under 1 GB."""
+"""Characters of distinct words that substrings are learned from; holds the memory under 1 GB."""
 SEEDS_PER_PIECE = 6
 LEAST_SEEDS = 20_000
 KEPT_SHARE = 0.75
@@ -71,15 +71,15 @@ def learn_unigram(words: Mapping[str, int], size: int) -> list[tuple[str, float]
 
 
 def _groups(words: Mapping[str, int]) -> list[_Group]:
+    """The most frequent words in parts of bounded length; of those that find no room, only the characters."""
     parts: dict[str, int] = {}
     room = MOST_CHARACTERS
     for word, count in sorted(words.items(), key=lambda item: -item[1]):
-        for start in range(0, len(word), WIDTHS[-1]):
-            part = word[start : start + WIDTHS[-1]]
-            room -= 0 if part in parts else len(part)
+        room -= len(word)
+        width = WIDTHS[-1] if room >= 0 else 1
+        for start in range(0, len(word), width):
+            part = word[start : start + width]
             parts[part] = parts.get(part, 0) + count
-        if room < 0:
-            break
     groups = []
     for least, width in zip((0, *WIDTHS), WIDTHS, strict=False):
         group = {part: count for part, count in parts.items() if least < len(part) <= width}
@@ -122,7 +122,7 @@ def _expectation_maximisation(
 ) -> tuple[np.ndarray, np.ndarray]:
     """New scores, and expected counts: 0 for a piece that is not worth keeping, never 0 for a character."""
     for _ in range(EM_STEPS):
-        expected = sum(lattice.expected(scores) for lattice in lattices)[:-1]
+        expected = np.sum([lattice.expected(scores) for lattice in lattices], axis=0)[:-1]
         expected[single] = np.maximum(expected[single], LEAST_EXPECTED)
         expected[expected < LEAST_EXPECTED] = 0.0
         # digamma in place of the logarithm is the variational M-step, which drives rare pieces out

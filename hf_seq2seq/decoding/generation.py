@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
 
@@ -36,7 +37,7 @@ def generate_ids(
     """
     inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
     settings = generation_settings(model, decoding, max_new_tokens)
-    found = model.generate(**inputs, generation_config=settings)
+    found: Tensor = model.generate(**inputs, generation_config=settings)  # type: ignore[operator]
     eos = settings.eos_token_id
     return [
         clean_ids(row[1:], settings.pad_token_id, eos if isinstance(eos, list) else [eos]) for row in found.tolist()
@@ -70,7 +71,7 @@ def generate_texts(
     max_new_tokens: int,
     advance: Advance | None = None,
 ) -> list[str]:
-    """Generates a text for every source, in order; batches hold sources of like lengths, the longest first.
+    """Generates a text for every source, in order; batches hold sources of like lengths.
 
     Args:
         model: an encoder-decoder; it is put in evaluation mode while it generates.
@@ -83,31 +84,14 @@ def generate_texts(
     texts = [""] * len(sources)
     pad = tokenizers.source.pad_token_id or 0
     with evaluating(model):
-        for rows in batches_by_length(sources.lengths, decoding.per_device_eval_batch_size):
-            ids = generate_ids(model, pad_rows(sources, rows, pad), decoding, max_new_tokens)
+        # Longest first: what does not fit in memory fails at once.
+        for rows in reversed(ordered_batches(sources.lengths[:, None], decoding.per_device_eval_batch_size)):
+            ids = generate_ids(model, source_batch(sources, rows, pad), decoding, max_new_tokens)
             for row, text in zip(rows, tokenizers.target.batch_decode(ids, skip_special_tokens=True), strict=True):
                 texts[row] = text
             if advance:
                 advance(len(rows))
     return texts
-
-
-def batches_by_length(lengths: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """Row numbers in batches of `size`, longest rows first: what does not fit in memory fails at once."""
-    order = np.argsort(-lengths, kind="stable")
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
-
-
-def pad_rows(rows: Ragged, numbers: Sequence[int] | np.ndarray, pad: int) -> dict[str, Tensor]:
-    """The named rows as `input_ids` and `attention_mask`, each `(batch, longest)` int64, padded on the right."""
-    arrays = [rows[number] for number in numbers]
-    ids = np.full((len(arrays), max(len(a) for a in arrays)), pad, dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for line, array in enumerate(arrays):
-        ids[line, : len(array)] = array
-        mask[line, : len(array)] = 1
-    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
 
 
 @contextmanager

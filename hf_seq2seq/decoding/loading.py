@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.places import find_model
+from hf_seq2seq.decoding.places import find_model, local_copy
 from hf_seq2seq.decoding.settings import RunSettings, read_settings
 from hf_seq2seq.errors import InputError
 
@@ -16,7 +16,10 @@ _OTHER = {
     "seq2seq": "not an encoder-decoder that writes text",
     "classifier": "not a classifier of texts",
 }
-_ENDINGS = {"seq2seq": ("ForConditionalGeneration", "MTModel", "MTHeadModel"), "classifier": ("ForSequenceClassification",)}
+_ENDINGS = {
+    "seq2seq": ("ForConditionalGeneration", "MTModel", "MTHeadModel"),
+    "classifier": ("ForSequenceClassification",),
+}
 
 
 def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTrainedModel", Tokenizers, RunSettings]:
@@ -25,10 +28,10 @@ def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTraine
     Raises:
         InputError: no model there, the Hub cannot be asked, or another architecture.
     """
-    model = load_model("seq2seq", path, trust_remote_code)
-    with explained(path):
-        tokenizers = Tokenizers.load(path)
-    return model, tokenizers, read_settings(path, model, tokenizers.source)
+    place = local_copy(path)
+    model = load_model("seq2seq", place, trust_remote_code)
+    tokenizers = Tokenizers.load(place, trust_remote_code)
+    return model, tokenizers, read_settings(place, model, tokenizers.source)
 
 
 def load_classifier(
@@ -39,10 +42,31 @@ def load_classifier(
     Raises:
         InputError: no model there, the Hub cannot be asked, or a model without a classification head.
     """
-    model = load_model("classifier", path, trust_remote_code)
+    place = local_copy(path)
+    model = load_model("classifier", place, trust_remote_code)
+    tokenizer = Tokenizers.load(place, trust_remote_code).source
+    return model, tokenizer, read_settings(place, model, tokenizer)
+
+
+def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig":
+    """Loads the configuration of a model, this project's own architectures among them.
+
+    Raises:
+        InputError: no model there, or the Hub cannot be asked.
+    """
+    from transformers import AutoConfig
+
+    from hf_seq2seq.architectures import register
+
+    register()
+    where = find_model(path)
     with explained(path):
-        tokenizer = Tokenizers.load(path).source
-    return model, tokenizer, read_settings(path, model, tokenizer)
+        return AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code, **where)
+
+
+def is_classifier(config: "PreTrainedConfig") -> bool:
+    """Whether a checkpoint has a head that classifies texts."""
+    return any(name.endswith(_ENDINGS["classifier"]) for name in config.architectures or ())
 
 
 def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTrainedModel":
@@ -52,19 +76,14 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
         InputError: no model there, the Hub cannot be asked, another architecture, or weights that do not fit.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+    from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
 
-    from hf_seq2seq.architectures import register
-
-    register()
-    auto = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForSequenceClassification
-    where: dict[str, Any] = find_model(path) | {"trust_remote_code": trust_remote_code}
+    config = load_config(path, trust_remote_code)
+    check_kind(kind, path, config)
+    auto: Any = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForSequenceClassification
+    options = find_model(path) | {"trust_remote_code": trust_remote_code, "dtype": torch.float32}
     with explained(path):
-        config = AutoConfig.from_pretrained(path, **where)
-        check_kind(kind, path, config)
-        model, report = auto.from_pretrained(
-            path, config=config, dtype=torch.float32, output_loading_info=True, **where
-        )
+        model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
     missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")

@@ -33,6 +33,27 @@ def find_model(name: str) -> dict[str, bool]:
     return {"local_files_only": not hub_answers()}
 
 
+def local_copy(name: str) -> str:
+    """The folder to load from: `name` itself, or what was downloaded earlier where the Hub cannot be asked.
+
+    Returns:
+        A folder, or a Hub id if the Hub answers.
+
+    Raises:
+        InputError: as `find_model`, and for a Hub id that was never downloaded while the Hub does not answer.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if not find_model(name)["local_files_only"] or Path(name).expanduser().is_dir():
+        return str(Path(name).expanduser()) if name.startswith("~") else name
+    try:
+        return snapshot_download(name, local_files_only=True)
+    except (LocalEntryNotFoundError, ValueError):
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub does not answer"
+        raise InputError(f"{name}: no such folder, and not among the downloaded models; {why}") from None
+
+
 def _check_folder(path: Path) -> None:
     if not (path / "config.json").is_file():
         inner = [file.parent for file in path.glob("*/config.json")]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Decoding, PairTokenization
+from hf_seq2seq.configs import Decoding, Inference, PairTokenization
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def read_settings(path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTok
     """
     run = _read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
-    names = [item.name for item in fields(Decoding) if item.name != "per_device_eval_batch_size"]
-    saved = {name: run.get(name, getattr(generation, name, None)) for name in names}
+    search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
+    saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
     return RunSettings(
         prefix=run.get("source_prefix") or "",
         max_source_length=run.get("max_source_length") or _longest_source(model, tokenizer),

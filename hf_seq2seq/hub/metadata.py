@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_seq2seq.configs import flatten
+from hf_seq2seq.hub.languages import LANGUAGES
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
@@ -61,7 +62,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
         pipeline_tag=pipeline_tag(task),
         base_model=hub_name(options.get("model_name_or_path")),
         datasets=hub_name(options.get("dataset_name")),
-        language=_languages(options) or None,
+        language=languages(task) or None,
         metrics=sorted({result.metric_type for result in measured if result.metric_type != "loss"}) or None,
         tags=["hf-seq2seq", task.recipe, *(["text2text-generation"] if task.problem == "seq2seq" else [])],
     )
@@ -70,12 +71,12 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
 
 def pipeline_tag(task: "Task") -> str:
     """The Hub's task: translation and summarization where the options or columns say so."""
-    options = flatten(task.config)
     if task.problem != "seq2seq":
         return "text-classification"
-    if options.get("source_lang") and options.get("target_lang"):
+    if len(languages(task)) == 2:
         return "translation"
-    if task.columns.get("target") in ("summary", "highlights") or "summarize" in (options.get("source_prefix") or ""):
+    prefix = flatten(task.config).get("source_prefix") or ""
+    if task.columns.get("target") in ("summary", "highlights") or "summarize" in prefix:
         return "summarization"
     return "text-generation"
 
@@ -86,10 +87,14 @@ def hub_name(name: str | None) -> str | None:
     return name if on_hub else None
 
 
-def _languages(options: dict[str, Any]) -> list[str]:
-    """ISO 639 codes: "de" of "de_DE"."""
-    named = [re.split("[-_]", options.get(key) or "")[0] for key in ("source_lang", "target_lang")]
-    return [code for code in dict.fromkeys(named) if re.fullmatch("[a-z]{2,3}", code)]
+def languages(task: "Task") -> list[str]:
+    """ISO 639-1 codes of source and target, from the options or columns named by them ("de", "translation.de")."""
+    options = flatten(task.config)
+    columns = [task.columns.get(side, "").removeprefix("translation.") for side in ("source", "target")]
+    options_or_columns = zip((options.get("source_lang"), options.get("target_lang")), columns, strict=True)
+    codes = [re.split("[-_]", option or column)[0] for option, column in options_or_columns]
+    known = all(code in LANGUAGES for code in codes)
+    return list(dict.fromkeys(codes)) if known else []
 
 
 def _measured(task: "Task", results: dict[str, float]) -> list[EvalResult]:
@@ -112,9 +117,10 @@ def _dataset(task: "Task", split: str) -> dict[str, Any]:
     options = flatten(task.config)
     name = options.get("dataset_name")
     if name is None:
-        file = options.get(SPLITS[split][1]) or f"{options.get('train_file')} (held out)"
-        files = ", ".join(Path(part.strip()).name for part in file.split(","))
-        return {"dataset_type": "local", "dataset_name": files, "dataset_split": split}
+        own = options.get(SPLITS[split][1])
+        files = ", ".join(Path(part.strip()).name for part in (own or options.get("train_file") or "").split(","))
+        label = files if own else f"{files} (held out)"
+        return {"dataset_type": "local", "dataset_name": label, "dataset_split": split}
     return {
         "dataset_type": hub_name(name) or "local",
         "dataset_name": Path(name).name,

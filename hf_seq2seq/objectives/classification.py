@@ -29,7 +29,11 @@ class Classification(Objective):
         """Sum over rows, in nats."""
         smoothing = self.label_smoothing if self.training else 0.0
         return F.cross_entropy(
-            _logits(self.model, batch), batch["labels"], self.class_weights, reduction="sum", label_smoothing=smoothing  # type: ignore[arg-type]
+            _logits(self.model, batch),
+            batch["labels"],
+            self.class_weights,
+            reduction="sum",
+            label_smoothing=smoothing,  # type: ignore[arg-type]
         )
 
 

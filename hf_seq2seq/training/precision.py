@@ -129,7 +129,9 @@ def lower_precision(model: nn.Module) -> Weights:
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-    def sdpa_float32(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: object):  # type: ignore[no-untyped-def]
+    def sdpa_float32(
+        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: object
+    ):  # type: ignore[no-untyped-def]
         if mask is not None and mask.is_floating_point():
             mask = mask.float()
         if isinstance(bias := options.get("position_bias"), Tensor):

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def load_pretrained(recipe: str, families: tuple[str, ...], auto: type, source: Any, **changes: Any) -> "PreTrainedModel":
+def load_pretrained(
+    recipe: str, families: tuple[str, ...], auto: type, source: Any, **changes: Any
+) -> "PreTrainedModel":
     """Loads a checkpoint in float32 to train on.
 
     Args:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from transformers.utils.logging import disable_progress_bar
 
 from hf_seq2seq.configs import flatten
 from hf_seq2seq.data.batches import BatchPlan
@@ -82,6 +83,7 @@ def make_accelerator(config: Any) -> Accelerator:
 
 def run(task: Task) -> dict[str, float]:
     """Trains a task to its end and writes everything that a run leaves; returns all results."""
+    disable_progress_bar()  # of saving, a line a checkpoint
     config = task.config
     accelerator = make_accelerator(config)
     folder = Path(config.run.output_dir)
@@ -111,7 +113,9 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     parameters = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
     rows = ", ".join(f"{name} {len(examples):,}" for name, examples in task.splits.items())
     train = task.splits["train"]
-    cut = ", ".join(f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True))
+    cut = ", ".join(
+        f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True)
+    )
     print(
         f"{task.recipe}: {parameters:,} parameters train; rows: {rows}; cut to the limits: {cut}\n"
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
@@ -196,5 +200,3 @@ def _label_row(task: Task, logits: np.ndarray) -> dict[str, Any]:
     if task.problem == "multi_label":
         return {"predictions": [name for name, value in zip(task.label_names, logits, strict=True) if value > 0]}
     return {"prediction": task.label_names[int(logits.argmax())]}
-
-

@@ -1,0 +1,110 @@
+"""An estimate of the memory that training takes, without training."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hf_seq2seq.data.batches import BatchPlan, padded_tokens
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+SAMPLE_TOKENS = 1024
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What one process keeps in memory while it trains.
+
+    Attributes:
+        parameters: how many numbers the model has.
+        trained: how many of them are trained.
+        parts: name, bytes, and what is counted.
+    """
+
+    parameters: int
+    trained: int
+    parts: tuple[tuple[str, float, str], ...]
+
+    @property
+    def total(self) -> float:
+        """Bytes of all parts."""
+        return sum(size for _, size, _ in self.parts)
+
+
+def estimate_memory(task: "Task") -> Memory:
+    """Counts weights, gradients and the optimizer's state, and measures what a forward pass keeps for the backward one.
+
+    The pass runs on a part of the largest batch, and its share is scaled up by padded tokens: attention's square
+    matrices are counted as if they grew in a line, and recomputation (`--gradient-checkpointing`) is not.
+    """
+    options = task.config.optimization
+    parameters = list(task.model.parameters())
+    trained = [p for p in parameters if p.requires_grad]
+    count, trained_count = _numbers(parameters), _numbers(trained)
+    tokens, activations = _activations(task)
+    low = options.bf16 or options.fp16
+    master = 2 * count if options.bf16 and not torch.cuda.is_available() else 0
+    parts = (
+        ("weights", 4.0 * count + master, "4 bytes a parameter" + (", and a copy in bfloat16" if master else "")),
+        ("gradients", 4.0 * trained_count, "4 bytes a trained parameter"),
+        ("optimizer", _optimizer_bytes(trained, options.optim), f"the state of {options.optim}"),
+        (
+            "activations",
+            activations / (2 if low else 1),
+            f"of the largest batch, {tokens:,} tokens with padding" + (", in 16 bits" if low else ""),
+        ),
+    )
+    return Memory(count, trained_count, parts)
+
+
+def _numbers(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(p.numel() for p in parameters)
+
+
+def _optimizer_bytes(trained: list[nn.Parameter], optim: str) -> float:
+    """Bytes: AdamW keeps two numbers a parameter, AdaFactor one a row and one a column of each matrix."""
+    if optim == "adamw":
+        return 8.0 * _numbers(trained)
+    return sum(4.0 * (p.numel() if p.ndim < 2 else p.numel() / p.shape[-1] + p.numel() / p.shape[-2]) for p in trained)
+
+
+def _activations(task: "Task") -> tuple[int, float]:
+    """Padded tokens of the largest batch, and the bytes that its forward pass keeps."""
+    train = task.splits["train"]
+    plan = BatchPlan(train.lengths, task.config.optimization, 1, task.config.run.seed)
+    batches = [batch for step in plan.epoch(0) for batch in step]
+    largest = max(batches, key=lambda rows: padded_tokens(train.lengths[rows]))
+    tokens = padded_tokens(train.lengths[largest])
+    # The batch's longest rows, which pad least.
+    order = np.argsort(-train.lengths[largest].sum(axis=1), kind="stable")
+    rows = largest[order[: max(1, SAMPLE_TOKENS * len(largest) // tokens)]]
+    batch = task.collate(train, rows)
+    return tokens, kept_bytes(task.objective, batch) * tokens / padded_tokens(train.lengths[rows])
+
+
+def kept_bytes(objective: nn.Module, batch: dict[str, Tensor]) -> int:
+    """Bytes that a forward pass keeps for the backward pass, without the weights; a shared tensor counts once."""
+    weights = {p.untyped_storage().data_ptr() for p in objective.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor.detach()  # the tensor itself would hold on to the graph that holds it
+
+    training, state = objective.training, torch.get_rng_state()
+    objective.train()
+    try:
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            loss = objective(batch)
+    finally:
+        objective.train(training)
+        torch.set_rng_state(state)
+    del loss
+    return sum(kept.values())

@@ -1,0 +1,300 @@
+"""Recurrent encoder-decoders as Hugging Face models: LSTM, GRU or tanh cells, with the classic attentions.
+
+`RnnForConditionalGeneration` is the model to train and to generate with; `RnnModel` is the same without the output
+projection.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPastAndCrossAttentions,
+    Seq2SeqLMOutput,
+    Seq2SeqModelOutput,
+)
+from transformers.utils import can_return_tuple
+
+from .cache import RecurrentCache
+from .configuration_rnn import RnnSeq2SeqConfig
+from .decoders import RnnDecoder, check_target_padding
+from .encoders import RnnEncoder, RnnEncoderOutput
+
+
+class RnnPreTrainedModel(PreTrainedModel):
+    """What both models share: initial values, tied tensors, resizing."""
+
+    config_class = RnnSeq2SeqConfig
+    base_model_prefix = "model"
+    main_input_name = "input_ids"
+    _is_stateful = True  # a recurrent state cannot go back, so assisted generation is refused
+    _no_split_modules = ["EncoderLayer", "RnnDecoder"]
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Input matrices: Glorot uniform; recurrent matrices: orthogonal, gate by gate; embeddings: normal.
+
+        Biases are zero, but an LSTM's forget gate starts open, at 1.
+
+        Papers: Glorot and Bengio, 2010, equation 16, https://proceedings.mlr.press/v9/glorot10a.html; Saxe et al.,
+        2014, https://arxiv.org/abs/1312.6120; Jozefowicz et al., 2015, https://proceedings.mlr.press/v37/jozefowicz15
+        """
+        if isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=self.config.initializer_range)
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, nn.RNNBase):
+            for name, parameter in module.named_parameters():
+                init.copy_(parameter, _initial(name, parameter, isinstance(module, nn.LSTM)))
+
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
+        if all_submodels:
+            return super().get_expanded_tied_weights_keys(all_submodels=True)
+        tied = self._tied_weights_keys or {}
+        wanted = {"lm_head": self.config.tie_word_embeddings, "encoder": self.config.share_embeddings}
+        return {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resizes the target vocabulary; the source's too where they share their embeddings."""
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        if self.config.share_embeddings:
+            self.config.source_vocab_size = self.config.vocab_size
+        return embeddings
+
+    def resize_source_embeddings(self, new_num_tokens: int) -> nn.Embedding:
+        """Resizes the source vocabulary.
+
+        Raises:
+            ValueError: source and target share their embeddings.
+        """
+        if self.config.share_embeddings:
+            raise ValueError("share_embeddings=True: there is one vocabulary; use resize_token_embeddings")
+        encoder = self.get_encoder()
+        encoder.embed_tokens = self._get_resized_embeddings(encoder.embed_tokens, new_num_tokens)
+        self.config.source_vocab_size = new_num_tokens
+        return encoder.embed_tokens
+
+
+def _initial(name: str, parameter: Tensor, is_lstm: bool) -> Tensor:
+    """The initial value of a recurrent layer's parameter, whose rows are the gates one after the other."""
+    hidden = parameter.shape[0] // 4 if is_lstm else parameter.shape[-1]
+    value = torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
+    if name.startswith("weight_hh"):
+        for gate in value.split(hidden):
+            nn.init.orthogonal_(gate)
+    elif name.startswith("weight_ih"):
+        nn.init.xavier_uniform_(value)
+    elif is_lstm and name.startswith("bias_ih"):
+        value[hidden : 2 * hidden] = 1.0
+    return value
+
+
+class RnnModel(RnnPreTrainedModel):
+    """Encoder and decoder, without the output projection.
+
+    Args:
+        config: gives everything.
+    """
+
+    _tied_weights_keys = {"encoder.embed_tokens.weight": "decoder.embed_tokens.weight"}
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.encoder = RnnEncoder(config)
+        self.decoder = RnnDecoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The target embeddings, the ones that `config.vocab_size` counts."""
+        return self.decoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces the target embeddings, and the source's where they share."""
+        assert isinstance(value, nn.Embedding)
+        self.decoder.embed_tokens = value
+        if self.config.share_embeddings:
+            self.encoder.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | Sequence[Tensor] | None = None,
+        past_key_values: RecurrentCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> Seq2SeqModelOutput:
+        """Encodes the source and decodes the target.
+
+        Args:
+            input_ids: the source, `(batch, source)`.
+            attention_mask: `(batch, source)`, zero at padding.
+            decoder_input_ids: the target shifted right, `(batch, target)`; only what `past_key_values` has not seen.
+            decoder_attention_mask: `(batch, target)`; padding may only follow the real tokens.
+            encoder_outputs: from an earlier call of the encoder, in place of `input_ids`.
+            past_key_values: from an earlier step.
+            inputs_embeds: `(batch, source, embedding)`, in place of `input_ids`.
+            decoder_inputs_embeds: `(batch, target, embedding)`, in place of `decoder_input_ids`.
+            use_cache: give a cache back.
+            output_attentions: give the alignment of every target token, `cross_attentions`.
+            output_hidden_states: give the embeddings and each layer's output.
+
+        Raises:
+            ValueError: inputs are missing or given twice, padding before a target token, or a foreign cache.
+        """
+        check_target_padding(decoder_attention_mask)
+        hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, hidden)
+        encoded = as_model_output(encoder_outputs)
+        decoded = self.decoder(
+            encoded,
+            attention_mask,
+            self._embed_target(decoder_input_ids, decoder_inputs_embeds),
+            self._cache(past_key_values, use_cache),
+            hidden,
+        )
+        attend = self.config.output_attentions if output_attentions is None else output_attentions
+        return join_outputs(encoded, decoded, bool(attend))
+
+    def _embed_target(self, ids: Tensor | None, embedded: Tensor | None) -> Tensor:
+        if (ids is None) == (embedded is None):
+            raise ValueError("give either decoder_input_ids or decoder_inputs_embeds (or labels)")
+        return self.decoder.embed_tokens(ids) if embedded is None else embedded
+
+    def _cache(self, past: RecurrentCache | None, wanted: bool | None) -> RecurrentCache | None:
+        if past is not None and not isinstance(past, RecurrentCache):
+            raise ValueError(f"past_key_values is a {type(past).__name__}; this model keeps a RecurrentCache")
+        wanted = self.config.use_cache if wanted is None else wanted
+        return RecurrentCache() if past is None and wanted else past
+
+
+def as_model_output(given: BaseModelOutput | Sequence[Tensor]) -> BaseModelOutput:
+    """What was given as `encoder_outputs`; of a tuple, the first is the last hidden state."""
+    return given if isinstance(given, BaseModelOutput) else RnnEncoderOutput(last_hidden_state=given[0])
+
+
+def join_outputs(
+    encoded: BaseModelOutput, decoded: BaseModelOutputWithPastAndCrossAttentions, attend: bool
+) -> Seq2SeqModelOutput:
+    """Puts the two sides' outputs together, the alignment only if `attend`."""
+    return Seq2SeqModelOutput(
+        last_hidden_state=decoded.last_hidden_state,
+        past_key_values=decoded.past_key_values,  # type: ignore[arg-type]  # annotated for keys and values alone
+        decoder_hidden_states=decoded.hidden_states,
+        cross_attentions=decoded.cross_attentions if attend else None,
+        encoder_last_hidden_state=encoded.last_hidden_state,
+        encoder_hidden_states=encoded.hidden_states,
+    )
+
+
+class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
+    """The recurrent encoder-decoder with its output projection, `logits = W h`.
+
+    Paper: Luong et al., 2015, equation 6, https://aclanthology.org/D15-1166
+
+    Args:
+        config: gives everything.
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.model = RnnModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(  # noqa: D417  # the others are documented where they are handed on to
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | Sequence[Tensor] | None = None,
+        past_key_values: RecurrentCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        logits_to_keep: int = 0,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Seq2SeqLMOutput:
+        """Gives the logits and, with `labels`, the loss; arguments not listed, and `Raises`, as in `RnnModel.forward`.
+
+        Args:
+            labels: `(batch, target)`, -100 where nothing is to be learnt; without decoder inputs they are shifted
+                right to be those.
+            logits_to_keep: logits of so many last target positions only; 0 gives all.
+            num_items_in_batch: what the summed loss is divided by; None divides by the labels that are not -100.
+        """
+        if labels is not None:
+            use_cache = False
+            if decoder_input_ids is None and decoder_inputs_embeds is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
+        loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch)
+        rest = {name: part for name, part in outputs.items() if name != "last_hidden_state"}
+        return Seq2SeqLMOutput(loss=loss, logits=logits, **rest)
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
+        start = labels.new_full((labels.shape[0], 1), self.config.decoder_start_token_id)
+        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, self.config.pad_token_id)], 1)
+
+    def _prepare_cache_for_generation(  # type: ignore[override]  # the base's annotation differs from what it returns
+        self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Gives `generate` the recurrent cache in place of one for keys and values."""
+        if generation_config.cache_implementation is not None:
+            raise ValueError(
+                f"cache_implementation={generation_config.cache_implementation!r} keeps keys and values; leave it unset"
+            )
+        if model_kwargs.get("past_key_values") is not None:
+            model_kwargs["past_key_values"]._is_user_defined = True
+        elif generation_config.use_cache is not False:
+            model_kwargs["past_key_values"] = RecurrentCache()
+
+
+def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None) -> Tensor:
+    """Cross-entropy summed over the labels that are not -100, divided by `count` or by their number.
+
+    Args:
+        logits: `(batch, target, vocabulary)`.
+        labels: `(batch, target)`.
+        count: labels of the whole optimizer step, where the batch is only a part of it.
+    """
+    total = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100, reduction="sum")
+    return total / ((labels != -100).sum().clamp(min=1) if count is None else count)

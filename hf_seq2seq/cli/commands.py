@@ -1,0 +1,30 @@
+"""Makes commands and groups of commands from functions, each only when it is called for."""
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from hf_seq2seq.cli.options import plain
+
+Function = Callable[..., None]
+
+
+def make_command(name: str, function: Function, help: str, kind: type[TyperCommand] = TyperCommand) -> Any:
+    """A command that calls a function annotated as Typer wants it."""
+    app = typer.Typer(add_completion=False)
+    app.command(name, cls=kind, help=plain(help))(function)
+    return get_command(app)
+
+
+def make_group(name: str, help: str, functions: dict[str, Function], kind: type[TyperGroup] = TyperGroup) -> Any:
+    """A group of commands, by name; a command's help is its function's docstring."""
+    metavar = "COMMAND [ARGS]..." if functions else "RECIPE [FLAGS]..."
+    app = typer.Typer(
+        name=name, cls=kind, help=plain(help), callback=lambda: None, add_completion=False, subcommand_metavar=metavar
+    )
+    for each, function in functions.items():
+        app.command(each)(function)
+    return get_command(app)

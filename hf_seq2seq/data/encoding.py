@@ -1,0 +1,151 @@
+"""From text to ids: in batches, cut to a limit with the closing token kept, and every cut counted."""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_seq2seq import configs
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.unicode_text import valid_text
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from hf_seq2seq.data.labels import Labelled
+    from hf_seq2seq.data.pairs import Pairs
+    from hf_seq2seq.data.vocabulary import Tokenizers
+
+CHUNK = 256
+"""Texts handed to a tokenizer at once; ten times more take half as long again, because their lists leave the cache."""
+
+
+def encode_pairs(
+    pairs: "Pairs", tokenizers: "Tokenizers", limits: configs.PairTokenization, prefix: str = ""
+) -> Examples:
+    """Encodes the source and the first reference of every row.
+
+    Args:
+        pairs: the text.
+        tokenizers: a target tokenizer that has a mode for targets (language codes) is used in it.
+        limits: longest source and target in tokens, special tokens included.
+        prefix: put before every source.
+
+    Raises:
+        InputError: a limit leaves no room for text beside the special tokens.
+    """
+    sources = [prefix + text for text in pairs.sources]
+    source, cut_sources = encode_texts(sources, tokenizers.source, limits.max_source_length)
+    target, cut_targets = encode_targets(pairs.targets, tokenizers.target, limits.max_target_length)
+    return Examples(
+        source=source,
+        texts=pairs.sources,
+        target=target,
+        references=pairs.references,
+        truncated=(cut_sources, cut_targets),
+    )
+
+
+def encode_labelled(
+    labelled: "Labelled", tokenizer: "PreTrainedTokenizerBase", limits: configs.Tokenization
+) -> Examples:
+    """Encodes the text, or the pair of texts, of every row; of a pair that is too long, the longer text is cut.
+
+    Raises:
+        InputError: the limit leaves no room for text beside the special tokens.
+    """
+    sides = {"text": labelled.texts}
+    outputs = ["input_ids"]
+    if labelled.pairs is not None:
+        sides["text_pair"] = labelled.pairs
+        outputs += ["token_type_ids"] * ("token_type_ids" in tokenizer.model_input_names)
+    _check_room(tokenizer, limits.max_source_length, len(sides), "max_source_length")
+    columns, truncated = _encode(tokenizer, limits.max_source_length, sides, outputs)
+    return Examples(
+        source=columns["input_ids"],
+        texts=labelled.texts,
+        labels=labelled.labels,
+        token_types=columns.get("token_type_ids"),
+        truncated=(truncated, 0),
+    )
+
+
+def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
+    """Encodes sources; returns their ids, and how many had more than `max_length` tokens and were cut.
+
+    Raises:
+        InputError: the limit leaves no room for text beside the special tokens.
+    """
+    _check_room(tokenizer, max_length, 1, "max_source_length")
+    columns, truncated = _encode(tokenizer, max_length, {"text": texts}, ["input_ids"])
+    return columns["input_ids"], truncated
+
+
+def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
+    """Encodes targets; the same as sources, but in the tokenizer's mode for targets, and always closed.
+
+    A tokenizer that does not close a text (GPT-2's) gets its end-of-text token appended, within the limit.
+
+    Raises:
+        InputError: the limit leaves no room for text beside the special tokens.
+    """
+    closing = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+    wrapped = tokenizer(text_target=["a"])["input_ids"][0]
+    ending = [] if closing is None or closing in wrapped else [closing]
+    _check_room(tokenizer, max_length - len(ending), 1, "max_target_length")
+    columns, truncated = _encode(tokenizer, max_length, {"text_target": texts}, ["input_ids"], ending)
+    return columns["input_ids"], truncated
+
+
+def _check_room(tokenizer: "PreTrainedTokenizerBase", limit: int, texts: int, option: str) -> None:
+    special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
+    if limit <= special:
+        raise InputError(
+            f"{configs.flag(option)}: {limit} leaves no room for text;"
+            f" this tokenizer adds {special} special tokens, so the least is {special + 1}"
+        )
+
+
+def _encode(
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int,
+    sides: Mapping[str, Sequence[str]],
+    outputs: Sequence[str],
+    ending: Sequence[int] = (),
+) -> tuple[dict[str, Ragged], int]:
+    """Tokenizes all rows, appends `ending` to each, and counts those that had to be cut for both to fit."""
+    values: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype=np.int32)] for name in outputs}
+    lengths, truncated = [0], 0
+    for start in range(0, len(next(iter(sides.values()))), CHUNK):
+        texts = {side: [valid_text(t) for t in column[start : start + CHUNK]] for side, column in sides.items()}
+        rows, cut = _tokenize(tokenizer, limit - len(ending), texts, outputs)
+        truncated += cut
+        lengths += [len(ids) + len(ending) for ids in rows["input_ids"]]
+        for name in outputs:
+            flat = chain.from_iterable(chain(ids, ending) for ids in rows[name])
+            values[name].append(np.fromiter(flat, dtype=np.int32))
+    offsets = np.cumsum(lengths, dtype=np.int64)
+    return {name: Ragged(np.concatenate(parts), offsets) for name, parts in values.items()}, truncated
+
+
+def _tokenize(
+    tokenizer: "PreTrainedTokenizerBase", limit: int, texts: dict[str, list[str]], outputs: Sequence[str]
+) -> tuple[dict[str, list[list[int]]], int]:
+    """Tokenizes rows once, and those that turn out too long once more, with the tokenizer's own truncation."""
+    options = {"return_token_type_ids": "token_type_ids" in outputs, "return_attention_mask": False, "verbose": False}
+    found = tokenizer(**texts, **options, truncation=False)
+    rows = {name: found[name] for name in outputs}
+    long = [row for row, ids in enumerate(rows["input_ids"]) if len(ids) > limit]
+    if long:
+        texts = {side: [column[row] for row in long] for side, column in texts.items()}
+        cut = tokenizer(**texts, **options, truncation=True, max_length=limit)
+        if tokenizer.is_fast:
+            # Otherwise the setting stays on, and is saved with the tokenizer.
+            tokenizer.backend_tokenizer.no_truncation()
+        for name, column in rows.items():
+            for row, ids in zip(long, cut[name], strict=True):
+                column[row] = ids
+    return rows, len(long)

@@ -1,0 +1,215 @@
+"""Texts with labels: class names in a steady order, every cell checked."""
+
+import logging
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+
+from hf_seq2seq.configs import LabelledData
+from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts
+from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.label_columns import find_label_columns
+from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
+from hf_seq2seq.data.tables import kind
+from hf_seq2seq.errors import InputError, nearest
+
+logger = logging.getLogger(__name__)
+
+NOT_LABELLED = -1
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The labelled texts of one split.
+
+    Attributes:
+        texts: one a row.
+        pairs: the second text of each row, or None.
+        labels: class ids `(rows,)` int64; or `(rows, classes)` float32 of zeros and ones, for several labels a row;
+            or numbers `(rows,)` float32, for regression.
+        columns: where they were found, by role: "text", "label" and, for pairs, "text_pair".
+    """
+
+    texts: list[str]
+    pairs: list[str] | None
+    labels: np.ndarray
+    columns: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def read_labelled(
+    splits: Mapping[str, Dataset], data: LabelledData, problem: str, names: tuple[str, ...] = ()
+) -> tuple[dict[str, Labelled], tuple[str, ...]]:
+    """Finds the columns, in the training rows where there are any, and reads the labelled texts of every split.
+
+    Args:
+        splits: the rows of each split.
+        data: the options that name columns, and where the rows come from.
+        problem: "single_label", "multi_label" (a list of labels, or text with commas between them) or "regression".
+        names: the classes by their ids where a trained model fixes them; otherwise they come from the training rows.
+
+    Returns:
+        The labelled texts of each split, and the names of the classes by their ids (none for regression). A
+        `ClassLabel` column keeps its names and their order; other labels are sorted, whole numbers as numbers. Rows
+        with the id -1, which such columns use for "no label", are left out.
+
+    Raises:
+        InputError: columns that cannot be found, a text that is null, no text or empty, a label that is none or that
+            the training rows do not have, a single class.
+    """
+    if not splits:
+        return {}, ()
+    columns = _find_columns(splits, data)
+    cells = {
+        split: cells
+        for split, rows in splits.items()
+        if len((cells := _LabelCells.read(rows, columns["label"], split_place(data, split))).rows)
+    }
+    if problem == "regression":
+        return {split: _labelled(c, columns, _numbers(c)) for split, c in cells.items()}, ()
+    found = {split: _class_names(c, problem == "multi_label") for split, c in cells.items()}
+    names = names or _ordered_names(cells, found, problem)
+    encode = _encode_one if problem == "single_label" else _encode_several
+    return {split: _labelled(c, columns, encode(c, found[split], names)) for split, c in cells.items()}, names
+
+
+@dataclass(frozen=True)
+class _LabelCells:
+    """The label column of one split."""
+
+    rows: Dataset
+    column: str
+    place: str
+    cells: list[Any]
+    declared: tuple[str, ...]
+
+    @classmethod
+    def read(cls, rows: Dataset, column: str, place: str) -> "_LabelCells":
+        """Reads the column; rows that a `ClassLabel` column marks as not labelled are left out."""
+        feature = rows.features.get(column)
+        feature = getattr(feature, "feature", feature)
+        declared = tuple(feature.names) if isinstance(feature, ClassLabel) else ()
+        cells = column_cells(rows, column).to_pylist()
+        if declared and NOT_LABELLED in cells:
+            kept = [index for index, cell in enumerate(cells) if cell != NOT_LABELLED]
+            logger.warning("%s: %d rows have no label (-1) and are left out", place, len(cells) - len(kept))
+            rows, cells = chosen_rows(rows, np.array(kept, dtype=np.int64)), [cells[index] for index in kept]
+        return cls(rows, column, place, cells, declared)
+
+    def refuse(self, index: int, problem: str) -> NoReturn:
+        """Refuses a cell, naming its place."""
+        raise InputError(f"{self.place}: row {row_number(self.rows, index)}, column {self.column!r}: {problem}")
+
+
+def _find_columns(splits: Mapping[str, Dataset], data: LabelledData) -> dict[str, str]:
+    """The columns by role, after a look that every split has them."""
+    first = "train" if "train" in splits else next(iter(splits))
+    sample = row_sample(splits[first])
+    found = find_label_columns(splits[first].column_names, sample, data, split_place(data, first))
+    columns = {role: name for role, name in zip(("text", "text_pair", "label"), found, strict=True) if name}
+    for split, rows in splits.items():
+        for role, name in columns.items():
+            named_column(rows.column_names, row_sample(rows), f"{role}_column", name, split_place(data, split))
+    return columns
+
+
+def _labelled(cells: _LabelCells, columns: dict[str, str], labels: np.ndarray) -> Labelled:
+    second = columns.get("text_pair")
+    pairs = texts(cells.rows, second, cells.place) if second else None
+    return Labelled(texts(cells.rows, columns["text"], cells.place), pairs, labels, columns)
+
+
+def _numbers(cells: _LabelCells) -> np.ndarray:
+    """The labels of a regression, `(rows,)` float32."""
+    numbers = np.empty(len(cells.cells), dtype=np.float32)
+    for index, value in enumerate(cells.cells):
+        try:
+            numbers[index] = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            numbers[index] = math.nan
+        if not math.isfinite(numbers[index]):
+            cells.refuse(index, f"{kind(value)} {shown(value)} is not a number, which regression needs")
+    return numbers
+
+
+def _class_names(cells: _LabelCells, several: bool) -> list[list[str]]:
+    """The names of the labels of every row."""
+    known: dict[Any, list[str]] = {}
+    names = []
+    for index, value in enumerate(cells.cells):
+        key = (type(value), repr(value) if isinstance(value, list | dict) else value)
+        if key not in known:
+            known[key] = _names_of_cell(cells, index, value, several)
+        names.append(known[key])
+    return names
+
+
+def _names_of_cell(cells: _LabelCells, index: int, value: Any, several: bool) -> list[str]:
+    if several and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if several and isinstance(value, list):
+        return [_name(cells, index, part) for part in value]
+    return [_name(cells, index, value)]
+
+
+def _name(cells: _LabelCells, index: int, value: Any) -> str:
+    """The name of one label; whole numbers that became fractions, as missing cells make them, are whole again."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if cells.declared and isinstance(value, int) and not 0 <= value < len(cells.declared):
+        cells.refuse(index, f"label {value} is none of the {len(cells.declared)} classes of the column")
+    if cells.declared and isinstance(value, int):
+        return cells.declared[value]
+    if isinstance(value, str | int) and str(value).strip():
+        return str(value).strip()
+    hints = {"number": "; numbers need --problem-type regression", "list": "; lists need --problem-type multi_label"}
+    told = "no label" if value is None or value == "" else f"{kind(value)} {shown(value)} is not a label"
+    return cells.refuse(index, told + hints.get(kind(value), "; fill it in or remove the row"))
+
+
+def _ordered_names(
+    cells: Mapping[str, _LabelCells], found: Mapping[str, list[list[str]]], problem: str
+) -> tuple[str, ...]:
+    """The classes by their ids, from the training rows where there are any."""
+    first = "train" if "train" in found else next(iter(found), "")
+    if not first:
+        raise InputError("no row has a label")
+    seen = {name for names in found[first] for name in names}
+    if len(seen) < (2 if problem == "single_label" else 1):
+        only = f"all labels are {next(iter(seen))!r}" if seen else "there is no label"
+        place, column = cells[first].place, cells[first].column
+        raise InputError(f"{place}: column {column!r}: {only}; a classifier needs at least two classes")
+    if cells[first].declared:
+        return cells[first].declared
+    numbers = all(re.fullmatch(r"[+-]?\d+", name) for name in seen)
+    return tuple(sorted(seen, key=lambda name: (int(name) if numbers else 0, name)))
+
+
+def _encode_one(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[str, ...]) -> np.ndarray:
+    """Class ids, `(rows,)` int64."""
+    ids = {name: index for index, name in enumerate(names)}
+    return np.array([_class_id(cells, row, name, ids) for row, (name,) in enumerate(rows)], dtype=np.int64)
+
+
+def _encode_several(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[str, ...]) -> np.ndarray:
+    """Zeros and ones, `(rows, classes)` float32."""
+    ids = {name: index for index, name in enumerate(names)}
+    labels = np.zeros((len(rows), len(names)), dtype=np.float32)
+    for row, labels_of_row in enumerate(rows):
+        labels[row, [_class_id(cells, row, name, ids) for name in labels_of_row]] = 1
+    return labels
+
+
+def _class_id(cells: _LabelCells, row: int, name: str, ids: Mapping[str, int]) -> int:
+    if name in ids:
+        return ids[name]
+    hint = nearest(name, ids)
+    choices = hint if len(hint) < 100 else ""
+    return cells.refuse(row, f"label {name!r} is none of those seen in training{choices}")

@@ -1,0 +1,87 @@
+"""Labels and scores of texts, in batches of like lengths, every result in its text's place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hf_seq2seq.configs import Tokenization
+from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.data.collation import LabelCollator
+from hf_seq2seq.data.encoding import encode_labelled
+from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.decoding.generation import Advance, evaluating
+from hf_seq2seq.decoding.settings import UNBOUNDED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PROBLEMS = {
+    "single_label_classification": "single_label",
+    "multi_label_classification": "multi_label",
+    "regression": "regression",
+}
+
+
+@dataclass
+class TextClassifier:
+    """Computes the logits of many texts.
+
+    Attributes:
+        model: a classifier in evaluation mode.
+        tokenizer: its tokenizer.
+        batch_size: texts a batch.
+        max_source_length: longer texts are cut to so many tokens; None cuts nothing.
+        advance: told the number of rows done after every batch.
+        truncated: texts that were cut so far.
+    """
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"
+    batch_size: int
+    max_source_length: int | None = None
+    advance: Advance | None = None
+    truncated: int = field(default=0, init=False)
+
+    @property
+    def problem(self) -> str:
+        """What a label is: "single_label", "multi_label" or "regression"."""
+        default = "regression" if len(self.label_names) == 1 else "single_label"
+        return PROBLEMS.get(self.model.config.problem_type or "", default)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels in the order of their ids."""
+        names: dict[int, str] = self.model.config.id2label  # type: ignore[assignment]
+        return tuple(names[number] for number in sorted(names))
+
+    @torch.inference_mode()
+    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+        """Logits of every text, or pair of texts, in order: `(rows, classes)` float32."""
+        labels = np.zeros(len(texts), dtype=np.int64)
+        rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
+        limit = Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
+        examples = encode_labelled(rows, self.tokenizer, limit)
+        self.truncated += examples.truncated[0]
+        found = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        collate = LabelCollator(self.tokenizer.pad_token_id or 0)
+        with evaluating(self.model):
+            for numbers in reversed(ordered_batches(examples.source.lengths[:, None], self.batch_size)):
+                batch = {name: tensor.to(self.model.device) for name, tensor in collate(examples, numbers).items()}
+                del batch["labels"]
+                found[numbers] = self.model(**batch).logits.float().cpu().numpy()
+                if self.advance:
+                    self.advance(len(numbers))
+        return found
+
+
+def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:
+    """Scores of 0 to 1 a class, summing to 1 where a text has one label; the numbers themselves in regression."""
+    if problem == "regression":
+        return logits
+    if problem == "multi_label":
+        return 1 / (1 + np.exp(-logits))
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)

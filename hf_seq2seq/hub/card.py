@@ -1,0 +1,118 @@
+"""The model card of a run: what the model is, how it was made, from what, how good it is, and how to use it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from hf_seq2seq.configs import flatten
+from hf_seq2seq.data.statistics import describe_lengths
+from hf_seq2seq.hub.data_section import data_section
+from hf_seq2seq.hub.markdown import code, fence, folded
+from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
+from hf_seq2seq.hub.results_section import results_section
+from hf_seq2seq.hub.snippet import how_to_use, is_hand_built
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+TELLING_SHARE = 1.0  # percent of cut rows that is worth a warning
+
+
+def write_card(folder: Path, task: "Task", results: dict[str, float], command: str) -> None:
+    """Writes `README.md`; pictures that lie in the folder are shown.
+
+    Args:
+        folder: the run's folder; the program in the card loads the model from it.
+        task: what was trained, on what.
+        results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as they were computed.
+        command: the command line that did it.
+    """
+    name = folder.resolve().name
+    parts = [
+        front_matter(name, task, results),
+        f"# {name}",
+        _what_it_is(task),
+        "## How to use",
+        *(["Needs `pip install hf-seq2seq`, where this architecture is."] if is_hand_built(task) else []),
+        fence(how_to_use(folder, task), "python"),
+        "## Results",
+        *results_section(folder, task, results),
+        "## Data",
+        *data_section(task),
+        "## Training",
+        *_training(task, results, command),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(task, results)),
+    ]
+    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+def _what_it_is(task: "Task") -> str:
+    parameters = sum(p.numel() for p in task.model.parameters())
+    kind = f"{code(type(task.model).__name__)} of {parameters:,} parameters"
+    return f"A {kind} that {_purpose(task)}. {_origin(task)}"
+
+
+def _purpose(task: "Task") -> str:
+    if task.problem == "seq2seq":
+        return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
+    count = len(task.label_names)
+    ways = {
+        "single_label": f"puts a text into one of {count} classes",
+        "multi_label": f"gives a text any number of {count} labels",
+        "regression": "gives a text a number",
+    }
+    return ways[task.problem]
+
+
+def _origin(task: "Task") -> str:
+    base = flatten(task.config).get("model_name_or_path")
+    start = "Trained from random weights"
+    if base:
+        link = f"[{code(base)}](https://huggingface.co/{base})" if hub_name(base) else code(base)
+        start = f"Fine-tuned from {link}"
+    return f"{start} by the recipe {code(task.recipe)} of hf-seq2seq."
+
+
+def _training(task: "Task", results: dict[str, float], command: str) -> list[str]:
+    known = {
+        "train_steps": "{:,.0f} optimizer steps",
+        "epoch": "{:.2f} epochs",
+        "train_target_tokens": "{:,.0f} target tokens",
+        "train_runtime": "{:,.0f} seconds",
+    }
+    done = [text.format(results[key]) for key, text in known.items() if results.get(key)]
+    libraries = [f"{name} {found}" for name in ("hf-seq2seq", "transformers", "torch") if (found := _version(name))]
+    resolved = {"recipe": task.recipe} | flatten(task.config)
+    configuration = fence(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True), "yaml")
+    return [
+        fence(command, "bash"),
+        f"{', '.join(done)}; {', '.join(libraries)}." if done else f"{', '.join(libraries)}.",
+        folded("Resolved configuration", configuration),
+    ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _limits(task: "Task", results: dict[str, float]) -> list[str]:
+    options = flatten(task.config)
+    limits = [f"A source longer than {options['max_source_length']} tokens is cut, and what was cut is not read."]
+    if task.problem == "seq2seq":
+        limits.append(f"An output ends after {options['max_target_length']} tokens.")
+    for side, lengths in describe_lengths(task.splits["train"]).items():
+        if lengths.truncated >= TELLING_SHARE:
+            limits.append(f"{lengths.truncated:.1f} % of the training {side}s were cut: it never saw their ends.")
+    if not scores(results, "validation") and not scores(results, "test"):
+        limits.append("It was not measured on any rows that it had not seen.")
+    elif not scores(results, "test"):
+        limits.append("It was measured only on the validation rows, which also chose the checkpoint.")
+    limits.append("It knows the kinds of text in its training data; with other kinds expect worse results than above.")
+    limits.append("It repeats the errors and the bias of its training data, and was not examined for them.")
+    return limits

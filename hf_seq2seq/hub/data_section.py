@@ -1,0 +1,45 @@
+"""The data of a model card: where it came from, how long its texts are, which labels there are."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_seq2seq.configs import flatten
+from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
+from hf_seq2seq.hub.markdown import code, folded, table
+
+if TYPE_CHECKING:
+    from hf_seq2seq.data.examples import Examples
+    from hf_seq2seq.training.task import Task
+
+SHOWN_LABELS = 50
+
+
+def data_section(task: "Task") -> list[str]:
+    """Paragraphs about the rows of every split."""
+    options = flatten(task.config)
+    names = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
+    places = [f"{name.replace('_', ' ')} {code(options[name])}" for name in names if options.get(name)]
+    columns = [f"{role.replace('_', ' ')} {code(column)}" for role, column in task.columns.items()]
+    parts = [f"From {', '.join(places)}; columns: {', '.join(columns)}."] if places else []
+    rows = [row for split, examples in task.splits.items() for row in _length_rows(split, examples)]
+    header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Cut to the limit"]
+    lengths = "A length under p % is one that p % of the rows do not exceed, special tokens included, after the cut."
+    return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
+
+
+def _length_rows(split: str, examples: "Examples") -> list[list[object]]:
+    count = f"{len(examples):,}"
+    return [
+        [split, count, side, *lengths.percentiles.values(), f"{lengths.truncated:.2f} %"]
+        for side, lengths in describe_lengths(examples).items()
+    ]
+
+
+def _labels(task: "Task") -> str:
+    labels = task.splits["train"].labels
+    assert labels is not None
+    counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=len(task.label_names))
+    rows = [[name, f"{int(count):,}"] for name, count in zip(task.label_names, counts, strict=True)]
+    listing = table(["Label", "Training rows"], rows)
+    return listing if len(rows) <= SHOWN_LABELS else folded(f"{len(rows)} labels", listing)

@@ -1,0 +1,64 @@
+"""The results of a model card: scores by split, how they were computed, and the pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_seq2seq.hub.markdown import code, table
+from hf_seq2seq.hub.metadata import SCORES, SPLITS, scores
+from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+NOT_PERCENT = ("loss", "matthews", "pearson", "spearman", "mse")
+_CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
+UNITS = {
+    "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
+    "single_label": _CLASSES,
+    "multi_label": _CLASSES,
+    "regression": "The loss is the mean squared error; correlations are on -1 to 1.",
+}
+PICTURES = {"loss.png": "loss", "confusion.png": "confusion matrix"}
+
+
+def results_section(folder: Path, task: "Task", results: dict[str, float]) -> list[str]:
+    """Paragraphs with the scores that the run measured and the pictures that lie in its folder."""
+    measured = {split: found for split in SPLITS if (found := scores(results, split))}
+    if not measured:
+        return ["Nothing was measured: the run had neither validation nor test rows.", *_pictures(folder)]
+    keys = dict.fromkeys(key for found in measured.values() for key in found)
+    rows = [[_title(task, key), *(_number(key, found.get(key)) for found in measured.values())] for key in keys]
+    signatures = _signatures(task, list(measured)[-1])
+    return [
+        table(["Score", *measured], rows),
+        f"Arrows point to what is better. {UNITS[task.problem]}",
+        *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
+        *_pictures(folder),
+    ]
+
+
+def _pictures(folder: Path) -> list[str]:
+    return [f"![{title}]({file})" for file, title in PICTURES.items() if (folder / file).exists()]
+
+
+def _title(task: "Task", key: str) -> str:
+    metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values()
+    rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), False)
+    return f"{SCORES.get(key, (key, key))[0]} {'↑' if rises else '↓'}"
+
+
+def _number(key: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if key in NOT_PERCENT or key not in SCORES else f"{value:.2f}"
+
+
+def _signatures(task: "Task", split: str) -> dict[str, str]:
+    """How scores of a split were computed, by the name of the metric."""
+    references = task.splits[split].references
+    metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS)
+    return {
+        name: metric.signature(references)
+        for name, metric in metrics.items()
+        if metric.signature is not None and references is not None
+    }

@@ -1,0 +1,230 @@
+"""Model cards of tiny real models: front matter, figures, and the program in the card run in a fresh process."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from huggingface_hub import ModelCard
+from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
+
+from hf_seq2seq.configs import build
+from hf_seq2seq.data.collation import LabelCollator, Seq2SeqCollator
+from hf_seq2seq.data.encoding import encode_labelled, encode_pairs
+from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.special_tokens import BERT
+from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.hub.card import write_card
+from hf_seq2seq.objectives.classification import Classification
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.recipes import bert_classifier, t5
+from hf_seq2seq.training.files import write_model
+from hf_seq2seq.training.task import Task
+
+WORDS = ["ein mann fährt rad", "zwei hunde rennen `schnell`", "eine frau liest", "der zug kommt"]
+TARGETS = ["a man rides a bike", "two dogs run fast", "a woman reads", "the train comes"]
+PAIRS = {
+    "train": Pairs(WORDS * 5, [[target] for target in TARGETS * 5], ("de", "en")),
+    "validation": Pairs(WORDS[:2], [["a man cycles", "a man rides"], ["two dogs"]], ("de", "en")),
+    "test": Pairs(["zwei ``` männer\n'lesen' \"laut\""], [["two men read aloud"]], ("de", "en")),
+}
+
+
+def t5_task(separate: bool = False, **options) -> Task:
+    base = {"tokenizer_type": "char", "max_source_length": 20, "max_target_length": 12, "source_prefix": "übersetze: "}
+    config = build(t5.Config, base | {"from_scratch": True, "separate_vocabularies": separate} | options)
+    tokenizers = train_tokenizers(PAIRS["train"].sources, TARGETS, config.tokens)
+    size = max(len(tokenizers.source), len(tokenizers.target))
+    settings = T5Config(vocab_size=size, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    settings.pad_token_id, settings.eos_token_id, settings.decoder_start_token_id = 0, 1, 0
+    model = T5ForConditionalGeneration(settings)
+    prefix = config.data.source_prefix
+    return Task(
+        recipe="t5",
+        config=config,
+        model=model,
+        tokenizers=tokenizers,
+        splits={name: encode_pairs(rows, tokenizers, config.tokens, prefix) for name, rows in PAIRS.items()},
+        columns={"source": "de", "target": "en"},
+        objective=TokenCrossEntropy(model, 0.0),
+        collate=Seq2SeqCollator(0),
+        metrics=("bleu", "rouge"),
+    )
+
+
+def bert_task(problem: str = "single_label", pairs: bool = False, labels: np.ndarray | None = None) -> Task:
+    config = build(bert_classifier.Config, {"problem_type": problem, "max_source_length": 16})
+    names = () if problem == "regression" else ("neg|ative", "neutral", "positive")
+    options = build(t5.Config, {"tokenizer_type": "word"}).tokens
+    tokenizer = train_tokenizers(WORDS, [], options, specials=BERT).source
+    labels = np.array([0, 1, 2, 2]) if labels is None else labels
+    columns = {"text": "sentence", "label": "label"} | ({"text_pair": "other"} if pairs else {})
+    rows = Labelled(WORDS, TARGETS if pairs else None, labels, columns)
+    model = BertForSequenceClassification(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            num_labels=max(1, len(names)),
+            **({"id2label": dict(enumerate(names))} if names else {}),
+        )
+    )
+    examples = encode_labelled(rows, tokenizer, config.tokens)
+    return Task(
+        recipe="bert_classifier",
+        config=config,
+        model=model,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        splits={"train": examples, "validation": examples},
+        columns=columns,
+        objective=Classification(model, None, 0.0),
+        collate=LabelCollator(tokenizer.pad_token_id),
+        metrics=("accuracy", "macro_f1", "matthews") if problem == "single_label" else (),
+        problem=problem,
+        label_names=names,
+    )
+
+
+def card_of(folder: Path, task: Task, results: dict[str, float]) -> str:
+    folder.mkdir(exist_ok=True)
+    write_model(folder, task, task.model.state_dict())
+    write_card(folder, task, results, "hf-seq2seq train t5 -c `run`.yaml")
+    return (folder / "README.md").read_text(encoding="utf-8")
+
+
+def run_programs(cards: list[str], folder: Path) -> list[str]:
+    """Runs the program of every card in one fresh process, for the time that imports take; returns what each prints."""
+    found = [re.search(r"^(`{3,})python\n(.*?)^\1$", card, re.MULTILINE | re.DOTALL) for card in cards]
+    code = "".join(f"exec({match.group(2)!r}, {{}})\nprint('-' * 9)\n" for match in found)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", "-c", code],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split("-" * 9 + "\n")[:-1]
+
+
+RESULTS = {
+    "eval_loss": 1.25,
+    "eval_bleu": 31.4159265,
+    "eval_samples": 2,
+    "eval_runtime": 0.5,
+    "predict_loss": math.nan,
+    "predict_bleu": 27.1828,
+    "predict_rouge1": 50.0,
+    "train_runtime": 75.2,
+    "train_steps": 1200,
+    "epoch": 3.0,
+}
+
+
+def test_the_program_in_the_card_of_a_seq2seq_model_gives_its_outputs(tmp_path):
+    tasks = [t5_task(separate, num_beams=2, no_repeat_ngram_size=2) for separate in (False, True)]
+    cards = [card_of(tmp_path / f"run{i}", task, RESULTS) for i, task in enumerate(tasks)]
+    assert ['subfolder="target_tokenizer"' in card for card in cards] == [False, True]
+    text = "übersetze: " + PAIRS["test"].sources[0]
+    for task, printed in zip(tasks, run_programs(cards, tmp_path), strict=True):
+        source = task.tokenizers.source([text], return_tensors="pt", truncation=True, max_length=20)
+        outputs = task.model.eval().generate(**source, max_new_tokens=12, num_beams=2, no_repeat_ngram_size=2)
+        assert printed.strip() == str(task.tokenizers.target.batch_decode(outputs, skip_special_tokens=True))
+
+
+def test_the_program_in_the_card_of_a_classifier_runs(tmp_path):
+    class_name = r"'(neg\|ative|neutral|positive)'"
+    cases = [
+        (bert_task(), rf"\[{class_name}\]"),
+        (bert_task(pairs=True), rf"\[{class_name}\]"),
+        (bert_task("multi_label", labels=np.ones((4, 3), dtype=np.float32)), rf"\[({class_name}(, )?)*\]"),
+        (bert_task("regression", labels=np.ones(4, dtype=np.float32)), r"\[-?\d+\.\d+\]"),
+    ]
+    cards = [card_of(tmp_path / f"run{i}", task, {"eval_loss": 0.5}) for i, (task, _) in enumerate(cases)]
+    assert ["other_texts" in card for card in cards] == [False, True, False, False]
+    for (_, expected), printed in zip(cases, run_programs(cards, tmp_path), strict=True):
+        assert re.fullmatch(expected, printed.strip())
+
+
+def test_front_matter_says_what_the_hub_reads(tmp_path):
+    card_of(tmp_path / "run", t5_task(), RESULTS)
+    data = ModelCard.load(tmp_path / "run" / "README.md").data
+    assert (data.library_name, data.pipeline_tag, data.language) == ("transformers", "translation", ["de", "en"])
+    assert data.tags == ["hf-seq2seq", "t5", "text2text-generation"]
+    assert data.metrics == ["bleu", "rouge"]
+    assert (data.base_model, data.datasets, data.license) == (None, None, None)
+    found = {(r.dataset_split, r.metric_type): r.metric_value for r in data.eval_results}
+    # Loss of the test split is not a number, and runtimes are no scores.
+    assert found == {
+        ("validation", "loss"): 1.25,
+        ("validation", "bleu"): 31.4159,
+        ("test", "bleu"): 27.1828,
+        ("test", "rouge"): 50.0,
+    }
+    assert {r.verified for r in data.eval_results} == {False}
+
+
+def test_names_on_the_hub_are_linked_and_folders_are_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "local").mkdir()
+    hub = {"from_scratch": False, "model_name_or_path": "google-t5/t5-small", "dataset_name": "bentrevett/multi30k"}
+    card_of(tmp_path / "run", t5_task(**hub, dataset_revision="abc", test_split="flickr"), RESULTS)
+    data = ModelCard.load(tmp_path / "run" / "README.md").data
+    assert (data.base_model, data.datasets) == ("google-t5/t5-small", "bentrevett/multi30k")
+    assert {(r.dataset_type, r.dataset_revision) for r in data.eval_results} == {("bentrevett/multi30k", "abc")}
+    assert {r.dataset_split for r in data.eval_results} == {"validation", "flickr"}
+    local = {"from_scratch": False, "model_name_or_path": "local", "dataset_name": "./local"}
+    card_of(tmp_path / "run", t5_task(**local), RESULTS)
+    data = ModelCard.load(tmp_path / "run" / "README.md").data
+    assert (data.base_model, data.datasets) == (None, None)
+    assert {(r.dataset_type, r.dataset_name) for r in data.eval_results} == {("local", "local")}
+
+
+def test_the_body_gives_results_data_and_training(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "loss.png").write_bytes(b"")
+    task = t5_task(train_file="data/train.de,data/train.en", test_file="data/test.tsv")
+    card = card_of(folder, task, RESULTS)
+    assert "| Score | validation | test |" in card
+    assert "| BLEU ↑ | 31.42 | 27.18 |" in card
+    assert "| Loss ↓ | 1.2500 | nan |" in card
+    assert "nrefs:1|case:mixed" in card  # the test rows have one reference each
+    assert "![loss](loss.png)" in card
+    assert "confusion.png" not in card
+    cut = task.splits["train"].truncated
+    assert 0 < cut[0] <= 20
+    assert f"| train | 20 | source | 20 | 20 | 20 | 20 | 20 | {100 * cut[0] / 20:.2f} % |" in card
+    assert "1,200 optimizer steps, 3.00 epochs, 75 seconds" in card
+    assert "hf-seq2seq train t5 -c `run`.yaml" in card
+    assert "max_source_length: 20\n" in card
+    assert f"- {100 * cut[0] / 20:.1f} % of the training sources were cut" in card
+    assert "`data/train.de,data/train.en`" in card
+    assert f"{sum(p.numel() for p in task.model.parameters()):,} parameters" in card
+
+
+def test_a_run_without_evaluation_says_so(tmp_path):
+    card = card_of(tmp_path / "run", t5_task(), {"train_runtime": 3.0})
+    assert "Nothing was measured" in card
+    assert "not measured on any rows" in card
+    assert ModelCard.load(tmp_path / "run" / "README.md").data.eval_results is None
+
+
+def test_labels_are_listed_with_their_rows(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "confusion.png").write_bytes(b"")
+    results = {"eval_loss": 0.5, "eval_accuracy": 75.0, "eval_matthews": 0.5}
+    card = card_of(tmp_path / "run", bert_task(), results)
+    assert "| neg\\|ative | 1 |" in card
+    assert "| positive | 2 |" in card
+    assert "| Matthews correlation ↑ | 0.5000 |" in card
+    assert "![confusion matrix](confusion.png)" in card
+    data = ModelCard.load(tmp_path / "run" / "README.md").data
+    assert (data.pipeline_tag, data.metrics) == ("text-classification", ["accuracy", "matthews_correlation"])

@@ -1,0 +1,118 @@
+"""A run killed at any moment and resumed ends with the weights, to the bit, of a run never killed."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from hf_seq2seq.training.checkpoints import list_checkpoints
+from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.task import Task
+
+
+def assert_equal_bits(a: Path, b: Path) -> None:
+    first, second = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
+    assert first.keys() == second.keys()
+    for name, weight in first.items():
+        assert torch.equal(weight, second[name]), name
+
+
+class Killed(BaseException):
+    """Not an Exception: nothing may catch it."""
+
+
+@pytest.mark.parametrize("optim", ["adamw", "adafactor"])
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_a_random_step(
+    make_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optim: str, seed: int
+) -> None:
+    kill_at = random.Random(f"{optim}{seed}").randint(2, 29)
+    options = {"optim": optim, "max_steps": 30, "save_steps": 3, "eval_steps": 5, "save_total_limit": 100}
+    options |= {"warmup_steps": 4, "lr_scheduler_type": "cosine", "gradient_accumulation_steps": 2, "logging_steps": 2}
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    Loop(make_task(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "whole").run()
+
+    loop = Loop(make_task(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "killed")
+    update = loop._update
+
+    def dying_update() -> None:
+        if loop.state.global_step == kill_at:
+            raise Killed
+        update()
+
+    monkeypatch.setattr(loop, "_update", dying_update)
+    with pytest.raises(Killed):
+        loop.run()
+    resume = "last" if list_checkpoints(tmp_path / "killed") else None
+    torch.manual_seed(12345)  # a resumed process has other generators than the killed one had
+    Loop(make_task(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "killed", resume).run()
+    steps = [p.name for p in list_checkpoints(tmp_path / "whole")]
+    assert steps == [p.name for p in list_checkpoints(tmp_path / "killed")]
+    for step in (steps[-1], steps[len(steps) // 2]):
+        assert_equal_bits(tmp_path / "whole" / step, tmp_path / "killed" / step)
+    logs = [(tmp_path / n / "train_log.jsonl").read_text().splitlines() for n in ("whole", "killed")]
+    steps_of = [[json.loads(line)["step"] for line in log if "eval_loss" in line] for log in logs]
+    assert steps_of[0] == steps_of[1] == sorted(set(steps_of[0]))
+
+
+def train_command(pairs: dict[str, str], output: Path, *more: str) -> list[str]:
+    flags = [text for name, value in pairs.items() for text in ("--" + name.replace("_", "-"), value)]
+    flags += ["--tokenizer-type", "char", "--hidden-size", "32", "--embedding-size", "16", "--metrics", "exact_match"]
+    flags += ["--max-steps", "60", "--save-steps", "5", "--eval-steps", "20", "--save-total-limit", "50"]
+    return [sys.executable, "-m", "hf_seq2seq", "train", "rnn", *flags, "--output-dir", str(output), *more]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    for _ in range(1200):
+        if path.exists():
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never came")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_real_process_is_stopped(pairs: dict[str, str], tmp_path: Path, number: int, code: int) -> None:
+    process = subprocess.Popen(train_command(pairs, tmp_path / "run"), stderr=subprocess.PIPE, text=True)
+    wait_for(tmp_path / "run" / "checkpoint-10", process)
+    process.send_signal(number)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == code, stderr
+    assert "Traceback" not in stderr
+    if number != signal.SIGKILL:
+        stopped = int(stderr.split("stopped at step ")[1].split(";")[0])
+        assert (tmp_path / "run" / f"checkpoint-{stopped}" / "model.safetensors").exists()
+    resumed = subprocess.run(
+        train_command(pairs, tmp_path / "run", "--resume-from-checkpoint", "last"), capture_output=True, text=True
+    )
+    assert resumed.returncode == 0, resumed.stderr
+    whole = subprocess.run(train_command(pairs, tmp_path / "whole"), capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    assert_equal_bits(tmp_path / "run", tmp_path / "whole")
+
+
+def test_resume_refuses_a_different_plan(make_task: Callable[..., Task], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    Loop(make_task(), Accelerator(cpu=True), tmp_path / "out").run()
+    with pytest.raises(ValueError, match=r"steps an epoch.*resume with the same data, batch size"):
+        Loop(make_task(per_device_train_batch_size=3), Accelerator(cpu=True), tmp_path / "out", "last")
+
+
+def test_half_written_checkpoints_are_not_seen(make_task: Callable[..., Task], tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    Loop(make_task(), Accelerator(cpu=True), folder).run()
+    last = list_checkpoints(folder)[-1]
+    shutil.copytree(last, folder / "checkpoint-99.writing")
+    assert list_checkpoints(folder)[-1] == last
