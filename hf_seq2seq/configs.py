@@ -105,7 +105,7 @@ class Sources(Section):
     streaming: bool = option(False, "Read only the first --max-train-samples rows of a Hub data set.")
     train_file: str | None = option(
         None,
-        "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt, or two line-aligned files: train.de,train.en.",
+        "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
     )
     validation_file: str | None = option(None, "The same for validation.")
     test_file: str | None = option(None, "The same for the final test.")
@@ -296,7 +296,7 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
             raise InputError(f"{origin}: unknown option {key!r}{nearest(key.replace('-', '_'), names)}")
         section = sections.setdefault(known[name][0], {})
         if name in section:
-            raise InputError(f"{origin}: {key!r} is another name of {name!r}; give one of them")
+            raise InputError(f"{origin}: {name!r} is given twice, once by another name; give one of them")
         section[name] = value
     hints = typing.get_type_hints(config_class)
     return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})

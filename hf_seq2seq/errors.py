@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+MANY = 30
+
 
 class InputError(ValueError):
     """Bad input: a message of one or two lines that names the place, the value and the way out.
@@ -12,9 +14,9 @@ class InputError(ValueError):
 
 
 def nearest(value: str, choices: Iterable[str]) -> str:
-    """Returns `"; did you mean 'bleu'?"`, or the choices when none is close, or nothing without choices."""
+    """Returns `"; did you mean 'bleu'?"`, or the choices when none is close and they are few, or nothing."""
     names = sorted(set(choices))
     close = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; choose from {', '.join(names)}" if names else ""
+    return f"; choose from {', '.join(names)}" if 0 < len(names) <= MANY else ""

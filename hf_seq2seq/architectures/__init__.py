@@ -2,9 +2,9 @@
 
 
 def register() -> None:
-    """Makes `AutoConfig`, `AutoModel` and `AutoModelForSeq2SeqLM` know the families, and saved models carry their code.
+    """Makes `AutoConfig`, `AutoModel` and `AutoModelForSeq2SeqLM` know the families; safe to call again.
 
-    Safe to call again. Imports torch and transformers only now.
+    torch and transformers are imported only now.
     """
     from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
 
@@ -14,6 +14,3 @@ def register() -> None:
     AutoConfig.register(RnnSeq2SeqConfig.model_type, RnnSeq2SeqConfig, exist_ok=True)
     AutoModel.register(RnnSeq2SeqConfig, RnnModel, exist_ok=True)
     AutoModelForSeq2SeqLM.register(RnnSeq2SeqConfig, RnnForConditionalGeneration, exist_ok=True)
-    RnnSeq2SeqConfig.register_for_auto_class()
-    RnnModel.register_for_auto_class("AutoModel")
-    RnnForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")

@@ -49,6 +49,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     """
 
     model_type = "rnn-seq2seq"
+    _auto_class = "AutoConfig"  # a saved model carries its code
     keys_to_ignore_at_inference = ["past_key_values"]
     attribute_map = {"num_hidden_layers": "encoder_layers"}
 

@@ -104,6 +104,7 @@ class RnnModel(RnnPreTrainedModel):
         config: gives everything.
     """
 
+    _auto_class = "AutoModel"  # a saved model carries its code
     _tied_weights_keys = {"encoder.embed_tokens.weight": "decoder.embed_tokens.weight"}
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
@@ -211,6 +212,7 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         config: gives everything.
     """
 
+    _auto_class = "AutoModelForSeq2SeqLM"  # a saved model carries its code
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
     accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
 

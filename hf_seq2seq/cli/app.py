@@ -71,7 +71,7 @@ def _root(context: typer.Context, version: Version = False) -> None:
 def main() -> NoReturn:
     """Runs the command line and ends the process: 0, 2 after bad input, 130 after Ctrl-C, 1 after an error of ours."""
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="hf-seq2seq", standalone_mode=False) or 0
         sys.stdout.flush()
     except InputError as error:
         code = _refuse(str(error))
@@ -97,10 +97,13 @@ def _refuse(message: str) -> int:
 
 
 def _usage_message(error: Exception) -> str:
-    command = getattr(getattr(error, "ctx", None), "command_path", "hf-seq2seq")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "hf-seq2seq"
     wrong = getattr(error, "option_name", None)
     if wrong is not None and hasattr(error, "possibilities"):
         near = ", ".join(map(repr, error.possibilities or ()))
-        hint = f"did you mean {near}?" if near else f"`{command} --help` lists them"
-        return f"unknown flag {wrong!r}; {hint}"
-    return f"{command}: {error.format_message()}"  # type: ignore[attr-defined]
+        hint = f"did you mean {near}?" if near else f"`{command} --help` lists the flags"
+        return f"{command}: unknown flag {wrong!r}; {hint}"
+    message: str = error.format_message()  # type: ignore[attr-defined]
+    hint = f" `{command} --help` lists the commands." if message == "Missing command." else ""
+    return f"{command}: {message}{hint}"

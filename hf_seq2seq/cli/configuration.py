@@ -55,7 +55,10 @@ def _settings(path: str, root: Any) -> dict[str, Setting]:
         if key in settings:
             raise InputError(f"{path}:{line}: {key!r} stands already on line {settings[key].line}")
         try:
-            settings[key] = Setting(loader.construct_object(value_node, deep=True), line)
+            word = value_node.tag.endswith(":bool") and value_node.value.lower() not in ("true", "false")
+            # `source_lang: no` is Norwegian: YAML 1.2 has no other words for true and false, PyYAML has ten.
+            value = value_node.value if word else loader.construct_object(value_node, deep=True)
+            settings[key] = Setting(value, line)
         except (yaml.YAMLError, ValueError) as error:
             raise InputError(f"{path}:{line}: {key!r} is not a plain value ({str(error).splitlines()[0]})") from None
     return settings

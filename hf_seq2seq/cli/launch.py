@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -67,6 +66,7 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
+    logging.disable(logging.ERROR)  # the launcher's own messages; the processes say what went wrong
     with tempfile.TemporaryDirectory() as logs:
         try:
             elastic_launch(_settings(count, logs), sys.executable)("-m", "hf_seq2seq", *arguments)
@@ -87,11 +87,10 @@ def _check_devices(count: int, run: Run) -> None:
 
 
 def _settings(count: int, logs: str) -> Any:
-    """One machine, a free port, no restarts, and none of the launcher's own messages."""
+    """One machine, a free port, no restarts."""
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.launcher.api import LaunchConfig
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     return LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -106,7 +105,6 @@ def _settings(count: int, logs: str) -> Any:
 
 
 def _exit_code(failures: dict[int, Any]) -> int:
-    """What the run failed with: the first process's own code, before that of one which was stopped for it."""
-    codes = [failures[rank].exitcode for rank in sorted(failures)]
-    own = [code for code in codes if code > 0]
-    return own[0] if own else 128 - codes[0] if codes[0] < 0 else signal.SIGTERM + 128
+    """The code of the process that failed first; 128 + n for one that signal n killed, as a shell has it."""
+    code: int = failures[min(failures)].exitcode
+    return code if code > 0 else 128 - code

@@ -36,7 +36,7 @@ def column_cells(rows: Dataset, column: str) -> pa.ChunkedArray:
         cells = cells.take(rows._indices.column(0))
     for key in column[len(outer) + 1 :].split(".") if column != outer else ():
         cells = pc.struct_field(cells, key)
-    return cells.cast(cells.type.value_type) if pa.types.is_dictionary(cells.type) else cells
+    return cells
 
 
 def is_text(arrow_type: pa.DataType) -> bool:

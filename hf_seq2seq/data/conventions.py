@@ -71,10 +71,12 @@ LABELS = (
     "rating",
     "score",
 )
+# The column whose cells are objects of texts by language.
+TRANSLATION = "translation"
 # Columns that count or name rows: never text that a model should read.
 BOOKKEEPING = frozenset({"id", "idx", "index", "guid", "unnamed: 0", "__index_level_0__"})
 
-_KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {*TEXTS, *LABELS, *BOOKKEEPING}
+_KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {*TEXTS, *LABELS, *BOOKKEEPING, TRANSLATION}
 
 
 def is_known_name(name: str) -> bool:

@@ -72,10 +72,13 @@ def read_labelled(
         for split, rows in splits.items()
         if len((cells := _LabelCells.read(rows, columns["label"], split_place(data, split))).rows)
     }
+    first = "train" if "train" in splits else next(iter(splits))
+    if first not in cells:
+        raise InputError(f"{split_place(data, first)}: no row has a label")
     if problem == "regression":
         return {split: _labelled(c, columns, _numbers(c)) for split, c in cells.items()}, ()
     found = {split: _class_names(c, problem == "multi_label") for split, c in cells.items()}
-    names = names or _ordered_names(cells, found, problem)
+    names = names or _ordered_names(cells[first], found[first], problem)
     encode = _encode_one if problem == "single_label" else _encode_several
     return {split: _labelled(c, columns, encode(c, found[split], names)) for split, c in cells.items()}, names
 
@@ -99,7 +102,7 @@ class _LabelCells:
         cells = column_cells(rows, column).to_pylist()
         if declared and NOT_LABELLED in cells:
             kept = [index for index, cell in enumerate(cells) if cell != NOT_LABELLED]
-            logger.warning("%s: %d rows have no label (-1) and are left out", place, len(cells) - len(kept))
+            logger.warning("%s: rows without a label (-1) are left out: %d", place, len(cells) - len(kept))
             rows, cells = chosen_rows(rows, np.array(kept, dtype=np.int64)), [cells[index] for index in kept]
         return cls(rows, column, place, cells, declared)
 
@@ -135,7 +138,8 @@ def _numbers(cells: _LabelCells) -> np.ndarray:
         except (TypeError, ValueError):
             numbers[index] = math.nan
         if not math.isfinite(numbers[index]):
-            cells.refuse(index, f"{kind(value)} {shown(value)} is not a number, which regression needs")
+            told = "no number" if value is None else f"{kind(value)} {shown(value)} is not a number"
+            cells.refuse(index, f"{told}; regression needs one in every row")
     return numbers
 
 
@@ -170,24 +174,18 @@ def _name(cells: _LabelCells, index: int, value: Any) -> str:
     if isinstance(value, str | int) and str(value).strip():
         return str(value).strip()
     hints = {"number": "; numbers need --problem-type regression", "list": "; lists need --problem-type multi_label"}
-    told = "no label" if value is None or value == "" else f"{kind(value)} {shown(value)} is not a label"
+    told = "no label" if value is None or not str(value).strip() else f"{kind(value)} {shown(value)} is not a label"
     return cells.refuse(index, told + hints.get(kind(value), "; fill it in or remove the row"))
 
 
-def _ordered_names(
-    cells: Mapping[str, _LabelCells], found: Mapping[str, list[list[str]]], problem: str
-) -> tuple[str, ...]:
-    """The classes by their ids, from the training rows where there are any."""
-    first = "train" if "train" in found else next(iter(found), "")
-    if not first:
-        raise InputError("no row has a label")
-    seen = {name for names in found[first] for name in names}
+def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) -> tuple[str, ...]:
+    """The classes by their ids."""
+    seen = {name for names in rows for name in names}
     if len(seen) < (2 if problem == "single_label" else 1):
         only = f"all labels are {next(iter(seen))!r}" if seen else "there is no label"
-        place, column = cells[first].place, cells[first].column
-        raise InputError(f"{place}: column {column!r}: {only}; a classifier needs at least two classes")
-    if cells[first].declared:
-        return cells[first].declared
+        raise InputError(f"{cells.place}: column {cells.column!r}: {only}; a classifier needs at least two classes")
+    if cells.declared:
+        return cells.declared
     numbers = all(re.fullmatch(r"[+-]?\d+", name) for name in seen)
     return tuple(sorted(seen, key=lambda name: (int(name) if numbers else 0, name)))
 

@@ -1,6 +1,6 @@
 """All segmentations of many short texts into pieces of a vocabulary, as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +26,6 @@ def substring_hashes(texts: Sequence[str], width: int) -> np.ndarray:
         extended = before * np.uint64(0xD6E8FEB86659FD93) + last * np.uint64(0x9E3779B97F4A7C15)
         hashes[:, 1:, length] = np.where((before > 0) & (last > 0), extended, np.uint64(0))
     return hashes
-
-
-def number(hashes: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Replaces hashes by their place in the sorted `keys`, and hashes that are no key by the number of keys."""
-    places = np.searchsorted(keys, hashes).astype(np.int32)
-    places[keys[np.minimum(places, len(keys) - 1)] != hashes] = len(keys)
-    return places
 
 
 @dataclass(frozen=True)
@@ -95,3 +88,75 @@ class Lattice:
             paths[:, end - 1] += totals[:, end : LONGEST_PIECE + end][:, ::-1]
             totals[:, LONGEST_PIECE + end] = add.reduce(paths[:, end - 1], axis=1)
         return paths, totals
+
+
+@dataclass(frozen=True)
+class Substrings:
+    """Every substring of up to 16 characters in groups of texts, numbered in the order of their hashes.
+
+    Attributes:
+        lattices: one a group, with every substring as a piece.
+        keys: hash of each substring, `(substrings,)`, sorted.
+        ends: where its first occurrence ends in `padded`.
+        lengths: its characters.
+        padded: all texts of all groups, each padded to the width of its group.
+    """
+
+    lattices: tuple[Lattice, ...]
+    keys: np.ndarray
+    ends: np.ndarray
+    lengths: np.ndarray
+    padded: str
+
+    @classmethod
+    def of(cls, groups: Mapping[int, Mapping[str, int]]) -> "Substrings":
+        """Numbers the substrings of texts that are grouped by width and come with their counts."""
+        hashes = [substring_hashes(list(group), width) for width, group in groups.items()]
+        flat = np.concatenate([part.ravel() for part in hashes])
+        present = np.flatnonzero(flat)
+        keys, first, numbers = np.unique(flat[present], return_index=True, return_inverse=True)
+        places = np.full(len(flat), len(keys), dtype=np.int32)
+        places[present] = numbers
+        parts = np.split(places, np.cumsum([part.size for part in hashes])[:-1])
+        lattices = [
+            Lattice(
+                np.array([len(text) for text in group]), np.array(list(group.values()), float), ids.reshape(h.shape)
+            )
+            for group, ids, h in zip(groups.values(), parts, hashes, strict=True)
+        ]
+        padded = "".join(text.ljust(width) for width, group in groups.items() for text in group)
+        first = present[first]
+        return cls(tuple(lattices), keys, first // LONGEST_PIECE + 1, first % LONGEST_PIECE + 1, padded)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def texts(self, numbers: np.ndarray) -> list[str]:
+        """The text of each numbered substring."""
+        ends, lengths = self.ends[numbers].tolist(), self.lengths[numbers].tolist()
+        return [self.padded[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+    def occurrences(self) -> np.ndarray:
+        """How often each substring occurs, `(substrings,)`."""
+        found = np.zeros(len(self) + 1)
+        for lattice in self.lattices:
+            weights = np.repeat(lattice.counts, lattice.ids[0].size)
+            found += np.bincount(lattice.ids.ravel(), weights=weights, minlength=len(found))
+        return found[:-1]
+
+    def always_continued(self, occurrences: np.ndarray) -> np.ndarray:
+        """Numbers of the substrings that are followed by one and the same character wherever they occur."""
+        found = []
+        for lattice in self.lattices:
+            shorter, longer = lattice.ids[:, :-1, :-1], lattice.ids[:, 1:, 1:]
+            both = longer < len(self)
+            shorter, longer = shorter[both], longer[both]
+            found.append(shorter[occurrences[shorter] == occurrences[longer]])
+        return np.concatenate(found)
+
+    def lattice_of(self, texts: Sequence[str], numbers: np.ndarray) -> Lattice:
+        """The lattice of these texts, each of up to 16 characters, with the numbered substrings as pieces."""
+        hashes, keys = substring_hashes(texts, LONGEST_PIECE), self.keys[numbers]
+        places = np.searchsorted(keys, hashes).astype(np.int32)
+        places[keys[np.minimum(places, len(keys) - 1)] != hashes] = len(keys)
+        return Lattice(np.array([len(text) for text in texts]), np.ones(len(texts)), places)

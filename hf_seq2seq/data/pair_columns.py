@@ -13,7 +13,7 @@ from hf_seq2seq.data.columns import (
     text_columns,
     without_numbers,
 )
-from hf_seq2seq.data.conventions import PAIRS
+from hf_seq2seq.data.conventions import PAIRS, TRANSLATION
 from hf_seq2seq.errors import InputError
 
 Rows = Sequence[Mapping[str, Any]]
@@ -97,8 +97,8 @@ def _language_column(names: Sequence[str], sample: Rows, language: str, place: s
         for name, keys in objects.items():
             if code in keys:
                 return f"{name}.{code}"
-    if "translation" in objects:
-        keys = ", ".join(objects["translation"])
+    if TRANSLATION in objects:
+        keys = ", ".join(objects[TRANSLATION])
         raise InputError(f"{place}: no language {language!r} in column 'translation'; its languages are {keys}")
     return None
 
@@ -131,8 +131,8 @@ def _looked(names: Sequence[str], sample: Rows, source: str | None, target: str 
 def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str) -> str:
     """Says what is missing and how to give it."""
     objects = {name: row[name] for row in reversed(sample) for name in names if isinstance(row.get(name), Mapping)}
-    if "translation" in objects:
-        keys = ", ".join(objects["translation"])
+    if TRANSLATION in objects:
+        keys = ", ".join(objects[TRANSLATION])
         return f"{place}: column 'translation' holds {keys}; give --source-lang and --target-lang"
     if list(names) == ["text"] and any("\t" in str(row["text"]) for row in sample):
         return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"

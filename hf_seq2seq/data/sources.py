@@ -16,6 +16,7 @@ from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.readers import iterate_rows as iterate_rows
 from hf_seq2seq.data.readers import read_table
 from hf_seq2seq.data.tables import Misfit, Table, kind
+from hf_seq2seq.data.samples import sample_path
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,12 @@ def chosen_rows(rows: Dataset, indices: np.ndarray) -> Dataset:
 
 def _files(sources: Sources) -> dict[str, str]:
     given = {"train": sources.train_file, "validation": sources.validation_file, "test": sources.test_file}
-    return {split: value for split, value in given.items() if value}
+    return {split: _shipped(value) for split, value in given.items() if value}
+
+
+def _shipped(value: str) -> str:
+    """The path of a file that the package ships, where `sample:` names one."""
+    return str(sample_path(value.removeprefix("sample:"))) if value.startswith("sample:") else value
 
 
 def _check_options(sources: Sources) -> None:
@@ -116,9 +122,10 @@ def _read_file(value: str, sources: Sources) -> Dataset:
 
 def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
     for name, misfit in table.misfits.items():
-        message = f"{place}: {table.unit} {misfit.row}, column {name!r}: {_told(misfit)}"
+        row = f":{misfit.row}" if table.unit == "line" else f": {table.unit} {misfit.row}"
+        message = f"{place}{row}, column {name!r}: {_told(misfit)}"
         if _needed(name, misfit, sources):
-            raise InputError(f"{message}; make every cell of the column text, or all of them numbers")
+            raise InputError(f"{message}; a column needs cells of one kind")
         logger.warning("%s; the column is left out", message)
     arrow = table.arrow
     for field in arrow.schema:
@@ -132,10 +139,13 @@ def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
 
 
 def _told(misfit: Misfit) -> str:
-    value = repr(misfit.value)
+    found, value = kind(misfit.value), repr(misfit.value)
     short = value if len(value) <= 60 else f"{value[:59]}…"
-    among = f" among cells that are {misfit.among}" if misfit.among != "null" else " cannot be stored"
-    return f"{kind(misfit.value)} {short}{among}"
+    if misfit.among == "null":
+        return f"{found} {short} cannot be stored"
+    if misfit.among == found:
+        return f"{found} {short} with parts of another kind than those before"
+    return f"{found} {short} among cells that are {misfit.among}"
 
 
 def _named_columns(sources: Sources) -> list[str]:

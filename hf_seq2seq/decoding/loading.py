@@ -1,7 +1,9 @@
 """Loads a saved model with all that belongs to it: tokenizers, lengths, and how its run decoded."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
@@ -112,18 +114,31 @@ def check_kind(kind: str, path: str, config: "PreTrainedConfig") -> None:
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turns what the libraries raise over an absent or broken checkpoint into one line."""
-    from safetensors import SafetensorError
+    """Turns what the libraries raise over an absent or broken checkpoint into one line, and keeps them quiet.
 
+    Their reports of missing weights are left to the caller; their progress bars stay off where nobody looks, and for
+    folders, where there is nothing to wait for.
+    """
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.set_verbosity_error()
+    if Path(path).is_dir() or not sys.stderr.isatty():
+        logging.disable_progress_bar()
     try:
         yield
     except InputError:
         raise
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"{path}: {_first_line(path, error)}") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path}: {_first_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
-def _first_line(path: str, error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     from huggingface_hub import constants
 
     text = str(error).strip().split("\n")[0] or type(error).__name__
@@ -132,6 +147,8 @@ def _first_line(path: str, error: Exception) -> str:
         return f"no such folder, and not among the downloaded models; {why}"
     if "trust_remote_code" in str(error):
         return "the repository runs its own code; --trust-remote-code allows it"
+    if "ignore_mismatched_sizes" in text:
+        return "the weights do not fit config.json: their sizes differ"
     if type(error).__name__ == "SafetensorError":
         return f"the weights are damaged ({text})"
     return text

@@ -17,29 +17,47 @@ IGNORE = -100
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 
+def _chunk_rows(weight: Tensor) -> int:
+    """Positions of a chunk.
+
+    Every chunk reads and writes the weight's whole gradient, which costs more than its products where a large
+    vocabulary leaves it few rows; so a chunk may always have half as many logits as the layer has weights.
+    """
+    vocabulary = weight.shape[0]
+    return max(1, max(CHUNK_ELEMENTS, weight.numel() // 2) // vocabulary)
+
+
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of token losses of `hidden @ weight.T + bias`, one chunk of positions after another."""
+    """Sum of token losses of `hidden @ weight.T + bias`, one chunk of positions after another.
+
+    Losses, sums and gradients of a bfloat16 layer are float32, the products are bfloat16.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, smoothing: float
     ) -> Tensor:
+        exact = torch.promote_types(weight.dtype, torch.float32)
         wants_hidden, wants_weight, wants_bias = ctx.needs_input_grad[:3]
-        total = hidden.new_zeros((), dtype=torch.float32)
+        total = hidden.new_zeros((), dtype=exact)
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
-        weight_grad = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
-        bias_grad = torch.zeros_like(bias, dtype=torch.float32) if wants_bias and bias is not None else None
-        size = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        weight_grad = torch.zeros_like(weight, dtype=exact) if wants_weight else None
+        bias_grad = torch.zeros_like(bias, dtype=exact) if wants_bias and bias is not None else None
+        size = _chunk_rows(weight)
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
-            loss, error = _loss_and_error(_logits(hidden[part], weight, bias), labels[part], smoothing)
+            logits = (hidden[part] @ weight.T).to(exact)
+            if bias is not None:
+                logits += bias
+            loss, error = _loss_and_error(logits, labels[part], smoothing)
             total += loss
-            if hidden_grad is not None:
-                hidden_grad[part] = error.to(weight.dtype) @ weight
-            if weight_grad is not None:
-                _add_product(weight_grad, error, hidden[part])
             if bias_grad is not None:
                 bias_grad += error.sum(0)
+            error = error.to(weight.dtype)
+            if hidden_grad is not None:
+                torch.mm(error, weight, out=hidden_grad[part])
+            if weight_grad is not None:
+                _add_product(weight_grad, error, hidden[part])
         ctx.grads = (hidden_grad, weight_grad, bias_grad)
         ctx.weight_dtype = weight.dtype
         return total
@@ -57,19 +75,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         )
 
 
-def _logits(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    logits = (hidden @ weight.T).float()
-    return logits if bias is None else logits.add_(bias)
-
-
 def _loss_and_error(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
     """The chunk's loss, and its gradient by the logits, which overwrites them."""
-    normaliser = logits.logsumexp(dim=-1, keepdim=True)
     column = labels[:, None]
-    loss = (normaliser - logits.gather(1, column)).sum() * (1 - smoothing)
+    logits.sub_(logits.amax(dim=1, keepdim=True))
+    target = logits.gather(1, column) * (1 - smoothing)
     if smoothing:
-        loss = loss + (normaliser.squeeze(1) - logits.mean(dim=1)).sum() * smoothing
-    error = logits.sub_(normaliser).exp_()
+        target += logits.mean(dim=1, keepdim=True) * smoothing
+    partition = logits.exp_().sum(dim=1, keepdim=True)
+    loss = (partition.log() - target).sum()
+    error = logits.div_(partition)
     if smoothing:
         error.sub_(smoothing / logits.shape[1])
     error.scatter_add_(1, column, torch.full_like(column, -(1 - smoothing), dtype=error.dtype))
@@ -77,10 +92,11 @@ def _loss_and_error(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[T
 
 
 def _add_product(total: Tensor, error: Tensor, hidden: Tensor) -> None:
-    if hidden.dtype == torch.float32:
+    """Adds `error.T @ hidden` in the total's precision."""
+    if hidden.dtype == total.dtype:
         total.addmm_(error.T, hidden)
     else:
-        total.add_(error.to(hidden.dtype).T @ hidden)
+        total += error.T @ hidden
 
 
 def chunked_cross_entropy(
@@ -102,6 +118,9 @@ def chunked_cross_entropy(
     """
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    if not torch.is_grad_enabled():
+        # A function of autograd takes a parameter for one that wants a gradient even here.
+        hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
     with torch.autocast(device, enabled=False):
         inputs = (hidden.to(dtype), weight.to(dtype), bias, labels, label_smoothing)
         return _ChunkedCrossEntropy.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]

@@ -51,6 +51,12 @@ def test_each_loss_is_drawn_where_it_was_logged(tmp_path, lines, training, valid
     assert (share_of(picture, VALIDATION) > 1e-4) == validation
 
 
+def test_a_single_point_is_visible(tmp_path):
+    picture = losses(tmp_path, TRAIN_LINES[:1])
+    middle = picture[picture.shape[0] // 3 : picture.shape[0] * 2 // 3]  # without the legend
+    assert share_of(middle, TRAINING) > 1e-4
+
+
 def test_colour_is_the_share_of_the_true_class(tmp_path):
     full = "#08306b"
     draw_confusion(np.array([[0, 9], [0, 3]]), ["neg", "pos"], tmp_path / "all_predicted_pos.png")
@@ -69,6 +75,6 @@ def test_any_number_of_classes_fits(tmp_path, classes):
 
 
 def test_labels_of_any_kind_are_drawn_without_a_warning(tmp_path):
-    names = ["", "négatif", "Ярость", "中立", "$x_1", "a$b$c", "𓀀", "tab\there\nline", "long " * 30]
-    draw_confusion(np.zeros((9, 9), dtype=np.int64), names, tmp_path / "confusion.png")
+    names = ["", "négatif", "Ярость", "中立", "$x_1", r"$\frac{$", "⌗", "\u0378", "tab\there\nline", "long " * 30]
+    draw_confusion(np.zeros((10, 10), dtype=np.int64), names, tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 5000

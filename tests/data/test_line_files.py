@@ -11,6 +11,7 @@ from hf_seq2seq.errors import InputError
     [
         ("train.de,train.en", ["de", "en"]),
         ("d/test_2016.de.gz,d/test_2016.en.gz", ["de", "en"]),
+        ("train.de.gz,train.en", ["de", "en"]),
         ("x/train_text.txt,x/train_labels.txt", ["text", "labels"]),
         ("src-train.txt,tgt-train.txt", ["src", "tgt"]),
         ("de/train.txt,en/train.txt", ["de", "en"]),

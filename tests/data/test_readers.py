@@ -81,7 +81,14 @@ def test_rows_come_before_the_file_ends(write, name):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("a.txt", ""), ("a.csv", "source,target\n"), ("a.json", "[]"), ("a.jsonl", "\n"), ("a.json", ""), ("a.tsv.gz", "a\n")],
+    [
+        ("a.txt", ""),
+        ("a.csv", "source,target\n"),
+        ("a.json", "[]"),
+        ("a.jsonl", "\n"),
+        ("a.json", ""),
+        ("a.tsv.gz", "a\n"),
+    ],
 )
 def test_a_file_without_rows_is_refused(write, name, content):
     with pytest.raises(InputError, match=rf"{name}: has no rows"):

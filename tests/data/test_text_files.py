@@ -37,7 +37,7 @@ def test_an_undecodable_byte_is_named_with_line_and_place_and_a_way_out(write, n
 
 
 def test_utf_16_is_recognised(write):
-    with pytest.raises(InputError, match=":1: .*--encoding utf-16"):
+    with pytest.raises(InputError, match=r":1: .*--encoding utf-16"):
         read(write("a.txt", "Käse\n".encode("utf-16")))
 
 

@@ -6,10 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from huggingface_hub import ModelCard
-from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from hf_seq2seq.configs import build
 from hf_seq2seq.data.collation import LabelCollator, Seq2SeqCollator
@@ -21,7 +28,7 @@ from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
-from hf_seq2seq.recipes import bert_classifier, t5
+from hf_seq2seq.recipes import bert_classifier, rnn, t5
 from hf_seq2seq.training.files import write_model
 from hf_seq2seq.training.task import Task
 
@@ -42,9 +49,20 @@ def t5_task(separate: bool = False, **options) -> Task:
     settings = T5Config(vocab_size=size, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     settings.pad_token_id, settings.eos_token_id, settings.decoder_start_token_id = 0, 1, 0
     model = T5ForConditionalGeneration(settings)
+    return pair_task("t5", config, model, tokenizers)
+
+
+def rnn_task() -> Task:
+    options = {"tokenizer_type": "char", "target_tokenizer_type": "word", "embedding_size": 8, "hidden_size": 8}
+    config = build(rnn.Config, options | {"max_target_length": 6})
+    tokenizers = train_tokenizers(PAIRS["train"].sources, TARGETS, config.tokens)
+    return pair_task("rnn", config, rnn.build_model(config, tokenizers), tokenizers)
+
+
+def pair_task(recipe: str, config: Any, model: PreTrainedModel, tokenizers: Tokenizers) -> Task:
     prefix = config.data.source_prefix
     return Task(
-        recipe="t5",
+        recipe=recipe,
         config=config,
         model=model,
         tokenizers=tokenizers,
@@ -129,13 +147,22 @@ RESULTS = {
 
 
 def test_the_program_in_the_card_of_a_seq2seq_model_gives_its_outputs(tmp_path):
-    tasks = [t5_task(separate, num_beams=2, no_repeat_ngram_size=2) for separate in (False, True)]
+    tasks = [t5_task(separate, num_beams=2, no_repeat_ngram_size=2) for separate in (False, True)] + [rnn_task()]
     cards = [card_of(tmp_path / f"run{i}", task, RESULTS) for i, task in enumerate(tasks)]
-    assert ['subfolder="target_tokenizer"' in card for card in cards] == [False, True]
-    text = "übersetze: " + PAIRS["test"].sources[0]
+    assert ['subfolder="target_tokenizer"' in card for card in cards] == [False, True, True]
+    assert ["register()" in card for card in cards] == [False, False, True]
     for task, printed in zip(tasks, run_programs(cards, tmp_path), strict=True):
-        source = task.tokenizers.source([text], return_tensors="pt", truncation=True, max_length=20)
-        outputs = task.model.eval().generate(**source, max_new_tokens=12, num_beams=2, no_repeat_ngram_size=2)
+        settings, search = task.config.tokens, task.config.decoding
+        text = task.config.data.source_prefix + PAIRS["test"].sources[0]
+        source = task.tokenizers.source(
+            [text], return_tensors="pt", truncation=True, max_length=settings.max_source_length
+        )
+        outputs = task.model.eval().generate(
+            **source,
+            max_new_tokens=settings.max_target_length,
+            num_beams=search.num_beams,
+            no_repeat_ngram_size=search.no_repeat_ngram_size,
+        )
         assert printed.strip() == str(task.tokenizers.target.batch_decode(outputs, skip_special_tokens=True))
 
 

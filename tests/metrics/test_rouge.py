@@ -9,7 +9,7 @@ from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.metrics.rouge import rouge
 
 PREDICTIONS = ["police killed the gunman\nhe was running away", "cats sleep", ""]
-REFERENCES = [["the gunman was shot by police\nhe ran"], ["a cat sleeps", "dogs bark at night"], ["nothing happened"]]
+REFERENCES = [["the gunman was shot by police\nhe ran"], ["dogs bark at night", "a cat sleeps"], ["nothing happened"]]
 
 
 def test_equals_rouge_score_with_the_best_reference():

@@ -1,0 +1,19 @@
+"""Real data small enough to ship: pronunciations of English words, to try a model on without a network."""
+
+from pathlib import Path
+
+from hf_seq2seq.errors import InputError, nearest
+
+FOLDER = Path(__file__).parent
+
+
+def sample_path(name: str) -> Path:
+    """The path of a sample's file, such as `cmudict.train.tsv.gz`.
+
+    Raises:
+        InputError: no sample of this name.
+    """
+    names = [path.name for path in FOLDER.glob("*.gz")]
+    if name not in names:
+        raise InputError(f"no sample is named {name!r}{nearest(name, names)}")
+    return FOLDER / name

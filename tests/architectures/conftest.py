@@ -1,0 +1,47 @@
+"""Small recurrent models whose outputs vary: at the usual initial values a random model repeats one token for ever."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+
+# One of each choice at least, in combinations that share no code path.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "luong": {"encoder_layers": 2, "decoder_layers": 2},
+    "input_feeding": {"input_feeding": True, "attention": "dot", "decoder_layers": 2},
+    "input_feeding_gru": {"input_feeding": True, "attention": "additive", "cell": "gru", "decoder_start": "zeros"},
+    "bahdanau": {"decoder_style": "bahdanau", "attention": "additive", "cell": "gru", "decoder_layers": 2},
+    "bahdanau_tanh": {"decoder_style": "bahdanau", "attention": "scaled_dot", "cell": "rnn", "bidirectional": False},
+    "no_attention": {"attention": "none", "decoder_start": "transfer", "encoder_layers": 2, "decoder_layers": 2},
+}
+
+
+@pytest.fixture(params=list(VARIANTS))
+def variant(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return VARIANTS[request.param]
+
+
+@pytest.fixture
+def build() -> Callable[..., RnnForConditionalGeneration]:
+    """Builds a model in evaluation mode with large embeddings and initial values `widen` times as large."""
+
+    def built(widen: float = 2.5, **choices: Any) -> RnnForConditionalGeneration:
+        settings = {"vocab_size": 13, "source_vocab_size": 11, "hidden_size": 8, "initializer_range": 0.5} | choices
+        model = RnnForConditionalGeneration(RnnSeq2SeqConfig(**settings)).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(widen)
+        return model
+
+    return built
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    """Four sources of different lengths, padded on the right."""
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0]])
+    return {"input_ids": torch.randint(4, 11, (4, 6)) * mask, "attention_mask": mask}

@@ -1,0 +1,74 @@
+"""A step at a time must be the library's whole-sequence layer, and that layer the formula."""
+
+import pytest
+import torch
+
+from hf_seq2seq.architectures.cells import LAYERS, StepwiseCell, join_states, run_layer, split_states, states_of
+
+TIME, BATCH, KNOWN, FED, HIDDEN = 5, 3, 4, 2, 6
+
+
+@pytest.fixture(params=list(LAYERS))
+def case(request):
+    layer = LAYERS[request.param](KNOWN + FED, HIDDEN).double()
+    inputs = torch.randn(TIME, BATCH, KNOWN + FED, dtype=torch.float64, requires_grad=True)
+    state = tuple(torch.randn(BATCH, HIDDEN, dtype=torch.float64) for _ in range(states_of(request.param)))
+    return layer, inputs, state
+
+
+def stepwise(layer, inputs, state, known):
+    cell = StepwiseCell(layer, inputs[..., :known] if known else None)
+    outputs = []
+    for time in range(TIME):
+        state = cell.step(time, inputs[time, :, known:], state)
+        outputs.append(state[0])
+    return torch.stack(outputs), state
+
+
+@pytest.mark.parametrize("known", [0, KNOWN])
+def test_steps_equal_the_whole_sequence(case, known):
+    layer, inputs, state = case
+    expected, expected_state = run_layer(layer, inputs, state)
+    outputs, end = stepwise(layer, inputs, state, known)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(end, expected_state)
+
+
+def test_gradient_equals_the_whole_sequence(case):
+    layer, inputs, state = case
+    gradients = []
+    for outputs in (run_layer(layer, inputs, state)[0], stepwise(layer, inputs, state, KNOWN)[0]):
+        weighted = (outputs * torch.linspace(-1, 1, HIDDEN, dtype=torch.float64)).sum()
+        gradients.append(torch.autograd.grad(weighted, [inputs, *layer.parameters()]))
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_gradient_is_the_derivative(case):
+    layer, inputs, state = case
+    assert torch.autograd.gradcheck(lambda x: stepwise(layer, x, state, KNOWN)[0], (inputs,))
+
+
+def test_lstm_equals_the_formula():
+    layer = torch.nn.LSTM(KNOWN + FED, HIDDEN).double()
+    inputs = torch.randn(TIME, BATCH, KNOWN + FED, dtype=torch.float64)
+    output = memory = torch.zeros(BATCH, HIDDEN, dtype=torch.float64)
+    found, _ = stepwise(layer, inputs, (output, memory), KNOWN)
+    gate = [slice(n * HIDDEN, (n + 1) * HIDDEN) for n in range(4)]
+    for time in range(TIME):
+        i, f, g, o = (
+            inputs[time] @ layer.weight_ih_l0[rows].T
+            + layer.bias_ih_l0[rows]
+            + output @ layer.weight_hh_l0[rows].T
+            + layer.bias_hh_l0[rows]
+            for rows in gate
+        )
+        memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+        output = torch.sigmoid(o) * torch.tanh(memory)
+        torch.testing.assert_close(found[time], output)
+
+
+def test_states_survive_joining():
+    states = [(torch.randn(3, 4), torch.randn(3, 4)) for _ in range(2)]
+    joined = join_states(states)
+    assert joined.shape == (3, 2, 2, 4)
+    torch.testing.assert_close(split_states(joined), states)

@@ -1,0 +1,45 @@
+import pytest
+
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+
+
+@pytest.mark.parametrize(
+    ("choices", "names"),
+    [
+        ({"attention": "monotone"}, ("attention='monotone'", "scaled_dot")),
+        ({"cell": "qrnn"}, ("cell='qrnn'", "lstm, gru, rnn")),
+        ({"hidden_size": 0}, ("hidden_size=0",)),
+        ({"decoder_layers": -1}, ("decoder_layers=-1",)),
+        ({"dropout": 1.0}, ("dropout=1.0",)),
+        ({"hidden_size": 7}, ("hidden_size=7", "bidirectional=False")),
+        ({"share_embeddings": True, "source_vocab_size": 5}, ("share_embeddings", "source_vocab_size=5")),
+        ({"tie_word_embeddings": True, "embedding_size": 6}, ("tie_word_embeddings", "embedding_size=6")),
+        ({"num_attention_heads": 4}, ("num_attention_heads=4",)),
+        ({"attention": "none", "decoder_style": "bahdanau"}, ("decoder_style='bahdanau'", "attention='none'")),
+        ({"attention": "none", "input_feeding": True}, ("input_feeding=True", "attention='none'")),
+        ({"decoder_style": "bahdanau", "input_feeding": True}, ("input_feeding=True", "bahdanau")),
+        ({"attention": "dot", "encoder_hidden_size": 8, "hidden_size": 8}, ("attention='dot'", "16", "general")),
+        ({"attention": "none", "decoder_start": "zeros"}, ("decoder_start='zeros'", "bridge")),
+        ({"decoder_start": "transfer", "encoder_layers": 2}, ("transfer", "encoder_layers=2", "decoder_layers=1")),
+        ({"decoder_start": "transfer", "encoder_hidden_size": 8, "hidden_size": 8}, ("transfer", "hidden_size=8")),
+    ],
+)
+def test_refuses_what_cannot_be_built(choices, names):
+    with pytest.raises(ValueError) as refusal:
+        RnnSeq2SeqConfig(**choices)
+    for name in names:
+        assert name in str(refusal.value)
+
+
+def test_derived_sizes_are_written_out():
+    config = RnnSeq2SeqConfig(vocab_size=9, hidden_size=8, bos_token_id=5)
+    assert (config.source_vocab_size, config.embedding_size, config.encoder_hidden_size) == (9, 8, 4)
+    assert config.encoder_output_size == 8
+    assert config.decoder_start_token_id == 5
+    assert config.num_hidden_layers == 1
+
+
+def test_survives_saving(tmp_path):
+    config = RnnSeq2SeqConfig(vocab_size=9, source_vocab_size=5, cell="gru", dropout=0, encoder_hidden_size=12)
+    config.save_pretrained(tmp_path)
+    assert RnnSeq2SeqConfig.from_pretrained(tmp_path).to_dict() == config.to_dict()

@@ -1,0 +1,112 @@
+"""Each decoder style against its paper's recurrence, one step and one layer at a time."""
+
+import pytest
+import torch
+
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.decoder_styles import build_style
+
+TARGET, BATCH, SOURCE, EMBEDDING, HIDDEN, MEMORY = 4, 3, 5, 6, 8, 10
+STYLES = {
+    "plain": {"attention": "none"},
+    "luong": {"attention": "general"},
+    "luong_additive": {"attention": "additive", "cell": "gru"},
+    "input_feeding": {"attention": "general", "input_feeding": True},
+    "input_feeding_gru": {"attention": "additive", "input_feeding": True, "cell": "gru"},
+    "bahdanau": {"attention": "additive", "decoder_style": "bahdanau", "cell": "gru"},
+    "bahdanau_lstm": {"attention": "general", "decoder_style": "bahdanau"},
+}
+
+
+@pytest.fixture(params=list(STYLES))
+def case(request):
+    config = RnnSeq2SeqConfig(
+        vocab_size=9, embedding_size=EMBEDDING, hidden_size=HIDDEN, encoder_hidden_size=MEMORY // 2, decoder_layers=2,
+        **STYLES[request.param],
+    )  # fmt: skip
+    style = build_style(config).double().eval()
+    parts = 2 if config.cell == "lstm" else 1
+    states = [tuple(torch.randn(BATCH, HIDDEN).double() for _ in range(parts)) for _ in range(2)]
+    embedded = torch.randn(TARGET, BATCH, EMBEDDING, dtype=torch.float64, requires_grad=True)
+    values = torch.randn(BATCH, SOURCE, MEMORY, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]])
+    return config, style, embedded, states, values, mask
+
+
+def advance(layer, inputs, state):
+    """One step of a layer by the library."""
+    start = tuple(part[None] for part in state)
+    _, end = layer(inputs[None], start if len(start) == 2 else start[0])
+    return tuple(part[0] for part in (end if isinstance(end, tuple) else (end,)))
+
+
+def by_the_paper(config, style, embedded, states, values, mask):
+    """Outputs `(target, batch, hidden)` and weights `(batch, target, source)`."""
+    first, second = states
+    fed = torch.zeros(BATCH, HIDDEN, dtype=torch.float64)
+    outputs, weights = [], []
+
+    def attend(query):
+        context, weight = style.attention(query[:, None], style.attention.remember(values, mask))
+        weights.append(weight)
+        return context[:, 0]
+
+    for word in embedded:
+        inputs = [word]
+        if config.input_feeding:
+            inputs = [word, fed]
+        elif config.decoder_style == "bahdanau":
+            inputs = [word, attend(first[0])]
+        first = advance(style.layers[0], torch.cat(inputs, 1), first)
+        second = advance(style.layers[1], first[0], second)
+        if config.attention == "none":
+            fed = second[0]
+        elif config.decoder_style == "bahdanau":
+            fed = torch.tanh(style.combine(torch.cat([second[0], inputs[1], word], 1)))
+        else:
+            fed = torch.tanh(style.combine(torch.cat([attend(second[0]), second[0]], 1)))
+        outputs.append(fed)
+    return torch.stack(outputs), torch.cat(weights, 1) if weights else None
+
+
+def decode(style, embedded, states, values, mask, fed=None):
+    memory = style.attention.remember(values, mask) if hasattr(style, "attention") else None
+    return style(embedded, states, memory, fed)
+
+
+def test_equals_the_paper(case):
+    config, style, *inputs = case
+    outputs, weights = by_the_paper(config, style, *inputs)
+    found = decode(style, *inputs)
+    torch.testing.assert_close(found.outputs, outputs)
+    torch.testing.assert_close(found.weights, weights)
+
+
+def test_gradient_equals_the_paper(case):
+    config, style, embedded, _, values, _ = case
+    wanted = [embedded, *style.parameters()] + ([values] if config.attention != "none" else [])
+    gradients = [
+        torch.autograd.grad((outputs * torch.linspace(-1, 1, HIDDEN).double()).sum(), wanted)
+        for outputs in (by_the_paper(*case)[0], decode(style, *case[2:]).outputs)
+    ]
+    torch.testing.assert_close(gradients[1], gradients[0])
+
+
+def test_can_stop_and_go_on(case):
+    _, style, embedded, states, values, mask = case
+    whole = decode(style, embedded, states, values, mask)
+    start = decode(style, embedded[:1], states, values, mask)
+    rest = decode(style, embedded[1:], start.states, values, mask, start.fed)
+    torch.testing.assert_close(torch.cat([start.outputs, rest.outputs]), whole.outputs)
+    torch.testing.assert_close(rest.states, whole.states)
+
+
+def test_dropout_lies_between_layers_only(case):
+    _, style, *inputs = case
+    style.dropout.p = 0.5
+    first, second = decode(style.train(), *inputs), decode(style, *inputs)
+    recurrent_only = not hasattr(style, "attention") or style.layers[0].input_size != EMBEDDING + HIDDEN
+    if recurrent_only:  # the first layer reads nothing that dropout touched
+        torch.testing.assert_close(first.layers[0], second.layers[0])
+    assert not torch.allclose(first.layers[1], second.layers[1])
+    torch.testing.assert_close(decode(style.eval(), *inputs).outputs, decode(style, *inputs).outputs)

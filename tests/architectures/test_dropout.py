@@ -1,0 +1,22 @@
+import torch
+
+from hf_seq2seq.architectures.dropout import Dropout
+
+
+def test_drops_the_share_it_was_told_and_keeps_the_mean():
+    dropped = Dropout(0.3)(torch.ones(200, 500))
+    assert abs((dropped == 0).float().mean() - 0.3) < 0.01
+    assert dropped.unique().tolist() == torch.tensor([0, 1 / 0.7]).tolist()
+
+
+def test_gradient_is_dropped_where_the_value_is():
+    values = torch.ones(50, 50, requires_grad=True)
+    dropped = Dropout(0.5)(values)
+    dropped.sum().backward()
+    torch.testing.assert_close(values.grad, dropped.detach())
+
+
+def test_does_nothing_when_not_training():
+    values = torch.randn(4, 4)
+    assert torch.equal(Dropout(0.5).eval()(values), values)
+    assert torch.equal(Dropout(0.0)(values), values)

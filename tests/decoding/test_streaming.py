@@ -1,0 +1,81 @@
+"""Windows over long inputs: lazy, in order, empty lines kept, cuts counted."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.decoding.streaming import TextGenerator, in_windows
+
+
+def test_no_more_than_a_window_is_read_ahead() -> None:
+    read = 0
+
+    def rows() -> Iterator[int]:
+        nonlocal read
+        for read in range(1, 1001):
+            yield read
+
+    results = in_windows(rows(), lambda rows: [row * 10 for row in rows], window=8)
+    assert read == 0
+    found = [next(results) for _ in range(20)]
+    assert found == [(row, row * 10) for row in range(1, 21)]
+    assert read == 24  # three windows
+
+
+def test_rows_of_a_window_are_let_go() -> None:
+    """What was yielded is not kept: an object of a past window is freed."""
+    import weakref
+
+    class Row:
+        pass
+
+    seen: list[weakref.ref[Row]] = []
+
+    def rows() -> Iterator[Row]:
+        for _ in range(12):
+            row = Row()
+            seen.append(weakref.ref(row))
+            yield row
+
+    for _ in in_windows(rows(), lambda block: [None] * len(block), window=4):
+        assert sum(ref() is not None for ref in seen) <= 9  # a window, the next one, and the row in hand
+
+
+def test_the_last_window_may_be_short() -> None:
+    assert list(in_windows("abcde", lambda rows: [row.upper() for row in rows], window=2)) == list(
+        zip("abcde", "ABCDE", strict=True)
+    )
+    assert list(in_windows([], lambda rows: rows)) == []
+
+
+def test_windows_give_what_the_whole_gives(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    generator = TextGenerator(make_model("bart"), tokenizers, Decoding(per_device_eval_batch_size=4), 12)
+    whole = generator(texts)
+    assert [result for _, result in in_windows(iter(texts), generator, window=5)] == whole
+
+
+def test_empty_texts_stay_empty_and_in_place(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    generator = TextGenerator(make_model("bart"), tokenizers, Decoding(), 12)
+    first, second = generator(texts[:2])
+    assert generator(["", texts[0], "  ", texts[1], ""]) == ["", first, "", second, ""]
+    assert generator([""]) == [""]
+    assert first != second
+
+
+def test_cut_sources_are_counted_and_the_prefix_counts(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers
+) -> None:
+    model = make_model("bart")
+    plain = TextGenerator(model, tokenizers, Decoding(), 4, max_source_length=4)
+    plain(["the red dog", "the red old dog", "dog", "the red old small dog"])
+    plain(["the red old dog"])
+    assert plain.truncated == 3
+    prefixed = TextGenerator(model, tokenizers, Decoding(), 4, max_source_length=4, prefix="big ")
+    prefixed(["the red dog", "the dog"])
+    assert prefixed.truncated == 1
+    assert prefixed(["the dog"]) == TextGenerator(model, tokenizers, Decoding(), 4)(["big the dog"])
