@@ -75,8 +75,8 @@ def prepare(config: Config) -> "Task":
     if model.model_name_or_path is None:
         tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, tokens)
         return pair_task("t5", config, build_model(config, tokenizers), tokenizers, pairs)
-    tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     t5 = load_pretrained("t5", FAMILIES, AutoModelForSeq2SeqLM, model)
+    tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     return pair_task("t5", config, t5, Tokenizers(tokenizer, tokenizer), pairs)
 
 

@@ -279,15 +279,11 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
     def _prepare_cache_for_generation(  # type: ignore[override]  # the base's annotation differs from what it returns
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> None:
-        """Gives `generate` the recurrent cache in place of one for keys and values."""
+        """Keeps `generate` from making a cache for keys and values: the first step makes a recurrent one."""
         if generation_config.cache_implementation is not None:
             raise ValueError(
                 f"cache_implementation={generation_config.cache_implementation!r} keeps keys and values; leave it unset"
             )
-        if model_kwargs.get("past_key_values") is not None:
-            model_kwargs["past_key_values"]._is_user_defined = True
-        elif generation_config.use_cache is not False:
-            model_kwargs["past_key_values"] = RecurrentCache()
 
 
 def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None) -> Tensor:

@@ -35,7 +35,7 @@ def write_card(folder: Path, task: "Task", results: dict[str, float], command: s
         f"# {name}",
         _what_it_is(task),
         "## How to use",
-        *(["Needs `pip install hf-seq2seq`, where this architecture is."] if is_hand_built(task) else []),
+        *(["Needs the Python package `hf-seq2seq`, which holds this architecture."] if is_hand_built(task) else []),
         fence(how_to_use(folder, task), "python"),
         "## Results",
         *results_section(folder, task, results),

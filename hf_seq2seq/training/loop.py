@@ -59,7 +59,6 @@ class Loop:
         self.weights = self._prepare()
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume))
-        self.log = StepLog(accelerator, output_dir, self.state)
         self._loss = torch.zeros((), dtype=torch.float64, device=accelerator.device)
         self._weight = self._tokens = 0.0
 
@@ -98,6 +97,7 @@ class Loop:
         Raises:
             SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint saved.
         """
+        self.log = StepLog(self.accelerator, self.output_dir, self.state)
         with watch_signals() as interrupts:
             while not self.state.finished:
                 epoch, done = divmod(self.state.global_step, len(self.plan))

@@ -87,14 +87,13 @@ def run(task: Task) -> dict[str, float]:
     config = task.config
     accelerator = make_accelerator(config)
     folder = Path(config.run.output_dir)
+    loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
     if accelerator.is_main_process:
         _make_room(folder, config.run.resume_from_checkpoint is not None)
+        describe_start(task, loop.plan, loop.state, accelerator.num_processes)
     accelerator.wait_for_everyone()
     if config.run.report_to:
         accelerator.init_trackers("hf-seq2seq", {k: str(v) for k, v in flatten(config).items()})
-    loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
-    if accelerator.is_main_process:
-        describe_start(task, loop.plan, loop.state, accelerator.num_processes)
     state = loop.run()
     results: dict[str, float] = train_results(task, state)
     predictions: dict[str, Predictions] = {}

@@ -196,6 +196,18 @@ def test_says_what_is_missing(build, batch):
         transfer(encoder_outputs=(torch.zeros(4, 6, 8),), decoder_input_ids=ids)
 
 
+def test_dropout_lies_on_embeddings_and_output(build, batch, labels):
+    model = build(dropout=0.5, attention="none")
+    model.model.encoder.eval()
+    decoder, read = model.model.decoder.train(), []
+    decoder.style.register_forward_hook(lambda _, inputs, found: read.append((inputs[0], found.outputs)))
+    found = model.model(**batch, decoder_input_ids=labels.clamp(min=0)).last_hidden_state.transpose(0, 1)
+    embedded, outputs = read[0]
+    assert 0.3 < (embedded == 0).float().mean() < 0.7
+    assert 0.3 < (found == 0).float().mean() < 0.7
+    torch.testing.assert_close(found[found != 0], (outputs * 2)[found != 0])
+
+
 def test_initial_values(build):
     model = build(
         widen=1.0, hidden_size=64, vocab_size=500, decoder_style="bahdanau", attention="additive", initializer_range=0.1

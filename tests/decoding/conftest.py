@@ -11,7 +11,7 @@ import torch
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 
-WORDS = "the a small big red green house dog cat runs sees likes old new man woman tree under over".split()
+WORDS = ["the", "a", "small", "big", "red", "green", "house", "dog", "cat", "runs", "sees", "likes", "old", "tree"]
 
 
 def make_texts(count: int, seed: int = 0) -> list[str]:
@@ -63,7 +63,11 @@ def widen(model: Any, factor: float) -> Any:
     return model.eval()
 
 
-FAMILIES: dict[str, tuple[Callable[[int], torch.nn.Module], float]] = {"t5": (t5, 10), "bart": (bart, 10), "rnn": (rnn, 3)}
+FAMILIES: dict[str, tuple[Callable[[int], torch.nn.Module], float]] = {
+    "t5": (t5, 10),
+    "bart": (bart, 10),
+    "rnn": (rnn, 3),
+}
 
 
 @pytest.fixture(scope="session")

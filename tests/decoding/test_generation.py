@@ -33,9 +33,7 @@ def test_a_sentence_is_decoded_alone_as_in_company(
 
 
 @pytest.mark.parametrize("size", [1, 5, 64])
-def test_the_batch_size_changes_nothing(
-    size: int, make_model: Make, tokenizers: Tokenizers, texts: list[str]
-) -> None:
+def test_the_batch_size_changes_nothing(size: int, make_model: Make, tokenizers: Tokenizers, texts: list[str]) -> None:
     model = make_model("bart")
     sources, _ = encode_texts(texts, tokenizers.source, 64)
     expected = generate_texts(model, tokenizers, sources, Decoding(per_device_eval_batch_size=7), LIMIT)

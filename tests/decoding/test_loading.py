@@ -166,20 +166,24 @@ def save_bert(folder: Path, tokenizers: Tokenizers, head: bool) -> Path:
 def test_models_of_another_kind_are_refused(saved_model: Path, tokenizers: Tokenizers, tmp_path: Path) -> None:
     classifier = save_bert(tmp_path / "classifier", tokenizers, head=True)
     encoder = save_bert(tmp_path / "encoder", tokenizers, head=False)
-    with pytest.raises(InputError, match="BertForSequenceClassification, not an encoder-decoder.*classify` reads it"):
+    with pytest.raises(InputError, match=r"BertForSequenceClassification, not an encoder-decoder.*classify` reads it"):
         load_seq2seq(str(classifier))
-    with pytest.raises(InputError, match="BertModel, not an encoder-decoder that writes text$"):
+    with pytest.raises(InputError, match=r"BertModel, not an encoder-decoder that writes text$"):
         load_seq2seq(str(encoder))
-    with pytest.raises(InputError, match="T5ForConditionalGeneration, not a classifier.*generate` reads it"):
+    with pytest.raises(InputError, match=r"T5ForConditionalGeneration, not a classifier.*generate` reads it"):
         load_classifier(str(saved_model))
-    with pytest.raises(InputError, match="lacks 2 of the model's weights, such as classifier.bias; not a classifier"):
+    with pytest.raises(InputError, match=r"lacks 2 of the model's weights, such as classifier.bias; not a classifier"):
         load_classifier(str(encoder))
     assert is_classifier(load_config(str(classifier)))
     assert not is_classifier(load_config(str(saved_model)))
 
 
 def test_refusals_say_nothing_else(
-    saved_model: Path, tokenizers: Tokenizers, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    saved_model: Path,
+    tokenizers: Tokenizers,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """The libraries' own reports and progress bars stay off the terminal."""
     encoder = str(save_bert(tmp_path / "encoder", tokenizers, head=False))
@@ -188,3 +192,4 @@ def test_refusals_say_nothing_else(
     with pytest.raises(InputError):
         load_classifier(encoder)
     assert capfd.readouterr() == ("", "")
+    assert not caplog.records

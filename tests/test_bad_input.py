@@ -1,0 +1,176 @@
+"""Every bad input ends with exit code 2 and one or two lines that say where, what and the nearest right thing."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import BartConfig, BartForConditionalGeneration
+
+from hf_seq2seq.cli.app import main
+
+GOOD = "source\ttarget\nab\tba\nabc\tcba\nbca\tacb\nca\tac\n"
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Runs the command in a folder with one good file, and returns what it says on standard error."""
+    (tmp_path / "good.tsv").write_text(GOOD)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        monkeypatch.setattr(sys, "argv", ["hf-seq2seq", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr().err.strip()
+        assert ended.value.code == 2, said
+        assert said.startswith("error: "), said
+        assert len(said.splitlines()) <= 2, said
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before, "something was written"
+        return said
+
+    return run
+
+
+def rnn(file: str, *more: str) -> list[str]:
+    return ["train", "rnn", "--train-file", file, "--output-dir", "out", *more]
+
+
+FILES = {
+    "empty.csv": ("", "empty"),
+    "header.csv": ("source,target\n", "no rows"),
+    "ragged.csv": ("source,target\na,b\na,b,c\n", "ragged.csv:3"),
+    "broken.jsonl": ('{"source": "a", "target": "b"}\n{"source": "a",\n', "broken.jsonl:2"),
+    "null.jsonl": ('{"source": "a", "target": "b"}\n{"source": null, "target": "b"}\n', "row 2"),
+    "number.jsonl": ('{"source": "a", "target": "b"}\n{"source": "c", "target": 7}\n', "number.jsonl:2"),
+    "list.jsonl": ('{"source": ["a"], "target": "b"}\n{"source": ["c"], "target": "b"}\n', "row 1"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files(refused: Refused, tmp_path: Path, name: str) -> None:
+    text, place = FILES[name]
+    (tmp_path / name).write_text(text)
+    said = refused(*rnn(name))
+    assert name in said
+    assert place in said
+
+
+def test_not_utf8(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "latin.tsv").write_bytes("source\ttarget\nab\tba\nMädchen\tx\n".encode("latin-1"))
+    said = refused(*rnn("latin.tsv"))
+    assert "latin.tsv:3" in said
+    assert "--encoding" in said
+
+
+def test_missing_file(refused: Refused) -> None:
+    assert "good.tsv" in refused(*rnn("god.tsv"))
+
+
+def test_wrong_column(refused: Refused) -> None:
+    said = refused(*rnn("good.tsv", "--source-column", "sorce"))
+    assert "'sorce'" in said
+    assert "source" in said.replace("sorce", "")
+
+
+def test_unequal_parallel_files(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "train.de").write_text("a\nb\nc\n")
+    (tmp_path / "train.en").write_text("a\nb\n")
+    said = refused(*rnn("train.de,train.en"))
+    assert "3" in said
+    assert "2" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["train", "rn"], "'rnn'"),
+        (["--lerning-rate", "1"], "--learning-rate"),
+        (["--metrics", "bleau"], "'bleu'"),
+        (["--metric-for-best-model", "eval_chf"], "'chrf'"),
+        (["--optim", "adamx"], "'adamw'"),
+        (["--lr-scheduler-type", "linar"], "'linear'"),
+        (["--hidden-size", "0"], "--hidden-size"),
+        (["--per-device-train-batch-size", "-3"], "--per-device-train-batch-size"),
+        (["--learning-rate", "fast"], "--learning-rate"),
+        (["--max-source-length", "1"], "--max-source-length"),
+        (["--max-target-length", "1"], "--max-target-length"),
+        (["--max-tokens-per-batch", "5"], "--max-tokens-per-batch"),
+        (["--resume-from-checkpoint", "last"], "--resume-from-checkpoint"),
+        (["--fp16"], "GPU"),
+        (["--fp16", "--bf16"], "exclude"),
+        (["--report-to", "trackio,tensorbord"], "'tensorboard'"),
+        (["--early-stopping-patience", "2"], "--validation-file"),
+        (["--decoder-style", "bahdanau", "--input-feeding"], "input_feeding"),
+    ],
+)
+def test_flags(refused: Refused, arguments: list[str], hint: str) -> None:
+    whole = arguments if arguments[0] == "train" else rnn("good.tsv", "--tokenizer-type", "char", *arguments)
+    assert hint in refused(*whole)
+
+
+def test_yaml_key(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("train_file: good.tsv\nlerning_rate: 1.0e-3\n")
+    said = refused("train", "rnn", "-c", "run.yaml")
+    assert "run.yaml" in said
+    assert "'learning_rate'" in said
+
+
+def test_fp16_for_t5(refused: Refused) -> None:
+    assert "NaN" in refused("train", "t5", "--from-scratch", "--train-file", "good.tsv", "--fp16")
+
+
+def bert(train: str, *more: str) -> list[str]:
+    return ["train", "bert_classifier", "--train-file", train, "--model-name-or-path", "nowhere/model", *more]
+
+
+def test_labels(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("text,label\na,x\nb,x\n")
+    (tmp_path / "two.csv").write_text("text,label\na,x\nb,y\n")
+    (tmp_path / "test.csv").write_text("text,label\na,x\nb,z\n")
+    assert "at least two classes" in refused(*bert("one.csv"))
+    said = refused(*bert("two.csv", "--test-file", "test.csv"))
+    assert "'z'" in said
+    assert "test.csv" in said
+
+
+def test_model_path_without_model(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    said = refused("train", "t5", "--train-file", "good.tsv", "--model-name-or-path", "folder")
+    assert "folder" in said
+
+
+def test_hub_names_while_offline(refused: Refused) -> None:
+    assert "google-t5/t5-small" in refused(
+        "train", "t5", "--train-file", "good.tsv", "--model-name-or-path", "google-t5/t5-small"
+    )
+    assert "someone/pairs" in refused("train", "rnn", "--dataset-name", "someone/pairs")
+
+
+def test_checkpoint_of_another_architecture(refused: Refused, tmp_path: Path) -> None:
+    config = BartConfig(
+        vocab_size=30, d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1,
+        decoder_attention_heads=1, encoder_ffn_dim=8, decoder_ffn_dim=8,
+    )  # fmt: skip
+    BartForConditionalGeneration(config).save_pretrained(tmp_path / "bart")
+    (tmp_path / "bart" / "tokenizer.json").write_text("{}")
+    said = refused("train", "t5", "--train-file", "good.tsv", "--model-name-or-path", "bart")
+    assert "'bart'" in said
+    assert "t5" in said
+
+
+def test_finished_run(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.safetensors").write_bytes(b"precious")
+    (tmp_path / "out" / "all_results.json").write_text(json.dumps({}))
+    said = refused(*rnn("good.tsv"))
+    assert "--overwrite-output-dir" in said
+    assert "--resume-from-checkpoint" in said
+
+
+@pytest.mark.parametrize("command", ["generate", "classify"])
+def test_generate_from_no_model(refused: Refused, command: str) -> None:
+    assert "./nothing" in refused(command, "./nothing", "text")
