@@ -4,7 +4,7 @@ VENV ?= .venv
 # Processes that run tests.
 WORKERS ?= 2
 DEMO ?= outputs/demo
-DEMO_WORDS ?= blogosphere crowdfunding selfie webinar zoomer
+DEMO_WORDS ?= chatbot crowdfunding ransomware staycation zoomer
 BIN := $(VENV)/bin
 SOURCES := $(shell find hf_seq2seq recipes -name '*.py')
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
@@ -13,14 +13,16 @@ INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constrain
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/.trained
-	@echo "Words that the model never saw:"
-	$(BIN)/hf-seq2seq generate $(DEMO) $(DEMO_WORDS)
+	@printf '%s\n' $(DEMO_WORDS) >$(DEMO)/words.txt
+	$(BIN)/hf-seq2seq generate $(DEMO) --input-file $(DEMO)/words.txt --output-file $(DEMO)/pronunciations.txt
+	@echo "Words that CMUdict does not have:"
+	@paste $(DEMO)/words.txt $(DEMO)/pronunciations.txt
 	@echo "Model:        $(DEMO)"
 	@echo "Model card:   $(DEMO)/README.md"
 	@echo "Loss picture: $(DEMO)/loss.png"
 
 $(DEMO)/.trained: recipes/configs/cmudict.yaml $(SOURCES) | $(VENV)/.run-stamp
-	$(BIN)/hf-seq2seq train rnn --config $< --output-dir $(DEMO) --overwrite-output-dir
+	$(BIN)/hf-seq2seq train --config $< --output-dir $(DEMO) --overwrite-output-dir
 	touch $@
 
 test: lint

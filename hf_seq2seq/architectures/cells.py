@@ -1,18 +1,16 @@
 """Recurrent layers, run over a whole sequence by one library call or one step at a time with the same weights.
 
-A layer's state is a tuple of `(batch, hidden)` tensors: the output and, for an LSTM, the memory cell.
+A layer is `torch.nn`'s, with one layer and one direction, the time first. Its state is a tuple of `(batch, hidden)`
+tensors: the output and, for an LSTM, the memory cell.
 """
 
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence
 
-LAYERS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 State = tuple[Tensor, ...]
-Sequence = TypeVar("Sequence", Tensor, PackedSequence)
 
 
 def states_of(cell: str) -> int:
@@ -30,24 +28,52 @@ def join_states(states: list[State]) -> Tensor:
     return torch.stack([torch.stack(state, 1) for state in states], 1)
 
 
-def run_layer(layer: nn.Module, inputs: Sequence, state: State | None = None) -> tuple[Sequence, State]:
-    """Runs a layer over a whole sequence.
+class _Layer(nn.RNNBase):
+    """Both ways of running a layer lie in `forward`, because there alone do tools that adapt weights (PEFT) act."""
 
-    Args:
-        layer: `nn.LSTM`, `nn.GRU` or `nn.RNN` with one layer and one direction, time first.
-        inputs: `(time, batch, input)`, or packed.
-        state: where it starts; None for zeros.
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
 
-    Returns:
-        outputs `(time, batch, hidden)`, packed if the inputs were, and the state after the last step.
-    """
-    start = None if state is None else tuple(part[None].contiguous() for part in state)
-    if isinstance(layer, nn.LSTM):
-        outputs, end = layer(inputs, start)
-    else:
-        outputs, last = layer(inputs, None if start is None else start[0])
-        end = (last,)
-    return outputs, tuple(part[0] for part in end)
+    def forward(self, inputs: Any, state: State | None = None, *, stepwise: bool = False) -> Any:
+        """Runs the layer over a whole sequence, or prepares to run it step by step.
+
+        Args:
+            inputs: `(time, batch, input)`, or packed; if `stepwise`, what `StepwiseCell` calls known.
+            state: where it starts; None for zeros.
+            stepwise: give a `StepwiseCell` instead of running.
+
+        Returns:
+            Outputs `(time, batch, hidden)`, packed if the inputs were, and the state after the last step.
+        """
+        if stepwise:
+            return StepwiseCell(self, inputs)
+        start = None if state is None else tuple(part[None].contiguous() for part in state)
+        if not isinstance(self, nn.LSTM):
+            outputs, last = super().forward(inputs, None if start is None else start[0])
+            return outputs, (last[0],)
+        outputs, end = super().forward(inputs, start)
+        return outputs, tuple(part[0] for part in end)
+
+
+class LstmLayer(_Layer, nn.LSTM):
+    """Paper: Gers et al., 2000, https://doi.org/10.1162/089976600300015015; as in `torch.nn.LSTM`."""
+
+
+class GruLayer(_Layer, nn.GRU):  # type: ignore[misc]
+    """Paper: Cho et al., 2014, https://aclanthology.org/D14-1179; the reset gate as in `torch.nn.GRU`."""
+
+
+class TanhLayer(_Layer, nn.RNN):  # type: ignore[misc]
+    """Paper: Elman, 1990, https://doi.org/10.1207/s15516709cog1402_1; as in `torch.nn.RNN`."""
+
+
+LAYERS: dict[str, type[LstmLayer] | type[GruLayer] | type[TanhLayer]] = {
+    "lstm": LstmLayer,
+    "gru": GruLayer,
+    "rnn": TanhLayer,
+}
 
 
 class StepwiseCell:
@@ -57,15 +83,13 @@ class StepwiseCell:
     step, what is fed and the previous output share one product.
 
     Args:
-        layer: as for `run_layer`.
+        layer: whose weights to use.
         known: the leading input columns of all steps, `(time, batch, known width)`; None where all is fed.
     """
 
-    def __init__(self, layer: nn.Module, known: Tensor | None) -> None:
-        # By attribute, not through the layer's own flat list: tools that adapt weights replace the attributes.
-        input_weight, self.recurrent_weight, bias, self.recurrent_bias = (
-            getattr(layer, name) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        )
+    def __init__(self, layer: _Layer, known: Tensor | None) -> None:
+        input_weight, bias = layer.weight_ih_l0, layer.bias_ih_l0
+        self.recurrent_weight, self.recurrent_bias = layer.weight_hh_l0, layer.bias_hh_l0
         width = 0 if known is None else known.shape[-1]
         self.fed_weight = input_weight[:, width:]
         self.advance = self._gru
@@ -82,7 +106,7 @@ class StepwiseCell:
         return self.advance(self.bias if self.known is None else self.known[time], fed, state)
 
     def _lstm(self, known: Tensor, fed: Tensor, state: State) -> State:
-        """Paper: Gers et al., 2000, https://doi.org/10.1162/089976600300015015; gates in `torch.nn.LSTM`'s order."""
+        """Gates in the order of `torch.nn.LSTM`: input, forget, cell, output."""
         output, memory = state
         gates = torch.addmm(known, torch.cat([fed, output], 1), self.weight.t())
         enter, keep, new, leave = gates.chunk(4, 1)
@@ -90,7 +114,7 @@ class StepwiseCell:
         return leave.sigmoid() * memory.tanh(), memory
 
     def _gru(self, known: Tensor, fed: Tensor, state: State) -> State:
-        """Paper: Cho et al., 2014, https://aclanthology.org/D14-1179; the reset gate as in `torch.nn.GRU`."""
+        """Gates in the order of `torch.nn.GRU`: reset, update, new."""
         (output,) = state
         gates = torch.addmm(known, fed, self.fed_weight.t())
         recurrent = torch.addmm(self.recurrent_bias, output, self.recurrent_weight.t())
@@ -100,5 +124,5 @@ class StepwiseCell:
         return (torch.lerp(new, output, update),)
 
     def _rnn(self, known: Tensor, fed: Tensor, state: State) -> State:
-        """Paper: Elman, 1990, https://doi.org/10.1207/s15516709cog1402_1."""
+        """As `torch.nn.RNN`."""
         return (torch.addmm(known, torch.cat([fed, state[0]], 1), self.weight.t()).tanh(),)

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .attention import Memory, build_attention
-from .cells import LAYERS, State, StepwiseCell, run_layer
+from .cells import LAYERS, State
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
 
@@ -73,7 +72,7 @@ class PlainDecoder(nn.Module):
         """Runs the layers from `first` on, each over the whole target in one call."""
         outputs, ends = [], []
         for depth, state in enumerate(states[first:], first):
-            hidden, end = run_layer(self.layers[depth], self.dropout(hidden) if depth else hidden, state)
+            hidden, end = self.layers[depth](self.dropout(hidden) if depth else hidden, state)
             outputs.append(hidden)
             ends.append(end)
         return outputs, ends
@@ -113,7 +112,7 @@ class InputFeedingDecoder(LuongDecoder):
         """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
         states = list(states)
         fed = torch.zeros_like(states[-1][0]) if fed is None else fed
-        cells = [StepwiseCell(layer, None if depth else embedded) for depth, layer in enumerate(self.layers)]
+        cells = [layer(None if depth else embedded, stepwise=True) for depth, layer in enumerate(self.layers)]
         kept = [self.dropout(embedded.new_ones(*embedded.shape[:2], fed.shape[-1])).unbind(0) for _ in cells[1:]]
         steps, weights = [], []
         for time in range(len(embedded)):
@@ -122,7 +121,7 @@ class InputFeedingDecoder(LuongDecoder):
                 states[depth] = cell.step(time, below * kept[depth - 1][time] if depth else below, states[depth])
                 below = states[depth][0]
             context, weight = self.attention(below[:, None], memory)
-            fed = torch.tanh(F.linear(torch.cat([context[:, 0], below], 1), self.combine.weight))
+            fed = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
             steps.append([fed, *(state[0] for state in states)])
             weights.append(weight)
         outputs, *layers = (torch.stack(part) for part in zip(*steps, strict=True))
@@ -153,7 +152,7 @@ class BahdanauDecoder(PlainDecoder):
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
         """As the base class says; only the first layer goes step by step."""
-        state, cell = states[0], StepwiseCell(self.layers[0], embedded)
+        state, cell = states[0], self.layers[0](embedded, stepwise=True)
         outputs, contexts, weights = [], [], []
         for time in range(len(embedded)):
             context, weight = self.attention(state[0][:, None], memory)

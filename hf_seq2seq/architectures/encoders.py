@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers.modeling_outputs import BaseModelOutput
 
-from .cells import LAYERS, State, join_states, run_layer
+from .cells import LAYERS, State, join_states
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
 
@@ -60,10 +60,10 @@ def reverse(inputs: Tensor, padding: Padding | None) -> Tensor:
 def read(layer: nn.Module, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
     """Runs one direction. The state at each row's own last token needs a packed sequence; the outputs do not."""
     if padding is None or not want_state:
-        outputs, state = run_layer(layer, inputs)
+        outputs, state = layer(inputs)
         return outputs, state if want_state else None
     packed = pack_padded_sequence(inputs, padding.lengths.cpu(), enforce_sorted=False)
-    packed_outputs, state = run_layer(layer, packed)
+    packed_outputs, state = layer(packed)
     return pad_packed_sequence(packed_outputs, total_length=inputs.shape[0])[0], state
 
 

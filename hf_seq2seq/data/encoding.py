@@ -62,7 +62,8 @@ def encode_labelled(
     if labelled.pairs is not None:
         sides["text_pair"] = labelled.pairs
         outputs += ["token_type_ids"] * ("token_type_ids" in tokenizer.model_input_names)
-    _check_room(tokenizer, limits.max_source_length, len(sides), "max_source_length")
+    special = tokenizer.num_special_tokens_to_add(pair=labelled.pairs is not None)
+    _check_room(limits.max_source_length, special, "max_source_length")
     columns, truncated = _encode(tokenizer, limits.max_source_length, sides, outputs)
     return Examples(
         source=columns["input_ids"],
@@ -79,7 +80,7 @@ def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max
     Raises:
         InputError: the limit leaves no room for text beside the special tokens.
     """
-    _check_room(tokenizer, max_length, 1, "max_source_length")
+    _check_room(max_length, tokenizer.num_special_tokens_to_add(), "max_source_length")
     columns, truncated = _encode(tokenizer, max_length, {"text": texts}, ["input_ids"])
     return columns["input_ids"], truncated
 
@@ -95,13 +96,12 @@ def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", m
     closing = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     wrapped = tokenizer(text_target=["a"])["input_ids"][0]
     ending = [] if closing is None or closing in wrapped else [closing]
-    _check_room(tokenizer, max_length - len(ending), 1, "max_target_length")
+    _check_room(max_length, tokenizer.num_special_tokens_to_add() + len(ending), "max_target_length")
     columns, truncated = _encode(tokenizer, max_length, {"text_target": texts}, ["input_ids"], ending)
     return columns["input_ids"], truncated
 
 
-def _check_room(tokenizer: "PreTrainedTokenizerBase", limit: int, texts: int, option: str) -> None:
-    special = tokenizer.num_special_tokens_to_add(pair=texts == 2)
+def _check_room(limit: int, special: int, option: str) -> None:
     if limit <= special:
         raise InputError(
             f"{configs.flag(option)}: {limit} leaves no room for text;"

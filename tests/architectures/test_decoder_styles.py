@@ -34,10 +34,8 @@ def case(request):
 
 
 def advance(layer, inputs, state):
-    """One step of a layer by the library."""
-    start = tuple(part[None] for part in state)
-    _, end = layer(inputs[None], start if len(start) == 2 else start[0])
-    return tuple(part[0] for part in (end if isinstance(end, tuple) else (end,)))
+    """One step of a layer."""
+    return layer(inputs[None], state)[1]
 
 
 def by_the_paper(config, style, embedded, states, values, mask):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
@@ -26,7 +27,7 @@ def source():
 
 def stacked(encoder):
     """One bidirectional torch layer stack that holds the encoder's weights."""
-    kind = type(encoder.layers[0].left_to_right)
+    kind = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[encoder.config.cell]
     whole = kind(8, 4, num_layers=2, bidirectional=True).double()
     for depth, layer in enumerate(encoder.layers):
         for direction, suffix in ((layer.left_to_right, ""), (layer.right_to_left, "_reverse")):

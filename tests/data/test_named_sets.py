@@ -10,13 +10,15 @@ from threading import Thread
 from urllib.parse import unquote, urlparse
 
 import pytest
+from datasets import IterableDataset
 
 from hf_seq2seq.configs import Sources
+from hf_seq2seq.data import named_sets
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.errors import InputError
 
 NAME = "team/pairs"
-COMMIT = "c" * 40
+COMMIT, EARLIER = "c" * 40, "e" * 40
 CARD = """---
 configs:
 - config_name: small
@@ -34,6 +36,7 @@ FILES = {
     "small/valid.csv": "source,target\nv,w\n",
     "big/train.csv": "source,target\nB,C\n",
 }
+EARLIER_FILES = FILES | {"big/train.csv": "source,target\nE,F\n"}
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -45,9 +48,11 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = unquote(urlparse(self.path).path)
         api, files = f"/api/datasets/{NAME}", f"/datasets/{NAME}/resolve/"
-        if path in (api, f"{api}/revision/main", f"{api}/revision/{COMMIT}"):
+        revision = path.removeprefix(f"{api}/revision/")
+        if path == api or revision in ("main", COMMIT, "v1", EARLIER):
             siblings = [{"rfilename": name} for name in FILES]
-            self.answer(json.dumps({"id": NAME, "sha": COMMIT, "tags": [], "siblings": siblings}))
+            sha = EARLIER if revision in ("v1", EARLIER) else COMMIT
+            self.answer(json.dumps({"id": NAME, "sha": sha, "tags": [], "siblings": siblings}))
         elif path.startswith(f"{api}/revision/"):
             self.answer("{}", 404, {"X-Error-Code": "RevisionNotFound"})
         elif path.startswith(f"{api}/tree/"):
@@ -55,20 +60,23 @@ class Hub(BaseHTTPRequestHandler):
             names = [name for name in FILES if name.startswith(folder)]
             self.answer(json.dumps([{"type": "file", "path": n, "size": len(FILES[n]), "oid": n} for n in names]))
         elif path.startswith(files):
-            self.answer_file(path.removeprefix(files).partition("/")[2])
+            revision, _, name = path.removeprefix(files).partition("/")
+            earlier = revision in ("v1", EARLIER)
+            self.answer_file(name, EARLIER_FILES if earlier else FILES, EARLIER if earlier else COMMIT)
         else:
             self.answer("{}", 404, {"X-Error-Code": "RepoNotFound"})
 
-    def answer_file(self, name: str) -> None:
-        headers = {"X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes", "ETag": f'"{name.encode().hex()}"'}
-        if name not in FILES:
+    def answer_file(self, name: str, files: dict[str, str], commit: str) -> None:
+        tag = f'"{commit[0]}{name.encode().hex()}"'
+        headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes", "ETag": tag}
+        if name not in files:
             self.answer("", 404, headers | {"X-Error-Code": "EntryNotFound"})
         elif "Range" in self.headers and self.command == "GET":
             first, last = (int(n) for n in self.headers["Range"].removeprefix("bytes=").split("-"))
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(FILES[name])}"
-            self.answer(FILES[name][first : last + 1], 206, headers)
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(files[name])}"
+            self.answer(files[name][first : last + 1], 206, headers)
         else:
-            self.answer(FILES[name], 200, headers)
+            self.answer(files[name], 200, headers)
 
     def answer(self, body: str, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)
@@ -125,17 +133,19 @@ def test_a_data_set_on_the_hub(hub, tmp_path):
         small | {"streaming": True, "max_train_samples": 3},
         small
         | {"dataset_revision": "main", "train_split": "valid", "validation_split": "train", "max_eval_samples": 2},
+        {"dataset_config_name": "big", "dataset_revision": "v1"},
         {},
         {"dataset_config_name": "smal"},
         small | {"dataset_revision": "v9"},
         small | {"train_split": "trian"},
         {"dataset_name": "team/none"},
     )
-    assert found[:4] == [
+    assert found[:5] == [
         {"train": rows, "validation": other},
         {"train": [{"source": "B", "target": "C"}]},
         {"train": rows[:3], "validation": other},
         {"train": other, "validation": rows[:2]},
+        {"train": [{"source": "E", "target": "F"}]},
     ]
     parts = [
         "pick one among the available configs: ['small', 'big']",
@@ -144,7 +154,7 @@ def test_a_data_set_on_the_hub(hub, tmp_path):
         "no split 'trian' (--train-split); its splits are train, valid; did you mean 'train'?",
         "team/none: no such folder, and no such data set on the Hub",
     ]
-    for message, part in zip(found[4:], parts, strict=True):
+    for message, part in zip(found[5:], parts, strict=True):
         assert part in message
         assert message.count("\n") == 0
 
@@ -157,6 +167,17 @@ def test_what_was_fetched_once_is_there_when_the_hub_is_gone(hub, tmp_path):
     assert [again] == fetched
     assert "available" in other.lower()
     assert "the Hub cannot be reached" in streamed
+
+
+def test_a_stream_is_read_no_further_than_the_cap(monkeypatch):
+    def rows():
+        yield from ({"source": str(n)} for n in range(3))
+        raise AssertionError("read on")
+
+    stream = {"train": IterableDataset.from_generator(rows)}
+    monkeypatch.setattr(named_sets, "_load_hub", lambda _: stream)
+    sources = Sources(dataset_name=NAME, streaming=True, max_train_samples=3)
+    assert load_splits(sources)["train"].to_list() == [{"source": "0"}, {"source": "1"}, {"source": "2"}]
 
 
 def test_a_hub_out_of_reach_is_told_at_once():

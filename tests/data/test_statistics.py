@@ -15,6 +15,11 @@ def test_percentiles_are_lengths_of_rows_and_shares_are_percent():
     }
 
 
+def test_a_percentile_is_the_length_of_a_row():
+    examples = Examples(Ragged.of([[0], [0] * 10]), ["x"] * 2)
+    assert describe_lengths(examples)["source"].percentiles == {50: 1, 90: 10, 95: 10, 99: 10, 100: 10}
+
+
 def test_labelled_rows_have_one_side():
     examples = Examples(Ragged.of([[1, 2]]), ["x"], labels=np.zeros(1, dtype=np.int64))
     assert describe_lengths(examples) == {"source": Lengths(dict.fromkeys((50, 90, 95, 99, 100), 2), 2, 0.0)}

@@ -11,7 +11,27 @@ import torch
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 
-WORDS = ["the", "a", "small", "big", "red", "green", "house", "dog", "cat", "runs", "sees", "likes", "old", "tree"]
+WORDS = [
+    "the",
+    "a",
+    "small",
+    "big",
+    "red",
+    "green",
+    "house",
+    "dog",
+    "cat",
+    "runs",
+    "sees",
+    "likes",
+    "old",
+    "new",
+    "man",
+    "woman",
+    "tree",
+    "under",
+    "over",
+]
 
 
 def make_texts(count: int, seed: int = 0) -> list[str]:

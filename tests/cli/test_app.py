@@ -1,0 +1,137 @@
+"""The command itself: fast, complete, and it ends as it should."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq import __version__
+
+RUN = [sys.executable, "-m", "hf_seq2seq"]
+NAMES = ["train", "preview", "generate", "classify", "evaluate", "tokenizer", "recipes"]
+
+
+def test_version_and_help(command) -> None:
+    assert command("--version") == (0, f"{__version__}\n", "")
+    result = command()
+    assert result.code == 0
+    assert all(f" {name} " in result.out for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_has_its_help(command, name: str) -> None:
+    result = command(name, "--help")
+    assert result.code == 0
+    assert f"hf-seq2seq {name}" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "No such command 'trian'. Did you mean 'train'?"),
+        (["train", "rn"], "unknown recipe 'rn'; did you mean 'rnn'?"),
+        (["train", "./none.py"], "recipe './none.py': no such file"),
+        (["preview", "none.py"], "recipe 'none.py': no such file"),
+        (["recipes"], "hf-seq2seq recipes: Missing command."),
+        (["recipes", "lst"], "Did you mean 'list'?"),
+        (["generate"], "Missing argument 'MODEL'"),
+        (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),
+    ],
+)
+def test_wrong_words_are_refused_in_one_line(command, arguments: list[str], message: str) -> None:
+    result = command(*arguments)
+    assert result.code == 2
+    assert result.err.startswith("error: ")
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "rnn", "--help"], ["train", "rnn", "--seed", "x"]])
+def test_nothing_heavy_is_imported_before_work_begins(arguments: list[str]) -> None:
+    code = f"""
+import sys
+sys.argv = ["hf-seq2seq", *{arguments!r}]
+from hf_seq2seq.cli.app import main
+try:
+    main()
+except SystemExit:
+    heavy = {{"torch", "transformers", "datasets", "accelerate", "numpy", "pyarrow", "evaluate"}} & set(sys.modules)
+    sys.exit(f"imported: {{heavy}}" if heavy else 0)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+
+
+def complete(line: str) -> list[str]:
+    environment = os.environ | {
+        "_HF_SEQ2SEQ_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(line.count(" ")),
+    }
+    code = "import sys; sys.argv = ['hf-seq2seq']; from hf_seq2seq.cli.app import main; main()"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    return found.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("hf-seq2seq tr", ["train"]),
+        ("hf-seq2seq train rn", ["rnn"]),
+        ("hf-seq2seq train rnn --learn", ["--learning-rate"]),
+        ("hf-seq2seq train rnn --optim ", ["adamw", "adafactor"]),
+        ("hf-seq2seq generate folder --num-b", ["--num-beams"]),
+        ("hf-seq2seq recipes show t", ["t5"]),
+    ],
+)
+def test_the_shell_completes(line: str, expected: list[str]) -> None:
+    assert complete(line) == expected
+
+
+def test_a_recipe_s_own_bug_shows_its_traceback(command, recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("print(configs.flatten(config))", "{}['missing']"))
+    with pytest.raises(KeyError, match="missing"):
+        command("train", recipe)
+    found = subprocess.run([*RUN, "train", recipe], capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith("Traceback")
+    assert "KeyError: 'missing'" in found.stderr
+
+
+def test_bad_input_inside_a_recipe_is_one_line(command, recipe: Path) -> None:
+    assert command("preview", recipe) == (2, "", "error: nothing to prepare\n")
+
+
+def test_ctrl_c_ends_with_130(recipe: Path) -> None:
+    waiting = "import time\n    print('ready', flush=True)\n    time.sleep(60)"
+    recipe.write_text(recipe.read_text().replace("print(configs.flatten(config))", waiting))
+    with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=30)
+    assert run.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_a_reader_that_leaves_is_no_error(recipe: Path) -> None:
+    recipe.write_text(recipe.read_text().replace("print(configs", "print('x' * 10**6); print(configs"))
+    with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stderr is not None
+        run.stdout.close()
+        said = run.stderr.read()
+        run.wait(timeout=30)
+    assert said == b""
+    assert run.returncode != 0
+
+
+def test_a_file_that_is_no_recipe(command, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("Config = int\n")
+    result = command("train", path)
+    assert result.code == 2
+    assert f"{path}: a recipe needs 'prepare'" in result.err

@@ -1,0 +1,100 @@
+"""YAML files: precedence, and errors that name the line."""
+
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq.cli.configuration import read_settings
+from hf_seq2seq.errors import InputError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "run.yaml"
+
+
+def test_default_then_file_then_flag(command, recipe: Path, file: Path) -> None:
+    file.write_text("word: file\ncount: 7\nlangs: [fr, it]\nloud: true\npitch: 3e-4\necho: False\ntone: null\n")
+    file.write_text(file.read_text().replace("tone: null\n", ""))
+    found = eval(command("train", recipe, "-c", file, "--word", "flag", "--no-loud").out)
+    assert found["word"] == "flag"
+    assert (found["count"], found["langs"], found["pitch"]) == (7, ["fr", "it"], 3e-4)
+    assert (found["loud"], found["echo"]) == (False, False)
+    assert (found["tone"], found["seed"]) == ("plain", 42)
+
+
+def test_an_alias_in_the_file_gives_way_to_the_flag_s_own_name(command, recipe: Path, file: Path) -> None:
+    file.write_text("term: file\n")
+    assert eval(command("train", recipe, "-c", file).out)["word"] == "file"
+    assert eval(command("train", recipe, "-c", file, "--word", "flag").out)["word"] == "flag"
+
+
+def test_dashes_and_words_that_other_yaml_readers_take_for_false(command, recipe: Path, file: Path) -> None:
+    file.write_text("num-processes: 1\nword: no\nlangs: de, en\n")
+    found = eval(command("train", recipe, "-c", file).out)
+    assert (found["num_processes"], found["word"], found["langs"]) == (1, "no", ["de", "en"])
+
+
+def test_an_empty_file_changes_nothing(command, recipe: Path, file: Path) -> None:
+    file.write_text("# nothing\n")
+    assert command("train", recipe, "-c", file).out == command("train", recipe).out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("word: a\nwrd: b\n", "run.yaml:2: unknown option 'wrd'; did you mean 'word'?"),
+        ("\ncount: many\n", "run.yaml:2: --count: 'many' is not a whole number"),
+        ("count: 1.5\n", "run.yaml:1: --count: 1.5 is not a whole number"),
+        ("count:\n", "run.yaml:1: --count: needs a value"),
+        ("loud: yes\n", "run.yaml:1: --loud: 'yes' is not true or false"),
+        ("tone: plan\n", "run.yaml:1: --tone: unknown value 'plan'; did you mean 'plain'?"),
+        ("langs: {a: b}\n", "run.yaml:1: 'langs' holds a section"),
+        ("talk:\n  word: a\n", "run.yaml:1: 'talk' holds a section; write its options flat"),
+        ("seed: 1\nword: a\nseed: 2\n", "run.yaml:3: 'seed' stands already on line 1"),
+        ("word: a\nterm: b\n", "run.yaml: 'word' is given twice"),
+        ("word: [a\ncount: 3\n", "run.yaml:2: not YAML"),
+        ("word: a\n\tcount: 3\n", "run.yaml:2: not YAML"),
+        ("- word\n", "run.yaml:1: needs lines such as"),
+        ("word: !thing a\n", "run.yaml:1: 'word' is not a plain value"),
+    ],
+)
+def test_wrong_lines_are_named(command, recipe: Path, file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    result = command("train", recipe, "-c", file)
+    assert result.code == 2
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+def test_files_that_cannot_be_read(tmp_path: Path, file: Path) -> None:
+    file.write_bytes(b"word: \xff")
+    with pytest.raises(InputError, match=r"run.yaml: not UTF-8 text, at byte 6"):
+        read_settings(str(file))
+    with pytest.raises(InputError, match=r"none.yaml: No such file"):
+        read_settings(str(tmp_path / "none.yaml"))
+    with pytest.raises(InputError, match="Is a directory"):
+        read_settings(str(tmp_path))
+
+
+def test_the_file_may_name_the_recipe(command, recipe: Path, file: Path) -> None:
+    file.write_text(f"recipe: {recipe}\ncount: 5\n")
+    expected = command("train", recipe, "--count", "5", "--word", "x").out
+    assert expected
+    assert command("train", "-c", file, "--word", "x").out == expected
+    assert command("train", "-c", file, recipe, "--word", "x").out == expected
+    assert command("train", "--word", "x", "--config", file).out == expected
+
+
+def test_a_file_of_another_recipe_is_refused(command, file: Path) -> None:
+    file.write_text("seed: 1\nrecipe: t5\n")
+    result = command("train", "rnn", "-c", file)
+    assert (result.code, result.err) == (2, f"error: {file}:2: written for recipe 't5', not 'rnn'\n")
+
+
+def test_a_recipe_must_be_named_somewhere(command, file: Path) -> None:
+    file.write_text("seed: 1\n")
+    for arguments in ([], ["--seed", "3"], ["-c", file]):
+        result = command("train", *arguments)
+        assert result.code == 2
+        assert "name a recipe first: bert_classifier, " in result.err

@@ -1,0 +1,158 @@
+"""`generate`: every input, every output, in order."""
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+TEXTS = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
+
+
+@pytest.fixture
+def expected(command, model_folder: Path) -> list[str]:
+    result = command("generate", model_folder, *TEXTS)
+    assert result.code == 0, result.err
+    assert result.err == ""
+    lines = result.out.splitlines()
+    assert len(set(lines)) == len(TEXTS)  # the random model tells texts apart
+    return lines
+
+
+def test_arguments_files_and_standard_input_give_the_same(
+    command, model_folder: Path, expected: list[str], tmp_path: Path
+) -> None:
+    lines = "".join(f"{text}\n" for text in TEXTS)
+    (tmp_path / "in.txt").write_text(lines)
+    (tmp_path / "in.csv").write_text("id,source,target\n" + "".join(f"{i},{t},x\n" for i, t in enumerate(TEXTS)))
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    with gzip.open(tmp_path / "in.json.gz", "wt") as stream:
+        json.dump([{"question": text, "source": "other"} for text in TEXTS], stream)  # the run's own column wins
+    pq.write_table(pa.table({"translation": [{"de": t, "en": "x"} for t in TEXTS]}), tmp_path / "in.parquet")
+    assert command("generate", model_folder, stdin=lines.encode()).out.splitlines() == expected
+    for name in ("in.txt", "in.csv", "in.jsonl", "in.json.gz"):
+        assert command("generate", model_folder, "--input-file", tmp_path / name).out.splitlines() == expected, name
+    flags = ["--input-file", tmp_path / "in.parquet", "--source-column", "translation.de"]
+    assert command("generate", model_folder, *flags).out.splitlines() == expected
+
+
+def test_json_lines_keep_the_row(command, model_folder: Path, expected: list[str], tmp_path: Path) -> None:
+    rows = [{"id": i, "question": text, "note": None} for i, text in enumerate(TEXTS)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = command("generate", model_folder, "--input-file", tmp_path / "in.jsonl", "--json-lines")
+    found = [json.loads(line) for line in result.out.splitlines()]
+    assert found == [
+        {"source": text, "id": i, "note": None, "prediction": prediction}
+        for i, (text, prediction) in enumerate(zip(TEXTS, expected, strict=True))
+    ]
+
+
+def test_empty_lines_stay(command, model_folder: Path, expected: list[str]) -> None:
+    result = command("generate", model_folder, stdin=f"\n{TEXTS[0]}\r\n\n{TEXTS[1]}".encode())
+    assert result.out.split("\n") == ["", expected[0], "", expected[1], ""]
+
+
+def test_more_rows_than_a_window(
+    command, model_folder: Path, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hf_seq2seq.decoding import streaming
+
+    monkeypatch.setattr(streaming.in_windows, "__defaults__", (3,))
+    result = command("generate", model_folder, *TEXTS * 3, "--per-device-eval-batch-size", "2")
+    assert result.out.splitlines() == expected * 3
+
+
+def test_an_output_file_appears_when_it_is_whole(
+    command, model_folder: Path, expected: list[str], tmp_path: Path
+) -> None:
+    target = tmp_path / "out.txt"
+    result = command("generate", model_folder, *TEXTS, "--output-file", target)
+    assert (result.code, result.out) == (0, "")
+    assert target.read_text().splitlines() == expected
+    (tmp_path / "bad.jsonl").write_text('{"text": "dog"}\n{"text": null}\n')
+    result = command("generate", model_folder, "--input-file", tmp_path / "bad.jsonl", "--output-file", target)
+    assert result.code == 2
+    assert "bad.jsonl: row 2, column 'text': None is not text" in result.err
+    assert target.read_text().splitlines() == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.jsonl", "out.txt"]
+
+
+def test_the_run_s_settings_are_used_and_flags_win(command, model_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "run"))
+
+    def output(*flags: str) -> list[str]:
+        return command("generate", folder, *TEXTS, *flags).out.splitlines()
+
+    assert max(len(line.split()) for line in output()) == 10  # max_target_length of run.yaml
+    assert max(len(line.split()) for line in output("--max-new-tokens", "3")) == 3
+    greedy, beams = output(), output("--num-beams", "3")
+    prefixed = output("--source-prefix", "old new ")
+    assert greedy != beams
+    assert greedy != prefixed
+    (folder / "run.yaml").write_text("max_target_length: 10\nnum_beams: 3\n")
+    assert output() == beams
+    assert output("--num-beams", "1") == greedy
+    (folder / "run.yaml").write_text("max_target_length: 10\nsource_prefix: 'old new '\n")
+    assert output() == prefixed
+    assert output("--source-prefix", "") == greedy
+
+
+def test_cut_sources_are_told(command, model_folder: Path) -> None:
+    result = command("generate", model_folder, *TEXTS, "--max-source-length", "4")
+    assert result.err == "2 of 4 texts were cut to 4 tokens (--max-source-length)\n"
+    assert len(result.out.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["MODEL/nothing", "dog"], "no such folder"),
+        (["MODEL", "dog", "--input-file", "in.csv"], "give one of them"),
+        (["MODEL", "--input-file", "none.csv"], "none.csv: no such file"),
+        (["MODEL", "--input-file", "in.csv", "--source-column", "scr"], "no column 'scr' (--source-column)"),
+        (["MODEL", "--input-file", "two.csv"], "--source-column; its columns are one, other"),
+        (["MODEL", "--input-file", "empty.txt"], "empty.txt"),
+        (["MODEL", "--input-file", "in.csv", "--output-file", "in.csv"], "is the input file"),
+        (["MODEL", "dog", "--output-file", "."], "is a folder"),
+        (["MODEL", "dog", "--output-file", "no/out.txt"], "cannot be written: No such file or directory"),
+        (["MODEL", "dog", "--num-beams", "0"], "--num-beams: 0 is too small"),
+        (["MODEL", "dog", "--max-source-length", "1"], "--max-source-length: 1 is too small"),
+        (["MODEL", "--input-file", "in.csv", "--encoding", "utf-88"], "unknown encoding 'utf-88'"),
+    ],
+)
+def test_bad_input(
+    command, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.csv").write_text("source,target\nthe dog,x\n")
+    Path("two.csv").write_text("one,other\nthe dog,a cat\n")
+    Path("empty.txt").write_text("")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    result = command("generate", *(re.sub("^MODEL", str(model_folder), a) for a in arguments))
+    assert result.code == 2
+    assert message in result.err
+    assert 1 <= len(result.err.splitlines()) <= 2
+    assert result.out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert Path("in.csv").read_text() == "source,target\nthe dog,x\n"
+
+
+def test_standard_input_that_does_not_decode(command, model_folder: Path) -> None:
+    result = command("generate", model_folder, stdin=b"the dog\nM\xe4dchen\n")
+    assert result.code == 2
+    assert "standard input" in result.err
+    assert "--encoding" in result.err
+    assert command("generate", model_folder, "--encoding", "latin-1", stdin=b"the dog\nM\xe4dchen\n").code == 0
+
+
+def test_a_pipe_shows_neither_progress_nor_reports(model_folder: Path, expected: list[str]) -> None:
+    run = [sys.executable, "-m", "hf_seq2seq", "generate", str(model_folder)]
+    found = subprocess.run(run, input="\n".join(TEXTS), capture_output=True, text=True, check=True)
+    assert found.stderr == ""
+    assert found.stdout.splitlines() == expected

@@ -1,0 +1,39 @@
+"""Recipes: listed, shown, copied, and the copy runs."""
+
+from pathlib import Path
+
+import pytest
+
+
+def test_list_says_what_each_does(command) -> None:
+    result = command("recipes", "list")
+    lines = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+    assert {"rnn", "t5", "bert_classifier"} <= set(lines)
+    assert lines["t5"] == "Fine-tune T5 on pairs of text, or train it from scratch."
+
+
+def test_show_prints_the_source(command, repository: Path) -> None:
+    assert command("recipes", "show", "rnn").out == (repository / "recipes" / "rnn.py").read_text()
+    assert "unknown recipe 'rn'; did you mean 'rnn'?" in command("recipes", "show", "rn").err
+
+
+def test_a_copy_runs(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command("recipes", "copy", "rnn")
+    assert result.out == "rnn.py\nrun it:  hf-seq2seq train ./rnn.py --help\n"
+    path = tmp_path / "rnn.py"
+    path.write_text(path.read_text().replace('"""Train a recurrent', '"""My recurrent'))
+    result = command("train", "./rnn.py", "--help")
+    assert result.code == 0
+    assert "My recurrent" in result.out
+    assert "--hidden-size" in result.out
+
+
+def test_a_copy_overwrites_nothing(command, tmp_path: Path) -> None:
+    target = tmp_path / "mine.py"
+    assert command("recipes", "copy", "t5", target).code == 0
+    result = command("recipes", "copy", "rnn", target)
+    assert (result.code, result.err) == (2, f"error: {target}: is there already; name another file\n")
+    assert "T5" in target.read_text()
+    assert "there is no folder" in command("recipes", "copy", "t5", tmp_path / "no" / "t5.py").err
+    assert "ends in .py" in command("recipes", "copy", "t5", tmp_path / "folder").err

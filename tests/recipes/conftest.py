@@ -1,0 +1,37 @@
+"""Small files of pairs and of labelled texts, and a process that has transformers alone."""
+
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def _reversals(path: Path, rows: int, seed: int) -> str:
+    draw = random.Random(seed)
+    words = ["".join(draw.choices("abcde", k=draw.randint(2, 6))) for _ in range(rows)]
+    path.write_text("source\ttarget\n" + "".join(f"{w}\t{w[::-1]}\n" for w in words))
+    return str(path)
+
+
+@pytest.fixture
+def pair_files(tmp_path: Path) -> dict[str, str]:
+    return {
+        "train_file": _reversals(tmp_path / "train.tsv", 300, 1),
+        "validation_file": _reversals(tmp_path / "dev.tsv", 20, 2),
+        "test_file": _reversals(tmp_path / "test.tsv", 20, 3),
+    }
+
+
+@pytest.fixture
+def fresh_process() -> Callable[[str], str]:
+    """Runs a program in a new process and returns what it prints."""
+
+    def run(program: str) -> str:
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

@@ -1,0 +1,72 @@
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from hf_seq2seq.configs import build
+from hf_seq2seq.recipes import bert_classifier
+
+WORDS = ["good", "bad", "film", "plot", "the", "was"]
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> str:
+    """A tiny BERT with random weights and no head."""
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertModel(BertConfig(vocab_size=11, **sizes)).save_pretrained(tmp_path / "encoder")
+    BertTokenizer(str(vocabulary)).save_pretrained(tmp_path / "encoder")
+    return str(tmp_path / "encoder")
+
+
+def texts(rows: int, seed: int) -> list[str]:
+    draw = random.Random(seed)
+    return [" ".join([draw.choice(["good", "bad"]), *draw.choices(WORDS[2:], k=draw.randint(1, 5))]) for _ in range(rows)]
+
+
+def train(encoder: str, tmp_path: Path, label: Callable[[str], object], **values: object) -> dict[str, float]:
+    files = {}
+    for split, rows, seed in (("train", 200, 1), ("validation", 40, 2), ("test", 30, 3)):
+        path = tmp_path / f"{split}.jsonl"
+        path.write_text("".join(json.dumps({"text": t, "label": label(t)}) + "\n" for t in texts(rows, seed)))
+        files[f"{split}_file"] = str(path)
+    defaults = {"model_name_or_path": encoder, "learning_rate": 3e-3, "num_train_epochs": 6, "logging_steps": 5}
+    config = build(bert_classifier.Config, files | defaults | {"output_dir": str(tmp_path / "out")} | values)
+    bert_classifier.main(config)
+    return json.loads((tmp_path / "out" / "all_results.json").read_text())
+
+
+def test_single_label(encoder: str, tmp_path: Path, fresh_process: Callable[[str], str]) -> None:
+    results = train(encoder, tmp_path, lambda t: "positive" if "good" in t else "negative", class_weights="balanced")
+    assert results["predict_accuracy"] > 95
+    assert {"predict_macro_f1", "predict_matthews"} <= results.keys()
+    assert (tmp_path / "out" / "confusion.png").stat().st_size > 1000
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
+    program = f"""
+from transformers import pipeline
+print(pipeline("text-classification", {str(tmp_path / "out")!r})("good film")[0]["label"])
+"""
+    assert fresh_process(program).strip() == "positive"
+
+
+def test_numbers_as_labels_keep_their_order(encoder: str, tmp_path: Path) -> None:
+    train(encoder, tmp_path, lambda t: [2, 10, 30][len(t.split()) % 3], num_train_epochs=1)
+    names = json.loads((tmp_path / "out" / "config.json").read_text())["id2label"]
+    assert names == {"0": "2", "1": "10", "2": "30"}
+
+
+def test_several_labels(encoder: str, tmp_path: Path) -> None:
+    found = train(
+        encoder, tmp_path, lambda t: [w for w in ("good", "film", "plot") if w in t.split()],
+        problem_type="multi_label", num_train_epochs=30,
+    )  # fmt: skip
+    assert found["predict_micro_f1"] > 80
+
+
+def test_regression(encoder: str, tmp_path: Path) -> None:
+    found = train(encoder, tmp_path, lambda t: float(t.count("good") - t.count("bad")), problem_type="regression")
+    assert found["predict_pearson"] > 0.7
