@@ -7,7 +7,7 @@ Paper: Raffel et al., 2020, https://arxiv.org/abs/1910.10683
 """
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs
 from hf_seq2seq.configs import option
@@ -86,13 +86,9 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "T5ForConditionalGe
 
     tokenizer = tokenizers.target
     set_seed(config.run.seed)
-    settings = T5Config(
-        vocab_size=len(tokenizer),
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-        **SIZES[config.model.model_size],
-    )
+    start = {"pad_token_id": tokenizer.pad_token_id, "decoder_start_token_id": tokenizer.pad_token_id}
+    size: dict[str, Any] = SIZES[config.model.model_size] | start
+    settings = T5Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **size)
     return T5ForConditionalGeneration(settings)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.generate import ModelPath, Texts
+from hf_seq2seq.cli.generate import ModelPath, Texts, check_lengths
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
@@ -69,6 +69,7 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         from hf_seq2seq.decoding.loading import load_classifier
 
         network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
+        check_lengths(config.model, settings)
         limit = config.model.max_source_length or settings.max_source_length
         size = config.model.per_device_eval_batch_size
         classifier = TextClassifier(network, tokenizer, size, limit, advance)

@@ -166,6 +166,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+    from hf_seq2seq.cli.generate import check_lengths
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.classification import TextClassifier
@@ -173,6 +174,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
     network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
+    check_lengths(config.model, settings)
     limit = config.model.max_source_length or settings.max_source_length
     classifier = TextClassifier(network, tokenizer, config.decoding.per_device_eval_batch_size, limit, advance)
     known = metrics_for(classifier.problem)

@@ -10,7 +10,8 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
-from hf_seq2seq.configs import Decoding, PairData, Section, build, option
+from hf_seq2seq.configs import Decoding, PairData, Section, build, flag, option
+from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.settings import RunSettings
@@ -90,9 +91,13 @@ def make_generator(
         network: the model.
         tokenizers: its `Tokenizers`.
         settings: of its training.
+
+    Raises:
+        InputError: a length is over the model's table of positions.
     """
     from hf_seq2seq.decoding.streaming import TextGenerator
 
+    check_lengths(config.model, settings)
     given = {name: getattr(config.decoding, name) for name in values if hasattr(config.decoding, name)}
     prefix = config.model.source_prefix
     return TextGenerator(
@@ -103,6 +108,18 @@ def make_generator(
         max_source_length=config.model.max_source_length or settings.max_source_length,
         prefix=settings.prefix if prefix is None else prefix,
     )
+
+
+def check_lengths(model: Any, settings: "RunSettings") -> None:
+    """Refuses lengths that a flag gives and the model has no positions for.
+
+    Raises:
+        InputError: naming the flag and the most that it can be.
+    """
+    for name in ("max_source_length", "max_new_tokens"):
+        length = getattr(model, name, None)
+        if length and settings.positions and length > settings.positions:
+            raise InputError(f"{flag(name)}: {length} is too large; this model has {settings.positions} positions")
 
 
 def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:

@@ -14,7 +14,7 @@ Step = list[np.ndarray]
 
 
 def padded_tokens(lengths: np.ndarray) -> int:
-    """What a batch of rows costs, padding included: rows times the longest of each side. `lengths` is `(rows, sides)`."""
+    """What a batch costs, padding included: rows times the longest of each side; `lengths` is `(rows, sides)`."""
     return int(len(lengths) * lengths.max(axis=0).sum()) if len(lengths) else 0
 
 

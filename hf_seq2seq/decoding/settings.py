@@ -22,6 +22,7 @@ class RunSettings:
         prefix: put before every source.
         max_source_length: longest source in tokens; None where nothing limits it.
         max_target_length: longest output in tokens.
+        positions: rows of the model's table of positions, which no length may exceed; None where it has none.
         decoding: flags of `Decoding` that the run, or else the model's generation settings, chose.
         run: the run's whole configuration by flat name; empty for a model that another tool saved.
     """
@@ -29,6 +30,7 @@ class RunSettings:
     prefix: str = ""
     max_source_length: int | None = None
     max_target_length: int = PairTokenization.max_target_length
+    positions: int | None = None
     decoding: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
@@ -41,15 +43,21 @@ def read_settings(path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTok
     """
     run = _read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
+    positions = getattr(model.config, "max_position_embeddings", None)
     search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
     saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
     return RunSettings(
         prefix=run.get("source_prefix") or "",
-        max_source_length=run.get("max_source_length") or _longest_source(model, tokenizer),
-        max_target_length=_longest_target(run, generation),
+        max_source_length=_smallest(run.get("max_source_length") or tokenizer.model_max_length, positions),
+        max_target_length=_smallest(_longest_target(run, generation), positions) or 1,
+        positions=positions,
         decoding={name: value for name, value in saved.items() if value is not None},
         run=run,
     )
+
+
+def _smallest(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None and limit < UNBOUNDED), default=None)
 
 
 def _read_run(path: Path) -> dict[str, Any]:
@@ -64,13 +72,6 @@ def _read_run(path: Path) -> dict[str, Any]:
     if not isinstance(run, dict):
         raise InputError(f"{path}: not the configuration of a run")
     return run
-
-
-def _longest_source(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    """The smaller of what the tokenizer and the model's table of positions allow."""
-    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
-    known = [limit for limit in limits if isinstance(limit, int) and 0 < limit < UNBOUNDED]
-    return min(known, default=None)
 
 
 def _longest_target(run: dict[str, Any], generation: Any) -> int:

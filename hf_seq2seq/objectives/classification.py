@@ -15,6 +15,7 @@ class Classification(Objective):
 
     def __init__(self, model: nn.Module, class_weights: Tensor | None = None, label_smoothing: float = 0.0) -> None:
         super().__init__(model)
+        self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing = label_smoothing
 
@@ -23,7 +24,7 @@ class Classification(Objective):
         labels = batch["labels"]
         if self.class_weights is None:
             return torch.tensor(float(len(labels)), dtype=torch.float64, device=labels.device)
-        return self.class_weights.to(labels.device)[labels].double().sum()  # type: ignore[operator]
+        return self.class_weights.to(labels.device)[labels].double().sum()
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over rows, in nats."""
@@ -33,7 +34,7 @@ class Classification(Objective):
             batch["labels"],
             self.class_weights,
             reduction="sum",
-            label_smoothing=smoothing,  # type: ignore[arg-type]
+            label_smoothing=smoothing,
         )
 
 
@@ -63,4 +64,4 @@ class Regression(Objective):
 
 def _logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     inputs = {name: value for name, value in batch.items() if name != "labels"}
-    return model(**inputs).logits.float()  # type: ignore[no-any-return]
+    return model(**inputs).logits.float()

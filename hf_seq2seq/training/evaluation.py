@@ -61,7 +61,9 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     model = accelerator.unwrap_model(task.model)
     if task.problem == "seq2seq":
         limit = task.config.tokens.max_target_length
-        found = generate_texts(model, task.tokenizers, examples.source.select(mine), task.config.decoding, limit)
+        found: list[Any] = generate_texts(
+            model, task.tokenizers, examples.source.select(mine), task.config.decoding, limit
+        )
     else:
         found = _logits(task, examples, mine, accelerator)
     gathered = dict(gather_object(list(zip(mine.tolist(), found, strict=True))))
@@ -77,7 +79,7 @@ def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> float:
         with accelerator.autocast():
             total[0] += task.objective(batch)
         total[1] += task.objective.weight(batch)
-    loss, weight = accelerator.reduce(total, "sum").tolist()  # type: ignore[union-attr]
+    loss, weight = accelerator.reduce(total, "sum").tolist()
     return float(loss / weight)
 
 

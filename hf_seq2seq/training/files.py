@@ -1,7 +1,6 @@
 """The files of a model folder: weights as safetensors, tokenizers, generation settings, the run's configuration."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -53,4 +52,4 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes JSON beside its place and renames it."""
     draft = path.with_name(path.name + ".writing")
     draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    os.replace(draft, path)
+    draft.replace(path)

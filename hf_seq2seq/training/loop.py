@@ -153,7 +153,7 @@ class Loop:
         weight = sum(float(self.task.objective.weight(b)) * r for b, r in zip(batches, real, strict=True))
         tokens = sum(_tokens(b) * r for b, r in zip(batches, real, strict=True))
         mine = torch.tensor([weight, tokens, float(signal)], dtype=torch.float64, device=self.accelerator.device)
-        every = self.accelerator.gather(mine).reshape(-1, 3)  # type: ignore[union-attr]
+        every = self.accelerator.gather(mine).reshape(-1, 3)
         self._tokens += float(every[:, 1].sum())
         return float(every[:, 0].sum()), int(every[:, 2].max())
 
@@ -178,7 +178,7 @@ class Loop:
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def _log_training(self) -> None:
-        loss = float(self.accelerator.reduce(self._loss, "sum")) / self._weight  # type: ignore[arg-type]
+        loss = float(self.accelerator.reduce(self._loss, "sum")) / self._weight
         rate = self.optimizer.param_groups[0]["lr"]
         self.log.training(loss=loss, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens)
         self._loss.zero_()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def load_pretrained(
-    recipe: str, families: tuple[str, ...], auto: type, source: Any, **changes: Any
+    recipe: str, families: tuple[str, ...], auto: Any, source: Any, **changes: Any
 ) -> "PreTrainedModel":
     """Loads a checkpoint in float32 to train on.
 
@@ -40,7 +40,7 @@ def load_pretrained(
         for key, value in changes.items():
             setattr(config, key, value)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
-        return auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)  # type: ignore[attr-defined, no-any-return]
+        return auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
 
 
 def load_tokenizer(name: str, source: Any) -> "PreTrainedTokenizerBase":

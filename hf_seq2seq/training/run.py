@@ -189,7 +189,7 @@ def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictio
         from hf_seq2seq.analysis.pictures import draw_confusion
         from hf_seq2seq.metrics.classification import confusion_matrix
 
-        matrix = confusion_matrix(np.asarray(found), task.splits[split].labels)
+        matrix = confusion_matrix(np.asarray(found), np.asarray(task.splits[split].labels))
         draw_confusion(matrix, task.label_names, folder / "confusion.png")
 
 

@@ -76,7 +76,9 @@ def test_a_model_on_a_test_file(command, folder: Path, model_folder: Path) -> No
     assert scores["samples"] == 3
     result = command("evaluate", model_folder, "--test-file", "test.tsv", *flags, "--max-predict-samples", "1")
     assert json.loads(result.out) == {"exact_match": 100.0, "samples": 1}
-    other = json.loads(command("evaluate", model_folder, "--test-file", "test.tsv", *flags, "--max-new-tokens", "1").out)
+    other = json.loads(
+        command("evaluate", model_folder, "--test-file", "test.tsv", *flags, "--max-new-tokens", "1").out
+    )
     assert other["exact_match"] < scores["exact_match"]
 
 

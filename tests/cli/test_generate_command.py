@@ -122,6 +122,8 @@ def test_cut_sources_are_told(command, model_folder: Path) -> None:
         (["MODEL", "dog", "--output-file", "."], "is a folder"),
         (["MODEL", "dog", "--output-file", "no/out.txt"], "cannot be written: No such file or directory"),
         (["MODEL", "dog", "--num-beams", "0"], "--num-beams: 0 is too small"),
+        (["MODEL", "dog", "--max-source-length", "65"], "--max-source-length: 65 is too large; this model has 64"),
+        (["MODEL", "dog", "--max-length", "65"], "--max-new-tokens: 65 is too large; this model has 64 positions"),
         (["MODEL", "dog", "--max-source-length", "1"], "--max-source-length: 1 is too small"),
         (["MODEL", "--input-file", "in.csv", "--encoding", "utf-88"], "unknown encoding 'utf-88'"),
     ],

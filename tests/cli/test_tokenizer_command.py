@@ -43,7 +43,10 @@ def test_separate_tokenizers(command, pairs: Path, tmp_path: Path) -> None:
 def test_one_column_of_text(command, tmp_path: Path) -> None:
     path, folder = tmp_path / "lines.txt", tmp_path / "tokenizer"
     path.write_text("the dog runs\nthe cat\n")
-    assert command("tokenizer", "train", "--train-file", path, "--tokenizer-type", "word", "--output-dir", folder).code == 0
+    assert (
+        command("tokenizer", "train", "--train-file", path, "--tokenizer-type", "word", "--output-dir", folder).code
+        == 0
+    )
     assert [line.split("\t")[1] for line in command("tokenizer", "show", folder, "dog cat").out.splitlines()] == [
         "dog",
         "cat",

@@ -33,7 +33,8 @@ def test_labels_and_segments() -> None:
     batch = LabelCollator(pad_token_id=9)(examples, np.array([1, 0]))
     assert batch["input_ids"].tolist() == [[7, 1, 9], [5, 6, 1]]
     assert batch["token_type_ids"].tolist() == [[0, 0, 0], [0, 1, 1]]
-    assert batch["labels"].dtype == torch.int64 and batch["labels"].tolist() == [1, 3]
+    assert batch["labels"].dtype == torch.int64
+    assert batch["labels"].tolist() == [1, 3]
 
 
 def test_ragged_rows_come_back() -> None:

@@ -171,7 +171,7 @@ def test_what_was_fetched_once_is_there_when_the_hub_is_gone(hub, tmp_path):
 
 def test_a_stream_is_read_no_further_than_the_cap(monkeypatch):
     def rows():
-        yield from ({"source": str(n)} for n in range(3))
+        yield from ({"source": str(n)} for n in range(9))
         raise AssertionError("read on")
 
     stream = {"train": IterableDataset.from_generator(rows)}

@@ -19,6 +19,7 @@ TEXTS = [
     "二人の若い 白人男性が 茂みの近くに います。",
     "שני גברים צעירים ליד שיחים.",
     "The dogs' owners weren't here; they'd gone (again!) to buy 3.5 kg of food :-)",
+    "It is n't over , they 've said .",
 ]
 EXACT = ["Two  spaces", " leading and trailing ", "tab\tand\nlines\r\n", "\n", " ", ""]
 STRANGE = [
@@ -136,6 +137,17 @@ def test_a_text_that_spells_a_special_token_is_read_as_letters(kind: str, text: 
     tokenizer = train_tokenizer([*TEXTS, text * 3, text], plan(kind))
     tokenizer.encode_special_tokens = True
     assert round_trip(tokenizer, text) == text
+
+
+@pytest.mark.parametrize("kind", ["unigram", "wordpiece", "word"])
+def test_a_special_token_that_is_frequent_in_the_text_keeps_its_place(kind: str) -> None:
+    texts = [f"{letter}</s> </s>{letter} </s> <pad>" for letter in "abcdefghijklmnop"]
+    tokenizer = train_tokenizer(texts, plan(kind))
+    assert [tokenizer.token_to_id(token) for token in SEQ2SEQ.tokens] == [0, 1, 2, 3]
+    assert len(set(tokenizer.get_vocab().values())) == tokenizer.get_vocab_size()
+    assert [tokenizer.id_to_token(number) for number in range(4)] == SEQ2SEQ.tokens
+    tokenizer.encode_special_tokens = True
+    assert tokenizer.encode("</s>a").ids.count(1) == 1
 
 
 def digests() -> dict[str, str]:

@@ -78,6 +78,13 @@ def test_a_classifiers_tokenizer_wraps_pairs() -> None:
     assert tokenizer.mask_token_id == 4
 
 
+def test_only_the_template_ends_a_text() -> None:
+    tokenizer = train_tokenizers(SOURCES, TARGETS, NewTokenizer()).source
+    ids = tokenizer("a </s> b <pad>")["input_ids"]
+    assert (ids.index(1), 0 in ids) == (len(ids) - 1, False)
+    assert tokenizer.decode(ids, skip_special_tokens=True) == "a </s> b <pad>"
+
+
 def test_lengths_and_clean_up_are_saved(tmp_path: Path) -> None:
     options = NewTokenizer(max_source_length=50, max_target_length=70)
     train_tokenizers(SOURCES, TARGETS, options).save(tmp_path)

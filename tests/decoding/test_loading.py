@@ -58,6 +58,16 @@ def test_settings_come_from_the_run(saved_model: Path, tmp_path: Path) -> None:
     assert settings.run == run
 
 
+def test_no_length_exceeds_the_positions(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    make_model("bart").save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    (tmp_path / "run.yaml").write_text("max_source_length: 1000\nmax_target_length: 2000\n")
+    settings = load_seq2seq(str(tmp_path))[2]
+    assert (settings.max_source_length, settings.max_target_length, settings.positions) == (64, 64, 64)
+
+
 def test_generation_settings_win_where_they_name_a_length(saved_model: Path, tmp_path: Path) -> None:
     folder = copy(saved_model, tmp_path / "run")
     (folder / "run.yaml").write_text("max_target_length: 44\n")
@@ -76,8 +86,13 @@ def test_settings_of_a_model_that_another_tool_saved(
     tokenizers.save(tmp_path)
     settings = load_seq2seq(str(tmp_path))[2]
     assert settings.prefix == ""
+    assert (settings.max_source_length, settings.max_target_length) == (64, 64)  # the table of positions
+    t5 = make_model("t5")
+    t5.generation_config.max_length = 20
+    t5.save_pretrained(tmp_path)
+    settings = load_seq2seq(str(tmp_path))[2]
     assert settings.max_target_length == 128  # not the 20 that the library writes by default
-    assert settings.max_source_length == 64  # the table of positions
+    assert settings.max_source_length == 256  # the tokenizer's own
 
 
 def test_the_nearest_checkpoint_is_named(saved_model: Path, tmp_path: Path) -> None:

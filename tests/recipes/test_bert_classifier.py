@@ -25,7 +25,8 @@ def encoder(tmp_path: Path) -> str:
 
 def texts(rows: int, seed: int) -> list[str]:
     draw = random.Random(seed)
-    return [" ".join([draw.choice(["good", "bad"]), *draw.choices(WORDS[2:], k=draw.randint(1, 5))]) for _ in range(rows)]
+    first = [draw.choice(["good", "bad"]) for _ in range(rows)]
+    return [" ".join([word, *draw.choices(WORDS[2:], k=draw.randint(1, 5))]) for word in first]
 
 
 def train(encoder: str, tmp_path: Path, label: Callable[[str], object], **values: object) -> dict[str, float]:

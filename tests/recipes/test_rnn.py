@@ -63,7 +63,7 @@ def test_the_resolved_configuration_runs_again_as_it_is(pair_files: dict[str, st
         {"cell": "gru", "attention": "additive", "decoder_style": "bahdanau"},
         {"attention": "dot", "input_feeding": True, "encoder_layers": 2, "decoder_layers": 2},
         {"attention": "none", "decoder_start": "transfer", "bidirectional": False},
-        {"separate_vocabularies": True, "target_tokenizer_type": "word", "embedding_size": 48, "tie_word_embeddings": True},
+        {"target_tokenizer_type": "word", "embedding_size": 48, "tie_word_embeddings": True},
     ],
 )  # fmt: skip
 def test_choices_train(pair_files: dict[str, str], tmp_path: Path, choice: dict[str, object]) -> None:

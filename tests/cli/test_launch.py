@@ -1,0 +1,168 @@
+"""Several processes from one command: they find each other, end as they should, and speak once."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq.cli.launch import processes
+from hf_seq2seq.configs import Run
+from hf_seq2seq.errors import InputError
+
+RUN = [sys.executable, "-m", "hf_seq2seq"]
+
+RECIPE = '''"""A run of several processes."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import option
+from hf_seq2seq.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class What(configs.Section):
+    """What: to do."""
+
+    task: str = option("sum", "What to do.")
+
+
+@dataclass(frozen=True)
+class Config:
+    what: What = field(default_factory=What)
+    run: configs.Run = field(default_factory=configs.Run)
+
+
+def prepare(config):
+    return None
+
+
+def main(config):
+    rank = int(os.environ["RANK"])
+    if config.what.task == "refuse":
+        time.sleep(2 * (rank == 0))  # the others are ready to give up first
+        raise InputError("no such thing")
+    if config.what.task == "fail":
+        time.sleep(60 * (rank == 0))
+        sys.exit(7)
+    if config.what.task == "wait":
+        import signal
+
+        signal.signal(signal.SIGTERM, lambda *_: (print(f"saved {rank}", flush=True), sys.exit(143)))
+        print("ready", flush=True)
+        time.sleep(60)
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState()
+    total = torch.tensor([float(state.process_index + 1)])
+    torch.distributed.all_reduce(total)
+    threads = os.environ["OMP_NUM_THREADS"]
+    print(f"{state.process_index} of {state.num_processes} {torch.distributed.get_backend()} {total.item()} {threads}\\n", end="")
+'''
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "several.py"
+    path.write_text(RECIPE)
+    return path
+
+
+def launch(recipe: Path, task: str, *launcher: str) -> subprocess.CompletedProcess[str]:
+    command = (
+        [*launcher, "train", str(recipe), "--task", task]
+        if launcher
+        else [*RUN, "train", str(recipe), "--task", task, "--num-processes", "2"]
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+
+
+def test_two_processes_add_up(recipe: Path) -> None:
+    found = launch(recipe, "sum")
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    assert sorted(found.stdout.splitlines()) == [f"{rank} of 2 gloo 3.0 {threads}" for rank in range(2)]
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_torchrun_starts_no_further_processes(recipe: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "hf_seq2seq"]
+    text = recipe.read_text().replace("configs.Run)", "lambda: configs.Run(num_processes=2))")
+    recipe.write_text(text)
+    found = launch(recipe, "sum", *torchrun)
+    assert sorted(line[:13] for line in found.stdout.splitlines()) == ["0 of 2 gloo 3", "1 of 2 gloo 3"]
+    assert found.returncode == 0
+
+
+def test_bad_input_is_told_once(recipe: Path) -> None:
+    found = launch(recipe, "refuse")
+    assert (found.returncode, found.stdout, found.stderr) == (2, "", "error: no such thing\n")
+
+
+def test_a_failing_process_ends_the_others_and_gives_its_code(recipe: Path) -> None:
+    found = launch(recipe, "fail")
+    assert (found.returncode, found.stderr) == (7, "")
+
+
+def test_a_signal_reaches_every_process(recipe: Path) -> None:
+    command = [*RUN, "train", recipe, "--task", "wait", "--num-processes", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert [run.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
+        run.send_signal(signal.SIGTERM)
+        said, errors = run.communicate(timeout=60)
+    assert sorted(said.splitlines()) == ["saved 0", "saved 1"]
+    assert (run.returncode, errors) == (143, "")
+
+
+def test_the_configuration_is_checked_before_anything_starts(command, recipe: Path) -> None:
+    result = command("train", recipe, "--num-processes", "2", "--seed", "-1")
+    assert (result.code, result.err) == (2, "error: --seed: -1 is too small; the least is 0\n")
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        ({}, 1),
+        ({"num_processes": 3}, 3),
+        ({"gpus": "0,2"}, 2),
+        ({"gpus": "1"}, 1),
+        ({"gpus": "0,1", "num_processes": 2}, 2),
+    ],
+)
+def test_how_many_processes(run: dict[str, object], expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert processes(Run(**run)) == expected
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert processes(Run(**run)) == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({"gpus": "a"}, "--gpus: 'a' is not a list"),
+        ({"gpus": "0,0"}, "--gpus: '0,0' is not a list of different"),
+        ({"gpus": "0,1", "num_processes": 3}, "--num-processes 3 does not fit --gpus 0,1"),
+        ({"gpus": "0", "use_cpu": True}, "exclude each other"),
+    ],
+)
+def test_contradictions_are_refused(run: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        processes(Run(**run))
+
+
+def test_gpus_that_are_not_there(command, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there are GPUs")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    result = command("train", recipe, "--gpus", "0,1")
+    assert result.code == 2
+    assert "--gpus 0,1: there is no such GPU" in result.err

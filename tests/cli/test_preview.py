@@ -1,0 +1,78 @@
+"""`preview`: what will be trained on is shown, and nothing is trained or written."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROWS = [
+    ("the dog runs", "runs dog the"),
+    ("a cat", "cat a"),
+    ("green", "green"),
+    ("a big old house", "house old big a"),
+]
+
+
+@pytest.fixture
+def flags(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    Path("train.tsv").write_text("source\ttarget\n" + "".join(f"{s}\t{t}\n" for s, t in ROWS * 5))
+    Path("dev.tsv").write_text("source\ttarget\nthe cat\tcat the\n")
+    shape = ["--hidden-size", "16", "--embedding-size", "16", "--tokenizer-type", "word"]
+    return ["--train-file", "train.tsv", "--validation-file", "dev.tsv", *shape]
+
+
+def test_a_recipe_for_pairs(command, flags: list[str], tmp_path: Path) -> None:
+    result = command("preview", "rnn", *flags, "--max-source-length", "4", "--source-prefix", "the ")
+    assert (result.code, result.err) == (0, "")
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert "columns source: source, target: target" in lines
+    assert "split rows side 50% 90% 95% 99% 100% tokens cut" in lines
+    # With the prefix and the end of the sentence, two rows of four have more than four tokens.
+    assert "train 20 source 4 4 4 4 4 75 50.0%" in lines
+    assert "train 20 target 3 5 5 5 5 70 0.0%" in lines
+    assert "validation 1 source 4 4 4 4 4 4 0.0%" in lines
+    example = lines[lines.index("example 2") :]
+    assert example[1] == "text a cat"
+    assert example[3] == "pieces the a cat </s>"
+    assert example[2].split()[-1] == "1"
+    assert example[4] == "mask 1 1 1 1"
+    assert example[5] == "target cat a"
+    assert example[7] == "pieces cat a </s>"
+    assert "example 3" in lines
+    assert "example 4" not in lines
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.tsv", "train.tsv"]
+
+
+def test_parameters_and_memory(command, flags: list[str]) -> None:
+    out = command("preview", "rnn", *flags).out
+    found = re.search(r"parameters  ([\d,]+), of which ([\d,]+) are trained", out)
+    assert found is not None
+    parameters = int(found[1].replace(",", ""))
+    assert found[1] == found[2]
+    parts = {name: float(size) for name, size in re.findall(r"^  (\w+) +([\d.]+) MiB", out, re.MULTILINE)}
+    assert list(parts) == ["weights", "gradients", "optimizer", "activations"]
+    assert parts["weights"] == pytest.approx(4 * parameters / 2**20, abs=0.05)
+    assert parts["optimizer"] == pytest.approx(8 * parameters / 2**20, abs=0.05)
+    total = float(re.search(r"memory +([\d.]+) MiB", out)[1])  # type: ignore[index]
+    assert total == pytest.approx(sum(parts.values()), abs=0.25)
+
+
+def test_long_examples_are_cut_on_the_screen(command, flags: list[str]) -> None:
+    Path("train.tsv").write_text(f"source\ttarget\n{'dog ' * 50}\tcat\n")
+    out = command("preview", "rnn", *flags).out
+    assert f"pieces   {'dog ' * 32}… and 19 more\n" in out
+
+
+def test_a_finished_run_can_be_previewed(command, flags: list[str]) -> None:
+    Path("out").mkdir()
+    Path("out/model.safetensors").write_text("weights")
+    assert command("preview", "rnn", *flags, "--output-dir", "out").code == 0
+    assert Path("out/model.safetensors").read_text() == "weights"
+
+
+def test_bad_data_is_refused(command, flags: list[str]) -> None:
+    result = command("preview", "rnn", *flags, "--source-column", "sorce")
+    assert result.code == 2
+    assert "no column 'sorce'" in result.err
+    assert result.out == ""
