@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -57,11 +58,10 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
         SystemExit: with the exit code of the process that failed, or 128 + the number of the signal.
     """
     show_only(run)
-    _check_devices(count, run)
+    if not _devices(count, run):
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate takes each process for a run of its own
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
-    if run.use_cpu:
-        os.environ["ACCELERATE_USE_CPU"] = "true"
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
@@ -76,7 +76,8 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
             sys.exit(128 + int(error.sigval))
 
 
-def _check_devices(count: int, run: Run) -> None:
+def _devices(count: int, run: Run) -> int:
+    """The GPUs that the processes can use; 0 on CPU."""
     import torch
 
     there = 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
@@ -84,6 +85,7 @@ def _check_devices(count: int, run: Run) -> None:
         raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
     if run.gpus and not there:
         raise InputError(f"--gpus {run.gpus}: there is no such GPU; --num-processes {count} starts processes on CPU")
+    return there
 
 
 def _settings(count: int, logs: str) -> Any:
@@ -105,6 +107,8 @@ def _settings(count: int, logs: str) -> Any:
 
 
 def _exit_code(failures: dict[int, Any]) -> int:
-    """The code of the process that failed first; 128 + n for one that signal n killed, as a shell has it."""
-    code: int = failures[min(failures)].exitcode
-    return code if code > 0 else 128 - code
+    """The code of the process that failed, not of those that were stopped for it; 128 + n where signal n killed it."""
+    codes = [failures[rank].exitcode for rank in sorted(failures)]
+    codes = [code if code > 0 else 128 - code for code in codes]
+    stopped = 128 + signal.SIGTERM
+    return next((code for code in codes if code != stopped), stopped)

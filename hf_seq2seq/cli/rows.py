@@ -25,7 +25,7 @@ def read_rows(
     Raises:
         InputError: both texts and a file are given, or the file cannot be read or has no rows.
     """
-    from hf_seq2seq.data.sources import iterate_rows
+    from hf_seq2seq.data.readers import iterate_rows
 
     if texts and file:
         raise InputError(f"texts are given both as arguments and by --input-file {file}; give one of them")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from huggingface_hub import HfApi
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import cached_file
@@ -17,6 +18,8 @@ from hf_seq2seq.errors import InputError
 
 TARGET_FOLDER = "target_tokenizer"
 """Where a target tokenizer of its own lies, inside the folder of the source tokenizer."""
+
+SECONDS_TO_ANSWER = 10
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,11 @@ class Tokenizers:
         Raises:
             InputError: there is no tokenizer.
         """
-        source = load_tokenizer(name, trust_remote_code=trust_remote_code)
-        separate = _has_file(name, f"{TARGET_FOLDER}/tokenizer.json")
-        return cls(source, load_tokenizer(name, TARGET_FOLDER, trust_remote_code) if separate else source)
+        # Neither left to its default, which asks on the terminal, or a silent Hub for most of a minute.
+        where = {"trust_remote_code": trust_remote_code, "local_files_only": not _on_hub(name)}
+        source = _load(name, "", where)
+        separate = _has_file(name, f"{TARGET_FOLDER}/tokenizer.json", where["local_files_only"])
+        return cls(source, _load(name, TARGET_FOLDER, where) if separate else source)
 
 
 def train_tokenizers(
@@ -90,17 +95,22 @@ def train_tokenizers(
     )
 
 
-def load_tokenizer(name: str | Path, subfolder: str = "", trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
-    """Loads a tokenizer from a folder or the Hub.
-
-    Raises:
-        InputError: there is none; transformers would make an empty one of a model folder without tokenizer files.
-    """
+def _on_hub(name: str | Path) -> bool:
+    if Path(name).is_dir():
+        return False
     try:
-        # Not left to its default, which asks on the terminal.
-        tokenizer = AutoTokenizer.from_pretrained(str(name), subfolder=subfolder, trust_remote_code=trust_remote_code)
+        HfApi().model_info(str(name), timeout=SECONDS_TO_ANSWER)
+    except Exception:  # no network, offline mode, no such name: each HTTP library has its own errors
+        return False
+    return True
+
+
+def _load(name: str | Path, subfolder: str, where: dict[str, bool]) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name), subfolder=subfolder, **where)
     except Exception as error:  # transformers raises any of a dozen types here
         raise InputError(_no_tokenizer(name, subfolder, error)) from error
+    # Of a model folder without tokenizer files, transformers makes an empty tokenizer.
     if len(tokenizer) - len(tokenizer.all_special_ids) < 2:
         raise InputError(f"{name}: the folder has a model's configuration but no tokenizer files")
     return tokenizer
@@ -114,10 +124,11 @@ def _no_tokenizer(name: str | Path, subfolder: str, error: Exception) -> str:
     return f"{name}: no such folder, and no tokenizer of this name on the Hub (or the Hub is out of reach)"
 
 
-def _has_file(name: str | Path, file: str) -> bool:
+def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
     found = cached_file(
         str(name),
         file,
+        local_files_only=local_files_only,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,

@@ -34,7 +34,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor, smoothing: float
     ) -> Tensor:
         exact = torch.promote_types(weight.dtype, torch.float32)
@@ -55,7 +55,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 bias_grad += error.sum(0)
             error = error.to(weight.dtype)
             if hidden_grad is not None:
-                torch.mm(error, weight, out=hidden_grad[part])
+                hidden_grad[part] = error @ weight
             if weight_grad is not None:
                 _add_product(weight_grad, error, hidden[part])
         ctx.grads = (hidden_grad, weight_grad, bias_grad)
@@ -63,7 +63,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, bias = ctx.grads
         ctx.grads = None
         return (
@@ -123,7 +123,7 @@ def chunked_cross_entropy(
         hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
     with torch.autocast(device, enabled=False):
         inputs = (hidden.to(dtype), weight.to(dtype), bias, labels, label_smoothing)
-        return _ChunkedCrossEntropy.apply(*inputs)  # type: ignore[no-untyped-call, no-any-return]
+        return _ChunkedCrossEntropy.apply(*inputs)
 
 
 class OutputProjection:

@@ -4,6 +4,8 @@ On a GPU, bfloat16 and float16 run under autocast. A CPU gains little from autoc
 weight again; there the model itself is put in bfloat16, and a float32 master takes the gradients and the updates.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -120,28 +122,31 @@ def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> Non
         raise InputError("--bf16: this GPU has no bfloat16; use neither --bf16 nor --fp16 with T5, else --fp16")
 
 
-def lower_precision(model: nn.Module) -> Weights:
+def lower_precision(model: Any) -> Weights:
     """Puts a model on a CPU in bfloat16, its attention in float32, and returns the master.
 
     The backward pass of scaled-dot-product attention in bfloat16 is slower on CPUs than in float32.
     """
     from transformers import AttentionInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-    def sdpa_float32(
-        module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: object
-    ):  # type: ignore[no-untyped-def]
-        if mask is not None and mask.is_floating_point():
-            mask = mask.float()
-        if isinstance(bias := options.get("position_bias"), Tensor):
-            options["position_bias"] = bias.float()
-        output, weights = sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)  # type: ignore[arg-type]
-        return output.to(query.dtype), weights
-
     weights = MasterWeights(model)
-    if model.config._attn_implementation == "sdpa":  # type: ignore[union-attr]
-        AttentionInterface.register("sdpa_float32", sdpa_float32)
+    if model.config._attn_implementation == "sdpa":
+        AttentionInterface.register("sdpa_float32", _sdpa_float32)
         AttentionMaskInterface.register("sdpa_float32", sdpa_mask)
-        model.set_attn_implementation("sdpa_float32")  # type: ignore[operator]
+        model.set_attn_implementation("sdpa_float32")
     return weights
+
+
+def _sdpa_float32(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """transformers' scaled-dot-product attention on float32 copies; `(batch, heads, length, width)` each."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if mask is not None and mask.is_floating_point():
+        mask = mask.float()
+    if isinstance(bias := options.get("position_bias"), Tensor):
+        options["position_bias"] = bias.float()
+    output, _ = sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **options)
+    return output.to(query.dtype), None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 LEAST_WORK = 2**20  # multiplications; below, the way through Python costs more than is gained
-BLOCK = 2**21  # elements of a product that is only made to be added: 8 MiB
+BLOCK = 2**20  # elements of a product that is only made to be added: 4 MiB
 
 
 def mkl_is_slow() -> bool:
@@ -41,8 +41,12 @@ def use_onednn() -> torch.library.Library | None:
     return library
 
 
-def _is_large(left: Tensor, right: Tensor) -> bool:
-    return left.dtype == right.dtype == torch.float32 and math.prod(left.shape) * right.shape[1] >= LEAST_WORK
+def _suits(left: Tensor, right: Tensor) -> bool:
+    if left.dtype != torch.float32 or right.dtype != torch.float32:
+        return False
+    # A right side with gaps would fall to oneDNN's plain reference code, a thousand times slower.
+    dense = right.is_contiguous() or right.t().is_contiguous()
+    return dense and math.prod(left.shape) * right.shape[1] >= LEAST_WORK
 
 
 def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -50,20 +54,20 @@ def _product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def _mm(left: Tensor, right: Tensor) -> Tensor:
-    if _is_large(left, right):
+    if _suits(left, right):
         return _product(left, right)
     return torch.mm(left, right, out=left.new_empty(left.shape[0], right.shape[1]))
 
 
 def _addmm(term: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    if beta == alpha == 1 and term.shape == right.shape[1:] and _is_large(left, right):
+    if beta == alpha == 1 and term.shape == right.shape[1:] and _suits(left, right):
         return _product(left, right, term)
     out = left.new_empty(left.shape[0], right.shape[1])
     return torch.addmm(term, left, right, beta=beta, alpha=alpha, out=out)
 
 
 def _addmm_(total: Tensor, left: Tensor, right: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    if not (beta == alpha == 1 and _is_large(left, right)):
+    if not (beta == alpha == 1 and _suits(left, right)):
         return torch.addmm(total, left, right, beta=beta, alpha=alpha, out=total)
     rows = max(1, BLOCK // right.shape[1])
     for start in range(0, len(total), rows):

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast, T5C
 from hf_seq2seq.configs import TOKENIZERS, NewTokenizer
 from hf_seq2seq.data import tokenizer_cache
 from hf_seq2seq.data.special_tokens import BERT
-from hf_seq2seq.data.vocabulary import Tokenizers, load_tokenizer, train_tokenizers
+from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
 
 SOURCES = ["Zwei junge weiße Männer sind im Freien.", "Ein Hund läuft über die Straße.", "Mehrere Männer!"] * 3
@@ -135,7 +136,6 @@ def test_transformers_alone_reloads_every_kind_in_another_process(tmp_path: Path
 
 def test_older_transformers_know_the_saved_class(tmp_path: Path) -> None:
     train_tokenizers(SOURCES, TARGETS, NewTokenizer()).save(tmp_path)
-    load_tokenizer(tmp_path)
     Tokenizers.load(tmp_path).save(tmp_path / "again")
     for folder in (tmp_path, tmp_path / "again"):
         config = json.loads((folder / "tokenizer_config.json").read_text())
@@ -281,3 +281,13 @@ def test_a_damaged_tokenizer_file_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_is_nowhere_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"{name}: no such folder"):
         Tokenizers.load(name)
+
+
+def test_a_hub_that_cannot_be_reached_is_not_waited_for(tmp_path: Path) -> None:
+    program = "from hf_seq2seq.data.vocabulary import Tokenizers; Tokenizers.load('nobody/nothing')"
+    network = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | network, timeout=30
+    )
+    assert "InputError: nobody/nothing: no such folder" in run.stderr
+    assert "Retrying" not in run.stderr
