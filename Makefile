@@ -5,6 +5,8 @@ VENV ?= .venv
 WORKERS ?= 2
 DEMO ?= outputs/demo
 DEMO_WORDS ?= chatbot crowdfunding ransomware staycation zoomer
+# One thread a process: small tensors gain little from a second, and on a busy machine two wait for each other at length.
+export OMP_NUM_THREADS ?= 1
 BIN := $(VENV)/bin
 SOURCES := $(shell find hf_seq2seq recipes -name '*.py')
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
@@ -26,7 +28,7 @@ $(DEMO)/.trained: recipes/configs/cmudict.yaml $(SOURCES) | $(VENV)/.run-stamp
 	touch $@
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.test-stamp
 	$(BIN)/ruff check .

@@ -79,7 +79,7 @@ def main() -> NoReturn:
         code = 130
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = 1
     except Exception as error:
         # Typer brings its own copy of click from some version on, so its errors have no class that one can name.
         if not hasattr(error, "format_message"):

@@ -64,7 +64,7 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     options = config.rows
     header = has_header(options.text_column, options.text_pair_column)
     rows, sample = read_rows(texts, options.input_file, options.encoding, header)
-    with open_output(options.output_file, options.input_file) as stream, counted("texts") as advance:
+    with open_output(options.output_file, options.input_file) as stream:
         from hf_seq2seq.decoding.classification import TextClassifier
         from hf_seq2seq.decoding.loading import load_classifier
 
@@ -72,9 +72,10 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         check_lengths(config.model, settings)
         limit = config.model.max_source_length or settings.max_source_length
         size = config.model.per_device_eval_batch_size
-        classifier = TextClassifier(network, tokenizer, size, limit, advance)
+        classifier = TextClassifier(network, tokenizer, size, limit)
         found = _texts(rows, _columns(sample, options, settings), options.input_file or "standard input")
-        count = _write(stream, found, classifier, options.json_lines)
+        with counted("texts") as classifier.advance:
+            count = _write(stream, found, classifier, options.json_lines)
     report_cut(classifier.truncated, limit, count)
 
 

@@ -69,14 +69,14 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
 
     options = config.rows
     rows, sample = read_rows(texts, options.input_file, options.encoding, has_header(options.source_column))
-    with open_output(options.output_file, options.input_file) as stream, counted("texts") as advance:
+    with open_output(options.output_file, options.input_file) as stream:
         from hf_seq2seq.decoding.loading import load_seq2seq
 
         network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
         sources = _sources(rows, _column(sample, options, settings), options.input_file or "standard input")
         generator = make_generator(config, values, network, tokenizers, settings)
-        generator.advance = advance
-        count = _write(stream, sources, generator, options.json_lines)
+        with counted("texts") as generator.advance:
+            count = _write(stream, sources, generator, options.json_lines)
     report_cut(generator.truncated, generator.max_source_length, count)
 
 

@@ -27,7 +27,6 @@ from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, save_optimizer
 from hf_seq2seq.training.precision import Weights, lower_precision
-from hf_seq2seq.training.products import use_onednn
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
@@ -73,8 +72,6 @@ class Loop:
         if self.optimization.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         on_cpu = self.accelerator.device.type == "cpu"
-        if on_cpu:
-            use_onednn()
         weights = lower_precision(model) if self.optimization.bf16 and on_cpu else Weights(model)
         if self.optimization.torch_compile:
             model.compile(dynamic=True)

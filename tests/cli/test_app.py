@@ -117,16 +117,19 @@ def test_ctrl_c_ends_with_130(recipe: Path) -> None:
     assert "Traceback" not in said
 
 
-def test_a_reader_that_leaves_is_no_error(recipe: Path) -> None:
-    recipe.write_text(recipe.read_text().replace("print(configs", "print('x' * 10**6); print(configs"))
-    with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+@pytest.mark.parametrize("size", [10, 10**6])  # written at the end, written at once
+def test_a_reader_that_leaves_is_no_error(recipe: Path, size: int) -> None:
+    recipe.write_text(recipe.read_text().replace("print(configs", f"print('x' * {size}); print(configs"))
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*RUN, "train", recipe], **pipes, env=buffered) as run:
         assert run.stdout is not None
         assert run.stderr is not None
         run.stdout.close()
         said = run.stderr.read()
         run.wait(timeout=30)
     assert said == b""
-    assert run.returncode != 0
+    assert run.returncode == 1
 
 
 def test_a_file_that_is_no_recipe(command, tmp_path: Path) -> None:

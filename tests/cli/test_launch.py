@@ -47,7 +47,7 @@ def main(config):
     rank = int(os.environ["RANK"])
     if config.what.task == "refuse":
         time.sleep(2 * (rank == 0))  # the others are ready to give up first
-        raise InputError("no such thing")
+        raise InputError(f"no such thing, says {rank}")
     if config.what.task == "fail":
         time.sleep(60 * (rank == 0))
         sys.exit(7)
@@ -104,7 +104,7 @@ def test_torchrun_starts_no_further_processes(recipe: Path) -> None:
 
 def test_bad_input_is_told_once(recipe: Path) -> None:
     found = launch(recipe, "refuse")
-    assert (found.returncode, found.stdout, found.stderr) == (2, "", "error: no such thing\n")
+    assert (found.returncode, found.stdout, found.stderr) == (2, "", "error: no such thing, says 0\n")
 
 
 def test_a_failing_process_ends_the_others_and_gives_its_code(recipe: Path) -> None:
