@@ -70,6 +70,8 @@ class Loop:
         model = self.task.model
         model.train()
         if self.optimization.gradient_checkpointing:
+            if not model.supports_gradient_checkpointing:
+                raise InputError(f"--gradient-checkpointing: {type(model).__name__} has none; leave it out")
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         on_cpu = self.accelerator.device.type == "cpu"
         weights = lower_precision(model) if self.optimization.bf16 and on_cpu else Weights(model)

@@ -219,3 +219,13 @@ def test_nothing_but_the_rows_is_left_behind(write, tmp_path):
     assert (done.stdout, done.stderr) == ("", "")
     assert (sorted(cache.rglob("*")) if cache.exists() else []) == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_samples_that_the_package_ships():
+    splits = load_splits(
+        Sources(train_file="sample:cmudict.train.tsv.gz", test_file="sample:cmudict.test.jsonl.gz", max_train_samples=7)
+    )
+    assert len(splits["train"]) == 7
+    assert splits["train"].column_names == splits["test"].column_names == ["word", "phonemes"]
+    with pytest.raises(InputError, match=r"no sample is named 'cmudict.trian.tsv.gz'; did you mean 'cmudict.train"):
+        load_splits(Sources(train_file="sample:cmudict.trian.tsv.gz"))
