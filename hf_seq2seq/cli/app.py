@@ -44,6 +44,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 for _name, _help in COMMANDS.items():

@@ -14,7 +14,7 @@ Function = Callable[..., None]
 
 def make_command(name: str, function: Function, help: str, kind: type[TyperCommand] = TyperCommand) -> Any:
     """A command that calls a function annotated as Typer wants it."""
-    app = typer.Typer(add_completion=False)
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
     app.command(name, cls=kind, help=plain(help))(function)
     return get_command(app)
 
@@ -23,7 +23,13 @@ def make_group(name: str, help: str, functions: dict[str, Function], kind: type[
     """A group of commands, by name; a command's help is its function's docstring."""
     metavar = "COMMAND [ARGS]..." if functions else "RECIPE [FLAGS]..."
     app = typer.Typer(
-        name=name, cls=kind, help=plain(help), callback=lambda: None, add_completion=False, subcommand_metavar=metavar
+        name=name,
+        cls=kind,
+        help=plain(help),
+        callback=lambda: None,
+        subcommand_metavar=metavar,
+        add_completion=False,
+        rich_markup_mode="rich",
     )
     for each, function in functions.items():
         app.command(each)(function)

@@ -1,0 +1,75 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from hf_seq2seq.configs import Schedule
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, prune_checkpoints
+from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.selection import Selection
+from hf_seq2seq.training.state import State
+from hf_seq2seq.training.task import Task
+
+MakeTask = Callable[..., Task]
+
+
+def test_patience_counts_evaluations_without_a_gain(make_task: MakeTask) -> None:
+    schedule = Schedule(eval_steps=10, metric_for_best_model="eval_exact_match", early_stopping_patience=2)
+    selection = Selection(schedule, make_task(), steps_per_epoch=7)
+    state = State(max_steps=1000)
+    outcomes = []
+    for step, value in ((10, 1.0), (20, 3.0), (30, 3.0), (40, 4.0), (50, float("nan")), (60, 0.0)):
+        state.global_step = step
+        outcomes.append((selection.update(state, {"eval_exact_match": value}), state.stopped_early))
+    assert outcomes == [(True, False), (True, False), (False, False), (True, False), (False, False), (False, True)]
+    assert state.best_model_checkpoint == "checkpoint-40"
+    assert state.best_metric == 4.0
+
+
+def test_a_loss_is_better_when_smaller(make_task: MakeTask) -> None:
+    selection = Selection(Schedule(), make_task(), steps_per_epoch=7)
+    state = State()
+    assert [selection.update(state, {"eval_loss": value}) for value in (2.0, 3.0, 1.0)] == [True, False, True]
+
+
+def test_evaluation_and_saving_have_their_own_intervals(make_task: MakeTask) -> None:
+    selection = Selection(Schedule(save_steps=4), make_task(), steps_per_epoch=6)
+    states = [State(global_step=step, max_steps=14) for step in range(1, 15)]
+    assert [s.global_step for s in states if selection.evaluates(s)] == [6, 12, 14]
+    assert [s.global_step for s in states if selection.saves(s)] == [4, 8, 12, 14]
+
+
+def test_the_final_model_is_the_best_checkpoint(make_task: MakeTask, tmp_path: Path) -> None:
+    """A learning rate that explodes after a while leaves the best model behind."""
+    task = make_task(max_steps=12, eval_steps=2, learning_rate=0.05, warmup_steps=12, save_total_limit=1)
+    Loop(task, Accelerator(cpu=True), tmp_path).run()
+    lines = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
+    losses = {line["step"]: line["eval_loss"] for line in lines if "eval_loss" in line}
+    best = min(losses, key=lambda step: losses[step])
+    assert best < 12  # else this test shows nothing
+    saved = load_file(tmp_path / f"checkpoint-{best}" / "model.safetensors")
+    weights = task.model.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in saved.items())
+    assert [path.name for path in list_checkpoints(tmp_path)] == [f"checkpoint-{best}", "checkpoint-12"]
+
+
+def test_pruning_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
+    for step in (5, 10, 100, 20):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    prune_checkpoints(tmp_path, 1, "checkpoint-10")
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-100"]
+
+
+def test_finding_a_checkpoint(tmp_path: Path) -> None:
+    for step in (9, 10):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        State(global_step=step).save(tmp_path / f"checkpoint-{step}")
+    assert find_checkpoint(tmp_path, "last").name == "checkpoint-10"
+    assert find_checkpoint(tmp_path, str(tmp_path / "checkpoint-9")).name == "checkpoint-9"
+    with pytest.raises(InputError, match=r"checkpoint-8 is no checkpoint; .*checkpoint-9, .*checkpoint-10"):
+        find_checkpoint(tmp_path, str(tmp_path / "checkpoint-8"))
