@@ -15,7 +15,7 @@ from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
-from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.run import check_positions, check_run
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def label_task(
     label_names: tuple[str, ...],
 ) -> Task:
     """Encodes the texts and sets the problem's loss as what is minimised."""
+    check_positions(model, config.tokens)
     examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
     return Task(
         recipe="bert_classifier",

@@ -10,6 +10,7 @@ from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.training.run import check_positions
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def pair_task(
     recipe: str, config: Any, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: dict[str, Pairs]
 ) -> Task:
     """Encodes the pairs and sets cross-entropy of the target tokens as what is minimised."""
+    check_positions(model, config.tokens)
     prefix = config.data.source_prefix
     source, target = pairs["train"].columns
     return Task(

@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from hf_seq2seq.configs import flatten
+from hf_seq2seq.configs import flag, flatten
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
@@ -46,6 +46,18 @@ def check_run(config: Any, problem: str, model_type: str) -> None:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
+
+
+def check_positions(model: Any, tokens: Any) -> None:
+    """Refuses lengths beyond a model's table of positions.
+
+    Raises:
+        InputError: names the flag and the most.
+    """
+    most = getattr(model.config, "max_position_embeddings", None)
+    for name in ("max_source_length", "max_target_length"):
+        if most is not None and getattr(tokens, name, 0) > most:
+            raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
 
 
 def check_output_dir(run: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from hf_seq2seq.configs import build
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier
 
 WORDS = ["good", "bad", "film", "plot", "the", "was"]
@@ -52,6 +53,11 @@ from transformers import pipeline
 print(pipeline("text-classification", {str(tmp_path / "out")!r})("good film")[0]["label"])
 """
     assert fresh_process(program).strip() == "positive"
+
+
+def test_lengths_beyond_the_positions_are_refused(encoder: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--max-source-length: 600 is too large; the model has 512 positions"):
+        train(encoder, tmp_path, len, max_seq_length=600)
 
 
 def test_numbers_as_labels_keep_their_order(encoder: str, tmp_path: Path) -> None:
