@@ -171,6 +171,7 @@ class OutputProjection:
         self._kept = args[0]
         return (args[0][:, :0],)
 
+    @torch.no_grad()
     def is_exact(self, model: nn.Module) -> bool:
         """Whether the model's logits are nothing but this layer's: false for, say, capped or scaled logits."""
         if not isinstance(self._layer, nn.Linear):
@@ -178,12 +179,22 @@ class OutputProjection:
         training, device = model.training, self.weight.device
         ids = torch.arange(4, device=device)[None]  # the special tokens: every source and target vocabulary has them
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "decoder_input_ids": ids}
+        seen: dict[str, Tensor] = {}
+
+        def replace(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
+            """Puts large values in the layer's place, for a cap leaves the small ones of a new model as they are."""
+            seen["found"] = F.linear(args[0], self._layer.weight, self._layer.bias)
+            seen["expected"] = output
+            seen["loud"] = torch.linspace(-100, 100, output.numel(), device=device).view_as(output).to(output.dtype)
+            return seen["loud"]
+
         model.eval()
-        with torch.no_grad():
-            expected = model(**batch, use_cache=False).logits
-            found = F.linear(self.inputs(model, batch), self.weight, self.bias)
+        with self._layer.register_forward_hook(replace):
+            logits = model(**batch, use_cache=False).logits
         model.train(training)
-        return torch.allclose(expected.float(), found.float(), rtol=1e-4, atol=1e-5)
+        bias = 0 if self._model_bias is None else self._model_bias[0]
+        is_linear = torch.allclose(seen["expected"].float(), seen["found"].float(), rtol=1e-4, atol=1e-5)
+        return is_linear and torch.allclose(logits.float(), (seen["loud"] + bias).float(), rtol=1e-4, atol=1e-4)
 
 
 class TokenCrossEntropy(Objective):

@@ -115,6 +115,11 @@ def run(task: Task) -> dict[str, float]:
             results |= found
     if accelerator.is_main_process:
         save_run(folder, task, state, results, predictions)
+    # The loop goes before the process group: what exchanges gradients would, outliving the group, end it with the
+    # interpreter's lock in its hands and wait for ever for threads that want the lock.
+    del loop
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
     accelerator.end_training()
     return results
 
