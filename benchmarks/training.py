@@ -216,9 +216,7 @@ def train_with_loop(task: "Task", meter: Meter, options: argparse.Namespace) -> 
         meter.mark(batch)
         return batch
 
-    loop = Loop(
-        replace(task, collate=collate), make_accelerator(task.config), Path(task.config.run.output_dir)
-    )
+    loop = Loop(replace(task, collate=collate), make_accelerator(task.config), Path(task.config.run.output_dir))
     return loop.run().global_step
 
 

@@ -21,6 +21,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> str:
+        capsys.readouterr()  # what a test wrote while it made its files
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
         monkeypatch.setattr(sys, "argv", ["hf-seq2seq", *arguments])
         with pytest.raises(SystemExit) as ended:

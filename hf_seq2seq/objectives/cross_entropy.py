@@ -192,6 +192,8 @@ class OutputProjection:
         with self._layer.register_forward_hook(replace):
             logits = model(**batch, use_cache=False).logits
         model.train(training)
+        if not seen:
+            return False
         bias = 0 if self._model_bias is None else self._model_bias[0]
         is_linear = torch.allclose(seen["expected"].float(), seen["found"].float(), rtol=1e-4, atol=1e-5)
         return is_linear and torch.allclose(logits.float(), (seen["loud"] + bias).float(), rtol=1e-4, atol=1e-4)

@@ -80,8 +80,9 @@ class MasterWeights(Weights):
             low.copy_(self.parameters[name])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The master's values under every name of the model, tied ones included."""
+        """The master's values and the unrounded buffers under every name of the model, tied ones included."""
         by_storage = {low.data_ptr(): self.parameters[name].detach() for name, low in self._low.items()}
+        by_storage |= {low.data_ptr(): self._buffers[name] for name, low in self.model.named_buffers()}
         state = self.model.state_dict()
         return {name: by_storage.get(value.data_ptr(), value) for name, value in state.items()}
 
@@ -89,8 +90,9 @@ class MasterWeights(Weights):
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores the master, then the model."""
         for name, value in state.items():
-            if name in self.parameters:
-                self.parameters[name].copy_(value)
+            for exact in (self.parameters, self._buffers):
+                if name in exact:
+                    exact[name].copy_(value)
         buffers = {name: value for name, value in state.items() if name not in self.parameters}
         self.model.load_state_dict(buffers, strict=False)
         self.publish()
@@ -141,7 +143,7 @@ def lower_precision(model: Any) -> Weights:
 def _sdpa_float32(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """transformers' scaled-dot-product attention on float32 copies; `(batch, heads, length, width)` each."""
+    """Scaled-dot-product attention of transformers on float32 copies; `(batch, heads, length, width)` each."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     if mask is not None and mask.is_floating_point():
