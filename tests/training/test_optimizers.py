@@ -19,7 +19,7 @@ def parameters() -> dict[str, nn.Parameter]:
         "weight": torch.randn(4, 5),
         "bias": torch.randn(4),
         "kernel": torch.randn(2, 3, 4),
-        "frozen": torch.randn(3),
+        "frozen": torch.randn(3, 2),
     }
     return {name: nn.Parameter(value, requires_grad=name != "frozen") for name, value in named.items()}
 
@@ -87,9 +87,9 @@ def test_vectors_are_spared_weight_decay(kind: str) -> None:
 
 def test_adamw_is_that_of_torch() -> None:
     named, plain = parameters(), parameters()
-    options = Optimization(learning_rate=0.01, adam_beta1=0.8, adam_beta2=0.9, adam_epsilon=1e-5)
+    options = Optimization(learning_rate=0.01, adam_beta1=0.8, adam_beta2=0.9, adam_epsilon=0.1)
     train(named, make_optimizer(named, options), range(3))
-    expected = torch.optim.AdamW(plain.values(), lr=0.01, betas=(0.8, 0.9), eps=1e-5, weight_decay=0.0, foreach=False)
+    expected = torch.optim.AdamW(plain.values(), lr=0.01, betas=(0.8, 0.9), eps=0.1, weight_decay=0.0, foreach=False)
     train(plain, expected, range(3))
     for name, value in values(plain).items():
         torch.testing.assert_close(named[name].detach(), value)
