@@ -1,5 +1,6 @@
 """The command `hf-seq2seq`."""
 
+import errno
 import os
 import sys
 import time
@@ -81,6 +82,11 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        code = _refuse(f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would try to write once more
     except Exception as error:
         # Typer brings its own copy of click from some version on, so its errors have no class that one can name.
         if not hasattr(error, "format_message"):

@@ -132,6 +132,13 @@ def test_a_reader_that_leaves_is_no_error(recipe: Path, size: int) -> None:
     assert run.returncode == 1
 
 
+def test_a_full_disk_is_one_line(recipe: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([*RUN, "train", recipe], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: standard output: No space left on device; what was saved before is whole\n"
+
+
 def test_a_file_that_is_no_recipe(command, tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     path.write_text("Config = int\n")

@@ -1,0 +1,45 @@
+"""What the README tells a reader to type exists: recipes, commands, every flag, every file."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq.cli.classify import ClassifyConfig
+from hf_seq2seq.cli.evaluate import EvaluateConfig
+from hf_seq2seq.cli.generate import GenerateConfig
+from hf_seq2seq.configs import options
+
+README = Path(__file__).parents[1] / "README.md"
+CONFIGS = {"generate": GenerateConfig, "classify": ClassifyConfig, "evaluate": EvaluateConfig}
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```\n(.*?)```", README.read_text(), re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.split("  #")[0].strip() for line in lines if line.startswith("hf-seq2seq")]
+
+
+def test_there_are_commands() -> None:
+    assert len(commands()) > 8
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_flag_exists(line: str) -> None:
+    _, name, *rest = shlex.split(line)
+    if name in ("train", "preview"):
+        config = importlib.import_module(f"hf_seq2seq.recipes.{rest[0]}").Config
+    else:
+        config = CONFIGS[name]
+    known = set(options(config)) | {a for _, item in options(config).values() for a in item.metadata.get("aliases", ())}
+    given = {word[2:].replace("-", "_") for word in rest if word.startswith("--")}
+    assert given <= known | {"predictions", "references"}
+
+
+def test_every_file_that_is_named_exists() -> None:
+    root = README.parent
+    named = re.findall(r"(?:benchmarks|recipes/configs|hf_seq2seq/data/samples)/[\w./-]*\w", README.read_text())
+    assert named
+    assert not [name for name in named if not (root / name).exists()]
