@@ -180,9 +180,11 @@ class Loop:
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def _log_training(self) -> None:
-        loss = float(self.accelerator.reduce(self._loss, "sum")) / self._weight
+        total = float(self.accelerator.reduce(self._loss, "sum"))
+        self.state.train_loss_sum += total
+        self.state.train_loss_weight += self._weight
         rate = self.optimizer.param_groups[0]["lr"]
-        self.log.training(loss=loss, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens)
+        self.log.training(loss=total / self._weight, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens)
         self._loss.zero_()
         self._weight = self._tokens = 0.0
 

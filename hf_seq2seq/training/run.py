@@ -146,6 +146,7 @@ def train_results(task: Task, state: State) -> dict[str, float]:
         "epoch": round(state.epoch, 4),
         "train_samples": len(task.splits["train"]),
         "train_steps": state.global_step,
+        "train_loss": state.train_loss_sum / max(1.0, state.train_loss_weight),
         "train_runtime": state.train_runtime,
         "train_target_tokens": state.target_tokens_seen,
     }

@@ -20,6 +20,8 @@ class State:
         best_metric: the best value so far of the metric that chooses.
         best_model_checkpoint: name of the checkpoint folder that gave it.
         evaluations_without_gain: evaluations since then, for early stopping.
+        train_loss_sum: sum of the losses that were logged.
+        train_loss_weight: what it is divided by for their mean.
         target_tokens_seen: weights of the losses so far: target tokens, or rows.
         train_runtime: seconds of training so far, over all resumed runs.
         optimizer_scalars: optimizer state that is not a tensor.
@@ -33,6 +35,8 @@ class State:
     best_metric: float | None = None
     best_model_checkpoint: str | None = None
     evaluations_without_gain: int = 0
+    train_loss_sum: float = 0.0
+    train_loss_weight: float = 0.0
     target_tokens_seen: float = 0.0
     train_runtime: float = 0.0
     optimizer_scalars: dict[str, float] = field(default_factory=dict)

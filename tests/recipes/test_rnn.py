@@ -31,6 +31,7 @@ def test_learns_and_leaves_a_whole_folder(pair_files: dict[str, str], tmp_path: 
     assert losses[-1] < losses[0] / 3
     results = json.loads((folder / "all_results.json").read_text())
     assert results["eval_exact_match"] > 50
+    assert losses[-1] < results["train_loss"] < losses[0]
     assert results["predict_samples"] == results["eval_samples"] == 20
     names = {path.name for path in folder.iterdir()}
     assert names >= {
