@@ -55,6 +55,7 @@ class Loop:
         train = task.splits["train"]
         self.plan = BatchPlan(train.lengths, self.optimization, accelerator.num_processes, self.seed)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
+        self.signal = 0
         self.selection = Selection(self.schedule, task, len(self.plan))
         self.weights = self._prepare()
         if resume is not None:
@@ -96,16 +97,15 @@ class Loop:
     def run(self) -> State:
         """Trains to the end; the model is left with the best checkpoint's weights, in float32.
 
-        Raises:
-            SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint saved.
+        After Ctrl-C or SIGTERM a checkpoint is saved, training ends early, and `signal` tells the signal's number.
         """
         self.log = StepLog(self.accelerator, self.output_dir, self.state)
         with watch_signals() as interrupts:
-            while not self.state.finished:
+            while not (self.state.finished or self.signal):
                 epoch, done = divmod(self.state.global_step, len(self.plan))
                 for step in self.plan.epoch(epoch)[done:]:
                     self._train_on(step, interrupts)
-                    if self.state.finished:
+                    if self.state.finished or self.signal:
                         break
         self.log.close()
         self.weights.release()
@@ -115,7 +115,7 @@ class Loop:
 
     def _train_on(self, step: Step, interrupts: Interrupts) -> None:
         started = time.perf_counter()
-        signal = self._step(step, interrupts.signal)
+        self.signal = self._step(step, interrupts.signal)
         state = self.state
         state.global_step += 1
         state.train_runtime += time.perf_counter() - started
@@ -123,11 +123,10 @@ class Loop:
         if state.global_step % self.schedule.logging_steps == 0 or state.finished:
             self._log_training()
         improved = self._evaluate() if self.selection.evaluates(state) else False
-        if improved or self.selection.saves(state) or signal:
+        if improved or self.selection.saves(state) or self.signal:
             self._save()
-        if signal:
+        if self.signal:
             self.log.say(f"stopped at step {state.global_step}; go on with --resume-from-checkpoint last")
-            raise SystemExit(128 + signal)
 
     def _step(self, step: Step, signal: int) -> int:
         """One optimizer step; returns the signal that any process has noted."""
@@ -184,7 +183,9 @@ class Loop:
         self.state.train_loss_sum += total
         self.state.train_loss_weight += self._weight
         rate = self.optimizer.param_groups[0]["lr"]
-        self.log.training(loss=total / self._weight, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens)
+        self.log.training(
+            loss=total / self._weight, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens
+        )
         self._loss.zero_()
         self._weight = self._tokens = 0.0
 

@@ -94,7 +94,11 @@ def make_accelerator(config: Any) -> Accelerator:
 
 
 def run(task: Task) -> dict[str, float]:
-    """Trains a task to its end and writes everything that a run leaves; returns all results."""
+    """Trains a task to its end and writes everything that a run leaves; returns all results.
+
+    Raises:
+        SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint saved.
+    """
     disable_progress_bar()  # of saving, a line a checkpoint
     config = task.config
     accelerator = make_accelerator(config)
@@ -107,6 +111,21 @@ def run(task: Task) -> dict[str, float]:
     if config.run.report_to:
         accelerator.init_trackers("hf-seq2seq", {k: str(v) for k, v in flatten(config).items()})
     state = loop.run()
+    signal = loop.signal
+    results = {} if signal else finish(task, state, accelerator)
+    # The loop goes before the process group: what exchanges gradients would, outliving the group, end it with the
+    # interpreter's lock in its hands and wait for ever for threads that want the lock.
+    del loop
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
+    accelerator.end_training()
+    if signal:
+        raise SystemExit(128 + signal)
+    return results
+
+
+def finish(task: Task, state: State, accelerator: Accelerator) -> dict[str, float]:
+    """Evaluates and predicts with the trained model, and saves everything; returns all results."""
     results: dict[str, float] = train_results(task, state)
     predictions: dict[str, Predictions] = {}
     for split, prefix in (("validation", "eval"), ("test", "predict")):
@@ -114,13 +133,7 @@ def run(task: Task) -> dict[str, float]:
             found, predictions[split] = evaluate_and_predict(task, split, accelerator, prefix)
             results |= found
     if accelerator.is_main_process:
-        save_run(folder, task, state, results, predictions)
-    # The loop goes before the process group: what exchanges gradients would, outliving the group, end it with the
-    # interpreter's lock in its hands and wait for ever for threads that want the lock.
-    del loop
-    accelerator.wait_for_everyone()
-    accelerator.free_memory()
-    accelerator.end_training()
+        save_run(Path(task.config.run.output_dir), task, state, results, predictions)
     return results
 
 

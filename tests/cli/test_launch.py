@@ -54,8 +54,8 @@ def main(config):
     if config.what.task == "wait":
         import signal
 
-        signal.signal(signal.SIGTERM, lambda *_: (print(f"saved {rank}", flush=True), sys.exit(143)))
-        print("ready", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: (print(f"saved {rank}\\n", end="", flush=True), sys.exit(143)))
+        print("ready\\n", end="", flush=True)
         time.sleep(60)
     import torch
     from accelerate import Accelerator
@@ -65,7 +65,8 @@ def main(config):
     torch.distributed.all_reduce(total)
     threads = os.environ["OMP_NUM_THREADS"]
     place = f"{state.process_index} of {state.num_processes}"
-    print(f"{place} {torch.distributed.get_backend()} {total.item()} {threads}\\n", end="")
+    print(f"{place} {torch.distributed.get_backend()} {total.item()} {threads}\\n", end="", flush=True)
+    torch.distributed.destroy_process_group()
 '''
 
 
