@@ -72,13 +72,13 @@ class TransformerConfig(PreTrainedConfig):
     bos_token_id: int | None = 3
 
     def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)  # first: a size may have been given by its name in `attribute_map`
         _check_choices(self)
         _check_sizes(self)
         _check_heads(self)
         _check_initialization(self)
         if self.initializer_range is None:
             self.initializer_range = self.d_model**-0.5
-        super().__post_init__(**kwargs)
 
 
 @strict
@@ -200,11 +200,19 @@ def _check_choices(config: TransformerConfig) -> None:
 
 
 def _check_sizes(config: TransformerConfig) -> None:
-    names = ["vocab_size", "source_vocab_size", "d_model", "max_position_embeddings", "relative_attention_max_distance"]
+    names = ["vocab_size", "source_vocab_size", "d_model", "max_position_embeddings"]
     names += [f"{side}_{name}" for side in config.sides for name in ("layers", "attention_heads", "ffn_dim")]
     for name in names:
         if getattr(config, name, 1) < 1:
             raise ValueError(f"{name}={getattr(config, name)} is too small; the least is 1")
+    buckets, furthest = config.relative_attention_num_buckets, config.relative_attention_max_distance
+    if buckets < 4 or buckets % 2:
+        raise ValueError(f"relative_attention_num_buckets={buckets}: choose an even number from 4 on")
+    if furthest <= buckets // 2:
+        raise ValueError(
+            f"relative_attention_max_distance={furthest} must exceed half of relative_attention_num_buckets={buckets}, "
+            "which have a distance each; raise it, or choose fewer buckets"
+        )
 
 
 def _check_heads(config: TransformerConfig) -> None:

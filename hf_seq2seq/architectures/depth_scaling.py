@@ -2,7 +2,23 @@
 
 from dataclasses import dataclass
 
+from torch import nn
+
 from .configuration_transformer import TransformerConfig
+
+
+class ScaledLinear(nn.Linear):
+    """A linear map whose initial weights are multiplied by a gain.
+
+    Args:
+        inputs: width of what it reads.
+        outputs: width of what it gives.
+        gain: of a `DepthScaling`.
+    """
+
+    def __init__(self, inputs: int, outputs: int, gain: float) -> None:
+        super().__init__(inputs, outputs)
+        self.gain = gain
 
 
 @dataclass(frozen=True)

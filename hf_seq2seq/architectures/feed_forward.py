@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .depth_scaling import ScaledLinear
 from .dropout import Dropout
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swiglu": F.silu}
@@ -24,13 +25,14 @@ class FeedForward(nn.Module):
         inner: of what the activation reads.
         activation: "relu", "gelu" or "swiglu".
         dropout: probability between the maps.
+        gain: initial weights are multiplied by this.
     """
 
-    def __init__(self, width: int, inner: int, activation: str, dropout: float) -> None:
+    def __init__(self, width: int, inner: int, activation: str, dropout: float, gain: float = 1.0) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, inner)
-        self.gate = nn.Linear(width, inner) if activation == "swiglu" else None
-        self.fc2 = nn.Linear(inner, width)
+        self.fc1 = ScaledLinear(width, inner, gain)
+        self.gate = ScaledLinear(width, inner, gain) if activation == "swiglu" else None
+        self.fc2 = ScaledLinear(inner, width, gain)
         self.activation = ACTIVATIONS[activation]
         self.dropout = Dropout(dropout)
 

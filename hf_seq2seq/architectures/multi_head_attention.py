@@ -12,6 +12,7 @@ from transformers import Cache, EncoderDecoderCache
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .configuration_transformer import TransformerConfig
+from .depth_scaling import ScaledLinear
 from .positions import Rotation, rotate
 
 
@@ -56,11 +57,14 @@ class MultiHeadAttention(nn.Module):
     Args:
         config: gives the width, dropout and the attention function.
         heads: attention heads.
+        gain: initial weights of values and outputs are multiplied by this.
         is_causal: no query may see a later key.
         layer_idx: the layer's place in the cache.
     """
 
-    def __init__(self, config: TransformerConfig, heads: int, is_causal: bool = False, layer_idx: int = 0) -> None:
+    def __init__(
+        self, config: TransformerConfig, heads: int, gain: float = 1.0, is_causal: bool = False, layer_idx: int = 0
+    ) -> None:
         super().__init__()
         width = config.d_model
         self.config, self.is_causal, self.layer_idx = config, is_causal, layer_idx
@@ -68,8 +72,8 @@ class MultiHeadAttention(nn.Module):
         self.scaling = self.head_width**-0.5
         self.q_proj = nn.Linear(width, width)
         self.k_proj = nn.Linear(width, width)
-        self.v_proj = nn.Linear(width, width)
-        self.out_proj = nn.Linear(width, width)
+        self.v_proj = ScaledLinear(width, width, gain)
+        self.out_proj = ScaledLinear(width, width, gain)
 
     def split(self, projected: Tensor) -> Tensor:
         """Cuts `(batch, length, width)` into heads: `(batch, heads, length, width of a head)`."""

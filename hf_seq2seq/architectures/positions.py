@@ -27,9 +27,26 @@ def positions_of(embedded: Tensor, mask: Tensor | None, past: int = 0) -> Tensor
     if mask is None:
         return (torch.arange(length, device=embedded.device) + past)[None]
     if mask.ndim == 4:
-        seen = mask if mask.dtype == torch.bool else mask >= 0
-        return (seen.sum(-1)[:, 0] - 1).clamp(min=0)
+        return (_seen(mask).sum(-1)[:, 0] - 1).clamp(min=0)
     return ((mask != 0).long().cumsum(-1)[:, -length:] - 1).clamp(min=0)
+
+
+def key_positions(mask: Tensor | None, keys: int, device: torch.device) -> Tensor:
+    """The number of real tokens before each key of a decoder's cache, as `positions_of` counts: `(1 or batch, keys)`.
+
+    Args:
+        mask: as for `positions_of`.
+        keys: that the attention function is given.
+        device: of the result.
+    """
+    if mask is None:
+        return torch.arange(keys, device=device)[None]
+    real = mask != 0 if mask.ndim == 2 else _seen(mask)[:, 0, -1]  # the last token sees all real ones before it
+    return (real.long().cumsum(-1)[:, :keys] - 1).clamp(min=0)
+
+
+def _seen(mask: Tensor) -> Tensor:
+    return mask if mask.dtype == torch.bool else mask >= 0
 
 
 def angles(positions: Tensor, width: int) -> Tensor:

@@ -8,8 +8,7 @@ from transformers import PreTrainedModel
 from transformers import initialization as init
 
 from .configuration_transformer import TransformerConfig
-from .depth_scaling import embedding_gain
-from .transformer_layers import TransformerDecoderLayer, TransformerEncoderLayer
+from .depth_scaling import ScaledLinear, embedding_gain
 
 
 class TransformerPreTrainedModel(PreTrainedModel):
@@ -37,21 +36,14 @@ class TransformerPreTrainedModel(PreTrainedModel):
             assert self.config.initializer_range is not None
             init.normal_(module.weight, std=self.config.initializer_range * embedding_gain(self.config))
         elif isinstance(module, nn.Linear):
-            self._init_matrix(module, 1.0)
+            # DeepNet draws from a normal distribution, the others from a uniform one of the same variance.
+            draw = init.xavier_normal_ if self.config.initialization == "deepnet" else init.xavier_uniform_
+            draw(module.weight, gain=module.gain if isinstance(module, ScaledLinear) else 1.0)
             if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, TransformerEncoderLayer | TransformerDecoderLayer) and module.gain != 1.0:
-            for name, part in module.named_modules():
-                if isinstance(part, nn.Linear) and not name.endswith(("q_proj", "k_proj")):
-                    self._init_matrix(part, module.gain)
-
-    def _init_matrix(self, module: nn.Linear, gain: float) -> None:
-        """DeepNet draws from a normal distribution, the others from a uniform one of the same variance."""
-        draw = init.xavier_normal_ if self.config.initialization == "deepnet" else init.xavier_uniform_
-        draw(module.weight, gain=gain)
 
 
 def resolve(given: bool | None, default: Any) -> bool:

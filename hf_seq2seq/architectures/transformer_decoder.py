@@ -5,14 +5,13 @@ Paper: Vaswani et al., 2017, section 3.1, https://arxiv.org/abs/1706.03762
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import Cache, EncoderDecoderCache
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from .configuration_transformer import TransformerConfig
-from .positions import positions_of
+from .positions import key_positions, positions_of
 from .transformer_encoder import known
 from .transformer_layers import TransformerDecoderLayer
 from .transformer_stack import TransformerStack
@@ -82,9 +81,5 @@ class TransformerDecoder(TransformerStack):
             return mask
         keys = queries
         if cache is not None:
-            length = cache.get_mask_sizes(queries.shape[1], 0)[0]
-            if padding is not None and padding.ndim == 2:
-                keys = (padding != 0).long().cumsum(-1)[:, :length] - 1
-            else:
-                keys = torch.arange(length, device=queries.device)[None]
+            keys = key_positions(padding, cache.get_mask_sizes(queries.shape[1], 0)[0], queries.device)
         return self.bias(mask, queries, keys, embedded.dtype)

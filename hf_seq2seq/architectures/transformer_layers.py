@@ -43,6 +43,11 @@ class AddNorm(nn.Module):
         return self.norm(hidden) if self.norm is not None and self.placement == "post" else hidden
 
 
+def build_feed_forward(config: TransformerConfig, inner: int, gain: float) -> FeedForward:
+    """The feed-forward network of a layer."""
+    return FeedForward(config.d_model, inner, config.activation_function, config.activation_dropout, gain)
+
+
 class TransformerEncoderLayer(GradientCheckpointingLayer):
     """Self-attention, then the feed-forward network.
 
@@ -55,12 +60,9 @@ class TransformerEncoderLayer(GradientCheckpointingLayer):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         scaling = depth_scaling(config, "encoder")
-        self.gain = scaling.gain
-        self.self_attn = SelfAttention(config, config.encoder_attention_heads)
+        self.self_attn = SelfAttention(config, config.encoder_attention_heads, scaling.gain)
         self.self_attn_residual = AddNorm(config, scaling.residual)
-        self.feed_forward = FeedForward(
-            config.d_model, config.encoder_ffn_dim, config.activation_function, config.activation_dropout
-        )
+        self.feed_forward = build_feed_forward(config, config.encoder_ffn_dim, scaling.gain)
         self.feed_forward_residual = AddNorm(config, scaling.residual)
 
     def forward(
@@ -92,15 +94,12 @@ class TransformerDecoderLayer(GradientCheckpointingLayer):
     def __init__(self, config: TransformerConfig, layer_idx: int) -> None:
         super().__init__()
         scaling, heads = depth_scaling(config, "decoder"), config.decoder_attention_heads
-        self.gain = scaling.gain
-        self.self_attn = SelfAttention(config, heads, is_causal=True, layer_idx=layer_idx)
+        self.self_attn = SelfAttention(config, heads, scaling.gain, is_causal=True, layer_idx=layer_idx)
         self.self_attn_residual = AddNorm(config, scaling.residual)
         if config.is_encoder_decoder:
-            self.cross_attn = CrossAttention(config, heads, layer_idx=layer_idx)
+            self.cross_attn = CrossAttention(config, heads, scaling.gain, layer_idx=layer_idx)
             self.cross_attn_residual = AddNorm(config, scaling.residual)
-        self.feed_forward = FeedForward(
-            config.d_model, config.decoder_ffn_dim, config.activation_function, config.activation_dropout
-        )
+        self.feed_forward = build_feed_forward(config, config.decoder_ffn_dim, scaling.gain)
         self.feed_forward_residual = AddNorm(config, scaling.residual)
 
     def forward(
