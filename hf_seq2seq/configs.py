@@ -190,6 +190,14 @@ class NewTokenizer(PairTokenization):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecurrentStack(Section):
+    """Recurrent layers: what lies between them, and the source as one vector."""
+
+    context_pooling: str = option("last", "Source as one vector.", choices=("last", "mean", "max", "weighted"))
+    context_feeding: bool = option(False, "Without attention: feed that vector into every step.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimization(Section):
     """Optimization: batches, the optimizer and the precision."""
 

@@ -12,6 +12,7 @@ CELLS = ("lstm", "gru", "rnn")
 ATTENTIONS = ("additive", "dot", "scaled_dot", "general", "none")
 DECODER_STYLES = ("luong", "bahdanau")
 DECODER_STARTS = ("bridge", "transfer", "zeros")
+CONTEXT_POOLINGS = ("last", "mean", "max", "weighted")
 
 
 @strict
@@ -36,8 +37,13 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
             cell reads the context.
         input_feeding: the attentional vector of a step is part of the next step's input (luong style only).
-        decoder_start: "bridge" is tanh(W c + b) of the encoder's last states c, "transfer" hands the encoder's final
-            state over layer by layer, "zeros".
+        decoder_start: "bridge" is tanh(W c + b) of the context c, "transfer" hands the encoder's final state over layer
+            by layer, "zeros".
+        context_pooling: what makes one vector, the context, of the encoder's outputs: "last", each direction's last
+            output; "mean"; "max"; "weighted", a mean with learned weights.
+        context_feeding: the context is part of every decoder step's input and of what the output projection reads,
+            besides the embedding; only with attention="none". Paper: Cho et al., 2014, section 2.2,
+            https://aclanthology.org/D14-1179
         dropout: probability, on embeddings, between layers and on what the output projection reads, never on a
             recurrent connection. Paper: Zaremba et al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
         initializer_range: standard deviation of the embeddings' initial values.
@@ -69,6 +75,8 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     decoder_style: str = "luong"
     input_feeding: bool = False
     decoder_start: str = "bridge"
+    context_pooling: str = "last"
+    context_feeding: bool = False
     dropout: float | int = 0.2
     initializer_range: float = 0.1
     use_cache: bool = True
@@ -91,6 +99,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         _check_embeddings(self)
         _check_attention(self)
         _check_start(self)
+        _check_context(self)
         super().__post_init__(**kwargs)
 
     @property
@@ -98,6 +107,11 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         """Width of the encoder's output, all directions together."""
         assert self.encoder_hidden_size is not None
         return self.encoder_hidden_size * (2 if self.bidirectional else 1)
+
+    @property
+    def has_context(self) -> bool:
+        """Whether the decoder reads the source as one vector."""
+        return self.context_feeding or self.decoder_start == "bridge"
 
 
 def _half(width: int) -> int:
@@ -111,6 +125,7 @@ def _half(width: int) -> int:
 
 def _check_values(config: RnnSeq2SeqConfig) -> None:
     choices = {"cell": CELLS, "attention": ATTENTIONS, "decoder_style": DECODER_STYLES, "decoder_start": DECODER_STARTS}
+    choices["context_pooling"] = CONTEXT_POOLINGS
     for name, known in choices.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name}={getattr(config, name)!r} is unknown; choose from {', '.join(known)}")
@@ -157,10 +172,10 @@ def _check_attention(config: RnnSeq2SeqConfig) -> None:
 
 
 def _check_start(config: RnnSeq2SeqConfig) -> None:
-    if config.decoder_start == "zeros" and config.attention == "none":
+    if config.decoder_start == "zeros" and config.attention == "none" and not config.context_feeding:
         raise ValueError(
             "decoder_start='zeros' with attention='none': the decoder would never see the source; "
-            "use decoder_start='bridge' or an attention"
+            "use decoder_start='bridge', context_feeding=True or an attention"
         )
     if config.decoder_start != "transfer":
         return
@@ -173,4 +188,17 @@ def _check_start(config: RnnSeq2SeqConfig) -> None:
         raise ValueError(
             f"decoder_start='transfer' needs equal widths, but the encoder gives {config.encoder_output_size} and "
             f"hidden_size={config.hidden_size}; leave encoder_hidden_size unset or use 'bridge'"
+        )
+
+
+def _check_context(config: RnnSeq2SeqConfig) -> None:
+    if config.context_feeding and config.attention != "none":
+        raise ValueError(
+            f"context_feeding=True with attention={config.attention!r}: each step has attention's context already; "
+            "choose attention='none' or context_feeding=False"
+        )
+    if config.context_pooling != "last" and not config.has_context:
+        raise ValueError(
+            f"context_pooling={config.context_pooling!r} with decoder_start={config.decoder_start!r} and "
+            "context_feeding=False: nothing reads the context; use decoder_start='bridge' or context_feeding=True"
         )

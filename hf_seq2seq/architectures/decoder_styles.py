@@ -78,6 +78,29 @@ class PlainDecoder(nn.Module):
         return outputs, ends
 
 
+class ContextDecoder(PlainDecoder):
+    """No attention, but the same context at every step: s_t = f(s_{t-1}, [e(y_{t-1}); c]).
+
+    The output projection reads h_t = tanh(W [s_t; e(y_{t-1}); c] + b), where the paper has a maxout layer.
+
+    Paper: Cho et al., 2014, section 2.2 and appendix A.1.2, https://aclanthology.org/D14-1179
+    """
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.combine = nn.Linear(config.hidden_size + self.layers[0].input_size, config.hidden_size)
+
+    @staticmethod
+    def extra_width(config: RnnSeq2SeqConfig) -> int:
+        """Width of the context."""
+        return config.encoder_output_size
+
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+        """As the base class says, but beside each embedding stands the context: `(target, batch, both widths)`."""
+        layers, states = self._run(embedded, states)
+        return Decoded(torch.tanh(self.combine(torch.cat([layers[-1], embedded], -1))), layers, states)
+
+
 class LuongDecoder(PlainDecoder):
     """Attends with the new state: s_t = f(s_{t-1}, e(y_{t-1})), c_t = attention(s_t), h_t = tanh(W [c_t; s_t]).
 
@@ -168,9 +191,9 @@ class BahdanauDecoder(PlainDecoder):
 
 
 def build_style(config: RnnSeq2SeqConfig) -> PlainDecoder:
-    """The decoder that `config.attention`, `config.decoder_style` and `config.input_feeding` name."""
+    """The decoder that `config`'s attention, `decoder_style`, `input_feeding` and `context_feeding` name."""
     if config.attention == "none":
-        return PlainDecoder(config)
+        return ContextDecoder(config) if config.context_feeding else PlainDecoder(config)
     if config.decoder_style == "bahdanau":
         return BahdanauDecoder(config)
     return InputFeedingDecoder(config) if config.input_feeding else LuongDecoder(config)

@@ -10,6 +10,7 @@ from .cells import State, join_states, split_states
 from .configuration_rnn import RnnSeq2SeqConfig
 from .decoder_styles import Decoded, build_style
 from .dropout import Dropout
+from .pooling import POOLINGS, one_segment
 from .starts import STARTS
 
 
@@ -28,6 +29,8 @@ class RnnDecoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
         self.start = STARTS[config.decoder_start](config)
+        self.context_feeding = config.context_feeding
+        self.pooling = POOLINGS[config.context_pooling](config) if config.has_context else None
         self.style = build_style(config)
 
     def forward(
@@ -52,10 +55,14 @@ class RnnDecoder(nn.Module):
             `(batch, 1, target, source)` alignment; None without attention.
         """
         memory = self._remember(encoder, encoder_attention_mask, cache)
-        states, fed = self._resume(encoder, encoder_attention_mask, cache)
-        decoded = self.style(self.dropout(embedded).transpose(0, 1), states, memory, fed)
+        context = self._pool(encoder, encoder_attention_mask, cache)
+        states, fed = self._resume(encoder, context, cache)
+        inputs = self.dropout(embedded).transpose(0, 1)
+        if self.context_feeding and context is not None:
+            inputs = torch.cat([inputs, context.expand(len(inputs), -1, -1)], -1)
+        decoded = self.style(inputs, states, memory, fed)
         if cache is not None:
-            self._keep(decoded, memory, cache, embedded.shape[1])
+            self._keep(decoded, memory, context, cache, embedded.shape[1])
         layers = (embedded, *(layer.transpose(0, 1) for layer in decoded.layers)) if output_hidden_states else None
         return BaseModelOutputWithPastAndCrossAttentions(
             last_hidden_state=self.dropout(decoded.outputs).transpose(0, 1),
@@ -71,21 +78,35 @@ class RnnDecoder(nn.Module):
         keys = None if cache is None else cache.state.source.get("keys")
         return attention.remember(encoder.last_hidden_state, mask, keys)
 
+    def _pool(self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None) -> Tensor | None:
+        """The source in one vector, `(batch, encoder width)`; None where nothing reads it."""
+        if self.pooling is None:
+            return None
+        if cache is not None and "context" in cache.state.source:
+            return cache.state.source["context"]
+        outputs = encoder.last_hidden_state
+        return self.pooling(outputs, one_segment(outputs, mask))[:, 0]
+
     def _resume(
-        self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None
+        self, encoder: BaseModelOutput, context: Tensor | None, cache: RecurrentCache | None
     ) -> tuple[list[State], Tensor | None]:
         """Each layer's state, and the attentional vector of the step before."""
         if cache is not None and cache.get_seq_length():
             kept = cache.state.states
             return split_states(kept["cells"]), kept.get("fed")
-        return split_states(self.start(encoder.last_hidden_state, mask, encoder.get("final_state"))), None
+        return split_states(self.start(encoder, context)), None
 
     @staticmethod
-    def _keep(decoded: Decoded, memory: Memory | None, cache: RecurrentCache, tokens: int) -> None:
+    def _keep(
+        decoded: Decoded, memory: Memory | None, context: Tensor | None, cache: RecurrentCache, tokens: int
+    ) -> None:
         states = {"cells": join_states(decoded.states)}
         if decoded.fed is not None:
             states["fed"] = decoded.fed
-        cache.state.write(states, {} if memory is None else {"keys": memory.keys}, tokens)
+        source = {} if memory is None else {"keys": memory.keys}
+        if context is not None:
+            source["context"] = context
+        cache.state.write(states, source, tokens)
 
 
 def check_target_padding(mask: Tensor | None) -> None:

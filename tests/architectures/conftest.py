@@ -17,6 +17,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bahdanau": {"decoder_style": "bahdanau", "attention": "additive", "cell": "gru", "decoder_layers": 2},
     "bahdanau_tanh": {"decoder_style": "bahdanau", "attention": "scaled_dot", "cell": "rnn", "bidirectional": False},
     "no_attention": {"attention": "none", "decoder_start": "transfer", "encoder_layers": 2, "decoder_layers": 2},
+    "context_fed": {"attention": "none", "context_feeding": True, "context_pooling": "weighted", "cell": "gru"},
 }
 
 

@@ -9,6 +9,7 @@ from hf_seq2seq.architectures.decoder_styles import build_style
 TARGET, BATCH, SOURCE, EMBEDDING, HIDDEN, MEMORY = 4, 3, 5, 6, 8, 10
 STYLES = {
     "plain": {"attention": "none"},
+    "context": {"attention": "none", "context_feeding": True, "cell": "gru"},
     "luong": {"attention": "general"},
     "luong_additive": {"attention": "additive", "cell": "gru"},
     "input_feeding": {"attention": "general", "input_feeding": True},
@@ -27,7 +28,8 @@ def case(request):
     style = build_style(config).double().eval()
     parts = 2 if config.cell == "lstm" else 1
     states = [tuple(torch.randn(BATCH, HIDDEN).double() for _ in range(parts)) for _ in range(2)]
-    embedded = torch.randn(TARGET, BATCH, EMBEDDING, dtype=torch.float64, requires_grad=True)
+    width = EMBEDDING + MEMORY * config.context_feeding  # the context stands beside the embedding
+    embedded = torch.randn(TARGET, BATCH, width, dtype=torch.float64, requires_grad=True)
     values = torch.randn(BATCH, SOURCE, MEMORY, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]])
     return config, style, embedded, states, values, mask
@@ -57,7 +59,9 @@ def by_the_paper(config, style, embedded, states, values, mask):
             inputs = [word, attend(first[0])]
         first = advance(style.layers[0], torch.cat(inputs, 1), first)
         second = advance(style.layers[1], first[0], second)
-        if config.attention == "none":
+        if config.context_feeding:
+            fed = torch.tanh(style.combine(torch.cat([second[0], word], 1)))
+        elif config.attention == "none":
             fed = second[0]
         elif config.decoder_style == "bahdanau":
             fed = torch.tanh(style.combine(torch.cat([second[0], inputs[1], word], 1)))
