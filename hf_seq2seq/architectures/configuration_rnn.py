@@ -44,8 +44,17 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         context_feeding: the context is part of every decoder step's input and of what the output projection reads,
             besides the embedding; only with attention="none". Paper: Cho et al., 2014, section 2.2,
             https://aclanthology.org/D14-1179
-        dropout: probability, on embeddings, between layers and on what the output projection reads, never on a
-            recurrent connection. Paper: Zaremba et al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
+        dropout: probability, on embeddings, between layers and on what the output projection reads. Paper: Zaremba et
+            al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
+        embedding_dropout, output_dropout: others for the embeddings and for what the output projection reads; None
+            means `dropout`.
+        recurrent_dropout: on the previous output where it enters a step, with one mask for all steps of a sequence;
+            while training each layer then runs step by step. Paper: Gal and Ghahramani, 2016, section 4,
+            https://arxiv.org/abs/1512.05287
+        residual: each layer above the first adds what it read to what it gives. Paper: Wu et al., 2016, section 3.1,
+            https://arxiv.org/abs/1609.08144
+        layer_norm: each layer's output is normalised, outside the cell. Paper: Ba et al., 2016,
+            https://arxiv.org/abs/1607.06450
         initializer_range: standard deviation of the embeddings' initial values.
         num_attention_heads: always 1 for these scores; named because generation code asks for it.
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
@@ -78,6 +87,11 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     context_pooling: str = "last"
     context_feeding: bool = False
     dropout: float | int = 0.2
+    embedding_dropout: float | int | None = None
+    output_dropout: float | int | None = None
+    recurrent_dropout: float | int = 0.0
+    residual: bool = False
+    layer_norm: bool = False
     initializer_range: float = 0.1
     use_cache: bool = True
     is_encoder_decoder: bool = True
@@ -108,6 +122,11 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         assert self.encoder_hidden_size is not None
         return self.encoder_hidden_size * (2 if self.bidirectional else 1)
 
+    def probability(self, name: str) -> float:
+        """The dropout of that name, or where it is None the general one."""
+        value = getattr(self, name)
+        return self.dropout if value is None else value
+
     @property
     def has_context(self) -> bool:
         """Whether the decoder reads the source as one vector."""
@@ -134,8 +153,14 @@ def _check_values(config: RnnSeq2SeqConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} is too small; the least is 1")
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout={config.dropout} is not a probability below 1; 0 switches it off")
+    for name in ("dropout", "embedding_dropout", "output_dropout", "recurrent_dropout"):
+        if not 0 <= config.probability(name) < 1:
+            raise ValueError(f"{name}={getattr(config, name)} is not a probability below 1; 0 switches it off")
+    if config.residual and config.encoder_layers == config.decoder_layers == 1:
+        raise ValueError(
+            "residual=True with encoder_layers=1 and decoder_layers=1: skip connections start at the second layer; "
+            "add layers or set residual=False"
+        )
 
 
 def _check_embeddings(config: RnnSeq2SeqConfig) -> None:

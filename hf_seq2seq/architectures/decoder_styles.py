@@ -13,6 +13,7 @@ from .attention import Memory, build_attention
 from .cells import LAYERS, State
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
+from .stack import LayerOutput
 
 
 @dataclass
@@ -49,7 +50,9 @@ class PlainDecoder(nn.Module):
         hidden = config.hidden_size
         sizes = [config.embedding_size + self.extra_width(config)] + [hidden] * (config.decoder_layers - 1)
         self.layers = nn.ModuleList(LAYERS[config.cell](size, hidden) for size in sizes)
+        self.after = nn.ModuleList(LayerOutput(config, hidden, depth) for depth in range(config.decoder_layers))
         self.dropout = Dropout(config.dropout)
+        self.recurrent_dropout = Dropout(config.recurrent_dropout)
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
@@ -72,10 +75,16 @@ class PlainDecoder(nn.Module):
         """Runs the layers from `first` on, each over the whole target in one call."""
         outputs, ends = [], []
         for depth, state in enumerate(states[first:], first):
-            hidden, end = self.layers[depth](self.dropout(hidden) if depth else hidden, state)
+            inputs = self.dropout(hidden) if depth else hidden
+            output, end = self.layers[depth](inputs, state, kept=self._kept(state))
+            hidden = self.after[depth](output, hidden)
             outputs.append(hidden)
             ends.append(end)
         return outputs, ends
+
+    def _kept(self, state: State) -> Tensor | None:
+        """The mask of a layer's previous output, the same at every step."""
+        return self.recurrent_dropout.mask(state[0])
 
 
 class ContextDecoder(PlainDecoder):
@@ -88,7 +97,9 @@ class ContextDecoder(PlainDecoder):
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__(config)
-        self.combine = nn.Linear(config.hidden_size + self.layers[0].input_size, config.hidden_size)
+        assert config.embedding_size is not None
+        width = config.hidden_size + config.embedding_size + config.encoder_output_size
+        self.combine = nn.Linear(width, config.hidden_size)
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
@@ -135,17 +146,22 @@ class InputFeedingDecoder(LuongDecoder):
         """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
         states = list(states)
         fed = torch.zeros_like(states[-1][0]) if fed is None else fed
-        cells = [layer(None if depth else embedded, stepwise=True) for depth, layer in enumerate(self.layers)]
+        known = [embedded] + [None] * (len(states) - 1)
+        cells = [
+            layer(part, stepwise=True, kept=self._kept(state))
+            for layer, part, state in zip(self.layers, known, states, strict=True)
+        ]
         kept = [self.dropout(embedded.new_ones(*embedded.shape[:2], fed.shape[-1])).unbind(0) for _ in cells[1:]]
         steps, weights = [], []
         for time in range(len(embedded)):
-            below = fed
+            below, heights = fed, []
             for depth, cell in enumerate(cells):
                 states[depth] = cell.step(time, below * kept[depth - 1][time] if depth else below, states[depth])
-                below = states[depth][0]
+                below = self.after[depth](states[depth][0], below)
+                heights.append(below)
             context, weight = self.attention(below[:, None], memory)
             fed = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
-            steps.append([fed, *(state[0] for state in states)])
+            steps.append([fed, *heights])
             weights.append(weight)
         outputs, *layers = (torch.stack(part) for part in zip(*steps, strict=True))
         return Decoded(outputs, layers, states, torch.cat(weights, 1), fed)
@@ -175,7 +191,7 @@ class BahdanauDecoder(PlainDecoder):
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
         """As the base class says; only the first layer goes step by step."""
-        state, cell = states[0], self.layers[0](embedded, stepwise=True)
+        state, cell = states[0], self.layers[0](embedded, stepwise=True, kept=self._kept(states[0]))
         outputs, contexts, weights = [], [], []
         for time in range(len(embedded)):
             context, weight = self.attention(state[0][:, None], memory)
@@ -183,7 +199,7 @@ class BahdanauDecoder(PlainDecoder):
             outputs.append(state[0])
             contexts.append(context[:, 0])
             weights.append(weight)
-        first = torch.stack(outputs)
+        first = self.after[0](torch.stack(outputs), embedded)
         above, ends = self._run(first, states, first=1)
         layers = [first, *above]
         combined = torch.tanh(self.combine(torch.cat([layers[-1], torch.stack(contexts), embedded], -1)))

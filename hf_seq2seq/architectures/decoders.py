@@ -27,7 +27,8 @@ class RnnDecoder(nn.Module):
         super().__init__()
         assert config.embedding_size is not None
         self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.dropout = Dropout(config.dropout)
+        self.embedding_dropout = Dropout(config.probability("embedding_dropout"))
+        self.output_dropout = Dropout(config.probability("output_dropout"))
         self.start = STARTS[config.decoder_start](config)
         self.context_feeding = config.context_feeding
         self.pooling = POOLINGS[config.context_pooling](config) if config.has_context else None
@@ -57,7 +58,7 @@ class RnnDecoder(nn.Module):
         memory = self._remember(encoder, encoder_attention_mask, cache)
         context = self._pool(encoder, encoder_attention_mask, cache)
         states, fed = self._resume(encoder, context, cache)
-        inputs = self.dropout(embedded).transpose(0, 1)
+        inputs = self.embedding_dropout(embedded).transpose(0, 1)
         if self.context_feeding and context is not None:
             inputs = torch.cat([inputs, context.expand(len(inputs), -1, -1)], -1)
         decoded = self.style(inputs, states, memory, fed)
@@ -65,7 +66,7 @@ class RnnDecoder(nn.Module):
             self._keep(decoded, memory, context, cache, embedded.shape[1])
         layers = (embedded, *(layer.transpose(0, 1) for layer in decoded.layers)) if output_hidden_states else None
         return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=self.dropout(decoded.outputs).transpose(0, 1),
+            last_hidden_state=self.output_dropout(decoded.outputs).transpose(0, 1),
             past_key_values=cache,
             hidden_states=layers,
             cross_attentions=None if decoded.weights is None else (decoded.weights[:, None],),
@@ -85,6 +86,7 @@ class RnnDecoder(nn.Module):
         if cache is not None and "context" in cache.state.source:
             return cache.state.source["context"]
         outputs = encoder.last_hidden_state
+        assert outputs is not None
         return self.pooling(outputs, one_segment(outputs, mask))[:, 0]
 
     def _resume(

@@ -50,6 +50,9 @@ class RnnPreTrainedModel(PreTrainedModel):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
         elif isinstance(module, nn.RNNBase):
             for name, parameter in module.named_parameters():
                 init.copy_(parameter, _initial(name, parameter, isinstance(module, nn.LSTM)))

@@ -30,6 +30,7 @@ class DecoderStart(nn.Module):
             `(batch, layers, states, hidden)`.
         """
         outputs = encoder.last_hidden_state
+        assert outputs is not None
         return outputs.new_zeros(outputs.shape[0], *self.shape)
 
 

@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bahdanau_tanh": {"decoder_style": "bahdanau", "attention": "scaled_dot", "cell": "rnn", "bidirectional": False},
     "no_attention": {"attention": "none", "decoder_start": "transfer", "encoder_layers": 2, "decoder_layers": 2},
     "context_fed": {"attention": "none", "context_feeding": True, "context_pooling": "weighted", "cell": "gru"},
+    "stacked": {"residual": True, "layer_norm": True, "encoder_layers": 2, "decoder_layers": 3, "input_feeding": True},
 }
 
 
