@@ -4,12 +4,13 @@ All tensors have the time first. Dropout between layers is drawn for all steps a
 layer and one run step by step drop alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from .attention import Memory, build_attention
+from .attention import Carried, Memory
+from .attention_kinds import build_attention
 from .cells import LAYERS, State
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
@@ -24,15 +25,16 @@ class Decoded:
         outputs: what the output projection reads, before dropout, `(target, batch, hidden)`.
         layers: each recurrent layer's output, likewise.
         states: each layer's state after the last step.
-        weights: attention, `(batch, target, source)`; None without.
-        fed: the attentional vector of the last step, `(batch, hidden)`; None where it is not fed back.
+        weights: attention, `(batch, heads, target, source)`; None without.
+        carried: what attention carries on and, where it is fed back, the attentional vector of the last step, "fed",
+            `(batch, hidden)`.
     """
 
     outputs: Tensor
     layers: list[Tensor]
     states: list[State]
     weights: Tensor | None = None
-    fed: Tensor | None = None
+    carried: Carried = field(default_factory=dict)
 
 
 class PlainDecoder(nn.Module):
@@ -59,14 +61,14 @@ class PlainDecoder(nn.Module):
         """Width of what the first layer reads beside the embedding."""
         return 0
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """Decodes a whole target, or one step of it.
 
         Args:
             embedded: embeddings of the decoder's inputs, `(target, batch, embedding)`.
             states: where each layer starts.
             memory: the encoded source; None without attention.
-            fed: the attentional vector of the step before, `(batch, hidden)`; None at the start.
+            carried: what the step before gave; None at the start.
         """
         layers, states = self._run(embedded, states)
         return Decoded(layers[-1], layers, states)
@@ -106,7 +108,7 @@ class ContextDecoder(PlainDecoder):
         """Width of the context."""
         return config.encoder_output_size
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says, but beside each embedding stands the context: `(target, batch, both widths)`."""
         layers, states = self._run(embedded, states)
         return Decoded(torch.tanh(self.combine(torch.cat([layers[-1], embedded], -1))), layers, states)
@@ -123,12 +125,14 @@ class LuongDecoder(PlainDecoder):
         self.attention = build_attention(config)
         self.combine = nn.Linear(config.encoder_output_size + config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; the whole target at once, for nothing flows from attention to the next step."""
         layers, states = self._run(embedded, states)
-        contexts, weights = self.attention(layers[-1].transpose(0, 1), memory)
+        assert memory is not None
+        carried = self.attention.start(memory) if carried is None else carried
+        contexts, weights, carried = self.attention(layers[-1].transpose(0, 1), memory, carried)
         outputs = torch.tanh(self.combine(torch.cat([contexts.transpose(0, 1), layers[-1]], -1)))
-        return Decoded(outputs, layers, states, weights)
+        return Decoded(outputs, layers, states, weights, carried)
 
 
 class InputFeedingDecoder(LuongDecoder):
@@ -142,10 +146,13 @@ class InputFeedingDecoder(LuongDecoder):
         """Width of the attentional vector."""
         return config.hidden_size
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
+        assert memory is not None
         states = list(states)
-        fed = torch.zeros_like(states[-1][0]) if fed is None else fed
+        if carried is None:
+            carried = self.attention.start(memory) | {"fed": torch.zeros_like(states[-1][0])}
+        fed = carried["fed"]
         known = [embedded] + [None] * (len(states) - 1)
         cells = [
             layer(part, stepwise=True, kept=self._kept(state))
@@ -159,12 +166,12 @@ class InputFeedingDecoder(LuongDecoder):
                 states[depth] = cell.step(time, below * kept[depth - 1][time] if depth else below, states[depth])
                 below = self.after[depth](states[depth][0], below)
                 heights.append(below)
-            context, weight = self.attention(below[:, None], memory)
+            context, weight, carried = self.attention(below[:, None], memory, carried)
             fed = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
             steps.append([fed, *heights])
             weights.append(weight)
         outputs, *layers = (torch.stack(part) for part in zip(*steps, strict=True))
-        return Decoded(outputs, layers, states, torch.cat(weights, 1), fed)
+        return Decoded(outputs, layers, states, torch.cat(weights, 2), carried | {"fed": fed})
 
 
 class BahdanauDecoder(PlainDecoder):
@@ -189,12 +196,14 @@ class BahdanauDecoder(PlainDecoder):
         """Width of the context."""
         return config.encoder_output_size
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; only the first layer goes step by step."""
+        assert memory is not None
+        carried = self.attention.start(memory) if carried is None else carried
         state, cell = states[0], self.layers[0](embedded, stepwise=True, kept=self._kept(states[0]))
         outputs, contexts, weights = [], [], []
         for time in range(len(embedded)):
-            context, weight = self.attention(state[0][:, None], memory)
+            context, weight, carried = self.attention(state[0][:, None], memory, carried)
             state = cell.step(time, context[:, 0], state)
             outputs.append(state[0])
             contexts.append(context[:, 0])
@@ -203,7 +212,7 @@ class BahdanauDecoder(PlainDecoder):
         above, ends = self._run(first, states, first=1)
         layers = [first, *above]
         combined = torch.tanh(self.combine(torch.cat([layers[-1], torch.stack(contexts), embedded], -1)))
-        return Decoded(combined, layers, [state, *ends], torch.cat(weights, 1))
+        return Decoded(combined, layers, [state, *ends], torch.cat(weights, 2), carried)
 
 
 def build_style(config: RnnSeq2SeqConfig) -> PlainDecoder:

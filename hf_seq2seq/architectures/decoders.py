@@ -2,15 +2,17 @@
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutput, BaseModelOutputWithPastAndCrossAttentions
+from transformers.modeling_outputs import BaseModelOutput
 
-from .attention import Memory
+from .attention import Carried, Memory
 from .cache import RecurrentCache
 from .cells import State, join_states, split_states
 from .configuration_rnn import RnnSeq2SeqConfig
 from .decoder_styles import Decoded, build_style
 from .dropout import Dropout
+from .location_attention import coverage_losses
 from .pooling import POOLINGS, one_segment
+from .rnn_outputs import RnnDecoderOutput
 from .starts import STARTS
 
 
@@ -33,6 +35,7 @@ class RnnDecoder(nn.Module):
         self.context_feeding = config.context_feeding
         self.pooling = POOLINGS[config.context_pooling](config) if config.has_context else None
         self.style = build_style(config)
+        self.coverage_loss_weight = config.coverage_loss_weight if config.coverage else 0
 
     def forward(
         self,
@@ -41,7 +44,7 @@ class RnnDecoder(nn.Module):
         embedded: Tensor,
         cache: RecurrentCache | None = None,
         output_hidden_states: bool | None = None,
-    ) -> BaseModelOutputWithPastAndCrossAttentions:
+    ) -> RnnDecoderOutput:
         """Decodes a target or its next tokens.
 
         Args:
@@ -53,23 +56,24 @@ class RnnDecoder(nn.Module):
 
         Returns:
             `last_hidden_state` and `hidden_states` `(batch, target, width)`; `cross_attentions`, a tuple of one
-            `(batch, 1, target, source)` alignment; None without attention.
+            `(batch, heads, target, source)` alignment, None without attention; `auxiliary_losses` as its class says.
         """
         memory = self._remember(encoder, encoder_attention_mask, cache)
         context = self._pool(encoder, encoder_attention_mask, cache)
-        states, fed = self._resume(encoder, context, cache)
+        states, carried = self._resume(encoder, context, cache)
         inputs = self.embedding_dropout(embedded).transpose(0, 1)
         if self.context_feeding and context is not None:
             inputs = torch.cat([inputs, context.expand(len(inputs), -1, -1)], -1)
-        decoded = self.style(inputs, states, memory, fed)
+        decoded = self.style(inputs, states, memory, carried)
         if cache is not None:
             self._keep(decoded, memory, context, cache, embedded.shape[1])
         layers = (embedded, *(layer.transpose(0, 1) for layer in decoded.layers)) if output_hidden_states else None
-        return BaseModelOutputWithPastAndCrossAttentions(
+        return RnnDecoderOutput(
             last_hidden_state=self.output_dropout(decoded.outputs).transpose(0, 1),
             past_key_values=cache,
             hidden_states=layers,
-            cross_attentions=None if decoded.weights is None else (decoded.weights[:, None],),
+            cross_attentions=None if decoded.weights is None else (decoded.weights,),
+            auxiliary_losses=self._auxiliary_losses(decoded) if cache is None else None,
         )
 
     def _remember(self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None) -> Memory | None:
@@ -91,20 +95,23 @@ class RnnDecoder(nn.Module):
 
     def _resume(
         self, encoder: BaseModelOutput, context: Tensor | None, cache: RecurrentCache | None
-    ) -> tuple[list[State], Tensor | None]:
-        """Each layer's state, and the attentional vector of the step before."""
+    ) -> tuple[list[State], Carried | None]:
+        """Each layer's state, and what the step before carried on; None at the start."""
         if cache is not None and cache.get_seq_length():
-            kept = cache.state.states
-            return split_states(kept["cells"]), kept.get("fed")
+            carried = dict(cache.state.states)
+            return split_states(carried.pop("cells")), carried
         return split_states(self.start(encoder, context)), None
+
+    def _auxiliary_losses(self, decoded: Decoded) -> Tensor | None:
+        if not self.coverage_loss_weight or decoded.weights is None:
+            return None
+        return self.coverage_loss_weight * coverage_losses(decoded.weights[:, 0])
 
     @staticmethod
     def _keep(
         decoded: Decoded, memory: Memory | None, context: Tensor | None, cache: RecurrentCache, tokens: int
     ) -> None:
-        states = {"cells": join_states(decoded.states)}
-        if decoded.fed is not None:
-            states["fed"] = decoded.fed
+        states = decoded.carried | {"cells": join_states(decoded.states)}
         source = {} if memory is None else {"keys": memory.keys}
         if context is not None:
             source["context"] = context

@@ -74,7 +74,7 @@ def test_decoder_joins_every_layer(style):
     centred = ((layers[0] - norm.bias) / norm.weight).mean(-1)
     torch.testing.assert_close(centred, torch.zeros_like(centred))
     if type(style).__name__ in ("LuongDecoder", "InputFeedingDecoder"):
-        context, _ = style.attention(layers[-1].transpose(0, 1), memory)
+        context, *_ = style.attention(layers[-1].transpose(0, 1), memory, style.attention.start(memory))
         expected = torch.tanh(style.combine(torch.cat([context.transpose(0, 1), layers[-1]], -1)))
         torch.testing.assert_close(found.outputs, expected)
 
