@@ -190,6 +190,21 @@ class NewTokenizer(PairTokenization):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecurrentStack(Section):
+    """Recurrent layers: what lies between them, and the source as one vector."""
+
+    context_pooling: str = option("last", "Source as one vector.", choices=("last", "mean", "max", "weighted"))
+    context_feeding: bool = option(False, "Without attention: feed that vector into every step.")
+    residual: bool = option(False, "Skip connections between layers.")
+    layer_norm: bool = option(False, "Normalise each layer's output.")
+    embedding_dropout: float | None = option(None, "Dropout on embeddings, if another.", at_least=0, at_most=0.95)
+    output_dropout: float | None = option(None, "Dropout on the output, if another.", at_least=0, at_most=0.95)
+    recurrent_dropout: float = option(
+        0.0, "Dropout of the recurrent state, one mask a sequence; slower.", at_least=0, at_most=0.95
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimization(Section):
     """Optimization: batches, the optimizer and the precision."""
 

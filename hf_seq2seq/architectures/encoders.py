@@ -17,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from .cells import LAYERS, State, join_states
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
+from .stack import LayerOutput
 
 
 @dataclass
@@ -57,13 +58,15 @@ def reverse(inputs: Tensor, padding: Padding | None) -> Tensor:
     return inputs.flatten(0, 1).index_select(0, padding.mirror).view_as(inputs)
 
 
-def read(layer: nn.Module, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
+def read(
+    layer: nn.Module, inputs: Tensor, padding: Padding | None, want_state: bool, kept: Tensor | None
+) -> tuple[Tensor, State | None]:
     """Runs one direction. The state at each row's own last token needs a packed sequence; the outputs do not."""
     if padding is None or not want_state:
-        outputs, state = layer(inputs)
+        outputs, state = layer(inputs, kept=kept)
         return outputs, state if want_state else None
     packed = pack_padded_sequence(inputs, padding.lengths.cpu(), enforce_sorted=False)
-    packed_outputs, state = layer(packed)
+    packed_outputs, state = layer(packed, kept=kept)
     return pad_packed_sequence(packed_outputs, total_length=inputs.shape[0])[0], state
 
 
@@ -72,26 +75,38 @@ class EncoderLayer(nn.Module):
 
     Args:
         config: gives the cell, the width of a direction and whether there are two.
-        input_size: width of what it reads.
+        depth: 0 for the first layer, which reads embeddings.
     """
 
-    def __init__(self, config: RnnSeq2SeqConfig, input_size: int) -> None:
+    def __init__(self, config: RnnSeq2SeqConfig, depth: int) -> None:
         super().__init__()
         assert config.encoder_hidden_size is not None
-        layer = LAYERS[config.cell]
-        self.left_to_right = layer(input_size, config.encoder_hidden_size)
-        self.right_to_left = layer(input_size, config.encoder_hidden_size) if config.bidirectional else None
+        assert config.embedding_size is not None
+        layer, input_size = LAYERS[config.cell], config.encoder_output_size if depth else config.embedding_size
+        self.width = config.encoder_hidden_size
+        self.left_to_right = layer(input_size, self.width)
+        self.right_to_left = layer(input_size, self.width) if config.bidirectional else None
+        self.dropout = Dropout(config.dropout if depth else 0.0)  # the embeddings were dropped before
+        self.recurrent_dropout = Dropout(config.recurrent_dropout)
+        self.after = LayerOutput(config, config.encoder_output_size, depth)
 
-    def forward(self, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
-        """Outputs `(time, batch, encoder width)` and, if asked for, final states; inputs `(time, batch, input)`."""
-        outputs, state = read(self.left_to_right, inputs, padding, want_state)
+    def forward(self, below: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
+        """Outputs `(time, batch, encoder width)` and, if asked for, final states; `below` is `(time, batch, input)`."""
+        inputs = self.dropout(below)
+        outputs, state = read(self.left_to_right, inputs, padding, want_state, self._kept(inputs))
         if self.right_to_left is None:
-            return outputs, state
-        backward, backward_state = read(self.right_to_left, reverse(inputs, padding), padding, want_state)
-        outputs = torch.cat([outputs, reverse(backward, padding)], -1)
+            return self.after(outputs, below), state
+        backward, backward_state = read(
+            self.right_to_left, reverse(inputs, padding), padding, want_state, self._kept(inputs)
+        )
+        outputs = self.after(torch.cat([outputs, reverse(backward, padding)], -1), below)
         if state is None or backward_state is None:
             return outputs, None
         return outputs, tuple(torch.cat(pair, -1) for pair in zip(state, backward_state, strict=True))
+
+    def _kept(self, inputs: Tensor) -> Tensor | None:
+        """The mask of a direction's previous output, the same at every step."""
+        return self.recurrent_dropout.mask(inputs.new_empty(inputs.shape[1], self.width))
 
 
 class RnnEncoder(nn.Module):
@@ -109,9 +124,8 @@ class RnnEncoder(nn.Module):
         assert config.embedding_size is not None
         self.config = config
         self.embed_tokens = nn.Embedding(config.source_vocab_size, config.embedding_size)
-        self.dropout = Dropout(config.dropout)
-        sizes = [config.embedding_size] + [config.encoder_output_size] * (config.encoder_layers - 1)
-        self.layers = nn.ModuleList(EncoderLayer(config, size) for size in sizes)
+        self.embedding_dropout = Dropout(config.probability("embedding_dropout"))
+        self.layers = nn.ModuleList(EncoderLayer(config, depth) for depth in range(config.encoder_layers))
 
     def forward(
         self,
@@ -153,10 +167,10 @@ class RnnEncoder(nn.Module):
         """Every layer's output `(batch, source, encoder width)`, and the final states where the decoder wants them."""
         padding = None if mask is None else Padding(mask.sum(1), mask.shape[1])
         want_state = self.config.decoder_start == "transfer"
-        hidden = self.dropout(embedded).transpose(0, 1)
+        hidden = self.embedding_dropout(embedded).transpose(0, 1)
         layers, states = [], []
-        for depth, layer in enumerate(self.layers):
-            hidden, state = layer(self.dropout(hidden) if depth else hidden, padding, want_state)
+        for layer in self.layers:
+            hidden, state = layer(hidden, padding, want_state)
             if state is not None:
                 states.append(state)
             clean = hidden if padding is None else hidden * padding.real[..., None]

@@ -12,18 +12,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import (
-    BaseModelOutput,
-    BaseModelOutputWithPastAndCrossAttentions,
-    Seq2SeqLMOutput,
-    Seq2SeqModelOutput,
-)
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .cache import RecurrentCache
 from .configuration_rnn import RnnSeq2SeqConfig
 from .decoders import RnnDecoder, check_target_padding
 from .encoders import RnnEncoder, RnnEncoderOutput
+from .monotonic_attention import MonotonicAttention
+from .rnn_outputs import RnnDecoderOutput, RnnLMOutput, RnnModelOutput
 
 
 class RnnPreTrainedModel(PreTrainedModel):
@@ -46,13 +43,19 @@ class RnnPreTrainedModel(PreTrainedModel):
         """
         if isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=self.config.initializer_range)
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Linear | nn.Conv1d):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
         elif isinstance(module, nn.RNNBase):
             for name, parameter in module.named_parameters():
                 init.copy_(parameter, _initial(name, parameter, isinstance(module, nn.LSTM)))
+        elif isinstance(module, MonotonicAttention):
+            init.constant_(module.gain, module.first_gain)
+            init.constant_(module.offset, module.first_offset)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
@@ -138,7 +141,7 @@ class RnnModel(RnnPreTrainedModel):
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-    ) -> Seq2SeqModelOutput:
+    ) -> RnnModelOutput:
         """Encodes the source and decodes the target.
 
         Args:
@@ -189,17 +192,16 @@ def as_model_output(given: BaseModelOutput | Sequence[Tensor]) -> BaseModelOutpu
     return given if isinstance(given, BaseModelOutput) else RnnEncoderOutput(last_hidden_state=given[0])
 
 
-def join_outputs(
-    encoded: BaseModelOutput, decoded: BaseModelOutputWithPastAndCrossAttentions, attend: bool
-) -> Seq2SeqModelOutput:
+def join_outputs(encoded: BaseModelOutput, decoded: RnnDecoderOutput, attend: bool) -> RnnModelOutput:
     """Puts the two sides' outputs together, the alignment only if `attend`."""
-    return Seq2SeqModelOutput(
+    return RnnModelOutput(
         last_hidden_state=decoded.last_hidden_state,
         past_key_values=decoded.past_key_values,  # type: ignore[arg-type]  # annotated for keys and values alone
         decoder_hidden_states=decoded.hidden_states,
         cross_attentions=decoded.cross_attentions if attend else None,
         encoder_last_hidden_state=encoded.last_hidden_state,
         encoder_hidden_states=encoded.hidden_states,
+        auxiliary_losses=decoded.auxiliary_losses,
     )
 
 
@@ -239,8 +241,11 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         output_hidden_states: bool | None = None,
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Seq2SeqLMOutput:
+    ) -> RnnLMOutput:
         """Gives the logits and, with `labels`, the loss; arguments not listed, and `Raises`, as in `RnnModel.forward`.
+
+        The loss is the labels' mean cross-entropy and, in training alone, their mean auxiliary loss (`coverage`); in
+        evaluation mode it does not contain the latter.
 
         Args:
             labels: `(batch, target)`, -100 where nothing is to be learnt; without decoder inputs they are shifted
@@ -267,9 +272,10 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
-        loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch)
+        auxiliary = outputs.auxiliary_losses if self.training else None
+        loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch, auxiliary)
         rest = {name: part for name, part in outputs.items() if name != "last_hidden_state"}
-        return Seq2SeqLMOutput(loss=loss, logits=logits, **rest)
+        return RnnLMOutput(loss=loss, logits=logits, **rest)
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
@@ -286,13 +292,16 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             )
 
 
-def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None) -> Tensor:
-    """Cross-entropy summed over the labels that are not -100, divided by `count` or by their number.
+def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None, auxiliary: Tensor | None = None) -> Tensor:
+    """Losses summed over the labels that are not -100, divided by `count` or by their number.
 
     Args:
         logits: `(batch, target, vocabulary)`.
         labels: `(batch, target)`.
         count: labels of the whole optimizer step, where the batch is only a part of it.
+        auxiliary: what each position adds to its cross-entropy, `(batch, target)`; None for nothing.
     """
     total = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100, reduction="sum")
+    if auxiliary is not None:
+        total = total + auxiliary[labels != -100].float().sum()
     return total / ((labels != -100).sum().clamp(min=1) if count is None else count)
