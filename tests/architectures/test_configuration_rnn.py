@@ -2,6 +2,8 @@ import pytest
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 
+HIERARCHICAL = {"hierarchical_attention": True, "sentence_separator_token_id": 5}
+
 
 @pytest.mark.parametrize(
     ("choices", "names"),
@@ -26,6 +28,13 @@ from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
         ({"context_pooling": "median"}, ("context_pooling='median'", "weighted")),
         ({"context_pooling": "max", "decoder_start": "zeros"}, ("context_pooling='max'", "decoder_start='bridge'")),
         ({"context_feeding": True}, ("context_feeding=True", "attention='general'")),
+        ({"phrase_length": 0}, ("phrase_length=0",)),
+        ({"phrase_length": 3, "phrase_separator_token_id": 4}, ("phrase_length=3", "phrase_separator_token_id=4")),
+        ({"sentence_separator_token_id": 8000}, ("sentence_separator_token_id=8000", "7999")),
+        ({"phrase_length": 3, "decoder_start": "zeros"}, ("decoder_start='zeros'", "hierarchical_attention=True")),
+        ({"hierarchical_attention": True}, ("hierarchical_attention=True", "sentence_separator_token_id")),
+        ({**HIERARCHICAL, "attention": "none"}, ("hierarchical_attention=True", "attention='none'")),
+        ({**HIERARCHICAL, "local_attention": "monotonic"}, ("hierarchical_attention=True", "local_attention")),
         ({"decoder_start": "transfer", "encoder_layers": 2}, ("transfer", "encoder_layers=2", "decoder_layers=1")),
         ({"decoder_start": "transfer", "encoder_hidden_size": 8, "hidden_size": 8}, ("transfer", "hidden_size=8")),
     ],
