@@ -212,6 +212,29 @@ class Optimization(Section):
     torch_compile: bool = option(False, "Compile the model with torch.compile.")
 
 
+ATTENTIONS = ("none", "additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentAttention(Section):
+    """Attention: how a recurrent decoder weights the source."""
+
+    attention: str = option("general", "Attention score.", choices=ATTENTIONS)
+    num_attention_heads: int = option(1, "Heads of multi_head; they divide the hidden size.", at_least=1)
+    location_filters: int = option(10, "Features of the last alignment at each position, for location.", at_least=1)
+    location_kernel: int = option(15, "Positions that such a feature sees, an odd number.", at_least=1)
+    monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")
+    monotonic_noise: float = option(1.0, "Noise on the energies of monotonic in training.", at_least=0)
+    local_attention: str = option(
+        "none",
+        "Look only near one source position: that of the target step (monotonic) or a predicted one.",
+        choices=("none", "monotonic", "predictive"),
+    )
+    attention_window: int | None = option(None, "Positions seen to each side, by default 10.", at_least=1)
+    coverage: bool = option(False, "Let additive or location see the sum of past alignments.")
+    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, in training alone.", at_least=0)
+
+
 SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup")
 
 

@@ -25,10 +25,7 @@ class Model(configs.Section):
     """Model: the recurrent encoder-decoder."""
 
     cell: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
-    attention: str = option("general", "Attention score.", choices=("none", "additive", "dot", "scaled_dot", "general"))
-    decoder_style: str = option(
-        "luong", "Attend after the cell (luong) or before it (bahdanau).", choices=("luong", "bahdanau")
-    )
+    decoder_style: str = option("luong", "Attend after the cell, or before it.", choices=("luong", "bahdanau"))
     input_feeding: bool = option(False, "Feed the last attentional vector into the next step (luong).")
     decoder_start: str = option("bridge", "First state of the decoder.", choices=("bridge", "transfer", "zeros"))
     embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
@@ -45,6 +42,7 @@ class Config:
     """Everything that `rnn` can be told."""
 
     model: Model = field(default_factory=Model)
+    alignment: configs.RecurrentAttention = field(default_factory=configs.RecurrentAttention)
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
@@ -86,7 +84,7 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalG
             eos_token_id=target.eos_token_id,
             bos_token_id=target.bos_token_id,
             decoder_start_token_id=target.bos_token_id,
-            **asdict(config.model),
+            **asdict(config.model) | asdict(config.alignment),
         )
     except ValueError as error:
         raise InputError(str(error)) from error
