@@ -1,5 +1,6 @@
 """The recurrent decoder: embeddings, a start state from the encoder, a decoder style, and the cache of `generate`."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -26,6 +27,7 @@ class RnnDecoder(nn.Module):
     """
 
     main_input_name = "input_ids"
+    _gradient_checkpointing_func: Callable[..., Decoded]
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__()
@@ -38,6 +40,7 @@ class RnnDecoder(nn.Module):
         self.context = Context(config) if config.has_context else None
         self.hierarchical = config.hierarchical_attention
         self.style = build_style(config)
+        self.gradient_checkpointing = False
         self.coverage_loss_weight = config.coverage_loss_weight if config.coverage else 0
 
     def forward(
@@ -67,7 +70,10 @@ class RnnDecoder(nn.Module):
         inputs = self.embedding_dropout(embedded).transpose(0, 1)
         if self.context_feeding and context is not None:
             inputs = torch.cat([inputs, context.expand(len(inputs), -1, -1)], -1)
-        decoded = self.style(inputs, states, memory, carried)
+        if self.gradient_checkpointing and self.training:
+            decoded = self._gradient_checkpointing_func(self.style, inputs, states, memory, carried)
+        else:
+            decoded = self.style(inputs, states, memory, carried)
         if cache is not None:
             self._keep(decoded, memory, context, cache, embedded.shape[1])
         layers = (embedded, *(layer.transpose(0, 1) for layer in decoded.layers)) if output_hidden_states else None

@@ -10,6 +10,7 @@ Paper: Schuster and Paliwal, 1997 (two directions), https://doi.org/10.1109/78.6
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .cells import LAYERS, State
 from .configuration_rnn import RnnSeq2SeqConfig
@@ -52,7 +53,7 @@ def read(
     return pad_packed_sequence(packed_outputs, total_length=inputs.shape[0])[0], state
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(GradientCheckpointingLayer):
     """One layer, both directions side by side.
 
     Args:
