@@ -11,6 +11,8 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from .pooling import Segments
+
 Carried = dict[str, Tensor]  # what flows from step to step beside the recurrent states; the batch comes first
 
 
@@ -23,12 +25,15 @@ class Memory:
         keys: what queries are compared with, `(batch, source, key width)`.
         bias: added to the scores, `(batch, 1, source)`: 0, or at padding the lowest number there is.
         mask: `(batch, source)`, zero at padding; None where there is none.
+        sentences: outputs of the encoder's sentence level, `(batch, sentences, encoder width)`, and the words of each;
+            None where attention is not hierarchical.
     """
 
     values: Tensor
     keys: Tensor
     bias: Tensor
     mask: Tensor | None = None
+    sentences: tuple[Tensor, Segments] | None = None
 
     @cached_property
     def positions(self) -> Tensor:

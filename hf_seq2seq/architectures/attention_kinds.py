@@ -9,6 +9,7 @@ from .attention import (
     ScaledDotAttention,
 )
 from .configuration_rnn import RnnSeq2SeqConfig
+from .hierarchical_attention import HierarchicalAlignment
 from .local_attention import LocalMonotonicAlignment, LocalPredictiveAlignment
 from .location_attention import HistoryAttention, LocationFeatures
 from .monotonic_attention import MonotonicAttention
@@ -37,7 +38,9 @@ def build_attention(config: RnnSeq2SeqConfig) -> Attention:
 
 
 def build_alignment(config: RnnSeq2SeqConfig) -> GlobalAlignment:
-    """What makes weights of scores: `config.local_attention`."""
+    """What makes weights of scores: `config.hierarchical_attention`, `config.local_attention`."""
+    if config.hierarchical_attention:
+        return HierarchicalAlignment(config.hidden_size, config.encoder_output_size)
     if config.local_attention == "none":
         return GlobalAlignment()
     assert config.attention_window is not None

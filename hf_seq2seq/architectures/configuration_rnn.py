@@ -56,6 +56,12 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         context_feeding: the context is part of every decoder step's input and of what the output projection reads,
             besides the embedding; only with attention="none". Paper: Cho et al., 2014, section 2.2,
             https://aclanthology.org/D14-1179
+        phrase_length, phrase_separator_token_id: give the encoder a level above the words that reads phrases: of so
+            many words, or up to that source token. Segments are made vectors by `context_pooling`, and learned matrices
+            combine the levels' contexts.
+        sentence_separator_token_id: gives it a level that reads sentences, which end at that source token.
+        hierarchical_attention: any softmax score attends over words within their sentence, a bilinear one over
+            sentences; the weights are multiplied. Paper: Yang et al., 2016, https://aclanthology.org/N16-1174
         dropout: probability, on embeddings, between layers and on what the output projection reads. Paper: Zaremba et
             al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
         embedding_dropout, output_dropout: others for the embeddings and for what the output projection reads; None
@@ -105,6 +111,10 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     decoder_start: str = "bridge"
     context_pooling: str = "last"
     context_feeding: bool = False
+    phrase_length: int | None = None
+    phrase_separator_token_id: int | None = None
+    sentence_separator_token_id: int | None = None
+    hierarchical_attention: bool = False
     dropout: float | int = 0.2
     embedding_dropout: float | int | None = None
     output_dropout: float | int | None = None
@@ -136,6 +146,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         _check_scores(self)
         _check_start(self)
         _check_context(self)
+        _check_levels(self)
         super().__post_init__(**kwargs)
 
     @property
@@ -153,6 +164,21 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     def has_context(self) -> bool:
         """Whether the decoder reads the source as one vector."""
         return self.context_feeding or self.decoder_start == "bridge"
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether the encoder has a level of phrases."""
+        return self.phrase_length is not None or self.phrase_separator_token_id is not None
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether the encoder has a level of sentences."""
+        return self.sentence_separator_token_id is not None
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the encoder has a level above the words."""
+        return self.has_phrases or self.has_sentences
 
 
 def _half(width: int) -> int:
@@ -172,7 +198,7 @@ def _check_values(config: RnnSeq2SeqConfig) -> None:
         if getattr(config, name) not in known:
             raise ValueError(f"{name}={getattr(config, name)!r} is unknown; choose from {', '.join(known)}")
     sizes = ("vocab_size", "source_vocab_size", "embedding_size", "hidden_size", "encoder_hidden_size")
-    counts = ("num_attention_heads", "location_filters", "location_kernel", "attention_window")
+    counts = ("num_attention_heads", "location_filters", "location_kernel", "attention_window", "phrase_length")
     for name in (*sizes, *counts, "encoder_layers", "decoder_layers"):
         value = getattr(config, name)
         if value is not None and value < 1:
@@ -278,8 +304,38 @@ def _check_context(config: RnnSeq2SeqConfig) -> None:
             f"context_feeding=True with attention={config.attention!r}: each step has attention's context already; "
             "choose attention='none' or context_feeding=False"
         )
-    if config.context_pooling != "last" and not config.has_context:
+    if config.context_pooling != "last" and not config.has_context and not config.hierarchical_attention:
         raise ValueError(
             f"context_pooling={config.context_pooling!r} with decoder_start={config.decoder_start!r} and "
             "context_feeding=False: nothing reads the context; use decoder_start='bridge' or context_feeding=True"
+        )
+
+
+def _check_levels(config: RnnSeq2SeqConfig) -> None:
+    if config.phrase_length is not None and config.phrase_separator_token_id is not None:
+        raise ValueError(
+            f"phrase_length={config.phrase_length} and phrase_separator_token_id={config.phrase_separator_token_id} "
+            "both say where phrases end; set one of them"
+        )
+    for name in ("phrase_separator_token_id", "sentence_separator_token_id"):
+        token, size = getattr(config, name), config.source_vocab_size or 0
+        if token is not None and not 0 <= token < size:
+            raise ValueError(f"{name}={token} is not in the source vocabulary; choose from 0 to {size - 1}")
+    if config.has_levels and not config.has_context and not config.hierarchical_attention:
+        raise ValueError(
+            f"phrases or sentences with decoder_start={config.decoder_start!r} and context_feeding=False: nothing "
+            "reads them; use decoder_start='bridge', context_feeding=True or hierarchical_attention=True"
+        )
+    if not config.hierarchical_attention:
+        return
+    if not config.has_sentences:
+        raise ValueError(
+            "hierarchical_attention=True with sentence_separator_token_id=None: there are no sentences to attend to; "
+            "set sentence_separator_token_id to the source token that ends one"
+        )
+    if config.attention in ("none", "monotonic") or config.local_attention != "none":
+        raise ValueError(
+            f"hierarchical_attention=True with attention={config.attention!r} and local_attention="
+            f"{config.local_attention!r}: it needs a softmax over the whole source; choose another score and "
+            "local_attention='none'"
         )

@@ -94,7 +94,7 @@ class ContextDecoder(PlainDecoder):
 
     The output projection reads h_t = tanh(W [s_t; e(y_{t-1}); c] + b), where the paper has a maxout layer.
 
-    Paper: Cho et al., 2014, section 2.2 and appendix A.1.2, https://aclanthology.org/D14-1179
+    Paper: Cho et al., 2014, section 2.2 and appendix A, https://aclanthology.org/D14-1179
     """
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:

@@ -1,5 +1,8 @@
 """The recurrent decoder: embeddings, a start state from the encoder, a decoder style, and the cache of `generate`."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
@@ -8,10 +11,10 @@ from .attention import Carried, Memory
 from .cache import RecurrentCache
 from .cells import State, join_states, split_states
 from .configuration_rnn import RnnSeq2SeqConfig
+from .contexts import Context, level_of
 from .decoder_styles import Decoded, build_style
 from .dropout import Dropout
 from .location_attention import coverage_losses
-from .pooling import POOLINGS, one_segment
 from .rnn_outputs import RnnDecoderOutput
 from .starts import STARTS
 
@@ -24,6 +27,7 @@ class RnnDecoder(nn.Module):
     """
 
     main_input_name = "input_ids"
+    _gradient_checkpointing_func: Callable[..., Decoded]
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__()
@@ -33,8 +37,10 @@ class RnnDecoder(nn.Module):
         self.output_dropout = Dropout(config.probability("output_dropout"))
         self.start = STARTS[config.decoder_start](config)
         self.context_feeding = config.context_feeding
-        self.pooling = POOLINGS[config.context_pooling](config) if config.has_context else None
+        self.context = Context(config) if config.has_context else None
+        self.hierarchical = config.hierarchical_attention
         self.style = build_style(config)
+        self.gradient_checkpointing = False
         self.coverage_loss_weight = config.coverage_loss_weight if config.coverage else 0
 
     def forward(
@@ -64,7 +70,10 @@ class RnnDecoder(nn.Module):
         inputs = self.embedding_dropout(embedded).transpose(0, 1)
         if self.context_feeding and context is not None:
             inputs = torch.cat([inputs, context.expand(len(inputs), -1, -1)], -1)
-        decoded = self.style(inputs, states, memory, carried)
+        if self.gradient_checkpointing and self.training:
+            decoded = self._gradient_checkpointing_func(self.style, inputs, states, memory, carried)
+        else:
+            decoded = self.style(inputs, states, memory, carried)
         if cache is not None:
             self._keep(decoded, memory, context, cache, embedded.shape[1])
         layers = (embedded, *(layer.transpose(0, 1) for layer in decoded.layers)) if output_hidden_states else None
@@ -81,17 +90,16 @@ class RnnDecoder(nn.Module):
         if attention is None:
             return None
         keys = None if cache is None else cache.state.source.get("keys")
-        return attention.remember(encoder.last_hidden_state, mask, keys)
+        memory = attention.remember(encoder.last_hidden_state, mask, keys)
+        return replace(memory, sentences=level_of(encoder, "sentences")) if self.hierarchical else memory
 
     def _pool(self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None) -> Tensor | None:
         """The source in one vector, `(batch, encoder width)`; None where nothing reads it."""
-        if self.pooling is None:
+        if self.context is None:
             return None
         if cache is not None and "context" in cache.state.source:
             return cache.state.source["context"]
-        outputs = encoder.last_hidden_state
-        assert outputs is not None
-        return self.pooling(outputs, one_segment(outputs, mask))[:, 0]
+        return self.context(encoder, mask)
 
     def _resume(
         self, encoder: BaseModelOutput, context: Tensor | None, cache: RecurrentCache | None

@@ -1,23 +1,20 @@
-"""The recurrent encoder: embeddings, then layers that read left to right and, if bidirectional, right to left.
+"""The recurrent encoder: embeddings, layers over the words and, if wanted, over phrases and sentences.
 
-Paper: Schuster and Paliwal, 1997 (two directions); Bahdanau et al., 2015, section 3.2, https://arxiv.org/abs/1409.0473
+Padding never changes a result, wherever it lies: the layers read rows whose real tokens were moved to the front.
 
-Padding never changes a result, wherever it lies. Each direction is a layer of its own that reads a sequence whose real
-tokens come first (the other direction reads it reversed within its length), so that padding is only ever read after
-them. This is exact, and on a CPU half the time of a packed sequence.
+Paper: Bahdanau et al., 2015, section 3.2, https://arxiv.org/abs/1409.0473
 """
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers.modeling_outputs import BaseModelOutput
 
-from .cells import LAYERS, State, join_states
+from .cells import State, join_states
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
-from .stack import LayerOutput
+from .encoder_layers import EncoderLayer, Padding
+from .hierarchy import Hierarchy
 
 
 @dataclass
@@ -30,83 +27,16 @@ class RnnEncoderOutput(BaseModelOutput):
         attentions: none; here because generic code looks for it.
         final_state: states after each layer's last token, `(batch, layers, states, encoder width)`; only where the
             decoder starts from them.
+        phrases, sentences: outputs of the levels above the words, `(batch, segments, encoder width)`, zero where a row
+            has fewer; only where there is that level.
+        phrase_index, sentence_index: which of them each word belongs to, `(batch, source)`; their number at padding.
     """
 
     final_state: Tensor | None = None
-
-
-class Padding:
-    """Where the real tokens of a padded batch lie, time first.
-
-    Args:
-        lengths: real tokens of each row, `(batch,)`.
-        source: the batch's length with padding.
-    """
-
-    def __init__(self, lengths: Tensor, source: int) -> None:
-        position = torch.arange(source, device=lengths.device)[:, None]
-        self.lengths = lengths
-        self.real = position < lengths
-        mirrored = torch.where(self.real, lengths - 1 - position, position)
-        self.mirror = (mirrored * len(lengths) + torch.arange(len(lengths), device=lengths.device)).flatten()
-
-
-def reverse(inputs: Tensor, padding: Padding | None) -> Tensor:
-    """Reverses each row within its length, padding stays behind; its own inverse. `inputs`: `(time, batch, width)`."""
-    if padding is None:
-        return inputs.flip(0)
-    return inputs.flatten(0, 1).index_select(0, padding.mirror).view_as(inputs)
-
-
-def read(
-    layer: nn.Module, inputs: Tensor, padding: Padding | None, want_state: bool, kept: Tensor | None
-) -> tuple[Tensor, State | None]:
-    """Runs one direction. The state at each row's own last token needs a packed sequence; the outputs do not."""
-    if padding is None or not want_state:
-        outputs, state = layer(inputs, kept=kept)
-        return outputs, state if want_state else None
-    packed = pack_padded_sequence(inputs, padding.lengths.cpu(), enforce_sorted=False)
-    packed_outputs, state = layer(packed, kept=kept)
-    return pad_packed_sequence(packed_outputs, total_length=inputs.shape[0])[0], state
-
-
-class EncoderLayer(nn.Module):
-    """One layer, both directions side by side.
-
-    Args:
-        config: gives the cell, the width of a direction and whether there are two.
-        depth: 0 for the first layer, which reads embeddings.
-    """
-
-    def __init__(self, config: RnnSeq2SeqConfig, depth: int) -> None:
-        super().__init__()
-        assert config.encoder_hidden_size is not None
-        assert config.embedding_size is not None
-        layer, input_size = LAYERS[config.cell], config.encoder_output_size if depth else config.embedding_size
-        self.width = config.encoder_hidden_size
-        self.left_to_right = layer(input_size, self.width)
-        self.right_to_left = layer(input_size, self.width) if config.bidirectional else None
-        self.dropout = Dropout(config.dropout if depth else 0.0)  # the embeddings were dropped before
-        self.recurrent_dropout = Dropout(config.recurrent_dropout)
-        self.after = LayerOutput(config, config.encoder_output_size, depth)
-
-    def forward(self, below: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
-        """Outputs `(time, batch, encoder width)` and, if asked for, final states; `below` is `(time, batch, input)`."""
-        inputs = self.dropout(below)
-        outputs, state = read(self.left_to_right, inputs, padding, want_state, self._kept(inputs))
-        if self.right_to_left is None:
-            return self.after(outputs, below), state
-        backward, backward_state = read(
-            self.right_to_left, reverse(inputs, padding), padding, want_state, self._kept(inputs)
-        )
-        outputs = self.after(torch.cat([outputs, reverse(backward, padding)], -1), below)
-        if state is None or backward_state is None:
-            return outputs, None
-        return outputs, tuple(torch.cat(pair, -1) for pair in zip(state, backward_state, strict=True))
-
-    def _kept(self, inputs: Tensor) -> Tensor | None:
-        """The mask of a direction's previous output, the same at every step."""
-        return self.recurrent_dropout.mask(inputs.new_empty(inputs.shape[1], self.width))
+    phrases: Tensor | None = None
+    phrase_index: Tensor | None = None
+    sentences: Tensor | None = None
+    sentence_index: Tensor | None = None
 
 
 class RnnEncoder(nn.Module):
@@ -126,6 +56,7 @@ class RnnEncoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.source_vocab_size, config.embedding_size)
         self.embedding_dropout = Dropout(config.probability("embedding_dropout"))
         self.layers = nn.ModuleList(EncoderLayer(config, depth) for depth in range(config.encoder_layers))
+        self.hierarchy = Hierarchy(config) if config.has_levels else None
 
     def forward(
         self,
@@ -147,7 +78,8 @@ class RnnEncoder(nn.Module):
             return_dict: accepted likewise; the answer is always the dataclass.
 
         Raises:
-            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
+            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given; embeddings where segments end at
+                a token.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give either input_ids or inputs_embeds")
@@ -161,6 +93,7 @@ class RnnEncoder(nn.Module):
             last_hidden_state=layers[-1],
             hidden_states=(embedded, *layers) if output_hidden_states else None,
             final_state=join_states(states) if states else None,
+            **({} if self.hierarchy is None else self.hierarchy(layers[-1], input_ids, mask)),
         )
 
     def _run_layers(self, embedded: Tensor, mask: Tensor | None) -> tuple[list[Tensor], list[State]]:

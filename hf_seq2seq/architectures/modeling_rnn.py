@@ -30,6 +30,7 @@ class RnnPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     main_input_name = "input_ids"
     _is_stateful = True  # a recurrent state cannot go back, so assisted generation is refused
+    supports_gradient_checkpointing = True  # each encoder layer, and the decoder with its attention
     _no_split_modules = ["EncoderLayer", "RnnDecoder"]
 
     @torch.no_grad()
@@ -56,6 +57,13 @@ class RnnPreTrainedModel(PreTrainedModel):
         elif isinstance(module, MonotonicAttention):
             init.constant_(module.gain, module.first_gain)
             init.constant_(module.offset, module.first_offset)
+
+    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
+        """As the base class says; layers here give more than plain tensors, which the reentrant kind would cut off."""
+        options = [getattr(given, "keywords", {}) for given in (*args, *kwargs.values())]
+        if any(given.get("use_reentrant") for given in options):
+            raise ValueError("use_reentrant=True loses gradients of recurrent states; set use_reentrant=False")
+        super()._set_gradient_checkpointing(enable, *args, **kwargs)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""

@@ -86,7 +86,10 @@ def _take(outputs: Tensor, positions: Tensor) -> Tensor:
 
 
 class MeanPooling(LastPooling):
-    """The mean over the segment's positions."""
+    """The mean over the segment's positions.
+
+    Paper: Conneau et al., 2017, section 3.2.2, https://aclanthology.org/D17-1070
+    """
 
     def forward(self, outputs: Tensor, segments: Segments) -> Tensor:
         """As the base class says."""
@@ -97,7 +100,7 @@ class MeanPooling(LastPooling):
 class MaxPooling(LastPooling):
     """The largest value of each unit over the segment's positions.
 
-    Paper: Collobert and Weston, 2008, section 4.3 ("max layer"), https://doi.org/10.1145/1390156.1390177
+    Paper: Conneau et al., 2017, section 3.2.2, https://aclanthology.org/D17-1070
     """
 
     def forward(self, outputs: Tensor, segments: Segments) -> Tensor:

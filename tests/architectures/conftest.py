@@ -23,6 +23,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "window": {"local_attention": "monotonic", "attention_window": 1, "decoder_layers": 2},
     "no_attention": {"attention": "none", "decoder_start": "transfer", "encoder_layers": 2, "decoder_layers": 2},
     "context_fed": {"attention": "none", "context_feeding": True, "context_pooling": "weighted", "cell": "gru"},
+    "levels": {
+        "attention": "none",
+        "context_feeding": True,
+        "context_pooling": "max",
+        "cell": "gru",
+        "phrase_length": 2,
+        "sentence_separator_token_id": 5,
+    },
+    "hierarchical": {"hierarchical_attention": True, "sentence_separator_token_id": 5, "input_feeding": True},
     "stacked": {"residual": True, "layer_norm": True, "encoder_layers": 2, "decoder_layers": 3, "input_feeding": True},
 }
 

@@ -172,16 +172,15 @@ def test_encoder_outputs_and_embeddings_may_be_given(build, variant, batch, labe
     expected = model(**batch, decoder_input_ids=ids).logits
     mask = batch["attention_mask"]
     encoded = model.get_encoder()(**batch)
+    embedded = {"inputs_embeds": model.model.encoder.embed_tokens(batch["input_ids"]), "attention_mask": mask}
+    if model.config.has_sentences:  # where they end, only the ids tell
+        embedded = batch
     found = [
         model(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=ids).logits,
-        model(
-            inputs_embeds=model.model.encoder.embed_tokens(batch["input_ids"]),
-            attention_mask=mask,
-            decoder_inputs_embeds=model.get_input_embeddings()(ids),
-        ).logits,
+        model(**embedded, decoder_inputs_embeds=model.get_input_embeddings()(ids)).logits,
         model(**batch, decoder_input_ids=ids, return_dict=False)[0],
     ]
-    if model.config.decoder_start != "transfer":
+    if model.config.decoder_start != "transfer" and not model.config.has_levels:
         plain = BaseModelOutput(last_hidden_state=encoded.last_hidden_state)
         for given in (plain, (encoded.last_hidden_state,)):
             found.append(model(encoder_outputs=given, attention_mask=mask, decoder_input_ids=ids).logits)
