@@ -3,7 +3,7 @@
 This folder's files are what a model repository carries, so they import only each other, `torch` and `transformers`.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -47,6 +47,7 @@ class TransformerConfig(PreTrainedConfig):
     """
 
     _auto_class = "AutoConfig"  # a saved model carries its code
+    sides: ClassVar[tuple[str, ...]] = ()  # the stacks that there are
     keys_to_ignore_at_inference = ["past_key_values"]
 
     vocab_size: int = 8000
@@ -79,11 +80,6 @@ class TransformerConfig(PreTrainedConfig):
             self.initializer_range = self.d_model**-0.5
         super().__post_init__(**kwargs)
 
-    @property
-    def sides(self) -> tuple[str, ...]:
-        """The stacks that there are: "encoder", "decoder"."""
-        return tuple(side for side in ("encoder", "decoder") if hasattr(self, f"{side}_layers"))
-
 
 @strict
 class TransformerSeq2SeqConfig(TransformerConfig):
@@ -102,6 +98,7 @@ class TransformerSeq2SeqConfig(TransformerConfig):
     """
 
     model_type = "transformer-seq2seq"
+    sides = ("encoder", "decoder")
     attribute_map = {
         "num_hidden_layers": "encoder_layers",
         "num_attention_heads": "encoder_attention_heads",
@@ -130,6 +127,67 @@ class TransformerSeq2SeqConfig(TransformerConfig):
                 f"vocab_size={self.vocab_size}; use a shared tokenizer or share_embeddings=False"
             )
         super().__post_init__(**kwargs)
+
+
+@strict
+class TransformerEncoderConfig(TransformerConfig):
+    """An encoder alone, as in BERT; the defaults are its base model's sizes.
+
+    Paper: Devlin et al., 2019, section 3, https://aclanthology.org/N19-1423
+
+    Attributes:
+        encoder_layers: layers.
+        encoder_attention_heads: attention heads in each.
+        encoder_ffn_dim: inner width of the feed-forward networks.
+
+    Raises:
+        ValueError: as for `TransformerConfig`.
+    """
+
+    model_type = "transformer-encoder"
+    sides = ("encoder",)
+    attribute_map = {
+        "num_hidden_layers": "encoder_layers",
+        "num_attention_heads": "encoder_attention_heads",
+        "intermediate_size": "encoder_ffn_dim",
+        "hidden_size": "d_model",
+    }
+
+    d_model: int = 768
+    encoder_layers: int = 12
+    encoder_attention_heads: int = 12
+    encoder_ffn_dim: int = 3072
+
+
+@strict
+class TransformerDecoderConfig(TransformerConfig):
+    """A decoder alone, as in GPT; the defaults are the first one's sizes.
+
+    Paper: Radford et al., 2018, section 4.1,
+    https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
+
+    Attributes:
+        decoder_layers: layers.
+        decoder_attention_heads: attention heads in each.
+        decoder_ffn_dim: inner width of the feed-forward networks.
+
+    Raises:
+        ValueError: as for `TransformerConfig`.
+    """
+
+    model_type = "transformer-decoder"
+    sides = ("decoder",)
+    attribute_map = {
+        "num_hidden_layers": "decoder_layers",
+        "num_attention_heads": "decoder_attention_heads",
+        "intermediate_size": "decoder_ffn_dim",
+        "hidden_size": "d_model",
+    }
+
+    d_model: int = 768
+    decoder_layers: int = 12
+    decoder_attention_heads: int = 12
+    decoder_ffn_dim: int = 3072
 
 
 def _check_choices(config: TransformerConfig) -> None:
@@ -172,6 +230,11 @@ def _check_initialization(config: TransformerConfig) -> None:
         raise ValueError(
             f"initialization={config.initialization!r} with norm_placement={config.norm_placement!r}: "
             f"it is derived for norm_placement={needed!r}; set that, or initialization='default'"
+        )
+    if config.initialization == "tfixup" and len(config.sides) == 1:
+        raise ValueError(
+            f"initialization='tfixup' is derived for an encoder-decoder, not for {config.model_type!r}; "
+            "use initialization='deepnet' with norm_placement='post', or norm_placement='pre'"
         )
     if config.norm_placement == "none" and config.initialization != "tfixup":
         raise ValueError(

@@ -25,7 +25,7 @@ def depth_scaling(config: TransformerConfig, side: str) -> DepthScaling:
         config: names the initialization and the layers.
         side: "encoder" or "decoder".
     """
-    layers = {name: getattr(config, f"{name}_layers") for name in config.sides}
+    layers = {name: int(getattr(config, f"{name}_layers")) for name in config.sides}
     if config.initialization == "deepnet":
         return _deepnet(side, layers)
     if config.initialization == "tfixup":
