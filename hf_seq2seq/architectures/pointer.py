@@ -7,6 +7,8 @@ and outputs are written with them; the embeddings see the unknown token in their
 Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,9 +16,14 @@ from torch.nn import functional as F
 from .configuration_rnn import RnnSeq2SeqConfig
 
 
-def known_ids(ids: Tensor, vocab_size: int, unk_token_id: int | None) -> Tensor:
-    """The ids with the unknown token in the place of those that the embeddings do not have; any shape."""
-    return ids if unk_token_id is None else ids.where(ids < vocab_size, unk_token_id)
+def known_ids(ids: Tensor, config: RnnSeq2SeqConfig, target: bool = False) -> Tensor:
+    """Ids of any shape, with the unknown token in the place of those that the embeddings do not have."""
+    if not config.copy_vocab_size:
+        return ids
+    size = config.vocab_size if target else config.source_vocab_size
+    assert config.unk_token_id is not None
+    assert size is not None
+    return ids.where(ids < size, config.unk_token_id)
 
 
 class CopyIds(nn.Module):
@@ -26,22 +33,21 @@ class CopyIds(nn.Module):
         config: gives the sizes and, where source and target have two vocabularies, the map between them.
     """
 
-    source_to_target: Tensor | None
-
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__()
         assert config.source_vocab_size is not None
         self.source_vocab_size, self.vocab_size = config.source_vocab_size, config.vocab_size
-        ids = config.source_to_target_ids
-        self.source_to_target = None if ids is None else torch.tensor(ids)
+        self.source_to_target_ids = config.source_to_target_ids
+        self._table: Tensor | None = None  # made when it is needed, for a model that is loaded starts without values
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Ids below `vocab_size + copy_vocab_size`, of the same shape as `input_ids`."""
-        beyond = input_ids - self.source_vocab_size
-        if self.source_to_target is None:
+        if self.source_to_target_ids is None:
             return input_ids
-        self.source_to_target = self.source_to_target.to(input_ids.device)
-        inside = self.source_to_target[input_ids.clamp(max=self.source_vocab_size - 1)]
+        if self._table is None or self._table.device != input_ids.device:
+            self._table = torch.tensor(self.source_to_target_ids, device=input_ids.device)
+        inside = self._table[input_ids.clamp(max=self.source_vocab_size - 1)]
+        beyond = input_ids - self.source_vocab_size
         return torch.where(beyond < 0, inside, beyond + self.vocab_size)
 
 
@@ -65,7 +71,7 @@ class CopyGate(nn.Module):
 
 
 def mix(logits: Tensor, gate: Tensor, weights: Tensor, copy_ids: Tensor, copy_vocab_size: int) -> Tensor:
-    """log P(w), where P(w) = p_gen P_vocab(w) + (1 - p_gen) (the attention on the source tokens that are w).
+    """The log of P(w), where P(w) = p_gen P_vocab(w) + (1 - p_gen) (the attention on the source tokens that are w).
 
     Paper: See et al., 2017, equation 9, https://aclanthology.org/P17-1099
 
@@ -77,13 +83,13 @@ def mix(logits: Tensor, gate: Tensor, weights: Tensor, copy_ids: Tensor, copy_vo
         copy_vocab_size: ids beyond the vocabulary.
 
     Returns:
-        `(batch, target, vocabulary + copy_vocab_size)` float32; an id that cannot be copied or written gets the
-        logarithm of the smallest normal number, not minus infinity, so that gradients stay finite.
+        `(batch, target, vocabulary + copy_vocab_size)`, at least float32; an id that cannot be copied or written gets
+        the logarithm of the smallest normal number, not minus infinity, so that gradients stay finite.
     """
-    gate, weights = gate.float(), weights.float()
-    written = F.logsigmoid(gate) + logits.float().log_softmax(-1)
-    tiny = torch.finfo(torch.float32).tiny
-    written = F.pad(written, (0, copy_vocab_size), value=float(torch.tensor(tiny).log()))
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    gate, weights, tiny = gate.to(exact), weights.to(exact), torch.finfo(exact).tiny
+    written = F.logsigmoid(gate) + logits.to(exact).log_softmax(-1)
+    written = F.pad(written, (0, copy_vocab_size), value=math.log(tiny))
     places = copy_ids[:, None].expand(-1, weights.shape[1], -1)
     copied = torch.zeros_like(written).scatter_add(2, places, weights * torch.sigmoid(-gate))
     return torch.logaddexp(written, copied.clamp(min=tiny).log())
