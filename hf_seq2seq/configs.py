@@ -190,6 +190,25 @@ class NewTokenizer(PairTokenization):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecurrentStack(Section):
+    """Recurrent layers: what lies between them, and the source as one vector."""
+
+    context_pooling: str = option("last", "Source as one vector.", choices=("last", "mean", "max", "weighted"))
+    context_feeding: bool = option(False, "Without attention: feed that vector into every step.")
+    phrase_length: int | None = option(None, "Read phrases of so many words, too.", at_least=1)
+    phrase_separator: str | None = option(None, "Read phrases, too, which end at this source token.")
+    sentence_separator: str | None = option(None, "Read sentences, too, which end at this source token.")
+    hierarchical_attention: bool = option(False, "Attend to sentences, and to the words of each.")
+    residual: bool = option(False, "Skip connections between layers.")
+    layer_norm: bool = option(False, "Normalise each layer's output.")
+    embedding_dropout: float | None = option(None, "Dropout on embeddings, if another.", at_least=0, at_most=0.95)
+    output_dropout: float | None = option(None, "Dropout on the output, if another.", at_least=0, at_most=0.95)
+    recurrent_dropout: float = option(
+        0.0, "Dropout of the recurrent state, one mask a sequence; slower.", at_least=0, at_most=0.95
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Optimization(Section):
     """Optimization: batches, the optimizer and the precision."""
 
@@ -210,6 +229,29 @@ class Optimization(Section):
     fp16: bool = option(False, "float16 with loss scaling; needs a GPU.")
     gradient_checkpointing: bool = option(False, "Recompute activations to save memory.")
     torch_compile: bool = option(False, "Compile the model with torch.compile.")
+
+
+ATTENTIONS = ("none", "additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentAttention(Section):
+    """Attention: how a recurrent decoder weights the source."""
+
+    attention: str = option("general", "Attention score.", choices=ATTENTIONS)
+    num_attention_heads: int = option(1, "Heads of multi_head; they divide the hidden size.", at_least=1)
+    location_filters: int = option(10, "Features of the last alignment at each position, for location.", at_least=1)
+    location_kernel: int = option(15, "Positions that such a feature sees, an odd number.", at_least=1)
+    monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")
+    monotonic_noise: float = option(1.0, "Noise on the energies of monotonic in training.", at_least=0)
+    local_attention: str = option(
+        "none",
+        "Look only near one source position: that of the target step (monotonic) or a predicted one.",
+        choices=("none", "monotonic", "predictive"),
+    )
+    attention_window: int | None = option(None, "Positions seen to each side, by default 10.", at_least=1)
+    coverage: bool = option(False, "Let additive or location see the sum of past alignments.")
+    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, in training alone.", at_least=0)
 
 
 SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup")

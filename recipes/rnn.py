@@ -3,11 +3,11 @@
     hf-seq2seq train rnn --train-file train.tsv --validation-file dev.tsv --output-dir outputs/rnn
 
 An LSTM or GRU reads the source in both directions; a second one writes the target, looking back at the source by
-additive attention (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473) or multiplicative attention (Luong et al.,
-2015, https://arxiv.org/abs/1508.04025).
+additive attention (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473), multiplicative attention (Luong et al.,
+2015, https://arxiv.org/abs/1508.04025) or one of their successors.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
@@ -25,10 +25,7 @@ class Model(configs.Section):
     """Model: the recurrent encoder-decoder."""
 
     cell: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
-    attention: str = option("general", "Attention score.", choices=("none", "additive", "dot", "scaled_dot", "general"))
-    decoder_style: str = option(
-        "luong", "Attend after the cell (luong) or before it (bahdanau).", choices=("luong", "bahdanau")
-    )
+    decoder_style: str = option("luong", "Attend after the cell, or before it.", choices=("luong", "bahdanau"))
     input_feeding: bool = option(False, "Feed the last attentional vector into the next step (luong).")
     decoder_start: str = option("bridge", "First state of the decoder.", choices=("bridge", "transfer", "zeros"))
     embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
@@ -45,6 +42,8 @@ class Config:
     """Everything that `rnn` can be told."""
 
     model: Model = field(default_factory=Model)
+    alignment: configs.RecurrentAttention = field(default_factory=configs.RecurrentAttention)
+    stack: configs.RecurrentStack = field(default_factory=configs.RecurrentStack)
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
@@ -68,8 +67,6 @@ def prepare(config: Config) -> "Task":
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalGeneration":
     """A model with fresh weights for the tokenizers' vocabularies."""
-    from dataclasses import asdict
-
     from transformers import set_seed
 
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
@@ -86,7 +83,7 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalG
             eos_token_id=target.eos_token_id,
             bos_token_id=target.bos_token_id,
             decoder_start_token_id=target.bos_token_id,
-            **asdict(config.model),
+            **asdict(config.model) | asdict(config.alignment) | tokenizers.separator_ids(asdict(config.stack)),
         )
     except ValueError as error:
         raise InputError(str(error)) from error

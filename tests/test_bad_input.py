@@ -104,7 +104,7 @@ def test_unequal_parallel_files(refused: Refused, tmp_path: Path) -> None:
         (["--fp16"], "GPU"),
         (["--fp16", "--bf16"], "exclude"),
         (["--report-to", "trackio,tensorbord"], "'tensorboard'"),
-        (["--gradient-checkpointing"], "leave it out"),
+        (["--sentence-separator", "@@"], "--sentence-separator"),
         (["--early-stopping-patience", "2"], "--validation-file"),
         (["--decoder-style", "bahdanau", "--input-feeding"], "input_feeding"),
     ],

@@ -1,15 +1,19 @@
 """Attention of a decoder state (the query) over the encoder's outputs (the values).
 
 Each class is one score function. What depends on the source alone, the keys, is computed once for all target steps;
-the same call then serves one step or all steps of a sequence.
+the same call then serves one step or all steps of a sequence. What an attention must know of the steps before is a
+`Carried` that goes into each call and comes out of it.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from .configuration_rnn import RnnSeq2SeqConfig
+from .pooling import Segments
+
+Carried = dict[str, Tensor]  # what flows from step to step beside the recurrent states; the batch comes first
 
 
 @dataclass(frozen=True)
@@ -20,18 +24,65 @@ class Memory:
         values: encoder outputs, `(batch, source, encoder width)`.
         keys: what queries are compared with, `(batch, source, key width)`.
         bias: added to the scores, `(batch, 1, source)`: 0, or at padding the lowest number there is.
+        mask: `(batch, source)`, zero at padding; None where there is none.
+        sentences: outputs of the encoder's sentence level, `(batch, sentences, encoder width)`, and the words of each;
+            None where attention is not hierarchical.
     """
 
     values: Tensor
     keys: Tensor
     bias: Tensor
+    mask: Tensor | None = None
+    sentences: tuple[Tensor, Segments] | None = None
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """Real tokens before each one, `(batch, source)`; padding has the position of the real token before it."""
+        real = self.values.new_ones(self.values.shape[:2]) if self.mask is None else self.mask != 0
+        return (real.long().cumsum(1) - 1).clamp(min=0)
+
+
+class GlobalAlignment(nn.Module):
+    """alpha = softmax(score) over the whole source.
+
+    Paper: Luong et al., 2015, section 3.1 and equation 7, https://aclanthology.org/D15-1166
+    """
+
+    def start(self, memory: Memory) -> Carried:
+        """What is carried to the first step."""
+        return {}
+
+    def advance(self, carried: Carried, steps: int) -> Carried:
+        """What is carried `steps` further."""
+        return carried
+
+    def forward(self, scores: Tensor, queries: Tensor, memory: Memory, carried: Carried) -> Tensor:
+        """Weights from scores.
+
+        Args:
+            scores: `(batch, target, source)`, or with heads `(batch, heads, target, source)`; padding is masked.
+            queries: `(batch, target, hidden)`.
+            memory: from `Attention.remember`.
+            carried: what was carried to the first of the steps.
+
+        Returns:
+            As large as the scores.
+        """
+        return scores.softmax(-1)
 
 
 class Attention(nn.Module):
-    """Weights the encoder's outputs by a score and sums them: alpha = softmax(score), context = alpha values.
+    """Weights the encoder's outputs by an alignment and sums them: context = alpha values.
 
     Paper: Bahdanau et al., 2015, equations 5 and 6, https://arxiv.org/abs/1409.0473
+
+    Args:
+        alignment: what makes weights of scores; None for a softmax over the whole source.
     """
+
+    def __init__(self, alignment: GlobalAlignment | None = None) -> None:
+        super().__init__()
+        self.alignment = GlobalAlignment() if alignment is None else alignment
 
     def project_keys(self, values: Tensor) -> Tensor:
         """The part of the score that only the source decides: `(batch, source, key width)`."""
@@ -60,20 +111,28 @@ class Attention(nn.Module):
         bias = values.new_zeros(values.shape[0], 1, values.shape[1])
         if mask is not None:
             bias = bias.masked_fill(mask[:, None] == 0, torch.finfo(values.dtype).min)
-        return Memory(values, self.project_keys(values) if keys is None else keys, bias)
+        return Memory(values, self.project_keys(values) if keys is None else keys, bias, mask)
 
-    def forward(self, queries: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def start(self, memory: Memory) -> Carried:
+        """What is carried to the first step."""
+        return self.alignment.start(memory)
+
+    def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
         """Attends from every target step.
 
         Args:
             queries: as for `score`.
             memory: from `remember`.
+            carried: from `start`, or from the call for the steps before; entries of other names pass through.
 
         Returns:
-            Contexts `(batch, target, encoder width)` and weights `(batch, target, source)`.
+            Contexts `(batch, target, encoder width)`, weights `(batch, heads, target, source)`, and what is carried
+            to the next step.
         """
-        weights = (self.score(queries, memory.keys) + memory.bias).softmax(-1)
-        return torch.bmm(weights, memory.values), weights
+        scores = self.score(queries, memory.keys) + memory.bias
+        weights = self.alignment(scores, queries, memory, carried)
+        carried = self.alignment.advance(carried, queries.shape[1])
+        return torch.bmm(weights, memory.values), weights[:, None], carried
 
 
 class DotAttention(Attention):
@@ -106,10 +165,11 @@ class GeneralAttention(DotAttention):
     Args:
         query_size: width of the decoder's states.
         memory_size: width of the encoder's outputs.
+        alignment: as for `Attention`.
     """
 
-    def __init__(self, query_size: int, memory_size: int) -> None:
-        super().__init__()
+    def __init__(self, query_size: int, memory_size: int, alignment: GlobalAlignment | None = None) -> None:
+        super().__init__(alignment)
         self.key_projection = nn.Linear(memory_size, query_size, bias=False)
 
     def project_keys(self, values: Tensor) -> Tensor:
@@ -125,29 +185,20 @@ class AdditiveAttention(Attention):
     Args:
         query_size: width of the decoder's states.
         memory_size: width of the encoder's outputs.
+        alignment: as for `Attention`.
     """
 
-    def __init__(self, query_size: int, memory_size: int) -> None:
-        super().__init__()
+    def __init__(self, query_size: int, memory_size: int, alignment: GlobalAlignment | None = None) -> None:
+        super().__init__(alignment)
         self.query_projection = nn.Linear(query_size, query_size, bias=False)
         self.key_projection = nn.Linear(memory_size, query_size, bias=False)
         self.score_projection = nn.Linear(query_size, 1, bias=False)
 
     def project_keys(self, values: Tensor) -> Tensor:
-        """U s off the score, for all source positions."""
+        """U s of the score, for all source positions."""
         return self.key_projection(values)
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
         """As the base class says; holds `(batch, target, source, hidden)` numbers."""
         hidden = torch.tanh(self.query_projection(queries)[:, :, None] + keys[:, None])
         return self.score_projection(hidden).squeeze(-1)
-
-
-def build_attention(config: RnnSeq2SeqConfig) -> Attention:
-    """The attention that `config.attention` names."""
-    if config.attention == "dot":
-        return DotAttention()
-    if config.attention == "scaled_dot":
-        return ScaledDotAttention()
-    kind = AdditiveAttention if config.attention == "additive" else GeneralAttention
-    return kind(config.hidden_size, config.encoder_output_size)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 State = tuple[Tensor, ...]
 
@@ -36,25 +37,49 @@ class _Layer(nn.RNNBase):
     bias_ih_l0: Tensor
     bias_hh_l0: Tensor
 
-    def forward(self, inputs: Any, state: State | None = None, *, stepwise: bool = False) -> Any:
+    def forward(
+        self, inputs: Any, state: State | None = None, *, stepwise: bool = False, kept: Tensor | None = None
+    ) -> Any:
         """Runs the layer over a whole sequence, or prepares to run it step by step.
 
         Args:
             inputs: `(time, batch, input)`, or packed; if `stepwise`, what `StepwiseCell` calls known.
             state: where it starts; None for zeros.
             stepwise: give a `StepwiseCell` instead of running.
+            kept: multiplied with the previous output in every step's recurrent product, `(batch, hidden)`. The
+                library's layers have no place for it, so that the layer then runs step by step.
 
         Returns:
             Outputs `(time, batch, hidden)`, packed if the inputs were, and the state after the last step.
         """
         if stepwise:
-            return StepwiseCell(self, inputs)
+            return StepwiseCell(self, inputs, kept)
+        if kept is not None:
+            return self._unroll(inputs, state, kept)
         start = None if state is None else tuple(part[None].contiguous() for part in state)
         if not isinstance(self, nn.LSTM):
             outputs, last = super().forward(inputs, None if start is None else start[0])
             return outputs, (last[0],)
         outputs, end = super().forward(inputs, start)
         return outputs, tuple(part[0] for part in end)
+
+    def _unroll(self, inputs: Any, state: State | None, kept: Tensor) -> Any:
+        """`forward` step by step."""
+        lengths = None
+        if isinstance(inputs, PackedSequence):
+            inputs, lengths = pad_packed_sequence(inputs)
+        cell = StepwiseCell(self, inputs, kept)
+        state = state or (torch.zeros_like(kept),) * (2 if isinstance(self, nn.LSTM) else 1)
+        steps: list[State] = []
+        for time in range(len(inputs)):
+            state = cell.step(time, None, state)
+            steps.append(state)
+        outputs = torch.stack([step[0] for step in steps])
+        if lengths is None:
+            return outputs, state
+        rows = torch.arange(len(lengths))
+        ends = tuple(torch.stack(part)[lengths - 1, rows] for part in zip(*steps, strict=True))
+        return pack_padded_sequence(outputs, lengths, enforce_sorted=False), ends
 
 
 class LstmLayer(_Layer, nn.LSTM):
@@ -85,9 +110,11 @@ class StepwiseCell:
     Args:
         layer: whose weights to use.
         known: the leading input columns of all steps, `(time, batch, known width)`; None where all is fed.
+        kept: multiplied with the previous output in the recurrent product, `(batch, hidden)`.
     """
 
-    def __init__(self, layer: _Layer, known: Tensor | None) -> None:
+    def __init__(self, layer: _Layer, known: Tensor | None, kept: Tensor | None = None) -> None:
+        self.kept = kept
         input_weight, bias = layer.weight_ih_l0, layer.bias_ih_l0
         self.recurrent_weight, self.recurrent_bias = layer.weight_hh_l0, layer.bias_hh_l0
         width = 0 if known is None else known.shape[-1]
@@ -101,28 +128,36 @@ class StepwiseCell:
         self.bias = bias
         self.known = None if known is None else F.linear(known, input_weight[:, :width], bias).unbind(0)
 
-    def step(self, time: int, fed: Tensor, state: State) -> State:
-        """The next state, from what is fed now, `(batch, fed width)`; its first tensor is the step's output."""
-        return self.advance(self.bias if self.known is None else self.known[time], fed, state)
+    def step(self, time: int, fed: Tensor | None, state: State) -> State:
+        """The next state; its first tensor is the step's output.
 
-    def _lstm(self, known: Tensor, fed: Tensor, state: State) -> State:
+        Args:
+            time: which step of the known part.
+            fed: what only this step brings, `(batch, fed width)`; None where all is known.
+            state: the previous one.
+        """
+        output = state[0] if self.kept is None else state[0] * self.kept
+        return self.advance(self.bias if self.known is None else self.known[time], fed, output, state)
+
+    def _sum(self, known: Tensor, fed: Tensor | None, output: Tensor) -> Tensor:
+        """What enters the gates, for the cells whose halves merge."""
+        return torch.addmm(known, output if fed is None else torch.cat([fed, output], 1), self.weight.t())
+
+    def _lstm(self, known: Tensor, fed: Tensor | None, output: Tensor, state: State) -> State:
         """Gates in the order of `torch.nn.LSTM`: input, forget, cell, output."""
-        output, memory = state
-        gates = torch.addmm(known, torch.cat([fed, output], 1), self.weight.t())
-        enter, keep, new, leave = gates.chunk(4, 1)
-        memory = keep.sigmoid() * memory + enter.sigmoid() * new.tanh()
+        enter, keep, new, leave = self._sum(known, fed, output).chunk(4, 1)
+        memory = keep.sigmoid() * state[1] + enter.sigmoid() * new.tanh()
         return leave.sigmoid() * memory.tanh(), memory
 
-    def _gru(self, known: Tensor, fed: Tensor, state: State) -> State:
+    def _gru(self, known: Tensor, fed: Tensor | None, output: Tensor, state: State) -> State:
         """Gates in the order of `torch.nn.GRU`: reset, update, new."""
-        (output,) = state
-        gates = torch.addmm(known, fed, self.fed_weight.t())
+        gates = known if fed is None else torch.addmm(known, fed, self.fed_weight.t())
         recurrent = torch.addmm(self.recurrent_bias, output, self.recurrent_weight.t())
         width = output.shape[1]
         reset, update = (gates[:, : 2 * width] + recurrent[:, : 2 * width]).sigmoid().chunk(2, 1)
         new = torch.tanh(gates[:, 2 * width :] + reset * recurrent[:, 2 * width :])
-        return (torch.lerp(new, output, update),)
+        return (torch.lerp(new, state[0], update),)
 
-    def _rnn(self, known: Tensor, fed: Tensor, state: State) -> State:
+    def _rnn(self, known: Tensor, fed: Tensor | None, output: Tensor, state: State) -> State:
         """As `torch.nn.RNN`."""
-        return (torch.addmm(known, torch.cat([fed, state[0]], 1), self.weight.t()).tanh(),)
+        return (self._sum(known, fed, output).tanh(),)

@@ -9,9 +9,11 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 CELLS = ("lstm", "gru", "rnn")
-ATTENTIONS = ("additive", "dot", "scaled_dot", "general", "none")
+ATTENTIONS = ("additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic", "none")
+LOCAL_ATTENTIONS = ("none", "monotonic", "predictive")
 DECODER_STYLES = ("luong", "bahdanau")
 DECODER_STARTS = ("bridge", "transfer", "zeros")
+CONTEXT_POOLINGS = ("last", "mean", "max", "weighted")
 
 
 @strict
@@ -31,17 +33,53 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         encoder_layers, decoder_layers: stacked recurrent layers.
         bidirectional: the encoder reads the source in both directions.
         cell: "lstm", "gru" or "rnn" (a plain tanh network).
-        attention: the score function, "additive", "dot", "scaled_dot" or "general"; "none" leaves the decoder with
-            its start state as the only sight of the source.
+        attention: the score function: "additive", "dot", "scaled_dot", "general", "location" (additive, and sees the
+            previous alignment), "multi_head" or "monotonic" (each step goes on where the last one stopped); "none"
+            leaves the decoder with its start state as the only sight of the source.
+        num_attention_heads: heads of attention="multi_head", which share `hidden_size`; the others have 1.
+        location_filters, location_kernel: of attention="location", features of a position and how many positions of
+            the previous alignment each sees, an odd number.
+        monotonic_offset: of attention="monotonic", the initial value of r; the longer the sources, the further below 0.
+        monotonic_noise: likewise, standard deviation of the noise on the energies in training.
+        local_attention: "monotonic" and "predictive" keep the alignment near one source position, that of the target
+            step or a predicted one; "none" sees the whole source.
+        attention_window: source positions that local attention sees to each side; None means 10 where it is on.
+        coverage: attention "additive" or "location" also sees the sum of its past alignments.
+            Paper: See et al., 2017, section 2.3, https://aclanthology.org/P17-1099
+        coverage_loss_weight: times the coverage loss, added to the training loss; 0 leaves it out. From the first step
+            on it may keep alignments from forming: the paper first trains with 0, then goes on with 1.
         decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
             cell reads the context.
         input_feeding: the attentional vector of a step is part of the next step's input (luong style only).
-        decoder_start: "bridge" is tanh(W c + b) of the encoder's last states c, "transfer" hands the encoder's final
-            state over layer by layer, "zeros".
-        dropout: probability, on embeddings, between layers and on what the output projection reads, never on a
-            recurrent connection. Paper: Zaremba et al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
+        decoder_start: "bridge" is tanh(W c + b) of the context c, "transfer" hands the encoder's final state over layer
+            by layer, "zeros".
+        context_pooling: what makes one vector, the context, of the encoder's outputs: "last", each direction's last
+            output; "mean"; "max"; "weighted", a mean with learned weights.
+        context_feeding: the context is part of every decoder step's input and of what the output projection reads,
+            besides the embedding; only with attention="none". Paper: Cho et al., 2014, section 2.2,
+            https://aclanthology.org/D14-1179
+        phrase_length, phrase_separator_token_id: give the encoder a level above the words that reads phrases: of so
+            many words, or up to that source token. Segments are made vectors by `context_pooling`, and learned matrices
+            combine the levels' contexts.
+        sentence_separator_token_id: gives it a level that reads sentences, which end at that source token.
+        hierarchical_attention: any softmax score attends over words within their sentence, a bilinear one over
+            sentences; the weights are multiplied. Paper: Yang et al., 2016, https://aclanthology.org/N16-1174
+        pointer_generator: each step may copy a source token in place of writing one; the logits are then logarithms of
+            probabilities. Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
+        copy_vocab_size: ids beyond the vocabulary, which name the unknown words of a row's source.
+        source_to_target_ids: what each source id is called in the target vocabulary, where the two differ.
+        dropout: probability, on embeddings, between layers and on what the output projection reads. Paper: Zaremba et
+            al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
+        embedding_dropout, output_dropout: others for the embeddings and for what the output projection reads; None
+            means `dropout`.
+        recurrent_dropout: on the previous output where it enters a step, with one mask for all steps of a sequence;
+            while training each layer then runs step by step. Paper: Gal and Ghahramani, 2016, section 4,
+            https://arxiv.org/abs/1512.05287
+        residual: each layer above the first adds what it read to what it gives. Paper: Wu et al., 2016, section 3.1,
+            https://arxiv.org/abs/1609.08144
+        layer_norm: each layer's output is normalised, outside the cell. Paper: Ba et al., 2016,
+            https://arxiv.org/abs/1607.06450
         initializer_range: standard deviation of the embeddings' initial values.
-        num_attention_heads: always 1 for these scores; named because generation code asks for it.
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
 
     Raises:
@@ -50,7 +88,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
 
     model_type = "rnn-seq2seq"
     _auto_class = "AutoConfig"  # a saved model carries its code
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["past_key_values", "auxiliary_losses"]
     attribute_map = {"num_hidden_layers": "encoder_layers"}
 
     vocab_size: int = 8000
@@ -66,16 +104,39 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     cell: str = "lstm"
     attention: str = "general"
     num_attention_heads: int = 1
+    location_filters: int = 10
+    location_kernel: int = 15
+    monotonic_offset: float | int = -1.0
+    monotonic_noise: float | int = 1.0
+    local_attention: str = "none"
+    attention_window: int | None = None
+    coverage: bool = False
+    coverage_loss_weight: float | int = 1.0
     decoder_style: str = "luong"
     input_feeding: bool = False
     decoder_start: str = "bridge"
+    context_pooling: str = "last"
+    context_feeding: bool = False
+    phrase_length: int | None = None
+    phrase_separator_token_id: int | None = None
+    sentence_separator_token_id: int | None = None
+    hierarchical_attention: bool = False
+    pointer_generator: bool = False
+    copy_vocab_size: int = 0
+    source_to_target_ids: list[int] | None = None
     dropout: float | int = 0.2
+    embedding_dropout: float | int | None = None
+    output_dropout: float | int | None = None
+    recurrent_dropout: float | int = 0.0
+    residual: bool = False
+    layer_norm: bool = False
     initializer_range: float = 0.1
     use_cache: bool = True
     is_encoder_decoder: bool = True
     pad_token_id: int | None = 0
     eos_token_id: int | list[int] | None = 1
     bos_token_id: int | None = 3
+    unk_token_id: int | None = 2
     decoder_start_token_id: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -88,9 +149,15 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
             self.encoder_hidden_size = _half(self.hidden_size) if self.bidirectional else self.hidden_size
         if self.decoder_start_token_id is None:
             self.decoder_start_token_id = self.bos_token_id
+        if self.local_attention != "none" and self.attention_window is None:
+            self.attention_window = 10
         _check_embeddings(self)
         _check_attention(self)
+        _check_scores(self)
         _check_start(self)
+        _check_context(self)
+        _check_levels(self)
+        _check_pointer(self)
         super().__post_init__(**kwargs)
 
     @property
@@ -98,6 +165,31 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         """Width of the encoder's output, all directions together."""
         assert self.encoder_hidden_size is not None
         return self.encoder_hidden_size * (2 if self.bidirectional else 1)
+
+    def probability(self, name: str) -> float:
+        """The dropout of that name, or where it is None the general one."""
+        value = getattr(self, name)
+        return self.dropout if value is None else value
+
+    @property
+    def has_context(self) -> bool:
+        """Whether the decoder reads the source as one vector."""
+        return self.context_feeding or self.decoder_start == "bridge"
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether the encoder has a level of phrases."""
+        return self.phrase_length is not None or self.phrase_separator_token_id is not None
+
+    @property
+    def has_sentences(self) -> bool:
+        """Whether the encoder has a level of sentences."""
+        return self.sentence_separator_token_id is not None
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the encoder has a level above the words."""
+        return self.has_phrases or self.has_sentences
 
 
 def _half(width: int) -> int:
@@ -111,16 +203,28 @@ def _half(width: int) -> int:
 
 def _check_values(config: RnnSeq2SeqConfig) -> None:
     choices = {"cell": CELLS, "attention": ATTENTIONS, "decoder_style": DECODER_STYLES, "decoder_start": DECODER_STARTS}
+    choices["context_pooling"] = CONTEXT_POOLINGS
+    choices["local_attention"] = LOCAL_ATTENTIONS
     for name, known in choices.items():
         if getattr(config, name) not in known:
             raise ValueError(f"{name}={getattr(config, name)!r} is unknown; choose from {', '.join(known)}")
     sizes = ("vocab_size", "source_vocab_size", "embedding_size", "hidden_size", "encoder_hidden_size")
-    for name in (*sizes, "encoder_layers", "decoder_layers"):
+    counts = ("num_attention_heads", "location_filters", "location_kernel", "attention_window", "phrase_length")
+    for name in (*sizes, *counts, "encoder_layers", "decoder_layers"):
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} is too small; the least is 1")
-    if not 0 <= config.dropout < 1:
-        raise ValueError(f"dropout={config.dropout} is not a probability below 1; 0 switches it off")
+    for name in ("dropout", "embedding_dropout", "output_dropout", "recurrent_dropout"):
+        if not 0 <= config.probability(name) < 1:
+            raise ValueError(f"{name}={getattr(config, name)} is not a probability below 1; 0 switches it off")
+    for name in ("coverage_loss_weight", "monotonic_noise"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name}={getattr(config, name)} is below 0; 0 switches it off")
+    if config.residual and config.encoder_layers == config.decoder_layers == 1:
+        raise ValueError(
+            "residual=True with encoder_layers=1 and decoder_layers=1: skip connections start at the second layer; "
+            "add layers or set residual=False"
+        )
 
 
 def _check_embeddings(config: RnnSeq2SeqConfig) -> None:
@@ -137,8 +241,6 @@ def _check_embeddings(config: RnnSeq2SeqConfig) -> None:
 
 
 def _check_attention(config: RnnSeq2SeqConfig) -> None:
-    if config.num_attention_heads != 1:
-        raise ValueError(f"num_attention_heads={config.num_attention_heads}: attention={config.attention!r} has 1 head")
     if config.attention == "none" and config.decoder_style != "luong":
         raise ValueError(
             "decoder_style='bahdanau' with attention='none': the cell would have no context to read; "
@@ -156,11 +258,42 @@ def _check_attention(config: RnnSeq2SeqConfig) -> None:
         )
 
 
+def _check_scores(config: RnnSeq2SeqConfig) -> None:
+    heads = config.num_attention_heads
+    if heads != 1 and config.attention != "multi_head":
+        raise ValueError(
+            f"num_attention_heads={heads}: attention={config.attention!r} has 1 head; use attention='multi_head'"
+        )
+    if config.hidden_size % heads:
+        raise ValueError(
+            f"num_attention_heads={heads} does not divide hidden_size={config.hidden_size}; make one a multiple"
+        )
+    if not config.location_kernel % 2:
+        raise ValueError(
+            f"location_kernel={config.location_kernel} is even, so it has no middle; use {config.location_kernel + 1}"
+        )
+    if config.coverage and config.attention not in ("additive", "location"):
+        raise ValueError(
+            f"coverage=True with attention={config.attention!r}: that score cannot see the coverage; "
+            "use attention='additive' or 'location', or coverage=False"
+        )
+    if config.local_attention != "none" and config.attention in ("none", "monotonic"):
+        raise ValueError(
+            f"local_attention={config.local_attention!r} with attention={config.attention!r}: there is no softmax to "
+            "narrow down; use another attention or local_attention='none'"
+        )
+    if config.local_attention == "none" and config.attention_window is not None:
+        raise ValueError(
+            f"attention_window={config.attention_window} with local_attention='none': the whole source is seen; "
+            "use local_attention='monotonic' or 'predictive', or leave attention_window unset"
+        )
+
+
 def _check_start(config: RnnSeq2SeqConfig) -> None:
-    if config.decoder_start == "zeros" and config.attention == "none":
+    if config.decoder_start == "zeros" and config.attention == "none" and not config.context_feeding:
         raise ValueError(
             "decoder_start='zeros' with attention='none': the decoder would never see the source; "
-            "use decoder_start='bridge' or an attention"
+            "use decoder_start='bridge', context_feeding=True or an attention"
         )
     if config.decoder_start != "transfer":
         return
@@ -173,4 +306,77 @@ def _check_start(config: RnnSeq2SeqConfig) -> None:
         raise ValueError(
             f"decoder_start='transfer' needs equal widths, but the encoder gives {config.encoder_output_size} and "
             f"hidden_size={config.hidden_size}; leave encoder_hidden_size unset or use 'bridge'"
+        )
+
+
+def _check_context(config: RnnSeq2SeqConfig) -> None:
+    if config.context_feeding and config.attention != "none":
+        raise ValueError(
+            f"context_feeding=True with attention={config.attention!r}: each step has attention's context already; "
+            "choose attention='none' or context_feeding=False"
+        )
+    if config.context_pooling != "last" and not config.has_context and not config.hierarchical_attention:
+        raise ValueError(
+            f"context_pooling={config.context_pooling!r} with decoder_start={config.decoder_start!r} and "
+            "context_feeding=False: nothing reads the context; use decoder_start='bridge' or context_feeding=True"
+        )
+
+
+def _check_levels(config: RnnSeq2SeqConfig) -> None:
+    if config.phrase_length is not None and config.phrase_separator_token_id is not None:
+        raise ValueError(
+            f"phrase_length={config.phrase_length} and phrase_separator_token_id={config.phrase_separator_token_id} "
+            "both say where phrases end; set one of them"
+        )
+    for name in ("phrase_separator_token_id", "sentence_separator_token_id"):
+        token, size = getattr(config, name), config.source_vocab_size or 0
+        if token is not None and not 0 <= token < size:
+            raise ValueError(f"{name}={token} is not in the source vocabulary; choose from 0 to {size - 1}")
+    if config.has_levels and not config.has_context and not config.hierarchical_attention:
+        raise ValueError(
+            f"phrases or sentences with decoder_start={config.decoder_start!r} and context_feeding=False: nothing "
+            "reads them; use decoder_start='bridge', context_feeding=True or hierarchical_attention=True"
+        )
+    if not config.hierarchical_attention:
+        return
+    if not config.has_sentences:
+        raise ValueError(
+            "hierarchical_attention=True with sentence_separator_token_id=None: there are no sentences to attend to; "
+            "set sentence_separator_token_id to the source token that ends one"
+        )
+    if config.attention in ("none", "monotonic") or config.local_attention != "none":
+        raise ValueError(
+            f"hierarchical_attention=True with attention={config.attention!r} and local_attention="
+            f"{config.local_attention!r}: it needs a softmax over the whole source; choose another score and "
+            "local_attention='none'"
+        )
+
+
+def _check_pointer(config: RnnSeq2SeqConfig) -> None:
+    if not config.pointer_generator:
+        if config.copy_vocab_size or config.source_to_target_ids is not None:
+            name = "copy_vocab_size" if config.copy_vocab_size else "source_to_target_ids"
+            raise ValueError(f"{name} with pointer_generator=False: nothing is copied; set pointer_generator=True")
+        return
+    if config.attention in ("none", "monotonic") or config.local_attention != "none":
+        raise ValueError(
+            f"pointer_generator=True with attention={config.attention!r} and local_attention="
+            f"{config.local_attention!r}: it copies by weights that sum to 1; choose another score and "
+            "local_attention='none'"
+        )
+    if not config.share_embeddings and config.source_to_target_ids is None:
+        raise ValueError(
+            "pointer_generator=True with share_embeddings=False: which target token a source token is, is not known; "
+            "use a shared tokenizer and share_embeddings=True, or give source_to_target_ids"
+        )
+    ids = config.source_to_target_ids
+    if ids is not None and (len(ids) != config.source_vocab_size or not 0 <= min(ids) <= max(ids) < config.vocab_size):
+        raise ValueError(
+            f"source_to_target_ids has {len(ids)} ids from {min(ids)} to {max(ids)}; it needs one for each of "
+            f"source_vocab_size={config.source_vocab_size}, from 0 to {config.vocab_size - 1}"
+        )
+    if config.copy_vocab_size < 0 or (config.copy_vocab_size and config.unk_token_id is None):
+        raise ValueError(
+            f"copy_vocab_size={config.copy_vocab_size} with unk_token_id={config.unk_token_id}: it is 0 or more, and "
+            "copied words are read as the unknown token; set both"
         )

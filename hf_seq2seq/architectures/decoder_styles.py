@@ -4,15 +4,17 @@ All tensors have the time first. Dropout between layers is drawn for all steps a
 layer and one run step by step drop alike.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from .attention import Memory, build_attention
+from .attention import Carried, Memory
+from .attention_kinds import build_attention
 from .cells import LAYERS, State
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
+from .stack import LayerOutput
 
 
 @dataclass
@@ -23,15 +25,16 @@ class Decoded:
         outputs: what the output projection reads, before dropout, `(target, batch, hidden)`.
         layers: each recurrent layer's output, likewise.
         states: each layer's state after the last step.
-        weights: attention, `(batch, target, source)`; None without.
-        fed: the attentional vector of the last step, `(batch, hidden)`; None where it is not fed back.
+        weights: attention, `(batch, heads, target, source)`; None without.
+        carried: what attention carries on and, where it is fed back, the attentional vector of the last step, "fed",
+            `(batch, hidden)`.
     """
 
     outputs: Tensor
     layers: list[Tensor]
     states: list[State]
     weights: Tensor | None = None
-    fed: Tensor | None = None
+    carried: Carried = field(default_factory=dict)
 
 
 class PlainDecoder(nn.Module):
@@ -49,21 +52,23 @@ class PlainDecoder(nn.Module):
         hidden = config.hidden_size
         sizes = [config.embedding_size + self.extra_width(config)] + [hidden] * (config.decoder_layers - 1)
         self.layers = nn.ModuleList(LAYERS[config.cell](size, hidden) for size in sizes)
+        self.after = nn.ModuleList(LayerOutput(config, hidden, depth) for depth in range(config.decoder_layers))
         self.dropout = Dropout(config.dropout)
+        self.recurrent_dropout = Dropout(config.recurrent_dropout)
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
         """Width of what the first layer reads beside the embedding."""
         return 0
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """Decodes a whole target, or one step of it.
 
         Args:
             embedded: embeddings of the decoder's inputs, `(target, batch, embedding)`.
             states: where each layer starts.
             memory: the encoded source; None without attention.
-            fed: the attentional vector of the step before, `(batch, hidden)`; None at the start.
+            carried: what the step before gave; None at the start.
         """
         layers, states = self._run(embedded, states)
         return Decoded(layers[-1], layers, states)
@@ -72,10 +77,41 @@ class PlainDecoder(nn.Module):
         """Runs the layers from `first` on, each over the whole target in one call."""
         outputs, ends = [], []
         for depth, state in enumerate(states[first:], first):
-            hidden, end = self.layers[depth](self.dropout(hidden) if depth else hidden, state)
+            inputs = self.dropout(hidden) if depth else hidden
+            output, end = self.layers[depth](inputs, state, kept=self._kept(state))
+            hidden = self.after[depth](output, hidden)
             outputs.append(hidden)
             ends.append(end)
         return outputs, ends
+
+    def _kept(self, state: State) -> Tensor | None:
+        """The mask of a layer's previous output, the same at every step."""
+        return self.recurrent_dropout.mask(state[0])
+
+
+class ContextDecoder(PlainDecoder):
+    """No attention, but the same context at every step: s_t = f(s_{t-1}, [e(y_{t-1}); c]).
+
+    The output projection reads h_t = tanh(W [s_t; e(y_{t-1}); c] + b), where the paper has a maxout layer.
+
+    Paper: Cho et al., 2014, section 2.2 and appendix A, https://aclanthology.org/D14-1179
+    """
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        assert config.embedding_size is not None
+        width = config.hidden_size + config.embedding_size + config.encoder_output_size
+        self.combine = nn.Linear(width, config.hidden_size)
+
+    @staticmethod
+    def extra_width(config: RnnSeq2SeqConfig) -> int:
+        """Width of the context."""
+        return config.encoder_output_size
+
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
+        """As the base class says, but beside each embedding stands the context: `(target, batch, both widths)`."""
+        layers, states = self._run(embedded, states)
+        return Decoded(torch.tanh(self.combine(torch.cat([layers[-1], embedded], -1))), layers, states)
 
 
 class LuongDecoder(PlainDecoder):
@@ -89,12 +125,14 @@ class LuongDecoder(PlainDecoder):
         self.attention = build_attention(config)
         self.combine = nn.Linear(config.encoder_output_size + config.hidden_size, config.hidden_size, bias=False)
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; the whole target at once, for nothing flows from attention to the next step."""
         layers, states = self._run(embedded, states)
-        contexts, weights = self.attention(layers[-1].transpose(0, 1), memory)
+        assert memory is not None
+        carried = self.attention.start(memory) if carried is None else carried
+        contexts, weights, carried = self.attention(layers[-1].transpose(0, 1), memory, carried)
         outputs = torch.tanh(self.combine(torch.cat([contexts.transpose(0, 1), layers[-1]], -1)))
-        return Decoded(outputs, layers, states, weights)
+        return Decoded(outputs, layers, states, weights, carried)
 
 
 class InputFeedingDecoder(LuongDecoder):
@@ -108,24 +146,32 @@ class InputFeedingDecoder(LuongDecoder):
         """Width of the attentional vector."""
         return config.hidden_size
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
+        assert memory is not None
         states = list(states)
-        fed = torch.zeros_like(states[-1][0]) if fed is None else fed
-        cells = [layer(None if depth else embedded, stepwise=True) for depth, layer in enumerate(self.layers)]
+        if carried is None:
+            carried = self.attention.start(memory) | {"fed": torch.zeros_like(states[-1][0])}
+        fed = carried["fed"]
+        known = [embedded] + [None] * (len(states) - 1)
+        cells = [
+            layer(part, stepwise=True, kept=self._kept(state))
+            for layer, part, state in zip(self.layers, known, states, strict=True)
+        ]
         kept = [self.dropout(embedded.new_ones(*embedded.shape[:2], fed.shape[-1])).unbind(0) for _ in cells[1:]]
         steps, weights = [], []
         for time in range(len(embedded)):
-            below = fed
+            below, heights = fed, []
             for depth, cell in enumerate(cells):
                 states[depth] = cell.step(time, below * kept[depth - 1][time] if depth else below, states[depth])
-                below = states[depth][0]
-            context, weight = self.attention(below[:, None], memory)
+                below = self.after[depth](states[depth][0], below)
+                heights.append(below)
+            context, weight, carried = self.attention(below[:, None], memory, carried)
             fed = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
-            steps.append([fed, *(state[0] for state in states)])
+            steps.append([fed, *heights])
             weights.append(weight)
         outputs, *layers = (torch.stack(part) for part in zip(*steps, strict=True))
-        return Decoded(outputs, layers, states, torch.cat(weights, 1), fed)
+        return Decoded(outputs, layers, states, torch.cat(weights, 2), carried | {"fed": fed})
 
 
 class BahdanauDecoder(PlainDecoder):
@@ -150,27 +196,29 @@ class BahdanauDecoder(PlainDecoder):
         """Width of the context."""
         return config.encoder_output_size
 
-    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, fed: Tensor | None) -> Decoded:
+    def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; only the first layer goes step by step."""
-        state, cell = states[0], self.layers[0](embedded, stepwise=True)
+        assert memory is not None
+        carried = self.attention.start(memory) if carried is None else carried
+        state, cell = states[0], self.layers[0](embedded, stepwise=True, kept=self._kept(states[0]))
         outputs, contexts, weights = [], [], []
         for time in range(len(embedded)):
-            context, weight = self.attention(state[0][:, None], memory)
+            context, weight, carried = self.attention(state[0][:, None], memory, carried)
             state = cell.step(time, context[:, 0], state)
             outputs.append(state[0])
             contexts.append(context[:, 0])
             weights.append(weight)
-        first = torch.stack(outputs)
+        first = self.after[0](torch.stack(outputs), embedded)
         above, ends = self._run(first, states, first=1)
         layers = [first, *above]
         combined = torch.tanh(self.combine(torch.cat([layers[-1], torch.stack(contexts), embedded], -1)))
-        return Decoded(combined, layers, [state, *ends], torch.cat(weights, 1))
+        return Decoded(combined, layers, [state, *ends], torch.cat(weights, 2), carried)
 
 
 def build_style(config: RnnSeq2SeqConfig) -> PlainDecoder:
-    """The decoder that `config.attention`, `config.decoder_style` and `config.input_feeding` name."""
+    """The decoder that `config`'s attention, `decoder_style`, `input_feeding` and `context_feeding` name."""
     if config.attention == "none":
-        return PlainDecoder(config)
+        return ContextDecoder(config) if config.context_feeding else PlainDecoder(config)
     if config.decoder_style == "bahdanau":
         return BahdanauDecoder(config)
     return InputFeedingDecoder(config) if config.input_feeding else LuongDecoder(config)

@@ -16,3 +16,10 @@ class Dropout(nn.Dropout):
             return super().forward(hidden)
         kept = torch.rand(hidden.shape, dtype=torch.float32) >= self.p
         return hidden * (kept.to(hidden.dtype) / (1 - self.p))
+
+    def mask(self, like: Tensor) -> Tensor | None:
+        """Factors for a tensor like this, where one draw shall serve several steps; None where nothing is dropped.
+
+        Paper: Gal and Ghahramani, 2016, section 4, https://arxiv.org/abs/1512.05287
+        """
+        return self(torch.ones_like(like)) if self.training and self.p else None

@@ -1,22 +1,21 @@
-"""The recurrent encoder: embeddings, then layers that read left to right and, if bidirectional, right to left.
+"""The recurrent encoder: embeddings, layers over the words and, if wanted, over phrases and sentences.
 
-Paper: Schuster and Paliwal, 1997 (two directions); Bahdanau et al., 2015, section 3.2, https://arxiv.org/abs/1409.0473
+Padding never changes a result, wherever it lies: the layers read rows whose real tokens were moved to the front.
 
-Padding never changes a result, wherever it lies. Each direction is a layer of its own that reads a sequence whose real
-tokens come first (the other direction reads it reversed within its length), so that padding is only ever read after
-them. This is exact, and on a CPU half the time of a packed sequence.
+Paper: Bahdanau et al., 2015, section 3.2, https://arxiv.org/abs/1409.0473
 """
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from transformers.modeling_outputs import BaseModelOutput
 
-from .cells import LAYERS, State, join_states
+from .cells import State, join_states
 from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
+from .encoder_layers import EncoderLayer, Padding
+from .hierarchy import Hierarchy
+from .pointer import CopyIds, known_ids
 
 
 @dataclass
@@ -29,69 +28,18 @@ class RnnEncoderOutput(BaseModelOutput):
         attentions: none; here because generic code looks for it.
         final_state: states after each layer's last token, `(batch, layers, states, encoder width)`; only where the
             decoder starts from them.
+        copy_ids: what each source token is called when it is copied, `(batch, source)`; only for a pointer-generator.
+        phrases, sentences: outputs of the levels above the words, `(batch, segments, encoder width)`, zero where a row
+            has fewer; only where there is that level.
+        phrase_index, sentence_index: which of them each word belongs to, `(batch, source)`; their number at padding.
     """
 
     final_state: Tensor | None = None
-
-
-class Padding:
-    """Where the real tokens of a padded batch lie, time first.
-
-    Args:
-        lengths: real tokens of each row, `(batch,)`.
-        source: the batch's length with padding.
-    """
-
-    def __init__(self, lengths: Tensor, source: int) -> None:
-        position = torch.arange(source, device=lengths.device)[:, None]
-        self.lengths = lengths
-        self.real = position < lengths
-        mirrored = torch.where(self.real, lengths - 1 - position, position)
-        self.mirror = (mirrored * len(lengths) + torch.arange(len(lengths), device=lengths.device)).flatten()
-
-
-def reverse(inputs: Tensor, padding: Padding | None) -> Tensor:
-    """Reverses each row within its length, padding stays behind; its own inverse. `inputs`: `(time, batch, width)`."""
-    if padding is None:
-        return inputs.flip(0)
-    return inputs.flatten(0, 1).index_select(0, padding.mirror).view_as(inputs)
-
-
-def read(layer: nn.Module, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
-    """Runs one direction. The state at each row's own last token needs a packed sequence; the outputs do not."""
-    if padding is None or not want_state:
-        outputs, state = layer(inputs)
-        return outputs, state if want_state else None
-    packed = pack_padded_sequence(inputs, padding.lengths.cpu(), enforce_sorted=False)
-    packed_outputs, state = layer(packed)
-    return pad_packed_sequence(packed_outputs, total_length=inputs.shape[0])[0], state
-
-
-class EncoderLayer(nn.Module):
-    """One layer, both directions side by side.
-
-    Args:
-        config: gives the cell, the width of a direction and whether there are two.
-        input_size: width of what it reads.
-    """
-
-    def __init__(self, config: RnnSeq2SeqConfig, input_size: int) -> None:
-        super().__init__()
-        assert config.encoder_hidden_size is not None
-        layer = LAYERS[config.cell]
-        self.left_to_right = layer(input_size, config.encoder_hidden_size)
-        self.right_to_left = layer(input_size, config.encoder_hidden_size) if config.bidirectional else None
-
-    def forward(self, inputs: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
-        """Outputs `(time, batch, encoder width)` and, if asked for, final states; inputs `(time, batch, input)`."""
-        outputs, state = read(self.left_to_right, inputs, padding, want_state)
-        if self.right_to_left is None:
-            return outputs, state
-        backward, backward_state = read(self.right_to_left, reverse(inputs, padding), padding, want_state)
-        outputs = torch.cat([outputs, reverse(backward, padding)], -1)
-        if state is None or backward_state is None:
-            return outputs, None
-        return outputs, tuple(torch.cat(pair, -1) for pair in zip(state, backward_state, strict=True))
+    copy_ids: Tensor | None = None
+    phrases: Tensor | None = None
+    phrase_index: Tensor | None = None
+    sentences: Tensor | None = None
+    sentence_index: Tensor | None = None
 
 
 class RnnEncoder(nn.Module):
@@ -109,9 +57,10 @@ class RnnEncoder(nn.Module):
         assert config.embedding_size is not None
         self.config = config
         self.embed_tokens = nn.Embedding(config.source_vocab_size, config.embedding_size)
-        self.dropout = Dropout(config.dropout)
-        sizes = [config.embedding_size] + [config.encoder_output_size] * (config.encoder_layers - 1)
-        self.layers = nn.ModuleList(EncoderLayer(config, size) for size in sizes)
+        self.embedding_dropout = Dropout(config.probability("embedding_dropout"))
+        self.layers = nn.ModuleList(EncoderLayer(config, depth) for depth in range(config.encoder_layers))
+        self.hierarchy = Hierarchy(config) if config.has_levels else None
+        self.copy_ids = CopyIds(config) if config.pointer_generator else None
 
     def forward(
         self,
@@ -133,11 +82,10 @@ class RnnEncoder(nn.Module):
             return_dict: accepted likewise; the answer is always the dataclass.
 
         Raises:
-            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
+            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given; embeddings where segments end at
+                a token, or where tokens are copied.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give either input_ids or inputs_embeds")
-        embedded = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        embedded = self._embed(input_ids, inputs_embeds)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask != 0
         order = None if mask is None or right_padded(mask) else mask.int().argsort(dim=1, descending=True, stable=True)
         layers, states = self._run_layers(rearrange(embedded, order), mask)
@@ -147,16 +95,28 @@ class RnnEncoder(nn.Module):
             last_hidden_state=layers[-1],
             hidden_states=(embedded, *layers) if output_hidden_states else None,
             final_state=join_states(states) if states else None,
+            copy_ids=None if self.copy_ids is None else self.copy_ids(input_ids),
+            **({} if self.hierarchy is None else self.hierarchy(layers[-1], input_ids, mask)),
         )
+
+    def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if input_ids is not None:
+            return self.embed_tokens(known_ids(input_ids, self.config))
+        if self.copy_ids is not None:
+            raise ValueError("pointer_generator=True copies tokens, so the encoder needs input_ids, not inputs_embeds")
+        assert inputs_embeds is not None
+        return inputs_embeds
 
     def _run_layers(self, embedded: Tensor, mask: Tensor | None) -> tuple[list[Tensor], list[State]]:
         """Every layer's output `(batch, source, encoder width)`, and the final states where the decoder wants them."""
         padding = None if mask is None else Padding(mask.sum(1), mask.shape[1])
         want_state = self.config.decoder_start == "transfer"
-        hidden = self.dropout(embedded).transpose(0, 1)
+        hidden = self.embedding_dropout(embedded).transpose(0, 1)
         layers, states = [], []
-        for depth, layer in enumerate(self.layers):
-            hidden, state = layer(self.dropout(hidden) if depth else hidden, padding, want_state)
+        for layer in self.layers:
+            hidden, state = layer(hidden, padding, want_state)
             if state is not None:
                 states.append(state)
             clean = hidden if padding is None else hidden * padding.real[..., None]

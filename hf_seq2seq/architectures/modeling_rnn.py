@@ -12,27 +12,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
-from transformers.modeling_outputs import (
-    BaseModelOutput,
-    BaseModelOutputWithPastAndCrossAttentions,
-    Seq2SeqLMOutput,
-    Seq2SeqModelOutput,
-)
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
 
 from .cache import RecurrentCache
 from .configuration_rnn import RnnSeq2SeqConfig
 from .decoders import RnnDecoder, check_target_padding
 from .encoders import RnnEncoder, RnnEncoderOutput
+from .monotonic_attention import MonotonicAttention
+from .pointer import known_ids, mix
+from .rnn_outputs import RnnDecoderOutput, RnnLMOutput, RnnModelOutput
 
 
 class RnnPreTrainedModel(PreTrainedModel):
     """What both models share: initial values, tied tensors, resizing."""
 
+    config: RnnSeq2SeqConfig
     config_class = RnnSeq2SeqConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
     _is_stateful = True  # a recurrent state cannot go back, so assisted generation is refused
+    supports_gradient_checkpointing = True  # each encoder layer, and the decoder with its attention
     _no_split_modules = ["EncoderLayer", "RnnDecoder"]
 
     @torch.no_grad()
@@ -46,13 +46,26 @@ class RnnPreTrainedModel(PreTrainedModel):
         """
         if isinstance(module, nn.Embedding):
             init.normal_(module.weight, std=self.config.initializer_range)
-        elif isinstance(module, nn.Linear):
+        elif isinstance(module, nn.Linear | nn.Conv1d):
             init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 init.zeros_(module.bias)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
         elif isinstance(module, nn.RNNBase):
             for name, parameter in module.named_parameters():
                 init.copy_(parameter, _initial(name, parameter, isinstance(module, nn.LSTM)))
+        elif isinstance(module, MonotonicAttention):
+            init.constant_(module.gain, module.first_gain)
+            init.constant_(module.offset, module.first_offset)
+
+    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
+        """As the base class says; layers here give more than plain tensors, which the reentrant kind would cut off."""
+        options = [getattr(given, "keywords", {}) for given in (*args, *kwargs.values())]
+        if any(given.get("use_reentrant") for given in options):
+            raise ValueError("use_reentrant=True loses gradients of recurrent states; set use_reentrant=False")
+        super()._set_gradient_checkpointing(enable, *args, **kwargs)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
@@ -138,7 +151,7 @@ class RnnModel(RnnPreTrainedModel):
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
-    ) -> Seq2SeqModelOutput:
+    ) -> RnnModelOutput:
         """Encodes the source and decodes the target.
 
         Args:
@@ -175,7 +188,10 @@ class RnnModel(RnnPreTrainedModel):
     def _embed_target(self, ids: Tensor | None, embedded: Tensor | None) -> Tensor:
         if (ids is None) == (embedded is None):
             raise ValueError("give either decoder_input_ids or decoder_inputs_embeds (or labels)")
-        return self.decoder.embed_tokens(ids) if embedded is None else embedded
+        if ids is None:
+            assert embedded is not None
+            return embedded
+        return self.decoder.embed_tokens(known_ids(ids, self.config, target=True))
 
     def _cache(self, past: RecurrentCache | None, wanted: bool | None) -> RecurrentCache | None:
         if past is not None and not isinstance(past, RecurrentCache):
@@ -189,22 +205,24 @@ def as_model_output(given: BaseModelOutput | Sequence[Tensor]) -> BaseModelOutpu
     return given if isinstance(given, BaseModelOutput) else RnnEncoderOutput(last_hidden_state=given[0])
 
 
-def join_outputs(
-    encoded: BaseModelOutput, decoded: BaseModelOutputWithPastAndCrossAttentions, attend: bool
-) -> Seq2SeqModelOutput:
+def join_outputs(encoded: BaseModelOutput, decoded: RnnDecoderOutput, attend: bool) -> RnnModelOutput:
     """Puts the two sides' outputs together, the alignment only if `attend`."""
-    return Seq2SeqModelOutput(
+    return RnnModelOutput(
         last_hidden_state=decoded.last_hidden_state,
         past_key_values=decoded.past_key_values,  # type: ignore[arg-type]  # annotated for keys and values alone
         decoder_hidden_states=decoded.hidden_states,
         cross_attentions=decoded.cross_attentions if attend else None,
         encoder_last_hidden_state=encoded.last_hidden_state,
         encoder_hidden_states=encoded.hidden_states,
+        auxiliary_losses=decoded.auxiliary_losses,
+        pointer=decoded.pointer,
     )
 
 
 class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
     """The recurrent encoder-decoder with its output projection, `logits = W h`.
+
+    With `pointer_generator` the logits are the logarithms of the mixture of writing and copying.
 
     Paper: Luong et al., 2015, equation 6, https://aclanthology.org/D15-1166
 
@@ -239,8 +257,11 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         output_hidden_states: bool | None = None,
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
-    ) -> Seq2SeqLMOutput:
+    ) -> RnnLMOutput:
         """Gives the logits and, with `labels`, the loss; arguments not listed, and `Raises`, as in `RnnModel.forward`.
+
+        The loss is the labels' mean cross-entropy and, in training alone, their mean auxiliary loss (`coverage`); in
+        evaluation mode it does not contain the latter.
 
         Args:
             labels: `(batch, target)`, -100 where nothing is to be learnt; without decoder inputs they are shifted
@@ -267,14 +288,22 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
-        loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch)
-        rest = {name: part for name, part in outputs.items() if name != "last_hidden_state"}
-        return Seq2SeqLMOutput(loss=loss, logits=logits, **rest)
+        if outputs.pointer is not None:
+            gate, weights, copy_ids = outputs.pointer
+            kept = gate[:, -logits_to_keep:], weights[:, -logits_to_keep:]
+            logits = mix(logits, *kept, copy_ids, self.config.copy_vocab_size)
+        auxiliary = outputs.auxiliary_losses if self.training else None
+        loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch, auxiliary)
+        rest = {name: part for name, part in outputs.items() if name not in ("last_hidden_state", "pointer")}
+        return RnnLMOutput(loss=loss, logits=logits, **rest)
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
-        start = labels.new_full((labels.shape[0], 1), self.config.decoder_start_token_id)
-        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, self.config.pad_token_id)], 1)
+        first, pad = self.config.decoder_start_token_id, self.config.pad_token_id
+        assert first is not None
+        assert pad is not None
+        start = labels.new_full((labels.shape[0], 1), first)
+        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, pad)], 1)
 
     def _prepare_cache_for_generation(  # type: ignore[override]  # the base's annotation differs from what it returns
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
@@ -286,13 +315,16 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             )
 
 
-def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None) -> Tensor:
-    """Cross-entropy summed over the labels that are not -100, divided by `count` or by their number.
+def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None, auxiliary: Tensor | None = None) -> Tensor:
+    """Losses summed over the labels that are not -100, divided by `count` or by their number.
 
     Args:
         logits: `(batch, target, vocabulary)`.
         labels: `(batch, target)`.
         count: labels of the whole optimizer step, where the batch is only a part of it.
+        auxiliary: what each position adds to its cross-entropy, `(batch, target)`; None for nothing.
     """
     total = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100, reduction="sum")
+    if auxiliary is not None:
+        total = total + auxiliary[labels != -100].float().sum()
     return total / ((labels != -100).sum().clamp(min=1) if count is None else count)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi
 from tokenizers import Tokenizer
@@ -33,6 +34,23 @@ class Tokenizers:
     def shared(self) -> bool:
         """Whether source and target have one vocabulary."""
         return self.source is self.target
+
+    def separator_ids(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options as a model's configuration wants them: `x_separator`, a source token, as `x_separator_token_id`.
+
+        Raises:
+            InputError: the source vocabulary has no such token.
+        """
+        known, found = self.source.get_vocab(), dict(options)
+        for name in [name for name in options if name.endswith("_separator")]:
+            token = found.pop(name)
+            if token is not None and token not in known:
+                raise InputError(
+                    f"{configs.flag(name)}: the source vocabulary has no token {token!r}; "
+                    "a word or char tokenizer keeps each one apart"
+                )
+            found[f"{name}_token_id"] = known.get(token)
+        return found
 
     def save(self, folder: str | Path) -> None:
         """Saves the source tokenizer in `folder`, and a target tokenizer of its own in its `target_tokenizer`."""

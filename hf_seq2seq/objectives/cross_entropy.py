@@ -154,16 +154,16 @@ class OutputProjection:
             return own
         return self._model_bias[0] if own is None else own + self._model_bias[0]
 
-    def inputs(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        """Runs the model up to the layer; `(batch, target, width)`."""
+    def run(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
+        """Runs the model up to the layer: what the layer would read, `(batch, target, width)`, and other outputs."""
         self._wanted = True
         try:
-            model(**batch, use_cache=False)
+            outputs = model(**batch, use_cache=False)
         finally:
             self._wanted = False
         kept, self._kept = self._kept, None
         assert kept is not None
-        return kept
+        return kept, outputs
 
     def _keep(self, _: nn.Module, args: tuple[Tensor]) -> tuple[Tensor] | None:
         if not self._wanted:
@@ -203,6 +203,9 @@ class TokenCrossEntropy(Objective):
     """Cross-entropy of the target tokens of an encoder-decoder under teacher forcing.
 
     Labels of -100 are padding. A model whose logits are not a plain linear layer's is served the plain way.
+
+    What a model gives as `auxiliary_losses`, `(batch, target)` in nats (the coverage loss of a recurrent model), is
+    added at real target tokens in training alone, like label smoothing: the loss of an evaluation is cross-entropy.
     """
 
     def __init__(self, model: nn.Module, label_smoothing: float = 0.0) -> None:
@@ -223,9 +226,12 @@ class TokenCrossEntropy(Objective):
         real = labels != IGNORE
         smoothing = self.label_smoothing if self.training else 0.0
         if self._projection is None:
-            logits = self.model(**inputs, use_cache=False).logits[real].float()
-            return F.cross_entropy(logits, labels[real], reduction="sum", label_smoothing=smoothing)
-        hidden = self._projection.inputs(self.model, inputs)[real]
-        return chunked_cross_entropy(
-            hidden, self._projection.weight, labels[real], bias=self._projection.bias, label_smoothing=smoothing
-        )
+            outputs = self.model(**inputs, use_cache=False)
+            logits = outputs.logits[real].float()
+            loss = F.cross_entropy(logits, labels[real], reduction="sum", label_smoothing=smoothing)
+        else:
+            hidden, outputs = self._projection.run(self.model, inputs)
+            weight, bias = self._projection.weight, self._projection.bias
+            loss = chunked_cross_entropy(hidden[real], weight, labels[real], bias=bias, label_smoothing=smoothing)
+        auxiliary = getattr(outputs, "auxiliary_losses", None) if self.training else None
+        return loss if auxiliary is None else loss + auxiliary[real].float().sum()

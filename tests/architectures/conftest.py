@@ -18,7 +18,23 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "input_feeding_gru": {"input_feeding": True, "attention": "additive", "cell": "gru", "decoder_start": "zeros"},
     "bahdanau": {"decoder_style": "bahdanau", "attention": "additive", "cell": "gru", "decoder_layers": 2},
     "bahdanau_tanh": {"decoder_style": "bahdanau", "attention": "scaled_dot", "cell": "rnn", "bidirectional": False},
+    "location": {"attention": "location", "location_kernel": 3, "coverage": True, "local_attention": "predictive"},
+    "coverage": {"attention": "additive", "coverage": True, "input_feeding": True, "cell": "gru"},
+    "heads": {"attention": "multi_head", "num_attention_heads": 2, "decoder_style": "bahdanau"},
+    "monotonic": {"attention": "monotonic", "monotonic_offset": 0.0, "input_feeding": True},
+    "window": {"local_attention": "monotonic", "attention_window": 1, "decoder_layers": 2},
     "no_attention": {"attention": "none", "decoder_start": "transfer", "encoder_layers": 2, "decoder_layers": 2},
+    "context_fed": {"attention": "none", "context_feeding": True, "context_pooling": "weighted", "cell": "gru"},
+    "levels": {
+        "attention": "none",
+        "context_feeding": True,
+        "context_pooling": "max",
+        "cell": "gru",
+        "phrase_length": 2,
+        "sentence_separator_token_id": 5,
+    },
+    "hierarchical": {"hierarchical_attention": True, "sentence_separator_token_id": 5, "input_feeding": True},
+    "stacked": {"residual": True, "layer_norm": True, "encoder_layers": 2, "decoder_layers": 3, "input_feeding": True},
 }
 
 

@@ -52,7 +52,7 @@ def case(request):
 def test_equals_the_formula(case):
     attention, score, queries, values = case
     mask = torch.tensor([[1, 1, 1, 1], [0, 1, 1, 0]])
-    contexts, weights = attention(queries, attention.remember(values, mask))
+    contexts, weights, _ = attention(queries, attention.remember(values, mask), {})
     for row in range(BATCH):
         real = [place for place in range(SOURCE) if mask[row, place]]
         for step in range(TARGET):
@@ -60,14 +60,14 @@ def test_equals_the_formula(case):
             powers = {place: math.exp(score(attention, query, values[row, place].tolist())) for place in real}
             alpha = [powers.get(place, 0.0) / sum(powers.values()) for place in range(SOURCE)]
             context = [sum(a * v for a, v in zip(alpha, column, strict=True)) for column in values[row].T.tolist()]
-            assert weights[row, step].tolist() == pytest.approx(alpha, abs=1e-12)
+            assert weights[row, 0, step].tolist() == pytest.approx(alpha, abs=1e-12)
             assert contexts[row, step].tolist() == pytest.approx(context, abs=1e-12)
 
 
 def test_gradient(case):
     attention, _, queries, values = case
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-    assert torch.autograd.gradcheck(lambda q, v: attention(q, attention.remember(v, mask)), (queries, values))
+    assert torch.autograd.gradcheck(lambda q, v: attention(q, attention.remember(v, mask), {})[:2], (queries, values))
 
 
 def test_keys_of_an_earlier_step_serve_again(case):
@@ -75,4 +75,4 @@ def test_keys_of_an_earlier_step_serve_again(case):
     first = attention.remember(values, None)
     again = attention.remember(values, None, first.keys)
     assert again.keys is first.keys
-    assert torch.equal(attention(queries, again)[0], attention(queries, first)[0])
+    assert torch.equal(attention(queries, again, {})[0], attention(queries, first, {})[0])

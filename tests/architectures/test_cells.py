@@ -1,7 +1,10 @@
 """A step at a time must be the library's whole-sequence layer, and that layer the formula."""
 
+import copy
+
 import pytest
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from hf_seq2seq.architectures.cells import LAYERS, join_states, split_states, states_of
 
@@ -16,8 +19,8 @@ def case(request):
     return layer, inputs, state
 
 
-def stepwise(layer, inputs, state, known):
-    cell = layer(inputs[..., :known] if known else None, stepwise=True)
+def stepwise(layer, inputs, state, known, kept=None):
+    cell = layer(inputs[..., :known] if known else None, stepwise=True, kept=kept)
     outputs = []
     for time in range(TIME):
         state = cell.step(time, inputs[time, :, known:], state)
@@ -35,6 +38,34 @@ def test_steps_equal_the_whole_sequence(case, known):
     outputs, end = stepwise(layer, inputs, state, known)
     torch.testing.assert_close(outputs, expected)
     torch.testing.assert_close(end, expected_state)
+
+
+@pytest.mark.parametrize("known", [0, KNOWN])
+def test_a_mask_of_the_previous_output_equals_masked_recurrent_weights(case, known):
+    """For one row, dropping units of h is dropping columns of the recurrent matrix; the library can do that."""
+    layer, inputs, state = case
+    kept = torch.tensor([[0, 2, 2, 0, 2, 0], [2, 0, 2, 2, 2, 0], [1, 1, 1, 1, 1, 1]], dtype=torch.float64)
+    found, end = layer(inputs, state, kept=kept)
+    again, again_end = stepwise(layer, inputs, state, known, kept)
+    torch.testing.assert_close((again, again_end), (found, end))
+    for row in range(BATCH):
+        masked = copy.deepcopy(layer)
+        masked.weight_hh_l0.data.mul_(kept[row])
+        expected, last = masked(inputs[:, row : row + 1], tuple(part[row : row + 1] for part in state))
+        torch.testing.assert_close(found[:, row : row + 1], expected)
+        torch.testing.assert_close(tuple(part[row : row + 1] for part in end), last)
+
+
+def test_a_masked_layer_ends_at_each_rows_last_token(case):
+    layer, inputs, _ = case
+    kept, lengths = 2.0 * (torch.rand(BATCH, HIDDEN) > 0.5).double(), torch.tensor([5, 2, 4])
+    packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
+    outputs, ends = layer(packed, kept=kept)
+    outputs, _ = pad_packed_sequence(outputs)
+    for row, length in enumerate(lengths):
+        expected, end = layer(inputs[:length, row : row + 1], kept=kept[row : row + 1])
+        torch.testing.assert_close(outputs[:length, row : row + 1], expected)
+        torch.testing.assert_close(tuple(part[row : row + 1] for part in ends), end)
 
 
 def test_gradient_equals_the_whole_sequence(case):

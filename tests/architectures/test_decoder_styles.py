@@ -9,12 +9,19 @@ from hf_seq2seq.architectures.decoder_styles import build_style
 TARGET, BATCH, SOURCE, EMBEDDING, HIDDEN, MEMORY = 4, 3, 5, 6, 8, 10
 STYLES = {
     "plain": {"attention": "none"},
+    "context": {"attention": "none", "context_feeding": True, "cell": "gru"},
     "luong": {"attention": "general"},
     "luong_additive": {"attention": "additive", "cell": "gru"},
     "input_feeding": {"attention": "general", "input_feeding": True},
     "input_feeding_gru": {"attention": "additive", "input_feeding": True, "cell": "gru"},
     "bahdanau": {"attention": "additive", "decoder_style": "bahdanau", "cell": "gru"},
     "bahdanau_lstm": {"attention": "general", "decoder_style": "bahdanau"},
+    "luong_location": {"attention": "location", "location_kernel": 3, "coverage": True},
+    "luong_window": {"attention": "general", "local_attention": "monotonic", "attention_window": 1},
+    "input_feeding_coverage": {"attention": "additive", "coverage": True, "input_feeding": True},
+    "input_feeding_heads": {"attention": "multi_head", "num_attention_heads": 2, "input_feeding": True},
+    "bahdanau_monotonic": {"attention": "monotonic", "monotonic_noise": 0.0, "decoder_style": "bahdanau"},
+    "bahdanau_window": {"attention": "general", "local_attention": "predictive", "decoder_style": "bahdanau"},
 }
 
 
@@ -25,9 +32,12 @@ def case(request):
         **STYLES[request.param],
     )  # fmt: skip
     style = build_style(config).double().eval()
+    if config.attention == "monotonic":
+        style.attention.train()  # the expectation, for a hard alignment has no gradient
     parts = 2 if config.cell == "lstm" else 1
     states = [tuple(torch.randn(BATCH, HIDDEN).double() for _ in range(parts)) for _ in range(2)]
-    embedded = torch.randn(TARGET, BATCH, EMBEDDING, dtype=torch.float64, requires_grad=True)
+    width = EMBEDDING + MEMORY * config.context_feeding  # the context stands beside the embedding
+    embedded = torch.randn(TARGET, BATCH, width, dtype=torch.float64, requires_grad=True)
     values = torch.randn(BATCH, SOURCE, MEMORY, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 1, 0]])
     return config, style, embedded, states, values, mask
@@ -39,13 +49,16 @@ def advance(layer, inputs, state):
 
 
 def by_the_paper(config, style, embedded, states, values, mask):
-    """Outputs `(target, batch, hidden)` and weights `(batch, target, source)`."""
+    """Outputs `(target, batch, hidden)` and weights `(batch, heads, target, source)`."""
     first, second = states
     fed = torch.zeros(BATCH, HIDDEN, dtype=torch.float64)
     outputs, weights = [], []
+    memory = style.attention.remember(values, mask) if hasattr(style, "attention") else None
+    carried = style.attention.start(memory) if memory else {}
 
     def attend(query):
-        context, weight = style.attention(query[:, None], style.attention.remember(values, mask))
+        context, weight, after = style.attention(query[:, None], memory, carried)
+        carried.update(after)
         weights.append(weight)
         return context[:, 0]
 
@@ -57,19 +70,21 @@ def by_the_paper(config, style, embedded, states, values, mask):
             inputs = [word, attend(first[0])]
         first = advance(style.layers[0], torch.cat(inputs, 1), first)
         second = advance(style.layers[1], first[0], second)
-        if config.attention == "none":
+        if config.context_feeding:
+            fed = torch.tanh(style.combine(torch.cat([second[0], word], 1)))
+        elif config.attention == "none":
             fed = second[0]
         elif config.decoder_style == "bahdanau":
             fed = torch.tanh(style.combine(torch.cat([second[0], inputs[1], word], 1)))
         else:
             fed = torch.tanh(style.combine(torch.cat([attend(second[0]), second[0]], 1)))
         outputs.append(fed)
-    return torch.stack(outputs), torch.cat(weights, 1) if weights else None
+    return torch.stack(outputs), torch.cat(weights, 2) if weights else None
 
 
-def decode(style, embedded, states, values, mask, fed=None):
+def decode(style, embedded, states, values, mask, carried=None):
     memory = style.attention.remember(values, mask) if hasattr(style, "attention") else None
-    return style(embedded, states, memory, fed)
+    return style(embedded, states, memory, carried)
 
 
 def test_equals_the_paper(case):
@@ -94,7 +109,7 @@ def test_can_stop_and_go_on(case):
     _, style, embedded, states, values, mask = case
     whole = decode(style, embedded, states, values, mask)
     start = decode(style, embedded[:1], states, values, mask)
-    rest = decode(style, embedded[1:], start.states, values, mask, start.fed)
+    rest = decode(style, embedded[1:], start.states, values, mask, start.carried)
     torch.testing.assert_close(torch.cat([start.outputs, rest.outputs]), whole.outputs)
     torch.testing.assert_close(rest.states, whole.states)
 

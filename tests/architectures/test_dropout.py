@@ -16,6 +16,14 @@ def test_gradient_is_dropped_where_the_value_is():
     torch.testing.assert_close(values.grad, dropped.detach())
 
 
+def test_a_mask_serves_several_steps():
+    dropout = Dropout(0.5)
+    mask = dropout.mask(torch.full((100, 100), 7.0))
+    assert mask.unique().tolist() == [0, 2]
+    assert Dropout(0.0).mask(mask) is None
+    assert dropout.eval().mask(mask) is None
+
+
 def test_does_nothing_when_not_training():
     values = torch.randn(4, 4)
     assert torch.equal(Dropout(0.5).eval()(values), values)

@@ -92,12 +92,12 @@ def test_wants_ids_or_embeddings_not_both(encoder, source):
 
 
 def test_dropout_lies_on_embeddings_and_between_layers(encoder, source):
-    encoder.train().dropout.p = 0.5
+    encoder.train().embedding_dropout.p = 0.5
     states = [encoder(*source, output_hidden_states=True).hidden_states for _ in range(2)]
     assert torch.equal(states[0][0], states[1][0])
     assert not torch.allclose(states[0][1], states[1][1])
-    encoder.dropout.p = 0.0
-    encoder.layers[0].register_forward_hook(lambda *_: setattr(encoder.dropout, "p", 0.5))
+    encoder.embedding_dropout.p = 0.0
+    encoder.layers[1].dropout.p = 0.5
     found = encoder(*source, output_hidden_states=True).hidden_states
     expected = encoder.eval()(*source, output_hidden_states=True).hidden_states
     torch.testing.assert_close(found[1], expected[1])

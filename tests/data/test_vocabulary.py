@@ -53,6 +53,16 @@ def test_two_vocabularies_when_asked_for(options: dict) -> None:
     assert tokenizers.source.get_vocab() != tokenizers.target.get_vocab()
 
 
+def test_separators_become_source_ids() -> None:
+    tokenizers = train_tokenizers(SOURCES, TARGETS, NewTokenizer(tokenizer_type="char", separate_vocabularies=True))
+    options = {"residual": True, "phrase_separator": None, "sentence_separator": "!"}
+    expected = {"residual": True, "phrase_separator_token_id": None}
+    expected["sentence_separator_token_id"] = tokenizers.source.get_vocab()["!"]
+    assert tokenizers.separator_ids(options) == expected
+    with pytest.raises(InputError, match="--phrase-separator: the source vocabulary has no token '@@'"):
+        tokenizers.separator_ids({"phrase_separator": "@@"})
+
+
 def test_the_same_kind_twice_is_one_vocabulary() -> None:
     options = NewTokenizer(tokenizer_type="char", target_tokenizer_type="char", target_vocab_size=8000)
     assert train_tokenizers(SOURCES, TARGETS, options).shared

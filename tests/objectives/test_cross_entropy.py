@@ -22,6 +22,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.objectives import cross_entropy
 from hf_seq2seq.objectives.cross_entropy import IGNORE, TokenCrossEntropy, chunked_cross_entropy
 
@@ -227,6 +229,49 @@ def test_a_head_that_is_no_plain_layer_goes_the_plain_way() -> None:
     objective = TokenCrossEntropy(model)
     assert objective._projection is None
     assert_equals_plain(objective, 0.0)
+
+
+def covering(**changes: Any) -> PreTrainedModel:
+    """A recurrent model with a coverage loss."""
+    choices = {"attention": "additive", "coverage": True, "coverage_loss_weight": 0.7, "dropout": 0.0} | changes
+    return RnnForConditionalGeneration(RnnSeq2SeqConfig(vocab_size=VOCABULARY, hidden_size=16, **choices)).double()
+
+
+def by_row(loss: Callable[[dict[str, Tensor]], Tensor]) -> Tensor:
+    """The sum of the losses of the batch's rows, each alone and without its padding."""
+    rows = batch()
+    total = torch.zeros((), dtype=torch.float64)
+    for row, (source, target) in enumerate([(4, 6), (2, 2)]):
+        total += loss(
+            {name: part[row : row + 1, : target if name == "labels" else source] for name, part in rows.items()}
+        )
+    return total
+
+
+def test_coverage_loss_does_not_depend_on_padding_or_split() -> None:
+    objective = TokenCrossEntropy(covering().train())
+    parameters = list(objective.model.parameters())
+    together, apart = objective(batch()), by_row(objective)
+    torch.testing.assert_close(together, apart)
+    torch.testing.assert_close(gradients(together, parameters), gradients(apart, parameters))
+    wider = {name: F.pad(part, (0, 3), value=IGNORE if name == "labels" else 0) for name, part in batch().items()}
+    torch.testing.assert_close(objective(wider), together)
+    own = objective.model(**batch(), num_items_in_batch=1).loss
+    torch.testing.assert_close(own.double(), together)
+    torch.testing.assert_close(by_row(lambda row: objective.model(**row, num_items_in_batch=1).loss), together)
+
+
+def test_coverage_loss_is_added_in_training_alone() -> None:
+    model = covering()
+    objective = TokenCrossEntropy(model)
+    losses = model(**batch(), use_cache=False).auxiliary_losses
+    added = losses[batch()["labels"] != IGNORE].sum()
+    assert added > 0.1
+    torch.testing.assert_close(objective.eval()(batch()), plain_loss(model, batch(), 0.0))
+    torch.testing.assert_close(objective.train()(batch()), plain_loss(model, batch(), 0.0) + added)
+    objective._projection = None
+    torch.testing.assert_close(objective(batch()).double(), plain_loss(model, batch(), 0.0) + added)
+    assert covering(coverage_loss_weight=0.0)(**batch()).auxiliary_losses is None
 
 
 def test_generation_after_training_sees_the_whole_head() -> None:

@@ -64,6 +64,12 @@ def test_the_resolved_configuration_runs_again_as_it_is(pair_files: dict[str, st
         {"cell": "gru", "attention": "additive", "decoder_style": "bahdanau"},
         {"attention": "dot", "input_feeding": True, "encoder_layers": 2, "decoder_layers": 2},
         {"attention": "none", "decoder_start": "transfer", "bidirectional": False},
+        {"attention": "none", "context_feeding": True, "context_pooling": "mean", "cell": "gru"},
+        {"attention": "location", "coverage": True, "local_attention": "predictive", "attention_window": 3},
+        {"attention": "monotonic", "monotonic_noise": 0.5, "input_feeding": True},
+        {"attention": "multi_head", "num_attention_heads": 4},
+        {"hierarchical_attention": True, "sentence_separator": "a", "phrase_length": 2, "context_pooling": "max"},
+        {"residual": True, "layer_norm": True, "encoder_layers": 2, "recurrent_dropout": 0.1, "output_dropout": 0.1},
         {"target_tokenizer_type": "word", "embedding_size": 48, "tie_word_embeddings": True},
     ],
 )  # fmt: skip

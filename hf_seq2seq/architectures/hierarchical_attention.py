@@ -1,0 +1,55 @@
+"""Hierarchical attention: over the sentences of the document, and over the words within each."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .attention import Carried, GlobalAlignment, Memory
+
+
+class HierarchicalAlignment(GlobalAlignment):
+    """alpha_j = beta_s(j) gamma_j: the weight of word j's sentence times its weight within it; they sum to 1.
+
+    beta is a softmax over the sentences' scores h . W s ("general" in Luong et al., 2015), gamma one over the word
+    scores within a sentence, as Yang et al. attend, there with a learned vector in place of the decoder's state.
+    Nallapati et al. multiply likewise, but normalise their gamma over the document and then the product, and tell each
+    sentence its position.
+
+    Papers: Yang et al., 2016, section 2.2, https://aclanthology.org/N16-1174; Nallapati et al., 2016, section 2.4,
+    https://aclanthology.org/K16-1028
+
+    Args:
+        query_size: width of the decoder's states.
+        memory_size: width of the sentences.
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.query_projection = nn.Linear(query_size, memory_size, bias=False)  # on this side, it needs no cache
+
+    def forward(self, scores: Tensor, queries: Tensor, memory: Memory, carried: Carried) -> Tensor:
+        """As the base class says."""
+        assert memory.sentences is not None
+        sentences, segments = memory.sentences
+        sentence_scores = torch.bmm(self.query_projection(queries), sentences.transpose(1, 2))
+        outside = torch.finfo(scores.dtype).min
+        weights = sentence_scores.masked_fill(~segments.mask[:, None], outside).softmax(-1)
+        if scores.dim() == 4:
+            weights = weights[:, None]
+        index = segments.index.unflatten(0, (-1,) + (1,) * (scores.dim() - 2)).expand_as(scores)
+        whole = F.pad(weights, (0, 1)).expand(*scores.shape[:-1], -1)  # padding's sentence, the last, weighs nothing
+        return whole.gather(-1, index) * softmax_within(scores, index, segments.count)
+
+
+def softmax_within(scores: Tensor, index: Tensor, count: int) -> Tensor:
+    """A softmax over the last dimension, for each segment by itself.
+
+    Args:
+        scores: `(..., source)`.
+        index: each position's segment, from 0 to `count`, as large as the scores.
+        count: segments, without that of the padding.
+    """
+    segments = (*scores.shape[:-1], count + 1)
+    lowest = scores.new_full(segments, torch.finfo(scores.dtype).min)
+    powers = (scores - lowest.scatter_reduce(-1, index, scores.detach(), "amax").gather(-1, index)).exp()
+    return powers / scores.new_zeros(segments).scatter_add(-1, index, powers).gather(-1, index)
