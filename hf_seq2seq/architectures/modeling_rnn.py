@@ -33,6 +33,12 @@ class RnnPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True  # each encoder layer, and the decoder with its attention
     _no_split_modules = ["EncoderLayer", "RnnDecoder"]
 
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        wanted = {"lm_head": config.tie_word_embeddings, "encoder": config.share_embeddings}
+        tied = self._tied_weights_keys or {}
+        self._tied_weights_keys = {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         """Input matrices: Glorot uniform; recurrent matrices: orthogonal, gate by gate; embeddings: normal.
@@ -69,9 +75,7 @@ class RnnPreTrainedModel(PreTrainedModel):
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
         if all_submodels:
             return super().get_expanded_tied_weights_keys(all_submodels=True)
-        tied = self._tied_weights_keys or {}
-        wanted = {"lm_head": self.config.tie_word_embeddings, "encoder": self.config.share_embeddings}
-        return {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
+        return dict(self._tied_weights_keys or {})
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resizes the target vocabulary; the source's too where they share their embeddings."""

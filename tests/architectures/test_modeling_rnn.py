@@ -48,6 +48,14 @@ def test_tables_are_shared_as_told_and_stay_so(tmp_path, build, batch, shared, t
     assert RnnForConditionalGeneration.from_pretrained(tmp_path).lm_head.weight.shape[0] == 20
 
 
+def test_names_as_tied_only_what_is_tied(build):
+    names = {"lm_head.weight", "model.encoder.embed_tokens.weight"}
+    tied = build(tie_word_embeddings=True, share_embeddings=True, source_vocab_size=13)
+    assert build()._tied_weights_keys == {}
+    assert set(tied.get_expanded_tied_weights_keys(all_submodels=True)) == names
+    assert set(tied._tied_weights_keys) <= names
+
+
 def test_resizing_keeps_what_was_known(build, batch, labels):
     model = build()
     before = model(**batch, labels=labels).logits
