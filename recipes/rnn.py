@@ -3,8 +3,8 @@
     hf-seq2seq train rnn --train-file train.tsv --validation-file dev.tsv --output-dir outputs/rnn
 
 An LSTM or GRU reads the source in both directions; a second one writes the target, looking back at the source by
-additive attention (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473) or multiplicative attention (Luong et al.,
-2015, https://arxiv.org/abs/1508.04025).
+additive attention (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473), multiplicative attention (Luong et al.,
+2015, https://arxiv.org/abs/1508.04025) or one of their successors.
 """
 
 from dataclasses import asdict, dataclass, field

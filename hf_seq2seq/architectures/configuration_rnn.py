@@ -45,7 +45,9 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
             step or a predicted one; "none" sees the whole source.
         attention_window: source positions that local attention sees to each side; None means 10 where it is on.
         coverage: attention "additive" or "location" also sees the sum of its past alignments.
-        coverage_loss_weight: times the coverage loss, added to the training loss; 0 leaves it out.
+            Paper: See et al., 2017, section 2.3, https://aclanthology.org/P17-1099
+        coverage_loss_weight: times the coverage loss, added to the training loss; 0 leaves it out. From the first step
+            on it may keep alignments from forming: the paper first trains with 0, then goes on with 1.
         decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
             cell reads the context.
         input_feeding: the attentional vector of a step is part of the next step's input (luong style only).

@@ -48,17 +48,15 @@ class MonotonicAttention(AdditiveAttention):
         energies = self.score(queries, memory.keys) + memory.bias
         if self.training:
             energies = energies + self.noise * torch.randn_like(energies)
-            stop, go_on = energies.sigmoid(), energies.neg().sigmoid()
-        else:
-            stop, go_on = (energies > 0).to(energies), (energies <= 0).to(energies)
+        stop = energies.sigmoid() if self.training else (energies > 0).to(energies)
         alignments = [carried["alignment"]]
-        for step in zip(stop.unbind(1), go_on.unbind(1), strict=True):
-            alignments.append(expected_alignment(*step, alignments[-1]))
+        for step in stop.unbind(1):
+            alignments.append(expected_alignment(step, alignments[-1]))
         weights = torch.stack(alignments[1:], 1)
         return torch.bmm(weights, memory.values), weights[:, None], carried | {"alignment": alignments[-1]}
 
 
-def expected_alignment(stop: Tensor, go_on: Tensor, previous: Tensor) -> Tensor:
+def expected_alignment(stop: Tensor, previous: Tensor) -> Tensor:
     """alpha_j = p_j q_j with q_j = (1 - p_{j-1}) q_{j-1} + previous_j.
 
     The recurrence over source positions is solved by doubling the reach of each position in turn: products and sums
@@ -66,7 +64,6 @@ def expected_alignment(stop: Tensor, go_on: Tensor, previous: Tensor) -> Tensor:
 
     Args:
         stop: p, the probability of stopping at each position once there, `(batch, source)`; 0 at padding.
-        go_on: 1 - p, given apart because it cannot be had from a p that rounds to 1.
         previous: the alignment of the step before, `(batch, source)`.
 
     Returns:
@@ -75,7 +72,7 @@ def expected_alignment(stop: Tensor, go_on: Tensor, previous: Tensor) -> Tensor:
     Papers: Raffel et al., 2017, equations 13 and 14, https://arxiv.org/abs/1704.00784; Hillis and Steele, 1986, "Data
     parallel algorithms" (the doubling), https://doi.org/10.1145/7902.7903
     """
-    arrived, factor = previous, F.pad(go_on[:, :-1], (1, 0))
+    arrived, factor = previous, F.pad(1 - stop[:, :-1], (1, 0))
     reach = 1
     while reach < previous.shape[1]:
         arrived = arrived + factor * F.pad(arrived[:, :-reach], (reach, 0))
