@@ -252,6 +252,16 @@ def test_half_precision_trains(build, batch, labels):
     assert output.loss.isfinite()
 
 
+def test_mixed_precision_trains_and_generates(build, variant, batch, labels):
+    model = build(**variant, recurrent_dropout=0.1).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(**batch, labels=labels).loss
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.eval().generate(**batch, num_beams=2, max_new_tokens=3).shape[0] == 4
+
+
 def test_fits_a_small_task(build, batch, labels):
     model = build(widen=1.0, hidden_size=32, dropout=0.0).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
