@@ -208,8 +208,9 @@ def make_model(vocab_size: int, seed: int) -> "PreTrainedModel":
 
 def train_with_loop(task: "Task", meter: Meter, options: argparse.Namespace) -> int:
     """Trains with this project's loop; returns the optimizer steps."""
+    from hf_seq2seq.training.float32 import quick_float32
     from hf_seq2seq.training.loop import Loop
-    from hf_seq2seq.training.run import make_accelerator
+    from hf_seq2seq.training.run import longest, make_accelerator
 
     def collate(*arguments: Any) -> "dict[str, Tensor]":
         batch = task.collate(*arguments)
@@ -217,7 +218,8 @@ def train_with_loop(task: "Task", meter: Meter, options: argparse.Namespace) -> 
         return batch
 
     loop = Loop(replace(task, collate=collate), make_accelerator(task.config), Path(task.config.run.output_dir))
-    return loop.run().global_step
+    with quick_float32(longest(task)):  # as a run does
+        return loop.run().global_step
 
 
 def train_with_trainer(task: "Task", meter: Meter, options: argparse.Namespace) -> int:

@@ -13,6 +13,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 MANY_ARGUMENTS = {
     "hf_seq2seq/architectures/modeling_rnn.py:RnnModel.forward": "transformers calls a model by these names",
     "hf_seq2seq/architectures/modeling_rnn.py:RnnForConditionalGeneration.forward": "the same",
+    "hf_seq2seq/architectures/modeling_transformer.py:TransformerModel.forward": "the same",
+    "hf_seq2seq/architectures/modeling_transformer.py:TransformerForConditionalGeneration.forward": "the same",
+    "hf_seq2seq/architectures/modeling_transformer_decoder.py:TransformerDecoderModel.forward": "the same",
+    "hf_seq2seq/architectures/modeling_transformer_decoder.py:TransformerForCausalLM.forward": "the same",
 }
 
 

@@ -2,15 +2,31 @@
 
 
 def register() -> None:
-    """Makes `AutoConfig`, `AutoModel` and `AutoModelForSeq2SeqLM` know the families; safe to call again.
+    """Makes transformers' Auto classes know the families; safe to call again.
 
     torch and transformers are imported only now.
     """
-    from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM
+    import transformers as auto
 
-    from .configuration_rnn import RnnSeq2SeqConfig
-    from .modeling_rnn import RnnForConditionalGeneration, RnnModel
+    from . import configuration_rnn, configuration_transformer, modeling_rnn, modeling_transformer
+    from . import modeling_transformer_decoder as decoder
+    from . import modeling_transformer_encoder as encoder
 
-    AutoConfig.register(RnnSeq2SeqConfig.model_type, RnnSeq2SeqConfig, exist_ok=True)
-    AutoModel.register(RnnSeq2SeqConfig, RnnModel, exist_ok=True)
-    AutoModelForSeq2SeqLM.register(RnnSeq2SeqConfig, RnnForConditionalGeneration, exist_ok=True)
+    rnn, seq2seq = configuration_rnn.RnnSeq2SeqConfig, configuration_transformer.TransformerSeq2SeqConfig
+    encoder_only = configuration_transformer.TransformerEncoderConfig
+    decoder_only = configuration_transformer.TransformerDecoderConfig
+    for config in (rnn, seq2seq, encoder_only, decoder_only):
+        auto.AutoConfig.register(config.model_type, config, exist_ok=True)
+    auto.AutoModel.register(rnn, modeling_rnn.RnnModel, exist_ok=True)
+    auto.AutoModelForSeq2SeqLM.register(rnn, modeling_rnn.RnnForConditionalGeneration, exist_ok=True)
+    auto.AutoModel.register(seq2seq, modeling_transformer.TransformerModel, exist_ok=True)
+    auto.AutoModelForSeq2SeqLM.register(
+        seq2seq, modeling_transformer.TransformerForConditionalGeneration, exist_ok=True
+    )
+    auto.AutoModel.register(encoder_only, encoder.TransformerEncoderModel, exist_ok=True)
+    auto.AutoModelForMaskedLM.register(encoder_only, encoder.TransformerForMaskedLM, exist_ok=True)
+    auto.AutoModelForSequenceClassification.register(
+        encoder_only, encoder.TransformerForSequenceClassification, exist_ok=True
+    )
+    auto.AutoModel.register(decoder_only, decoder.TransformerDecoderModel, exist_ok=True)
+    auto.AutoModelForCausalLM.register(decoder_only, decoder.TransformerForCausalLM, exist_ok=True)

@@ -64,6 +64,10 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         sentence_separator_token_id: gives it a level that reads sentences, which end at that source token.
         hierarchical_attention: any softmax score attends over words within their sentence, a bilinear one over
             sentences; the weights are multiplied. Paper: Yang et al., 2016, https://aclanthology.org/N16-1174
+        pointer_generator: each step may copy a source token in place of writing one; the logits are then logarithms of
+            probabilities. Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
+        copy_vocab_size: ids beyond the vocabulary, which name the unknown words of a row's source.
+        source_to_target_ids: what each source id is called in the target vocabulary, where the two differ.
         dropout: probability, on embeddings, between layers and on what the output projection reads. Paper: Zaremba et
             al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
         embedding_dropout, output_dropout: others for the embeddings and for what the output projection reads; None
@@ -117,6 +121,9 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     phrase_separator_token_id: int | None = None
     sentence_separator_token_id: int | None = None
     hierarchical_attention: bool = False
+    pointer_generator: bool = False
+    copy_vocab_size: int = 0
+    source_to_target_ids: list[int] | None = None
     dropout: float | int = 0.2
     embedding_dropout: float | int | None = None
     output_dropout: float | int | None = None
@@ -129,6 +136,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     pad_token_id: int | None = 0
     eos_token_id: int | list[int] | None = 1
     bos_token_id: int | None = 3
+    unk_token_id: int | None = 2
     decoder_start_token_id: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -149,6 +157,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         _check_start(self)
         _check_context(self)
         _check_levels(self)
+        _check_pointer(self)
         super().__post_init__(**kwargs)
 
     @property
@@ -340,4 +349,34 @@ def _check_levels(config: RnnSeq2SeqConfig) -> None:
             f"hierarchical_attention=True with attention={config.attention!r} and local_attention="
             f"{config.local_attention!r}: it needs a softmax over the whole source; choose another score and "
             "local_attention='none'"
+        )
+
+
+def _check_pointer(config: RnnSeq2SeqConfig) -> None:
+    if not config.pointer_generator:
+        if config.copy_vocab_size or config.source_to_target_ids is not None:
+            name = "copy_vocab_size" if config.copy_vocab_size else "source_to_target_ids"
+            raise ValueError(f"{name} with pointer_generator=False: nothing is copied; set pointer_generator=True")
+        return
+    if config.attention in ("none", "monotonic") or config.local_attention != "none":
+        raise ValueError(
+            f"pointer_generator=True with attention={config.attention!r} and local_attention="
+            f"{config.local_attention!r}: it copies by weights that sum to 1; choose another score and "
+            "local_attention='none'"
+        )
+    if not config.share_embeddings and config.source_to_target_ids is None:
+        raise ValueError(
+            "pointer_generator=True with share_embeddings=False: which target token a source token is, is not known; "
+            "use a shared tokenizer and share_embeddings=True, or give source_to_target_ids"
+        )
+    ids = config.source_to_target_ids
+    if ids is not None and (len(ids) != config.source_vocab_size or not 0 <= min(ids) <= max(ids) < config.vocab_size):
+        raise ValueError(
+            f"source_to_target_ids has {len(ids)} ids from {min(ids)} to {max(ids)}; it needs one for each of "
+            f"source_vocab_size={config.source_vocab_size}, from 0 to {config.vocab_size - 1}"
+        )
+    if config.copy_vocab_size < 0 or (config.copy_vocab_size and config.unk_token_id is None):
+        raise ValueError(
+            f"copy_vocab_size={config.copy_vocab_size} with unk_token_id={config.unk_token_id}: it is 0 or more, and "
+            "copied words are read as the unknown token; set both"
         )

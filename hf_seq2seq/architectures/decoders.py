@@ -15,6 +15,7 @@ from .contexts import Context, level_of
 from .decoder_styles import Decoded, build_style
 from .dropout import Dropout
 from .location_attention import coverage_losses
+from .pointer import CopyGate
 from .rnn_outputs import RnnDecoderOutput
 from .starts import STARTS
 
@@ -41,6 +42,7 @@ class RnnDecoder(nn.Module):
         self.hierarchical = config.hierarchical_attention
         self.style = build_style(config)
         self.gradient_checkpointing = False
+        self.copy_gate = CopyGate(config) if config.pointer_generator else None
         self.coverage_loss_weight = config.coverage_loss_weight if config.coverage else 0
 
     def forward(
@@ -83,6 +85,7 @@ class RnnDecoder(nn.Module):
             hidden_states=layers,
             cross_attentions=None if decoded.weights is None else (decoded.weights,),
             auxiliary_losses=self._auxiliary_losses(decoded) if cache is None else None,
+            pointer=self._point(decoded, inputs, encoder),
         )
 
     def _remember(self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None) -> Memory | None:
@@ -109,6 +112,21 @@ class RnnDecoder(nn.Module):
             carried = dict(cache.state.states)
             return split_states(carried.pop("cells")), carried
         return split_states(self.start(encoder, context)), None
+
+    def _point(
+        self, decoded: Decoded, inputs: Tensor, encoder: BaseModelOutput
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """The gate between writing and copying, where copying looks, and what stands there."""
+        if self.copy_gate is None:
+            return None
+        if encoder.get("copy_ids") is None:
+            raise ValueError("pointer_generator=True needs encoder_outputs.copy_ids: pass what the encoder gave")
+        assert decoded.weights is not None
+        assert encoder.last_hidden_state is not None
+        weights = decoded.weights.mean(1)  # over the heads
+        contexts = torch.bmm(weights, encoder.last_hidden_state)
+        gate = self.copy_gate(contexts, decoded.layers[-1].transpose(0, 1), inputs.transpose(0, 1))
+        return gate, weights, encoder["copy_ids"]
 
     def _auxiliary_losses(self, decoded: Decoded) -> Tensor | None:
         if not self.coverage_loss_weight or decoded.weights is None:

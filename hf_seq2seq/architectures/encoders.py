@@ -15,6 +15,7 @@ from .configuration_rnn import RnnSeq2SeqConfig
 from .dropout import Dropout
 from .encoder_layers import EncoderLayer, Padding
 from .hierarchy import Hierarchy
+from .pointer import CopyIds, known_ids
 
 
 @dataclass
@@ -27,12 +28,14 @@ class RnnEncoderOutput(BaseModelOutput):
         attentions: none; here because generic code looks for it.
         final_state: states after each layer's last token, `(batch, layers, states, encoder width)`; only where the
             decoder starts from them.
+        copy_ids: what each source token is called when it is copied, `(batch, source)`; only for a pointer-generator.
         phrases, sentences: outputs of the levels above the words, `(batch, segments, encoder width)`, zero where a row
             has fewer; only where there is that level.
         phrase_index, sentence_index: which of them each word belongs to, `(batch, source)`; their number at padding.
     """
 
     final_state: Tensor | None = None
+    copy_ids: Tensor | None = None
     phrases: Tensor | None = None
     phrase_index: Tensor | None = None
     sentences: Tensor | None = None
@@ -57,6 +60,7 @@ class RnnEncoder(nn.Module):
         self.embedding_dropout = Dropout(config.probability("embedding_dropout"))
         self.layers = nn.ModuleList(EncoderLayer(config, depth) for depth in range(config.encoder_layers))
         self.hierarchy = Hierarchy(config) if config.has_levels else None
+        self.copy_ids = CopyIds(config) if config.pointer_generator else None
 
     def forward(
         self,
@@ -79,11 +83,9 @@ class RnnEncoder(nn.Module):
 
         Raises:
             ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given; embeddings where segments end at
-                a token.
+                a token, or where tokens are copied.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("give either input_ids or inputs_embeds")
-        embedded = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        embedded = self._embed(input_ids, inputs_embeds)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask != 0
         order = None if mask is None or right_padded(mask) else mask.int().argsort(dim=1, descending=True, stable=True)
         layers, states = self._run_layers(rearrange(embedded, order), mask)
@@ -93,8 +95,19 @@ class RnnEncoder(nn.Module):
             last_hidden_state=layers[-1],
             hidden_states=(embedded, *layers) if output_hidden_states else None,
             final_state=join_states(states) if states else None,
+            copy_ids=None if self.copy_ids is None else self.copy_ids(input_ids),
             **({} if self.hierarchy is None else self.hierarchy(layers[-1], input_ids, mask)),
         )
+
+    def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give either input_ids or inputs_embeds")
+        if input_ids is not None:
+            return self.embed_tokens(known_ids(input_ids, self.config))
+        if self.copy_ids is not None:
+            raise ValueError("pointer_generator=True copies tokens, so the encoder needs input_ids, not inputs_embeds")
+        assert inputs_embeds is not None
+        return inputs_embeds
 
     def _run_layers(self, embedded: Tensor, mask: Tensor | None) -> tuple[list[Tensor], list[State]]:
         """Every layer's output `(batch, source, encoder width)`, and the final states where the decoder wants them."""

@@ -20,12 +20,14 @@ from .configuration_rnn import RnnSeq2SeqConfig
 from .decoders import RnnDecoder, check_target_padding
 from .encoders import RnnEncoder, RnnEncoderOutput
 from .monotonic_attention import MonotonicAttention
+from .pointer import known_ids, mix
 from .rnn_outputs import RnnDecoderOutput, RnnLMOutput, RnnModelOutput
 
 
 class RnnPreTrainedModel(PreTrainedModel):
     """What both models share: initial values, tied tensors, resizing."""
 
+    config: RnnSeq2SeqConfig
     config_class = RnnSeq2SeqConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
@@ -190,7 +192,10 @@ class RnnModel(RnnPreTrainedModel):
     def _embed_target(self, ids: Tensor | None, embedded: Tensor | None) -> Tensor:
         if (ids is None) == (embedded is None):
             raise ValueError("give either decoder_input_ids or decoder_inputs_embeds (or labels)")
-        return self.decoder.embed_tokens(ids) if embedded is None else embedded
+        if ids is None:
+            assert embedded is not None
+            return embedded
+        return self.decoder.embed_tokens(known_ids(ids, self.config, target=True))
 
     def _cache(self, past: RecurrentCache | None, wanted: bool | None) -> RecurrentCache | None:
         if past is not None and not isinstance(past, RecurrentCache):
@@ -214,11 +219,14 @@ def join_outputs(encoded: BaseModelOutput, decoded: RnnDecoderOutput, attend: bo
         encoder_last_hidden_state=encoded.last_hidden_state,
         encoder_hidden_states=encoded.hidden_states,
         auxiliary_losses=decoded.auxiliary_losses,
+        pointer=decoded.pointer,
     )
 
 
 class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
     """The recurrent encoder-decoder with its output projection, `logits = W h`.
+
+    With `pointer_generator` the logits are the logarithms of the mixture of writing and copying.
 
     Paper: Luong et al., 2015, equation 6, https://aclanthology.org/D15-1166
 
@@ -284,15 +292,22 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
+        if outputs.pointer is not None:
+            gate, weights, copy_ids = outputs.pointer
+            kept = gate[:, -logits_to_keep:], weights[:, -logits_to_keep:]
+            logits = mix(logits, *kept, copy_ids, self.config.copy_vocab_size)
         auxiliary = outputs.auxiliary_losses if self.training else None
         loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch, auxiliary)
-        rest = {name: part for name, part in outputs.items() if name != "last_hidden_state"}
+        rest = {name: part for name, part in outputs.items() if name not in ("last_hidden_state", "pointer")}
         return RnnLMOutput(loss=loss, logits=logits, **rest)
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
         """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
-        start = labels.new_full((labels.shape[0], 1), self.config.decoder_start_token_id)
-        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, self.config.pad_token_id)], 1)
+        first, pad = self.config.decoder_start_token_id, self.config.pad_token_id
+        assert first is not None
+        assert pad is not None
+        start = labels.new_full((labels.shape[0], 1), first)
+        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, pad)], 1)
 
     def _prepare_cache_for_generation(  # type: ignore[override]  # the base's annotation differs from what it returns
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any

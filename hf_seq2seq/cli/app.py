@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
 from hf_seq2seq import __version__
+from hf_seq2seq.cli.help_page import Group
 from hf_seq2seq.cli.launch import rank
 from hf_seq2seq.errors import InputError
 
@@ -27,7 +27,7 @@ COMMANDS = {
 }
 
 
-class _Commands(TyperGroup):
+class _Commands(Group):
     """Lists commands by name and help alone, and makes the one that is called."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -45,7 +45,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     cls=_Commands,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 for _name, _help in COMMANDS.items():

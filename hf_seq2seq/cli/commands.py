@@ -4,32 +4,31 @@ from collections.abc import Callable
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from hf_seq2seq.cli.options import plain
+from hf_seq2seq.cli.help_page import Command, Group
 
 Function = Callable[..., None]
 
 
-def make_command(name: str, function: Function, help: str, kind: type[TyperCommand] = TyperCommand) -> Any:
+def make_command(name: str, function: Function, help: str, kind: type[Command] = Command) -> Any:
     """A command that calls a function annotated as Typer wants it."""
-    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    app.command(name, cls=kind, help=plain(help))(function)
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(name, cls=kind, help=help)(function)
     return get_command(app)
 
 
-def make_group(name: str, help: str, functions: dict[str, Function], kind: type[TyperGroup] = TyperGroup) -> Any:
+def make_group(name: str, help: str, functions: dict[str, Function], kind: type[Group] = Group) -> Any:
     """A group of commands, by name; a command's help is its function's docstring."""
     metavar = "COMMAND [ARGS]..." if functions else "RECIPE [FLAGS]..."
     app = typer.Typer(
         name=name,
         cls=kind,
-        help=plain(help),
+        help=help,
         callback=lambda: None,
         subcommand_metavar=metavar,
         add_completion=False,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,
     )
     for each, function in functions.items():
         app.command(each)(function)

@@ -91,7 +91,7 @@ def _flag(name: str, item: dataclasses.Field[Any], hint: Any, panel: str) -> lis
     shown = typer.Option(
         list(default) if is_list else None if default is None else str(default),
         flag(name),
-        help=plain(" ".join(filter(None, help))),
+        help=" ".join(filter(None, help)),
         metavar=_metavar(hint),
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=panel,
@@ -104,7 +104,7 @@ def _switch(name: str, item: dataclasses.Field[Any], panel: str) -> list[inspect
     """A flag without a value, and its negative, which the help names only where it changes something."""
     negative = NO + name
     help = item.metadata["help"] + (f" On unless {flag(negative)}." if item.default else "")
-    shown = typer.Option(False, flag(name), help=plain(help), show_default=False, metavar="", rich_help_panel=panel)
+    shown = typer.Option(False, flag(name), help=help, show_default=False, metavar="", rich_help_panel=panel)
     others = (negative, *item.metadata.get("aliases", ()))
     return [_parameter(name, bool, shown), *(_parameter(o, bool, _hidden(False, o)) for o in others)]
 
@@ -120,11 +120,6 @@ def _parameter(name: str, annotation: Any, option: Any) -> inspect.Parameter:
 def _metavar(hint: Any) -> str:
     kinds = typing.get_args(hint) or (hint,)
     return "INTEGER" if int in kinds else "NUMBER" if float in kinds else "TEXT"
-
-
-def plain(text: str) -> str:
-    """Help text in which square brackets are shown as they are, not read as colours."""
-    return text.replace("[", "\\[")
 
 
 def switches(config_class: type) -> set[str]:

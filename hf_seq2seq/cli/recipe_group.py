@@ -6,11 +6,11 @@ from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from hf_seq2seq.cli import recipe_files
 from hf_seq2seq.cli.commands import make_command, make_group
 from hf_seq2seq.cli.configuration import read_settings, resolve
+from hf_seq2seq.cli.help_page import Command, Group
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
 from hf_seq2seq.cli.recipe_files import Recipe
 from hf_seq2seq.errors import InputError
@@ -38,7 +38,7 @@ class Request:
 def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any:
     """A group whose commands are the recipes; each resolves its configuration and calls `action`."""
 
-    class RecipeGroup(TyperGroup):
+    class RecipeGroup(Group):
         def list_commands(self, ctx: Any) -> list[str]:
             return recipe_files.names()
 
@@ -66,7 +66,7 @@ def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
     recipe = recipe_files.load(name)
     flags_without_value = switches(recipe.Config)
 
-    class RecipeCommand(TyperCommand):
+    class RecipeCommand(Command):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             return super().parse_args(ctx, spell_out(args, flags_without_value))
 

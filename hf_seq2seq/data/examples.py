@@ -19,6 +19,8 @@ class Examples:
         labels: for classification, `(rows,)` int64 class ids, `(rows, classes)` float32 for several labels a row,
             or `(rows,)` float32 for regression; None for pairs.
         token_types: segment ids that line up with `source`, for text pairs; None otherwise.
+        unknown: the source words of every row that the vocabulary lacks but a model may copy, as `data.copying` numbers
+            them; None where nothing is copied.
         truncated: rows whose source and whose target were cut.
     """
 
@@ -28,6 +30,7 @@ class Examples:
     references: list[list[str]] | None = None
     labels: np.ndarray | None = None
     token_types: Ragged | None = None
+    unknown: list[tuple[str, ...]] | None = None
     truncated: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:

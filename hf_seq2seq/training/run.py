@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import WEIGHTS_FILE, write_json, write_model
+from hf_seq2seq.training.float32 import quick_float32
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.precision import check_precision
@@ -110,9 +112,10 @@ def run(task: Task) -> dict[str, float]:
     accelerator.wait_for_everyone()
     if config.run.report_to:
         accelerator.init_trackers("hf-seq2seq", {k: str(v) for k, v in flatten(config).items()})
-    state = loop.run()
-    signal = loop.signal
-    results = {} if signal else finish(task, state, accelerator)
+    with quick_float32(longest(task)) if accelerator.device.type == "cpu" else nullcontext():
+        state = loop.run()
+        signal = loop.signal
+        results = {} if signal else finish(task, state, accelerator)
     # The loop goes before the process group: what exchanges gradients would, outliving the group, end it with the
     # interpreter's lock in its hands and wait for ever for threads that want the lock.
     del loop
@@ -135,6 +138,11 @@ def finish(task: Task, state: State, accelerator: Accelerator) -> dict[str, floa
     if accelerator.is_main_process:
         save_run(Path(task.config.run.output_dir), task, state, results, predictions)
     return results
+
+
+def longest(task: Task) -> int:
+    """Tokens of the longest source or target."""
+    return max(int(examples.lengths.max()) for examples in task.splits.values())
 
 
 def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:

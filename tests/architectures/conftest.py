@@ -1,4 +1,4 @@
-"""Small recurrent models whose outputs vary: at the usual initial values a random model repeats one token for ever."""
+"""Small models whose outputs vary: at the usual initial values a random model repeats one token for ever."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
 
 # One of each choice at least, in combinations that share no code path.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -61,3 +63,39 @@ def batch() -> dict[str, torch.Tensor]:
     """Four sources of different lengths, padded on the right."""
     mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [1, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 0]])
     return {"input_ids": torch.randint(4, 11, (4, 6)) * mask, "attention_mask": mask}
+
+
+# Transformers: each position, norm, activation and initialization at least once; unequal stacks and heads.
+TRANSFORMERS: dict[str, dict[str, Any]] = {
+    "original": {},
+    "gpt_like": {"position_embedding_type": "learned", "norm_placement": "pre", "activation_function": "gelu"},
+    "llama_like": {"position_embedding_type": "rotary", "norm_placement": "pre", "activation_function": "swiglu"},
+    "t5_like": {"position_embedding_type": "relative_bias", "norm_placement": "pre", "scale_embedding": False},
+    "deepnet": {"initialization": "deepnet", "position_embedding_type": "rotary"},
+    "tfixup": {"initialization": "tfixup", "norm_placement": "none"},
+}
+
+
+@pytest.fixture(params=list(TRANSFORMERS))
+def transformer_variant(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return TRANSFORMERS[request.param]
+
+
+@pytest.fixture
+def build_transformer() -> Callable[..., TransformerForConditionalGeneration]:
+    """Builds a model in evaluation mode whose weights are `widen` times as large as at the start."""
+
+    def built(widen: float = 2.5, attn_implementation: str = "sdpa", **choices: Any) -> Any:
+        settings = {
+            "vocab_size": 13, "source_vocab_size": 11, "d_model": 16, "encoder_layers": 1, "decoder_layers": 2,
+            "encoder_attention_heads": 4, "decoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_ffn_dim": 20,
+            "tie_word_embeddings": False, "max_position_embeddings": 32,
+        } | choices  # fmt: skip
+        config = TransformerSeq2SeqConfig(**settings, attn_implementation=attn_implementation)
+        model = TransformerForConditionalGeneration(config).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(widen)
+        return model
+
+    return built

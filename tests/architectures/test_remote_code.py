@@ -7,6 +7,14 @@ import textwrap
 
 import torch
 
+from hf_seq2seq.architectures.configuration_transformer import TransformerDecoderConfig, TransformerEncoderConfig
+from hf_seq2seq.architectures.modeling_transformer_decoder import TransformerForCausalLM
+from hf_seq2seq.architectures.modeling_transformer_encoder import (
+    TransformerForMaskedLM,
+    TransformerForSequenceClassification,
+)
+
+SMALL = {"vocab_size": 13, "d_model": 16, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 24}
 SCRIPT = """
     import sys
 
@@ -24,14 +32,57 @@ SCRIPT = """
 """
 
 
+def isolated(script, folder, *arguments):
+    """Runs a script in a process that reads no environment variables; gives what it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-I", "-c", textwrap.dedent(script), *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
 def test_loads_and_generates_without_this_package(tmp_path, build):
     model = build(input_feeding=True, attention="additive", eos_token_id=1)
     model.save_pretrained(tmp_path / "model")
     ids = torch.tensor([[4, 5, 6], [7, 8, 0]])
     expected = model.generate(input_ids=ids, attention_mask=(ids != 0).long(), num_beams=3, max_new_tokens=6)
-    ended = subprocess.run(
-        [sys.executable, "-I", "-c", textwrap.dedent(SCRIPT), str(tmp_path / "model")],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout) == expected.tolist()
+    assert json.loads(isolated(SCRIPT, tmp_path, "model")) == expected.tolist()
+
+
+ALONE = """
+    import json
+    import sys
+
+    sys.modules["hf_seq2seq"] = None
+    import torch
+    import transformers
+
+    ids, found = torch.tensor([[4, 5, 6]]), {}
+    for auto in sys.argv[1:]:
+        model = getattr(transformers, auto).from_pretrained(auto, trust_remote_code=True)
+        found[auto] = model(input_ids=ids)[0].tolist()
+    print(json.dumps(found))
+"""
+
+
+def test_transformers_load_without_this_package(tmp_path, build_transformer):
+    model = build_transformer(position_embedding_type="relative_bias", eos_token_id=1)
+    model.save_pretrained(tmp_path / "model")
+    ids = torch.tensor([[4, 5, 6], [7, 8, 0]])
+    expected = model.generate(input_ids=ids, attention_mask=(ids != 0).long(), num_beams=3, max_new_tokens=6)
+    assert json.loads(isolated(SCRIPT, tmp_path, "model")) == expected.tolist()
+
+
+def test_one_stack_loads_without_this_package(tmp_path):
+    encoder, decoder = TransformerEncoderConfig(**SMALL), TransformerDecoderConfig(**SMALL)
+    models = {
+        "AutoModelForMaskedLM": TransformerForMaskedLM(encoder),
+        "AutoModelForSequenceClassification": TransformerForSequenceClassification(encoder),
+        "AutoModelForCausalLM": TransformerForCausalLM(decoder),
+    }
+    for auto, model in models.items():
+        model.eval().save_pretrained(tmp_path / auto)
+    found = json.loads(isolated(ALONE, tmp_path, *models))
+    for auto, model in models.items():
+        torch.testing.assert_close(torch.tensor(found[auto]), model(input_ids=torch.tensor([[4, 5, 6]]))[0])

@@ -55,14 +55,14 @@ def test_wrong_flags_are_refused(command, recipe: Path, flags: list[str], messag
     assert not result.out
 
 
-def test_the_help_tells_all(command, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+def test_the_help_tells_all(command, recipe: Path) -> None:
     result = command("train", recipe, "--help")
     assert result.code == 0
+    shown = " ".join(result.out.split())  # whatever the width
     for text in (
         "Says what it was told.",
-        "─ Talk ─",
-        "─ Run ─",
+        " Talk: --",
+        " Run: --",
         "--word",
         "The word [in brackets]. Also --term.",
         "One of plain, loud.",
@@ -73,7 +73,7 @@ def test_the_help_tells_all(command, recipe: Path, monkeypatch: pytest.MonkeyPat
         "[default: de, en]",
         "--config",
     ):
-        assert text in result.out, text
+        assert text in shown, text
     assert "--no-loud" not in result.out
 
 

@@ -1,0 +1,224 @@
+"""The Transformer of Vaswani et al. (2017) as a Hugging Face model.
+
+`TransformerForConditionalGeneration` is the model to train and to generate with; `TransformerModel` is the same
+without the output projection.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, EncoderDecoderCache, GenerationMixin
+from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
+from transformers.utils import can_return_tuple
+
+from .configuration_transformer import TransformerSeq2SeqConfig
+from .losses import mean_loss
+from .pretrained_transformer import TransformerPreTrainedModel, resolve
+from .transformer_decoder import TransformerDecoder
+from .transformer_encoder import TransformerEncoder
+
+
+class TransformerSeq2SeqPreTrainedModel(TransformerPreTrainedModel):
+    """What both models share: tied tensors, resizing."""
+
+    config: TransformerSeq2SeqConfig
+    config_class = TransformerSeq2SeqConfig
+
+    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
+        """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
+        if all_submodels:
+            return super().get_expanded_tied_weights_keys(all_submodels=True)
+        tied = self._tied_weights_keys or {}
+        wanted = {"lm_head": self.config.tie_word_embeddings, "encoder": self.config.share_embeddings}
+        return {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resizes the target vocabulary; the source's too where they share their embeddings."""
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        if self.config.share_embeddings:
+            self.config.source_vocab_size = self.config.vocab_size
+        return embeddings
+
+    def resize_source_embeddings(self, new_num_tokens: int) -> nn.Embedding:
+        """Resizes the source vocabulary.
+
+        Raises:
+            ValueError: source and target share their embeddings.
+        """
+        if self.config.share_embeddings:
+            raise ValueError("share_embeddings=True: there is one vocabulary; use resize_token_embeddings")
+        encoder = self.get_encoder()
+        encoder.embed_tokens = self._get_resized_embeddings(encoder.embed_tokens, new_num_tokens)
+        self.config.source_vocab_size = new_num_tokens
+        return encoder.embed_tokens
+
+
+class TransformerModel(TransformerSeq2SeqPreTrainedModel):
+    """Encoder and decoder, without the output projection.
+
+    Args:
+        config: gives everything.
+    """
+
+    _auto_class = "AutoModel"  # a saved model carries its code
+    _tied_weights_keys = {"encoder.embed_tokens.weight": "decoder.embed_tokens.weight"}
+
+    def __init__(self, config: TransformerSeq2SeqConfig) -> None:
+        super().__init__(config)
+        assert config.source_vocab_size is not None
+        self.encoder = TransformerEncoder(config, config.source_vocab_size)
+        self.decoder = TransformerDecoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The target embeddings, the ones that `config.vocab_size` counts."""
+        return self.decoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces the target embeddings, and the source's where they share."""
+        assert isinstance(value, nn.Embedding)
+        self.decoder.embed_tokens = value
+        if self.config.share_embeddings:
+            self.encoder.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | Sequence[Tensor] | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> Seq2SeqModelOutput:
+        """Encodes the source and decodes the target.
+
+        Args:
+            input_ids: the source, `(batch, source)`.
+            attention_mask: `(batch, source)`, zero at padding, which may lie anywhere.
+            decoder_input_ids: the target shifted right, `(batch, target)`; only what `past_key_values` has not seen.
+            decoder_attention_mask: `(batch, past + target)`, zero at padding, which may lie anywhere.
+            encoder_outputs: from an earlier call of the encoder, in place of `input_ids`.
+            past_key_values: from an earlier step.
+            inputs_embeds: `(batch, source, width)`, in place of `input_ids`.
+            decoder_inputs_embeds: `(batch, target, width)`, in place of `decoder_input_ids`.
+            use_cache: give a cache back.
+            output_attentions: give the weights of all attentions, which `attn_implementation="eager"` knows.
+            output_hidden_states: give the embeddings and each layer's output.
+
+        Raises:
+            ValueError: inputs are missing or given twice.
+        """
+        attend = resolve(output_attentions, self.config.output_attentions)
+        hidden = resolve(output_hidden_states, self.config.output_hidden_states)
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, attend, hidden)
+        encoded = as_model_output(encoder_outputs)
+        if past_key_values is None and resolve(use_cache, self.config.use_cache):
+            past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        decoded = self.decoder(
+            self.decoder.embed(decoder_input_ids, decoder_inputs_embeds),
+            decoder_attention_mask,
+            encoded.last_hidden_state,
+            attention_mask,
+            past_key_values,
+            output_hidden_states=hidden,
+        )
+        return Seq2SeqModelOutput(
+            last_hidden_state=decoded.last_hidden_state,
+            past_key_values=decoded.past_key_values,
+            decoder_hidden_states=decoded.hidden_states,
+            decoder_attentions=decoded.attentions if attend else None,
+            cross_attentions=decoded.cross_attentions if attend else None,
+            encoder_last_hidden_state=encoded.last_hidden_state,
+            encoder_hidden_states=encoded.hidden_states,
+            encoder_attentions=encoded.attentions,
+        )
+
+
+def as_model_output(given: BaseModelOutput | Sequence[Tensor]) -> BaseModelOutput:
+    """What was given as `encoder_outputs`; of a tuple, the first is the last hidden state."""
+    return given if isinstance(given, BaseModelOutput) else BaseModelOutput(*given)  # type: ignore[arg-type]
+
+
+class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, GenerationMixin):
+    """The Transformer with its output projection, `logits = W h`.
+
+    Paper: Vaswani et al., 2017, section 3.4, https://arxiv.org/abs/1706.03762
+
+    Args:
+        config: gives everything.
+    """
+
+    _auto_class = "AutoModelForSeq2SeqLM"  # a saved model carries its code
+    _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
+
+    def __init__(self, config: TransformerSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.model = TransformerModel(config)
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(  # noqa: D417  # the others are documented where they are handed on to
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        decoder_input_ids: Tensor | None = None,
+        decoder_attention_mask: Tensor | None = None,
+        encoder_outputs: BaseModelOutput | Sequence[Tensor] | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        inputs_embeds: Tensor | None = None,
+        decoder_inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        logits_to_keep: int = 0,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Seq2SeqLMOutput:
+        """Gives the logits and, with `labels`, the loss; arguments not listed, and `Raises`: see `TransformerModel`.
+
+        Args:
+            labels: `(batch, target)`, -100 where nothing is to be learnt; without decoder inputs they are shifted
+                right to be those.
+            logits_to_keep: logits of so many last target positions only; 0 gives all.
+            num_items_in_batch: what the summed loss is divided by; None divides by the labels that are not -100.
+        """
+        if labels is not None:
+            use_cache = False
+            if decoder_input_ids is None and decoder_inputs_embeds is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=True,
+        )
+        logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
+        loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch)
+        rest = {name: part for name, part in outputs.items() if name != "last_hidden_state"}
+        return Seq2SeqLMOutput(loss=loss, logits=logits, **rest)
+
+    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
+        """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
+        assert self.config.decoder_start_token_id is not None
+        assert self.config.pad_token_id is not None
+        start = labels.new_full((labels.shape[0], 1), self.config.decoder_start_token_id)
+        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, self.config.pad_token_id)], 1)

@@ -1,0 +1,74 @@
+"""The Transformer's encoder: every layer sees the whole source.
+
+Paper: Vaswani et al., 2017, section 3.1, https://arxiv.org/abs/1706.03762
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.masking_utils import create_bidirectional_mask
+from transformers.modeling_outputs import BaseModelOutput
+
+from .configuration_transformer import TransformerConfig
+from .positions import positions_of
+from .transformer_layers import TransformerEncoderLayer
+from .transformer_stack import TransformerStack
+
+
+class TransformerEncoder(TransformerStack):
+    """The whole encoder.
+
+    Args:
+        config: gives sizes and choices.
+        vocab_size: of the source.
+    """
+
+    def __init__(self, config: TransformerConfig, vocab_size: int) -> None:
+        super().__init__(config, "encoder", vocab_size)
+        self.layers = nn.ModuleList(TransformerEncoderLayer(config) for _ in range(config.encoder_layers))
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = True,
+    ) -> BaseModelOutput:
+        """Encodes a batch.
+
+        Args:
+            input_ids: `(batch, source)`.
+            attention_mask: `(batch, source)`, zero at padding, which may lie anywhere; None where there is none.
+            inputs_embeds: `(batch, source, width)`, in place of `input_ids`; `scale_embedding` applies to it too.
+            output_attentions: also give each layer's weights, which "eager" attention knows.
+            output_hidden_states: also give the embeddings and each layer's output.
+            return_dict: accepted because `generate` passes it; the answer is always the dataclass.
+
+        Raises:
+            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
+        """
+        embedded = self.embed(input_ids, inputs_embeds)
+        positions = positions_of(embedded, attention_mask)
+        mask: Any = create_bidirectional_mask(self.config, embedded, attention_mask)
+        mask = self.bias(mask, positions, positions, embedded.dtype)
+        rotation = self.rotation(positions, embedded.dtype)
+        hidden = self.dropout(self.positions(embedded, positions))
+        states, attentions = [hidden], []
+        for layer in self.layers:
+            hidden, weights = layer(hidden, mask, rotation)
+            states.append(hidden)
+            attentions.append(weights)
+        states[-1] = self.finish(hidden)
+        return BaseModelOutput(
+            last_hidden_state=states[-1],
+            hidden_states=tuple(states) if output_hidden_states else None,
+            attentions=known(attentions) if output_attentions else None,
+        )
+
+
+def known(attentions: list[Tensor | None]) -> tuple[Tensor, ...] | None:
+    """The layers' attention weights, or None where the attention function gave none."""
+    found = tuple(weights for weights in attentions if weights is not None)
+    return found or None

@@ -1,0 +1,92 @@
+"""Train a Transformer from scratch.
+
+    hf-seq2seq train transformer --train-file train.tsv --validation-file dev.tsv --output-dir outputs/transformer
+
+Encoder and decoder are stacks of attention and feed-forward networks, as in Vaswani et al., 2017,
+https://arxiv.org/abs/1706.03762.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import option
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.training.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(configs.Section):
+    """Model: the Transformer."""
+
+    d_model: int = option(256, "Width of embeddings and layers.", at_least=1)
+    encoder_layers: int = option(3, "Layers of the encoder.", at_least=1)
+    decoder_layers: int = option(3, "Layers of the decoder.", at_least=1)
+    encoder_attention_heads: int = option(4, "Attention heads of an encoder layer.", at_least=1)
+    decoder_attention_heads: int = option(4, "Attention heads of a decoder layer.", at_least=1)
+    encoder_ffn_dim: int = option(1024, "Inner width of the encoder's feed-forward networks.", at_least=1)
+    decoder_ffn_dim: int = option(1024, "Inner width of the decoder's feed-forward networks.", at_least=1)
+    activation_function: str = option("relu", "Of the feed-forward networks.", choices=("relu", "gelu", "swiglu"))
+    position_embedding_type: str = option(
+        "sinusoidal", "How positions are told.", choices=("sinusoidal", "learned", "rotary", "relative_bias")
+    )
+    norm_placement: str = option("pre", "Layer norm before or after a sublayer.", choices=("post", "pre", "none"))
+    initialization: str = option("default", "Glorot, or for deep stacks.", choices=("default", "deepnet", "tfixup"))
+    dropout: float = option(0.1, "Dropout on embeddings and sublayers.", at_least=0, at_most=0.95)
+    attention_dropout: float = option(0.0, "Dropout on attention weights.", at_least=0, at_most=0.95)
+    activation_dropout: float = option(0.0, "Dropout inside feed-forward networks.", at_least=0, at_most=0.95)
+    tie_word_embeddings: bool = option(True, "One matrix for the target embeddings and the output layer.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `transformer` can be told."""
+
+    model: Model = field(default_factory=Model)
+    data: configs.PairData = field(default_factory=configs.PairData)
+    tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
+    optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    schedule: configs.Schedule = field(default_factory=configs.Schedule)
+    decoding: configs.Decoding = field(default_factory=configs.Decoding)
+    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
+    run: configs.Run = field(default_factory=configs.Run)
+
+
+def prepare(config: Config) -> "Task":
+    """Reads the pairs, trains the tokenizers, builds the model."""
+    from hf_seq2seq.data.vocabulary import train_tokenizers
+    from hf_seq2seq.training.pairs import pair_task, read_all_pairs
+    from hf_seq2seq.training.run import check_run
+
+    check_run(config, "seq2seq", model_type="transformer-seq2seq")
+    pairs = read_all_pairs(config.data)
+    tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, config.tokens)
+    return pair_task("transformer", config, build_model(config, tokenizers), tokenizers, pairs)
+
+
+def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForConditionalGeneration":
+    """A model with fresh weights for the tokenizers' vocabularies."""
+    from dataclasses import asdict
+
+    from transformers import set_seed
+
+    from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
+    from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+
+    set_seed(config.run.seed)
+    try:
+        settings = TransformerSeq2SeqConfig(**tokenizers.model_settings(), **asdict(config.model))
+        return TransformerForConditionalGeneration(settings)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def main(config: Config) -> None:
+    """Trains, evaluates, saves."""
+    from hf_seq2seq.training.run import run
+
+    run(prepare(config))

@@ -1,0 +1,104 @@
+import pytest
+import torch
+from torch.nn import functional as F
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+from hf_seq2seq.architectures import register
+from hf_seq2seq.architectures.configuration_transformer import TransformerDecoderConfig
+from hf_seq2seq.architectures.modeling_transformer_decoder import TransformerDecoderModel, TransformerForCausalLM
+
+NEVER = {"eos_token_id": None, "pad_token_id": 0}
+
+
+def build(**choices):
+    sizes = {"vocab_size": 30, "d_model": 16, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 24}
+    sizes |= {"initializer_range": 0.6, "tie_word_embeddings": False}
+    model = TransformerForCausalLM(TransformerDecoderConfig(**(sizes | choices))).eval().double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(2)
+    return model
+
+
+@pytest.fixture
+def lively(transformer_variant):
+    if transformer_variant.get("initialization") == "tfixup":
+        pytest.skip("derived for encoder-decoders alone")
+    return build(**transformer_variant)
+
+
+@pytest.fixture
+def prompts():
+    """Prompts of different lengths, padded in front."""
+    mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1]])
+    return {"input_ids": torch.randint(4, 30, (3, 4)) * mask, "attention_mask": mask}
+
+
+def test_auto_classes_know_the_family(tmp_path, prompts):
+    register()
+    model = build().float()
+    model.save_pretrained(tmp_path)
+    assert type(AutoConfig.from_pretrained(tmp_path)) is TransformerDecoderConfig
+    assert type(AutoModel.from_pretrained(tmp_path)) is TransformerDecoderModel
+    again = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert type(again) is TransformerForCausalLM
+    assert torch.equal(again(**prompts).logits, model(**prompts).logits)
+
+
+def test_does_not_see_later_tokens(lively):
+    ids = torch.randint(4, 30, (2, 6))
+    changed = ids.clone()
+    changed[:, 3:] = 4
+    found, other = lively(ids).logits, lively(changed).logits
+    torch.testing.assert_close(other[:, :3], found[:, :3])
+    assert not torch.allclose(other[:, 3:], found[:, 3:])
+
+
+@pytest.mark.parametrize("search", [{}, {"num_beams": 3}], ids=str)
+def test_generates_as_without_cache_and_padding(lively, prompts, search):
+    found = lively.generate(**prompts, **search, **NEVER, max_new_tokens=6)
+    assert torch.equal(lively.generate(**prompts, **search, **NEVER, max_new_tokens=6, use_cache=False), found)
+    for row, length in enumerate(prompts["attention_mask"].sum(1)):
+        alone = lively.generate(prompts["input_ids"][row : row + 1, 4 - length :], **search, **NEVER, max_new_tokens=6)
+        assert torch.equal(alone[0, length:], found[row, 4:])
+    assert len(found.unique()) > 4, "outputs that hardly vary prove nothing"
+
+
+def test_static_cache_changes_nothing(lively, prompts):
+    plain = lively.generate(**prompts, **NEVER, max_new_tokens=6)
+    found = lively.generate(**prompts, **NEVER, max_new_tokens=6, cache_implementation="static")
+    assert torch.equal(found, plain)
+
+
+def test_a_returned_cache_goes_on(lively):
+    ids = torch.randint(4, 30, (2, 6))
+    whole = lively(ids, use_cache=False)
+    assert whole.past_key_values is None
+    start = lively(ids[:, :2])
+    rest = lively(ids[:, 2:], past_key_values=start.past_key_values)
+    torch.testing.assert_close(torch.cat([start.logits, rest.logits], 1), whole.logits)
+
+
+def test_loss_is_of_the_next_token(prompts):
+    model = build()
+    labels = prompts["input_ids"].masked_fill(prompts["attention_mask"] == 0, -100)
+    output = model(**prompts, labels=labels)
+    expected = F.cross_entropy(output.logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten())
+    torch.testing.assert_close(output.loss, expected)
+    torch.testing.assert_close(model(**prompts, labels=labels, num_items_in_batch=10).loss, expected * 6 / 10)
+    assert model(**prompts, logits_to_keep=1).logits.shape == (3, 1, 30)
+
+
+def test_gives_attentions_and_hidden_states(prompts):
+    output = build(attn_implementation="eager")(**prompts, output_attentions=True, output_hidden_states=True)
+    assert len(output.attentions) == 2
+    assert len(output.hidden_states) == 3
+    assert not output.attentions[0].triu(1)[0].any()
+
+
+def test_trains_with_checkpointing(lively, prompts):
+    lively.train().activation_checkpointing_enable()
+    lively(**prompts, labels=prompts["input_ids"]).loss.backward()
+    assert all(parameter.grad is not None for parameter in lively.parameters())
+    with pytest.raises(ValueError, match="give either input_ids or inputs_embeds"):
+        lively()
