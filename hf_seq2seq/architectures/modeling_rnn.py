@@ -5,11 +5,13 @@ projection.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
@@ -66,12 +68,13 @@ class RnnPreTrainedModel(PreTrainedModel):
             init.constant_(module.gain, module.first_gain)
             init.constant_(module.offset, module.first_offset)
 
-    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
-        """As the base class says; layers here give more than plain tensors, which the reentrant kind would cut off."""
-        options = [getattr(given, "keywords", {}) for given in (*args, *kwargs.values())]
-        if any(given.get("use_reentrant") for given in options):
-            raise ValueError("use_reentrant=True loses gradients of recurrent states; set use_reentrant=False")
-        super()._set_gradient_checkpointing(enable, *args, **kwargs)
+    def _set_gradient_checkpointing(  # type: ignore[override]  # what older releases lack is passed on
+        self, enable: bool = True, gradient_checkpointing_func: Any = checkpoint, **kwargs: Any
+    ) -> None:
+        """As the base class says, but never reentrant: that kind loses the gradients of what is no plain tensor."""
+        options = {**getattr(gradient_checkpointing_func, "keywords", {}), "use_reentrant": False}
+        run = getattr(gradient_checkpointing_func, "func", gradient_checkpointing_func)
+        super()._set_gradient_checkpointing(enable, partial(run, **options), **kwargs)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
