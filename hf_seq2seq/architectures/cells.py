@@ -156,7 +156,7 @@ class StepwiseCell:
         width = output.shape[1]
         reset, update = (gates[:, : 2 * width] + recurrent[:, : 2 * width]).sigmoid().chunk(2, 1)
         new = torch.tanh(gates[:, 2 * width :] + reset * recurrent[:, 2 * width :])
-        return (torch.lerp(new, state[0], update),)
+        return (torch.lerp(new, state[0].to(new.dtype), update),)
 
     def _rnn(self, known: Tensor, fed: Tensor | None, output: Tensor, state: State) -> State:
         """As `torch.nn.RNN`."""

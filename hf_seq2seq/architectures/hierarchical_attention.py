@@ -32,7 +32,7 @@ class HierarchicalAlignment(GlobalAlignment):
         assert memory.sentences is not None
         sentences, segments = memory.sentences
         sentence_scores = torch.bmm(self.query_projection(queries), sentences.transpose(1, 2))
-        outside = torch.finfo(scores.dtype).min
+        outside = torch.finfo(sentence_scores.dtype).min
         weights = sentence_scores.masked_fill(~segments.mask[:, None], outside).softmax(-1)
         if scores.dim() == 4:
             weights = weights[:, None]
@@ -52,4 +52,4 @@ def softmax_within(scores: Tensor, index: Tensor, count: int) -> Tensor:
     segments = (*scores.shape[:-1], count + 1)
     lowest = scores.new_full(segments, torch.finfo(scores.dtype).min)
     powers = (scores - lowest.scatter_reduce(-1, index, scores.detach(), "amax").gather(-1, index)).exp()
-    return powers / scores.new_zeros(segments).scatter_add(-1, index, powers).gather(-1, index)
+    return powers / powers.new_zeros(segments).scatter_add(-1, index, powers).gather(-1, index)

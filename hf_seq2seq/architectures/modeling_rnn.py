@@ -5,11 +5,13 @@ projection.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from transformers import GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
@@ -34,6 +36,12 @@ class RnnPreTrainedModel(PreTrainedModel):
     _is_stateful = True  # a recurrent state cannot go back, so assisted generation is refused
     supports_gradient_checkpointing = True  # each encoder layer, and the decoder with its attention
     _no_split_modules = ["EncoderLayer", "RnnDecoder"]
+
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        wanted = {"lm_head": config.tie_word_embeddings, "encoder": config.share_embeddings}
+        tied = self._tied_weights_keys or {}
+        self._tied_weights_keys = {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -60,20 +68,19 @@ class RnnPreTrainedModel(PreTrainedModel):
             init.constant_(module.gain, module.first_gain)
             init.constant_(module.offset, module.first_offset)
 
-    def _set_gradient_checkpointing(self, enable: bool = True, *args: Any, **kwargs: Any) -> None:
-        """As the base class says; layers here give more than plain tensors, which the reentrant kind would cut off."""
-        options = [getattr(given, "keywords", {}) for given in (*args, *kwargs.values())]
-        if any(given.get("use_reentrant") for given in options):
-            raise ValueError("use_reentrant=True loses gradients of recurrent states; set use_reentrant=False")
-        super()._set_gradient_checkpointing(enable, *args, **kwargs)
+    def _set_gradient_checkpointing(  # type: ignore[override]  # what older releases lack is passed on
+        self, enable: bool = True, gradient_checkpointing_func: Any = checkpoint, **kwargs: Any
+    ) -> None:
+        """As the base class says, but never reentrant: that kind loses the gradients of what is no plain tensor."""
+        options = {**getattr(gradient_checkpointing_func, "keywords", {}), "use_reentrant": False}
+        run = getattr(gradient_checkpointing_func, "func", gradient_checkpointing_func)
+        super()._set_gradient_checkpointing(enable, partial(run, **options), **kwargs)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
         if all_submodels:
             return super().get_expanded_tied_weights_keys(all_submodels=True)
-        tied = self._tied_weights_keys or {}
-        wanted = {"lm_head": self.config.tie_word_embeddings, "encoder": self.config.share_embeddings}
-        return {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
+        return dict(self._tied_weights_keys or {})
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resizes the target vocabulary; the source's too where they share their embeddings."""

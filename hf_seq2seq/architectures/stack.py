@@ -23,8 +23,9 @@ class LayerOutput(nn.Module):
     def __init__(self, config: RnnSeq2SeqConfig, width: int, depth: int) -> None:
         super().__init__()
         self.residual = config.residual and depth > 0
-        self.norm = nn.LayerNorm(width) if config.layer_norm else nn.Identity()
+        self.norm = nn.LayerNorm(width) if config.layer_norm else None
 
     def forward(self, output: Tensor, below: Tensor) -> Tensor:
         """Joins the layer's output and what it read before dropout, both `(..., width)`."""
-        return self.norm(output + below if self.residual else output)
+        joined = output + below if self.residual else output
+        return joined if self.norm is None else self.norm(joined)

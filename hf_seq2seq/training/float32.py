@@ -5,6 +5,7 @@ to oneDNN only where rounding to bfloat16 is allowed. oneDNN takes that leave wh
 bfloat16; one without them multiplies in float32 all the same, twice as fast as MKL.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,9 @@ import torch
 from torch import Tensor
 
 SHORT = 400  # tokens; up to here attention written as matrix products is no slower than torch's fused kernel
+
+CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+KEPT = 64  # compiled products; batches have ever new sizes, and the usual 1,024 of each cache would fill 2 GiB
 
 
 @contextmanager
@@ -28,6 +32,8 @@ def quick_float32(longest: int) -> Iterator[bool]:
     if matmul is None:
         yield False
         return
+    for cache in CACHES:  # read once, when the first product is computed
+        os.environ.setdefault(cache, str(KEPT))
     fused, precision = torch.backends.cuda.flash_sdp_enabled(), matmul.fp32_precision  # the former is the CPU's, too
     plain = _product_error()
     matmul.fp32_precision = "bf16"

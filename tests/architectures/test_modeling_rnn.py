@@ -48,6 +48,14 @@ def test_tables_are_shared_as_told_and_stay_so(tmp_path, build, batch, shared, t
     assert RnnForConditionalGeneration.from_pretrained(tmp_path).lm_head.weight.shape[0] == 20
 
 
+def test_names_as_tied_only_what_is_tied(build):
+    names = {"lm_head.weight", "model.encoder.embed_tokens.weight"}
+    tied = build(tie_word_embeddings=True, share_embeddings=True, source_vocab_size=13)
+    assert build()._tied_weights_keys == {}
+    assert set(tied.get_expanded_tied_weights_keys(all_submodels=True)) == names
+    assert set(tied._tied_weights_keys) <= names
+
+
 def test_resizing_keeps_what_was_known(build, batch, labels):
     model = build()
     before = model(**batch, labels=labels).logits
@@ -242,6 +250,16 @@ def test_half_precision_trains(build, batch, labels):
     output.loss.backward()
     assert output.logits.dtype == torch.bfloat16
     assert output.loss.isfinite()
+
+
+def test_mixed_precision_trains_and_generates(build, variant, batch, labels):
+    model = build(**variant, recurrent_dropout=0.1).train()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model(**batch, labels=labels).loss
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.eval().generate(**batch, num_beams=2, max_new_tokens=3).shape[0] == 4
 
 
 def test_fits_a_small_task(build, batch, labels):

@@ -46,6 +46,13 @@ def test_every_encoder_layer_is_recomputed(build, batch, levels):
     assert all(layer.gradient_checkpointing for layer in model.model.encoder.layers)
 
 
-def test_refuses_what_would_lose_gradients(build):
-    with pytest.raises(ValueError, match="use_reentrant=False"):
-        build().gradient_checkpointing_enable({"use_reentrant": True})
+def test_is_never_reentrant(build, batch):
+    """The reentrant kind would cut off the states that the layers hand to the decoder."""
+    model = build(widen=1.0, decoder_start="transfer", dropout=0.0).double().train()
+    gradients = []
+    for _ in range(2):
+        model.zero_grad()
+        model(**batch, labels=LABELS).loss.backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+        model.gradient_checkpointing_enable({"use_reentrant": True})
+    torch.testing.assert_close(gradients[1], gradients[0])
