@@ -252,6 +252,10 @@ class RecurrentAttention(Section):
     attention_window: int | None = option(None, "Positions seen to each side, by default 10.", at_least=1)
     coverage: bool = option(False, "Let additive or location see the sum of past alignments.")
     coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, in training alone.", at_least=0)
+    pointer_generator: bool = option(False, "Let each step copy a source token in place of writing one.")
+    copy_vocab_size: int = option(
+        0, "Unknown words a source that can be copied; needs --tokenizer-type word.", at_least=0
+    )
 
 
 SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup")

@@ -72,22 +72,15 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalG
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 
-    target = tokenizers.target
     set_seed(config.run.seed)
+    settings = tokenizers.model_settings() | asdict(config.model) | asdict(config.alignment)
+    settings |= tokenizers.separator_ids(asdict(config.stack))
+    if config.alignment.pointer_generator and not tokenizers.shared:
+        settings["source_to_target_ids"] = tokenizers.source_to_target_ids()
     try:
-        settings = RnnSeq2SeqConfig(
-            vocab_size=len(target),
-            source_vocab_size=len(tokenizers.source),
-            share_embeddings=tokenizers.source is target,
-            pad_token_id=target.pad_token_id,
-            eos_token_id=target.eos_token_id,
-            bos_token_id=target.bos_token_id,
-            decoder_start_token_id=target.bos_token_id,
-            **asdict(config.model) | asdict(config.alignment) | tokenizers.separator_ids(asdict(config.stack)),
-        )
+        return RnnForConditionalGeneration(RnnSeq2SeqConfig(**settings))
     except ValueError as error:
         raise InputError(str(error)) from error
-    return RnnForConditionalGeneration(settings)
 
 
 def main(config: Config) -> None:

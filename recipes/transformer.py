@@ -77,18 +77,12 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForCond
     from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
 
-    target = tokenizers.target
     set_seed(config.run.seed)
     try:
-        settings = TransformerSeq2SeqConfig(
-            vocab_size=len(target), source_vocab_size=len(tokenizers.source),
-            share_embeddings=tokenizers.source is target, pad_token_id=target.pad_token_id,
-            eos_token_id=target.eos_token_id, bos_token_id=target.bos_token_id,
-            decoder_start_token_id=target.bos_token_id, **asdict(config.model),
-        )  # fmt: skip
+        settings = TransformerSeq2SeqConfig(**tokenizers.model_settings(), **asdict(config.model))
+        return TransformerForConditionalGeneration(settings)
     except ValueError as error:
         raise InputError(str(error)) from error
-    return TransformerForConditionalGeneration(settings)
 
 
 def main(config: Config) -> None:

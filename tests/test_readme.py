@@ -43,3 +43,23 @@ def test_every_file_that_is_named_exists() -> None:
     named = re.findall(r"(?:benchmarks|recipes/configs|hf_seq2seq/data/samples)/[\w./-]*\w", README.read_text())
     assert named
     assert not [name for name in named if not (root / name).exists()]
+
+
+def test_the_python_in_it_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block, {})
+
+
+def test_the_papers_are_where_it_says() -> None:
+    folder = README.parent / "hf_seq2seq" / "architectures"
+    rows = re.findall(r"^\| [^|]+ \| ([^|]*\d{4}[^|]*) \| (`\w+\.py`[^|]*) \|$", README.read_text(), re.MULTILINE)
+    assert len(rows) > 15
+    for papers, files in rows:
+        text = "".join((folder / name).read_text() for name in re.findall(r"`(\w+\.py)`", files))
+        for paper in papers.split("; "):
+            name, year = paper.split(", ")
+            assert re.search(
+                rf"{name.split()[-3] if ' and ' in name else name.split()[0]}.{{0,40}}{year}", text, re.S
+            ), paper

@@ -11,9 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -31,7 +33,14 @@ def name_copies(examples: Examples, tokenizers: "Tokenizers", room: int, prefix:
         tokenizers: that encoded them; they split texts into words.
         room: unknown words of a row that get an id.
         prefix: that was put before every source.
+
+    Raises:
+        InputError: the tokenizers cut words into pieces, of which few are ever unknown.
     """
+    for tokenizer in (tokenizers.source, tokenizers.target):
+        rust = tokenizer.backend_tokenizer
+        if not isinstance(rust.pre_tokenizer, WhitespaceSplit) or rust.decoder is not None:
+            raise InputError("--copy-vocab-size: only whole words are named; add --tokenizer-type word")
     texts = [prefix + text for text in examples.texts]
     source, words = name_source_words(examples.source, texts, tokenizers.source, room)
     assert examples.target is not None

@@ -35,6 +35,17 @@ class Tokenizers:
         """Whether source and target have one vocabulary."""
         return self.source is self.target
 
+    def model_settings(self) -> dict[str, Any]:
+        """The vocabularies as a new model's configuration describes them."""
+        ids = {f"{role}_token_id": getattr(self.target, f"{role}_token_id") for role in ("pad", "eos", "bos", "unk")}
+        sizes = {"vocab_size": len(self.target), "source_vocab_size": len(self.source)}
+        return sizes | ids | {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
+
+    def source_to_target_ids(self) -> list[int]:
+        """The target id of every source id: that of the same token, or the unknown token's."""
+        target, unknown = self.target.get_vocab(), self.target.unk_token_id
+        return [target.get(token, unknown) for token, _ in sorted(self.source.get_vocab().items(), key=lambda t: t[1])]
+
     def separator_ids(self, options: dict[str, Any]) -> dict[str, Any]:
         """Options as a model's configuration wants them: `x_separator`, a source token, as `x_separator_token_id`.
 

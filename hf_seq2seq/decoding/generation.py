@@ -11,6 +11,7 @@ from torch import Tensor
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.copying import Words, spell
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
 
@@ -70,6 +71,7 @@ def generate_texts(
     decoding: Decoding,
     max_new_tokens: int,
     advance: Advance | None = None,
+    unknown: Sequence[Words] | None = None,
 ) -> list[str]:
     """Generates a text for every source, in order; batches hold sources of like lengths.
 
@@ -80,6 +82,7 @@ def generate_texts(
         decoding: how to search, and rows a batch.
         max_new_tokens: longest target in tokens, EOS counted.
         advance: told the number of rows done after every batch.
+        unknown: unknown words of every source that ids beyond the vocabulary name; None where there are none.
     """
     texts = [""] * len(sources)
     pad = tokenizers.source.pad_token_id or 0
@@ -87,7 +90,12 @@ def generate_texts(
         # Longest first: what does not fit in memory fails at once.
         for rows in reversed(ordered_batches(sources.lengths[:, None], decoding.per_device_eval_batch_size)):
             ids = generate_ids(model, source_batch(sources, rows, pad), decoding, max_new_tokens)
-            for row, text in zip(rows, tokenizers.target.batch_decode(ids, skip_special_tokens=True), strict=True):
+            if unknown is None:
+                found = tokenizers.target.batch_decode(ids, skip_special_tokens=True)
+            else:
+                words = [unknown[row] for row in rows]
+                found = [spell(*pair, tokenizers.target) for pair in zip(ids, words, strict=True)]
+            for row, text in zip(rows, found, strict=True):
                 texts[row] = text
             if advance:
                 advance(len(rows))

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.copying import name_source_words
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import Advance, generate_texts
@@ -49,10 +50,14 @@ class TextGenerator:
         found = [""] * len(texts)
         if asked:
             limit = self.max_source_length or UNBOUNDED
-            sources, cut = encode_texts([self.prefix + texts[row] for row in asked], self.tokenizers.source, limit)
+            prefixed = [self.prefix + texts[row] for row in asked]
+            sources, cut = encode_texts(prefixed, self.tokenizers.source, limit)
             self.truncated += cut
+            unknown = None
+            if room := getattr(self.model.config, "copy_vocab_size", 0):
+                sources, unknown = name_source_words(sources, prefixed, self.tokenizers.source, room)
             results = generate_texts(
-                self.model, self.tokenizers, sources, self.decoding, self.max_new_tokens, self.advance
+                self.model, self.tokenizers, sources, self.decoding, self.max_new_tokens, self.advance, unknown
             )
             for row, text in zip(asked, results, strict=True):
                 found[row] = text

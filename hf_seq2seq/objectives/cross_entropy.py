@@ -192,7 +192,7 @@ class OutputProjection:
         with self._layer.register_forward_hook(replace):
             logits = model(**batch, use_cache=False).logits
         model.train(training)
-        if not seen:
+        if not seen or logits.shape != seen["loud"].shape:
             return False
         bias = 0 if self._model_bias is None else self._model_bias[0]
         is_linear = torch.allclose(seen["expected"].float(), seen["found"].float(), rtol=1e-4, atol=1e-5)

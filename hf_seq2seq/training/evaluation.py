@@ -62,7 +62,12 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     if task.problem == "seq2seq":
         limit = task.config.tokens.max_target_length
         found: list[Any] = generate_texts(
-            model, task.tokenizers, examples.source.select(mine), task.config.decoding, limit
+            model,
+            task.tokenizers,
+            examples.source.select(mine),
+            task.config.decoding,
+            limit,
+            unknown=None if examples.unknown is None else [examples.unknown[row] for row in mine],
         )
     else:
         found = _logits(task, examples, mine, accelerator)

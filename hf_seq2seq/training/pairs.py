@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.collation import Seq2SeqCollator
+from hf_seq2seq.data.copying import name_copies
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.sources import load_splits
@@ -35,13 +36,16 @@ def pair_task(
     """Encodes the pairs and sets cross-entropy of the target tokens as what is minimised."""
     check_positions(model, config.tokens)
     prefix = config.data.source_prefix
+    splits = {name: encode_pairs(rows, tokenizers, config.tokens, prefix) for name, rows in pairs.items()}
+    if room := getattr(model.config, "copy_vocab_size", 0):
+        splits = {name: name_copies(examples, tokenizers, room, prefix) for name, examples in splits.items()}
     source, target = pairs["train"].columns
     return Task(
         recipe=recipe,
         config=config,
         model=model,
         tokenizers=tokenizers,
-        splits={name: encode_pairs(rows, tokenizers, config.tokens, prefix) for name, rows in pairs.items()},
+        splits=splits,
         columns={"source": source, "target": target},
         objective=TokenCrossEntropy(model, config.optimization.label_smoothing_factor),
         collate=Seq2SeqCollator(tokenizers.source.pad_token_id),

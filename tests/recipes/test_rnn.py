@@ -8,7 +8,9 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from hf_seq2seq.configs import build
+from hf_seq2seq.configs import Decoding, build
+from hf_seq2seq.decoding.loading import load_seq2seq
+from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.recipes import rnn
 
 SMALL = {
@@ -79,3 +81,31 @@ def test_choices_train(pair_files: dict[str, str], tmp_path: Path, choice: dict[
     lines = [json.loads(line) for line in (tmp_path / "out" / "train_log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("separate", [False, True])
+def test_a_pointer_copies_names_that_no_vocabulary_has(tmp_path: Path, separate: bool) -> None:
+    names = [
+        "".join(chr(97 + (number * k) % 26) for k in (3, 5, 7, 11)) + "x" * (number // 26) for number in range(260)
+    ]
+    frames = [("my name is {} now", "hello {} !"), ("call {} please", "calling {} .")]
+    rows = [[text.format(name.title()) for text in frames[n % 2]] for n, name in enumerate(names)]
+    for split, part in (("train", rows[:200]), ("validation", rows[200:])):
+        lines = [json.dumps({"source": source, "target": target}) for source, target in part]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
+    values = {
+        "train_file": str(tmp_path / "train.jsonl"), "validation_file": str(tmp_path / "validation.jsonl"),
+        "output_dir": str(tmp_path / "out"), "tokenizer_type": "word", "min_frequency": 3, "lowercase": True,
+        "separate_vocabularies": separate, "pointer_generator": True, "copy_vocab_size": 4, "attention": "additive",
+        "embedding_size": 16, "hidden_size": 32, "learning_rate": 1e-2, "per_device_train_batch_size": 20,
+        "num_train_epochs": 12, "metrics": "exact_match", "num_beams": 2,
+    }  # fmt: skip
+    rnn.main(build(rnn.Config, values))
+    expected = [target.lower() for _, target in rows[200:]]
+    written = (tmp_path / "out" / "generated_predictions.txt").read_text().splitlines()
+    assert sum(a == b for a, b in zip(written, expected, strict=True)) > 50
+    model, tokenizers, _ = load_seq2seq(str(tmp_path / "out"))
+    generator = TextGenerator(model, tokenizers, Decoding(), max_new_tokens=9)
+    assert generator(["call Quetzalcoatl please"]) == ["calling quetzalcoatl ."]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["source_to_target_ids"] is not None) == separate
