@@ -5,7 +5,10 @@ from torch import Tensor, nn
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`, but on a CPU the mask is drawn as uniform numbers, which takes a third of `bernoulli_`'s time.
+    """`nn.Dropout`, but on a CPU four numbers of the mask come of one random draw, a third of `bernoulli_`'s time.
+
+    Such a number has 16 bits, so the probability is the multiple of 2^-16 that is nearest to `p`; what is kept is
+    scaled by that one, so the mean is exact.
 
     Paper: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
@@ -14,8 +17,10 @@ class Dropout(nn.Dropout):
         """Zeroes each number with probability `p` and scales the others by 1 / (1 - p), while training."""
         if not self.training or not self.p or hidden.device.type != "cpu":
             return super().forward(hidden)
-        kept = torch.rand(hidden.shape, dtype=torch.float32) >= self.p
-        return hidden * (kept.to(hidden.dtype) / (1 - self.p))
+        count, dropped = hidden.numel(), round(self.p * 2**16)
+        bits = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        kept = bits.view(torch.int16)[:count].view(hidden.shape) >= dropped - 2**15
+        return hidden * kept.to(hidden.dtype).mul_(2**16 / (2**16 - dropped))
 
     def mask(self, like: Tensor) -> Tensor | None:
         """Factors for a tensor like this, where one draw shall serve several steps; None where nothing is dropped.

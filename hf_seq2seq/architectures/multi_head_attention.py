@@ -52,6 +52,9 @@ def scaled_dot_product_attention(
 class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = Concat(head_1 ... head_h) W_O with head_i = Attention(Q W_i, K W_i, V W_i).
 
+    The three projections are layers of their own, which LoRA knows by these names; as one they would spare a training
+    step on a CPU about a hundredth of its time.
+
     Paper: Vaswani et al., 2017, section 3.2.2, https://arxiv.org/abs/1706.03762
 
     Args:

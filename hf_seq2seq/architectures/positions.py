@@ -113,12 +113,13 @@ Rotation = tuple[Tensor, Tensor]
 
 
 def rotation(positions: Tensor, width: int, dtype: torch.dtype) -> Rotation:
-    """Cosines and sines by which `rotate` turns heads of a width: each `(1 or batch, 1, length, width)`.
+    """Cosines, and sines with their signs, by which `rotate` turns heads: each `(1 or batch, 1, length, width)`.
 
     Paper: Su et al., 2021, section 3.2.2 and equation 34, https://arxiv.org/abs/2104.09864
     """
     turned = angles(positions, width)[:, None]
-    return torch.cat([turned.cos()] * 2, -1).to(dtype), torch.cat([turned.sin()] * 2, -1).to(dtype)
+    cosines, sines = turned.cos(), turned.sin()
+    return torch.cat([cosines, cosines], -1).to(dtype), torch.cat([-sines, sines], -1).to(dtype)
 
 
 def rotate(heads: Tensor, by: Rotation) -> Tensor:
@@ -130,8 +131,7 @@ def rotate(heads: Tensor, by: Rotation) -> Tensor:
         heads: queries or keys, `(batch, heads, length, width)`.
         by: from `rotation`.
     """
-    first, second = heads.chunk(2, -1)
-    return heads * by[0] + torch.cat([-second, first], -1) * by[1]
+    return torch.addcmul(heads * by[0], heads.roll(heads.shape[-1] // 2, -1), by[1])
 
 
 class RelativeBias(nn.Module):

@@ -21,6 +21,7 @@ class TransformerPreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_attention_backend = True
+    _can_compile_fullgraph = True
     _skip_keys_device_placement = ["past_key_values"]
     _no_split_modules = ["TransformerEncoderLayer", "TransformerDecoderLayer"]
 

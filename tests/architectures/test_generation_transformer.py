@@ -172,6 +172,17 @@ def test_a_returned_cache_goes_on_by_several_tokens(lively, batch):
             torch.testing.assert_close(torch.cat(parts, 1)[real], whole[real])
 
 
+def test_a_reordered_cache_goes_on_as_the_rows_it_was_given(lively, batch):
+    ids, order = torch.randint(13, (4, 5)), torch.tensor([2, 0, 0, 1])
+    whole = lively(**batch, decoder_input_ids=ids).logits
+    cache = lively(**batch, decoder_input_ids=ids[:, :3], use_cache=True).past_key_values
+    lively(**batch, decoder_input_ids=ids.flip(0), use_cache=True)  # another cache between the two steps
+    cache.reorder_cache(order)
+    shuffled = {name: part[order] for name, part in batch.items()}
+    rest = lively(**shuffled, decoder_input_ids=ids[order, 3:], past_key_values=cache).logits
+    torch.testing.assert_close(rest, whole[order, 3:])
+
+
 def test_assistants_do_not_change_the_output(lively, batch):
     model = lively
     expected = model.generate(**one(batch, 0), **NEVER, max_new_tokens=8)

@@ -72,6 +72,17 @@ def test_loss_is_the_mean_over_real_labels(build_transformer, batch, labels):
     torch.testing.assert_close(model(**batch, labels=labels, num_items_in_batch=40).loss, losses[real].sum() / 40)
 
 
+def test_gives_only_what_is_asked_for(build_transformer, batch, labels):
+    model = build_transformer()
+    output = model(**batch, labels=labels)
+    assert output.past_key_values is None
+    ids = model.prepare_decoder_input_ids_from_labels(labels)
+    assert model(**batch, decoder_input_ids=ids).past_key_values.get_seq_length() == 4
+    last = model(**batch, decoder_input_ids=ids, logits_to_keep=2, use_cache=False)
+    assert last.past_key_values is None
+    torch.testing.assert_close(last.logits, output.logits[:, 2:])
+
+
 def test_logits_do_not_see_later_inputs(build_transformer, transformer_variant, batch, labels):
     for implementation in ("sdpa", "eager"):
         model = build_transformer(**transformer_variant, attn_implementation=implementation)
@@ -248,6 +259,19 @@ def test_checkpointing_changes_no_gradient(build_transformer, transformer_varian
             torch.testing.assert_close(found[name], gradient, msg=name)
 
 
+def test_dropout_lies_on_embeddings_and_positions(build_transformer, transformer_variant, batch, labels):
+    model = build_transformer(**transformer_variant, dropout=0.5).train()
+    output = model(**batch, labels=labels, output_hidden_states=True)
+    for states in (output.encoder_hidden_states, output.decoder_hidden_states):
+        assert 0.35 < (states[0] == 0).float().mean() < 0.65
+
+
+def test_buckets_of_a_decoder_are_all_for_the_past(build_transformer):
+    model = build_transformer(position_embedding_type="relative_bias").model
+    assert model.encoder.relative_bias.bidirectional
+    assert not model.decoder.relative_bias.bidirectional
+
+
 def test_initial_values(build_transformer):
     model = build_transformer(widen=1.0, d_model=64, vocab_size=500, encoder_ffn_dim=100)
     layer = model.model.encoder.layers[0]
@@ -279,6 +303,8 @@ def test_deepnet_starts_small_and_weights_residuals(build_transformer):
             assert spread(module) == pytest.approx(beta, rel=0.05)
         assert spread(attention.q_proj) == pytest.approx(1, rel=0.05)
         assert spread(attention.k_proj) == pytest.approx(1, rel=0.05)
+        weight = attention.q_proj.weight
+        assert weight.abs().max() > 3 * weight.std(), "a normal distribution, not a uniform one"
     assert spread(layer.cross_attn.v_proj) == pytest.approx(beta, rel=0.05)
 
 
@@ -332,13 +358,12 @@ def test_fits_a_small_task(build_transformer, transformer_variant, batch, labels
 
 
 def test_compiles(build_transformer, batch, labels):
-    for choices in ({}, {"position_embedding_type": "relative_bias"}):
-        model = build_transformer(**choices)
-        expected = model(**batch, labels=labels)
-        found = torch.compile(model, backend="aot_eager")(**batch, labels=labels)
-        torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=1e-5)
-        found.loss.backward()
-        torch._dynamo.reset()
+    model = build_transformer(position_embedding_type="relative_bias")
+    expected = model(**batch, labels=labels)
+    found = torch.compile(model, backend="aot_eager", fullgraph=True)(**batch, labels=labels)
+    torch.testing.assert_close(found.logits, expected.logits, atol=1e-5, rtol=1e-5)
+    found.loss.backward()
+    torch._dynamo.reset()
 
 
 @torch.no_grad()

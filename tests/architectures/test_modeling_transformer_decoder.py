@@ -79,6 +79,13 @@ def test_a_returned_cache_goes_on(lively):
     torch.testing.assert_close(torch.cat([start.logits, rest.logits], 1), whole.logits)
 
 
+def test_positions_may_be_given():
+    model, ids = build(position_embedding_type="learned"), torch.randint(4, 30, (2, 6))
+    counted = model(ids).logits
+    torch.testing.assert_close(model(ids, position_ids=torch.arange(6)[None]).logits, counted)
+    assert not torch.allclose(model(ids, position_ids=torch.arange(6)[None] + 3).logits, counted)
+
+
 def test_loss_is_of_the_next_token(prompts):
     model = build()
     labels = prompts["input_ids"].masked_fill(prompts["attention_mask"] == 0, -100)

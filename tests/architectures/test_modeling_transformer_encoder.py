@@ -75,6 +75,14 @@ def test_classifies_by_the_first_real_token(batch):
     torch.testing.assert_close(model(batch["input_ids"][:1]).logits, logits[:1])
 
 
+def test_dropout_lies_before_the_classifier(batch):
+    model = TransformerForSequenceClassification(settings(num_labels=3, dropout=0.5)).train()
+    read = []
+    model.classifier.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    model(**batch)
+    assert 0.3 < (read[0] == 0).float().mean() < 0.7
+
+
 @pytest.mark.parametrize(
     ("count", "labels", "expected"),
     [

@@ -6,6 +6,7 @@ from torch import nn
 
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.multi_head_attention import CrossAttention, SelfAttention
+from hf_seq2seq.architectures.positions import rotation
 
 MASK = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]]).bool()
 
@@ -78,6 +79,17 @@ def test_equals_pytorchs(implementation):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     if implementation == "eager":
         torch.testing.assert_close(ours_weights, weights, atol=1e-5, rtol=0)
+
+
+def test_rotation_tells_distances_alone():
+    module = SelfAttention(settings(), 3).double()
+    hidden = torch.randn(2, 5, 12).double()
+    plain, _ = module(hidden, None)
+    near, far = (
+        module(hidden, None, rotation(torch.arange(5)[None] + start, 4, torch.float64))[0] for start in (0, 50)
+    )
+    torch.testing.assert_close(far, near, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(near, plain, atol=1e-3)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])

@@ -115,6 +115,9 @@ def test_dropout_lies_where_it_is_named():
     module(hidden)
     module.eval()(hidden)
     assert 0.4 < (read[0][read[1] > 0] == 0).float().mean() < 0.6
+    dropping = settings(activation_dropout=0.25)
+    assert TransformerEncoderLayer(dropping).feed_forward.dropout.p == 0.25
+    assert TransformerDecoderLayer(dropping, 0).feed_forward.dropout.p == 0.25
     residual = AddNorm(settings(dropout=0.5, norm_placement="pre"))
     added = residual.after(torch.zeros(5, 50, 16), torch.ones(5, 50, 16))
     assert added.unique().tolist() == [0.0, 2.0]

@@ -1,7 +1,11 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
@@ -30,9 +34,8 @@ def losses(folder: Path) -> list[float]:
 
 def test_learns_and_leaves_a_whole_folder(pair_files: dict[str, str], tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    values = (
-        SMALL | pair_files | {"output_dir": str(folder), "num_train_epochs": 30, "dropout": 0.0, "logging_steps": 20}
-    )
+    values = SMALL | pair_files | {"output_dir": str(folder), "logging_steps": 20, "eval_steps": 120}
+    values |= {"num_train_epochs": 30, "dropout": 0.0}
     transformer.main(build(transformer.Config, values))
     found = losses(folder)
     assert found[-1] < found[0] / 3
@@ -62,3 +65,19 @@ def test_impossible_sizes_are_refused(pair_files: dict[str, str], tmp_path: Path
     values = SMALL | pair_files | {"output_dir": str(tmp_path / "out"), "encoder_attention_heads": 5}
     with pytest.raises(InputError, match="encoder_attention_heads=5"):
         transformer.prepare(build(transformer.Config, values))
+
+
+def test_two_processes_equal_one(pair_files: dict[str, str], tmp_path: Path) -> None:
+    values = SMALL | pair_files | {"max_steps": 4, "dropout": 0.0, "logging_steps": 1, "adam_epsilon": 1e-3}
+    values |= {"position_embedding_type": "relative_bias", "norm_placement": "pre", "activation_function": "swiglu"}
+    one = values | {"output_dir": str(tmp_path / "one"), "gradient_accumulation_steps": 2}
+    transformer.main(build(transformer.Config, one))
+    flags = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "hf_seq2seq", "train", "transformer", *flags, "--num-processes", "2"]
+    done = subprocess.run([*command, "--output-dir", str(tmp_path / "two")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "on 2 process" in done.stderr  # the world size that training itself saw
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+    expected, found = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, rtol=1e-5, atol=1e-5, msg=name)
