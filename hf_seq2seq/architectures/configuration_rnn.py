@@ -140,6 +140,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     decoder_start_token_id: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)  # first, for it also sets fields that were given by another library's names
         _check_values(self)
         if self.source_vocab_size is None:
             self.source_vocab_size = self.vocab_size
@@ -158,7 +159,6 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         _check_context(self)
         _check_levels(self)
         _check_pointer(self)
-        super().__post_init__(**kwargs)
 
     @property
     def encoder_output_size(self) -> int:

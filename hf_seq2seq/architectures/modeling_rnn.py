@@ -10,9 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
-from transformers import GenerationMixin, PreTrainedModel
+from transformers import GenerationMixin
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import can_return_tuple
@@ -20,14 +19,16 @@ from transformers.utils import can_return_tuple
 from .cache import RecurrentCache
 from .configuration_rnn import RnnSeq2SeqConfig
 from .decoders import RnnDecoder, check_target_padding
+from .encoder_decoder import EncoderDecoderModel
 from .encoders import RnnEncoder, RnnEncoderOutput
+from .losses import mean_loss
 from .monotonic_attention import MonotonicAttention
 from .pointer import known_ids, mix
 from .rnn_outputs import RnnDecoderOutput, RnnLMOutput, RnnModelOutput
 
 
-class RnnPreTrainedModel(PreTrainedModel):
-    """What both models share: initial values, tied tensors, resizing."""
+class RnnPreTrainedModel(EncoderDecoderModel):
+    """What both models share: initial values, activation checkpointing."""
 
     config: RnnSeq2SeqConfig
     config_class = RnnSeq2SeqConfig
@@ -36,12 +37,6 @@ class RnnPreTrainedModel(PreTrainedModel):
     _is_stateful = True  # a recurrent state cannot go back, so assisted generation is refused
     supports_gradient_checkpointing = True  # each encoder layer, and the decoder with its attention
     _no_split_modules = ["EncoderLayer", "RnnDecoder"]
-
-    def __init__(self, config: RnnSeq2SeqConfig) -> None:
-        super().__init__(config)
-        wanted = {"lm_head": config.tie_word_embeddings, "encoder": config.share_embeddings}
-        tied = self._tied_weights_keys or {}
-        self._tied_weights_keys = {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -75,32 +70,6 @@ class RnnPreTrainedModel(PreTrainedModel):
         options = {**getattr(gradient_checkpointing_func, "keywords", {}), "use_reentrant": False}
         run = getattr(gradient_checkpointing_func, "func", gradient_checkpointing_func)
         super()._set_gradient_checkpointing(enable, partial(run, **options), **kwargs)
-
-    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
-        """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
-        if all_submodels:
-            return super().get_expanded_tied_weights_keys(all_submodels=True)
-        return dict(self._tied_weights_keys or {})
-
-    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
-        """Resizes the target vocabulary; the source's too where they share their embeddings."""
-        embeddings = super().resize_token_embeddings(*args, **kwargs)
-        if self.config.share_embeddings:
-            self.config.source_vocab_size = self.config.vocab_size
-        return embeddings
-
-    def resize_source_embeddings(self, new_num_tokens: int) -> nn.Embedding:
-        """Resizes the source vocabulary.
-
-        Raises:
-            ValueError: source and target share their embeddings.
-        """
-        if self.config.share_embeddings:
-            raise ValueError("share_embeddings=True: there is one vocabulary; use resize_token_embeddings")
-        encoder = self.get_encoder()
-        encoder.embed_tokens = self._get_resized_embeddings(encoder.embed_tokens, new_num_tokens)
-        self.config.source_vocab_size = new_num_tokens
-        return encoder.embed_tokens
 
 
 def _initial(name: str, parameter: Tensor, is_lstm: bool) -> Tensor:
@@ -304,14 +273,6 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         rest = {name: part for name, part in outputs.items() if name not in ("last_hidden_state", "pointer")}
         return RnnLMOutput(loss=loss, logits=logits, **rest)
 
-    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
-        first, pad = self.config.decoder_start_token_id, self.config.pad_token_id
-        assert first is not None
-        assert pad is not None
-        start = labels.new_full((labels.shape[0], 1), first)
-        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, pad)], 1)
-
     def _prepare_cache_for_generation(  # type: ignore[override]  # the base's annotation differs from what it returns
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> None:
@@ -320,18 +281,3 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             raise ValueError(
                 f"cache_implementation={generation_config.cache_implementation!r} keeps keys and values; leave it unset"
             )
-
-
-def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None, auxiliary: Tensor | None = None) -> Tensor:
-    """Losses summed over the labels that are not -100, divided by `count` or by their number.
-
-    Args:
-        logits: `(batch, target, vocabulary)`.
-        labels: `(batch, target)`.
-        count: labels of the whole optimizer step, where the batch is only a part of it.
-        auxiliary: what each position adds to its cross-entropy, `(batch, target)`; None for nothing.
-    """
-    total = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100, reduction="sum")
-    if auxiliary is not None:
-        total = total + auxiliary[labels != -100].float().sum()
-    return total / ((labels != -100).sum().clamp(min=1) if count is None else count)

@@ -5,54 +5,25 @@ without the output projection.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, EncoderDecoderCache, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutput, Seq2SeqLMOutput, Seq2SeqModelOutput
 from transformers.utils import can_return_tuple
 
 from .configuration_transformer import TransformerSeq2SeqConfig
+from .encoder_decoder import EncoderDecoderModel
 from .losses import mean_loss
 from .pretrained_transformer import TransformerPreTrainedModel, resolve
 from .transformer_decoder import TransformerDecoder
 from .transformer_encoder import TransformerEncoder
 
 
-class TransformerSeq2SeqPreTrainedModel(TransformerPreTrainedModel):
-    """What both models share: tied tensors, resizing."""
+class TransformerSeq2SeqPreTrainedModel(EncoderDecoderModel, TransformerPreTrainedModel):
+    """What both models share."""
 
     config: TransformerSeq2SeqConfig
     config_class = TransformerSeq2SeqConfig
-
-    def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> dict[str, str]:
-        """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""
-        if all_submodels:
-            return super().get_expanded_tied_weights_keys(all_submodels=True)
-        tied = self._tied_weights_keys or {}
-        wanted = {"lm_head": self.config.tie_word_embeddings, "encoder": self.config.share_embeddings}
-        return {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
-
-    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
-        """Resizes the target vocabulary; the source's too where they share their embeddings."""
-        embeddings = super().resize_token_embeddings(*args, **kwargs)
-        if self.config.share_embeddings:
-            self.config.source_vocab_size = self.config.vocab_size
-        return embeddings
-
-    def resize_source_embeddings(self, new_num_tokens: int) -> nn.Embedding:
-        """Resizes the source vocabulary.
-
-        Raises:
-            ValueError: source and target share their embeddings.
-        """
-        if self.config.share_embeddings:
-            raise ValueError("share_embeddings=True: there is one vocabulary; use resize_token_embeddings")
-        encoder = self.get_encoder()
-        encoder.embed_tokens = self._get_resized_embeddings(encoder.embed_tokens, new_num_tokens)
-        self.config.source_vocab_size = new_num_tokens
-        return encoder.embed_tokens
 
 
 class TransformerModel(TransformerSeq2SeqPreTrainedModel):
@@ -215,10 +186,3 @@ class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, Gen
         loss = None if labels is None else mean_loss(logits, labels, num_items_in_batch)
         rest = {name: part for name, part in outputs.items() if name != "last_hidden_state"}
         return Seq2SeqLMOutput(loss=loss, logits=logits, **rest)
-
-    def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
-        assert self.config.decoder_start_token_id is not None
-        assert self.config.pad_token_id is not None
-        start = labels.new_full((labels.shape[0], 1), self.config.decoder_start_token_id)
-        return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, self.config.pad_token_id)], 1)
