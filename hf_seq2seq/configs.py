@@ -152,6 +152,15 @@ class Pretrained(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PretrainedOrNew(Pretrained):
+    """Model: a checkpoint to fine-tune, or a size to train from scratch."""
+
+    from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
+    model_size: str = option("tiny", "Size of a model from scratch.", choices=("tiny", "small", "base"))
+    config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tokenization(Section):
     """Tokens: limits."""
 
@@ -208,6 +217,9 @@ class RecurrentStack(Section):
     )
 
 
+OPTIMIZERS = ("adamw", "adafactor")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Optimization(Section):
     """Optimization: batches, the optimizer and the precision."""
@@ -217,7 +229,7 @@ class Optimization(Section):
     )
     per_device_train_batch_size: int = option(32, "Examples a device, where no token budget is set.", at_least=1)
     gradient_accumulation_steps: int = option(1, "Batches a device for one optimizer step.", at_least=1)
-    optim: str = option("adamw", "Optimizer.", choices=("adamw", "adafactor"), aliases=("optimizer",))
+    optim: str = option("adamw", "Optimizer.", choices=OPTIMIZERS, aliases=("optimizer",))
     learning_rate: float = option(5e-4, "Peak learning rate.", above=0)
     weight_decay: float = option(0.0, "Decoupled weight decay; biases and norms are spared.", at_least=0)
     adam_beta1: float = option(0.9, "AdamW's beta 1.", at_least=0, at_most=1)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs
 from hf_seq2seq.configs import option
-from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
-    from transformers import T5ForConditionalGeneration
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-    from hf_seq2seq.data.vocabulary import Tokenizers
     from hf_seq2seq.training.task import Task
 
 FAMILIES = ("t5", "mt5", "umt5")
@@ -25,14 +23,6 @@ SIZES = {
     "small": {"d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_heads": 8},
     "base": {"d_model": 768, "d_kv": 64, "d_ff": 3072, "num_layers": 12, "num_heads": 12},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model(configs.Pretrained):
-    """Model: a T5 checkpoint, or a size."""
-
-    from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
-    model_size: str = option("tiny", "Size of a model from scratch.", choices=tuple(SIZES))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +36,7 @@ class Tokens(configs.NewTokenizer):
 class Config:
     """Everything that `t5` can be told."""
 
-    model: Model = field(default_factory=Model)
+    model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
@@ -58,38 +48,17 @@ class Config:
 
 def prepare(config: Config) -> "Task":
     """Reads the pairs, loads or trains the tokenizer, loads or builds the model."""
-    from transformers import AutoModelForSeq2SeqLM
+    from hf_seq2seq.training.families import Family, family_task
 
-    from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
-    from hf_seq2seq.training.pairs import pair_task, read_all_pairs
-    from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
-    from hf_seq2seq.training.run import check_run
-
-    check_run(config, "seq2seq", model_type="t5")
-    model, tokens = config.model, config.tokens
-    if (model.model_name_or_path is None) != model.from_scratch:
-        raise InputError("t5: give either --model-name-or-path or --from-scratch")
-    if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
-        raise InputError("t5 has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
-    pairs = read_all_pairs(config.data)
-    if model.model_name_or_path is None:
-        tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, tokens)
-        return pair_task("t5", config, build_model(config, tokenizers), tokenizers, pairs)
-    t5 = load_pretrained("t5", FAMILIES, AutoModelForSeq2SeqLM, model)
-    tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
-    return pair_task("t5", config, t5, Tokenizers(tokenizer, tokenizer), pairs)
+    return family_task(Family("t5", FAMILIES, SIZES, new_config), config)
 
 
-def build_model(config: Config, tokenizers: "Tokenizers") -> "T5ForConditionalGeneration":
-    """A model of the named size with fresh weights."""
-    from transformers import T5Config, T5ForConditionalGeneration, set_seed
+def new_config(size: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
+    """The configuration of a model from scratch."""
+    from transformers import T5Config
 
-    tokenizer = tokenizers.target
-    set_seed(config.run.seed)
     start = {"pad_token_id": tokenizer.pad_token_id, "decoder_start_token_id": tokenizer.pad_token_id}
-    size: dict[str, Any] = SIZES[config.model.model_size] | start
-    settings = T5Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **size)
-    return T5ForConditionalGeneration(settings)
+    return T5Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **size, **start)
 
 
 def main(config: Config) -> None:

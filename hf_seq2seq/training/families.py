@@ -1,0 +1,126 @@
+"""Encoder-decoders of the pretrained families: a checkpoint to fine-tune, or a size to train from scratch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.training.pairs import pair_task, read_all_pairs
+from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
+from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a recipe trains.
+
+    Attributes:
+        recipe: its name.
+        model_types: checkpoints that it fine-tunes.
+        sizes: fields of the configuration, by the name of a size.
+        new_config: makes a configuration of such fields for a tokenizer.
+    """
+
+    recipe: str
+    model_types: tuple[str, ...]
+    sizes: dict[str, dict[str, Any]]
+    new_config: "Callable[[dict[str, Any], PreTrainedTokenizerBase], PreTrainedConfig]"
+
+
+def family_task(family: Family, config: Any) -> Task:
+    """Reads the pairs, loads or trains the tokenizer, loads or builds the model.
+
+    Raises:
+        InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
+    """
+    from transformers import AutoModelForSeq2SeqLM
+
+    check_run(config, "seq2seq", model_type=family.model_types[0])
+    model, tokens, recipe = config.model, config.tokens, family.recipe
+    if (model.model_name_or_path is None) != model.from_scratch:
+        raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
+    if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
+        raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+    pairs = read_all_pairs(config.data)
+    if model.from_scratch:
+        tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, tokens)
+        return pair_task(recipe, config, new_model(family, config, tokenizers), tokenizers, pairs)
+    changes = overrides(model.config_overrides)
+    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, **changes)
+    tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    set_languages(loaded, tokenizer, config.data)
+    return pair_task(recipe, config, loaded, Tokenizers(tokenizer, tokenizer), pairs)
+
+
+def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTrainedModel":
+    """A model of the named size with fresh weights.
+
+    Raises:
+        InputError: an override that the configuration does not have, or a size that cannot be built.
+    """
+    from transformers import AutoModelForSeq2SeqLM, set_seed
+
+    set_seed(config.run.seed)
+    settings = family.new_config(family.sizes[config.model.model_size], tokenizers.target)
+    changes = overrides(config.model.config_overrides)
+    for name, value in changes.items():
+        if not hasattr(settings, name):
+            raise InputError(f"--config-overrides: {family.recipe} has no {name!r}{nearest(name, settings.to_dict())}")
+        setattr(settings, name, value)
+    try:
+        return AutoModelForSeq2SeqLM.from_config(type(settings)(**settings.to_diff_dict()))
+    except (ValueError, TypeError, AssertionError) as error:
+        raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
+
+
+def overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """Reads `("d_model=64", "dropout=0.0")`; values are read as YAML.
+
+    Raises:
+        InputError: no equals sign.
+    """
+    import yaml
+
+    found = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
+        found[name.strip().replace("-", "_")] = yaml.safe_load(value)
+    return found
+
+
+def set_languages(model: "PreTrainedModel", tokenizer: Any, data: Any) -> None:
+    """Sets the language codes of a tokenizer that has them, and lets generation begin with the target's.
+
+    A target that begins with its code (mBART-50, NLLB) is generated with the code as first token; one that ends with
+    it (mBART) with the code as the decoder's start.
+
+    Raises:
+        InputError: a language is not named, or the tokenizer does not know it.
+    """
+    codes = getattr(tokenizer, "lang_code_to_id", None)
+    if not codes:
+        return
+    tokenizer.src_lang = _language("--source-lang", data.source_lang, list(codes))
+    tokenizer.tgt_lang = _language("--target-lang", data.target_lang, list(codes))
+    code, settings = codes[tokenizer.tgt_lang], model.generation_config
+    if tokenizer(text_target="")["input_ids"][0] == code:
+        settings.forced_bos_token_id = code
+    else:
+        model.config.decoder_start_token_id = settings.decoder_start_token_id = code
+
+
+def _language(option: str, name: str | None, codes: list[str]) -> str:
+    """The code of a language named by it (`de_DE`) or by its beginning (`de`)."""
+    if name is None:
+        raise InputError(f"{option}: this checkpoint needs a language, such as {codes[0]}")
+    found = [code for code in codes if code == name] or [code for code in codes if code.startswith(f"{name}_")]
+    if not found:
+        raise InputError(f"{option}: {name!r} is not a language of this tokenizer{nearest(name, codes)}")
+    return found[0]

@@ -1,0 +1,76 @@
+"""Fine-tune BART or mBART on pairs of text, or train BART from scratch.
+
+    hf-seq2seq train bart --model-name-or-path facebook/bart-base --train-file train.csv --output-dir outputs/bart
+    hf-seq2seq train bart --from-scratch --model-size tiny --train-file train.csv --output-dir outputs/bart
+
+A multilingual checkpoint takes its languages from --source-lang and --target-lang, `de` or `de_DE`.
+
+Paper: Lewis et al., 2020, https://aclanthology.org/2020.acl-main.703; Liu et al., 2020 (mBART),
+https://aclanthology.org/2020.tacl-1.47
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import option
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+    from hf_seq2seq.training.task import Task
+
+FAMILIES = ("bart", "mbart")
+SIZES = {
+    "tiny": {"d_model": 128, "layers": 2, "attention_heads": 4, "ffn_dim": 256},
+    "small": {"d_model": 512, "layers": 4, "attention_heads": 8, "ffn_dim": 2048},
+    "base": {"d_model": 768, "layers": 6, "attention_heads": 12, "ffn_dim": 3072},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(configs.NewTokenizer):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
+    tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `bart` can be told."""
+
+    model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
+    data: configs.PairData = field(default_factory=configs.PairData)
+    tokens: Tokens = field(default_factory=Tokens)
+    optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    schedule: configs.Schedule = field(default_factory=configs.Schedule)
+    decoding: configs.Decoding = field(default_factory=configs.Decoding)
+    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
+    run: configs.Run = field(default_factory=configs.Run)
+
+
+def prepare(config: Config) -> "Task":
+    """Reads the pairs, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.training.families import Family, family_task
+
+    return family_task(Family("bart", FAMILIES, SIZES, new_config), config)
+
+
+def new_config(size: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
+    """The configuration of a model from scratch."""
+    from transformers import BartConfig
+
+    sides = {f"{side}_{name}": size[name] for side in ("encoder", "decoder") for name in size if name != "d_model"}
+    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos")}
+    start = {"decoder_start_token_id": tokenizer.bos_token_id, "forced_eos_token_id": tokenizer.eos_token_id}
+    positions = max(1024, tokenizer.model_max_length)
+    return BartConfig(
+        vocab_size=len(tokenizer), d_model=size["d_model"], max_position_embeddings=positions, **sides, **ids, **start
+    )
+
+
+def main(config: Config) -> None:
+    """Trains, evaluates, saves."""
+    from hf_seq2seq.training.run import run
+
+    run(prepare(config))

@@ -1,0 +1,85 @@
+"""Fine-tune PEGASUS to summarise, or train it from scratch.
+
+    hf-seq2seq train pegasus --model-name-or-path google/pegasus-large --train-file train.csv --output-dir outputs/mine
+    hf-seq2seq train pegasus --from-scratch --model-size tiny --train-file train.csv --output-dir outputs/mine
+
+As in the paper the optimizer is Adafactor, and activations are computed again in the backward pass to save memory:
+--optim adamw and --no-gradient-checkpointing choose otherwise.
+
+Paper: Zhang et al., 2020, https://proceedings.mlr.press/v119/zhang20ae.html
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import option
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+    from hf_seq2seq.training.task import Task
+
+FAMILIES = ("pegasus", "pegasus_x", "bigbird_pegasus")
+SIZES = {
+    "tiny": {"d_model": 128, "layers": 2, "attention_heads": 4, "ffn_dim": 256},
+    "small": {"d_model": 512, "layers": 6, "attention_heads": 8, "ffn_dim": 2048},
+    "base": {"d_model": 768, "layers": 12, "attention_heads": 12, "ffn_dim": 3072},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(configs.NewTokenizer):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
+    tokenizer_type: str = option("unigram", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization(configs.Optimization):
+    """Optimization: batches, the optimizer and the precision."""
+
+    optim: str = option("adafactor", "Optimizer.", choices=configs.OPTIMIZERS, aliases=("optimizer",))
+    gradient_checkpointing: bool = option(True, "Recompute activations to save memory.")
+    label_smoothing_factor: float = option(0.1, "Label smoothing.", at_least=0, at_most=0.99)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `pegasus` can be told."""
+
+    model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
+    data: configs.PairData = field(default_factory=configs.PairData)
+    tokens: Tokens = field(default_factory=Tokens)
+    optimization: Optimization = field(default_factory=Optimization)
+    schedule: configs.Schedule = field(default_factory=configs.Schedule)
+    decoding: configs.Decoding = field(default_factory=configs.Decoding)
+    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
+    run: configs.Run = field(default_factory=configs.Run)
+
+
+def prepare(config: Config) -> "Task":
+    """Reads the pairs, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.training.families import Family, family_task
+
+    return family_task(Family("pegasus", FAMILIES, SIZES, new_config), config)
+
+
+def new_config(size: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
+    """The configuration of a model from scratch."""
+    from transformers import PegasusConfig
+
+    sides = {f"{side}_{name}": size[name] for side in ("encoder", "decoder") for name in size if name != "d_model"}
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    start = {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": tokenizer.eos_token_id}
+    positions = max(512, tokenizer.model_max_length)
+    return PegasusConfig(
+        vocab_size=len(tokenizer), d_model=size["d_model"], max_position_embeddings=positions, **sides, **ids, **start
+    )
+
+
+def main(config: Config) -> None:
+    """Trains, evaluates, saves."""
+    from hf_seq2seq.training.run import run
+
+    run(prepare(config))
