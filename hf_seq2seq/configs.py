@@ -160,6 +160,25 @@ class PretrainedOrNew(Pretrained):
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
 
 
+FROZEN = ("none", "embeddings", "encoder", "all_but_head")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation(Section):
+    """Adaptation: train fewer weights."""
+
+    lora_r: int | None = option(
+        None, "Train a low-rank adapter of this rank (LoRA) in place of the weights.", at_least=1
+    )
+    lora_alpha: int | None = option(None, "Its scale times the rank; by default twice the rank.", at_least=1)
+    lora_dropout: float = option(0.0, "Dropout in front of it.", at_least=0, at_most=0.95)
+    lora_target_modules: tuple[str, ...] = option(
+        (), "Linear layers that get one; by default those usual in the family."
+    )
+    merge_adapter: bool = option(False, "Add the adapter to the weights at the end, and save a plain model.")
+    freeze: str = option("none", "What stays as it is.", choices=FROZEN)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tokenization(Section):
     """Tokens: limits."""
@@ -327,6 +346,11 @@ class Run(Section):
     gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
     use_cpu: bool = option(False, "Stay on the CPU where there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))
+
+
+def both_sides(**fields: int) -> dict[str, int]:
+    """`layers=2` as `encoder_layers=2` and `decoder_layers=2`."""
+    return {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in fields.items()}
 
 
 def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]:

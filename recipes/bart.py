@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
+from hf_seq2seq.configs import both_sides, option
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 FAMILIES = ("bart", "mbart")
 SIZES = {
-    "tiny": {"d_model": 128, "layers": 2, "attention_heads": 4, "ffn_dim": 256},
-    "small": {"d_model": 512, "layers": 4, "attention_heads": 8, "ffn_dim": 2048},
-    "base": {"d_model": 768, "layers": 6, "attention_heads": 12, "ffn_dim": 3072},
+    "tiny": {"d_model": 128} | both_sides(layers=2, attention_heads=4, ffn_dim=256),
+    "small": {"d_model": 512} | both_sides(layers=4, attention_heads=8, ffn_dim=2048),
+    "base": {"d_model": 768} | both_sides(layers=6, attention_heads=12, ffn_dim=3072),
 }
 
 
@@ -43,6 +43,7 @@ class Config:
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
@@ -56,17 +57,14 @@ def prepare(config: Config) -> "Task":
     return family_task(Family("bart", FAMILIES, SIZES, new_config), config)
 
 
-def new_config(size: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
+def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
     """The configuration of a model from scratch."""
     from transformers import BartConfig
 
-    sides = {f"{side}_{name}": size[name] for side in ("encoder", "decoder") for name in size if name != "d_model"}
-    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos")}
     start = {"decoder_start_token_id": tokenizer.bos_token_id, "forced_eos_token_id": tokenizer.eos_token_id}
-    positions = max(1024, tokenizer.model_max_length)
-    return BartConfig(
-        vocab_size=len(tokenizer), d_model=size["d_model"], max_position_embeddings=positions, **sides, **ids, **start
-    )
+    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos")}
+    start |= {"max_position_embeddings": max(1024, tokenizer.model_max_length)}
+    return BartConfig(**({"vocab_size": len(tokenizer)} | ids | start | fields))
 
 
 def main(config: Config) -> None:

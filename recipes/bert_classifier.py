@@ -51,6 +51,7 @@ class Config:
     data: configs.LabelledData = field(default_factory=configs.LabelledData)
     tokens: configs.Tokenization = field(default_factory=configs.Tokenization)
     optimization: Optimization = field(default_factory=Optimization)
+    adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Inference = field(default_factory=configs.Inference)
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -61,6 +62,7 @@ def prepare(config: Config) -> "Task":
     """Reads the texts and labels, loads the encoder and puts a fresh head on it."""
     from transformers import AutoModelForSequenceClassification, set_seed
 
+    from hf_seq2seq.training.adaptation import adapt
     from hf_seq2seq.training.labelled import check_labelled_run, head_changes, label_task, read_all_labelled
     from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
 
@@ -73,6 +75,7 @@ def prepare(config: Config) -> "Task":
     set_seed(config.run.seed)
     changes = head_changes(model, names)
     encoder = load_pretrained("bert_classifier", (), AutoModelForSequenceClassification, model, **changes)
+    adapt(encoder, config.adaptation)
     return label_task(config, encoder, tokenizer, splits, names)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
+from hf_seq2seq.configs import both_sides, option
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 FAMILIES = ("pegasus", "pegasus_x", "bigbird_pegasus")
 SIZES = {
-    "tiny": {"d_model": 128, "layers": 2, "attention_heads": 4, "ffn_dim": 256},
-    "small": {"d_model": 512, "layers": 6, "attention_heads": 8, "ffn_dim": 2048},
-    "base": {"d_model": 768, "layers": 12, "attention_heads": 12, "ffn_dim": 3072},
+    "tiny": {"d_model": 128} | both_sides(layers=2, attention_heads=4, ffn_dim=256),
+    "small": {"d_model": 512} | both_sides(layers=6, attention_heads=8, ffn_dim=2048),
+    "base": {"d_model": 768} | both_sides(layers=12, attention_heads=12, ffn_dim=3072),
 }
 
 
@@ -52,6 +52,7 @@ class Config:
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: Optimization = field(default_factory=Optimization)
+    adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
@@ -65,17 +66,14 @@ def prepare(config: Config) -> "Task":
     return family_task(Family("pegasus", FAMILIES, SIZES, new_config), config)
 
 
-def new_config(size: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
+def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
     """The configuration of a model from scratch."""
     from transformers import PegasusConfig
 
-    sides = {f"{side}_{name}": size[name] for side in ("encoder", "decoder") for name in size if name != "d_model"}
-    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     start = {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": tokenizer.eos_token_id}
-    positions = max(512, tokenizer.model_max_length)
-    return PegasusConfig(
-        vocab_size=len(tokenizer), d_model=size["d_model"], max_position_embeddings=positions, **sides, **ids, **start
-    )
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    start |= {"max_position_embeddings": max(512, tokenizer.model_max_length)}
+    return PegasusConfig(**({"vocab_size": len(tokenizer)} | ids | start | fields))
 
 
 def main(config: Config) -> None:

@@ -40,6 +40,7 @@ class Config:
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
@@ -53,12 +54,12 @@ def prepare(config: Config) -> "Task":
     return family_task(Family("t5", FAMILIES, SIZES, new_config), config)
 
 
-def new_config(size: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
+def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
     """The configuration of a model from scratch."""
     from transformers import T5Config
 
     start = {"pad_token_id": tokenizer.pad_token_id, "decoder_start_token_id": tokenizer.pad_token_id}
-    return T5Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **size, **start)
+    return T5Config(vocab_size=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **start, **fields)
 
 
 def main(config: Config) -> None:

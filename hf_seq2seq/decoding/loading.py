@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.places import find_model, local_copy
+from hf_seq2seq.decoding.places import config_place, find_model, local_copy
 from hf_seq2seq.decoding.settings import RunSettings, read_settings
 from hf_seq2seq.errors import InputError
 
@@ -63,7 +63,7 @@ def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig
     register()
     where = find_model(path)
     with explained(path):
-        return AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code, **where)
+        return AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
 
 
 def is_classifier(config: "PreTrainedConfig") -> bool:

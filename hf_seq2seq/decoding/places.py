@@ -1,5 +1,6 @@
 """Where a model is: a folder, the cache, or the Hub; found before anything is loaded."""
 
+import json
 import os
 import re
 import socket
@@ -8,6 +9,9 @@ from urllib.parse import urlsplit
 
 from hf_seq2seq.errors import InputError, nearest
 
+ADAPTER_CONFIG = "adapter_config.json"
+BASE_CONFIG = "base_config.json"
+"""Configuration of the model that an adapter in the same folder adapts."""
 CONNECT_SECONDS = 5.0
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "spiece*", "sentencepiece*", "*.model")
@@ -33,6 +37,16 @@ def find_model(name: str) -> dict[str, bool]:
     return {"local_files_only": not hub_answers()}
 
 
+def config_place(path: str) -> str:
+    """What a model's configuration is read from: of an adapter, the file beside it or the model that it adapts."""
+    folder = Path(path).expanduser()
+    if (folder / "config.json").is_file() or not (folder / ADAPTER_CONFIG).is_file():
+        return path
+    if (folder / BASE_CONFIG).is_file():
+        return str(folder / BASE_CONFIG)
+    return json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
+
+
 def local_copy(name: str) -> str:
     """The folder to load from: `name` itself, or what was downloaded earlier where the Hub cannot be asked.
 
@@ -55,7 +69,7 @@ def local_copy(name: str) -> str:
 
 
 def _check_folder(path: Path) -> None:
-    if not (path / "config.json").is_file():
+    if not (path / "config.json").is_file() and not (path / ADAPTER_CONFIG).is_file():
         inner = [file.parent for file in path.glob("*/config.json")]
         named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
         hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.training.adaptation import adapt
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
 from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run
@@ -23,7 +24,7 @@ class Family:
         recipe: its name.
         model_types: checkpoints that it fine-tunes.
         sizes: fields of the configuration, by the name of a size.
-        new_config: makes a configuration of such fields for a tokenizer.
+        new_config: makes a configuration of such fields, or of none, for a tokenizer.
     """
 
     recipe: str
@@ -38,7 +39,7 @@ def family_task(family: Family, config: Any) -> Task:
     Raises:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
-    from transformers import AutoModelForSeq2SeqLM
+    from transformers import AutoModelForSeq2SeqLM, set_seed
 
     check_run(config, "seq2seq", model_type=family.model_types[0])
     model, tokens, recipe = config.model, config.tokens, family.recipe
@@ -46,6 +47,9 @@ def family_task(family: Family, config: Any) -> Task:
         raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
     if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
         raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+    if model.from_scratch and (config.adaptation.lora_r is not None or config.adaptation.freeze != "none"):
+        name = "--freeze" if config.adaptation.lora_r is None else "--lora-r"
+        raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
     pairs = read_all_pairs(config.data)
     if model.from_scratch:
         tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, tokens)
@@ -54,6 +58,8 @@ def family_task(family: Family, config: Any) -> Task:
     loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, **changes)
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     set_languages(loaded, tokenizer, config.data)
+    set_seed(config.run.seed)  # an adapter starts at random
+    adapt(loaded, config.adaptation)
     return pair_task(recipe, config, loaded, Tokenizers(tokenizer, tokenizer), pairs)
 
 
@@ -65,15 +71,14 @@ def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTraine
     """
     from transformers import AutoModelForSeq2SeqLM, set_seed
 
+    changes, known = overrides(config.model.config_overrides), family.new_config({}, tokenizers.target)
+    for name in changes:
+        if not hasattr(known, name):
+            raise InputError(f"--config-overrides: {family.recipe} has no {name!r}{nearest(name, known.to_dict())}")
     set_seed(config.run.seed)
-    settings = family.new_config(family.sizes[config.model.model_size], tokenizers.target)
-    changes = overrides(config.model.config_overrides)
-    for name, value in changes.items():
-        if not hasattr(settings, name):
-            raise InputError(f"--config-overrides: {family.recipe} has no {name!r}{nearest(name, settings.to_dict())}")
-        setattr(settings, name, value)
+    fields = family.sizes[config.model.model_size] | changes
     try:
-        return AutoModelForSeq2SeqLM.from_config(type(settings)(**settings.to_diff_dict()))
+        return AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target))
     except (ValueError, TypeError, AssertionError) as error:
         raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
 

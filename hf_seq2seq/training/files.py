@@ -9,10 +9,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hf_seq2seq.configs import flatten
+from hf_seq2seq.decoding.places import BASE_CONFIG
 from hf_seq2seq.training.precision import Weights
 from hf_seq2seq.training.task import Task
 
 WEIGHTS_FILE = "model.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
 RUN_FILE = "run.yaml"
 
 
@@ -23,10 +25,31 @@ def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
     dtype, model.config.dtype = model.config.dtype, "float32"
     try:
         model.save_pretrained(folder, state_dict=state, max_shard_size="1000GB")
+        if is_adapted(model):
+            write_adapter_base(folder, model)
     finally:
         model.config.dtype = dtype
     task.tokenizers.save(folder)
     write_run_file(folder, task)
+
+
+def is_adapted(model: Any) -> bool:
+    """Whether a model has an adapter, which is then all that is trained and saved."""
+    return bool(getattr(model, "_hf_peft_config_loaded", False))
+
+
+def write_adapter_base(folder: Path, model: Any) -> None:
+    """Writes beside an adapter what the model is that it adapts: its configuration, and where it is.
+
+    The configuration holds labels and language codes that the base may lack. It is not called config.json, for
+    transformers would then look for the base's weights in this folder.
+    """
+    model.config.to_json_file(folder / BASE_CONFIG, use_diff=False)
+    base = Path(model.name_or_path).expanduser()
+    path = folder / "adapter_config.json"
+    settings = json.loads(path.read_text())
+    settings["base_model_name_or_path"] = str(base.resolve()) if base.is_dir() else model.name_or_path
+    write_json(path, settings)
 
 
 def write_run_file(folder: Path, task: Task) -> None:
@@ -44,8 +67,16 @@ def set_output_length(task: Task) -> None:
 
 
 def load_weights(weights: Weights, folder: Path) -> None:
-    """Restores the weights of a checkpoint folder."""
-    weights.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    """Restores the weights of a checkpoint folder, or its adapter."""
+    if not is_adapted(weights.model):
+        weights.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        return
+    state = weights.model.state_dict()
+    saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
+    names = {value.data_ptr(): name for name, value in state.items()}
+    inside = {f"base_model.model.{name}": names[value.data_ptr()] for name, value in saved.items()}
+    found = load_file(folder / ADAPTER_FILE)
+    weights.load_state_dict({inside[name]: value for name, value in found.items()})
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

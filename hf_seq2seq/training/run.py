@@ -19,9 +19,10 @@ from hf_seq2seq.configs import flag, flatten
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
+from hf_seq2seq.training.adaptation import merge_adapter
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
-from hf_seq2seq.training.files import WEIGHTS_FILE, write_json, write_model
+from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, is_adapted, write_json, write_model
 from hf_seq2seq.training.float32 import quick_float32
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
@@ -30,6 +31,7 @@ from hf_seq2seq.training.state import FILE as STATE_FILE
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
 
+WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
 
 
@@ -69,7 +71,9 @@ def check_output_dir(run: Any) -> None:
         raise InputError(f"--output-dir: {folder} is a file")
     if run.resume_from_checkpoint is not None:
         find_checkpoint(folder, run.resume_from_checkpoint)
-    elif not run.overwrite_output_dir and (list_checkpoints(folder) or (folder / WEIGHTS_FILE).exists()):
+    elif not run.overwrite_output_dir and (
+        list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS)
+    ):
         raise InputError(
             f"--output-dir: {folder} holds a run already; "
             "give --overwrite-output-dir, --resume-from-checkpoint last, or another folder"
@@ -129,6 +133,8 @@ def run(task: Task) -> dict[str, float]:
 
 def finish(task: Task, state: State, accelerator: Accelerator) -> dict[str, float]:
     """Evaluates and predicts with the trained model, and saves everything; returns all results."""
+    if is_adapted(task.model) and task.config.adaptation.merge_adapter:
+        merge_adapter(task.model)
     results: dict[str, float] = train_results(task, state)
     predictions: dict[str, Predictions] = {}
     for split, prefix in (("validation", "eval"), ("test", "predict")):
@@ -148,13 +154,15 @@ def longest(task: Task) -> int:
 def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:
     """Says on standard error what is about to be trained."""
     parameters = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
+    every = sum(p.numel() for p in task.model.parameters())
+    share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{name} {len(examples):,}" for name, examples in task.splits.items())
     train = task.splits["train"]
     cut = ", ".join(
         f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True)
     )
     print(
-        f"{task.recipe}: {parameters:,} parameters train; rows: {rows}; cut to the limits: {cut}\n"
+        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n"
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
         f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
         file=sys.stderr,
@@ -177,7 +185,10 @@ def _make_room(folder: Path, resumes: bool) -> None:
     """Makes the folder, and removes an earlier run that is to be replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     if not resumes:
-        for path in [*list_checkpoints(folder), *(folder / name for name in (*LEFT_BEHIND, LOG_FILE, WEIGHTS_FILE))]:
+        for path in [
+            *list_checkpoints(folder),
+            *(folder / name for name in (*LEFT_BEHIND, LOG_FILE, *WEIGHTS, "adapter_config.json")),
+        ]:
             if path.is_dir():
                 shutil.rmtree(path)
             else:

@@ -1,0 +1,100 @@
+"""Training fewer weights: low-rank adapters, and parts of a model that stay as they are."""
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from hf_seq2seq.configs import Adaptation
+from hf_seq2seq.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HEADS = ("lm_head", "classifier", "score", "classification_head")
+OURS = {"transformer-seq2seq": ["q_proj", "v_proj"]}
+
+
+def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
+    """Freezes what is to stay, and adds a low-rank adapter where one is asked for.
+
+    Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685
+
+    Raises:
+        InputError: target modules that match nothing, or that cannot be merged.
+    """
+    _freeze(model, options.freeze)
+    if options.lora_r is None:
+        if options.merge_adapter:
+            raise InputError("--merge-adapter: there is no adapter; give --lora-r, too")
+        return
+    from peft import LoraConfig
+
+    targets = list(options.lora_target_modules) or _usual_targets(model)
+    _check_targets(model, targets)
+    heads = [name for name, _ in model.named_children() if name in HEADS and name != "lm_head"]
+    settings = LoraConfig(
+        r=options.lora_r,
+        lora_alpha=options.lora_alpha or 2 * options.lora_r,
+        lora_dropout=options.lora_dropout,
+        target_modules=targets,
+        modules_to_save=heads or None,
+    )
+    model.add_adapter(settings)
+
+
+def merge_adapter(model: "PreTrainedModel") -> None:
+    """Adds the adapter to the weights it adapts; the model is then as if it had never had one."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import ModulesToSaveWrapper
+
+    for name, module in list(model.named_modules()):
+        parent, _, last = name.rpartition(".")
+        if isinstance(module, BaseTunerLayer):
+            module.merge(safe_merge=True)
+            setattr(model.get_submodule(parent), last, module.get_base_layer())
+        elif isinstance(module, ModulesToSaveWrapper):
+            setattr(model.get_submodule(parent), last, module.modules_to_save["default"])
+    model._hf_peft_config_loaded = False
+    del model.peft_config
+
+
+def _freeze(model: "PreTrainedModel", part: str) -> None:
+    frozen: list[nn.Module] = []
+    if part == "embeddings":
+        frozen = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    elif part == "encoder":
+        frozen = [model.get_encoder() if hasattr(model, "get_encoder") else model.base_model]
+    elif part == "all_but_head":
+        frozen = [model]
+    for module in frozen:
+        module.requires_grad_(False)
+    if part == "all_but_head":
+        for name, head in model.named_children():
+            if name in HEADS:
+                head.requires_grad_(True)
+
+
+def _usual_targets(model: "PreTrainedModel") -> list[str]:
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as USUAL
+
+    kind = model.config.model_type
+    found = OURS.get(kind) or USUAL.get(kind)
+    if not found:
+        raise InputError(f"--lora-target-modules: none is usual for {kind!r}; there are {', '.join(_linear(model))}")
+    return list(found)
+
+
+def _check_targets(model: "PreTrainedModel", targets: list[str]) -> None:
+    known = _linear(model)
+    for target in targets:
+        if target.split(".")[-1] not in known:
+            hint = nearest(target, known) or f"; there are {', '.join(known)}"
+            raise InputError(f"--lora-target-modules: no linear layer is called {target!r}{hint}")
+        if target == "lm_head" and getattr(model.config, "tie_word_embeddings", False):
+            raise InputError("--lora-target-modules: 'lm_head' is tied to the embeddings; leave it out")
+
+
+def _linear(model: "PreTrainedModel") -> list[str]:
+    """The last names of the model's linear layers."""
+    kinds: Any = nn.Linear
+    return sorted({name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, kinds)})

@@ -1,0 +1,148 @@
+"""Adapters and frozen parts: what moves, what is saved, what loads again, and resuming to the same bits."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertModel,
+)
+
+from hf_seq2seq.configs import build
+from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.recipes import bert_classifier, t5
+
+VALUES: dict[str, Any] = {
+    "max_target_length": 8, "metrics": "exact_match", "max_steps": 6, "eval_steps": 3, "learning_rate": 1e-2,
+    "max_tokens_per_batch": 300,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("rows")
+    words = [f"{a}{b}{c}" for a in "abcd" for b in "abcd" for c in "abcd"]
+    for name, part in (("train", words[:50]), ("validation", words[50:])):
+        lines = "".join(f"{word}\t{word[::-1]}\n" for word in part)
+        (folder / f"{name}.tsv").write_text("source\ttarget\n" + lines)
+    return {f"{name}_file": str(folder / f"{name}.tsv") for name in ("train", "validation")}
+
+
+@pytest.fixture(scope="module")
+def base(rows: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A T5 with a tokenizer."""
+    folder = tmp_path_factory.mktemp("base")
+    scratch = {"from_scratch": True, "tokenizer_type": "char", "config_overrides": "d_model=32,num_layers=1"}
+    t5.main(build(t5.Config, VALUES | rows | scratch | {"output_dir": str(folder)}))
+    return str(folder)
+
+
+def config(base: str, rows: dict[str, str], folder: Path, **changes: Any) -> t5.Config:
+    return build(t5.Config, VALUES | rows | {"model_name_or_path": base, "output_dir": str(folder)} | changes)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_an_adapter_alone_moves_and_is_saved(base: str, rows: dict[str, str], tmp_path: Path, bf16: bool) -> None:
+    folder = tmp_path / "out"
+    t5.main(config(base, rows, folder, lora_r=4, bf16=bf16))
+    saved = load_file(folder / "adapter_model.safetensors")
+    assert saved
+    assert all("lora_" in name for name in saved)
+    assert not (folder / "model.safetensors").exists()
+    assert any(float(value.abs().max()) > 0 for name, value in saved.items() if "lora_B" in name)
+    # transformers' own loading, and this project's, give the same model
+    theirs = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    ours, _, _ = load_seq2seq(str(folder))
+    batch = {"input_ids": torch.tensor([[5, 6, 7, 1]]), "decoder_input_ids": torch.tensor([[0, 7, 6]])}
+    torch.testing.assert_close(theirs(**batch).logits, ours(**batch).logits)
+    plain = AutoModelForSeq2SeqLM.from_pretrained(base).eval()
+    assert not torch.allclose(plain(**batch).logits, ours(**batch).logits, atol=1e-4)
+    own = {name.replace(".base_layer", ""): value for name, value in ours.state_dict().items() if "lora_" not in name}
+    assert all(torch.equal(value, own[name]) for name, value in plain.state_dict().items())
+
+
+def test_a_merged_adapter_is_a_plain_model(base: str, rows: dict[str, str], tmp_path: Path) -> None:
+    for name, merge in (("apart", False), ("merged", True)):
+        t5.main(config(base, rows, tmp_path / name, lora_r=4, merge_adapter=merge))
+    assert (tmp_path / "merged" / "model.safetensors").exists()
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    batch = {"input_ids": torch.tensor([[5, 6, 7, 1]]), "decoder_input_ids": torch.tensor([[0, 7, 6]])}
+    apart, merged = (AutoModelForSeq2SeqLM.from_pretrained(tmp_path / n).eval() for n in ("apart", "merged"))
+    assert type(merged.decoder.block[0].layer[0].SelfAttention.q) is torch.nn.Linear
+    torch.testing.assert_close(apart(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_resumed_adapter_ends_with_the_same_bits(base: str, rows: dict[str, str], tmp_path: Path) -> None:
+    t5.main(config(base, rows, tmp_path / "whole", lora_r=4, lora_dropout=0.1))
+    whole = load_file(tmp_path / "whole" / "checkpoint-6" / "adapter_model.safetensors")
+    shutil.copytree(tmp_path / "whole" / "checkpoint-3", tmp_path / "again" / "checkpoint-3")
+    shutil.copy(tmp_path / "whole" / "train_log.jsonl", tmp_path / "again")
+    t5.main(config(base, rows, tmp_path / "again", lora_r=4, lora_dropout=0.1, resume_from_checkpoint="last"))
+    again = load_file(tmp_path / "again" / "checkpoint-6" / "adapter_model.safetensors")
+    assert whole.keys() == again.keys()
+    assert all(torch.equal(value, again[name]) for name, value in whole.items())
+
+
+@pytest.mark.parametrize(("part", "fixed"), [("embeddings", "shared"), ("encoder", "encoder."), ("all_but_head", "")])
+def test_frozen_parts_stay(base: str, rows: dict[str, str], tmp_path: Path, part: str, fixed: str) -> None:
+    before = load_file(Path(base) / "model.safetensors")
+    untied = {"config_overrides": "tie_word_embeddings=false"} if part == "all_but_head" else {}
+    t5.main(config(base, rows, tmp_path, freeze=part, **untied))
+    after = load_file(tmp_path / "model.safetensors")
+    moved = {name for name in before if name in after and not torch.equal(before[name], after[name])}
+    assert not any(name.startswith(fixed) for name in moved if name != "lm_head.weight" and name != "shared.weight")
+    assert moved or part == "all_but_head"
+
+
+def test_a_classifier_keeps_its_head_beside_the_adapter(tmp_path: Path) -> None:
+    from transformers import BertTokenizer
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path / "bert")
+    BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(tmp_path / "bert")
+    rows = [("good film", "pos"), ("bad film", "neg")] * 20
+    for split in ("train", "validation"):
+        lines = "".join(f"{label}\t{text}\n" for text, label in rows)
+        (tmp_path / f"{split}.tsv").write_text("label\ttext\n" + lines)
+    values = {
+        "model_name_or_path": str(tmp_path / "bert"), "train_file": str(tmp_path / "train.tsv"),
+        "validation_file": str(tmp_path / "validation.tsv"), "output_dir": str(tmp_path / "out"), "lora_r": 2,
+        "learning_rate": 1e-2, "num_train_epochs": 20, "per_device_train_batch_size": 8,
+    }  # fmt: skip
+    bert_classifier.main(build(bert_classifier.Config, values))
+    saved = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert {name.split(".")[2] for name in saved} == {"bert", "classifier"}
+    assert json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_accuracy"] == 100
+    ours, _, _ = load_classifier(str(tmp_path / "out"))
+    settings = AutoConfig.from_pretrained(tmp_path / "out" / "base_config.json")
+    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out", config=settings).eval()
+    for model in (ours, theirs):
+        logits = model(input_ids=torch.tensor([[2, 5, 7, 3], [2, 6, 7, 3]])).logits
+        assert [model.config.id2label[int(row.argmax())] for row in logits] == ["pos", "neg"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lora_r": 2, "lora_target_modules": "qq"}, "no linear layer is called 'qq'; did you mean 'q'"),
+        ({"lora_r": 2, "lora_target_modules": "lm_head"}, "'lm_head' is tied to the embeddings"),
+        ({"merge_adapter": True}, "--merge-adapter: there is no adapter"),
+        ({"lora_r": 2, "from_scratch": True, "model_name_or_path": None}, "--lora-r: leaves weights as they are"),
+        ({"freeze": "encoder", "from_scratch": True, "model_name_or_path": None}, "--freeze: leaves weights"),
+    ],
+)
+def test_what_cannot_be_adapted_is_refused(
+    base: str, rows: dict[str, str], tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        t5.prepare(config(base, rows, tmp_path, **changes))
