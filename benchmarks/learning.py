@@ -30,13 +30,24 @@ MULTI30K = """--train-file multi30k/train.de.gz,multi30k/train.en.gz --source-la
     --validation-file multi30k/val.de.gz,multi30k/val.en.gz --max-target-length 80 --metrics bleu,chrf
     --test-file multi30k/test_2016_flickr.de.gz,multi30k/test_2016_flickr.en.gz --metric-for-best-model bleu
     --label-smoothing-factor 0.1"""
+RNN = """--hidden-size 512 --embedding-size 256 --max-tokens-per-batch 2560 --learning-rate 1e-3
+    --lr-scheduler-type cosine --warmup-steps 200"""
 TASKS = {
     "g2p": {
         "lstm": f"""rnn {G2P} --attention general --hidden-size 384 --embedding-size 192 --encoder-layers 2
             --dropout 0.4 --max-tokens-per-batch 1600 --learning-rate 2e-3 --lr-scheduler-type cosine --warmup-steps 100
             --num-train-epochs 30""",
     },
-    "multi30k": {},
+    "multi30k": {
+        "none": f"""rnn {MULTI30K} {RNN} --num-train-epochs 8 --cell lstm --attention none --decoder-start transfer
+            --dropout 0.3""",
+        "context": f"""rnn {MULTI30K} {RNN} --num-train-epochs 8 --cell lstm --attention none --context-feeding
+            --dropout 0.4""",
+        "attention": f"""rnn {MULTI30K} {RNN} --num-train-epochs 10 --cell gru --decoder-style bahdanau
+            --attention additive --dropout 0.4""",
+        "transformer": f"""transformer {MULTI30K} --num-train-epochs 14 --max-tokens-per-batch 3584 --learning-rate 1e-3
+            --lr-scheduler-type inverse_sqrt --warmup-steps 400 --dropout 0.3 --bf16""",
+    },
 }
 BUCKETS = ((1, 9), (10, 12), (13, 15), (16, 99))  # words of the source
 
