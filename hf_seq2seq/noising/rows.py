@@ -1,0 +1,106 @@
+"""Rows of token ids in flat arrays, and the few steps on them that every noise is made of.
+
+None of these walks over rows or tokens in Python.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from hf_seq2seq.errors import InputError
+
+IGNORED = -100
+"""The label of a token that is not to be predicted, as transformers and torch have it."""
+
+
+class Rows(NamedTuple):
+    """Token ids of many rows.
+
+    Attributes:
+        values: ids of all rows, `(tokens,)` int32.
+        offsets: where each row starts, and the end, `(rows + 1,)` int64.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each row, `(rows,)`."""
+        return np.diff(self.offsets)
+
+    def row(self, number: int) -> np.ndarray:
+        """The ids of one row."""
+        return self.values[self.offsets[number] : self.offsets[number + 1]]
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Where rows of these lengths start, and the end, `(rows + 1,)` int64."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def counts_within(positions: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """How many of the sorted `positions` lie in each row, `(rows,)`."""
+    return np.diff(np.searchsorted(positions, offsets))
+
+
+def ranks(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, … within each row of these lengths, one row after the other."""
+    offsets = offsets_of(lengths)
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+
+
+def keep(tokens: Rows, kept: np.ndarray) -> Rows:
+    """The tokens where `kept`, `(tokens,)` bool, is true."""
+    positions = np.flatnonzero(kept)
+    return Rows(tokens.values[positions], np.searchsorted(positions, tokens.offsets))
+
+
+def gather(tokens: Rows, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The ids of the runs that begin at `starts` and hold `lengths` tokens, one run after the other."""
+    shift = np.repeat(starts - offsets_of(lengths)[:-1], lengths)
+    return tokens.values[np.arange(len(shift)) + shift]
+
+
+def enclose(tokens: Rows, before: Sequence[int] = (), after: Sequence[int] = ()) -> Rows:
+    """Every row with the ids `before` in front of it and the ids `after` behind it."""
+    offsets = tokens.offsets + np.arange(len(tokens.offsets)) * (len(before) + len(after))
+    values = np.empty(offsets[-1], dtype=np.int32)
+    inner = np.ones(len(values), dtype=bool)
+    places = [offsets[:-1] + i for i in range(len(before))] + [offsets[1:] - i for i in range(len(after), 0, -1)]
+    for place, token in zip(places, [*before, *after], strict=True):
+        values[place] = token
+        inner[place] = False
+    values[inner] = tokens.values
+    return Rows(values, offsets)
+
+
+def same_lengths(values: np.ndarray, tokens: Rows) -> Rows:
+    """New values for the same rows."""
+    return Rows(values.astype(np.int32, copy=False), tokens.offsets)
+
+
+def runs_of(tokens: Rows, starts: np.ndarray | None) -> Rows:
+    """The words or sentences of every row.
+
+    Args:
+        tokens: the rows.
+        starts: `(tokens,)` bool, true where a word or sentence begins; the first token of a row always begins one.
+
+    Returns:
+        `values` (here int64) is where each run begins in `tokens.values`, with the end of the last behind them;
+        `offsets` tells which of them belong to which row.
+
+    Raises:
+        InputError: `starts` is missing or of another length.
+    """
+    if starts is None or len(starts) != len(tokens.values):
+        found = "none are given" if starts is None else f"{len(starts)} are given"
+        raise InputError(f"this noise needs to be told of every token whether a word or sentence starts there: {found}")
+    begins = np.array(starts, dtype=bool)
+    begins[tokens.offsets[:-1][tokens.lengths > 0]] = True
+    positions = np.flatnonzero(begins)
+    return Rows(np.append(positions, len(begins)), np.searchsorted(positions, tokens.offsets))

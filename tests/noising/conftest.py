@@ -1,0 +1,83 @@
+"""Rows to noise: random ones of every length, and real abstracts cut by a tokenizer that was trained on them."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from hf_seq2seq.data.special_tokens import SEQ2SEQ
+from hf_seq2seq.data.tokenizer_training import Plan, train_tokenizer
+from hf_seq2seq.noising.rows import Rows, offsets_of
+
+SENTINELS = tuple(range(90_000, 90_100))
+MASK = 89_000
+
+
+class Split(NamedTuple):
+    """Rows, and where their sentences and words start."""
+
+    tokens: Rows
+    sentences: np.ndarray
+    words: np.ndarray
+
+
+def pack_rows(rows: Sequence[Sequence[int]]) -> Rows:
+    values = np.array([token for row in rows for token in row], dtype=np.int32)
+    return Rows(values, offsets_of(np.array([len(row) for row in rows], dtype=np.int64)))
+
+
+def random_split(seed: int, rows: int = 600) -> Split:
+    rng = np.random.default_rng(seed)
+    lengths = np.concatenate([[0, 1, 2, 3, 0], rng.integers(0, 300, rows), [1, 0]])
+    values = rng.integers(10, 1_000, lengths.sum(), dtype=np.int32)
+    tokens = Rows(values, offsets_of(lengths))
+    return Split(tokens, rng.random(len(values)) < 0.08, rng.random(len(values)) < 0.6)
+
+
+@pytest.fixture(scope="session")
+def real(shared_data: Path) -> Split:
+    """Abstracts of papers, tokenised by byte-level BPE sentence by sentence."""
+    with gzip.open(shared_data / "scitldr" / "dev.jsonl.gz", "rt", encoding="utf-8") as file:
+        abstracts = [json.loads(line)["source"] for line in file]
+    texts = [" ".join(sentences) for sentences in abstracts]
+    tokenizer = train_tokenizer(texts, Plan("bpe", 4_000, 1, False, SEQ2SEQ))
+    encoded = [
+        tokenizer.encode_batch([" " + sentence.strip() for sentence in sentences], add_special_tokens=False)
+        for sentences in abstracts
+    ]
+    tokens = pack_rows([[token for sentence in row for token in sentence.ids] for row in encoded])
+    starts = np.array([place == 0 for row in encoded for sentence in row for place in range(len(sentence.ids))])
+    words = np.array([token.startswith("Ġ") for row in encoded for sentence in row for token in sentence.tokens])
+    return Split(tokens, starts, words)
+
+
+@pytest.fixture(params=["random", "real"])
+def split(request: pytest.FixtureRequest) -> Split:
+    """Random rows with all short lengths among them, then real ones."""
+    return random_split(0) if request.param == "random" else request.getfixturevalue("real")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(1)
+
+
+@pytest.fixture
+def sentinels() -> tuple[int, ...]:
+    return SENTINELS
+
+
+@pytest.fixture
+def mask() -> int:
+    """An id that no row holds."""
+    return MASK
+
+
+@pytest.fixture
+def make_rows():
+    """Makes rows of lists of ids."""
+    return pack_rows
