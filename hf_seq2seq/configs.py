@@ -160,6 +160,27 @@ class PretrainedOrNew(Pretrained):
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
 
 
+NOISES = {
+    "t5": ("span_corruption", "prefix_language_model", "replaced_spans", "dropped_tokens", "deshuffling"),
+    "bart": ("text_infilling", "token_masking", "token_deletion", "sentence_permutation", "document_rotation"),
+    "pegasus": ("gap_sentences",),
+}
+"""What a family can be pretrained by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising(Section):
+    """Objective: pairs, or raw text that is noised and to be restored."""
+
+    objective: tuple[str, ...] = option(("supervised",), "supervised, or noises of raw text, separated by commas.")
+    mlm_probability: float | None = option(None, "Share of tokens that are noised.", above=0, at_most=0.95)
+    mean_noise_span_length: float = option(3.0, "Mean length of noised spans in tokens.", at_least=1)
+    gap_sentences_ratio: float = option(0.3, "Share of sentences that are masked.", above=0, at_most=0.95)
+    gap_selection: str = option("principal", "Which sentences.", choices=("principal", "random", "lead"))
+    gap_sequential: bool = option(False, "Choose principal sentences one after the other, to score highest together.")
+    gap_unique: bool = option(False, "Count repeated words once in their scores.")
+
+
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")
 
 

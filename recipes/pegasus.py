@@ -49,6 +49,7 @@ class Config:
     """Everything that `pegasus` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
+    denoising: configs.Denoising = field(default_factory=configs.Denoising)
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: Optimization = field(default_factory=Optimization)
@@ -61,9 +62,10 @@ class Config:
 
 def prepare(config: Config) -> "Task":
     """Reads the pairs, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.data.special_tokens import PEGASUS
     from hf_seq2seq.training.families import Family, family_task
 
-    return family_task(Family("pegasus", FAMILIES, SIZES, new_config), config)
+    return family_task(Family("pegasus", FAMILIES, SIZES, PEGASUS, new_config), config)
 
 
 def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":

@@ -37,6 +37,7 @@ class Config:
     """Everything that `t5` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
+    denoising: configs.Denoising = field(default_factory=configs.Denoising)
     data: configs.PairData = field(default_factory=configs.PairData)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
@@ -49,9 +50,10 @@ class Config:
 
 def prepare(config: Config) -> "Task":
     """Reads the pairs, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.data.special_tokens import T5
     from hf_seq2seq.training.families import Family, family_task
 
-    return family_task(Family("t5", FAMILIES, SIZES, new_config), config)
+    return family_task(Family("t5", FAMILIES, SIZES, T5, new_config), config)
 
 
 def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":

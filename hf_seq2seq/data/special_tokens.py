@@ -1,7 +1,7 @@
 """The tokens that every trained tokenizer has beside those of the text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -13,17 +13,19 @@ class SpecialTokens:
         single: template of one text, `$A`.
         pair: template of two texts, `$A` and `$B`, each part with its segment id after a colon.
         inputs: what the tokenizer returns.
+        more: tokens without a role, whose ids follow.
     """
 
     roles: Mapping[str, str]
     single: str
     pair: str
     inputs: tuple[str, ...]
+    more: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> list[str]:
         """The tokens in the order of their ids."""
-        return list(self.roles.values())
+        return [*self.roles.values(), *self.more]
 
 
 SEQ2SEQ = SpecialTokens(
@@ -33,6 +35,15 @@ SEQ2SEQ = SpecialTokens(
     inputs=("input_ids", "attention_mask"),
 )
 """For encoder-decoders: T5's convention, with `<s>` for models whose decoder starts with a token of its own."""
+
+T5 = replace(SEQ2SEQ, more=tuple(f"<extra_id_{number}>" for number in range(100)))
+"""With the sentinels of span corruption."""
+
+BART = replace(SEQ2SEQ, roles={**SEQ2SEQ.roles, "mask_token": "<mask>"})
+"""With the token that stands for what is to be filled in."""
+
+PEGASUS = replace(SEQ2SEQ, roles={**SEQ2SEQ.roles, "mask_token": "<mask_2>"}, more=("<mask_1>",))
+"""With the tokens that stand for a masked token and, `<mask_1>`, for a masked sentence."""
 
 BERT = SpecialTokens(
     roles={

@@ -188,7 +188,8 @@ def _wrap(tokenizer: Tokenizer, specials: SpecialTokens, longest: int) -> PreTra
         model_input_names=list(specials.inputs),
         clean_up_tokenization_spaces=False,
         # A text that spells "</s>" is text: only the encoder's template and the model end a sequence.
-        split_special_tokens="mask_token" not in specials.roles,
+        split_special_tokens="cls_token" not in specials.roles,
+        extra_special_tokens=list(specials.more),
         **specials.roles,
     )
 

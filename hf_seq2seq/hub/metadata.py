@@ -64,13 +64,19 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
         datasets=hub_name(options.get("dataset_name")),
         language=languages(task) or None,
         metrics=sorted({result.metric_type for result in measured if result.metric_type != "loss"}) or None,
-        tags=["hf-seq2seq", task.recipe, *(["text2text-generation"] if task.problem == "seq2seq" else [])],
+        tags=[
+            "hf-seq2seq",
+            task.recipe,
+            *(["text2text-generation"] if task.problem in ("seq2seq", "denoising") else []),
+        ],
     )
     return f"---\n{data.to_yaml()}\n---"
 
 
 def pipeline_tag(task: "Task") -> str:
     """The Hub's task: translation and summarization where the options or columns say so."""
+    if task.problem == "denoising":
+        return "text2text-generation"
     if task.problem != "seq2seq":
         return "text-classification"
     if len(languages(task)) == 2:

@@ -14,6 +14,7 @@ NOT_PERCENT = ("loss", "matthews", "pearson", "spearman", "mse")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
     "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
+    "denoising": "The loss is in nats a target token, of text that is noised once.",
     "single_label": _CLASSES,
     "multi_label": _CLASSES,
     "regression": "The loss is the mean squared error; correlations are on -1 to 1.",

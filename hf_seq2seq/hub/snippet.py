@@ -13,7 +13,7 @@ LONGEST_SAMPLE = 300  # characters
 
 def how_to_use(folder: Path, task: "Task") -> str:
     """A Python program that loads the model from its folder and runs it on a text of its own data."""
-    lines = _seq2seq(task) if task.problem == "seq2seq" else _classifier(task)
+    lines = _seq2seq(task) if task.problem in ("seq2seq", "denoising") else _classifier(task)
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 

@@ -4,9 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.configs import NOISES
+from hf_seq2seq.data.documents import read_documents
+from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.adaptation import adapt
+from hf_seq2seq.training.denoising import denoising_task, without_metrics
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
 from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run
@@ -24,12 +28,14 @@ class Family:
         recipe: its name.
         model_types: checkpoints that it fine-tunes.
         sizes: fields of the configuration, by the name of a size.
+        specials: special tokens of a tokenizer that is trained.
         new_config: makes a configuration of such fields, or of none, for a tokenizer.
     """
 
     recipe: str
     model_types: tuple[str, ...]
     sizes: dict[str, dict[str, Any]]
+    specials: SpecialTokens
     new_config: "Callable[[dict[str, Any], PreTrainedTokenizerBase], PreTrainedConfig]"
 
 
@@ -39,8 +45,6 @@ def family_task(family: Family, config: Any) -> Task:
     Raises:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
-    from transformers import AutoModelForSeq2SeqLM, set_seed
-
     check_run(config, "seq2seq", model_type=family.model_types[0])
     model, tokens, recipe = config.model, config.tokens, family.recipe
     if (model.model_name_or_path is None) != model.from_scratch:
@@ -50,17 +54,42 @@ def family_task(family: Family, config: Any) -> Task:
     if model.from_scratch and (config.adaptation.lora_r is not None or config.adaptation.freeze != "none"):
         name = "--freeze" if config.adaptation.lora_r is None else "--lora-r"
         raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
-    pairs = read_all_pairs(config.data)
+    if config.denoising.objective == ("supervised",):
+        pairs = read_all_pairs(config.data)
+        sides = pairs["train"].sources, pairs["train"].targets
+        return pair_task(recipe, config, *_start(family, config, *sides), pairs)
+    _check_objective(recipe, config.denoising.objective)
+    documents, column = read_documents(config.data)
+    if "train" not in documents:
+        raise InputError("no training rows: give --train-file or --dataset-name")
+    config = without_metrics(config)
+    return denoising_task(recipe, config, *_start(family, config, documents["train"], []), documents, column)
+
+
+def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
+    known = NOISES[recipe]
+    for name in names:
+        if name not in known:
+            raise InputError(f"--objective: {name!r} is not one of {recipe}{nearest(name, ('supervised', *known))}")
+    if not names or (len(names) > 1 and recipe != "bart"):
+        raise InputError(f"--objective: name one of supervised, {', '.join(known)}")
+
+
+def _start(family: Family, config: Any, sources: list[str], targets: list[str]) -> tuple["PreTrainedModel", Tokenizers]:
+    """The checkpoint and its tokenizer, or fresh weights and a tokenizer trained on the texts."""
+    from transformers import AutoModelForSeq2SeqLM, set_seed
+
+    model, tokens, recipe = config.model, config.tokens, family.recipe
     if model.from_scratch:
-        tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, tokens)
-        return pair_task(recipe, config, new_model(family, config, tokenizers), tokenizers, pairs)
+        tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
+        return new_model(family, config, tokenizers), tokenizers
     changes = overrides(model.config_overrides)
     loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, **changes)
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation)
-    return pair_task(recipe, config, loaded, Tokenizers(tokenizer, tokenizer), pairs)
+    return loaded, Tokenizers(tokenizer, tokenizer)
 
 
 def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTrainedModel":

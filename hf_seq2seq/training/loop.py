@@ -52,8 +52,9 @@ class Loop:
         self.optimization: Optimization = task.config.optimization
         self.schedule: Schedule = task.config.schedule
         self.seed: int = task.config.run.seed
-        train = task.splits["train"]
-        self.plan = BatchPlan(train.lengths, self.optimization, accelerator.num_processes, self.seed)
+        self.train = task.splits["train"]
+        lengths = self.train.lengths if task.renewed is None else task.renewed.lengths
+        self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
         self.signal = 0
         self.selection = Selection(self.schedule, task, len(self.plan))
@@ -103,6 +104,8 @@ class Loop:
         with watch_signals() as interrupts:
             while not (self.state.finished or self.signal):
                 epoch, done = divmod(self.state.global_step, len(self.plan))
+                if self.task.renewed is not None:
+                    self.train = self.task.renewed(epoch)
                 for step in self.plan.epoch(epoch)[done:]:
                     self._train_on(step, interrupts)
                     if self.state.finished or self.signal:
@@ -169,7 +172,7 @@ class Loop:
         self.weights.publish()
 
     def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
-        batch = self.task.collate(self.task.splits["train"], rows)
+        batch = self.task.collate(self.train, rows)
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
 
     def _seed(self, index: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Collate = Callable[[Examples, np.ndarray], dict[str, Tensor]]
+
+
+class Renewed(Protocol):
+    """Training rows that are made anew in every epoch, always as many."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens of each row in any epoch, `(rows, sides)`."""
+
+    def __call__(self, epoch: int) -> Examples:
+        """The rows of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +42,10 @@ class Task:
         objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
         collate: pads the named rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
-        problem: "seq2seq", or "single_label", "multi_label", "regression" for labelled rows.
+        problem: "seq2seq", "denoising" for raw text, or "single_label", "multi_label", "regression" for labelled rows.
         label_names: in the order of their ids; empty for pairs.
+        renewed: where the training rows change with the epoch, what gives them; "train" in `splits` is the first
+            epoch's.
     """
 
     recipe: str
@@ -46,3 +59,4 @@ class Task:
     metrics: tuple[str, ...]
     problem: str = "seq2seq"
     label_names: tuple[str, ...] = ()
+    renewed: Renewed | None = None

@@ -1,0 +1,79 @@
+"""Raw text as rows of tokens without special ones, for objectives that make their own pairs."""
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hf_seq2seq.data.encoding import CHUNK
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.unicode_text import valid_text
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SENTENCE_END = re.compile("[.!?…]+[\"'”’)\\]]*\\s+|\\n\\s*|[\u3002\uff01\uff1f]+[\u300d\u300f”]*\\s*")
+"""What ends a sentence: a closing mark and a blank, the end of a line, or a full-width mark."""
+
+
+class RawRows(NamedTuple):
+    """Tokens of raw text.
+
+    Attributes:
+        tokens: ids, no row longer than was asked for.
+        starts: whether a sentence starts at each token, `(tokens,)` bool.
+        documents: which text each row is from, `(rows,)`.
+    """
+
+    tokens: Ragged
+    starts: np.ndarray
+    documents: np.ndarray
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Where the sentences of a text begin, in characters."""
+    ends = [match.end() for match in SENTENCE_END.finditer(text)]
+    return [0, *(end for end in ends if end < len(text))]
+
+
+def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit: int) -> RawRows:
+    """Encodes texts; one of more than `limit` tokens is cut into several rows.
+
+    Raises:
+        InputError: the tokenizer cannot say which characters a token stands for.
+    """
+    if not tokenizer.is_fast:
+        raise InputError(f"a {type(tokenizer).__name__} does not tell where tokens lie in a text; use a fast tokenizer")
+    ids: list[np.ndarray] = []
+    starts: list[np.ndarray] = []
+    for first in range(0, len(texts), CHUNK):
+        part = [valid_text(text) for text in texts[first : first + CHUNK]]
+        found = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        for text, row, offsets in zip(part, found["input_ids"], found["offset_mapping"], strict=True):
+            ids.append(np.array(row, dtype=np.int32))
+            ends = np.fromiter((end for _, end in offsets), dtype=np.int64, count=len(row))
+            begins = np.searchsorted(ends, sentence_starts(text), side="right")
+            marks = np.zeros(len(row) + 1, dtype=bool)
+            marks[begins] = True
+            starts.append(marks[:-1])
+    pieces = [[row[at : at + limit] for at in range(0, len(row), limit)] for row in ids]
+    documents = np.repeat(np.arange(len(pieces)), [len(rows) for rows in pieces])
+    flat = np.concatenate(starts) if starts else np.zeros(0, dtype=bool)
+    return RawRows(Ragged.of(chain.from_iterable(pieces)), flat, documents)
+
+
+def keep_rows(rows: RawRows, kept: np.ndarray) -> RawRows:
+    """The rows where `kept`, `(rows,)` bool, is true."""
+    inside = np.repeat(kept, rows.tokens.lengths)
+    offsets = np.append(0, np.cumsum(rows.tokens.lengths[kept])).astype(np.int64)
+    return RawRows(Ragged(rows.tokens.values[inside], offsets), rows.starts[inside], rows.documents[kept])
+
+
+def sentences_of(rows: RawRows) -> np.ndarray:
+    """Sentences of each row, a part of one counted too, `(rows,)`."""
+    marks = rows.starts.copy()
+    marks[rows.tokens.offsets[:-1][rows.tokens.lengths > 0]] = True
+    return np.diff(np.append(0, np.cumsum(marks))[rows.tokens.offsets])

@@ -1,0 +1,177 @@
+"""Pretraining on raw text: every epoch is noised anew, and the model restores what the noise took."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_seq2seq.configs import Denoising, Evaluation
+from hf_seq2seq.data.collation import Seq2SeqCollator
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
+from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.noising.document_rotation import DocumentRotation
+from hf_seq2seq.noising.gap_sentences import GapSentences
+from hf_seq2seq.noising.iid_denoising import DroppedTokens, ReplacedSpans
+from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
+from hf_seq2seq.noising.prefix_language_model import PrefixLanguageModel
+from hf_seq2seq.noising.rows import Rows
+from hf_seq2seq.noising.sentence_permutation import Deshuffling, SentencePermutation
+from hf_seq2seq.noising.span_corruption import SpanCorruption
+from hf_seq2seq.noising.text_infilling import TextInfilling
+from hf_seq2seq.noising.token_deletion import TokenDeletion
+from hf_seq2seq.noising.token_masking import TokenMasking
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SENTENCE_MASK = "<mask_1>"
+
+
+@dataclass(frozen=True)
+class NoisedRows:
+    """The rows of a split, noised in another way in every epoch.
+
+    Attributes:
+        rows: clean tokens.
+        texts: the text that each row is from.
+        noise: makes source and target.
+        seed: of the noise.
+    """
+
+    rows: RawRows
+    texts: list[str]
+    noise: Noise
+    seed: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens that source and target have in any epoch, `(rows, 2)`."""
+        return self.noise.bound(self.rows.tokens.lengths, self.rows.starts)
+
+    def __call__(self, epoch: int) -> Examples:
+        """The noised rows of an epoch; the same for the same seed and epoch."""
+        tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
+        source, target, _ = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
+        return Examples(Ragged(*source), self.texts, Ragged(*target))
+
+
+def without_metrics(config: Any) -> Any:
+    """The configuration of a run that measures its loss alone.
+
+    Raises:
+        InputError: metrics of texts are asked for.
+    """
+    if config.evaluation.metrics not in ((), Evaluation().metrics):
+        raise InputError("--metrics compare texts; --objective on raw text gives the loss alone")
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
+
+
+def denoising_task(
+    recipe: str,
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizers: Tokenizers,
+    documents: dict[str, list[str]],
+    column: str,
+) -> Task:
+    """A task whose training rows are noised anew in every epoch, and whose other rows once.
+
+    Raises:
+        InputError: a noise that the tokenizer or the text does not allow.
+    """
+    tokenizer = tokenizers.source
+    noise = make_noise(config.denoising, tokenizer)
+    splits = {}
+    for number, (split, texts) in enumerate(documents.items()):
+        rows = _encode(texts, tokenizer, config, noise, split)
+        splits[split] = NoisedRows(rows, [texts[i] for i in rows.documents], noise, config.run.seed + number)
+    return Task(
+        recipe=recipe,
+        config=config,
+        model=model,
+        tokenizers=tokenizers,
+        splits={split: rows(0) for split, rows in splits.items()},
+        columns={"text": column},
+        objective=TokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        collate=Seq2SeqCollator(tokenizer.pad_token_id),
+        metrics=(),
+        problem="denoising",
+        renewed=splits["train"],
+    )
+
+
+def make_noise(options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Enclosed:
+    """The noise that the options name, several applied one after the other, between the tokenizer's special tokens.
+
+    Raises:
+        InputError: the tokenizer lacks the sentinels or the mask token that it needs.
+    """
+    chosen = [_make(name, options, tokenizer) for name in options.objective]
+    special = tokenizer("")["input_ids"]
+    return Enclosed(chosen[0] if len(chosen) == 1 else Combined(tuple(chosen)), tuple(special[:-1]), (special[-1],))
+
+
+def _make(name: str, options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Noise:
+    rate: dict[str, Any] = {} if options.mlm_probability is None else {"rate": options.mlm_probability}
+    spans = rate | {"mean_span_length": options.mean_noise_span_length}
+    plain: dict[str, Any] = {
+        "prefix_language_model": PrefixLanguageModel,
+        "deshuffling": Deshuffling,
+        "sentence_permutation": SentencePermutation,
+        "document_rotation": DocumentRotation,
+    }
+    if name in plain:
+        return plain[name]()
+    if name == "dropped_tokens":
+        return DroppedTokens(**rate)
+    if name == "token_deletion":
+        return TokenDeletion(**rate)
+    if name in ("span_corruption", "replaced_spans"):
+        ids = _sentinels(tokenizer)
+        return SpanCorruption(ids, **spans) if name == "span_corruption" else ReplacedSpans(ids, **rate)
+    if name == "gap_sentences":
+        choice: dict[str, Any] = {"selection": options.gap_selection, "sequential": options.gap_sequential}
+        mask = _token(tokenizer, SENTENCE_MASK)
+        return GapSentences(mask, options.gap_sentences_ratio, unique=options.gap_unique, **choice)
+    mask = _token(tokenizer, tokenizer.mask_token)
+    return TextInfilling(mask, **spans) if name == "text_infilling" else TokenMasking(mask, **rate)
+
+
+def _sentinels(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+    known = tokenizer.get_vocab()
+    found = [known[f"<extra_id_{number}>"] for number in range(len(known)) if f"<extra_id_{number}>" in known]
+    if not found:
+        raise InputError("--objective: this tokenizer has no sentinels <extra_id_0>, <extra_id_1>, …")
+    return tuple(found)
+
+
+def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:
+    if token is None or token not in tokenizer.get_vocab():
+        raise InputError(f"--objective: this tokenizer has no token {token or '<mask>'!r}")
+    return tokenizer.get_vocab()[token]
+
+
+def _encode(
+    texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Any, noise: Enclosed, split: str
+) -> RawRows:
+    """Rows as long as the longest source allows; too short ones are left out."""
+    room = config.tokens.max_source_length - len(noise.before) - len(noise.after)
+    if room < 2:
+        raise InputError(f"--max-source-length: {config.tokens.max_source_length} leaves no room for text")
+    rows = encode_raw(texts, tokenizer, room)
+    enough = rows.tokens.lengths > 1
+    if "gap_sentences" in config.denoising.objective:
+        enough &= sentences_of(rows) > 1
+    if not enough.any():
+        raise InputError(
+            f"{split}: no row has two sentences; sentences end with . ! ? and a blank, or with a line"
+            if (rows.tokens.lengths > 1).any()
+            else f"{split}: the text has no row of two tokens"
+        )
+    return keep_rows(rows, enough)

@@ -1,0 +1,142 @@
+"""Pretraining by noise, then fine-tuning: two commands, the first one's folder feeding the second."""
+
+import json
+import random
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hf_seq2seq.configs import build
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.recipes import bart, pegasus, t5
+
+OBJECTIVES = [
+    (t5, "span_corruption"), (t5, "prefix_language_model"), (t5, "replaced_spans"), (t5, "dropped_tokens"),
+    (t5, "deshuffling"), (bart, "text_infilling"), (bart, "sentence_permutation,text_infilling"),
+    (bart, "token_masking"), (bart, "token_deletion"), (bart, "document_rotation"), (pegasus, "gap_sentences"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def text_files(tmp_path: Path) -> dict[str, str]:
+    """Documents of sentences in which every word follows from the one before."""
+    draw = random.Random(0)
+    words = ["ba", "ce", "di", "fo", "gu", "ha", "je", "ki"]
+
+    def sentence() -> str:
+        first, length = draw.randrange(8), draw.randint(3, 5)
+        return " ".join(words[(first + i) % 8] for i in range(length)) + "."
+
+    for split, rows in (("train", 120), ("validation", 20)):
+        lines = [" ".join(sentence() for _ in range(4)) for _ in range(rows)]
+        (tmp_path / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    return {f"{split}_file": str(tmp_path / f"{split}.txt") for split in ("train", "validation")}
+
+
+def values(text_files: dict[str, str], folder: Path, **changes: Any) -> dict[str, Any]:
+    return text_files | {
+        "from_scratch": True, "tokenizer_type": "word", "vocab_size": 200, "max_source_length": 40,
+        "max_tokens_per_batch": 600, "learning_rate": 3e-3, "max_steps": 30, "logging_steps": 10,
+        "label_smoothing_factor": 0.0, "config_overrides": "d_model=64", "output_dir": str(folder),
+    } | changes  # fmt: skip
+
+
+def losses(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize(("recipe", "objective"), OBJECTIVES)
+def test_every_epoch_is_noised_anew_and_within_its_bounds(
+    recipe: ModuleType, objective: str, text_files: dict[str, str], tmp_path: Path
+) -> None:
+    # A single span would always be a row's end.
+    chosen = values(text_files, tmp_path / "out", objective=objective, mean_noise_span_length=1)
+    task = recipe.prepare(build(recipe.Config, chosen))
+    assert task.renewed is not None
+    first, again, second = task.renewed(0), task.renewed(0), task.renewed(1)
+    assert len(first) == len(second) == len(task.renewed.lengths)
+    assert np.array_equal(first.source.values, again.source.values)
+    changed = not np.array_equal(first.source.values, second.source.values)
+    assert changed or objective == "gap_sentences"  # principal sentences are always the same
+    for examples in (first, second):
+        assert (examples.lengths <= task.renewed.lengths).all()
+        assert examples.target is not None
+        eos = task.tokenizers.source.eos_token_id
+        assert {int(row[-1]) for row in examples.source} == {int(row[-1]) for row in examples.target} == {eos}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "objective"), [(t5, "span_corruption"), (bart, "text_infilling"), (pegasus, "gap_sentences")]
+)
+def test_pretrain_then_fine_tune(
+    recipe: ModuleType, objective: str, text_files: dict[str, str], tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    recipe.main(build(recipe.Config, values(text_files, first, objective=objective)))
+    assert losses(first)[-1] < losses(first)[0]
+    results = json.loads((first / "all_results.json").read_text())
+    assert results["eval_loss"] > 0
+    assert "eval_bleu" not in results
+    assert "restores text" in (first / "README.md").read_text()
+    rows = "".join(f"{a}\t{a[::-1]}\n" for a in ("ba ce di", "fo gu ha", "je ki ba") * 10)
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + rows)
+    tuning = {
+        "model_name_or_path": str(first), "train_file": str(tmp_path / "pairs.tsv"), "output_dir": str(second),
+        "max_steps": 3, "max_source_length": 40, "metrics": "chrf",
+    }  # fmt: skip
+    recipe.main(build(recipe.Config, tuning))
+    assert (second / "model.safetensors").exists()
+
+
+def test_a_resumed_run_sees_the_same_noise(text_files: dict[str, str], tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from torch import equal
+
+    whole = values(
+        text_files, tmp_path / "whole", objective="span_corruption", max_steps=12, save_steps=5, eval_steps=5
+    )
+    t5.main(build(t5.Config, whole))
+    expected = load_file(tmp_path / "whole" / "checkpoint-10" / "model.safetensors")
+    again = whole | {"resume_from_checkpoint": str(tmp_path / "whole" / "checkpoint-5")}
+    t5.main(build(t5.Config, again))
+    found = load_file(tmp_path / "whole" / "checkpoint-10" / "model.safetensors")
+    assert all(equal(value, found[name]) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "message"),
+    [
+        (t5, {"objective": "span_coruption"}, "is not one of t5; did you mean 'span_corruption'"),
+        (t5, {"objective": "gap_sentences"}, "'gap_sentences' is not one of t5"),
+        (t5, {"objective": "span_corruption,deshuffling"}, "name one of supervised"),
+        (t5, {"objective": "span_corruption", "metrics": "chrf"}, "--metrics compare texts"),
+        (bart, {"objective": "text_infilling,sentence_permutation"}, "must be the first noise"),
+        (t5, {"objective": "span_corruption", "max_source_length": 2}, "leaves no room"),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    recipe: ModuleType, changes: dict[str, Any], message: str, text_files: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        recipe.prepare(build(recipe.Config, values(text_files, tmp_path / "out", **changes)))
+
+
+def test_text_without_sentences_has_no_gaps(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("no mark at all\nnor here\n")
+    with pytest.raises(InputError, match="train: no row has two sentences"):
+        pegasus.prepare(
+            build(
+                pegasus.Config, values({"train_file": str(tmp_path / "train.txt")}, tmp_path, objective="gap_sentences")
+            )
+        )
+
+
+def test_a_tokenizer_without_sentinels_is_refused(text_files: dict[str, str], tmp_path: Path) -> None:
+    bart.main(build(bart.Config, values(text_files, tmp_path / "bart", objective="text_infilling", max_steps=1)))
+    chosen = values(text_files, tmp_path / "t5", objective="span_corruption", tokenizer_name=str(tmp_path / "bart"))
+    with pytest.raises(InputError, match="no sentinels"):
+        t5.prepare(build(t5.Config, chosen))
