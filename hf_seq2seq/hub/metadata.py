@@ -17,6 +17,7 @@ from hf_seq2seq.hub.languages import LANGUAGES
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
+WRITERS = ("seq2seq", "denoising")
 # What the scores are called: for people, and the name of the Hub's metric that they belong to.
 SCORES = {
     "loss": ("Loss", "loss"),
@@ -67,7 +68,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
         tags=[
             "hf-seq2seq",
             task.recipe,
-            *(["text2text-generation"] if task.problem in ("seq2seq", "denoising") else []),
+            *(["text2text-generation"] if task.problem in WRITERS else []),
         ],
     )
     return f"---\n{data.to_yaml()}\n---"

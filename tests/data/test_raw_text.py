@@ -1,5 +1,7 @@
 """Raw text as rows of tokens, with the starts of sentences where they are."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -11,11 +13,8 @@ TEXTS = ["One two. Three four! Five", "no end here", 'He said "go." Then\nwent.'
 
 
 def test_sentences_start_behind_marks_and_line_ends() -> None:
-    found = [
-        [text[a:b] for a, b in zip(at, [*at[1:], None], strict=True)]
-        for text in TEXTS[:3]
-        if (at := sentence_starts(text))
-    ]
+    places = [[*sentence_starts(text), None] for text in TEXTS[:3]]
+    found = [[text[a:b] for a, b in pairwise(at)] for text, at in zip(TEXTS, places, strict=False)]
     assert found == [["One two. ", "Three four! ", "Five"], ["no end here"], ['He said "go." ', "Then\n", "went."]]
     assert sentence_starts("\u4eca\u65e5\u3002\u660e\u65e5\u3002") == [0, 3]
 
@@ -29,9 +28,9 @@ def test_marks_lie_on_the_first_tokens(kind: str) -> None:
         inside = slice(*rows.tokens.offsets[row : row + 2])
         ids, marks = rows.tokens.values[inside], rows.starts[inside]
         cuts = [*np.flatnonzero(marks), len(ids)]
-        pieces = [tokenizer.decode(ids[a:b]).strip() for a, b in zip(cuts, cuts[1:], strict=False)]
+        pieces = [tokenizer.decode(ids[a:b]).strip() for a, b in pairwise(cuts)]
         at = [*sentence_starts(text), None]
-        assert [" ".join(p.split()) for p in pieces] == [text[a:b].strip() for a, b in zip(at, at[1:], strict=False)]
+        assert [" ".join(p.split()) for p in pieces] == [text[a:b].strip() for a, b in pairwise(at)]
     assert sentences_of(rows).tolist() == [3, 1, 3]
 
 
