@@ -51,8 +51,10 @@ class Sentinels:
             InputError: a row has too many runs, or holds a sentinel already.
         """
         ids = np.array(self.ids, dtype=np.int32)
-        if np.isin(tokens.values, ids).any():
-            raise InputError("sentinels: the text holds one already, so the original could not be told from the noise")
+        collisions = np.flatnonzero(np.isin(tokens.values, ids))
+        if len(collisions):
+            row = int(np.searchsorted(tokens.offsets, collisions[0], side="right"))
+            raise InputError(f"sentinels: row {row} holds one already, so its text could not be told from the noise")
         first = _run_starts(tokens, noised)
         places = np.flatnonzero(first)
         spans = counts_within(places, tokens.offsets)
