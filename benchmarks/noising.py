@@ -146,8 +146,8 @@ def sentences(path: str | None, rounds: int) -> list[list[str]]:
 
 def at_once(tokens: Rows, starts: np.ndarray) -> np.ndarray:
     """The score of every sentence."""
-    words = count_words(tokens, runs_of(tokens, starts), unique=False)
-    return rouge1(words, np.zeros(len(words.rows), dtype=bool))
+    words = count_words(tokens, runs_of(tokens, starts))
+    return rouge1(words, np.zeros(len(words.rows), dtype=bool), unique=False)
 
 
 def by_rouge_score(texts: list[list[str]]) -> list[float]:
