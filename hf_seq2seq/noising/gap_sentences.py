@@ -101,5 +101,7 @@ class GapSentences:
         none = np.zeros(len(rows), dtype=bool)
         if self.selection == "lead":
             return best(none.astype(float), rows, counts)
-        words = count_words(tokens, sentences, self.unique)
-        return best_in_turn(words, counts) if self.sequential else best(rouge1(words, none), rows, counts)
+        words = count_words(tokens, sentences)
+        if self.sequential:
+            return best_in_turn(words, counts, self.unique)
+        return best(rouge1(words, none, self.unique), rows, counts)

@@ -30,7 +30,8 @@ class MaskedTokens:
         rate: share of ordinary tokens that are chosen.
         mask_share: share of the chosen that become the mask token.
         random_share: share of the chosen that become a random ordinary token.
-        whole_words: whether words are chosen, whose starts must then be given.
+        whole_words: whether words are chosen, whose starts must then be given; where a token's id tells whether it
+            starts a word, they are `flags[tokens.values]`, with a flag for every id.
 
     Raises:
         InputError: a value that cannot be.

@@ -27,7 +27,8 @@ class Noise(Protocol):
     """A way to make a training pair of a row of tokens.
 
     A whole split is noised at once: the result depends on the generator and on all rows and their order, so that the
-    same row in another split is noised otherwise. No token list is changed in place.
+    same row in another split is noised otherwise. What is given is never changed in place. Temporary arrays take from
+    two to thirty times the memory of the tokens, so noise a very large split in parts.
     """
 
     @property

@@ -19,7 +19,7 @@ class Rows(NamedTuple):
 
     Attributes:
         values: ids of all rows, `(tokens,)` int32.
-        offsets: where each row starts, and the end, `(rows + 1,)` int64.
+        offsets: where each row starts, from 0, and the end of the last, `(rows + 1,)` int64.
     """
 
     values: np.ndarray

@@ -29,7 +29,6 @@ class WordCounts:
         document: the document of each type, `(types,)`.
         total: how often the word is in the document, `(types,)`.
         rows: the document of each sentence, `(sentences,)`.
-        unique: whether repeated words count once, in a sentence as in a set of sentences.
     """
 
     sentence: np.ndarray
@@ -38,7 +37,6 @@ class WordCounts:
     document: np.ndarray
     total: np.ndarray
     rows: np.ndarray
-    unique: bool
 
     def only(self, documents: np.ndarray) -> "WordCounts":
         """The same of fewer documents, whose numbers stay; `documents` is `(documents,)` bool."""
@@ -51,17 +49,15 @@ class WordCounts:
             document=self.document[types],
             total=self.total[types],
             rows=self.rows[sentences],
-            unique=self.unique,
         )
 
 
-def count_words(tokens: Rows, sentences: Rows, unique: bool) -> WordCounts:
+def count_words(tokens: Rows, sentences: Rows) -> WordCounts:
     """Counts the words of sentences.
 
     Args:
         tokens: documents.
         sentences: where their sentences begin, as `runs_of` gives it.
-        unique: whether repeated words count once ("uniq"), else each time ("orig").
     """
     rows = np.repeat(np.arange(len(tokens.offsets) - 1), sentences.lengths)
     rank = np.arange(len(rows)) - sentences.offsets[rows]
@@ -71,8 +67,6 @@ def count_words(tokens: Rows, sentences: Rows, unique: bool) -> WordCounts:
     keys = (np.repeat(rows * width, lengths) + tokens.values) * most + np.repeat(rank, lengths)
     entries, _, count = _groups(np.sort(keys))
     words, type_of, _ = _groups(entries // most)
-    if unique:
-        count = np.ones_like(count)
     document = words // width
     return WordCounts(
         sentence=entries % most + sentences.offsets[document[type_of]],
@@ -81,7 +75,6 @@ def count_words(tokens: Rows, sentences: Rows, unique: bool) -> WordCounts:
         document=document,
         total=np.bincount(type_of, count, len(words)).astype(np.int64),
         rows=rows,
-        unique=unique,
     )
 
 
@@ -93,19 +86,20 @@ def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return keys[begins], np.cumsum(new) - 1, np.diff(np.append(begins, len(keys)))
 
 
-def rouge1(words: WordCounts, chosen: np.ndarray) -> np.ndarray:
+def rouge1(words: WordCounts, chosen: np.ndarray, unique: bool) -> np.ndarray:
     """ROUGE-1 F1, 0-1, between the chosen sentences with one more and all other sentences of the document.
 
     Args:
         words: the counts.
         chosen: `(sentences,)` bool; none for the score of a sentence by itself.
+        unique: whether repeated words count once on either side ("uniq"), else each time ("orig").
 
     Returns:
         The score with each sentence as the one more, `(sentences,)`; of no meaning for chosen ones.
     """
     inside = np.bincount(words.type_of, words.count * chosen[words.sentence], len(words.total)).astype(np.int64)
-    overlap = _with_one_more(words, inside, _common if words.unique else np.minimum)
-    size = _with_one_more(words, inside, _both if words.unique else np.add)
+    overlap = _with_one_more(words, inside, _common if unique else np.minimum)
+    size = _with_one_more(words, inside, _both if unique else np.add)
     return 2 * overlap / np.maximum(size, 1)
 
 
@@ -152,12 +146,13 @@ def best(scores: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray
     return taken
 
 
-def best_in_turn(words: WordCounts, counts: np.ndarray) -> np.ndarray:
+def best_in_turn(words: WordCounts, counts: np.ndarray, unique: bool) -> np.ndarray:
     """The greedy choice: one sentence after the other, each so that all chosen together score highest.
 
     Args:
         words: the counts.
         counts: how many to take of each document, `(documents,)`.
+        unique: as in `rouge1`.
 
     Returns:
         `(sentences,)` bool.
@@ -170,6 +165,6 @@ def best_in_turn(words: WordCounts, counts: np.ndarray) -> np.ndarray:
         if not len(places):
             return taken
         chosen = taken[places]
-        scores = np.where(chosen, -1.0, rouge1(words, chosen))
+        scores = np.where(chosen, -1.0, rouge1(words, chosen, unique))
         taken[places[best(scores, words.rows, np.minimum(left, 1))]] = True
         left = np.maximum(left - 1, 0)

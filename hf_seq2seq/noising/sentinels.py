@@ -51,8 +51,10 @@ class Sentinels:
             InputError: a row has too many runs, or holds a sentinel already.
         """
         ids = np.array(self.ids, dtype=np.int32)
-        if np.isin(tokens.values, ids).any():
-            raise InputError("sentinels: the text holds one already, so the original could not be told from the noise")
+        collisions = np.flatnonzero(np.isin(tokens.values, ids))
+        if len(collisions):
+            row = int(np.searchsorted(tokens.offsets, collisions[0], side="right"))
+            raise InputError(f"sentinels: row {row} holds one already, so its text could not be told from the noise")
         first = _run_starts(tokens, noised)
         places = np.flatnonzero(first)
         spans = counts_within(places, tokens.offsets)
@@ -61,14 +63,15 @@ class Sentinels:
         marked = tokens.values.copy()
         marked[places] = marks
         source = keep(Rows(marked, tokens.offsets), ~noised | first)
-        removed = keep(tokens, noised)
-        places = np.flatnonzero(first[noised])
+        removed = np.flatnonzero(noised)
+        places = np.flatnonzero(first[removed])
+        ends = np.searchsorted(removed, tokens.offsets)
         added = spans
         if self.final:
             # Those in front come first among equal places, so that a row's last sentinel stays before the next row.
-            places, marks = np.append(removed.offsets[1:], places), np.append(ids[spans], marks)
+            places, marks = np.append(ends[1:], places), np.append(ids[spans], marks)
             added = spans + 1
-        return Noised(source, Rows(np.insert(removed.values, places, marks), removed.offsets + offsets_of(added)))
+        return Noised(source, Rows(np.insert(tokens.values[removed], places, marks), ends + offsets_of(added)))
 
 
 def _run_starts(tokens: Rows, flags: np.ndarray) -> np.ndarray:

@@ -18,8 +18,9 @@ class TextInfilling:
     cut to fit; then the spans are laid among the kept tokens, every arrangement equally likely.
 
     Paper: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703
-    Two things differ from the released code: spans never overlap, so the rate is exact; and there are at most as many
-    spans as noised tokens (surplus spans of no tokens are left out), so a source is never longer than its row.
+    Three things differ from the released code: spans are of tokens, there of words; they never overlap, so the rate is
+    exact; and there are at most as many spans as noised tokens (surplus spans of no tokens are left out), so a source
+    is never longer than its row.
 
     Attributes:
         mask: id of the mask token.

@@ -81,3 +81,33 @@ def mask() -> int:
 def make_rows():
     """Makes rows of lists of ids."""
     return pack_rows
+
+
+@pytest.fixture
+def equal_rows():
+    """Makes many rows of the same length, each with the ids 0, 1, …"""
+
+    def made(rows: int, length: int) -> Rows:
+        return Rows(np.tile(np.arange(length, dtype=np.int32), rows), offsets_of(np.full(rows, length)))
+
+    return made
+
+
+@pytest.fixture
+def by_place():
+    """Makes rows like the given ones where every token's place in the split is its id."""
+
+    def made(tokens: Rows) -> Rows:
+        return Rows(np.arange(len(tokens.values), dtype=np.int32), tokens.offsets)
+
+    return made
+
+
+@pytest.fixture
+def lists():
+    """Turns rows into lists of ids."""
+
+    def made(tokens: Rows) -> list[list[int]]:
+        return [tokens.row(row).tolist() for row in range(len(tokens.offsets) - 1)]
+
+    return made

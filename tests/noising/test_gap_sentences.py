@@ -48,8 +48,8 @@ def gap_count(sentences: int, ratio: float) -> int:
 @pytest.mark.parametrize("unique", [False, True])
 def test_scores_are_rouges(split, unique: bool) -> None:
     sentences = runs_of(split.tokens, split.sentences)
-    words = count_words(split.tokens, sentences, unique)
-    found = rouge1(words, np.zeros(len(words.rows), dtype=bool))
+    words = count_words(split.tokens, sentences)
+    found = rouge1(words, np.zeros(len(words.rows), dtype=bool), unique)
     expected = [
         reference([sentence], document[:place] + document[place + 1 :], unique)
         for document in documents_of(split, 60)
@@ -61,9 +61,9 @@ def test_scores_are_rouges(split, unique: bool) -> None:
 @pytest.mark.parametrize("unique", [False, True])
 def test_scores_with_chosen_ones_are_rouges(split, rng, unique: bool) -> None:
     sentences = runs_of(split.tokens, split.sentences)
-    words = count_words(split.tokens, sentences, unique)
+    words = count_words(split.tokens, sentences)
     chosen = rng.random(len(words.rows)) < 0.3
-    found = rouge1(words, chosen)
+    found = rouge1(words, chosen, unique)
     place = 0
     for document in documents_of(split, 40):
         inside = chosen[place : place + len(document)].tolist()
