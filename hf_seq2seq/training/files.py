@@ -38,7 +38,7 @@ def write_run_file(folder: Path, task: Task) -> None:
 def set_output_length(task: Task) -> None:
     """Puts the one output length into the generation settings that are saved with a model."""
     settings = getattr(task.model, "generation_config", None)
-    if task.problem == "seq2seq" and settings is not None:
+    if task.problem in ("seq2seq", "causal_lm") and settings is not None:
         settings.max_length = None
         settings.max_new_tokens = task.config.tokens.max_target_length
 

@@ -31,7 +31,7 @@ class Task:
         objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
         collate: pads the named rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
-        problem: "seq2seq", or "single_label", "multi_label", "regression" for labelled rows.
+        problem: "seq2seq"; "causal_lm" for raw text; "single_label", "multi_label", "regression" for labelled rows.
         label_names: in the order of their ids; empty for pairs.
     """
 

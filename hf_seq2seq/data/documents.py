@@ -1,0 +1,74 @@
+"""Raw text for language models: documents, and blocks that they are packed into."""
+
+import dataclasses
+
+import numpy as np
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.cells import row_sample, texts
+from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.pair_columns import find_source_column
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.sources import load_splits, split_place
+from hf_seq2seq.errors import InputError
+
+
+def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str, list[str]], str]:
+    """The documents of every split: its rows, those of nothing but blanks left out.
+
+    Args:
+        data: where the rows come from, and the column (`source_column`) of the text.
+        one_document: a split is one document, its rows a line each. Validation text that is held out is the end of
+            the training text then, not rows drawn at random.
+
+    Returns:
+        The documents by split, and the column they were found in.
+
+    Raises:
+        InputError: no training rows, a column that cannot be found, a cell that is no text, or no text at all.
+    """
+    share = data.validation_split_percentage
+    splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
+    if "train" not in splits:
+        raise InputError("no training rows: give --train-file or --dataset-name")
+    column = find_source_column(
+        splits["train"].column_names, row_sample(splits["train"]), data, split_place(data, "train")
+    )
+    documents = {}
+    for split, rows in splits.items():
+        place = split_place(data, split)
+        named_column(rows.column_names, row_sample(rows), "source_column", column, place)
+        found = texts(rows, column, place, may_be_empty=True)
+        documents[split] = ["".join(f"{text}\n" for text in found)] if one_document else found
+        documents[split] = [text for text in documents[split] if text.strip()]
+        if not documents[split]:
+            raise InputError(f"{place}: column {column!r} holds no text")
+    if one_document and share and "validation" not in documents:
+        text = documents["train"][0]
+        end = int(len(text) * (1 - share / 100))
+        documents |= {"train": [text[:end]], "validation": [text[end:]]}
+    return documents, column
+
+
+def pack(documents: Ragged, block_size: int) -> tuple[Ragged, Ragged]:
+    """Packs documents one behind the other into blocks, none of which pads; only the last may be shorter.
+
+    A block has one token more than it has inputs: its last token is the label of the one before, and the first input of
+    the next block. So each token but a document's first is a label once, in one block.
+
+    Args:
+        documents: ids of at least two tokens each.
+        block_size: inputs of a block.
+
+    Returns:
+        Ids of every block, and each token's place in its document, or in the part of it that lies in the block.
+    """
+    total = len(documents.values)
+    starts = np.arange(0, total - 1, block_size)
+    lengths = np.minimum(starts + block_size + 1, total) - starts
+    offsets = np.append(0, np.cumsum(lengths))
+    first = np.repeat(starts, lengths)
+    places = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths) + first
+    begun = documents.offsets[np.searchsorted(documents.offsets, places, side="right") - 1]
+    positions = (places - np.maximum(begun, first)).astype(np.int32)
+    return Ragged(documents.values[places], offsets), Ragged(positions, offsets)
