@@ -58,6 +58,8 @@ def _what_it_is(task: "Task") -> str:
 def _purpose(task: "Task") -> str:
     if task.problem == "seq2seq":
         return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
+    if task.problem == "causal_lm":
+        return f"continues text, as it stands in {code(task.columns['text'])}"
     count = len(task.label_names)
     ways = {
         "single_label": f"puts a text into one of {count} classes",
@@ -104,7 +106,7 @@ def _version(package: str) -> str | None:
 def _limits(task: "Task", results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
     limits = [f"A source longer than {options['max_source_length']} tokens is cut, and what was cut is not read."]
-    if task.problem == "seq2seq":
+    if task.problem in ("seq2seq", "causal_lm"):
         limits.append(f"An output ends after {options['max_target_length']} tokens.")
     for side, lengths in describe_lengths(task.splits["train"]).items():
         if lengths.truncated >= TELLING_SHARE:

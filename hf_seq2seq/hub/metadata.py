@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # What the scores are called: for people, and the name of the Hub's metric that they belong to.
 SCORES = {
     "loss": ("Loss", "loss"),
+    "perplexity": ("Perplexity a token", "perplexity"),
+    "bits_per_byte": ("Bits a byte", "bits_per_byte"),
     "bleu": ("BLEU", "bleu"),
     "chrf": ("chrF", "chrf"),
     "ter": ("TER", "ter"),
@@ -71,6 +73,8 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
 
 def pipeline_tag(task: "Task") -> str:
     """The Hub's task: translation and summarization where the options or columns say so."""
+    if task.problem == "causal_lm":
+        return "text-generation"
     if task.problem != "seq2seq":
         return "text-classification"
     if len(languages(task)) == 2:

@@ -12,8 +12,8 @@ from torch import Tensor
 from hf_seq2seq.data.batches import length_order, ordered_batches
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.decoding.generation import generate_texts
-from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.training.task import Task
 
 Predictions = list[str] | np.ndarray
