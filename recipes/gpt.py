@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
 from hf_seq2seq.configs import option
+from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
@@ -77,6 +78,8 @@ def prepare(config: Config) -> "Task":
     sizes = SIZES[config.model.model_size]
     if config.data.objective == "causal":
         documents, column = read_documents(config.data, config.data.one_document)
+        if "train" not in documents:
+            raise InputError("no training rows: give --train-file or --dataset-name")
         model, tokenizer = start_decoder(config, FAMILIES, sizes, documents["train"])
         return text_task(config, model, tokenizer, documents, column)
     pairs = read_all_pairs(config.data)

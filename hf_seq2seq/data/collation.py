@@ -84,17 +84,17 @@ class CausalCollator:
 class PackedCollator:
     """Pads blocks of packed documents: `CausalCollator`'s tensors, and `position_ids` that start again with each one.
 
-    The first token of a document is nobody's label: no other document is to foretell it.
+    The first token of a document is nobody's label: no other document is to foretell it. Any token pads: it is a
+    document of its own, which nothing is learnt from.
     """
 
-    pad_token_id: int
+    filler: int
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
         """Pads the named rows."""
         assert examples.positions is not None
         blocks = [(examples.source[row], examples.positions[row]) for row in rows]
         labels = [np.where(positions[1:] > 0, ids[1:], IGNORE) for ids, positions in blocks]
-        batch = _input_batch([ids[:-1] for ids, _ in blocks], self.pad_token_id)
-        # Each token of padding is a document of its own.
+        batch = _input_batch([ids[:-1] for ids, _ in blocks], self.filler)
         places = pad([positions[:-1] for _, positions in blocks], 0)
         return batch | {"position_ids": places, "labels": pad(labels, IGNORE)}

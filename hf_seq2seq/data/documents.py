@@ -25,15 +25,12 @@ def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str
         The documents by split, and the column they were found in.
 
     Raises:
-        InputError: no training rows, a column that cannot be found, a cell that is no text, or no text at all.
+        InputError: no rows, a column that cannot be found, a cell that is no text, or no text at all.
     """
     share = data.validation_split_percentage
     splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
-    if "train" not in splits:
-        raise InputError("no training rows: give --train-file or --dataset-name")
-    column = find_source_column(
-        splits["train"].column_names, row_sample(splits["train"]), data, split_place(data, "train")
-    )
+    first = "train" if "train" in splits else next(iter(splits))
+    column = find_source_column(splits[first].column_names, row_sample(splits[first]), data, split_place(data, first))
     documents = {}
     for split, rows in splits.items():
         place = split_place(data, split)
@@ -43,7 +40,7 @@ def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str
         documents[split] = [text for text in documents[split] if text.strip()]
         if not documents[split]:
             raise InputError(f"{place}: column {column!r} holds no text")
-    if one_document and share and "validation" not in documents:
+    if one_document and share and "train" in documents and "validation" not in documents:
         text = documents["train"][0]
         end = int(len(text) * (1 - share / 100))
         documents |= {"train": [text[:end]], "validation": [text[end:]]}

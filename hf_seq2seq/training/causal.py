@@ -7,6 +7,7 @@ import torch
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.configs import Evaluation
+from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import CausalCollator, PackedCollator
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
@@ -16,10 +17,11 @@ from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.special_tokens import GPT
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
 from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.training.task import Collate, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -144,6 +146,34 @@ def text_task(
     return _task(config, model, tokenizer, splits, {"text": column}, problem="causal_lm")
 
 
+@torch.inference_mode()
+def score_documents(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", documents: list[str], block_size: int, rows: int
+) -> dict[str, float]:
+    """What an evaluation of raw text gives, for a saved model and its tokenizer.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: as its training left it.
+        documents: the text.
+        block_size: tokens that are read at once.
+        rows: blocks of a batch.
+
+    Returns:
+        `loss` (nats a token), `perplexity`, `bits_per_byte` and `samples`, the number of documents.
+    """
+    blocks, places = pack(encode_documents(documents, tokenizer), block_size)
+    examples = Examples(blocks, documents, positions=places)
+    objective, collate = NextTokenCrossEntropy(model).eval(), PackedCollator(tokenizer.eos_token_id)
+    total = tokens = 0.0
+    for batch_rows in ordered_batches(examples.lengths, rows):
+        batch = {name: tensor.to(model.device) for name, tensor in collate(examples, batch_rows).items()}
+        total += float(objective(batch))
+        tokens += float(objective.weight(batch))
+    measured = {"perplexity": perplexity(total, tokens), "bits_per_byte": bits_per_byte(total, documents)}
+    return {"loss": total / tokens} | measured | {"samples": len(documents)}
+
+
 def positions(model: "PreTrainedModel") -> int | None:
     """The longest sequence that a model has positions for; None where nothing limits it."""
     return getattr(model.config, "max_position_embeddings", None)
@@ -152,7 +182,7 @@ def positions(model: "PreTrainedModel") -> int | None:
 @torch.no_grad()
 def keeps_documents_apart(model: "PreTrainedModel") -> bool:
     """Whether positions that start again keep a model's documents apart, tried on two documents of four tokens."""
-    ids = torch.arange(8)[None] % model.config.vocab_size
+    ids = torch.arange(1, 9)[None] % model.config.vocab_size
     other = torch.cat([ids[:, :4].flip(1), ids[:, 4:]], dim=1)
     places = torch.arange(4).repeat(2)[None]
     training = model.training
@@ -177,7 +207,10 @@ def _task(
     settings = model.generation_config
     assert settings is not None
     settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
-    packed = splits["train"].positions is not None
+    if splits["train"].positions is None:
+        collate: Collate = CausalCollator(tokenizer.pad_token_id)
+    else:
+        collate = PackedCollator(tokenizer.eos_token_id)  # for padding without a mask, transformers would warn
     return Task(
         recipe="gpt",
         config=config,
@@ -186,6 +219,6 @@ def _task(
         splits=splits,
         columns=columns,
         objective=NextTokenCrossEntropy(model, config.optimization.label_smoothing_factor),
-        collate=(PackedCollator if packed else CausalCollator)(tokenizer.pad_token_id),
+        collate=collate,
         **{"metrics": ()} | more,
     )
