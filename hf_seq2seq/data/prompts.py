@@ -18,7 +18,7 @@ def wrap_texts(tokenizer: "PreTrainedTokenizerBase", separator: str | None) -> N
     """Makes a tokenizer put its start token before every text, and a separator behind.
 
     The start is BOS or, where there is none, EOS, which ends the text before. Batches are padded on the left, where
-    `generate` needs it.
+    `generate` needs it. A text that is to be continued is cut at its beginning, a source at its end.
 
     Args:
         tokenizer: changed in place.
@@ -38,7 +38,10 @@ def wrap_texts(tokenizer: "PreTrainedTokenizerBase", separator: str | None) -> N
         {"id": name, "ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids)} for name, ids in parts.items() if ids
     ]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=" ".join(used), special_tokens=tokens)
-    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"  # what is saved is in `init_kwargs`
+    # What is saved is in `init_kwargs`.
+    tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
+    cut = "left" if separator is None else "right"
+    tokenizer.truncation_side = tokenizer.init_kwargs["truncation_side"] = cut
 
 
 def _separator(tokenizer: "PreTrainedTokenizerBase", separator: str | None) -> list[int]:

@@ -55,6 +55,8 @@ def test_a_saved_tokenizer_wraps_as_before(name: str, tmp_path: Path) -> None:
         assert one.convert_ids_to_tokens(cut)[0] == expected[0]
         assert one(["ab", "a"], padding=True)["attention_mask"][1][0] == 0
     wrap_texts(tokenizer, None)
+    cut = tokenizer("aaab", truncation=True, max_length=3)["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(cut) == [expected[0], "a", "b"]
     assert tokenizer.convert_ids_to_tokens(tokenizer("ab")["input_ids"]) == expected[: expected.index("b") + 1]
 
 

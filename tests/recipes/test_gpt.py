@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,12 @@ def text_file(tmp_path: Path) -> str:
     return str(path)
 
 
+def program_of_card(folder: Path) -> str:
+    found = re.search(r"^```python\n(.*?)^```$", (folder / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found.group(1)
+
+
 def test_a_checkpoint_learns_targets_and_their_end(
     checkpoint: str, pair_files: dict[str, str], tmp_path: Path, fresh_process: Callable[[str], str]
 ) -> None:
@@ -77,6 +84,7 @@ print(*tokenizer.batch_decode(found, skip_special_tokens=True), sep="\\n")
     # The tokenizer pads by EOS, which is learnt all the same: nothing is as long as it may be.
     assert max(map(len, written)) < 12
     assert len(set(written)) > 5
+    assert fresh_process(program_of_card(tmp_path / "out")).splitlines()[-1] == str(written[:1])
 
 
 def test_pairs_are_batched_by_the_length_of_both_sides(checkpoint: str, pair_files: dict[str, str]) -> None:
@@ -95,7 +103,9 @@ def test_pairs_are_batched_by_the_length_of_both_sides(checkpoint: str, pair_fil
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "transformer-decoder"])
-def test_raw_text_and_then_pairs(architecture: str, text_file: str, pair_files: dict[str, str], tmp_path: Path) -> None:
+def test_raw_text_and_then_pairs(
+    architecture: str, text_file: str, pair_files: dict[str, str], tmp_path: Path, fresh_process: Callable[[str], str]
+) -> None:
     texts = {"objective": "causal", "train_file": text_file, "validation_file": text_file, "block_size": 32}
     steps = {"max_steps": 40, "learning_rate": 3e-3, "per_device_train_batch_size": 8, "logging_steps": 10}
     first = train(tmp_path / "first", texts | steps | SCRATCH | {"architecture": architecture})
@@ -107,6 +117,7 @@ def test_raw_text_and_then_pairs(architecture: str, text_file: str, pair_files: 
     bits = first["eval_loss"] / 0.693147181 * tokens / (tokens - len(documents))
     assert first["eval_bits_per_byte"] == pytest.approx(bits)
     assert not (tmp_path / "first" / "generated_predictions.txt").exists()
+    assert fresh_process(program_of_card(tmp_path / "first")).startswith("['")
     tuning = {"model_name_or_path": str(tmp_path / "first"), "max_steps": 20, "learning_rate": 1e-3, "metrics": "chrf"}
     train(tmp_path / "second", SMALL | pair_files | tuning)
     assert losses(tmp_path / "second")[-1] < losses(tmp_path / "second")[0]
