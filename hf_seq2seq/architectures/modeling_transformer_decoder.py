@@ -62,7 +62,8 @@ class TransformerDecoderModel(TransformerDecoderPreTrainedModel):
         Args:
             input_ids: `(batch, length)`; only what `past_key_values` has not seen.
             attention_mask: `(batch, past + length)`, zero at padding, which may lie anywhere.
-            position_ids: `(batch, length)`; None counts the real tokens.
+            position_ids: `(batch, length)`; None counts the real tokens. Without mask and cache, positions that start
+                again start another document, which sees nothing of those before it.
             past_key_values: from an earlier step.
             inputs_embeds: `(batch, length, width)`, in place of `input_ids`.
             use_cache: give a cache back.

@@ -46,14 +46,15 @@ class TransformerDecoder(TransformerStack):
             memory: the encoder's outputs, `(batch, source, width)`.
             memory_mask: `(batch, source)`, zero at padding; None where there is none.
             cache: earlier keys and values; these are added. None keeps nothing.
-            position_ids: `(batch, target)`; None counts the real tokens.
+            position_ids: `(batch, target)`; None counts the real tokens. Without mask and cache, positions that start
+                again start another document, which sees nothing of those before it.
             output_hidden_states: also give the embeddings and each layer's output.
         """
         own = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
         positions = position_ids
         if positions is None:
             positions = positions_of(embedded, attention_mask, 0 if own is None else own.get_seq_length())
-        mask: Any = create_causal_mask(self.config, embedded, attention_mask, own)
+        mask: Any = create_causal_mask(self.config, embedded, attention_mask, own, position_ids)
         mask = self._bias(mask, positions, attention_mask, own, embedded)
         seen: Any = None if memory is None else create_bidirectional_mask(self.config, embedded, memory_mask, memory)
         rotation = self.rotation(positions, embedded.dtype)

@@ -156,6 +156,8 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
     network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
+    if settings.run.get("objective") == "causal":
+        return _score_documents(network, tokenizers.source, config, settings.run)
     names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
     chosen = check_metrics(names, metrics_for("seq2seq"))
     data = PairData(**_data("seq2seq", config.rows, settings.run))
@@ -163,6 +165,18 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     generator = make_generator(config, values, network, tokenizers, settings)
     generator.advance = advance
     return _compute(chosen, generator(pairs.sources), pairs.references)
+
+
+def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Scores:
+    from hf_seq2seq.data.documents import read_documents
+    from hf_seq2seq.training.causal import score_documents
+
+    if config.measures.metrics:
+        raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
+    data = PairData(**_data("seq2seq", config.rows, run))
+    documents = _test_rows(read_documents(data, bool(run.get("one_document")))[0])
+    rows = config.decoding.per_device_eval_batch_size
+    return score_documents(network, tokenizer, documents, run["block_size"], rows)
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:

@@ -93,19 +93,26 @@ def make_generator(
         settings: of its training.
 
     Raises:
-        InputError: a length is over the model's table of positions.
+        InputError: lengths are over the model's table of positions.
     """
     from hf_seq2seq.decoding.streaming import TextGenerator
 
     check_lengths(config.model, settings)
+    longest_source = config.model.max_source_length or settings.max_source_length
+    longest_output = config.model.max_new_tokens or settings.max_target_length
+    if settings.joined and settings.positions and (longest_source or 0) + longest_output > settings.positions:
+        raise InputError(
+            f"--max-source-length {longest_source} and --max-new-tokens {longest_output}: "
+            f"one sequence holds both; this model has {settings.positions} positions"
+        )
     given = {name: getattr(config.decoding, name) for name in values if hasattr(config.decoding, name)}
     prefix = config.model.source_prefix
     return TextGenerator(
         network,
         tokenizers,
         Decoding(**settings.decoding | given),
-        max_new_tokens=config.model.max_new_tokens or settings.max_target_length,
-        max_source_length=config.model.max_source_length or settings.max_source_length,
+        max_new_tokens=longest_output,
+        max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
     )
 

@@ -79,19 +79,33 @@ def describe_example(task: "Task", row: int) -> list[str]:
 
     train = task.splits["train"]
     batch = {name: tensor[0].numpy() for name, tensor in task.collate(train, np.array([row])).items()}
-    lines = [f"text     {train.texts[row]}"]
+    lines = [f"text     {train.texts[row]}"] if train.positions is None else []
     lines += _tokens("source", batch["input_ids"], task.tokenizers.source)
     lines.append(f"mask     {_cut(batch['attention_mask'])}")
     if "token_type_ids" in batch:
         lines.append(f"segment  {_cut(batch['token_type_ids'])}")
+    if "position_ids" in batch:
+        lines.append(f"place    {_cut(batch['position_ids'])}")
+    if train.joined or train.positions is not None:
+        return lines + _next_tokens(train, row, batch["labels"], task.tokenizers.target)
     if train.target is not None:
         return lines + _target(train, row, batch["labels"], task.tokenizers.target)
     return [*lines, f"label    {_label(task, batch['labels'])}"]
 
 
 def _target(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    references = train.references[row] if train.references else []
-    return [*(f"target   {text}" for text in references[:1]), *_tokens("target", labels, tokenizer)]
+    return [*_reference(train, row), *_tokens("target", labels, tokenizer)]
+
+
+def _reference(train: "Examples", row: int) -> list[str]:
+    return [f"target   {text}" for text in (train.references[row] if train.references else [])[:1]]
+
+
+def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """The token that each input is to foretell; a dot where nothing is learnt."""
+    shown = labels[:TOKENS_SHOWN]
+    pieces = [tokenizer.convert_ids_to_tokens([int(i)])[0] if i >= 0 else "·" for i in shown]
+    return [*_reference(train, row), f"learnt   {' '.join(pieces)}{_more(labels)}"]
 
 
 def _tokens(side: str, ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:

@@ -12,19 +12,23 @@ from hf_seq2seq.data.ragged import Ragged
 IGNORE = -100
 
 
-def pad(rows: list[np.ndarray], filler: int) -> Tensor:
-    """`(rows, longest)` int64, filled on the right."""
+def pad(rows: list[np.ndarray], filler: int, left: bool = False) -> Tensor:
+    """`(rows, longest)` int64, filled on the right, or on the left."""
     padded = np.full((len(rows), max(map(len, rows), default=0)), filler, dtype=np.int64)
     for index, row in enumerate(rows):
-        padded[index, : len(row)] = row
+        start = padded.shape[1] - len(row) if left else 0
+        padded[index, start : start + len(row)] = row
     return torch.from_numpy(padded)
 
 
-def source_batch(source: Ragged, rows: np.ndarray, pad_token_id: int) -> dict[str, Tensor]:
-    """`input_ids` and `attention_mask` (1 is real), both `(batch, source)`."""
-    ids = [source[row] for row in rows]
-    mask = pad([np.ones(len(row), dtype=np.int64) for row in ids], 0)
-    return {"input_ids": pad(ids, pad_token_id), "attention_mask": mask}
+def source_batch(source: Ragged, rows: np.ndarray, pad_token_id: int, left: bool = False) -> dict[str, Tensor]:
+    """`input_ids` and `attention_mask` (1 is real), both `(batch, source)`; prompts are padded on the `left`."""
+    return _input_batch([source[row] for row in rows], pad_token_id, left)
+
+
+def _input_batch(ids: list[np.ndarray], pad_token_id: int, left: bool = False) -> dict[str, Tensor]:
+    mask = pad([np.ones(len(row), dtype=np.int64) for row in ids], 0, left)
+    return {"input_ids": pad(ids, pad_token_id, left), "attention_mask": mask}
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,42 @@ class LabelCollator:
         if examples.labels is not None:
             batch["labels"] = torch.from_numpy(examples.labels[rows])
         return batch
+
+
+@dataclass(frozen=True)
+class CausalCollator:
+    """Pads pairs, each one sequence: source and then target, without its last token, which is nobody's input.
+
+    `input_ids`, `attention_mask` and `labels` are `(batch, length)`; a label is the token after its input, -100 where
+    that is a token of the source or padding. Which token pads does not matter, EOS among them.
+    """
+
+    pad_token_id: int
+
+    def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
+        """Pads the named rows."""
+        assert examples.target is not None
+        pairs = [(examples.source[row], examples.target[row]) for row in rows]
+        labels = [np.concatenate([np.full(len(source) - 1, IGNORE), target]) for source, target in pairs]
+        batch = _input_batch([np.concatenate(pair)[:-1] for pair in pairs], self.pad_token_id)
+        return batch | {"labels": pad(labels, IGNORE)}
+
+
+@dataclass(frozen=True)
+class PackedCollator:
+    """Pads blocks of packed documents: `CausalCollator`'s tensors, and `position_ids` that start again with each one.
+
+    The first token of a document is nobody's label: no other document is to foretell it. Any token pads: it is a
+    document of its own, which nothing is learnt from.
+    """
+
+    filler: int
+
+    def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
+        """Pads the named rows."""
+        assert examples.positions is not None
+        blocks = [(examples.source[row], examples.positions[row]) for row in rows]
+        labels = [np.where(positions[1:] > 0, ids[1:], IGNORE) for ids, positions in blocks]
+        batch = _input_batch([ids[:-1] for ids, _ in blocks], self.filler)
+        places = pad([positions[:-1] for _, positions in blocks], 0)
+        return batch | {"position_ids": places, "labels": pad(labels, IGNORE)}

@@ -1,5 +1,6 @@
 """From text to ids: in batches, cut to a limit with the closing token kept, and every cut counted."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -101,6 +102,26 @@ def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", m
     return columns["input_ids"], truncated
 
 
+def encode_continuations(
+    texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int
+) -> tuple[Ragged, int]:
+    """Encodes targets that follow a source in one sequence: closed by EOS, and nothing before them.
+
+    Raises:
+        InputError: the limit leaves no room for text beside EOS.
+    """
+    ending = [tokenizer.eos_token_id]
+    _check_room(max_length, len(ending), "max_target_length")
+    sides = {"text": texts}
+    columns, truncated = _encode(tokenizer, max_length, sides, ["input_ids"], ending, wrapped=False)
+    return columns["input_ids"], truncated
+
+
+def encode_documents(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Ragged:
+    """Encodes whole texts of any length, each closed by EOS."""
+    return _encode(tokenizer, sys.maxsize, {"text": texts}, ["input_ids"], [tokenizer.eos_token_id])[0]["input_ids"]
+
+
 def _check_room(limit: int, special: int, option: str) -> None:
     if limit <= special:
         raise InputError(
@@ -115,13 +136,14 @@ def _encode(
     sides: Mapping[str, Sequence[str]],
     outputs: Sequence[str],
     ending: Sequence[int] = (),
+    wrapped: bool = True,
 ) -> tuple[dict[str, Ragged], int]:
     """Tokenizes all rows, appends `ending` to each, and counts those that had to be cut for both to fit."""
     values: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype=np.int32)] for name in outputs}
     lengths, truncated = [0], 0
     for start in range(0, len(next(iter(sides.values()))), CHUNK):
         texts = {side: [valid_text(t) for t in column[start : start + CHUNK]] for side, column in sides.items()}
-        rows, cut = _tokenize(tokenizer, limit - len(ending), texts, outputs)
+        rows, cut = _tokenize(tokenizer, limit - len(ending), texts, outputs, wrapped)
         truncated += cut
         lengths += [len(ids) + len(ending) for ids in rows["input_ids"]]
         for name in outputs:
@@ -132,10 +154,16 @@ def _encode(
 
 
 def _tokenize(
-    tokenizer: "PreTrainedTokenizerBase", limit: int, texts: dict[str, list[str]], outputs: Sequence[str]
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int,
+    texts: dict[str, list[str]],
+    outputs: Sequence[str],
+    wrapped: bool,
 ) -> tuple[dict[str, list[list[int]]], int]:
     """Tokenizes rows once, and those that turn out too long once more, with the tokenizer's own truncation."""
     options = {"return_token_type_ids": "token_type_ids" in outputs, "return_attention_mask": False, "verbose": False}
+    if not wrapped:
+        options["add_special_tokens"] = False
     found = tokenizer(**texts, **options, truncation=False)
     rows = {name: found[name] for name in outputs}
     long = [row for row, ids in enumerate(rows["input_ids"]) if len(ids) > limit]

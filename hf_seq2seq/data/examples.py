@@ -22,6 +22,9 @@ class Examples:
         unknown: the source words of every row that the vocabulary lacks but a model may copy, as `data.copying` numbers
             them; None where nothing is copied.
         truncated: rows whose source and whose target were cut.
+        joined: source and target are one sequence, as a decoder without an encoder reads them.
+        positions: place of every source token in its document, from 0, where rows are blocks that documents are packed
+            into; `texts` are the documents then. None otherwise.
     """
 
     source: Ragged
@@ -32,12 +35,16 @@ class Examples:
     token_types: Ragged | None = None
     unknown: list[tuple[str, ...]] | None = None
     truncated: tuple[int, int] = (0, 0)
+    joined: bool = False
+    positions: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.source)
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, `(rows, sides)`: source, and target where there is one."""
+        """Tokens of each row, `(rows, sides)`: source, and target where there is one; joined, they are one side."""
         sides = [self.source.lengths] + ([] if self.target is None else [self.target.lengths])
+        if self.joined:
+            sides = [np.sum(sides, axis=0)]
         return np.stack(sides, axis=1)

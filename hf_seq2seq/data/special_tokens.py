@@ -58,3 +58,17 @@ BERT = SpecialTokens(
     inputs=("input_ids", "token_type_ids", "attention_mask"),
 )
 """For encoders that are trained from scratch."""
+
+GPT = SpecialTokens(
+    roles={
+        "pad_token": "<pad>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "bos_token": "<s>",
+        "sep_token": "<sep>",
+    },
+    single="$A",
+    pair="$A $B",
+    inputs=("input_ids", "attention_mask"),
+)
+"""For decoders without an encoder; `data.prompts` says how a text is wrapped."""

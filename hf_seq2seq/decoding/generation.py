@@ -28,20 +28,22 @@ def generate_ids(
     """Generates the target of every row; a row's result does not depend on the rows beside it.
 
     Args:
-        model: an encoder-decoder in evaluation mode.
+        model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
         batch: `input_ids` and `attention_mask`, each `(batch, source)`, 1 on real tokens; other keys are left alone.
+            Padding is on the left for a decoder alone.
         decoding: how to search.
         max_new_tokens: longest target in tokens, EOS counted.
 
     Returns:
-        Ids of each row without the decoder's start token, cut before EOS, without padding.
+        Ids of each row without the decoder's start token or the source, cut before EOS, without padding.
     """
     inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
     settings = generation_settings(model, decoding, max_new_tokens)
     found: Tensor = model.generate(**inputs, generation_config=settings)  # type: ignore[operator]
     eos = settings.eos_token_id
+    start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
     return [
-        clean_ids(row[1:], settings.pad_token_id, eos if isinstance(eos, list) else [eos]) for row in found.tolist()
+        clean_ids(row[start:], settings.pad_token_id, eos if isinstance(eos, list) else [eos]) for row in found.tolist()
     ]
 
 
@@ -76,7 +78,7 @@ def generate_texts(
     """Generates a text for every source, in order; batches hold sources of like lengths.
 
     Args:
-        model: an encoder-decoder; it is put in evaluation mode while it generates.
+        model: an encoder-decoder or a decoder alone; it is put in evaluation mode while it generates.
         tokenizers: that encoded the sources and decode the targets.
         sources: ids of every source, special tokens included.
         decoding: how to search, and rows a batch.
@@ -85,11 +87,11 @@ def generate_texts(
         unknown: unknown words of every source that ids beyond the vocabulary name; None where there are none.
     """
     texts = [""] * len(sources)
-    pad = tokenizers.source.pad_token_id or 0
+    pad, left = tokenizers.source.pad_token_id or 0, not model.config.is_encoder_decoder
     with evaluating(model):
         # Longest first: what does not fit in memory fails at once.
         for rows in reversed(ordered_batches(sources.lengths[:, None], decoding.per_device_eval_batch_size)):
-            ids = generate_ids(model, source_batch(sources, rows, pad), decoding, max_new_tokens)
+            ids = generate_ids(model, source_batch(sources, rows, pad, left), decoding, max_new_tokens)
             if unknown is None:
                 found = tokenizers.target.batch_decode(ids, skip_special_tokens=True)
             else:

@@ -14,24 +14,34 @@ from hf_seq2seq.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+_AUTO = {
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "causal": "AutoModelForCausalLM",
+    "classifier": "AutoModelForSequenceClassification",
+}
 _OTHER = {
     "seq2seq": "not an encoder-decoder that writes text",
+    "causal": "not a decoder that writes text",
     "classifier": "not a classifier of texts",
 }
 _ENDINGS = {
     "seq2seq": ("ForConditionalGeneration", "MTModel", "MTHeadModel"),
+    "causal": ("ForCausalLM", "LMHeadModel"),
     "classifier": ("ForSequenceClassification",),
 }
+_COMMANDS = {"seq2seq": "generate", "causal": "generate", "classifier": "classify"}
 
 
 def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTrainedModel", Tokenizers, RunSettings]:
-    """Loads an encoder-decoder in float32, in evaluation mode, on the GPU if there is one.
+    """Loads an encoder-decoder, or a decoder alone, in float32, in evaluation mode, on the GPU if there is one.
 
     Raises:
         InputError: no model there, the Hub cannot be asked, or another architecture.
     """
     place = local_copy(path)
-    model = load_model("seq2seq", place, trust_remote_code)
+    config = load_config(place, trust_remote_code)
+    is_causal = any(name.endswith(_ENDINGS["causal"]) for name in config.architectures or ())
+    model = load_model("causal" if is_causal else "seq2seq", place, trust_remote_code)
     tokenizers = Tokenizers.load(place, trust_remote_code)
     return model, tokenizers, read_settings(place, model, tokenizers.source)
 
@@ -72,17 +82,17 @@ def is_classifier(config: "PreTrainedConfig") -> bool:
 
 
 def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTrainedModel":
-    """Loads a "seq2seq" model or a "classifier" whose every weight is in the checkpoint.
+    """Loads a "seq2seq" model, a "causal" one or a "classifier" whose every weight is in the checkpoint.
 
     Raises:
         InputError: no model there, the Hub cannot be asked, another architecture, or weights that do not fit.
     """
     import torch
-    from transformers import AutoModelForSeq2SeqLM, AutoModelForSequenceClassification
+    import transformers
 
     config = load_config(path, trust_remote_code)
     check_kind(kind, path, config)
-    auto: Any = AutoModelForSeq2SeqLM if kind == "seq2seq" else AutoModelForSequenceClassification
+    auto: Any = getattr(transformers, _AUTO[kind])
     options = find_model(path) | {"trust_remote_code": trust_remote_code, "dtype": torch.float32}
     with explained(path):
         model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
@@ -98,17 +108,23 @@ def check_kind(kind: str, path: str, config: "PreTrainedConfig") -> None:
     Raises:
         InputError: naming the architecture, and the command that reads it where there is one.
     """
-    from transformers import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING, MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
 
-    name = "AutoModelForSeq2SeqLM" if kind == "seq2seq" else "AutoModelForSequenceClassification"
-    mapping = MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING if kind == "seq2seq" else MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+    mapping: Any = {
+        "seq2seq": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+        "causal": MODEL_FOR_CAUSAL_LM_MAPPING,
+        "classifier": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    }[kind]
     classes = tuple(config.architectures or ())
-    known = type(config) in mapping or name in (getattr(config, "auto_map", None) or {})
-    other = "classifier" if kind == "seq2seq" else "seq2seq"
-    if not known or any(c.endswith(_ENDINGS[other]) for c in classes):
+    known = type(config) in mapping or _AUTO[kind] in (getattr(config, "auto_map", None) or {})
+    others = [other for other, ends in _ENDINGS.items() if other != kind and any(c.endswith(ends) for c in classes)]
+    if not known or others:
         found = ", ".join(classes) or config.model_type
-        command = {"seq2seq": "generate", "classifier": "classify"}[other]
-        hint = f"; `hf-seq2seq {command}` reads it" if any(c.endswith(_ENDINGS[other]) for c in classes) else ""
+        hint = "".join(f"; `hf-seq2seq {_COMMANDS[other]}` reads it" for other in others)
         raise InputError(f"{path}: holds {found}, {_OTHER[kind]}{hint}")
 
 

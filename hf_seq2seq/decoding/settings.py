@@ -23,6 +23,7 @@ class RunSettings:
         max_source_length: longest source in tokens; None where nothing limits it.
         max_target_length: longest output in tokens.
         positions: rows of the model's table of positions, which no length may exceed; None where it has none.
+        joined: whether source and output are one sequence, which has these positions.
         decoding: flags of `Decoding` that the run, or else the model's generation settings, chose.
         run: the run's whole configuration by flat name; empty for a model that another tool saved.
     """
@@ -31,6 +32,7 @@ class RunSettings:
     max_source_length: int | None = None
     max_target_length: int = PairTokenization.max_target_length
     positions: int | None = None
+    joined: bool = False
     decoding: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
@@ -46,11 +48,17 @@ def read_settings(path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTok
     positions = getattr(model.config, "max_position_embeddings", None)
     search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
     saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
+    target, room = _smallest(_longest_target(run, generation), positions) or 1, positions
+    joined = not model.config.is_encoder_decoder
+    if joined and positions:
+        target = target if target < positions else positions // 2
+        room = positions - target
     return RunSettings(
         prefix=run.get("source_prefix") or "",
-        max_source_length=_smallest(run.get("max_source_length") or tokenizer.model_max_length, positions),
-        max_target_length=_smallest(_longest_target(run, generation), positions) or 1,
+        max_source_length=_smallest(run.get("max_source_length") or tokenizer.model_max_length, room),
+        max_target_length=target,
         positions=positions,
+        joined=joined,
         decoding={name: value for name, value in saved.items() if value is not None},
         run=run,
     )

@@ -60,6 +60,8 @@ def _purpose(task: "Task") -> str:
         return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
     if task.problem == "denoising":
         return f"restores text that was noised, as it stands in {code(task.columns['text'])}"
+    if task.problem == "causal_lm":
+        return f"continues text, as it stands in {code(task.columns['text'])}"
     count = len(task.label_names)
     ways = {
         "single_label": f"puts a text into one of {count} classes",
@@ -106,7 +108,7 @@ def _version(package: str) -> str | None:
 def _limits(task: "Task", results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
     limits = [f"A source longer than {options['max_source_length']} tokens is cut, and what was cut is not read."]
-    if task.problem in ("seq2seq", "denoising"):
+    if task.writes:
         limits.append(f"An output ends after {options['max_target_length']} tokens.")
     for side, lengths in describe_lengths(task.splits["train"]).items():
         if lengths.truncated >= TELLING_SHARE:

@@ -17,10 +17,11 @@ from hf_seq2seq.hub.languages import LANGUAGES
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
-WRITERS = ("seq2seq", "denoising")
 # What the scores are called: for people, and the name of the Hub's metric that they belong to.
 SCORES = {
     "loss": ("Loss", "loss"),
+    "perplexity": ("Perplexity a token", "perplexity"),
+    "bits_per_byte": ("Bits a byte", "bits_per_byte"),
     "bleu": ("BLEU", "bleu"),
     "chrf": ("chrF", "chrf"),
     "ter": ("TER", "ter"),
@@ -68,7 +69,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
         tags=[
             "hf-seq2seq",
             task.recipe,
-            *(["text2text-generation"] if task.problem in WRITERS else []),
+            *(["text2text-generation"] if task.writes else []),
         ],
     )
     return f"---\n{data.to_yaml()}\n---"
@@ -78,6 +79,8 @@ def pipeline_tag(task: "Task") -> str:
     """The Hub's task: translation and summarization where the options or columns say so."""
     if task.problem == "denoising":
         return "text2text-generation"
+    if task.problem == "causal_lm":
+        return "text-generation"
     if task.problem != "seq2seq":
         return "text-classification"
     if len(languages(task)) == 2:

@@ -10,11 +10,12 @@ from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
-NOT_PERCENT = ("loss", "matthews", "pearson", "spearman", "mse")
+NOT_PERCENT = ("loss", "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
     "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
     "denoising": "The loss is in nats a target token, of text that is noised once.",
+    "causal_lm": "The loss is in nats a token, of which perplexity is the exponential; bytes are those of UTF-8.",
     "single_label": _CLASSES,
     "multi_label": _CLASSES,
     "regression": "The loss is the mean squared error; correlations are on -1 to 1.",

@@ -13,7 +13,7 @@ LONGEST_SAMPLE = 300  # characters
 
 def how_to_use(folder: Path, task: "Task") -> str:
     """A Python program that loads the model from its folder and runs it on a text of its own data."""
-    lines = _seq2seq(task) if task.problem in ("seq2seq", "denoising") else _classifier(task)
+    lines = _writer(task) if task.writes else _classifier(task)
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 
@@ -47,18 +47,20 @@ def _load_target_tokenizer(task: "Task") -> list[str]:
     return ['target_tokenizer = AutoTokenizer.from_pretrained(model_path, subfolder="target_tokenizer")']
 
 
-def _seq2seq(task: "Task") -> list[str]:
+def _writer(task: "Task") -> list[str]:
     options = flatten(task.config)
     prefix = options.get("source_prefix") or ""
     texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
     decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
+    is_alone = not task.model.config.is_encoder_decoder
     search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
     return [
-        *_load("AutoModelForSeq2SeqLM", task),
+        *_load("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
         f"texts = [{_sample(task)!r}]",
         _encode(texts, options["max_source_length"]),
         f"search = dict(max_new_tokens={options['max_target_length']}{search})",
         "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
+        *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # what follows the source"] if is_alone else []),
         f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
     ]
 
@@ -104,4 +106,6 @@ def _sample(task: "Task") -> str:
     """A short text of the data that the model was not trained on, where there is one."""
     split = next(name for name in ("test", "validation", "train") if name in task.splits)
     texts = task.splits[split].texts
+    if task.problem == "causal_lm":
+        return " ".join(texts[0].split(" ")[:4])[:LONGEST_SAMPLE]
     return next((text for text in texts if len(text) <= LONGEST_SAMPLE), texts[0][:LONGEST_SAMPLE])

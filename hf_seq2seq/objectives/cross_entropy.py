@@ -127,7 +127,7 @@ def chunked_cross_entropy(
 
 
 class OutputProjection:
-    """The last linear layer of a sequence-to-sequence model, bypassed: gives what goes into it.
+    """The last linear layer of a model that writes text, bypassed: gives what goes into it.
 
     A hook keeps the layer's input and hands the layer an input of zero positions, so whatever the model does before
     the layer (T5 scales its states) is done by the model itself, and the layer costs nothing.
@@ -178,7 +178,9 @@ class OutputProjection:
             return False
         training, device = model.training, self.weight.device
         ids = torch.arange(4, device=device)[None]  # the special tokens: every source and target vocabulary has them
-        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "decoder_input_ids": ids}
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if model.config.is_encoder_decoder:  # type: ignore[union-attr]
+            batch["decoder_input_ids"] = ids
         seen: dict[str, Tensor] = {}
 
         def replace(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
@@ -218,11 +220,16 @@ class TokenCrossEntropy(Objective):
         """Real target tokens."""
         return (batch["labels"] != IGNORE).sum().double()
 
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the model reads: the source, and the labels moved on by one place."""
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        shifted = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])  # type: ignore[operator]
+        return inputs | {"decoder_input_ids": shifted}
+
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over real target tokens, in nats."""
         labels = batch["labels"]
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
-        inputs["decoder_input_ids"] = self.model.prepare_decoder_input_ids_from_labels(labels=labels)  # type: ignore[operator]
+        inputs = self.inputs(batch)
         real = labels != IGNORE
         smoothing = self.label_smoothing if self.training else 0.0
         if self._projection is None:

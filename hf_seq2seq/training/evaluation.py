@@ -13,6 +13,7 @@ from hf_seq2seq.data.batches import length_order, ordered_batches
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.training.task import Task
 
 Predictions = list[str] | np.ndarray
@@ -29,7 +30,8 @@ def evaluate(task: Task, split: str, accelerator: Accelerator, prefix: str) -> d
         prefix: put before every result's name: "eval" or "predict".
 
     Returns:
-        `eval_loss` (nats a target token, or a row), the metrics, `eval_samples` and `eval_runtime` (seconds).
+        `eval_loss` (nats a target token, or a row), the metrics, for raw text `eval_perplexity` (a token) and
+        `eval_bits_per_byte`, `eval_samples` and `eval_runtime` (seconds).
     """
     return evaluate_and_predict(task, split, accelerator, prefix)[0]
 
@@ -43,7 +45,10 @@ def evaluate_and_predict(
     examples = task.splits[split]
     training = task.model.training
     task.objective.eval()
-    results = {"loss": _loss(task, examples, accelerator)}
+    total, weight = _loss(task, examples, accelerator)
+    results = {"loss": total / weight}
+    if task.problem == "causal_lm":
+        results |= {"perplexity": perplexity(total, weight), "bits_per_byte": bits_per_byte(total, examples.texts)}
     predictions = predict(task, examples, accelerator) if task.metrics else []
     if task.metrics:
         truth: Any = examples.labels if examples.references is None else examples.references
@@ -76,7 +81,8 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     return predictions if task.problem == "seq2seq" else np.stack(predictions)
 
 
-def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> float:
+def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> tuple[float, float]:
+    """The summed loss of a split, and what it is divided by."""
     batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
     total = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
     for rows in batches[accelerator.process_index :: accelerator.num_processes]:
@@ -85,7 +91,7 @@ def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> float:
             total[0] += task.objective(batch)
         total[1] += task.objective.weight(batch)
     loss, weight = accelerator.reduce(total, "sum").tolist()
-    return float(loss / weight)
+    return loss, weight
 
 
 def _logits(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[np.ndarray]:

@@ -155,7 +155,8 @@ class Loop:
     def _totals(self, batches: list[dict[str, Tensor]], real: list[float], signal: int) -> tuple[float, int]:
         """The step's weight over all processes and the strongest signal; counts the tokens for the log."""
         weight = sum(float(self.task.objective.weight(b)) * r for b, r in zip(batches, real, strict=True))
-        tokens = sum(_tokens(b) * r for b, r in zip(batches, real, strict=True))
+        two_sides = self.task.model.config.is_encoder_decoder
+        tokens = sum(_tokens(b, two_sides) * r for b, r in zip(batches, real, strict=True))
         mine = torch.tensor([weight, tokens, float(signal)], dtype=torch.float64, device=self.accelerator.device)
         every = self.accelerator.gather(mine).reshape(-1, 3)
         self._tokens += float(every[:, 1].sum())
@@ -209,7 +210,6 @@ class Loop:
         self.state.optimizer_scalars = save_optimizer(self.optimizer, folder / OPTIMIZER_FILE)
 
 
-def _tokens(batch: dict[str, Tensor]) -> float:
-    """Source and target tokens, padding not counted."""
-    labels = batch["labels"]
-    return float(batch["attention_mask"].sum() + (labels != -100).sum() * (labels.ndim == 2))
+def _tokens(batch: dict[str, Tensor], two_sides: bool) -> float:
+    """Source and target tokens, padding not counted; without an encoder both are in one sequence."""
+    return float(batch["attention_mask"].sum() + (batch["labels"] != -100).sum() * two_sides)

@@ -43,8 +43,8 @@ def load_pretrained(
         return auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
 
 
-def load_tokenizer(name: str, source: Any) -> "PreTrainedTokenizerBase":
-    """Loads a checkpoint's tokenizer.
+def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":
+    """Loads a checkpoint's tokenizer; with `pad_by_eos`, one without a padding token (GPT-2's) pads by EOS.
 
     Raises:
         InputError: there is none, or it has no padding token.
@@ -54,6 +54,8 @@ def load_tokenizer(name: str, source: Any) -> "PreTrainedTokenizerBase":
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
     with explained(name):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+    if tokenizer.pad_token_id is None and pad_by_eos:
+        tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
         raise InputError(f"{name}: its tokenizer has no padding token")
     return tokenizer

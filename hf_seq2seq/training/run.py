@@ -139,8 +139,10 @@ def finish(task: Task, state: State, accelerator: Accelerator) -> dict[str, floa
     predictions: dict[str, Predictions] = {}
     for split, prefix in (("validation", "eval"), ("test", "predict")):
         if split in task.splits:
-            found, predictions[split] = evaluate_and_predict(task, split, accelerator, prefix)
+            found, predicted = evaluate_and_predict(task, split, accelerator, prefix)
             results |= found
+            if len(predicted):
+                predictions[split] = predicted
     if accelerator.is_main_process:
         save_run(Path(task.config.run.output_dir), task, state, results, predictions)
     return results

@@ -6,16 +6,22 @@ import pytest
 import yaml
 
 from hf_seq2seq.configs import build
-from hf_seq2seq.recipes import rnn
+from hf_seq2seq.recipes import gpt, rnn
 
 PRESETS = sorted((Path(__file__).parents[2] / "recipes" / "configs").glob("*.yaml"))
-RECIPES = {"rnn": rnn}
+RECIPES = {"gpt": gpt, "rnn": rnn}
+# What a preset does not name itself, for the text is no part of the package: the file, and the splits it gives.
+FILES = {"tinyshakespeare": ("lm/tinyshakespeare.txt", {"train", "validation"})}
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
-def test_preset(path: Path, tmp_path: Path) -> None:
+def test_preset(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     values = yaml.safe_load(path.read_text())
+    splits = {"train", "validation", "test"}
+    if path.stem in FILES:
+        file, splits = FILES[path.stem]
+        values["train_file"] = str(request.getfixturevalue("shared_data") / file)
     recipe = RECIPES[values.pop("recipe")]
     task = recipe.prepare(build(recipe.Config, values | {"output_dir": str(tmp_path / "out")}))
-    assert {"train", "validation", "test"} == set(task.splits)
+    assert splits == set(task.splits)
     assert task.splits["train"].truncated == (0, 0)

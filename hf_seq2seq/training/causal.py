@@ -1,0 +1,224 @@
+"""What a recipe for decoders without an encoder needs: a task of pairs, and a task of raw text."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hf_seq2seq.architectures import register
+from hf_seq2seq.configs import Evaluation
+from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.data.collation import CausalCollator, PackedCollator
+from hf_seq2seq.data.documents import pack
+from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.prompts import wrap_texts
+from hf_seq2seq.data.special_tokens import GPT
+from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
+from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
+from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.task import Collate, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_decoder_run(config: Any) -> Any:
+    """`check_run`, for what the objective measures; returns the configuration, without metrics of texts for raw text.
+
+    Raises:
+        InputError: also for no start or two, for two vocabularies, and for metrics of texts where none is generated.
+    """
+    if (config.model.model_name_or_path is None) != config.model.from_scratch:
+        raise InputError("gpt: give either --model-name-or-path or --from-scratch")
+    if config.tokens.separate_vocabularies or config.tokens.target_tokenizer_type is not None:
+        raise InputError("gpt has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+    if config.data.objective == "causal":
+        if config.evaluation.metrics not in ((), Evaluation().metrics):
+            raise InputError("--metrics compare texts; --objective causal gives loss, perplexity and bits a byte")
+        config = dataclasses.replace(config, evaluation=Evaluation(metrics=()))
+    check_run(config, "seq2seq", model_type="gpt2")
+    return config
+
+
+def start_decoder(
+    config: Any, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The checkpoint and its tokenizer; or fresh weights of the sizes, and a tokenizer trained on the texts."""
+    from transformers import AutoModelForCausalLM
+
+    name = config.tokens.tokenizer_name or config.model.model_name_or_path
+    if name:
+        tokenizer = load_tokenizer(name, config.model, pad_by_eos=True)
+    else:
+        tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
+    if config.model.from_scratch:
+        return new_decoder(config, sizes, tokenizer), tokenizer
+    return load_pretrained("gpt", families, AutoModelForCausalLM, config.model), tokenizer
+
+
+def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+    """A model with fresh weights, and with as many positions as the longest sequence has tokens."""
+    from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+
+    register()
+    tokens, rate = config.tokens, config.model.dropout
+    pairs_length = tokens.max_source_length + tokens.max_target_length
+    length = tokens.block_size if config.data.objective == "causal" else pairs_length
+    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "eos", "bos")}
+    if config.model.architecture == "gpt2":
+        kind: dict[str, Any] = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), rate)
+    else:  # GPT's choices
+        kind = {"position_embedding_type": "learned", "norm_placement": "pre", "activation_function": "gelu"}
+        kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": rate}
+        kind |= {"scale_embedding": False, "initializer_range": 0.02}
+    set_seed(config.run.seed)
+    settings = AutoConfig.for_model(
+        config.model.architecture, vocab_size=len(tokenizer), max_position_embeddings=length, **sizes, **ids, **kind
+    )
+    return AutoModelForCausalLM.from_config(settings)
+
+
+def joined_task(
+    config: Any, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: dict[str, Pairs]
+) -> Task:
+    """Encodes each pair as one sequence, source, separator, target and EOS, of which the target alone is learnt.
+
+    Raises:
+        InputError: a source and a target of the longest lengths have no room in the model's table of positions.
+    """
+    tokens = config.tokens
+    most = positions(model)
+    if most is not None and tokens.max_source_length + tokens.max_target_length > most:
+        raise InputError(
+            f"--max-source-length {tokens.max_source_length} and --max-target-length {tokens.max_target_length}: "
+            f"one sequence holds both; the model has {most} positions"
+        )
+    wrap_texts(tokenizer, tokens.separator)
+    splits = {name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix) for name, rows in pairs.items()}
+    source, target = pairs["train"].columns
+    return _task(
+        config, model, tokenizer, splits, {"source": source, "target": target}, metrics=config.evaluation.metrics
+    )
+
+
+def encode_joined(pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: Any, prefix: str = "") -> Examples:
+    """Encodes the source, wrapped as a prompt, and the first reference of every row."""
+    prompts, cut_sources = encode_texts([prefix + s for s in pairs.sources], tokenizer, limits.max_source_length)
+    targets, cut_targets = encode_continuations(pairs.targets, tokenizer, limits.max_target_length)
+    return Examples(
+        prompts, pairs.sources, targets, pairs.references, truncated=(cut_sources, cut_targets), joined=True
+    )
+
+
+def text_task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    documents: dict[str, list[str]],
+    column: str,
+) -> Task:
+    """Packs documents into blocks, in which every token is learnt from those of its own document.
+
+    The longest prompt and continuation, of which training makes no use, are lowered to fit into a block together.
+
+    Raises:
+        InputError: a block is longer than the model's table of positions, or the model cannot keep documents apart.
+    """
+    size, most = config.tokens.block_size, positions(model)
+    if most is not None and size > most:
+        raise InputError(f"--block-size: {size} is too large; the model has {most} positions")
+    if not keeps_documents_apart(model):
+        kind = model.config.model_type
+        raise InputError(f"a {kind!r} model lets packed documents see each other: --objective causal cannot train it")
+    longest = min(config.tokens.max_target_length, size // 2)
+    fitting = {"max_source_length": min(config.tokens.max_source_length, size - longest), "max_target_length": longest}
+    config = dataclasses.replace(config, tokens=dataclasses.replace(config.tokens, **fitting))
+    wrap_texts(tokenizer, None)
+    splits = {}
+    for name, found in documents.items():
+        blocks, places = pack(encode_documents(found, tokenizer), size)
+        splits[name] = Examples(blocks, found, positions=places)
+    return _task(config, model, tokenizer, splits, {"text": column}, problem="causal_lm")
+
+
+@torch.inference_mode()
+def score_documents(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", documents: list[str], block_size: int, rows: int
+) -> dict[str, float]:
+    """What an evaluation of raw text gives, for a saved model and its tokenizer.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: as its training left it.
+        documents: the text.
+        block_size: tokens that are read at once.
+        rows: blocks of a batch.
+
+    Returns:
+        `loss` (nats a token), `perplexity`, `bits_per_byte` and `samples`, the number of documents.
+    """
+    blocks, places = pack(encode_documents(documents, tokenizer), block_size)
+    examples = Examples(blocks, documents, positions=places)
+    objective, collate = NextTokenCrossEntropy(model).eval(), PackedCollator(tokenizer.eos_token_id)
+    total = tokens = 0.0
+    for batch_rows in ordered_batches(examples.lengths, rows):
+        batch = {name: tensor.to(model.device) for name, tensor in collate(examples, batch_rows).items()}
+        total += float(objective(batch))
+        tokens += float(objective.weight(batch))
+    measured = {"perplexity": perplexity(total, tokens), "bits_per_byte": bits_per_byte(total, documents)}
+    return {"loss": total / tokens} | measured | {"samples": len(documents)}
+
+
+def positions(model: "PreTrainedModel") -> int | None:
+    """The longest sequence that a model has positions for; None where nothing limits it."""
+    return getattr(model.config, "max_position_embeddings", None)
+
+
+@torch.no_grad()
+def keeps_documents_apart(model: "PreTrainedModel") -> bool:
+    """Whether positions that start again keep a model's documents apart, tried on two documents of four tokens."""
+    ids = torch.arange(1, 9)[None] % model.config.vocab_size
+    other = torch.cat([ids[:, :4].flip(1), ids[:, 4:]], dim=1)
+    places = torch.arange(4).repeat(2)[None]
+    training = model.training
+    model.eval()
+    found, changed = (
+        model(input_ids=x.to(model.device), position_ids=places.to(model.device), use_cache=False).logits[:, 4:]
+        for x in (ids, other)
+    )
+    model.train(training)
+    return torch.allclose(found, changed, rtol=1e-5, atol=1e-7)
+
+
+def _task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    splits: dict[str, Examples],
+    columns: dict[str, str],
+    **more: Any,
+) -> Task:
+    """A task of either kind; the model is told the tokens that end and fill what it writes."""
+    settings = model.generation_config
+    assert settings is not None
+    settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if splits["train"].positions is None:
+        collate: Collate = CausalCollator(tokenizer.pad_token_id)
+    else:
+        collate = PackedCollator(tokenizer.eos_token_id)  # for padding without a mask, transformers would warn
+    return Task(
+        recipe="gpt",
+        config=config,
+        model=model,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        splits=splits,
+        columns=columns,
+        objective=NextTokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        collate=collate,
+        **{"metrics": ()} | more,
+    )

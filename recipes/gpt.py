@@ -1,0 +1,94 @@
+"""Fine-tune GPT-2 and its like on pairs of text, or train them to continue raw text, also from scratch.
+
+    hf-seq2seq train gpt --model-name-or-path openai-community/gpt2 --train-file train.csv --output-dir outputs/gpt
+    hf-seq2seq train gpt --objective causal --from-scratch --train-file text.txt --output-dir outputs/language-model
+
+Papers: Radford et al., 2018, https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
+and 2019, https://cdn.openai.com/better-language-models/language_models_are_unsupervised_multitask_learners.pdf
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import option
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+FAMILIES = (
+    *("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"),
+    *("phi", "phi3", "olmo2", "smollm3", "transformer-decoder"),
+)
+SIZES = {
+    "tiny": {"num_hidden_layers": 4, "num_attention_heads": 4, "hidden_size": 128},
+    "small": {"num_hidden_layers": 6, "num_attention_heads": 6, "hidden_size": 384},
+    "base": {"num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 768},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(configs.Pretrained):
+    """Model: a checkpoint, or an architecture and a size."""
+
+    from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
+    architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
+    model_size: str = option("tiny", "From scratch: how large.", choices=tuple(SIZES))
+    dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(configs.PairData):
+    """Data: pairs of source and target text, or raw text."""
+
+    objective: str = option("pairs", "Learn targets, or each next token of raw text.", choices=("pairs", "causal"))
+    one_document: bool = option(False, "Causal: a file is one document, not each of its lines one.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(configs.NewTokenizer):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
+    block_size: int = option(256, "Causal: tokens that are read at once; documents are packed into them.", at_least=2)
+    separator: str = option("\n", "Pairs: text between source and target, for a tokenizer without separator token.")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that `gpt` can be told."""
+
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    tokens: Tokens = field(default_factory=Tokens)
+    optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    schedule: configs.Schedule = field(default_factory=configs.Schedule)
+    decoding: configs.Decoding = field(default_factory=configs.Decoding)
+    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
+    run: configs.Run = field(default_factory=configs.Run)
+
+
+def prepare(config: Config) -> "Task":
+    """Reads pairs or documents, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.data.documents import read_documents
+    from hf_seq2seq.training.causal import check_decoder_run, joined_task, start_decoder, text_task
+    from hf_seq2seq.training.pairs import read_all_pairs
+
+    config = check_decoder_run(config)
+    sizes = SIZES[config.model.model_size]
+    if config.data.objective == "causal":
+        documents, column = read_documents(config.data, config.data.one_document)
+        if "train" not in documents:
+            raise InputError("no training rows: give --train-file or --dataset-name")
+        model, tokenizer = start_decoder(config, FAMILIES, sizes, documents["train"])
+        return text_task(config, model, tokenizer, documents, column)
+    pairs = read_all_pairs(config.data)
+    model, tokenizer = start_decoder(config, FAMILIES, sizes, [*pairs["train"].sources, *pairs["train"].targets])
+    return joined_task(config, model, tokenizer, pairs)
+
+
+def main(config: Config) -> None:
+    """Trains, evaluates, saves."""
+    from hf_seq2seq.training.run import run
+
+    run(prepare(config))
