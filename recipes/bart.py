@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import both_sides, option
+from hf_seq2seq.sections import both_sides, option
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
@@ -37,7 +37,7 @@ class Optimization(configs.Optimization):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation(configs.Section):
+class Evaluation(Section):
     """Evaluation: what is measured."""
 
     metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the problem.")

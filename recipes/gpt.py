@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import option
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task

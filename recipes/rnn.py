@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(configs.Section):
+class Model(Section):
     """Model: the recurrent encoder-decoder."""
 
     cell: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(configs.Section):
+class Model(Section):
     """Model: the Transformer."""
 
     d_model: int = option(256, "Width of embeddings and layers.", at_least=1)

@@ -9,8 +9,9 @@ from hf_seq2seq.cli.generate import ModelPath, Texts, check_lengths
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
-from hf_seq2seq.configs import Inference, LabelledData, Section, build, option
+from hf_seq2seq.configs import Inference, LabelledData
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, build, option
 
 if TYPE_CHECKING:
     import numpy as np

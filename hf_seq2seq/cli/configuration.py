@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from hf_seq2seq.cli.options import canonical_names
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import build
 
 C = TypeVar("C")
 

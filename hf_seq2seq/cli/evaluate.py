@@ -9,8 +9,9 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.configs import Decoding, LabelledData, PairData, Section, build, option
+from hf_seq2seq.configs import Decoding, LabelledData, PairData
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, build, option
 
 Scores = dict[str, float]
 TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")

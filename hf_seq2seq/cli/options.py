@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from hf_seq2seq.configs import flag, options
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag, options
 
 Values = dict[str, Any]
 NO = "no_"
@@ -19,7 +19,7 @@ def with_flags(function: Callable[..., None], config_class: type) -> Callable[..
     """Turns `function(..., values)` into a Typer command that has a flag for every option of `config_class`.
 
     The command takes what `function` takes, except `values`, and the flags. `values` receives the flags that were
-    given on the command line, by field name, for `configs.build`.
+    given on the command line, by field name, for `build`.
     """
 
     def command(context: typer.Context, **given: Any) -> None:

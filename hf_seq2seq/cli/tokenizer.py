@@ -8,8 +8,9 @@ import typer
 
 from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.cli.options import Values, with_flags
-from hf_seq2seq.configs import NewTokenizer, PairData, Section, build, option
+from hf_seq2seq.configs import NewTokenizer, PairData
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, build, option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hf_seq2seq.configs import flag
 from hf_seq2seq.data.conventions import BOOKKEEPING, is_known_name
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 Row = Mapping[str, Any]
 # Longer names than this are text.

@@ -12,6 +12,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -125,7 +126,7 @@ def encode_documents(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase")
 def _check_room(limit: int, special: int, option: str) -> None:
     if limit <= special:
         raise InputError(
-            f"{configs.flag(option)}: {limit} leaves no room for text;"
+            f"{flag(option)}: {limit} leaves no room for text;"
             f" this tokenizer adds {special} special tokens, so the least is {special + 1}"
         )
 

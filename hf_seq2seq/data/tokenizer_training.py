@@ -7,10 +7,10 @@ from itertools import chain, repeat
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from hf_seq2seq.configs import flag
 from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.unigram import learn_unigram
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 FIRST_PRIVATE = 0xF0000
 """Start of the private characters that stand for (character, inside a word) pairs while word pieces are learned."""

@@ -16,6 +16,7 @@ from hf_seq2seq.data.special_tokens import SEQ2SEQ, SpecialTokens
 from hf_seq2seq.data.tokenizer_cache import trained_once
 from hf_seq2seq.data.tokenizer_training import Plan
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 TARGET_FOLDER = "target_tokenizer"
 """Where a target tokenizer of its own lies, inside the folder of the source tokenizer."""
@@ -57,7 +58,7 @@ class Tokenizers:
             token = found.pop(name)
             if token is not None and token not in known:
                 raise InputError(
-                    f"{configs.flag(name)}: the source vocabulary has no token {token!r}; "
+                    f"{flag(name)}: the source vocabulary has no token {token!r}; "
                     "a word or char tokenizer keeps each one apart"
                 )
             found[f"{name}_token_id"] = known.get(token)
@@ -168,7 +169,7 @@ def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
 def _ready(name: str, options: configs.NewTokenizer, specials: SpecialTokens) -> Tokenizers:
     for option in ("target_tokenizer_type", "target_vocab_size", "separate_vocabularies"):
         if getattr(options, option):
-            raise InputError(f"--tokenizer-name: names a ready tokenizer, so {configs.flag(option)} has no effect")
+            raise InputError(f"--tokenizer-name: names a ready tokenizer, so {flag(option)} has no effect")
     try:
         ready = Tokenizers.load(name)
     except InputError as error:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from hf_seq2seq.configs import flatten
 from hf_seq2seq.data.statistics import describe_lengths
 from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
 from hf_seq2seq.hub.results_section import results_section
 from hf_seq2seq.hub.snippet import how_to_use, is_hand_built
+from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task

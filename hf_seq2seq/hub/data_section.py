@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_seq2seq.configs import flatten
 from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 from hf_seq2seq.hub.markdown import code, folded, table
+from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.examples import Examples

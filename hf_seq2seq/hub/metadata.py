@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hf_seq2seq.configs import flatten
 from hf_seq2seq.hub.languages import LANGUAGES
+from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task

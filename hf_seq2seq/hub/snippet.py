@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_seq2seq.configs import Decoding, flatten
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task

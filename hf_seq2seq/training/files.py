@@ -8,8 +8,8 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hf_seq2seq.configs import flatten
 from hf_seq2seq.decoding.places import BASE_CONFIG
+from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.precision import Weights
 from hf_seq2seq.training.task import Task
 

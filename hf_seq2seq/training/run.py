@@ -15,10 +15,10 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from transformers.utils.logging import disable_progress_bar
 
-from hf_seq2seq.configs import flag, flatten
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
+from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import merge_adapter
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict

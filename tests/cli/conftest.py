@@ -30,12 +30,13 @@ import os
 from dataclasses import dataclass, field
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
+from hf_seq2seq.sections import Section, flatten
+from hf_seq2seq.sections import option
 from hf_seq2seq.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Talk(configs.Section):
+class Talk(Section):
     """Talk: how it speaks."""
 
     word: str = option("hello", "The word [in brackets].", aliases=("term",))
@@ -58,7 +59,7 @@ def prepare(config):
 
 
 def main(config):
-    print(configs.flatten(config))
+    print(flatten(config))
 '''
 
 

@@ -92,7 +92,7 @@ def test_the_shell_completes(line: str, expected: list[str]) -> None:
 
 
 def test_a_recipe_s_own_bug_shows_its_traceback(command, recipe: Path) -> None:
-    recipe.write_text(recipe.read_text().replace("print(configs.flatten(config))", "{}['missing']"))
+    recipe.write_text(recipe.read_text().replace("print(flatten(config))", "{}['missing']"))
     with pytest.raises(KeyError, match="missing"):
         command("train", recipe)
     found = subprocess.run([*RUN, "train", recipe], capture_output=True, text=True, check=False)
@@ -107,7 +107,7 @@ def test_bad_input_inside_a_recipe_is_one_line(command, recipe: Path) -> None:
 
 def test_ctrl_c_ends_with_130(recipe: Path) -> None:
     waiting = "import time\n    print('ready', flush=True)\n    time.sleep(60)"
-    recipe.write_text(recipe.read_text().replace("print(configs.flatten(config))", waiting))
+    recipe.write_text(recipe.read_text().replace("print(flatten(config))", waiting))
     with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"

@@ -22,12 +22,13 @@ import time
 from dataclasses import dataclass, field
 
 from hf_seq2seq import configs
-from hf_seq2seq.configs import option
+from hf_seq2seq.sections import Section
+from hf_seq2seq.sections import option
 from hf_seq2seq.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class What(configs.Section):
+class What(Section):
     """What: to do."""
 
     task: str = option("sum", "What to do.")

@@ -18,7 +18,6 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.data.collation import LabelCollator, Seq2SeqCollator
 from hf_seq2seq.data.encoding import encode_labelled, encode_pairs
 from hf_seq2seq.data.labels import Labelled
@@ -29,6 +28,7 @@ from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.recipes import bert_classifier, rnn, t5
+from hf_seq2seq.sections import build
 from hf_seq2seq.training.files import write_model
 from hf_seq2seq.training.task import Task
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier
+from hf_seq2seq.sections import build
 
 WORDS = ["good", "bad", "film", "plot", "the", "was"]
 

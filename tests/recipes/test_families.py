@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart, pegasus, t5
+from hf_seq2seq.sections import build
 
 SMALL: dict[str, Any] = {
     "max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10,

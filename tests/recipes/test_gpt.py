@@ -17,9 +17,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import gpt
+from hf_seq2seq.sections import build
 
 SMALL = {"max_tokens_per_batch": 400, "max_source_length": 12, "max_target_length": 12, "logging_steps": 10}
 SCRATCH = {"from_scratch": True, "tokenizer_type": "char", "dropout": 0.0}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.recipes import gpt, rnn
+from hf_seq2seq.sections import build
 
 PRESETS = sorted((Path(__file__).parents[2] / "recipes" / "configs").glob("*.yaml"))
 RECIPES = {"gpt": gpt, "rnn": rnn}

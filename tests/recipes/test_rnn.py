@@ -8,10 +8,11 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from hf_seq2seq.configs import Decoding, build
+from hf_seq2seq.configs import Decoding
 from hf_seq2seq.decoding.loading import load_seq2seq
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.recipes import rnn
+from hf_seq2seq.sections import build
 
 SMALL = {
     "tokenizer_type": "char",

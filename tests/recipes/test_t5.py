@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
+from hf_seq2seq.sections import build
 
 SMALL = {"max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10}
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import transformer
+from hf_seq2seq.sections import build
 
 SMALL = {
     "tokenizer_type": "char",

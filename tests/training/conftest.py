@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.recipes import t5
+from hf_seq2seq.sections import build
 from hf_seq2seq.training.task import Task
 
 LETTERS = "abcdefghij"

@@ -16,10 +16,10 @@ from transformers import (
     BertModel,
 )
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier, t5
+from hf_seq2seq.sections import build
 
 VALUES: dict[str, Any] = {
     "max_target_length": 8, "metrics": "exact_match", "max_steps": 6, "eval_steps": 3, "learning_rate": 1e-2,

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hf_seq2seq.configs import build
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart, pegasus, t5
+from hf_seq2seq.sections import build
 
 OBJECTIVES = [
     (t5, "span_corruption"), (t5, "prefix_language_model"), (t5, "replaced_spans"), (t5, "dropped_tokens"),

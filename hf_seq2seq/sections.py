@@ -1,0 +1,139 @@
+"""Options as fields with limits, sections of them, and a recipe's configuration from flat values.
+
+A value is checked when its section is made, whether it comes from the command line, from YAML or from Python.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hf_seq2seq.errors import InputError, nearest
+
+C = TypeVar("C")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Any:
+    """A field with its help text, its legal values and the other names it answers to."""
+    limits = {"choices": choices, "at_least": at_least, "above": above, "at_most": at_most, "aliases": aliases}
+    return field(default=default, metadata={"help": help, **limits})
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of a field: `learning_rate` is `--learning-rate`."""
+    return "--" + name.replace("_", "-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A group of options; a value of the wrong type or outside its limits raises `InputError` at once."""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for item in dataclasses.fields(self):
+            value = _typed(item.name, getattr(self, item.name), hints[item.name])
+            _check_limits(item.name, value, item.metadata)
+            object.__setattr__(self, item.name, value)
+
+
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None:
+        if type(None) in kinds:
+            return None
+        raise InputError(f"{flag(name)}: needs a value")
+    kind = next(k for k in kinds if k is not type(None))
+    if typing.get_origin(kind) is tuple:
+        items = (value.split(",") if value else []) if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise InputError(f"{flag(name)}: {value!r} is not a list")
+        return tuple(_typed(name, i.strip() if isinstance(i, str) else i, typing.get_args(kind)[0]) for i in items)
+    return _scalar(name, value, kind)
+
+
+def _scalar(name: str, value: Any, kind: type) -> Any:
+    if type(value) is kind:
+        return value
+    if isinstance(value, str | int) and not isinstance(value, bool) and kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            pass
+    if isinstance(value, float) and kind is int and value.is_integer():
+        return int(value)
+    if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if kind is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    raise InputError(f"{flag(name)}: {value!r} is not {words[kind]}")
+
+
+def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    for item in value if isinstance(value, tuple) else (value,):
+        if item is None:
+            continue
+        if limits.get("choices") and item not in limits["choices"]:
+            raise InputError(f"{flag(name)}: unknown value {item!r}{nearest(str(item), limits['choices'])}")
+        if limits.get("at_least") is not None and not item >= limits["at_least"]:
+            raise InputError(f"{flag(name)}: {item} is too small; the least is {limits['at_least']}")
+        if limits.get("above") is not None and not item > limits["above"]:
+            raise InputError(f"{flag(name)}: {item} must be above {limits['above']}")
+        if limits.get("at_most") is not None and not item <= limits["at_most"]:
+            raise InputError(f"{flag(name)}: {item} is too large; the most is {limits['at_most']}")
+
+
+def both_sides(**fields: int) -> dict[str, int]:
+    """`layers=2` as `encoder_layers=2` and `decoder_layers=2`."""
+    return {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in fields.items()}
+
+
+def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]:
+    """Every option of a recipe's `Config`, by its flat name: the section it lies in, and its field."""
+    found = {}
+    for section, section_class in typing.get_type_hints(config_class).items():
+        for item in dataclasses.fields(section_class):
+            found[item.name] = (section, item)
+    return found
+
+
+def build(config_class: type[C], values: Mapping[str, Any], origin: str = "configuration") -> C:
+    """Builds a recipe's `Config` from flat values; `origin` names the file or command in the error.
+
+    Raises:
+        InputError: an unknown key (with the nearest known one), a bad value, or one option given by two names.
+    """
+    known = options(config_class)
+    names = {alias: name for name, (_, item) in known.items() for alias in item.metadata.get("aliases", ())}
+    names |= {name: name for name in known}
+    sections: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name = names.get(key.replace("-", "_"))
+        if name is None:
+            raise InputError(f"{origin}: unknown option {key!r}{nearest(key.replace('-', '_'), names)}")
+        section = sections.setdefault(known[name][0], {})
+        if name in section:
+            raise InputError(f"{origin}: {name!r} is given twice, once by another name; give one of them")
+        section[name] = value
+    hints = typing.get_type_hints(config_class)
+    return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """The flat values of a `Config`, tuples as lists: what is written as YAML and read back by `build`."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        for name, value in dataclasses.asdict(getattr(config, item.name)).items():
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat
