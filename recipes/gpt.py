@@ -71,7 +71,8 @@ class Config:
 def prepare(config: Config) -> "Task":
     """Reads pairs or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.training.causal import check_decoder_run, joined_task, start_decoder, text_task
+    from hf_seq2seq.training.causal import joined_task, text_task
+    from hf_seq2seq.training.decoders import check_decoder_run, start_decoder
     from hf_seq2seq.training.pairs import read_all_pairs
 
     config = check_decoder_run(config)
