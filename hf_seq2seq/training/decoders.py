@@ -50,10 +50,15 @@ def start_decoder(
 
 
 def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
-    """A model with fresh weights, and with as many positions as the longest sequence has tokens."""
+    """A model with fresh weights, and with as many positions as the longest sequence has tokens.
+
+    Raises:
+        InputError: sizes that do not fit together.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
     register()
+    sizes = {name: getattr(config.model, name) or size for name, size in sizes.items()}
     tokens, rate = config.tokens, config.model.dropout
     pairs_length = tokens.max_source_length + tokens.max_target_length
     length = tokens.block_size if config.data.objective == "causal" else pairs_length
@@ -65,7 +70,8 @@ def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokeni
         kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": rate}
         kind |= {"scale_embedding": False, "initializer_range": 0.02}
     set_seed(config.run.seed)
-    settings = AutoConfig.for_model(
-        config.model.architecture, vocab_size=len(tokenizer), max_position_embeddings=length, **sizes, **ids, **kind
-    )
-    return AutoModelForCausalLM.from_config(settings)
+    settings = sizes | ids | kind | {"vocab_size": len(tokenizer), "max_position_embeddings": length}
+    try:
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.model.architecture, **settings))
+    except ValueError as error:
+        raise InputError(str(error).splitlines()[0]) from error
