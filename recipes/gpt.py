@@ -35,6 +35,9 @@ class Model(configs.Pretrained):
     from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
     architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
     model_size: str = option("tiny", "From scratch: how large.", choices=tuple(SIZES))
+    num_hidden_layers: int | None = option(None, "From scratch: layers, if not the size's.", at_least=1)
+    num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
+    hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
     dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)
 
 
@@ -71,7 +74,8 @@ class Config:
 def prepare(config: Config) -> "Task":
     """Reads pairs or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.training.causal import check_decoder_run, joined_task, start_decoder, text_task
+    from hf_seq2seq.training.causal import joined_task, text_task
+    from hf_seq2seq.training.decoders import check_decoder_run, start_decoder
     from hf_seq2seq.training.pairs import read_all_pairs
 
     config = check_decoder_run(config)

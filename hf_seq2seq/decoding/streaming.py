@@ -25,7 +25,7 @@ class TextGenerator:
     """Generates for many texts.
 
     Attributes:
-        model: an encoder-decoder in evaluation mode.
+        model: an encoder-decoder, or a decoder alone, in evaluation mode.
         tokenizers: its tokenizers.
         decoding: how to search, and rows a batch.
         max_new_tokens: longest target in tokens, EOS counted.

@@ -25,6 +25,8 @@ def data_section(task: "Task") -> list[str]:
     rows = [row for split, examples in task.splits.items() for row in _length_rows(split, examples)]
     header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Cut to the limit"]
     lengths = "A length under p % is one that p % of the rows do not exceed, special tokens included, after the cut."
+    if task.problem == "causal_lm":
+        lengths += " A row is a block of documents, which do not see each other."
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
 
 

@@ -152,6 +152,9 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     refused(pairs | {"train_file": text_file} | start, "plain text has no targets")
     refused(texts | start | {"text_column": "body"}, r"no column 'body' \(--source-column\); its columns are text")
     refused({"objective": "causal", "validation_file": text_file} | start, "no training rows")
+    heads = SCRATCH | {"hidden_size": 30, "num_attention_heads": 4}
+    refused(pairs | heads, "must be divisible by num_heads")
+    refused(pairs | heads | {"architecture": "transformer-decoder"}, "d_model=30 cannot be cut into")
     t5 = T5ForConditionalGeneration(T5Config(vocab_size=257, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2))
     refused(pairs | {"model_name_or_path": save(t5, tmp_path / "t5")}, "is a 't5' checkpoint; gpt trains gpt2, ")
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 16}
@@ -164,6 +167,7 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
 @pytest.mark.parametrize("one_document", [False, True])
 def test_a_whole_file_may_be_one_document(text_file: str, one_document: bool) -> None:
     texts = {"objective": "causal", "train_file": text_file, "validation_split_percentage": 10, "block_size": 32}
-    task = gpt.prepare(build(gpt.Config, texts | SCRATCH | {"one_document": one_document}))
+    task = gpt.prepare(build(gpt.Config, texts | SCRATCH | {"one_document": one_document, "num_hidden_layers": 1}))
     assert (len(task.splits["train"].texts) == 1) == one_document
+    assert (task.model.config.num_hidden_layers, task.model.config.hidden_size) == (1, 128)
     assert task.config.tokens.max_source_length + task.config.tokens.max_target_length <= 32

@@ -1,0 +1,77 @@
+"""How a run of a decoder without an encoder starts: checks, then a checkpoint or fresh weights."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.architectures import register
+from hf_seq2seq.configs import Evaluation
+from hf_seq2seq.data.special_tokens import GPT
+from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
+from hf_seq2seq.training.run import check_run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_decoder_run(config: Any) -> Any:
+    """`check_run`, for what the objective measures; returns the configuration, without metrics of texts for raw text.
+
+    Raises:
+        InputError: also for no start or two, for two vocabularies, and for metrics of texts where none is generated.
+    """
+    if (config.model.model_name_or_path is None) != config.model.from_scratch:
+        raise InputError("gpt: give either --model-name-or-path or --from-scratch")
+    if config.tokens.separate_vocabularies or config.tokens.target_tokenizer_type is not None:
+        raise InputError("gpt has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+    if config.data.objective == "causal":
+        if config.evaluation.metrics not in ((), Evaluation().metrics):
+            raise InputError("--metrics compare texts; --objective causal gives loss, perplexity and bits a byte")
+        config = dataclasses.replace(config, evaluation=Evaluation(metrics=()))
+    check_run(config, "seq2seq", model_type="gpt2")
+    return config
+
+
+def start_decoder(
+    config: Any, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The checkpoint and its tokenizer; or fresh weights of the sizes, and a tokenizer trained on the texts."""
+    from transformers import AutoModelForCausalLM
+
+    name = config.tokens.tokenizer_name or config.model.model_name_or_path
+    if name:
+        tokenizer = load_tokenizer(name, config.model, pad_by_eos=True)
+    else:
+        tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
+    if config.model.from_scratch:
+        return new_decoder(config, sizes, tokenizer), tokenizer
+    return load_pretrained("gpt", families, AutoModelForCausalLM, config.model), tokenizer
+
+
+def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+    """A model with fresh weights, and with as many positions as the longest sequence has tokens.
+
+    Raises:
+        InputError: sizes that do not fit together.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+
+    register()
+    sizes = {name: getattr(config.model, name) or size for name, size in sizes.items()}
+    tokens, rate = config.tokens, config.model.dropout
+    pairs_length = tokens.max_source_length + tokens.max_target_length
+    length = tokens.block_size if config.data.objective == "causal" else pairs_length
+    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "eos", "bos")}
+    if config.model.architecture == "gpt2":
+        kind: dict[str, Any] = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), rate)
+    else:  # GPT's choices
+        kind = {"position_embedding_type": "learned", "norm_placement": "pre", "activation_function": "gelu"}
+        kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": rate}
+        kind |= {"scale_embedding": False, "initializer_range": 0.02}
+    set_seed(config.run.seed)
+    settings = sizes | ids | kind | {"vocab_size": len(tokenizer), "max_position_embeddings": length}
+    try:
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.model.architecture, **settings))
+    except ValueError as error:
+        raise InputError(str(error).splitlines()[0]) from error
