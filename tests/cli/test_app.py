@@ -84,7 +84,7 @@ def complete(line: str) -> list[str]:
         ("hf-seq2seq train rnn --learn", ["--learning-rate"]),
         ("hf-seq2seq train rnn --optim ", ["adamw", "adafactor"]),
         ("hf-seq2seq generate folder --num-b", ["--num-beams"]),
-        ("hf-seq2seq recipes show b", ["bert_classifier"]),
+        ("hf-seq2seq recipes show be", ["bert_classifier"]),
     ],
 )
 def test_the_shell_completes(line: str, expected: list[str]) -> None:

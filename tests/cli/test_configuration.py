@@ -97,4 +97,4 @@ def test_a_recipe_must_be_named_somewhere(command, file: Path) -> None:
     for arguments in ([], ["--seed", "3"], ["-c", file]):
         result = command("train", *arguments)
         assert result.code == 2
-        assert "name a recipe first: bert_classifier, " in result.err
+        assert "name a recipe first: bart, bert_classifier, " in result.err
