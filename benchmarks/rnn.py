@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from training import Config, read
+from transformers.modeling_outputs import BaseModelOutput
 
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
@@ -60,20 +61,21 @@ class StepLoop(nn.Module):
         """Logits, `(batch, target, vocabulary)`."""
         encoder, decoder = self.model.model.encoder, self.model.model.decoder
         ids, mask = batch["input_ids"], batch["attention_mask"]
-        embedded = encoder.dropout(encoder.embed_tokens(ids))
+        embedded = encoder.embedding_dropout(encoder.embed_tokens(ids))
         packed = pack_padded_sequence(embedded, mask.sum(1), batch_first=True, enforce_sorted=False)
         values, _ = pad_packed_sequence(self.encoder(packed)[0], batch_first=True, total_length=ids.shape[1])
-        output, memory = decoder.start(values, mask, None)[:, 0].unbind(1)
+        encoded = BaseModelOutput(last_hidden_state=values)
+        output, memory = decoder.start(encoded, decoder.context(encoded, mask))[:, 0].unbind(1)
         fed, logits = torch.zeros_like(output), []
         words = decoder.embed_tokens(self.model.prepare_decoder_input_ids_from_labels(batch["labels"]))
         for word in words.unbind(1):
-            word = decoder.dropout(word)
+            word = decoder.embedding_dropout(word)
             output, memory = self.cell(torch.cat([word, fed], 1) if self.feeding else word, (output, memory))
             scores = (decoder.style.attention.key_projection(values) @ output[:, :, None]).squeeze(2)
             weights = scores.masked_fill(mask == 0, float("-inf")).softmax(1)
             context = (weights[:, None] @ values).squeeze(1)
             fed = torch.tanh(decoder.style.combine(torch.cat([context, output], 1)))
-            logits.append(self.model.lm_head(decoder.dropout(fed)))
+            logits.append(self.model.lm_head(decoder.output_dropout(fed)))
         return torch.stack(logits, 1)
 
     def loss(self, batch: dict[str, Tensor]) -> Tensor:
