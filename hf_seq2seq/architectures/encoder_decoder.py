@@ -27,6 +27,19 @@ class EncoderDecoderModel(PreTrainedModel):
             return super().get_expanded_tied_weights_keys(all_submodels=True)
         return dict(self._tied_weights_keys or {})
 
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The target embeddings, the ones that `config.vocab_size` counts."""
+        model: Any = self.base_model
+        return model.decoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces the target embeddings, and the source's where they share."""
+        assert isinstance(value, nn.Embedding)
+        model: Any = self.base_model
+        model.decoder.embed_tokens = value
+        if self.config.share_embeddings:
+            model.encoder.embed_tokens = value
+
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         """Resizes the target vocabulary; the source's too where they share their embeddings."""
         embeddings = super().resize_token_embeddings(*args, **kwargs)

@@ -43,17 +43,6 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
         self.decoder = TransformerDecoder(config)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The target embeddings, the ones that `config.vocab_size` counts."""
-        return self.decoder.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replaces the target embeddings, and the source's where they share."""
-        assert isinstance(value, nn.Embedding)
-        self.decoder.embed_tokens = value
-        if self.config.share_embeddings:
-            self.encoder.embed_tokens = value
-
     @can_return_tuple
     def forward(
         self,
