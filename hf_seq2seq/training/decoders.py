@@ -8,7 +8,7 @@ from hf_seq2seq.configs import Evaluation
 from hf_seq2seq.data.special_tokens import GPT
 from hf_seq2seq.data.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
+from hf_seq2seq.training.pretrained import check_start, load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ def check_decoder_run(config: Any) -> Any:
     Raises:
         InputError: also for no start or two, for two vocabularies, and for metrics of texts where none is generated.
     """
-    if (config.model.model_name_or_path is None) != config.model.from_scratch:
-        raise InputError("gpt: give either --model-name-or-path or --from-scratch")
-    if config.tokens.separate_vocabularies or config.tokens.target_tokenizer_type is not None:
-        raise InputError("gpt has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+    check_start("gpt", config)
     if config.data.objective == "causal":
         if config.evaluation.metrics not in ((), Evaluation().metrics):
             raise InputError("--metrics compare texts; --objective causal gives loss, perplexity and bits a byte")

@@ -12,7 +12,7 @@ from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.adaptation import adapt
 from hf_seq2seq.training.denoising import denoising_task, without_metrics
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
-from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
+from hf_seq2seq.training.pretrained import check_start, load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run
 from hf_seq2seq.training.task import Task
 
@@ -46,11 +46,8 @@ def family_task(family: Family, config: Any) -> Task:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
     check_run(config, "seq2seq", model_type=family.model_types[0])
-    model, tokens, recipe = config.model, config.tokens, family.recipe
-    if (model.model_name_or_path is None) != model.from_scratch:
-        raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
-    if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
-        raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+    model, recipe = config.model, family.recipe
+    check_start(recipe, config)
     if model.from_scratch and (config.adaptation.lora_r is not None or config.adaptation.freeze != "none"):
         name = "--freeze" if config.adaptation.lora_r is None else "--lora-r"
         raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")

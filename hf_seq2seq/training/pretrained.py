@@ -10,6 +10,19 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
+def check_start(recipe: str, config: Any) -> None:
+    """Refuses a start that is not one: a checkpoint and random weights at once or neither, or two vocabularies.
+
+    Raises:
+        InputError: names the flags.
+    """
+    model, tokens = config.model, config.tokens
+    if (model.model_name_or_path is None) != model.from_scratch:
+        raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
+    if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
+        raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+
+
 def load_pretrained(
     recipe: str, families: tuple[str, ...], auto: Any, source: Any, **changes: Any
 ) -> "PreTrainedModel":
