@@ -38,6 +38,9 @@ TASKS = {
         "lstm": f"""rnn {G2P} --attention general --hidden-size 384 --embedding-size 192 --encoder-layers 2
             --dropout 0.4 --max-tokens-per-batch 1600 --learning-rate 2e-3 --lr-scheduler-type cosine --warmup-steps 100
             --num-train-epochs 30""",
+        "transformer": f"""transformer {G2P} --d-model 256 --position-embedding-type rotary --dropout 0.3
+            --no-tie-word-embeddings --max-tokens-per-batch 3200 --learning-rate 1.5e-3 --lr-scheduler-type cosine
+            --warmup-steps 400 --num-train-epochs 40 --eval-steps 885 --per-device-eval-batch-size 256 --bf16""",
     },
     "multi30k": {
         "none": f"""rnn {MULTI30K} {RNN} --num-train-epochs 8 --cell lstm --attention none --decoder-start transfer
