@@ -37,14 +37,15 @@ OBJECTIVES = {
     "t5": "--objective span_corruption --max-tokens-per-batch 2048 --learning-rate 1e-3 --num-train-epochs 4",
     "bart": """--objective text_infilling --mlm-probability 0.3 --max-tokens-per-batch 2048 --learning-rate 1e-3
         --num-train-epochs 3""",
-    "pegasus": """--objective gap_sentences --optim adamw --no-gradient-checkpointing --max-tokens-per-batch 1024 --learning-rate 7e-4
-        --num-train-epochs 10""",
+    "pegasus": """--objective gap_sentences --optim adamw --no-gradient-checkpointing --max-tokens-per-batch 1024
+        --learning-rate 7e-4 --num-train-epochs 10""",
 }
 FINE_TUNE = """--optim adamw --no-gradient-checkpointing --learning-rate 5e-4 --warmup-steps 100 --bf16
     --label-smoothing-factor 0.1 --max-tokens-per-batch 2048"""
 TASKS = {
     "translation": "--num-train-epochs 30 --max-source-length 64 --max-target-length 64 --metrics bleu",
-    "summarization": "--num-train-epochs 6 --max-source-length 256 --max-target-length 64 --metrics rouge1,rouge2,rougeL",
+    "summarization": """--num-train-epochs 6 --max-source-length 256 --max-target-length 64
+        --metrics rouge1,rouge2,rougeL""",
 }
 FAMILIES = {"t5": tuple(TASKS), "bart": tuple(TASKS), "pegasus": ("summarization",)}
 
@@ -79,7 +80,8 @@ def write_data(folder: Path) -> None:
         write_lines(folder / f"translation_{split}.{side}", lines[:PAIRS] if split == "train" else lines)
     abstracts = {}
     for split in ("train", "dev", "test"):
-        rows = [json.loads(line) for line in gzip.open(DATA / f"scitldr/{split}.jsonl.gz", "rt", encoding="utf-8")]
+        text = gzip.decompress((DATA / f"scitldr/{split}.jsonl.gz").read_bytes()).decode()
+        rows = [json.loads(line) for line in text.splitlines()]
         abstracts[split] = [" ".join(row["source"]) for row in rows]
         summaries = [row["target"][0] if split == "train" else row["target"] for row in rows]
         pairs = zip(abstracts[split], summaries, strict=True)
@@ -137,8 +139,8 @@ def scores(family: str, task: str) -> list[list[str]]:
     columns = []
     for folder in folders:
         written = folder / "beam.txt"
-        beams = ["--num-beams", "4", "--output-file", str(written)]
-        subprocess.run(["hf-seq2seq", "generate", str(folder), "--input-file", OUTPUTS / "data" / test, *beams], check=True)
+        command = ["hf-seq2seq", "generate", str(folder), "--input-file", str(OUTPUTS / "data" / test)]
+        subprocess.run([*command, "--num-beams", "4", "--output-file", str(written)], check=True)
         columns.append(score(task, written.read_text(encoding="utf-8").splitlines()))
     name = {"translation": "Multi30k test2016", "summarization": "SciTLDR test"}[task]
     return [[f"{name}, {metric}", family, columns[0][metric], columns[1][metric]] for metric in columns[0]]
@@ -166,9 +168,7 @@ def score(task: str, predictions: list[str]) -> dict[str, str]:
         for line, prediction in zip(lines, predictions, strict=True)
     ]
     columns = {kind: np.array([100 * row[kind].fmeasure for row in found]) for kind in kinds}
-    return {
-        f"ROUGE-{kind[5:]}": interval([rows.mean(), *rows[draws].mean(1)]) for kind, rows in columns.items()
-    }
+    return {f"ROUGE-{kind[5:]}": interval([rows.mean(), *rows[draws].mean(1)]) for kind, rows in columns.items()}
 
 
 def interval(values: list[float]) -> str:
