@@ -18,10 +18,12 @@ class Weights:
 
     Attributes:
         low: whether the model computes in a lower precision than what is trained.
+        sharded: whether each process holds a part, so that all must take part where they are read.
         parameters: what is trained, by the model's names.
     """
 
     low = False
+    sharded = False
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -41,8 +43,9 @@ class Weights:
         """Restores what `state_dict` gave; tied entries may be missing."""
         self.model.load_state_dict(state, strict=False)
 
-    def release(self) -> None:
-        """Called when training ends: leaves the model in float32."""
+    def release(self) -> "Weights":
+        """Called when training ends: leaves the model in float32, and gives its weights from then on."""
+        return self
 
 
 class MasterWeights(Weights):
@@ -98,7 +101,7 @@ class MasterWeights(Weights):
         self.publish()
 
     @torch.no_grad()
-    def release(self) -> None:
+    def release(self) -> Weights:
         """Puts the master's values, the unrounded buffers and the attention back into the model."""
         self.model.float()
         self.publish()
@@ -106,6 +109,7 @@ class MasterWeights(Weights):
             buffer.copy_(self._buffers[name])
         if self.model.config._attn_implementation != self._attention:  # type: ignore[union-attr]
             self.model.set_attn_implementation(self._attention)  # type: ignore[operator]
+        return Weights(self.model)
 
 
 def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> None:
