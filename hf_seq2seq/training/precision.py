@@ -4,6 +4,7 @@ On a GPU, bfloat16 and float16 run under autocast. A CPU gains little from autoc
 weight again; there the model itself is put in bfloat16, and a float32 master takes the gradients and the updates.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -116,10 +117,14 @@ def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> Non
     """Refuses precisions that fail.
 
     Raises:
-        InputError: float16 for T5 or on a CPU, both precisions at once, or a GPU without bfloat16.
+        InputError: float16 for T5 or on a CPU, both precisions at once, another one than Accelerate's configuration
+            has, or a GPU without bfloat16.
     """
     if options.fp16 and options.bf16:
         raise InputError("--fp16 and --bf16 exclude each other; give one")
+    told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+    if told != "no" and not getattr(options, told, False):
+        raise InputError(f"Accelerate's configuration: mixed_precision {told}: write 'no' there, or give --{told}, too")
     if options.fp16 and model_type in ("t5", "mt5", "umt5"):
         raise InputError("--fp16: T5 was trained in bfloat16 and overflows float16 to NaN; use --bf16, or neither")
     if options.fp16 and on_cpu:

@@ -1,6 +1,7 @@
 """A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -84,8 +85,9 @@ def check_output_dir(run: Any) -> None:
 
 
 def runs_on_cpu(run: Any) -> bool:
-    """Whether a run stays on the CPU, by choice or for want of a GPU."""
-    return run.use_cpu or not torch.cuda.is_available()
+    """Whether a run stays on the CPU, by choice (a flag, or Accelerate's configuration) or for want of a GPU."""
+    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    return run.use_cpu or told or not torch.cuda.is_available()
 
 
 def make_accelerator(config: Any) -> Accelerator:
