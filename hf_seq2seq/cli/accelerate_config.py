@@ -82,6 +82,8 @@ def read_launch_file(name: str) -> LaunchFile:
         raise InputError(f"{flag}: no such file, nor a preset{nearest(name, presets())}")
     config = _load(path, flag)
     kind = config.distributed_type.value
+    if kind == "DEEPSPEED":
+        raise InputError(f"{flag}: DeepSpeed is not served; zero2 and zero3 spread the same by torch's FSDP")
     if kind not in KINDS:
         raise InputError(f"{flag}: distributed_type {kind} is not served; choose from {', '.join(KINDS)}")
     if config.num_machines > 1:

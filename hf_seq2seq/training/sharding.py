@@ -1,19 +1,20 @@
 """Weights, gradients and optimizer state spread over processes (FSDP 2), set up by Accelerate's configuration.
 
-Accelerate shards on GPUs alone. Here torch's own `fully_shard` does it on any device, by what Accelerate's plugin reads
-from the environment; so two processes on a CPU run the very code that GPUs run.
+Accelerate shards on GPUs alone. Here torch's own `fully_shard` does it on any device, by the environment that
+`accelerate launch` makes of its configuration; so two processes on a CPU run the very code that GPUs run.
 
 Paper: Zhao et al., 2023, https://arxiv.org/abs/2304.11277; Rajbhandari et al., 2020, section 5,
 https://arxiv.org/abs/1910.02054
 """
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate import Accelerator, FullyShardedDataParallelPlugin
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hf_seq2seq.configs import Adaptation, Optimization
@@ -22,12 +23,19 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.training.precision import Weights
 
 SWITCH = "ACCELERATE_USE_FSDP"
-WRAPS = ("TRANSFORMER_BASED_WRAP", "NO_WRAP")
+PLACE = "Accelerate's configuration"
+NO_WRAP = "NO_WRAP"
+WRAPS = ("TRANSFORMER_BASED_WRAP", NO_WRAP)
 
 
 def is_asked_for() -> bool:
     """Whether the environment, as `accelerate launch` and this project's launcher set it, asks for sharded weights."""
     return os.environ.get(SWITCH, "").lower() == "true"
+
+
+def _told(name: str, default: str = "") -> str:
+    """An option of `fsdp_config`, as it reaches processes."""
+    return os.environ.get(f"FSDP_{name}", default).lower()
 
 
 def check_sharding(optimization: Optimization, adaptation: Adaptation | None) -> None:
@@ -36,19 +44,18 @@ def check_sharding(optimization: Optimization, adaptation: Adaptation | None) ->
     Raises:
         InputError: names the option of the configuration, or the flag.
     """
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
+        raise InputError(f"{PLACE}: DeepSpeed is not served; --accelerate-config zero2 or zero3 spreads the same")
     if not is_asked_for():
         return
-    read = {name: os.environ.get("FSDP_" + name, "").lower() for name in ("VERSION", "OFFLOAD_PARAMS")}
-    place = "Accelerate's configuration: "
-    if read["VERSION"] != "2":
-        raise InputError(f"{place}fsdp_version {read['VERSION'] or 1} is not served; write 'fsdp_version: 2'")
-    if read["OFFLOAD_PARAMS"] == "true":
-        raise InputError(f"{place}fsdp_offload_params is not served; write false")
-    if os.environ.get("FSDP_ACTIVATION_CHECKPOINTING", "").lower() == "true":
-        raise InputError(f"{place}fsdp_activation_checkpointing: write false, and give --gradient-checkpointing")
-    wrap = os.environ.get("FSDP_AUTO_WRAP_POLICY", "NO_WRAP").upper()
-    if wrap not in WRAPS:
-        raise InputError(f"{place}fsdp_auto_wrap_policy {wrap} is not served; choose from {', '.join(WRAPS)}")
+    if (version := _told("VERSION", "1")) != "2":
+        raise InputError(f"{PLACE}: fsdp_version {version} is not served; write 'fsdp_version: 2'")
+    if _told("OFFLOAD_PARAMS") == "true":
+        raise InputError(f"{PLACE}: fsdp_offload_params is not served; write false")
+    if _told("ACTIVATION_CHECKPOINTING") == "true":
+        raise InputError(f"{PLACE}: fsdp_activation_checkpointing: write false, and give --gradient-checkpointing")
+    if (wrap := _told("AUTO_WRAP_POLICY", NO_WRAP).upper()) not in WRAPS:
+        raise InputError(f"{PLACE}: fsdp_auto_wrap_policy {wrap} is not served; choose from {', '.join(WRAPS)}")
     if optimization.optim != "adamw":
         raise InputError(f"--optim {optimization.optim}: works on whole weights alone; with FSDP take --optim adamw")
     for name in ("fp16", "torch_compile"):
@@ -101,28 +108,31 @@ def _shard(objective: Any, bf16: bool, accelerator: Accelerator) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    plugin = FullyShardedDataParallelPlugin()
+    # T5's layers hand on a view of their position biases, and add to it in no place.
+    warnings.filterwarnings("ignore", r"FSDP2-wrapped module \(FSDP\w*T5Block\) returned a view")
+    reshards = _told("RESHARD_AFTER_FORWARD", "true") == "true"
     objective.to(accelerator.device)
     mesh = init_device_mesh(accelerator.device.type, (accelerator.num_processes,))
     policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32) if bf16 else MixedPrecisionPolicy()
-    if plugin.auto_wrap_policy is not None:
-        for layer in _layers(objective.model, plugin.transformer_cls_names_to_wrap):
-            fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=plugin.reshard_after_forward)
+    if _told("AUTO_WRAP_POLICY", NO_WRAP).upper() != NO_WRAP:
+        for layer in _layers(objective.model):
+            fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=reshards)
     fully_shard(objective, mesh=mesh, mp_policy=policy)
-    objective.reshards = plugin.reshard_after_forward  # to be put back after an evaluation
+    objective.reshards = reshards  # to be put back after an evaluation
 
 
-def _layers(model: nn.Module, names: list[str] | None) -> list[nn.Module]:
-    """The layers of the named classes; by default those that recomputation takes one by one."""
+def _layers(model: nn.Module) -> list[nn.Module]:
+    """The layers of the classes that the configuration names; by default those that recomputation takes one by one."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
+    names = [name for name in os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP", "").split(",") if name]
     if not names:
         return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     known = {type(module).__name__ for module in model.modules()}
     for name in names:
         if name not in known:
-            place = "Accelerate's configuration: fsdp_transformer_layer_cls_to_wrap"
-            raise InputError(f"{place}: the model has no {name!r}{nearest(name, known)}")
+            hint = nearest(name, known)
+            raise InputError(f"{PLACE}: fsdp_transformer_layer_cls_to_wrap: the model has no {name!r}{hint}")
     return [module for module in model.modules() if type(module).__name__ in names]
 
 
