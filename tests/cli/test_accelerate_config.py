@@ -162,7 +162,7 @@ LAUNCHERS = {
 @pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
 def test_both_launchers_start_the_same(launcher: str, tmp_path: Path) -> None:
     recipe = tmp_path / "told.py"
-    recipe.write_text(RECIPE.replace("\\n", "\n"))
+    recipe.write_text(RECIPE)
     words, flags = LAUNCHERS[launcher]
     command = [sys.executable, *words, "train", str(recipe), *flags]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)

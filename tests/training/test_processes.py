@@ -109,6 +109,7 @@ JOB = '''"""Trains with the whole model in each process and with a part of it, a
 
 import json
 import os
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
