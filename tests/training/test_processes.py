@@ -133,6 +133,7 @@ common = {
 
 def train(name, recipe, sharded, resume=None, **values):
     os.environ["ACCELERATE_USE_FSDP"] = str(sharded).lower()
+    os.environ["FSDP_RESHARD_AFTER_FORWARD"] = str(recipe != "bart").lower()
     module = import_module(f"hf_seq2seq.recipes.{recipe}")
     folder = output / name
     values = {key: str(value) for key, value in (common | values | {"output_dir": folder}).items()}
