@@ -279,5 +279,8 @@ class Run(Section):
     seed: int = option(42, "Seed of the initial weights, the order of batches and dropout.", at_least=0)
     num_processes: int | None = option(None, "Start so many processes, one a GPU or on CPU.", at_least=1)
     gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
+    accelerate_config: str | None = option(
+        None, "How processes share the work: ddp, fsdp, zero2, zero3, or a file that `accelerate config` wrote."
+    )
     use_cpu: bool = option(False, "Stay on the CPU where there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))

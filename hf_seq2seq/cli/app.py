@@ -11,7 +11,7 @@ import typer
 
 from hf_seq2seq import __version__
 from hf_seq2seq.cli.help_page import Group
-from hf_seq2seq.cli.launch import rank
+from hf_seq2seq.cli.launch import leave_after, rank
 from hf_seq2seq.errors import InputError
 
 SECONDS_FOR_RANK_0 = 5.0
@@ -84,12 +84,14 @@ def main() -> NoReturn:
         code = 1
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            leave_after(error)
             raise
         code = _refuse(f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would try to write once more
     except Exception as error:
         # Typer brings its own copy of click from some version on, so its errors have no class that one can name.
         if not hasattr(error, "format_message"):
+            leave_after(error)
             raise
         code = _refuse(_usage_message(error))
     sys.exit(code)

@@ -1,17 +1,24 @@
 """Several processes from one command, by PyTorch's elastic launcher, on GPUs or on CPU."""
 
+import json
 import logging
 import os
 import signal
 import sys
 import tempfile
+import time
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError
 
 SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save its checkpoint
+KILLED_SECONDS = 10  # what is killed later than this after the first failure, the launcher has killed
+STARTED_HERE = "HF_SEQ2SEQ_STARTED_HERE"
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 
 
 def rank() -> int | None:
@@ -62,6 +69,7 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
         os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate takes each process for a run of its own
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
+    os.environ[STARTED_HERE] = "true"
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
@@ -71,21 +79,26 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
         try:
             elastic_launch(_settings(count, logs), sys.executable)("-m", "hf_seq2seq", *arguments)
         except ChildFailedError as error:
-            sys.exit(_exit_code(error.failures))
+            sys.exit(_explain(error.failures, count))
         except SignalException as error:
             sys.exit(128 + int(error.sigval))
 
 
 def _devices(count: int, run: Run) -> int:
     """The GPUs that the processes can use; 0 on CPU."""
-    import torch
-
-    there = 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
+    there = gpus_there(run)
     if there and count > there:
         raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
     if run.gpus and not there:
         raise InputError(f"--gpus {run.gpus}: there is no such GPU; --num-processes {count} starts processes on CPU")
     return there
+
+
+def gpus_there(run: Run) -> int:
+    """How many GPUs a run may use; 0 where it stays on the CPU."""
+    import torch
+
+    return 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
 
 
 def _settings(count: int, logs: str) -> Any:
@@ -106,9 +119,43 @@ def _settings(count: int, logs: str) -> Any:
     )
 
 
-def _exit_code(failures: dict[int, Any]) -> int:
-    """The code of the process that failed, not of those that were stopped for it; 128 + n where signal n killed it."""
-    codes = [failures[rank].exitcode for rank in sorted(failures)]
-    codes = [code if code > 0 else 128 - code for code in codes]
-    stopped = 128 + signal.SIGTERM
-    return next((code for code in codes if code != stopped), stopped)
+def leave_after(error: Exception) -> None:
+    """Ends a process that this launcher started, at once, and leaves its traceback for the launcher to print.
+
+    When one process fails, the others fail for want of it: only the first traceback is worth reading. To take a process
+    group down in good order, while others of it are gone, may wait for ever. Does nothing in any other process.
+    """
+    if STARTED_HERE not in os.environ or ERROR_FILE not in os.environ:
+        return
+    text = "".join(traceback.format_exception(error))
+    word = {"message": text, "timestamp": int(time.time()), "time_ns": time.time_ns()}
+    Path(os.environ[ERROR_FILE]).write_text(json.dumps(word))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _explain(failures: dict[int, Any], count: int) -> int:
+    """Says which process failed, unless that one has spoken for itself; returns its exit code, 128 + n for signal n."""
+    number, failure = _culprit(failures)
+    if "time_ns" in failure.error_file_data:
+        print(failure.message, end="", file=sys.stderr)
+    elif failure.exitcode < 0:
+        print(f"error: process {number} of {count} was ended by {failure.signal_name()}", file=sys.stderr)
+    return failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
+
+
+def _culprit(failures: dict[int, Any]) -> tuple[int, Any]:
+    """The process that failed by itself; the others were stopped for it, or failed for want of it."""
+    first = min(failure.timestamp for failure in failures.values())
+    stopped = (-signal.SIGTERM, 128 + signal.SIGTERM)
+
+    def order(item: tuple[int, Any]) -> tuple[int, int, int]:
+        number, failure = item
+        time_ns = failure.error_file_data.get("time_ns", 0)
+        if failure.exitcode in stopped or failure.timestamp > first + KILLED_SECONDS:
+            return 3, time_ns, number
+        kind = 2 if time_ns else 1 if failure.exitcode > 0 else 0  # a traceback, a message of its own, a signal
+        return kind, time_ns, number
+
+    return min(failures.items(), key=order)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from hf_seq2seq.cli.accelerate_config import apply_launch_file
 from hf_seq2seq.cli.launch import launch, processes, show_only
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 
@@ -13,7 +14,7 @@ def build_command(name: str, help: str) -> Any:
 
 def train(request: Request) -> None:
     """Runs the recipe here, or in as many processes as the configuration asks for."""
-    run = request.config.run
+    run = apply_launch_file(request.config.run)
     count = processes(run)
     if count > 1:
         launch(["train", *request.arguments], count, run)

@@ -14,6 +14,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
+from hf_seq2seq.training.sharding import unsharded
 from hf_seq2seq.training.task import Task
 
 Predictions = list[str] | np.ndarray
@@ -41,6 +42,11 @@ def evaluate_and_predict(
     task: Task, split: str, accelerator: Accelerator, prefix: str
 ) -> tuple[dict[str, float], Predictions]:
     """`evaluate`, with the predictions in the split's order: texts, or `(rows, classes)` logits."""
+    with unsharded(task.objective):
+        return _measure(task, split, accelerator, prefix)
+
+
+def _measure(task: Task, split: str, accelerator: Accelerator, prefix: str) -> tuple[dict[str, float], Predictions]:
     started = time.perf_counter()
     examples = task.splits[split]
     training = task.model.training
@@ -85,11 +91,12 @@ def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> tuple[flo
     """The summed loss of a split, and what it is divided by."""
     batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
     total = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
-    for rows in batches[accelerator.process_index :: accelerator.num_processes]:
+    mine = batches[accelerator.process_index :: accelerator.num_processes]
+    for rows in mine or batches[:1]:  # sharded weights are set up by the first pass, which no process may leave out
         batch = _batch(task, examples, rows, accelerator)
         with accelerator.autocast():
-            total[0] += task.objective(batch)
-        total[1] += task.objective.weight(batch)
+            total[0] += task.objective(batch) * bool(mine)
+        total[1] += task.objective.weight(batch) * bool(mine)
     loss, weight = accelerator.reduce(total, "sum").tolist()
     return loss, weight
 

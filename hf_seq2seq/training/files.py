@@ -73,8 +73,8 @@ def load_weights(weights: Weights, folder: Path) -> None:
         return
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
-    names = {value.data_ptr(): name for name, value in state.items()}
-    inside = {f"base_model.model.{name}": names[value.data_ptr()] for name, value in saved.items()}
+    names = {id(value): name for name, value in state.items()}  # a part of a tensor has no address to go by
+    inside = {f"base_model.model.{name}": names[id(value)] for name, value in saved.items()}
     found = load_file(folder / ADAPTER_FILE)
     weights.load_state_dict({inside[name]: value for name, value in found.items()})
 

@@ -11,6 +11,7 @@ import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,10 +26,11 @@ from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
-from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, save_optimizer
+from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
 from hf_seq2seq.training.precision import Weights, lower_precision
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.selection import Selection
+from hf_seq2seq.training.sharding import ShardedWeights, is_asked_for, whole, without_exchange
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
 
@@ -76,10 +78,15 @@ class Loop:
                 raise InputError(f"--gradient-checkpointing: {type(model).__name__} has none; leave it out")
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         on_cpu = self.accelerator.device.type == "cpu"
-        weights = lower_precision(model) if self.optimization.bf16 and on_cpu else Weights(model)
+        bf16 = self.optimization.bf16
         if self.optimization.torch_compile:
             model.compile(dynamic=True)
-        self.objective = self.accelerator.prepare(self.task.objective)
+        if is_asked_for():
+            weights: Weights = ShardedWeights(self.task.objective, bf16, self.accelerator)
+            self.objective = self.task.objective
+        else:
+            weights = lower_precision(model) if bf16 and on_cpu else Weights(model)
+            self.objective = self.accelerator.prepare(self.task.objective)
         self.optimizer = self.accelerator.prepare(make_optimizer(weights.parameters, self.optimization))
         return weights
 
@@ -111,9 +118,9 @@ class Loop:
                     if self.state.finished or self.signal:
                         break
         self.log.close()
-        self.weights.release()
+        self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
-            load_weights(Weights(self.task.model), self.output_dir / best)
+            load_weights(self.weights, self.output_dir / best)
         return self.state
 
     def _train_on(self, step: Step, interrupts: Interrupts) -> None:
@@ -142,7 +149,7 @@ class Loop:
         for index, (batch, factor) in enumerate(zip(batches, real, strict=True)):
             self._seed(index)
             last = index == len(batches) - 1
-            with nullcontext() if last or self.weights.low else accelerator.no_sync(self.objective):
+            with nullcontext() if last or self.weights.low else without_exchange(self.objective, accelerator):
                 loss = self.objective(batch) * factor
                 accelerator.backward(loss * (accelerator.num_processes / total))
             self._loss += loss.detach()
@@ -188,7 +195,7 @@ class Loop:
         self.state.train_loss_weight += self._weight
         rate = self.optimizer.param_groups[0]["lr"]
         self.log.training(
-            loss=total / self._weight, learning_rate=rate, grad_norm=float(self._norm), tokens=self._tokens
+            loss=total / self._weight, learning_rate=rate, grad_norm=float(whole(self._norm)), tokens=self._tokens
         )
         self._loss.zero_()
         self._weight = self._tokens = 0.0
@@ -200,14 +207,17 @@ class Loop:
         return self.selection.update(self.state, results)
 
     def _save(self) -> None:
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.output_dir, self.state, self._write)
+        main = self.accelerator.is_main_process
+        if main or self.weights.sharded:
+            weights, optimizer = self.weights.state_dict(), optimizer_state(self.optimizer)
+        if main:
+            save_checkpoint(self.output_dir, self.state, lambda folder: self._write(folder, weights, optimizer))
             prune_checkpoints(self.output_dir, self.schedule.save_total_limit, self.state.best_model_checkpoint)
         self.accelerator.wait_for_everyone()
 
-    def _write(self, folder: Path) -> None:
-        write_model(folder, self.task, self.weights.state_dict())
-        self.state.optimizer_scalars = save_optimizer(self.optimizer, folder / OPTIMIZER_FILE)
+    def _write(self, folder: Path, weights: dict[str, Tensor], optimizer: dict[str, Any]) -> None:
+        write_model(folder, self.task, weights)
+        self.state.optimizer_scalars = save_optimizer(optimizer, folder / OPTIMIZER_FILE)
 
 
 def _tokens(batch: dict[str, Tensor], two_sides: bool) -> float:

@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
+from hf_seq2seq.training.sharding import part_of, whole
 
 
 def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:
@@ -33,28 +34,34 @@ def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimizat
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=options.adam_epsilon, fused=True)
 
 
-def save_optimizer(optimizer: torch.optim.Optimizer, path: Path) -> dict[str, float]:
-    """Writes the state's tensors; returns what is not a tensor, by `index.name`, for the caller's JSON."""
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, float] = {}
-    for index, state in optimizer.state_dict()["state"].items():
-        for name, value in state.items():
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """The whole state on the CPU, by `index.name`; where it is sharded all processes ask at once."""
+    state: dict[str, Any] = {}
+    for index, entries in optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
             if isinstance(value, Tensor):
-                tensors[f"{index}.{name}"] = value.detach().cpu().contiguous()
+                state[f"{index}.{name}"] = whole(value.detach()).cpu().contiguous()
             elif value is not None:
-                scalars[f"{index}.{name}"] = value
-    save_file(tensors, path)
-    return scalars
+                state[f"{index}.{name}"] = value
+    return state
+
+
+def save_optimizer(state: dict[str, Any], path: Path) -> dict[str, float]:
+    """Writes the tensors of `optimizer_state`; returns what is not a tensor, for the caller's JSON."""
+    save_file({name: value for name, value in state.items() if isinstance(value, Tensor)}, path)
+    return {name: value for name, value in state.items() if not isinstance(value, Tensor)}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, scalars: dict[str, float]) -> None:
-    """Restores what `save_optimizer` wrote, on the optimizer's own devices."""
+    """Restores what `save_optimizer` wrote, on the optimizer's own devices; each process keeps its part."""
     state: dict[int, dict[str, Any]] = {}
     with safe_open(path, "pt") as file:
         entries: dict[str, Any] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, value in (entries | scalars).items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
+        part = part_of(value, parameters[int(index)]) if isinstance(value, Tensor) else value
+        state.setdefault(int(index), {})[name] = part
     whole = optimizer.state_dict()
     whole["state"] = state
     optimizer.load_state_dict(whole)

@@ -4,6 +4,7 @@ On a GPU, bfloat16 and float16 run under autocast. A CPU gains little from autoc
 weight again; there the model itself is put in bfloat16, and a float32 master takes the gradients and the updates.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -18,10 +19,12 @@ class Weights:
 
     Attributes:
         low: whether the model computes in a lower precision than what is trained.
+        sharded: whether each process holds a part, so that all must take part where they are read.
         parameters: what is trained, by the model's names.
     """
 
     low = False
+    sharded = False
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -41,8 +44,9 @@ class Weights:
         """Restores what `state_dict` gave; tied entries may be missing."""
         self.model.load_state_dict(state, strict=False)
 
-    def release(self) -> None:
-        """Called when training ends: leaves the model in float32."""
+    def release(self) -> "Weights":
+        """Called when training ends: leaves the model in float32, and gives its weights from then on."""
+        return self
 
 
 class MasterWeights(Weights):
@@ -98,7 +102,7 @@ class MasterWeights(Weights):
         self.publish()
 
     @torch.no_grad()
-    def release(self) -> None:
+    def release(self) -> Weights:
         """Puts the master's values, the unrounded buffers and the attention back into the model."""
         self.model.float()
         self.publish()
@@ -106,16 +110,21 @@ class MasterWeights(Weights):
             buffer.copy_(self._buffers[name])
         if self.model.config._attn_implementation != self._attention:  # type: ignore[union-attr]
             self.model.set_attn_implementation(self._attention)  # type: ignore[operator]
+        return Weights(self.model)
 
 
 def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> None:
     """Refuses precisions that fail.
 
     Raises:
-        InputError: float16 for T5 or on a CPU, both precisions at once, or a GPU without bfloat16.
+        InputError: float16 for T5 or on a CPU, both precisions at once, another one than Accelerate's configuration
+            has, or a GPU without bfloat16.
     """
     if options.fp16 and options.bf16:
         raise InputError("--fp16 and --bf16 exclude each other; give one")
+    told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+    if told != "no" and not getattr(options, told, False):
+        raise InputError(f"Accelerate's configuration: mixed_precision {told}: write 'no' there, or give --{told}, too")
     if options.fp16 and model_type in ("t5", "mt5", "umt5"):
         raise InputError("--fp16: T5 was trained in bfloat16 and overflows float16 to NaN; use --bf16, or neither")
     if options.fp16 and on_cpu:

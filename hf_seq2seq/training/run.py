@@ -1,6 +1,7 @@
 """A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from hf_seq2seq.data.batches import BatchPlan
@@ -26,7 +28,8 @@ from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, is_adapted, wr
 from hf_seq2seq.training.float32 import quick_float32
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.precision import check_precision
+from hf_seq2seq.training.precision import Weights, check_precision
+from hf_seq2seq.training.sharding import check_sharding, is_asked_for, left_to_us
 from hf_seq2seq.training.state import FILE as STATE_FILE
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
@@ -43,6 +46,7 @@ def check_run(config: Any, problem: str, model_type: str) -> None:
             holds a run.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
+    check_sharding(config.optimization, getattr(config, "adaptation", None))
     metrics = config.evaluation.metrics
     check_metrics(metrics, metrics_for(problem))
     best_metric(config.schedule.metric_for_best_model, metrics)
@@ -81,20 +85,23 @@ def check_output_dir(run: Any) -> None:
 
 
 def runs_on_cpu(run: Any) -> bool:
-    """Whether a run stays on the CPU, by choice or for want of a GPU."""
-    return run.use_cpu or not torch.cuda.is_available()
+    """Whether a run stays on the CPU, by choice (a flag, or Accelerate's configuration) or for want of a GPU."""
+    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    return run.use_cpu or told or not torch.cuda.is_available()
 
 
 def make_accelerator(config: Any) -> Accelerator:
     """The processes, the device and the precision of a run; seeds what happens before training."""
     on_cpu = runs_on_cpu(config.run)
-    precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and not on_cpu else "no"
-    accelerator = Accelerator(
-        mixed_precision=precision,
-        cpu=on_cpu,
-        log_with=list(config.run.report_to) or None,
-        project_dir=config.run.output_dir,
-    )
+    autocast = not (on_cpu or is_asked_for())  # in bfloat16; sharded layers, and those of a CPU, are cast themselves
+    precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and autocast else "no"
+    with left_to_us():
+        accelerator = Accelerator(
+            mixed_precision=precision,
+            cpu=on_cpu,
+            log_with=list(config.run.report_to) or None,
+            project_dir=config.run.output_dir,
+        )
     set_seed(config.run.seed)
     return accelerator
 
@@ -119,7 +126,7 @@ def run(task: Task) -> dict[str, float]:
     with quick_float32(longest(task)) if accelerator.device.type == "cpu" else nullcontext():
         state = loop.run()
         signal = loop.signal
-        results = {} if signal else finish(task, state, accelerator)
+        results = {} if signal else finish(task, state, accelerator, loop.weights)
     # The loop goes before the process group: what exchanges gradients would, outliving the group, end it with the
     # interpreter's lock in its hands and wait for ever for threads that want the lock.
     del loop
@@ -131,7 +138,7 @@ def run(task: Task) -> dict[str, float]:
     return results
 
 
-def finish(task: Task, state: State, accelerator: Accelerator) -> dict[str, float]:
+def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights) -> dict[str, float]:
     """Evaluates and predicts with the trained model, and saves everything; returns all results."""
     if is_adapted(task.model) and task.config.adaptation.merge_adapter:
         merge_adapter(task.model)
@@ -143,8 +150,10 @@ def finish(task: Task, state: State, accelerator: Accelerator) -> dict[str, floa
             results |= found
             if len(predicted):
                 predictions[split] = predicted
+    if accelerator.is_main_process or weights.sharded:
+        trained = weights.state_dict()
     if accelerator.is_main_process:
-        save_run(Path(task.config.run.output_dir), task, state, results, predictions)
+        save_run(Path(task.config.run.output_dir), task, trained, state, results, predictions)
     return results
 
 
@@ -198,14 +207,19 @@ def _make_room(folder: Path, resumes: bool) -> None:
 
 
 def save_run(
-    folder: Path, task: Task, state: State, results: dict[str, float], predictions: dict[str, Predictions]
+    folder: Path,
+    task: Task,
+    weights: dict[str, Tensor],
+    state: State,
+    results: dict[str, float],
+    predictions: dict[str, Predictions],
 ) -> None:
     """Writes the model, the results, the predictions, the picture and the card."""
     from hf_seq2seq.analysis.pictures import draw_losses
     from hf_seq2seq.hub.card import write_card
 
     with new_folder(folder / "model.draft") as draft:
-        write_model(draft, task, task.model.state_dict())
+        write_model(draft, task, weights)
     for path in sorted((folder / "model.draft").iterdir()):
         _replace(path, folder / path.name)
     (folder / "model.draft").rmdir()

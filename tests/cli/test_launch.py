@@ -62,6 +62,8 @@ def main(config):
     from accelerate import Accelerator
 
     state = Accelerator(cpu=config.what.task == "cpu").state
+    if config.what.task == "raise" and rank == 1:
+        raise ValueError("process 1 cannot go on")
     total = torch.tensor([float(state.process_index + 1)])
     torch.distributed.all_reduce(total)
     threads = os.environ["OMP_NUM_THREADS"]
@@ -85,7 +87,7 @@ def launch(recipe: Path, task: str, *launcher: str) -> subprocess.CompletedProce
         else [*RUN, "train", str(recipe), "--task", task, "--num-processes", "2"]
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
 
 
 def test_two_processes_add_up(recipe: Path) -> None:
@@ -114,13 +116,21 @@ def test_a_failing_process_ends_the_others_and_gives_its_code(recipe: Path) -> N
     assert (found.returncode, found.stderr) == (7, "")
 
 
+def test_an_error_is_shown_once(recipe: Path) -> None:
+    found = launch(recipe, "raise")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr.startswith("Traceback (most recent call last):\n")
+    assert found.stderr.count("Traceback") == 1  # the other process fails for want of this one, which is no news
+    assert found.stderr.endswith("ValueError: process 1 cannot go on\n")
+
+
 def test_a_signal_reaches_every_process(recipe: Path) -> None:
     command = [*RUN, "train", recipe, "--task", "wait", "--num-processes", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert [run.stdout.readline() for _ in range(2)] == ["ready\n"] * 2
         run.send_signal(signal.SIGTERM)
-        said, errors = run.communicate(timeout=60)
+        said, errors = run.communicate(timeout=300)
     assert sorted(said.splitlines()) == ["saved 0", "saved 1"]
     assert (run.returncode, errors) == (143, "")
 
@@ -158,6 +168,19 @@ def test_how_many_processes(run: dict[str, object], expected: int, monkeypatch: 
 def test_contradictions_are_refused(run: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         processes(Run(**run))
+
+
+@pytest.mark.parametrize("flags", [("--num-processes", "3"), ("--gpus", "0,1,2")])
+def test_more_processes_than_gpus(
+    flags: tuple[str, str], command, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    result = command("train", recipe, *flags)
+    assert (result.code, result.err) == (2, "error: 3 processes for 2 GPUs; ask for fewer, or for --use-cpu\n")
 
 
 def test_gpus_that_are_not_there(command, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,13 @@
 """The loss and the gradient of a step depend on its rows alone."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -72,47 +68,3 @@ def test_loss_is_the_mean_over_all_target_tokens_of_the_step(make_task: Callable
     loop.run()
     line = json.loads((tmp_path / "run1" / "train_log.jsonl").read_text().splitlines()[0])
     assert line["loss"] == pytest.approx(nll / count, rel=1e-6)
-
-
-def command(*arguments: str, processes: int) -> list[str]:
-    return [sys.executable, "-m", "hf_seq2seq", "train", "t5", *arguments, "--num-processes", str(processes)]
-
-
-@pytest.fixture
-def checkpoint(make_task: Callable[..., Task], tmp_path: Path) -> Path:
-    """A T5 checkpoint without dropout."""
-    task = make_task()
-    task.model.config.dropout_rate = 0.0
-    task.model.save_pretrained(tmp_path / "checkpoint")
-    task.tokenizers.save(tmp_path / "checkpoint")
-    return tmp_path / "checkpoint"
-
-
-def test_two_processes_equal_one(checkpoint: Path, pairs: dict[str, str], tmp_path: Path) -> None:
-    def run(name: str, processes: int, accumulation: int) -> tuple[dict[str, Tensor], dict[str, Any], list[Any]]:
-        values: dict[str, Any] = pairs | {
-            "model_name_or_path": checkpoint,
-            "output_dir": tmp_path / name,
-            "gradient_accumulation_steps": accumulation,
-            "per_device_train_batch_size": 5,  # 90 rows: the last step of an epoch leaves a process without rows
-            "num_train_epochs": 2,
-            "max_target_length": 12,
-            "logging_steps": 1,
-            "adam_epsilon": 1e-3,
-            "metrics": "exact_match,chrf",
-        }
-        flags = [text for k, v in values.items() for text in ("--" + k, str(v))]
-        done = subprocess.run(command(*flags, processes=processes), capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert f"on {processes} process" in done.stderr  # the world size that training itself saw
-        lines = [json.loads(x) for x in (tmp_path / name / "train_log.jsonl").read_text().splitlines()]
-        results = json.loads((tmp_path / name / "eval_results.json").read_text())
-        return load_file(tmp_path / name / "model.safetensors"), results, lines
-
-    one, two = run("one", 1, 4), run("two", 2, 2)
-    assert_same(
-        (one[0], [x["loss"] for x in one[2] if "loss" in x]), (two[0], [x["loss"] for x in two[2] if "loss" in x])
-    )
-    for name in ("eval_loss", "eval_exact_match", "eval_chrf"):
-        assert one[1][name] == pytest.approx(two[1][name], rel=1e-5)
-    assert one[1]["eval_samples"] == two[1]["eval_samples"] == 17

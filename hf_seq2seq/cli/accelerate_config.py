@@ -1,0 +1,137 @@
+"""Accelerate's own configuration files, those of the package by name, applied as `accelerate launch` applies them.
+
+What a file says reaches the processes as environment variables, which Accelerate's plugins read; so it makes no
+difference whether this project's launcher, `accelerate launch` or `torchrun` started them.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.cli.launch import gpus_there, processes, rank
+from hf_seq2seq.cli.recipe_files import FOLDER
+from hf_seq2seq.configs import Run
+from hf_seq2seq.errors import InputError, nearest
+
+PRESETS = FOLDER / "configs" / "accelerate"
+KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
+
+
+@dataclass(frozen=True)
+class LaunchFile:
+    """What a configuration file says about starting processes.
+
+    Attributes:
+        kind: Accelerate's `distributed_type`.
+        processes: how many; None where the file leaves it open.
+        gpus: numbers such as 0,1; None for all.
+        environment: variables that tell Accelerate the rest.
+    """
+
+    kind: str
+    processes: int | None
+    gpus: str | None
+    environment: dict[str, str]
+
+
+def apply_launch_file(run: Run) -> Run:
+    """Sets the environment, for this process and those that it starts, to what `--accelerate-config` names.
+
+    Returns:
+        The section, with the number of processes and the GPUs of the file where no flag gave them.
+
+    Raises:
+        InputError: as `read_launch_file`, or nothing says how many processes.
+    """
+    if run.accelerate_config is None:
+        return run
+    file = read_launch_file(run.accelerate_config)
+    os.environ.update(file.environment)
+    if rank() is not None:
+        return run
+    given = run.gpus is not None or run.num_processes is not None
+    run = dataclasses.replace(
+        run,
+        gpus=run.gpus if given else file.gpus,
+        num_processes=run.num_processes if given else file.processes,
+        use_cpu=run.use_cpu or "ACCELERATE_USE_CPU" in file.environment,
+    )
+    if run.gpus is None and run.num_processes is None:
+        run = dataclasses.replace(run, num_processes=1 if file.kind == "NO" else gpus_there(run) or None)
+    if processes(run) == 1 and (file.kind == "FSDP" or run.num_processes is None):
+        raise InputError(f"--accelerate-config {run.accelerate_config}: give --num-processes or --gpus, two or more")
+    return run
+
+
+def presets() -> list[str]:
+    """The names of the package's own files, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def read_launch_file(name: str) -> LaunchFile:
+    """Reads the file that `--accelerate-config` names: one of the package, or a path.
+
+    Raises:
+        InputError: no such file or name, a file that Accelerate does not read, or a way of running that is not served.
+    """
+    path = PRESETS / f"{name}.yaml" if name in presets() else Path(name)
+    flag = f"--accelerate-config {name}"
+    if not path.is_file():
+        raise InputError(f"{flag}: no such file, nor a preset{nearest(name, presets())}")
+    config = _load(path, flag)
+    kind = config.distributed_type.value
+    if kind == "DEEPSPEED":
+        raise InputError(f"{flag}: DeepSpeed is not served; zero2 and zero3 spread the same by torch's FSDP")
+    if kind not in KINDS:
+        raise InputError(f"{flag}: distributed_type {kind} is not served; choose from {', '.join(KINDS)}")
+    if config.num_machines > 1:
+        raise InputError(f"{flag}: num_machines {config.num_machines}: start those with accelerate launch on each")
+    return LaunchFile(
+        kind,
+        processes=config.num_processes if config.num_processes > 0 else None,
+        gpus=None if config.gpu_ids in (None, "all") else str(config.gpu_ids),
+        environment=_environment(config, kind, flag),
+    )
+
+
+def _load(path: Path, flag: str) -> Any:
+    import yaml
+    from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
+
+    try:
+        config = load_config_from_file(str(path))
+    except yaml.MarkedYAMLError as error:
+        raise InputError(f"{flag}: not YAML: {error.problem}") from None
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        raise InputError(f"{flag}: Accelerate cannot read it: {str(error).splitlines()[0]}") from None
+    if not isinstance(config, ClusterConfig):
+        raise InputError(f"{flag}: made for another service's machines; this command runs on its own")
+    return config
+
+
+def _environment(config: Any, kind: str, flag: str) -> dict[str, str]:
+    found = {"ACCELERATE_USE_CPU": "true"} if config.use_cpu else {}
+    if config.mixed_precision is not None:
+        found["ACCELERATE_MIXED_PRECISION"] = str(config.mixed_precision)
+    if kind == "FSDP":
+        found |= {"ACCELERATE_USE_FSDP": "true"} | _fsdp(config.fsdp_config, flag)
+    return found
+
+
+def _fsdp(options: dict[str, Any], flag: str) -> dict[str, str]:
+    """The options under the names that Accelerate's plugin reads."""
+    from accelerate.commands.launch import launch_command_parser
+
+    parsed = launch_command_parser().parse_args(["script"])
+    known = [name for name in vars(parsed) if name.startswith("fsdp_")]
+    found = {}
+    for key, value in options.items():
+        name = key if key.startswith("fsdp_") else f"fsdp_{key}"
+        if name not in known:
+            raise InputError(f"{flag}: unknown key {key!r}{nearest(name, known)}")
+        variable = name.upper().replace("TRANSFORMER_LAYER_CLS", "TRANSFORMER_CLS")
+        if value is not None:
+            found[variable] = str(value).lower() if isinstance(value, bool) else str(value)
+    return found
