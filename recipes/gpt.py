@@ -29,12 +29,10 @@ SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(configs.Pretrained):
+class Model(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 
-    from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
     architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
-    model_size: str = option("tiny", "From scratch: how large.", choices=tuple(SIZES))
     num_hidden_layers: int | None = option(None, "From scratch: layers, if not the size's.", at_least=1)
     num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
     hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
@@ -65,6 +63,7 @@ class Config:
     data: Data = field(default_factory=Data)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)

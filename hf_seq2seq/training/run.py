@@ -1,5 +1,6 @@
 """A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
 
+import dataclasses
 import json
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from transformers.utils.logging import disable_progress_bar
 
+from hf_seq2seq.configs import Evaluation
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
@@ -50,6 +52,21 @@ def check_run(config: Any, problem: str, model_type: str) -> None:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
+
+
+def without_metrics(config: Any, gives: str) -> Any:
+    """The configuration of a run that writes no texts to compare.
+
+    Args:
+        config: the recipe's.
+        gives: what is measured in their place, for the error.
+
+    Raises:
+        InputError: metrics of texts are asked for.
+    """
+    if config.evaluation.metrics not in ((), Evaluation().metrics):
+        raise InputError(f"--metrics compare texts; {gives}")
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
 
 
 def check_positions(model: Any, tokens: Any) -> None:
