@@ -110,6 +110,7 @@ class Adaptation(Section):
     lora_target_modules: tuple[str, ...] = option(
         (), "Linear layers that get one; by default those usual in the family."
     )
+    load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
     merge_adapter: bool = option(False, "Add the adapter to the weights at the end, and save a plain model.")
     freeze: str = option("none", "What stays as it is.", choices=FROZEN)
 

@@ -2,16 +2,17 @@
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_seq2seq.configs import Adaptation
+from hf_seq2seq.decoding.quantization import HEADS, check_quantization, four_bits
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import BitsAndBytesConfig, PreTrainedModel
 
-HEADS = ("lm_head", "classifier", "score", "classification_head")
 QUERY_AND_VALUE = ["q_proj", "v_proj"]
 OURS = {
     **dict.fromkeys(("transformer-seq2seq", "transformer-encoder", "transformer-decoder"), QUERY_AND_VALUE),
@@ -23,6 +24,40 @@ OURS = {
 """Layers that get an adapter, of families that PEFT has no usual ones for: queries and values, as in the paper."""
 
 
+def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu: bool = False) -> None:
+    """Refuses, before anything is loaded, options that exclude each other.
+
+    Args:
+        options: the section.
+        from_scratch: whether the weights are random.
+        low_on_cpu: whether the model itself is to be put in bfloat16, on a CPU.
+
+    Raises:
+        InputError: names the flags.
+    """
+    adapted = options.lora_r is not None
+    if from_scratch and (adapted or options.freeze != "none"):
+        name = "--lora-r" if adapted else "--freeze"
+        raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
+    for name, given in (("--merge-adapter", options.merge_adapter), ("--load-in-4bit", options.load_in_4bit)):
+        if given and not adapted:
+            raise InputError(f"{name}: there is no adapter; give --lora-r, too")
+    if options.load_in_4bit:
+        if options.merge_adapter:
+            raise InputError("--merge-adapter: 4-bit weights cannot take an adapter in; leave out --load-in-4bit")
+        if low_on_cpu:
+            raise InputError("--bf16 with --load-in-4bit needs a GPU; leave out one of them")
+        check_quantization()
+
+
+def quantization(config: Any) -> "BitsAndBytesConfig | None":
+    """How a run's checkpoint is quantized when it is loaded; None where it is not."""
+    if not config.adaptation.load_in_4bit:
+        return None
+    low = torch.float16 if config.optimization.fp16 else torch.float32
+    return four_bits(torch.bfloat16 if config.optimization.bf16 else low)
+
+
 def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
     """Freezes what is to stay, and adds a low-rank adapter where one is asked for.
 
@@ -31,12 +66,10 @@ def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
     Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685
 
     Raises:
-        InputError: target modules that match nothing, or that cannot be merged.
+        InputError: target modules that match nothing, or that cannot be merged; an encoder to freeze where is none.
     """
     _freeze(model, options.freeze)
     if options.lora_r is None:
-        if options.merge_adapter:
-            raise InputError("--merge-adapter: there is no adapter; give --lora-r, too")
         return
     from peft import LoraConfig
 

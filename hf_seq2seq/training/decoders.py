@@ -6,7 +6,7 @@ from hf_seq2seq.architectures import register
 from hf_seq2seq.data.special_tokens import GPT
 from hf_seq2seq.data.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.adaptation import adapt
+from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run, without_metrics
 
@@ -40,7 +40,7 @@ def start_decoder(
         tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
-    loaded = load_pretrained("gpt", families, AutoModelForCausalLM, config.model)
+    loaded = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation)
     return loaded, tokenizer

@@ -9,7 +9,7 @@ from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.training.adaptation import adapt
+from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.denoising import denoising_task
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
 from hf_seq2seq.training.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
@@ -77,7 +77,7 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     if model.from_scratch:
         tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
         return new_model(family, config, tokenizers), tokenizers
-    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model)
+    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random

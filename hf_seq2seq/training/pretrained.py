@@ -4,16 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.decoding.loading import explained
 from hf_seq2seq.decoding.places import find_model
+from hf_seq2seq.decoding.quantization import keep_differentiable
 from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def check_start(recipe: str, config: Any) -> None:
     """Refuses a start that is not one: a checkpoint and random weights at once or neither, or two vocabularies.
-
-    Random weights are not to be frozen, nor adapted at low rank.
 
     Raises:
         InputError: names the flags.
@@ -21,10 +20,6 @@ def check_start(recipe: str, config: Any) -> None:
     model, tokens = config.model, config.tokens
     if (model.model_name_or_path is None) != model.from_scratch:
         raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
-    adaptation = config.adaptation
-    if model.from_scratch and (adaptation.lora_r is not None or adaptation.freeze != "none"):
-        name = "--freeze" if adaptation.lora_r is None else "--lora-r"
-        raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
     if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
         raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
 
@@ -55,7 +50,12 @@ def known_overrides(model: Any, known: "PreTrainedConfig") -> dict[str, Any]:
 
 
 def load_pretrained(
-    recipe: str, families: tuple[str, ...], auto: Any, source: Any, **changes: Any
+    recipe: str,
+    families: tuple[str, ...],
+    auto: Any,
+    source: Any,
+    quantization: "BitsAndBytesConfig | None" = None,
+    **changes: Any,
 ) -> "PreTrainedModel":
     """Loads a checkpoint in float32 to train on.
 
@@ -64,6 +64,7 @@ def load_pretrained(
         families: the `model_type`s that it trains; none means any that the class knows.
         auto: the Auto class.
         source: has `model_name_or_path`, `model_revision`, `trust_remote_code` and perhaps `config_overrides`.
+        quantization: how its weights are quantized; None keeps them in float32.
         changes: to the checkpoint's configuration.
 
     Raises:
@@ -85,7 +86,11 @@ def load_pretrained(
         for key, value in (changes | known_overrides(source, config)).items():
             setattr(config, key, value)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
-        return auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
+        if quantization is not None:
+            options["quantization_config"] = quantization
+        loaded: PreTrainedModel = auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
+    keep_differentiable(loaded)
+    return loaded
 
 
 def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":
