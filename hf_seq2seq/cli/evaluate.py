@@ -16,7 +16,7 @@ from hf_seq2seq.sections import Section, build, option
 Scores = dict[str, float]
 TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
-    "seq2seq": ("source_column", "target_column", "source_lang", "target_lang"),
+    "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
     "classifier": ("text_column", "text_pair_column", "label_column"),
 }
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
@@ -45,6 +45,7 @@ class Rows(Section):
     max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1)
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    context_column: str | None = option(None, "Column of the text that a question is about.")
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     text_column: str | None = option(None, "Column of a classifier's text.")

@@ -25,6 +25,7 @@ class Rows(Section):
 
     input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
+    context_column: str | None = option(None, "Column of the text that a question is about.")
     encoding: str = option("utf-8", "Encoding of the input.")
     output_file: str | None = option(None, "Where to write, in place of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
@@ -74,7 +75,8 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         from hf_seq2seq.decoding.loading import load_seq2seq
 
         network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
-        sources = _sources(rows, _column(sample, options, settings), options.input_file or "standard input")
+        columns = (_column(sample, options, settings), _context_column(sample, options, settings))
+        sources = _sources(rows, columns, options.input_file or "standard input")
         generator = make_generator(config, values, network, tokenizers, settings)
         with counted("texts") as generator.advance:
             count = _write(stream, sources, generator, options.json_lines)
@@ -142,11 +144,20 @@ def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:
     return find_source_column(list(sample[0]), sample, data, str(options.input_file))
 
 
-def _sources(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
-    """The rows with their source text under "source"."""
+def _context_column(sample: list[Row], options: Rows, settings: "RunSettings") -> str | None:
+    """The column of what a question is about: as the flag says, or as in the run's training."""
+    trained = settings.run.get("context_column")
+    return options.context_column or (trained if sample and trained in sample[0] else None)
+
+
+def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Row]:
+    """The rows with their source text, that of a question with its context, under "source"."""
+    from hf_seq2seq.data.pairs import about
+
     for number, row in enumerate(rows, start=1):
-        others = {name: value for name, value in row.items() if name not in (column, "source")}
-        yield {"source": text_cell(row, column, number, place)} | others
+        others = {name: value for name, value in row.items() if name not in (*columns, "source")}
+        found = [text_cell(row, column, number, place) for column in columns if column]
+        yield {"source": about(*found) if len(found) > 1 else found[0]} | others
 
 
 def _write(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", as_json: bool) -> int:

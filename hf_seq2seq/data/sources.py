@@ -21,7 +21,7 @@ from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-COLUMN_OPTIONS = ("source_column", "target_column", "text_column", "text_pair_column", "label_column")
+COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_column", "text_pair_column", "label_column")
 # Held-out rows depend on nothing that a run varies, so that runs with other seeds are compared on the same rows.
 HOLD_OUT_SEED = 0
 
