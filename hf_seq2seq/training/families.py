@@ -54,8 +54,6 @@ def family_task(family: Family, config: Any) -> Task:
         return pair_task(recipe, config, *_start(family, config, *sides), pairs)
     _check_objective(recipe, config.denoising.objective)
     documents, column = read_documents(config.data)
-    if "train" not in documents:
-        raise InputError("no training rows: give --train-file or --dataset-name")
     config = without_metrics(config, "--objective on raw text gives the loss alone")
     return denoising_task(recipe, config, *_start(family, config, documents["train"], []), documents, column)
 
