@@ -3,77 +3,23 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import (
-    BartConfig,
-    BartForConditionalGeneration,
-    BertConfig,
-    BertModel,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PegasusConfig,
-    PegasusForConditionalGeneration,
-    PreTrainedModel,
-    T5Config,
-    T5ForConditionalGeneration,
-)
 
 from hf_seq2seq.cli.recipe_files import load
-from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.special_tokens import BERT, GPT, SEQ2SEQ
-from hf_seq2seq.data.vocabulary import train_tokenizers
 from hf_seq2seq.decoding import quantization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
-from hf_seq2seq.sections import both_sides, build
+from hf_seq2seq.sections import build
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 WORDS = [f"{a}{b}{c}" for a in "abcd" for b in "abcd" for c in "abcd"]
-SIDES = both_sides(layers=1, attention_heads=2, ffn_dim=64)
-LAYERS = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 64}
 MORE = {"bert_classifier": {"max_steps": 40, "learning_rate": 1e-2}}
-
-
-def new_model(family: str, size: int, ids: dict[str, int]) -> PreTrainedModel:
-    sizes = {"vocab_size": size, **ids}
-    start = {"decoder_start_token_id": ids["pad_token_id"]}
-    narrow = {"d_model": 64, "max_position_embeddings": 64}
-    makers: dict[str, Any] = {
-        "t5": lambda: T5ForConditionalGeneration(
-            T5Config(d_model=64, d_kv=32, d_ff=64, num_layers=1, num_heads=2, dropout_rate=0.0, **sizes, **start)
-        ),
-        "bart": lambda: BartForConditionalGeneration(BartConfig(dropout=0.0, **narrow, **SIDES, **sizes, **start)),
-        "pegasus": lambda: PegasusForConditionalGeneration(
-            PegasusConfig(dropout=0.0, **narrow, **SIDES, **sizes, **start)
-        ),
-        "gpt2": lambda: GPT2LMHeadModel(
-            GPT2Config(n_positions=64, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, **LAYERS, **sizes)
-        ),
-        "llama": lambda: LlamaForCausalLM(
-            LlamaConfig(intermediate_size=64, max_position_embeddings=64, **LAYERS, **sizes)
-        ),
-        "bert_classifier": lambda: BertModel(BertConfig(intermediate_size=64, vocab_size=size, **LAYERS)),
-    }
-    return makers[family]()
-
-
-def checkpoint(family: str, folder: Path) -> str:
-    """A tiny model with random weights and a tokenizer of characters."""
-    specials = {"gpt2": GPT, "llama": GPT, "bert_classifier": BERT}.get(family, SEQ2SEQ)
-    tokenizer = train_tokenizers(WORDS, [], NewTokenizer(tokenizer_type="char"), specials=specials).source
-    roles = ("pad", "eos", "bos")
-    ids = {f"{role}_token_id": value for role in roles if (value := getattr(tokenizer, f"{role}_token_id")) is not None}
-    torch.manual_seed(0)
-    new_model(family, len(tokenizer), ids).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 def values(family: str, folder: Path, **changes: Any) -> dict[str, Any]:
@@ -96,11 +42,13 @@ def losses(folder: Path) -> list[float]:
 
 @needs_bitsandbytes
 @pytest.mark.parametrize("family", ["t5", "bart", "pegasus", "gpt2", "llama", "bert_classifier"])
-def test_a_family_learns_and_loads_again(family: str, tmp_path: Path) -> None:
+def test_a_family_learns_and_loads_again(
+    family: str, tmp_path: Path, tiny_checkpoint: Callable[[str, list[str]], str]
+) -> None:
     from bitsandbytes.nn import Linear4bit
 
     recipe = load("gpt" if family in ("gpt2", "llama") else family)
-    start = checkpoint(family, tmp_path / "base")
+    start = tiny_checkpoint(family, WORDS)
     config = build(recipe.Config, values(family, tmp_path, model_name_or_path=start, **MORE.get(family, {})))
     task = recipe.prepare(config)
     assert any(isinstance(module, Linear4bit) for module in task.model.modules())
@@ -123,8 +71,8 @@ def test_a_family_learns_and_loads_again(family: str, tmp_path: Path) -> None:
 
 
 @needs_bitsandbytes
-def test_an_evaluation_changes_no_step(tmp_path: Path) -> None:
-    start = checkpoint("t5", tmp_path / "base")
+def test_an_evaluation_changes_no_step(tmp_path: Path, tiny_checkpoint: Callable[[str, list[str]], str]) -> None:
+    start = tiny_checkpoint("t5", WORDS)
     found = []
     for name, every in (("often", 1), ("once", 12)):
         changes = {"output_dir": str(tmp_path / name), "eval_steps": every, "logging_steps": 1}
