@@ -97,7 +97,7 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
     options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "dtype": torch.float32} | find_model(path)
     if read_run(Path(path) / RUN_FILE).get("load_in_4bit"):
         check_quantization()
-        options["quantization_config"] = four_bits(torch.float32)
+        options |= four_bits(torch.float32, on_cpu=not torch.cuda.is_available())
     with explained(path):
         model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
     keep_differentiable(model)

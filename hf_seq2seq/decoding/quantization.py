@@ -3,6 +3,7 @@
 Paper: Dettmers et al., 2023, sections 3 (NormalFloat, double quantization), https://arxiv.org/abs/2305.14314
 """
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-    from transformers import BitsAndBytesConfig
 
 HEADS = ("lm_head", "embed_out", "classifier", "score", "classification_head")
 """Output layers, by their names in transformers: they stay as they are."""
@@ -26,17 +26,22 @@ def check_quantization() -> None:
         raise InputError("--load-in-4bit: bitsandbytes is not installed; pip install 'hf-seq2seq[quantization]'")
 
 
-def four_bits(compute: "torch.dtype") -> "BitsAndBytesConfig":
+def four_bits(compute: "torch.dtype", on_cpu: bool) -> dict[str, Any]:
     """What `from_pretrained` is told: NormalFloat, its scales quantized too, output layers left out.
+
+    Weights are quantized on the device where they stay, the process's own GPU where there are several.
 
     Args:
         compute: the type in which the weights are multiplied.
+        on_cpu: whether the model stays on the CPU.
     """
     from transformers import BitsAndBytesConfig
 
     options: dict[str, Any] = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
     skipped = {"llm_int8_skip_modules": list(HEADS)}
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=compute, **options, **skipped)
+    device = "cpu" if on_cpu else int(os.environ.get("LOCAL_RANK", "0"))
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=compute, **options, **skipped)
+    return {"quantization_config": settings, "device_map": {"": device}}
 
 
 def keep_differentiable(model: "torch.nn.Module") -> None:

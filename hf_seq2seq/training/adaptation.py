@@ -11,7 +11,7 @@ from hf_seq2seq.decoding.quantization import HEADS, check_quantization, four_bit
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
-    from transformers import BitsAndBytesConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 QUERY_AND_VALUE = ["q_proj", "v_proj"]
 OURS = {
@@ -50,12 +50,13 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu
         check_quantization()
 
 
-def quantization(config: Any) -> "BitsAndBytesConfig | None":
-    """How a run's checkpoint is quantized when it is loaded; None where it is not."""
+def quantization(config: Any) -> dict[str, Any]:
+    """What `from_pretrained` is told to quantize a run's checkpoint; nothing where it is not quantized."""
     if not config.adaptation.load_in_4bit:
-        return None
+        return {}
     low = torch.float16 if config.optimization.fp16 else torch.float32
-    return four_bits(torch.bfloat16 if config.optimization.bf16 else low)
+    compute = torch.bfloat16 if config.optimization.bf16 else low
+    return four_bits(compute, on_cpu=config.run.use_cpu or not torch.cuda.is_available())
 
 
 def adapt(model: "PreTrainedModel", options: Adaptation) -> None:

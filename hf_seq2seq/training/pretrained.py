@@ -8,7 +8,7 @@ from hf_seq2seq.decoding.quantization import keep_differentiable
 from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def check_start(recipe: str, config: Any) -> None:
@@ -54,7 +54,7 @@ def load_pretrained(
     families: tuple[str, ...],
     auto: Any,
     source: Any,
-    quantization: "BitsAndBytesConfig | None" = None,
+    quantization: dict[str, Any] | None = None,
     **changes: Any,
 ) -> "PreTrainedModel":
     """Loads a checkpoint in float32 to train on.
@@ -64,7 +64,7 @@ def load_pretrained(
         families: the `model_type`s that it trains; none means any that the class knows.
         auto: the Auto class.
         source: has `model_name_or_path`, `model_revision`, `trust_remote_code` and perhaps `config_overrides`.
-        quantization: how its weights are quantized; None keeps them in float32.
+        quantization: options of `from_pretrained` that quantize its weights; none keeps them in float32.
         changes: to the checkpoint's configuration.
 
     Raises:
@@ -86,8 +86,7 @@ def load_pretrained(
         for key, value in (changes | known_overrides(source, config)).items():
             setattr(config, key, value)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
-        if quantization is not None:
-            options["quantization_config"] = quantization
+        options |= quantization or {}
         loaded: PreTrainedModel = auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
     keep_differentiable(loaded)
     return loaded
