@@ -42,6 +42,9 @@ class PairData(Sources):
 
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    context_column: str | None = option(
+        None, "Column of the text that a question is about; the source is then 'question: … context: …'."
+    )
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
@@ -110,6 +113,7 @@ class Adaptation(Section):
     lora_target_modules: tuple[str, ...] = option(
         (), "Linear layers that get one; by default those usual in the family."
     )
+    load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
     merge_adapter: bool = option(False, "Add the adapter to the weights at the end, and save a plain model.")
     freeze: str = option("none", "What stays as it is.", choices=FROZEN)
 

@@ -62,7 +62,7 @@ def prepare(config: Config) -> "Task":
     """Reads the texts and labels, loads the encoder and puts a fresh head on it."""
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from hf_seq2seq.training.adaptation import adapt
+    from hf_seq2seq.training.adaptation import adapt, quantization
     from hf_seq2seq.training.labelled import check_labelled_run, head_changes, label_task, read_all_labelled
     from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
 
@@ -74,7 +74,8 @@ def prepare(config: Config) -> "Task":
     tokenizer = load_tokenizer(model.model_name_or_path, model)
     set_seed(config.run.seed)
     changes = head_changes(model, names)
-    encoder = load_pretrained("bert_classifier", (), AutoModelForSequenceClassification, model, **changes)
+    auto, bits = AutoModelForSequenceClassification, quantization(config)
+    encoder = load_pretrained("bert_classifier", (), auto, model, bits, **changes)
     adapt(encoder, config.adaptation)
     return label_task(config, encoder, tokenizer, splits, names)
 

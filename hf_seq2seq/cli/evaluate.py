@@ -16,7 +16,7 @@ from hf_seq2seq.sections import Section, build, option
 Scores = dict[str, float]
 TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
-    "seq2seq": ("source_column", "target_column", "source_lang", "target_lang"),
+    "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
     "classifier": ("text_column", "text_pair_column", "label_column"),
 }
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
@@ -45,6 +45,7 @@ class Rows(Section):
     max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1)
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    context_column: str | None = option(None, "Column of the text that a question is about.")
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     text_column: str | None = option(None, "Column of a classifier's text.")
@@ -151,6 +152,7 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
 
 def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
     from hf_seq2seq.cli.generate import make_generator
+    from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.loading import load_seq2seq
@@ -162,9 +164,13 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
     chosen = check_metrics(names, metrics_for("seq2seq"))
     data = PairData(**_data("seq2seq", config.rows, settings.run))
-    pairs = read_pairs({"test": _test_rows(load_splits(data))}, data)["test"]
-    generator = make_generator(config, values, network, tokenizers, settings)
+    is_dialogue = settings.run.get("objective") == "dialogue"
+    generator = make_generator(config, values, network, tokenizers, settings, replies=is_dialogue)
     generator.advance = advance
+    if is_dialogue:
+        conversations = _test_rows(read_conversations(data))
+        return _compute(chosen, generator(conversations.histories), conversations.references)
+    pairs = read_pairs({"test": _test_rows(load_splits(data))}, data)["test"]
     return _compute(chosen, generator(pairs.sources), pairs.references)
 
 
@@ -175,7 +181,7 @@ def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: 
     if config.measures.metrics:
         raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
     data = PairData(**_data("seq2seq", config.rows, run))
-    documents = _test_rows(read_documents(data, bool(run.get("one_document")))[0])
+    documents = _test_rows(read_documents(data, bool(run.get("one_document")), train=False)[0])
     rows = config.decoding.per_device_eval_batch_size
     return score_documents(network, tokenizer, documents, run["block_size"], rows)
 

@@ -66,7 +66,7 @@ class CausalCollator:
     """Pads pairs, each one sequence: source and then target, without its last token, which is nobody's input.
 
     `input_ids`, `attention_mask` and `labels` are `(batch, length)`; a label is the token after its input, -100 where
-    that is a token of the source or padding. Which token pads does not matter, EOS among them.
+    that is padding, or a token of the source that is not to be learnt. Any token may pad, EOS too.
     """
 
     pad_token_id: int
@@ -76,6 +76,10 @@ class CausalCollator:
         assert examples.target is not None
         pairs = [(examples.source[row], examples.target[row]) for row in rows]
         labels = [np.concatenate([np.full(len(source) - 1, IGNORE), target]) for source, target in pairs]
+        if examples.learnt is not None:
+            for label, (source, _), row in zip(labels, pairs, rows, strict=True):
+                places = np.flatnonzero(examples.learnt[row][1:])
+                label[places] = source[places + 1]
         batch = _input_batch([np.concatenate(pair)[:-1] for pair in pairs], self.pad_token_id)
         return batch | {"labels": pad(labels, IGNORE)}
 

@@ -13,13 +13,14 @@ from hf_seq2seq.data.sources import load_splits, split_place
 from hf_seq2seq.errors import InputError
 
 
-def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str, list[str]], str]:
+def read_documents(data: PairData, one_document: bool = False, train: bool = True) -> tuple[dict[str, list[str]], str]:
     """The documents of every split: its rows, those of nothing but blanks left out.
 
     Args:
         data: where the rows come from, and the column (`source_column`) of the text.
         one_document: a split is one document, its rows a line each. Validation text that is held out is the end of
             the training text then, not rows drawn at random.
+        train: whether there must be training rows.
 
     Returns:
         The documents by split, and the column they were found in.
@@ -29,6 +30,8 @@ def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str
     """
     share = data.validation_split_percentage
     splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
+    if train and "train" not in splits:
+        raise InputError("no training rows: give --train-file or --dataset-name")
     first = "train" if "train" in splits else next(iter(splits))
     column = find_source_column(splits[first].column_names, row_sample(splits[first]), data, split_place(data, first))
     documents = {}

@@ -23,6 +23,8 @@ class Examples:
             them; None where nothing is copied.
         truncated: rows whose source and whose target were cut.
         joined: source and target are one sequence, as a decoder without an encoder reads them.
+        learnt: 1 on each source token that is learnt as the target is: replies that came before, in a dialogue; None
+            where no source is learnt.
         positions: place of every source token in its document, from 0, where rows are blocks that documents are packed
             into; `texts` are the documents then. None otherwise.
     """
@@ -36,6 +38,7 @@ class Examples:
     unknown: list[tuple[str, ...]] | None = None
     truncated: tuple[int, int] = (0, 0)
     joined: bool = False
+    learnt: Ragged | None = None
     positions: Ragged | None = None
 
     def __len__(self) -> int:

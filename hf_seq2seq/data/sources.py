@@ -1,6 +1,7 @@
 """The rows of a run: read, repeats dropped, validation rows held out, cut to the caps."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,14 @@ from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-COLUMN_OPTIONS = ("source_column", "target_column", "text_column", "text_pair_column", "label_column")
+COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_column", "text_pair_column", "label_column")
 # Held-out rows depend on nothing that a run varies, so that runs with other seeds are compared on the same rows.
 HOLD_OUT_SEED = 0
 
+Arrange = Callable[[Dataset, str], Dataset]
 
-def load_splits(sources: Sources) -> dict[str, Dataset]:
+
+def load_splits(sources: Sources, arrange: Arrange | None = None) -> dict[str, Dataset]:
     """Reads every split that the options give.
 
     Files are read anew each time. The order of the rows stays; a cap keeps the first rows. Repeats are dropped from
@@ -34,6 +37,7 @@ def load_splits(sources: Sources) -> dict[str, Dataset]:
 
     Args:
         sources: where the rows come from.
+        arrange: makes other rows of those that were read, before any is dropped or held out; told their place.
 
     Returns:
         The rows by split: "train", "validation", "test", as far as there are any.
@@ -45,6 +49,8 @@ def load_splits(sources: Sources) -> dict[str, Dataset]:
     splits = load_named(sources) if sources.dataset_name else {}
     for split, value in _files(sources).items():
         splits[split] = _read_file(value, sources)
+    if arrange:
+        splits = {split: arrange(rows, split_place(sources, split)) for split, rows in splits.items()}
     for split, rows in splits.items():
         if not len(rows):
             raise InputError(f"{split_place(sources, split)}: has no rows")

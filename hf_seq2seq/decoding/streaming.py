@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.copying import name_source_words
 from hf_seq2seq.data.encoding import encode_texts
+from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import Advance, generate_texts
 from hf_seq2seq.decoding.settings import UNBOUNDED
@@ -44,17 +45,22 @@ class TextGenerator:
     advance: Advance | None = None
     truncated: int = field(default=0, init=False)
 
-    def __call__(self, texts: list[str]) -> list[str]:
+    def encode(self, rows: list[Any]) -> Ragged:
+        """Encodes texts with the prefix, and counts those that were cut."""
+        limit = self.max_source_length or UNBOUNDED
+        sources, cut = encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
+        self.truncated += cut
+        return sources
+
+    def __call__(self, texts: list[Any]) -> list[str]:
         """Generates a text for each of a few thousand; an empty text gives an empty one."""
-        asked = [row for row, text in enumerate(texts) if text.strip()]
+        asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found = [""] * len(texts)
         if asked:
-            limit = self.max_source_length or UNBOUNDED
-            prefixed = [self.prefix + texts[row] for row in asked]
-            sources, cut = encode_texts(prefixed, self.tokenizers.source, limit)
-            self.truncated += cut
-            unknown = None
+            chosen = [texts[row] for row in asked]
+            sources, unknown = self.encode(chosen), None
             if room := getattr(self.model.config, "copy_vocab_size", 0):
+                prefixed = [self.prefix + text for text in chosen]
                 sources, unknown = name_source_words(sources, prefixed, self.tokenizers.source, room)
             results = generate_texts(
                 self.model, self.tokenizers, sources, self.decoding, self.max_new_tokens, self.advance, unknown

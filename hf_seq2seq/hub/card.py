@@ -50,7 +50,7 @@ def write_card(folder: Path, task: "Task", results: dict[str, float], command: s
 
 
 def _what_it_is(task: "Task") -> str:
-    parameters = sum(p.numel() for p in task.model.parameters())
+    parameters = task.model.num_parameters()
     kind = f"{code(type(task.model).__name__)} of {parameters:,} parameters"
     return f"A {kind} that {_purpose(task)}. {_origin(task)}"
 

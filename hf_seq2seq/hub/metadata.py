@@ -30,6 +30,8 @@ SCORES = {
     "rougeL": ("ROUGE-L", "rouge"),
     "rougeLsum": ("ROUGE-Lsum", "rouge"),
     "exact_match": ("Exact match", "exact_match"),
+    "squad_exact_match": ("Exact match of normalized answers", "exact_match"),
+    "squad_f1": ("F1 of the answers' words", "f1"),
     "word_error_rate": ("Word error rate (share of wrong rows)", "word_error_rate"),
     "phoneme_error_rate": ("Phoneme error rate", "phoneme_error_rate"),
     "token_error_rate": ("Token error rate", "token_error_rate"),

@@ -53,17 +53,26 @@ def _writer(task: "Task") -> list[str]:
     prefix = options.get("source_prefix") or ""
     texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
     decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
+    is_dialogue = options.get("objective") == "dialogue"
     is_alone = not task.model.config.is_encoder_decoder
     search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
     return [
         *_load("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
         f"texts = [{_sample(task)!r}]",
-        _encode(texts, options["max_source_length"]),
+        *(_ASK if is_dialogue else [_encode(texts, options["max_source_length"])]),
         f"search = dict(max_new_tokens={options['max_target_length']}{search})",
         "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
         *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # what follows the source"] if is_alone else []),
         f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
     ]
+
+
+_ASK = [
+    'conversations = [[{"role": "user", "content": text}] for text in texts]  # and what was said before, in turn',
+    "inputs = tokenizer.apply_chat_template(",
+    '    conversations, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True',
+    ")",
+]
 
 
 def _search(task: "Task") -> dict[str, object]:

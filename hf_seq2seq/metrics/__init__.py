@@ -6,7 +6,7 @@ All text metrics and the shares of right rows are on 0-100; correlations are on 
 from collections.abc import Iterable, Mapping
 
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.metrics import bleu, classification, error_rate, matching, regression, rouge
+from hf_seq2seq.metrics import bleu, classification, error_rate, matching, question_answering, regression, rouge
 from hf_seq2seq.metrics.metric import Metric
 from hf_seq2seq.metrics.script import is_script, load_script
 
@@ -16,6 +16,7 @@ TEXT_METRICS: dict[str, Metric] = {
     "ter": bleu.TER,
     "rouge": rouge.ROUGE,
     "exact_match": matching.EXACT_MATCH,
+    "squad": question_answering.SQUAD,
     "word_error_rate": error_rate.WORD_ERROR_RATE,
     "phoneme_error_rate": error_rate.PHONEME_ERROR_RATE,
     "token_error_rate": error_rate.TOKEN_ERROR_RATE,

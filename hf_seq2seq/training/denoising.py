@@ -1,12 +1,11 @@
 """Pretraining on raw text: every epoch is noised anew, and the model restores what the noise took."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_seq2seq.configs import Denoising, Evaluation
+from hf_seq2seq.configs import Denoising
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
@@ -59,17 +58,6 @@ class NoisedRows:
         tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
         source, target, _ = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
         return Examples(Ragged(*source), self.texts, Ragged(*target))
-
-
-def without_metrics(config: Any) -> Any:
-    """The configuration of a run that measures its loss alone.
-
-    Raises:
-        InputError: metrics of texts are asked for.
-    """
-    if config.evaluation.metrics not in ((), Evaluation().metrics):
-        raise InputError("--metrics compare texts; --objective on raw text gives the loss alone")
-    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
 
 
 def denoising_task(

@@ -1,5 +1,6 @@
 """A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -17,11 +18,12 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
+from hf_seq2seq.configs import Evaluation
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
-from hf_seq2seq.training.adaptation import merge_adapter
+from hf_seq2seq.training.adaptation import check_adaptation, merge_adapter
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, is_adapted, write_json, write_model
@@ -39,14 +41,18 @@ LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "p
 
 
 def check_run(config: Any, problem: str, model_type: str) -> None:
-    """Refuses, before anything is loaded, what would fail later: precision, metrics, trackers, the output folder.
+    """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, the output folder.
 
     Raises:
-        InputError: a precision that fails, an unknown metric, a tracker that is not installed, or a folder that
-            holds a run.
+        InputError: a precision that fails, adaptations that exclude each other, an unknown metric, a tracker that is
+            not installed, or a folder that holds a run.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
-    check_sharding(config.optimization, getattr(config, "adaptation", None))
+    adaptation = getattr(config, "adaptation", None)
+    check_sharding(config.optimization, adaptation)
+    if adaptation:
+        on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
+        check_adaptation(adaptation, getattr(config.model, "from_scratch", False), on_cpu)
     metrics = config.evaluation.metrics
     check_metrics(metrics, metrics_for(problem))
     best_metric(config.schedule.metric_for_best_model, metrics)
@@ -54,6 +60,21 @@ def check_run(config: Any, problem: str, model_type: str) -> None:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
+
+
+def without_metrics(config: Any, gives: str) -> Any:
+    """The configuration of a run that writes no texts to compare.
+
+    Args:
+        config: the recipe's.
+        gives: what is measured in their place, for the error.
+
+    Raises:
+        InputError: metrics of texts are asked for.
+    """
+    if config.evaluation.metrics not in ((), Evaluation().metrics):
+        raise InputError(f"--metrics compare texts; {gives}")
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
 
 
 def check_positions(model: Any, tokens: Any) -> None:
@@ -164,8 +185,7 @@ def longest(task: Task) -> int:
 
 def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:
     """Says on standard error what is about to be trained."""
-    parameters = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
-    every = sum(p.numel() for p in task.model.parameters())
+    parameters, every = (task.model.num_parameters(only_trainable=trained) for trained in (True, False))
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{name} {len(examples):,}" for name, examples in task.splits.items())
     train = task.splits["train"]

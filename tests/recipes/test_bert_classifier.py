@@ -45,6 +45,9 @@ def train(encoder: str, tmp_path: Path, label: Callable[[str], object], **values
 def test_single_label(encoder: str, tmp_path: Path, fresh_process: Callable[[str], str]) -> None:
     results = train(encoder, tmp_path, lambda t: "positive" if "good" in t else "negative", class_weights="balanced")
     assert results["predict_accuracy"] > 95
+    lines = [json.loads(line) for line in (tmp_path / "out" / "train_log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] * 0.5
     assert {"predict_macro_f1", "predict_matthews"} <= results.keys()
     assert (tmp_path / "out" / "confusion.png").stat().st_size > 1000
     assert json.loads((tmp_path / "out" / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
