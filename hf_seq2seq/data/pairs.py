@@ -9,6 +9,7 @@ from datasets import Dataset
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
 from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.pair_columns import find_pair_columns, find_source_column
 from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
@@ -66,7 +67,9 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
         for option, column in (("source_column", source), ("target_column", target)):
             if column:
                 named_column(rows.column_names, row_sample(rows), option, column, place)
-        references = _references(rows, target, place, split == "test") if target else [[] for _ in range(len(rows))]
+        references = (
+            _references(rows, target, place, kind_of(split) == "test") if target else [[] for _ in range(len(rows))]
+        )
         pairs[split] = Pairs(texts(rows, source, place), references, (source, target))
     return pairs
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 from hf_seq2seq.hub.markdown import code, folded, table
 from hf_seq2seq.sections import flatten
@@ -33,7 +34,7 @@ def data_section(task: "Task") -> list[str]:
 def _length_rows(split: str, examples: "Examples") -> list[list[object]]:
     count = f"{len(examples):,}"
     return [
-        [split, count, side, *lengths.percentiles.values(), f"{lengths.truncated:.2f} %"]
+        [title_of(split), count, side, *lengths.percentiles.values(), f"{lengths.truncated:.2f} %"]
         for side, lengths in describe_lengths(examples).items()
     ]
 

@@ -53,12 +53,13 @@ def _find(name: str, known: Mapping[str, Metric]) -> Metric:
     return known[name]
 
 
-def best_metric(name: str, metrics: Iterable[str]) -> bool:
+def best_metric(name: str, metrics: Iterable[str], sets: Iterable[str] = ()) -> bool:
     """Whether a greater value of the score that chooses the best checkpoint is better.
 
     Args:
         name: "loss" or a key of the chosen metrics, with or without "eval_" before it.
         metrics: the names of the chosen metrics.
+        sets: the names of the validation sets, one of which may stand before the key, as in "italian_accuracy".
 
     Raises:
         InputError: none of the chosen metrics gives a score of that name.
@@ -66,6 +67,7 @@ def best_metric(name: str, metrics: Iterable[str]) -> bool:
     directions = {"loss": False}
     for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
         directions |= dict.fromkeys(metric.keys, metric.greater_is_better)
+    directions |= {f"{part}_{key}": greater for part in sets for key, greater in directions.items()}
     key = name.removeprefix("eval_")
     if key not in directions:
         raise InputError(f"--metric-for-best-model: no chosen metric gives {name!r}{nearest(key, directions)}")
