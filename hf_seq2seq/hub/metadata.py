@@ -143,9 +143,10 @@ def _dataset(task: "Task", split: str) -> dict[str, Any]:
         own = options.get(f"{kind}_file")
         paths = named_files(f"{kind}_file", own)[name_of(split)] if own else options.get("train_file") or ""
         files = ", ".join(Path(part.strip()).name for part in paths.split(","))
-        title = f"{name_of(split)}: " if name_of(split) else ""
-        label = title + files if own else f"{files} (held out)"
-        return {"dataset_type": "local", "dataset_name": label, "dataset_split": kind}
+        label = files if own else f"{files} (held out)"
+        # Results of one type, configuration and split are merged by the Hub's library, whatever their name.
+        config = {"dataset_config": name_of(split)} if name_of(split) else {}
+        return {"dataset_type": "local", "dataset_name": label, "dataset_split": kind} | config
     return {
         "dataset_type": hub_name(name) or "local",
         "dataset_name": Path(name).name,

@@ -104,8 +104,8 @@ def test_every_set_has_its_own_figures(encoder: str, tmp_path: Path, monkeypatch
     card = (out / "README.md").read_text()
     assert "| Score | validation de | validation de_AT | validation, mean | test de | test de_AT | test, mean |" in card
     assert f"| {together['predict_de_accuracy']:.2f} | {together['predict_de_AT_accuracy']:.2f} |" in card
-    names = {entry.dataset_name for entry in ModelCard(card).data.eval_results}
-    assert names == {"de: de.jsonl", "de_AT: de_AT.jsonl"}
+    entries = {(entry.dataset_config, entry.dataset_name) for entry in ModelCard(card).data.eval_results}
+    assert entries == {("de", "de.jsonl"), ("de_AT", "de_AT.jsonl")}
     for key in ("loss", "accuracy"):
         mean = (together[f"predict_de_{key}"] + together[f"predict_de_AT_{key}"]) / 2
         assert together[f"predict_{key}"] == pytest.approx(mean)
@@ -114,17 +114,7 @@ def test_every_set_has_its_own_figures(encoder: str, tmp_path: Path, monkeypatch
     for name, rows in (("de", 12), ("de_AT", 30)):
         assert len((out / f"predictions_{name}.jsonl").read_text().splitlines()) == rows
         assert (out / f"confusion_{name}.png").exists()
-        command = [
-            "hf-seq2seq",
-            "evaluate",
-            str(out),
-            "--test-file",
-            f"{name}.jsonl",
-            "--metrics",
-            "accuracy",
-            "--json",
-        ]
-        monkeypatch.setattr(sys, "argv", command)
+        monkeypatch.setattr(sys, "argv", [*command, "--test-file", f"{name}.jsonl"])
         alone = json.loads(printed(main))
         assert alone["accuracy"] == pytest.approx(together[f"predict_{name}_accuracy"])
     monkeypatch.setattr(sys, "argv", command)
