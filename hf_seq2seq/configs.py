@@ -49,6 +49,19 @@ class PairData(Sources):
     source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
 
 
+MIXINGS = ("examples_proportional", "temperature", "equal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixing(Section):
+    """Mixture: several tasks in one run."""
+
+    mixture: str | None = option(None, "YAML file of several tasks, each a name and its data flags below it.")
+    mixing: str = option("examples_proportional", "How often each task is drawn.", choices=MIXINGS)
+    mixing_cap: int | None = option(None, "A task counts for at most so many rows.", at_least=1)
+    mixing_temperature: float = option(2.0, "Of temperature: 1 is proportional, larger is more equal.", at_least=1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelledData(Sources):
     """Data: texts with labels."""

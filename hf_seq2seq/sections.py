@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.settings_files import Setting
 
 C = TypeVar("C")
 
@@ -142,6 +143,28 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
         section[name] = value
     hints = typing.get_type_hints(config_class)
     return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
+
+
+def build_from_lines(config_class: type[C], settings: Mapping[str, Setting], path: str) -> C:
+    """`build` from the settings of a YAML file; the error names the first line that is wrong by itself.
+
+    Raises:
+        InputError: as `build`.
+    """
+    try:
+        return build(config_class, {key: setting.value for key, setting in settings.items()}, origin=path)
+    except InputError:
+        for key, (value, line) in settings.items():
+            _build_line(config_class, key, value, f"{path}:{line}")
+        raise
+
+
+def _build_line(config_class: type[C], key: str, value: Any, place: str) -> None:
+    try:
+        build(config_class, {key: value}, origin=place)
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if message.startswith(place) else f"{place}: {message}") from None
 
 
 def flatten(config: Any) -> dict[str, Any]:

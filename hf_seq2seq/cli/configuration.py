@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from hf_seq2seq.cli.options import canonical_names
-from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import build
-from hf_seq2seq.settings_files import Setting, read_settings
+from hf_seq2seq.sections import build, build_from_lines
+from hf_seq2seq.settings_files import read_settings
 
 C = TypeVar("C")
 
@@ -21,23 +20,7 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     """
     settings = read_settings(path) if path else {}
     settings = {key: setting for key, setting in settings.items() if key != "recipe"}
-    values = {key: setting.value for key, setting in settings.items()}
-    try:
-        build(config_class, values, origin=str(path))
-    except InputError:
-        _blame_line(config_class, settings, str(path))
-        raise
+    build_from_lines(config_class, settings, str(path))
     names = canonical_names(config_class)
-    merged = {names[key.replace("-", "_")]: value for key, value in values.items()} | dict(flags)
+    merged = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items()} | dict(flags)
     return build(config_class, merged, origin="command line")
-
-
-def _blame_line(config_class: type, settings: Mapping[str, Setting], path: str) -> None:
-    """Raises the error of the first line that is wrong by itself."""
-    for key, (value, line) in settings.items():
-        place = f"{path}:{line}"
-        try:
-            build(config_class, {key: value}, origin=place)
-        except InputError as error:
-            message = str(error)
-            raise InputError(message if message.startswith(place) else f"{place}: {message}") from None

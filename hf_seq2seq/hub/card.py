@@ -57,6 +57,8 @@ def _what_it_is(task: "Task") -> str:
 
 
 def _purpose(task: "Task") -> str:
+    if task.mixture:
+        return f"does the tasks {', '.join(code(member.name) for member in task.mixture.members)}"
     if task.problem == "seq2seq":
         return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
     if task.problem == "denoising":

@@ -4,6 +4,7 @@ The Hub's tasks are listed in https://github.com/huggingface/huggingface.js (pac
 "text2text-generation" is no longer one of them; it is a part of "text-generation", and is kept here as a tag.
 """
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -48,7 +49,7 @@ NO_SCORE = ("samples", "runtime")
 def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float]]:
     """The loss and the metrics of every split that was measured, by their own names.
 
-    The mean over sets that have names follows them as "validation" or "test".
+    The mean over sets that have names follows them as "validation" or "test", where they are several.
     """
     splits = {
         split_of(prefix, name_of(split)): split
@@ -61,7 +62,8 @@ def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float
         start = max((prefix for prefix in splits if key.startswith(f"{prefix}_")), key=len, default=None)
         if start and key.removeprefix(f"{start}_") not in NO_SCORE:
             found[splits[start]][key.removeprefix(f"{start}_")] = value
-    return {split: values for split, values in found.items() if values}
+    one = [kind for kind in RESULTS if kind not in task.splits and len(sets_of(task.splits, kind)) == 1]
+    return {split: values for split, values in found.items() if values and split not in one}
 
 
 def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
@@ -136,16 +138,18 @@ def _measured(task: "Task", results: dict[str, float]) -> list[EvalResult]:
 
 
 def _dataset(task: "Task", split: str) -> dict[str, Any]:
-    options = flatten(task.config)
+    options, title, kind = flatten(task.config), name_of(split), kind_of(split)
+    if task.mixture:
+        member, split = task.mixture.member_of(split)
+        options = dataclasses.asdict(member.data)
     name = options.get("dataset_name")
     if name is None:
-        kind = kind_of(split)
         own = options.get(f"{kind}_file")
         paths = named_files(f"{kind}_file", own)[name_of(split)] if own else options.get("train_file") or ""
         files = ", ".join(Path(part.strip()).name for part in paths.split(","))
         label = files if own else f"{files} (held out)"
         # Results of one type, configuration and split are merged by the Hub's library, whatever their name.
-        config = {"dataset_config": name_of(split)} if name_of(split) else {}
+        config = {"dataset_config": title} if title else {}
         return {"dataset_type": "local", "dataset_name": label, "dataset_split": kind} | config
     return {
         "dataset_type": hub_name(name) or "local",

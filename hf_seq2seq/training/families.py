@@ -11,6 +11,7 @@ from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.adaptation import adapt
 from hf_seq2seq.training.denoising import denoising_task, without_metrics
+from hf_seq2seq.training.mixtures import check_no_mixture, mixture_task, read_mixture
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
 from hf_seq2seq.training.pretrained import check_start, load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import check_run
@@ -45,12 +46,18 @@ def family_task(family: Family, config: Any) -> Task:
     Raises:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
-    check_run(config, "seq2seq", model_type=family.model_types[0])
     model, recipe = config.model, family.recipe
+    if config.mixture.mixture is None:
+        check_no_mixture(config.mixture)
+        check_run(config, "seq2seq", model_type=family.model_types[0])
     check_start(recipe, config)
     if model.from_scratch and (config.adaptation.lora_r is not None or config.adaptation.freeze != "none"):
         name = "--freeze" if config.adaptation.lora_r is None else "--lora-r"
         raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
+    if config.mixture.mixture is not None:
+        splits, mixture = read_mixture(config, family.model_types[0])
+        sides = splits["train"].sources, splits["train"].targets
+        return mixture_task(recipe, config, *_start(family, config, *sides), splits, mixture)
     if config.denoising.objective == ("supervised",):
         pairs = read_all_pairs(config.data)
         sides = pairs["train"].sources, pairs["train"].targets
@@ -83,6 +90,8 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     changes = overrides(model.config_overrides)
     loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, **changes)
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
+        raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation)

@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
+from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
@@ -36,8 +38,14 @@ WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
 
 
-def check_run(config: Any, problem: str, model_type: str) -> None:
+def check_run(config: Any, problem: str, model_type: str, sets: Iterable[str] = ()) -> None:
     """Refuses, before anything is loaded, what would fail later: precision, metrics, trackers, the output folder.
+
+    Args:
+        config: the recipe's.
+        problem: "seq2seq" and so on.
+        model_type: the architecture.
+        sets: names of validation sets beside those of `--validation-file`.
 
     Raises:
         InputError: a precision that fails, an unknown metric, a tracker that is not installed, or a folder that
@@ -46,8 +54,8 @@ def check_run(config: Any, problem: str, model_type: str) -> None:
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     metrics, validation = config.evaluation.metrics, config.data.validation_file
     check_metrics(metrics, metrics_for(problem))
-    sets = filter(None, named_files("validation_file", validation) if validation else ())
-    best_metric(config.schedule.metric_for_best_model, metrics, sets)
+    named = filter(None, named_files("validation_file", validation) if validation else ())
+    best_metric(config.schedule.metric_for_best_model, metrics, [*named, *sets])
     for tracker in config.run.report_to:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
@@ -163,8 +171,11 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     cut = ", ".join(
         f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True)
     )
+    parts = describe_mixture(task.mixture) if task.mixture else []
+    mixed = ", ".join(f"{p['task']} {p['draws']:,} of {p['rows']:,} ({p['share']:.1f} %)" for p in parts)
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n"
+        f"{f'rows of a task in an epoch: {mixed}' + chr(10) if mixed else ''}"
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
         f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
         file=sys.stderr,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hf_seq2seq.data.evaluation_sets import name_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.mixtures import Mixture
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.objectives.objective import Objective
 
@@ -50,6 +51,7 @@ class Task:
         renewed: where the training rows change with the epoch, what gives them; "train" in `splits` is the first
             epoch's.
         set_metrics: the metrics of a named set, where they are fewer than `metrics`.
+        mixture: the tasks that the training rows are drawn from; None where every epoch has all rows.
     """
 
     recipe: str
@@ -65,6 +67,7 @@ class Task:
     label_names: tuple[str, ...] = ()
     renewed: Renewed | None = None
     set_metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    mixture: Mixture | None = None
 
     def metrics_of(self, split: str) -> tuple[str, ...]:
         """The metrics of a split."""
