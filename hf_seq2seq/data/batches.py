@@ -44,12 +44,7 @@ def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndar
     """
     if max_tokens is None:
         return np.append(np.arange(0, len(lengths), batch_size), len(lengths))
-    if len(lengths) and lengths.sum(axis=1).max() > max_tokens:
-        longest = int(lengths.sum(axis=1).max())
-        raise InputError(
-            f"--max-tokens-per-batch: {max_tokens} is too small; one row alone has {longest} tokens "
-            f"(raise it to {longest}, or lower --max-source-length)"
-        )
+    _check_budget(lengths, max_tokens)
     boundaries, start, widest = [0], 0, [0] * lengths.shape[1]
     for row, sides in enumerate(lengths.tolist()):
         wider = [max(pair) for pair in zip(widest, sides, strict=True)]
@@ -58,6 +53,15 @@ def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndar
             start, wider = row, sides
         widest = wider
     return np.append(boundaries, len(lengths))
+
+
+def _check_budget(lengths: np.ndarray, max_tokens: int | None) -> None:
+    longest = int(lengths.sum(axis=1).max()) if len(lengths) else 0
+    if max_tokens is not None and longest > max_tokens:
+        raise InputError(
+            f"--max-tokens-per-batch: {max_tokens} is too small; one row alone has {longest} tokens "
+            f"(raise it to {longest}, or lower --max-source-length)"
+        )
 
 
 def ordered_batches(lengths: np.ndarray, batch_size: int) -> Step:
@@ -86,6 +90,7 @@ class BatchPlan:
         self._seed = seed
         self._draw = draw
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
+        _check_budget(lengths, optimization.max_tokens_per_batch)  # also of rows that are drawn in a later epoch
         self._boundaries = self._cut(0)
 
     def __len__(self) -> int:
