@@ -22,9 +22,9 @@ class Sources(Section):
         "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
     )
     validation_file: str | None = option(
-        None, "The same for validation; several sets, each with its own figures, as a=a.tsv,b=b.tsv.", named=True
+        None, "The same for validation; several sets, each with its own figures, as a=a.tsv,b=b.tsv."
     )
-    test_file: str | None = option(None, "The same for the final test, several sets likewise.", named=True)
+    test_file: str | None = option(None, "The same for the final test, several sets likewise.")
     train_split: str = option("train", "Split of the Hub data set to train on.")
     validation_split: str | None = option(None, "Its validation split; by default validation, valid, val or dev.")
     test_split: str | None = option(None, "Its test split; by default test.")

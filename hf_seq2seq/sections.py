@@ -25,14 +25,10 @@ def option(
     above: float | None = None,
     at_most: float | None = None,
     aliases: tuple[str, ...] = (),
-    named: bool = False,
 ) -> Any:
-    """A field with its help text, its legal values and the other names it answers to.
-
-    With `named`, text such as `a=x,b=y` may also be given as a mapping `{"a": "x", "b": "y"}`.
-    """
+    """A field with its help text, its legal values and the other names it answers to."""
     limits = {"choices": choices, "at_least": at_least, "above": above, "at_most": at_most, "aliases": aliases}
-    return field(default=default, metadata={"help": help, "named": named, **limits})
+    return field(default=default, metadata={"help": help, **limits})
 
 
 def flag(name: str) -> str:
@@ -48,14 +44,14 @@ class Section:
         hints = typing.get_type_hints(type(self))
         for item in dataclasses.fields(self):
             given = getattr(self, item.name)
-            given = _joined(given) if item.metadata.get("named") else given
+            given = _joined(given) if item.name.endswith("_file") else given
             value = _typed(item.name, given, hints[item.name])
             _check_limits(item.name, value, item.metadata)
             object.__setattr__(self, item.name, value)
 
 
 def _joined(value: Any) -> Any:
-    """A mapping as text: `{"a": "x", "b": ["y", "z"]}` is `a=x,b=y,z`."""
+    """A mapping of names to files as text: `{"a": "x", "b": ["y", "z"]}` is `a=x,b=y,z`."""
     if not isinstance(value, Mapping):
         return value
     lists = {name: item if isinstance(item, list | tuple) else [item] for name, item in value.items()}

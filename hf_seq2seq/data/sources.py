@@ -90,9 +90,12 @@ def chosen_rows(rows: Dataset, indices: np.ndarray) -> Dataset:
 
 
 def _files(sources: Sources) -> dict[str, str]:
-    files = {"train": _shipped(sources.train_file)} if sources.train_file else {}
-    for role, value in (("validation", sources.validation_file), ("test", sources.test_file)):
+    files: dict[str, str] = {}
+    given = {"train": sources.train_file, "validation": sources.validation_file, "test": sources.test_file}
+    for role, value in given.items():
         sets = named_files(f"{role}_file", value) if value else {}
+        if role == "train" and any(sets):
+            raise InputError(f"--train-file: {value!r} names sets; only --validation-file and --test-file take them")
         files |= {split_of(role, name): _shipped(paths) for name, paths in sets.items()}
     return files
 

@@ -125,35 +125,32 @@ def test_a_killed_run_ends_with_the_same_bits(
     assert all(torch.equal(weight, second[name]) for name, weight in first.items())
 
 
+def losses(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
 def test_two_processes_equal_one(make_mixed: MakeMixed, mixture: Path, tmp_path: Path) -> None:
     task = make_mixed()
     task.model.save_pretrained(tmp_path / "checkpoint")
     task.tokenizers.save(tmp_path / "checkpoint")
 
-    def trained(processes: int, accumulation: int) -> tuple[list[float], dict[str, float]]:
-        out = tmp_path / f"out{processes}"
-        values = {
-            "mixture": mixture,
-            "mixing": "equal",
-            "mixing_cap": 60,
-            "model_name_or_path": tmp_path / "checkpoint",
-        }
-        values |= {"output_dir": out, "gradient_accumulation_steps": accumulation, "max_tokens_per_batch": 600}
-        values |= {"num_train_epochs": 3, "max_target_length": 14, "logging_steps": 1, "adam_epsilon": 1e-3}
-        values |= {"metrics": "chrf", "num_processes": processes}
-        flags = [text for name, value in values.items() for text in (f"--{name}", str(value))]
-        command = [sys.executable, "-m", "hf_seq2seq", "train", "t5", *flags]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert f"on {processes} process" in done.stderr  # the world size that training itself saw
-        assert "reverse 60 of 90 (50.0 %), copy 60 of 300 (50.0 %)" in done.stderr
-        lines = [json.loads(line) for line in (out / "train_log.jsonl").read_text().splitlines()]
-        return [line["loss"] for line in lines if "loss" in line], json.loads((out / "eval_results.json").read_text())
+    values: dict[str, Any] = {"mixing": "equal", "mixing_cap": 60, "num_train_epochs": 2, "logging_steps": 1}
+    values |= {"model_name_or_path": str(tmp_path / "checkpoint"), "metrics": "chrf", "config_overrides": ""}
+    results = run(make_mixed(from_scratch=False, gradient_accumulation_steps=2, **values))
 
-    one, two = trained(1, 2), trained(2, 1)
-    assert one[0] == pytest.approx(two[0], rel=1e-5)
+    values |= {"mixture": mixture, "max_tokens_per_batch": 600, "max_target_length": 14, "adam_epsilon": 1e-3}
+    values |= {"output_dir": tmp_path / "two", "num_processes": 2}
+    flags = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "hf_seq2seq", "train", "t5", *flags]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "on 2 process" in done.stderr  # the world size that training itself saw
+    assert "reverse 60 of 90 (50.0 %), copy 60 of 300 (50.0 %)" in done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "two"), rel=1e-5)
+    found = json.loads((tmp_path / "two" / "eval_results.json").read_text())
     for name in ("eval_reverse_loss", "eval_copy_loss", "eval_loss", "eval_reverse_chrf", "eval_copy_chrf"):
-        assert one[1][name] == pytest.approx(two[1][name], rel=1e-5), name
+        assert results[name] == pytest.approx(found[name], rel=1e-5), name
 
 
 @pytest.mark.parametrize(
