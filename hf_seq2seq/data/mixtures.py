@@ -4,9 +4,6 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
 
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
@@ -149,12 +146,12 @@ def all_metrics(members: Iterable[Member]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(metric for member in members for metric in member.metrics))
 
 
-def describe_mixture(mixture: Mixture) -> list[dict[str, Any]]:
-    """For each task its name, its prefix, its training rows and its rows and share of an epoch, in percent."""
-    shares = 100 * np.asarray(mixture.epochs.draws) / sum(mixture.epochs.draws)
-    return [
-        {"task": member.name, "prefix": member.data.source_prefix, "rows": size, "draws": draws, "share": float(share)}
-        for member, size, draws, share in zip(
-            mixture.members, mixture.epochs.sizes, mixture.epochs.draws, shares, strict=True
-        )
-    ]
+def shares(mixture: Mixture) -> list[float]:
+    """The share of each task among the rows of an epoch, in percent."""
+    return [100 * count / sum(mixture.epochs.draws) for count in mixture.epochs.draws]
+
+
+def describe_mixture(mixture: Mixture) -> str:
+    """The rows of each task in an epoch: "translate 100 of 200 (50.0 %), ...", for people."""
+    parts = zip(mixture.members, mixture.epochs.draws, mixture.epochs.sizes, shares(mixture), strict=True)
+    return ", ".join(f"{m.name} {count:,} of {size:,} ({share:.1f} %)" for m, count, size, share in parts)

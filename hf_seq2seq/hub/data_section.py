@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_seq2seq.data.evaluation_sets import title_of
-from hf_seq2seq.data.mixtures import describe_mixture
+from hf_seq2seq.data.mixtures import shares
 from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 from hf_seq2seq.hub.markdown import code, folded, table
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.examples import Examples
-    from hf_seq2seq.data.mixtures import Mixture
+    from hf_seq2seq.data.mixtures import Member, Mixture
     from hf_seq2seq.training.task import Task
 
 SHOWN_LABELS = 50
@@ -37,18 +37,16 @@ def data_section(task: "Task") -> list[str]:
 def _mixture(mixture: "Mixture") -> list[str]:
     """The tasks: the prefix that each is told by, where its rows are from, and its share."""
     header = ["Task", "Prefix", "From", "Training rows", "Rows an epoch", "Share"]
+    columns = (mixture.members, mixture.epochs.sizes, mixture.epochs.draws, shares(mixture))
     rows = [
-        [
-            code(member.name),
-            code(repr(part["prefix"])),
-            ", ".join(code(name) for name in (member.data.dataset_name, member.data.train_file) if name),
-            f"{part['rows']:,}",
-            f"{part['draws']:,}",
-            f"{part['share']:.2f} %",
-        ]
-        for member, part in zip(mixture.members, describe_mixture(mixture), strict=True)
+        [code(m.name), code(repr(m.data.source_prefix)), _place(m), f"{size:,}", f"{count:,}", f"{share:.2f} %"]
+        for m, size, count, share in zip(*columns, strict=True)
     ]
     return [table(header, rows)]
+
+
+def _place(member: "Member") -> str:
+    return ", ".join(code(name) for name in (member.data.dataset_name, member.data.train_file) if name)
 
 
 def _length_rows(split: str, examples: "Examples") -> list[list[object]]:

@@ -11,10 +11,9 @@ from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.adaptation import adapt
 from hf_seq2seq.training.denoising import denoising_task, without_metrics
-from hf_seq2seq.training.mixtures import check_no_mixture, mixture_task, read_mixture
+from hf_seq2seq.training.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
 from hf_seq2seq.training.pretrained import check_start, load_pretrained, load_tokenizer
-from hf_seq2seq.training.run import check_run
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -47,17 +46,15 @@ def family_task(family: Family, config: Any) -> Task:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
     model, recipe = config.model, family.recipe
-    if config.mixture.mixture is None:
-        check_no_mixture(config.mixture)
-        check_run(config, "seq2seq", model_type=family.model_types[0])
+    members = check_mixed_run(config, model_type=family.model_types[0])
     check_start(recipe, config)
     if model.from_scratch and (config.adaptation.lora_r is not None or config.adaptation.freeze != "none"):
         name = "--freeze" if config.adaptation.lora_r is None else "--lora-r"
         raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
-    if config.mixture.mixture is not None:
-        splits, mixture = read_mixture(config, family.model_types[0])
-        sides = splits["train"].sources, splits["train"].targets
-        return mixture_task(recipe, config, *_start(family, config, *sides), splits, mixture)
+    if members:
+        mixed, mixture = read_mixture(members, config)
+        sides = mixed["train"].sources, mixed["train"].targets
+        return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
     if config.denoising.objective == ("supervised",):
         pairs = read_all_pairs(config.data)
         sides = pairs["train"].sources, pairs["train"].targets

@@ -18,28 +18,37 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def check_no_mixture(options: Mixing) -> None:
-    """Refuses flags of a mixture where there is none.
+def check_mixed_run(config: Any, model_type: str) -> tuple[Member, ...]:
+    """`check_run`, for the metrics and the sets of every task; returns the tasks, none where there is no mixture.
 
     Raises:
-        InputError: names the flag.
+        InputError: also for flags of a mixture without one or that go with none, and for what is wrong in its file.
     """
+    options: Mixing = config.mixture
+    if options.mixture is None:
+        _check_no_mixture(options)
+        check_run(config, "seq2seq", model_type)
+        return ()
+    if config.denoising.objective != ("supervised",):
+        raise InputError("--objective and --mixture: a mixture has pairs; leave out one of them")
+    members = read_members(options, config.data, config.evaluation)
+    measured = dataclasses.replace(config, evaluation=Evaluation(metrics=all_metrics(members)))
+    check_run(measured, "seq2seq", model_type, [name for member in members for name in member.validation_sets])
+    return members
+
+
+def _check_no_mixture(options: Mixing) -> None:
     for item in dataclasses.fields(options):
         if getattr(options, item.name) != item.default:
             raise InputError(f"{flag(item.name)} needs --mixture")
 
 
-def read_mixture(config: Any, model_type: str) -> tuple[dict[str, Pairs], Mixture]:
-    """Checks a run on a mixture, then reads the rows of every task.
+def read_mixture(members: tuple[Member, ...], config: Any) -> tuple[dict[str, Pairs], Mixture]:
+    """The rows of all tasks, and how they are drawn.
 
     Raises:
-        InputError: what `check_run` refuses, flags that go with no mixture, and what cannot be read.
+        InputError: rows that cannot be read; names the task.
     """
-    if config.denoising.objective != ("supervised",):
-        raise InputError("--objective and --mixture: a mixture has pairs; leave out one of them")
-    members = read_members(config.mixture, config.data, config.evaluation)
-    metrics = dataclasses.replace(config, evaluation=Evaluation(metrics=all_metrics(members)))
-    check_run(metrics, "seq2seq", model_type, [name for member in members for name in member.validation_sets])
     pairs = [read_member_pairs(member, config.mixture.mixture) for member in members]
     return mix(members, pairs, config.mixture, config.run.seed)
 

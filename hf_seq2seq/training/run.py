@@ -171,13 +171,13 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     cut = ", ".join(
         f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True)
     )
-    parts = describe_mixture(task.mixture) if task.mixture else []
-    mixed = ", ".join(f"{p['task']} {p['draws']:,} of {p['rows']:,} ({p['share']:.1f} %)" for p in parts)
+    mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
-        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n"
-        f"{f'rows of a task in an epoch: {mixed}' + chr(10) if mixed else ''}"
+        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n",
+        *mixed,
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
         f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
+        sep="",
         file=sys.stderr,
     )
 

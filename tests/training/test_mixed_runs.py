@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
+from hf_seq2seq.data.batches import Step
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
@@ -104,7 +106,13 @@ def test_a_killed_run_ends_with_the_same_bits(
     whole = Loop(make_mixed(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "whole")
     counts = [len(whole.plan.epoch(number)) for number in range(4)]
     assert len(set(counts)) > 1  # epochs of unequal length are the harder case
+    seen: list[Step] = []
+    train_on = whole._train_on
+    monkeypatch.setattr(whole, "_train_on", lambda step, interrupts: (seen.append(step), train_on(step, interrupts)))
     assert whole.run().global_step == sum(counts)
+    planned = [step for number in range(4) for step in whole.plan.epoch(number)]
+    for found, step in zip(seen, planned, strict=True):
+        np.testing.assert_array_equal(np.concatenate(found), np.concatenate(step))
 
     loop = Loop(make_mixed(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "killed")
     update = loop._update
