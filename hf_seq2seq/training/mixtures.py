@@ -33,7 +33,7 @@ def check_mixed_run(config: Any, model_type: str) -> tuple[Member, ...]:
         raise InputError("--objective and --mixture: a mixture has pairs; leave out one of them")
     members = read_members(options, config.data, config.evaluation)
     measured = dataclasses.replace(config, evaluation=Evaluation(metrics=all_metrics(members)))
-    check_run(measured, "seq2seq", model_type, [name for member in members for name in member.validation_sets])
+    check_run(measured, "seq2seq", model_type, {name: m.metrics for m in members for name in m.validation_sets})
     return members
 
 

@@ -4,7 +4,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,14 +38,14 @@ WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
 
 
-def check_run(config: Any, problem: str, model_type: str, sets: Iterable[str] = ()) -> None:
+def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
     """Refuses, before anything is loaded, what would fail later: precision, metrics, trackers, the output folder.
 
     Args:
         config: the recipe's.
         problem: "seq2seq" and so on.
         model_type: the architecture.
-        sets: names of validation sets beside those of `--validation-file`.
+        sets: the metrics of each named validation set; by default those of `--validation-file` have all metrics.
 
     Raises:
         InputError: a precision that fails, an unknown metric, a tracker that is not installed, or a folder that
@@ -54,8 +54,9 @@ def check_run(config: Any, problem: str, model_type: str, sets: Iterable[str] = 
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     metrics, validation = config.evaluation.metrics, config.data.validation_file
     check_metrics(metrics, metrics_for(problem))
-    named = filter(None, named_files("validation_file", validation) if validation else ())
-    best_metric(config.schedule.metric_for_best_model, metrics, [*named, *sets])
+    named = named_files("validation_file", validation) if validation else {}
+    sets = {name: metrics for name in named if name} if sets is None else sets
+    best_metric(config.schedule.metric_for_best_model, metrics, sets)
     for tracker in config.run.report_to:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")

@@ -21,13 +21,14 @@ class Selection:
     """
 
     def __init__(self, schedule: Schedule, task: Task, steps_per_epoch: int) -> None:
-        sets = [name_of(split) for split in sets_of(task.splits, "validation")]
+        sets = {name_of(split): task.metrics_of(split) for split in sets_of(task.splits, "validation")}
         self._has_validation = bool(sets)
         self._every = schedule.eval_steps or steps_per_epoch
         self._save_every = schedule.save_steps or self._every
         self._patience = schedule.early_stopping_patience
         self._metric = schedule.metric_for_best_model.removeprefix("eval_")
-        self._greater = best_metric(self._metric, task.metrics, filter(None, sets))
+        measured = dict.fromkeys(metric for own in sets.values() for metric in own) or task.metrics
+        self._greater = best_metric(self._metric, measured, {name: own for name, own in sets.items() if name})
         if not self._has_validation and (self._patience or self._metric != "loss"):
             flag = "--early-stopping-patience" if self._patience else "--metric-for-best-model"
             raise InputError(f"{flag} needs validation rows: --validation-file or --validation-split-percentage")

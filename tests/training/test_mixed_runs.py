@@ -167,6 +167,7 @@ def test_two_processes_equal_one(make_mixed: MakeMixed, mixture: Path, tmp_path:
         ({"objective": "span_corruption"}, "--objective and --mixture"),
         ({"train_file": "x.tsv"}, "--train-file and --mixture: write it below a task's name"),
         ({"metric_for_best_model": "swap_loss"}, "no chosen metric gives 'swap_loss'"),
+        ({"metric_for_best_model": "reverse_chrf"}, "no chosen metric gives 'reverse_chrf'"),
         ({"metrics": "bleau"}, "unknown metric 'bleau'; did you mean 'bleu'"),
         ({"mixture": None, "train_file": "x.tsv"}, "--mixing needs --mixture"),
     ],
@@ -174,3 +175,11 @@ def test_two_processes_equal_one(make_mixed: MakeMixed, mixture: Path, tmp_path:
 def test_what_does_not_go_together(make_mixed: MakeMixed, values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make_mixed(**values)
+
+
+def test_a_score_of_a_task_without_validation_rows_chooses_nothing(make_mixed: MakeMixed, mixture: Path) -> None:
+    lines = mixture.read_text().splitlines(keepends=True)
+    mixture.write_text("".join(lines[:3] + lines[4:]))  # `reverse` alone is measured by exact_match
+    task = make_mixed(metric_for_best_model="exact_match")
+    with pytest.raises(InputError, match="no chosen metric gives 'exact_match'"):
+        Loop(task, Accelerator(cpu=True), mixture.parent)
