@@ -21,8 +21,10 @@ class Sources(Section):
         None,
         "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
     )
-    validation_file: str | None = option(None, "The same for validation.")
-    test_file: str | None = option(None, "The same for the final test.")
+    validation_file: str | None = option(
+        None, "The same for validation; several sets, each with its own figures, as a=a.tsv,b=b.tsv."
+    )
+    test_file: str | None = option(None, "The same for the final test, several sets likewise.")
     train_split: str = option("train", "Split of the Hub data set to train on.")
     validation_split: str | None = option(None, "Its validation split; by default validation, valid, val or dev.")
     test_split: str | None = option(None, "Its test split; by default test.")
@@ -48,6 +50,19 @@ class PairData(Sources):
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
+
+
+MIXINGS = ("examples_proportional", "temperature", "equal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixing(Section):
+    """Mixture: several tasks in one run."""
+
+    mixture: str | None = option(None, "YAML file of several tasks, each a name and its data flags below it.")
+    mixing: str = option("examples_proportional", "How often each task is drawn.", choices=MIXINGS)
+    mixing_cap: int | None = option(None, "A task counts for at most so many rows.", at_least=1)
+    mixing_temperature: float = option(2.0, "Of temperature: 1 is proportional, larger is more equal.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)

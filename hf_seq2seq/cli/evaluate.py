@@ -36,7 +36,9 @@ class Measures(Section):
 class Rows(Section):
     """Data: the test rows; by default those of the model's training, as are the columns."""
 
-    test_file: str | None = option(None, "A file as in training, or line-aligned files: test.de,test.en.")
+    test_file: str | None = option(
+        None, "A file as in training, or line-aligned files: test.de,test.en; several sets: a=a.tsv,b=b.tsv."
+    )
     dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")
     dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
@@ -168,10 +170,12 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     generator = make_generator(config, values, network, tokenizers, settings, replies=is_dialogue)
     generator.advance = advance
     if is_dialogue:
-        conversations = _test_rows(read_conversations(data))
-        return _compute(chosen, generator(conversations.histories), conversations.references)
-    pairs = read_pairs({"test": _test_rows(load_splits(data))}, data)["test"]
-    return _compute(chosen, generator(pairs.sources), pairs.references)
+        conversations = _test_sets(read_conversations(data))
+        rows = {split: (found.histories, found.references) for split, found in conversations.items()}
+    else:
+        pairs = read_pairs(_test_sets(load_splits(data)), data)
+        rows = {split: (found.sources, found.references) for split, found in pairs.items()}
+    return _by_set({split: _compute(chosen, generator(texts), right) for split, (texts, right) in rows.items()})
 
 
 def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Scores:
@@ -181,9 +185,9 @@ def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: 
     if config.measures.metrics:
         raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
     data = PairData(**_data("seq2seq", config.rows, run))
-    documents = _test_rows(read_documents(data, bool(run.get("one_document")), train=False)[0])
-    rows = config.decoding.per_device_eval_batch_size
-    return score_documents(network, tokenizer, documents, run["block_size"], rows)
+    sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
+    rows, size = config.decoding.per_device_eval_batch_size, run["block_size"]
+    return _by_set({split: score_documents(network, tokenizer, found, size, rows) for split, found in sets.items()})
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
@@ -202,9 +206,10 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     names = config.measures.metrics or tuple(settings.run.get("metrics") or known)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
-    splits = {"test": _test_rows(load_splits(data))}
-    rows = read_labelled(splits, data, classifier.problem, classifier.label_names)[0]["test"]
-    return _compute(chosen, classifier.logits(rows.texts, rows.pairs), rows.labels)
+    sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]
+    return _by_set(
+        {split: _compute(chosen, classifier.logits(r.texts, r.pairs), r.labels) for split, r in sets.items()}
+    )
 
 
 def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +223,21 @@ def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
     return found | {"max_predict_samples": rows.max_predict_samples}
 
 
-def _test_rows(splits: dict[str, Any]) -> Any:
-    if "test" not in splits:
+def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
+    from hf_seq2seq.data.evaluation_sets import sets_of
+
+    found = {split: splits[split] for split in sets_of(splits, "test")}
+    if not found:
         raise InputError(f"evaluate: no test rows; there are {', '.join(splits)} (--test-split)")
-    return splits["test"]
+    return found
+
+
+def _by_set(scores: dict[str, Scores]) -> Scores:
+    """The scores of every set; those of a set with a name begin with it."""
+    from hf_seq2seq.data.evaluation_sets import name_of
+
+    return {
+        f"{name_of(split)}_{key}" if name_of(split) else key: value
+        for split, found in scores.items()
+        for key, value in found.items()
+    }

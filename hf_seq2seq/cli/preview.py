@@ -50,6 +50,7 @@ def _vocabulary(task: "Task") -> str:
 
 def _lengths(task: "Task") -> str:
     """A table: a line a split and side; the percentiles of its lengths in tokens, and the share that was cut."""
+    from hf_seq2seq.data.evaluation_sets import title_of
     from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 
     header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut"]
@@ -58,7 +59,14 @@ def _lengths(task: "Task") -> str:
         for side, found in describe_lengths(examples).items():
             percentiles = [f"{found.percentiles[p]:,}" for p in PERCENTILES]
             lines.append(
-                [split, f"{len(examples):,}", side, *percentiles, f"{found.tokens:,}", f"{found.truncated:.1f}%"]
+                [
+                    title_of(split),
+                    f"{len(examples):,}",
+                    side,
+                    *percentiles,
+                    f"{found.tokens:,}",
+                    f"{found.truncated:.1f}%",
+                ]
             )
     return _table([header, *lines])
 

@@ -10,6 +10,7 @@ from datasets import Dataset
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
 from hf_seq2seq.data.columns import cell, named_column
+from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.pair_columns import find_pair_columns, find_source_column
 from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
@@ -70,7 +71,8 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
         for option, column in (("source_column", source), ("target_column", target), ("context_column", context)):
             if column:
                 named_column(rows.column_names, row_sample(rows), option, column, place)
-        references = _references(rows, target, place, split == "test") if target else [[] for _ in range(len(rows))]
+        tests = kind_of(split) == "test"
+        references = _references(rows, target, place, tests) if target else [[] for _ in range(len(rows))]
         sources = texts(rows, source, place)
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _encode(texts: str, longest: int) -> str:
 
 def _sample(task: "Task") -> str:
     """A short text of the data that the model was not trained on, where there is one."""
-    split = next(name for name in ("test", "validation", "train") if name in task.splits)
+    split = next(split for kind in ("test", "validation", "train") for split in sets_of(task.splits, kind))
     texts = task.splits[split].texts
     if task.problem == "causal_lm":
         return " ".join(texts[0].split(" ")[:4])[:LONGEST_SAMPLE]

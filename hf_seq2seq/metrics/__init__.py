@@ -54,20 +54,29 @@ def _find(name: str, known: Mapping[str, Metric]) -> Metric:
     return known[name]
 
 
-def best_metric(name: str, metrics: Iterable[str]) -> bool:
+def best_metric(name: str, metrics: Iterable[str], sets: Mapping[str, Iterable[str]] | None = None) -> bool:
     """Whether a greater value of the score that chooses the best checkpoint is better.
 
     Args:
         name: "loss" or a key of the chosen metrics, with or without "eval_" before it.
         metrics: the names of the chosen metrics.
+        sets: the metrics of each validation set that has a name, which may stand before a key: "italian_accuracy".
 
     Raises:
         InputError: none of the chosen metrics gives a score of that name.
     """
-    directions = {"loss": False}
-    for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
-        directions |= dict.fromkeys(metric.keys, metric.greater_is_better)
+    directions = _directions(metrics)
+    for part, own in (sets or {}).items():
+        directions |= {f"{part}_{key}": greater for key, greater in _directions(own).items()}
     key = name.removeprefix("eval_")
     if key not in directions:
         raise InputError(f"--metric-for-best-model: no chosen metric gives {name!r}{nearest(key, directions)}")
     return directions[key]
+
+
+def _directions(metrics: Iterable[str]) -> dict[str, bool]:
+    """Whether a greater value is better, by the keys of the metrics and of the loss."""
+    found = {"loss": False}
+    for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
+        found |= dict.fromkeys(metric.keys, metric.greater_is_better)
+    return found

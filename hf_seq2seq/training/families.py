@@ -11,9 +11,10 @@ from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.denoising import denoising_task
+from hf_seq2seq.training.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
 from hf_seq2seq.training.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
-from hf_seq2seq.training.run import check_run, without_metrics
+from hf_seq2seq.training.run import without_metrics
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -45,9 +46,13 @@ def family_task(family: Family, config: Any) -> Task:
     Raises:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
-    check_run(config, "seq2seq", model_type=family.model_types[0])
     recipe = family.recipe
+    members = check_mixed_run(config, model_type=family.model_types[0])
     check_start(recipe, config)
+    if members:
+        mixed, mixture = read_mixture(members, config)
+        sides = mixed["train"].sources, mixed["train"].targets
+        return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
     if config.denoising.objective == ("supervised",):
         pairs = read_all_pairs(config.data)
         sides = pairs["train"].sources, pairs["train"].targets
@@ -77,6 +82,8 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
         return new_model(family, config, tokenizers), tokenizers
     loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
+        raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation)

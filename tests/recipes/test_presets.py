@@ -10,6 +10,7 @@ import yaml
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_seq2seq.cli.recipe_files import load
+from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.sections import build
 
 PRESETS = sorted((Path(__file__).parents[2] / "recipes" / "configs").glob("*.yaml"))
@@ -36,6 +37,7 @@ FAMILIES = {"gpt": "gpt2"}
 
 @pytest.mark.parametrize("path", [path for path in PRESETS if path not in ONLINE], ids=lambda path: path.stem)
 def test_preset(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("monkeypatch").chdir(path.parents[2])  # where its command is typed
     values = yaml.safe_load(path.read_text())
     splits = {"train", "validation", "test"}
     if path.stem in FILES:
@@ -43,7 +45,7 @@ def test_preset(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> N
         values["train_file"] = str(request.getfixturevalue("shared_data") / file)
     recipe = load(values.pop("recipe"))
     task = recipe.prepare(build(recipe.Config, values | {"output_dir": str(tmp_path / "out")}))
-    assert splits == set(task.splits)
+    assert splits == set(map(kind_of, task.splits))
     assert task.splits["train"].truncated == (0, 0)
 
 
