@@ -92,14 +92,6 @@ class PretrainedOrNew(Pretrained):
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
 
 
-NOISES = {
-    "t5": ("span_corruption", "prefix_language_model", "replaced_spans", "dropped_tokens", "deshuffling"),
-    "bart": ("text_infilling", "token_masking", "token_deletion", "sentence_permutation", "document_rotation"),
-    "pegasus": ("gap_sentences",),
-}
-"""What a family can be pretrained by."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Denoising(Section):
     """Objective: pairs, or raw text that is noised and to be restored."""
@@ -111,6 +103,7 @@ class Denoising(Section):
     gap_selection: str = option("principal", "Which sentences.", choices=("principal", "random", "lead"))
     gap_sequential: bool = option(False, "Choose principal sentences one after the other, to score highest together.")
     gap_unique: bool = option(False, "Count repeated words once in their scores.")
+    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, for the encoder to predict.")
 
 
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")
