@@ -20,6 +20,7 @@ from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
 from hf_seq2seq.noising.rows import Rows
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ class NoisedRows:
     def __call__(self, epoch: int) -> Examples:
         """The noised rows of an epoch; the same for the same seed and epoch."""
         tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
-        source, target, _ = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
-        return Examples(Ragged(*source), self.texts, Ragged(*target))
+        source, target, labels = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
+        masked = None if labels is None else Ragged(*labels)
+        return Examples(Ragged(*source), self.texts, Ragged(*target), source_labels=masked)
 
 
 def denoising_task(
@@ -75,6 +77,7 @@ def denoising_task(
     for number, (split, texts) in enumerate(documents.items()):
         rows = _encode(texts, tokenizer, config, noise, split)
         splits[split] = NoisedRows(rows, [texts[i] for i in rows.documents], noise, config.run.seed + number)
+    objective = TargetAndMaskedCrossEntropy if config.denoising.gap_masked_tokens else TokenCrossEntropy
     return Task(
         recipe=recipe,
         config=config,
@@ -82,7 +85,7 @@ def denoising_task(
         tokenizers=tokenizers,
         splits={split: rows(0) for split, rows in splits.items()},
         columns={"text": column},
-        objective=TokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        objective=objective(model, config.optimization.label_smoothing_factor),
         collate=Seq2SeqCollator(tokenizer.pad_token_id),
         metrics=(),
         problem="denoising",

@@ -49,6 +49,8 @@ def family_task(family: Family, config: Any) -> Task:
     recipe = family.recipe
     members = check_mixed_run(config, model_type=family.model_types[0])
     check_start(recipe, config)
+    if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
+        raise InputError("--gap-masked-tokens needs --objective gap_sentences")
     if members:
         mixed, mixture = read_mixture(members, config)
         sides = mixed["train"].sources, mixed["train"].targets
