@@ -127,10 +127,12 @@ def masked_task(
     noise = make_masked_tokens(tokenizer, options.mlm_probability, options.whole_word_masking)
     masks = Masks(noise, word_starts(tokenizer) if options.whole_word_masking else None)
     make = _pairs if options.next_sentence_prediction else _rows
-    splits: dict[str, Renewed] = {}
+    rows: dict[str, Renewed] = {}
+    splits: dict[str, Examples] = {}
     for number, (split, texts) in enumerate(documents.items()):
         try:
-            splits[split] = make(texts, tokenizer, config.tokens.max_source_length, masks, config.run.seed + number)
+            rows[split] = make(texts, tokenizer, config.tokens.max_source_length, masks, config.run.seed + number)
+            splits[split] = rows[split](0)
         except InputError as error:
             raise InputError(f"{split}: {error}") from error
     return Task(
@@ -138,7 +140,7 @@ def masked_task(
         config=config,
         model=model,
         tokenizers=Tokenizers(tokenizer, tokenizer),
-        splits={split: rows(0) for split, rows in splits.items()},
+        splits=splits,
         columns={"text": column},
         objective=MaskedTokenCrossEntropy(
             model, options.next_sentence_prediction, config.optimization.label_smoothing_factor
@@ -146,7 +148,7 @@ def masked_task(
         collate=MaskedCollator(tokenizer.pad_token_id),
         metrics=(),
         problem="masked_lm",
-        renewed=splits["train"],
+        renewed=rows["train"],
     )
 
 
