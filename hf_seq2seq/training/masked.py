@@ -160,7 +160,7 @@ def word_starts(tokenizer: "PreTrainedTokenizerBase") -> np.ndarray:
     Raises:
         InputError: no token has such a mark.
     """
-    tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+    tokens = [token or "" for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
     counts = {mark: sum(token.startswith(mark) for token in tokens) for mark in ("##", "▁", "Ġ")}
     mark = max(counts, key=lambda name: counts[name])
     if not counts[mark]:
@@ -182,6 +182,8 @@ def _rows(texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, 
 def _pairs(
     texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int
 ) -> MaskedPairs:
+    if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
+        raise InputError("--next-sentence-prediction: this tokenizer has no [CLS] or no [SEP]")
     whole = encode_raw(texts, tokenizer, sys.maxsize)
     found = _with_words(stretches(whole, max(1, (longest - 3) // 2)), masks)
     pairs = NextSentence(tokenizer.cls_token_id, tokenizer.sep_token_id, longest)
