@@ -118,6 +118,8 @@ def test_shares_are_berts(paired: bool, text_files: dict[str, str], tmp_path: Pa
     task = prepared(text_files, tmp_path, next_sentence_prediction=paired)
     assert task.renewed is not None
     tokenizer, epochs = task.tokenizers.source, [task.renewed(epoch) for epoch in range(20)]
+    assert len({examples.source.values.tobytes() for examples in epochs}) == 20
+    assert np.array_equal(epochs[3].source.values, task.renewed(3).source.values)
     masked = ordinary = 0
     shares = np.zeros(3, dtype=int)
     follows: list[int] = []
