@@ -46,14 +46,19 @@ class MaskedTokenCrossEntropy(Objective):
         """Masked tokens."""
         return (batch["labels"] != IGNORE).sum().double()
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Sum over masked tokens, and over pairs as said above, in nats."""
+    def forward(self, batch: dict[str, Tensor], measuring: bool = False) -> Tensor:
+        """Sum over masked tokens, and over pairs as said above, in nats; `measuring`, what `measure` gives."""
+        if measuring:
+            return self._measures(batch)
         states, outputs = self._run(batch)
         loss = self._masked_loss(states, batch)
         return loss + _pair_loss(outputs, batch) if "next_sentence_label" in batch else loss
 
     def measure(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss and the accuracy of masked tokens; for pairs also the tokens' own loss, and the pairs' accuracy."""
+        return self(batch, measuring=True)  # a call, for sharded weights are gathered before one
+
+    def _measures(self, batch: dict[str, Tensor]) -> Tensor:
         states, outputs = self._run(batch)
         masked, loss = self.weight(batch), self._masked_loss(states, batch).double()
         right = (self._best(states) == batch["labels"][batch["labels"] != IGNORE]).sum()
@@ -114,13 +119,18 @@ class TargetAndMaskedCrossEntropy(TokenCrossEntropy):
         """Real target tokens and masked source tokens."""
         return super().weight(batch) + _masked(batch)
 
-    def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Sum over both, in nats."""
+    def forward(self, batch: dict[str, Tensor], measuring: bool = False) -> Tensor:
+        """Sum over both, in nats; `measuring`, what `measure` gives."""
+        if measuring:
+            return self._measures(batch)
         target, masked = self._losses(batch)
         return target + masked
 
     def measure(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss, that of target tokens and that of masked ones."""
+        return self(batch, measuring=True)
+
+    def _measures(self, batch: dict[str, Tensor]) -> Tensor:
         target, masked = (loss.double() for loss in self._losses(batch))
         counts = super().weight(batch), _masked(batch)
         return torch.stack([target + masked, counts[0] + counts[1], target, counts[0], masked, counts[1]]).view(3, 2)
