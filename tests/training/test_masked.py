@@ -175,7 +175,7 @@ def test_words_are_masked_whole(text_files: dict[str, str], tmp_path: Path) -> N
         clean = tokenizer.convert_ids_to_tokens(np.where(labels != -100, labels, ids).tolist())
         chosen = labels != -100
         assert chosen.any()
-        for place in range(1, len(clean)):
+        for place in range(2, len(clean)):  # a row may begin inside a word
             if clean[place].startswith("##"):
                 assert chosen[place] == chosen[place - 1]
                 pieces += 1
