@@ -34,9 +34,9 @@ def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> di
 
     Returns:
         `eval_loss` (nats a target token, or a row), the metrics, for raw text `eval_perplexity` (a token) and
-        `eval_bits_per_byte` or what else the objective measures, `eval_samples` and `eval_runtime` (seconds). A named set has its name in between,
-        `eval_english_loss`; without it stands the mean over the sets, each of which weighs the same, or for samples
-        and runtime the sum.
+        `eval_bits_per_byte` or what else the objective measures, `eval_samples` and `eval_runtime` (seconds). A named
+        set has its name in between, `eval_english_loss`; without it stands the mean over the sets, each of which weighs
+        the same, or for samples and runtime the sum.
     """
     return evaluate_and_predict(task, kind, accelerator, prefix)[0]
 
