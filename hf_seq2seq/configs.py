@@ -92,14 +92,6 @@ class PretrainedOrNew(Pretrained):
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
 
 
-NOISES = {
-    "t5": ("span_corruption", "prefix_language_model", "replaced_spans", "dropped_tokens", "deshuffling"),
-    "bart": ("text_infilling", "token_masking", "token_deletion", "sentence_permutation", "document_rotation"),
-    "pegasus": ("gap_sentences",),
-}
-"""What a family can be pretrained by."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Denoising(Section):
     """Objective: pairs, or raw text that is noised and to be restored."""
@@ -111,6 +103,17 @@ class Denoising(Section):
     gap_selection: str = option("principal", "Which sentences.", choices=("principal", "random", "lead"))
     gap_sequential: bool = option(False, "Choose principal sentences one after the other, to score highest together.")
     gap_unique: bool = option(False, "Count repeated words once in their scores.")
+    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, which the encoder predicts.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking(Section):
+    """Objective: labels, or raw text whose masked tokens are predicted."""
+
+    objective: str = option("supervised", "What is learned.", choices=("supervised", "masked_language_model"))
+    mlm_probability: float = option(0.15, "Share of tokens that are predicted.", above=0, at_most=0.95)
+    whole_word_masking: bool = option(False, "Mask whole words.")
+    next_sentence_prediction: bool = option(False, "Also predict whether one stretch follows another.")
 
 
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")
@@ -156,19 +159,25 @@ TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewTokenizer(PairTokenization):
+class OneTokenizer(Tokenization):
     """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
 
     tokenizer_name: str | None = option(None, "A ready tokenizer (Hub id or folder) in place of a trained one.")
     tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=TOKENIZERS)
+    vocab_size: int = option(8000, "Largest vocabulary.", at_least=8)
+    min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
+    lowercase: bool = option(False, "Lowercase the text.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTokenizer(OneTokenizer, PairTokenization):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
     target_tokenizer_type: str | None = option(
         None, "Kind for the target, when it differs; implies separate vocabularies.", choices=TOKENIZERS
     )
-    vocab_size: int = option(8000, "Largest vocabulary.", at_least=8)
     target_vocab_size: int | None = option(None, "Largest target vocabulary, when it differs.", at_least=8)
-    min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
     separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
-    lowercase: bool = option(False, "Lowercase the text.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,10 @@ def _input_batch(ids: list[np.ndarray], pad_token_id: int, left: bool = False) -
 
 @dataclass(frozen=True)
 class Seq2SeqCollator:
-    """Pads pairs: `input_ids`, `attention_mask`, and `labels` padded with -100, each `(batch, length)`."""
+    """Pads pairs: `input_ids`, `attention_mask`, and `labels` padded with -100, each `(batch, length)`.
+
+    Where the encoder predicts masked source tokens, `source_labels` are theirs.
+    """
 
     pad_token_id: int
 
@@ -42,6 +45,28 @@ class Seq2SeqCollator:
         batch = source_batch(examples.source, rows, self.pad_token_id)
         if examples.target is not None:
             batch["labels"] = pad([examples.target[row] for row in rows], IGNORE)
+        if examples.source_labels is not None:
+            batch["source_labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
+        return batch
+
+
+@dataclass(frozen=True)
+class MaskedCollator:
+    """Pads masked text: `input_ids`, `attention_mask`, and `labels`, -100 where none is, each `(batch, length)`.
+
+    Pairs of sentences also have `token_type_ids`, and `next_sentence_label`, `(batch,)`, 0 where the second follows.
+    """
+
+    pad_token_id: int
+
+    def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
+        """Pads the named rows."""
+        assert examples.source_labels is not None
+        batch = source_batch(examples.source, rows, self.pad_token_id)
+        batch["labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
+        if examples.token_types is not None and examples.labels is not None:
+            batch["token_type_ids"] = pad([examples.token_types[row] for row in rows], 0)
+            batch["next_sentence_label"] = torch.from_numpy(examples.labels[rows])
         return batch
 
 

@@ -65,6 +65,8 @@ def _purpose(task: "Task") -> str:
         return f"restores text that was noised, as it stands in {code(task.columns['text'])}"
     if task.problem == "causal_lm":
         return f"continues text, as it stands in {code(task.columns['text'])}"
+    if task.problem == "masked_lm":
+        return f"predicts masked tokens of text, as it stands in {code(task.columns['text'])}"
     count = len(task.label_names)
     ways = {
         "single_label": f"puts a text into one of {count} classes",

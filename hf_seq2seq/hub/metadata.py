@@ -24,6 +24,10 @@ SCORES = {
     "loss": ("Loss", "loss"),
     "perplexity": ("Perplexity a token", "perplexity"),
     "bits_per_byte": ("Bits a byte", "bits_per_byte"),
+    "masked_accuracy": ("Accuracy of masked tokens", "accuracy"),
+    "next_sentence_accuracy": ("Accuracy of next sentences", "accuracy"),
+    "masked_loss": ("Loss a masked token", "loss"),
+    "target_loss": ("Loss a target token", "loss"),
     "bleu": ("BLEU", "bleu"),
     "chrf": ("chrF", "chrf"),
     "ter": ("TER", "ter"),
@@ -96,6 +100,8 @@ def pipeline_tag(task: "Task") -> str:
         return "text2text-generation"
     if task.problem == "causal_lm":
         return "text-generation"
+    if task.problem == "masked_lm":
+        return "fill-mask"
     if task.problem != "seq2seq":
         return "text-classification"
     if len(languages(task)) == 2:

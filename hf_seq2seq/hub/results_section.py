@@ -11,12 +11,14 @@ from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
-NOT_PERCENT = ("loss", "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
+LOSSES = ("loss", "masked_loss", "target_loss")
+NOT_PERCENT = (*LOSSES, "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
     "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
     "denoising": "The loss is in nats a target token, of text that is noised once.",
     "causal_lm": "The loss is in nats a token, of which perplexity is the exponential; bytes are those of UTF-8.",
+    "masked_lm": "The loss is in nats a masked token, of which perplexity is the exponential; text is masked once.",
     "single_label": _CLASSES,
     "multi_label": _CLASSES,
     "regression": "The loss is the mean squared error; correlations are on -1 to 1.",
@@ -48,7 +50,7 @@ def _pictures(folder: Path) -> list[str]:
 
 def _title(task: "Task", key: str) -> str:
     metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values()
-    rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), False)
+    rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), key.endswith("_accuracy"))
     return f"{SCORES.get(key, (key, key))[0]} {'↑' if rises else '↓'}"
 
 

@@ -15,7 +15,8 @@ LONGEST_SAMPLE = 300  # characters
 
 def how_to_use(folder: Path, task: "Task") -> str:
     """A Python program that loads the model from its folder and runs it on a text of its own data."""
-    lines = _writer(task) if task.writes else _classifier(task)
+    program = _filler if task.problem == "masked_lm" else _writer if task.writes else _classifier
+    lines = program(task)
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 
@@ -97,6 +98,25 @@ def _classifier(task: "Task") -> list[str]:
         "    logits = model(**inputs).logits",
         *_ANSWERS[task.problem],
     ]
+
+
+def _filler(task: "Task") -> list[str]:
+    return [
+        "import torch",
+        *_load("AutoModelForMaskedLM", task),
+        f"texts = [{_masked_sample(task)!r}]",
+        _encode("texts", flatten(task.config)["max_source_length"]),
+        "with torch.inference_mode():",
+        "    logits = model(**inputs).logits",
+        "masked = inputs.input_ids == tokenizer.mask_token_id",
+        "print(tokenizer.convert_ids_to_tokens(logits[masked].argmax(dim=-1)))",
+    ]
+
+
+def _masked_sample(task: "Task") -> str:
+    """The beginning of a text, short enough for any limit, its second word masked."""
+    words = _sample(task).split()[:8]
+    return " ".join([*words[:1], str(task.tokenizers.source.mask_token), *words[2:]])
 
 
 _ANSWERS = {

@@ -34,9 +34,9 @@ def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> di
 
     Returns:
         `eval_loss` (nats a target token, or a row), the metrics, for raw text `eval_perplexity` (a token) and
-        `eval_bits_per_byte`, `eval_samples` and `eval_runtime` (seconds). A named set has its name in between,
-        `eval_english_loss`; without it stands the mean over the sets, each of which weighs the same, or for samples
-        and runtime the sum.
+        `eval_bits_per_byte` or what else the objective measures, `eval_samples` and `eval_runtime` (seconds). A named
+        set has its name in between, `eval_english_loss`; without it stands the mean over the sets, each of which weighs
+        the same, or for samples and runtime the sum.
     """
     return evaluate_and_predict(task, kind, accelerator, prefix)[0]
 
@@ -76,10 +76,12 @@ def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str
     examples = task.splits[split]
     training = task.model.training
     task.objective.eval()
-    total, weight = _loss(task, examples, accelerator)
-    results = {"loss": total / weight}
+    measured = _sums(task, examples, accelerator)
+    results = {name: total / weight for name, (total, weight) in measured.items()}
+    if task.problem in ("causal_lm", "masked_lm"):
+        results["perplexity"] = perplexity(*measured.get("masked_loss", measured["loss"]))
     if task.problem == "causal_lm":
-        results |= {"perplexity": perplexity(total, weight), "bits_per_byte": bits_per_byte(total, examples.texts)}
+        results["bits_per_byte"] = bits_per_byte(measured["loss"][0], examples.texts)
     metrics = task.metrics_of(split)
     predictions = predict(task, examples, accelerator) if metrics else []
     if metrics:
@@ -113,18 +115,18 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     return predictions if task.problem == "seq2seq" else np.stack(predictions)
 
 
-def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> tuple[float, float]:
-    """The summed loss of a split, and what it is divided by."""
+def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> dict[str, tuple[float, float]]:
+    """What the objective measures on a split, by name: sums, and what they are divided by."""
     batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
-    total = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
+    names = task.objective.measures
+    totals = torch.zeros(len(names), 2, dtype=torch.float64, device=accelerator.device)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     for rows in mine or batches[:1]:  # sharded weights are set up by the first pass, which no process may leave out
         batch = _batch(task, examples, rows, accelerator)
         with accelerator.autocast():
-            total[0] += task.objective(batch) * bool(mine)
-        total[1] += task.objective.weight(batch) * bool(mine)
-    loss, weight = accelerator.reduce(total, "sum").tolist()
-    return loss, weight
+            totals += task.objective.measure(batch) * bool(mine)
+    sums = accelerator.reduce(totals, "sum").tolist()
+    return {name: (total, weight) for name, (total, weight) in zip(names, sums, strict=True)}
 
 
 def _logits(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[np.ndarray]:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import NOISES
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.noising import NOISES
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.denoising import denoising_task
 from hf_seq2seq.training.mixtures import check_mixed_run, mixture_task, read_mixture
@@ -49,6 +49,8 @@ def family_task(family: Family, config: Any) -> Task:
     recipe = family.recipe
     members = check_mixed_run(config, model_type=family.model_types[0])
     check_start(recipe, config)
+    if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
+        raise InputError("--gap-masked-tokens needs --objective gap_sentences")
     if members:
         mixed, mixture = read_mixture(members, config)
         sides = mixed["train"].sources, mixed["train"].targets

@@ -20,7 +20,7 @@ def check_start(recipe: str, config: Any) -> None:
     model, tokens = config.model, config.tokens
     if (model.model_name_or_path is None) != model.from_scratch:
         raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
-    if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
+    if getattr(tokens, "separate_vocabularies", False) or getattr(tokens, "target_tokenizer_type", None) is not None:
         raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
 
 

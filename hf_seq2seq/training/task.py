@@ -45,8 +45,8 @@ class Task:
         objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
         collate: pads the named rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
-        problem: "seq2seq" for pairs; "denoising" or "causal_lm" for raw text; "single_label", "multi_label" or
-            "regression" for labelled rows.
+        problem: "seq2seq" for pairs; "denoising", "causal_lm" or "masked_lm" for raw text; "single_label",
+            "multi_label" or "regression" for labelled rows.
         label_names: in the order of their ids; empty for pairs.
         renewed: where the training rows change with the epoch, what gives them; "train" in `splits` is the first
             epoch's.
