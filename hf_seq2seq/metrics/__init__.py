@@ -13,8 +13,10 @@ from hf_seq2seq.metrics.script import is_script, load_script
 TEXT_METRICS: dict[str, Metric] = {
     "bleu": bleu.BLEU,
     "chrf": bleu.CHRF,
+    "chrf++": bleu.CHRF_PLUS_PLUS,
     "ter": bleu.TER,
     "rouge": rouge.ROUGE,
+    "rouge_w": rouge.ROUGE_W,
     "exact_match": matching.EXACT_MATCH,
     "squad": question_answering.SQUAD,
     "word_error_rate": error_rate.WORD_ERROR_RATE,

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 
-from hf_seq2seq.metrics.metric import Metric, TextRows, check_rows
+from hf_seq2seq.metrics.metric import Scores, TextRows, averaged, check_rows
 
 
-def exact_match(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def _rows(predictions: Sequence[str], references: TextRows) -> list[float]:
+    check_rows(predictions, references)
+    return [
+        100.0 * (prediction.strip() in {reference.strip() for reference in accepted})
+        for prediction, accepted in zip(predictions, references, strict=True)
+    ]
+
+
+EXACT_MATCH = averaged(_rows, True, ("exact_match",))
+
+
+def exact_match(predictions: Sequence[str], references: TextRows) -> Scores:
     """Share of rows whose prediction equals one of its references, 0-100.
 
     White space around the text is ignored; case, punctuation and inner white space count.
     """
-    check_rows(predictions, references)
-    right = sum(
-        prediction.strip() in {reference.strip() for reference in accepted}
-        for prediction, accepted in zip(predictions, references, strict=True)
-    )
-    return {"exact_match": 100 * right / len(predictions)}
-
-
-EXACT_MATCH = Metric(exact_match, True, ("exact_match",))
+    return EXACT_MATCH.compute(predictions, references)
