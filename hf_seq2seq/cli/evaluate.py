@@ -9,11 +9,15 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
+from hf_seq2seq.cli.scored_files import Files, read_cells, report_empty, score_windows
+from hf_seq2seq.cli.scored_labels import confusion, print_confusion, score_labels
+from hf_seq2seq.cli.significance import Significance, print_table, report
 from hf_seq2seq.configs import Decoding, LabelledData, PairData
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
-Scores = dict[str, float]
+Found = dict[str, Any]
+MODEL = "the model"
 TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
     "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
@@ -29,6 +33,7 @@ class Measures(Section):
     metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the model's training.")
     predictions: str | None = option(None, "File of predictions, in place of a model.")
     references: tuple[str, ...] = option((), "File of references for --predictions; several files, several a row.")
+    confusion_matrix: bool = option(False, "Also count the rows of each true and predicted label.")
     json: bool = option(False, "Print one JSON object.")
 
 
@@ -70,6 +75,7 @@ class EvaluateConfig:
     """The flags of `evaluate`."""
 
     measures: Measures = field(default_factory=Measures)
+    significance: Significance = field(default_factory=Significance)
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
     decoding: Decoding = field(default_factory=Decoding)
@@ -91,13 +97,13 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     if (model is None) == (config.measures.predictions is None):
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
     _check_names(config.measures.metrics)
-    scores = _score_model(model, config, values) if model else _score_files(config)
+    found = _score_model(model, config, values) if model else _score_files(config)
     if config.measures.json:
-        print(json.dumps(scores))
+        print(json.dumps(found))
         return
-    width = max(map(len, scores))
-    for name, value in scores.items():
-        print(f"{name:{width}}  {value:.4f}")
+    print_table(found)
+    if "confusion_matrix" in found:
+        print_confusion(found["confusion_matrix"])
 
 
 def _check_names(names: tuple[str, ...]) -> None:
@@ -106,43 +112,58 @@ def _check_names(names: tuple[str, ...]) -> None:
     check_metrics(names, TEXT_METRICS | LABEL_METRICS)
 
 
-def _score_files(config: EvaluateConfig) -> Scores:
-    from hf_seq2seq.metrics import check_metrics, metrics_for
+def _score_files(config: EvaluateConfig) -> Found:
+    from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+    from hf_seq2seq.metrics.corpus import Corpus
 
-    measures, encoding = config.measures, config.rows.encoding or "utf-8"
+    measures = config.measures
     if not measures.references:
         raise InputError("--predictions needs --references")
-    names = measures.metrics or TEXT_DEFAULTS
-    chosen = check_metrics(names, metrics_for("seq2seq"))
-    predictions = _texts(str(measures.predictions), "prediction", encoding)
-    references = [_texts(file, "reference", encoding) for file in measures.references]
-    for file, lines in zip(measures.references, references, strict=True):
-        if len(lines) != len(predictions):
-            raise InputError(f"{file}: {len(lines)} references for {len(predictions)} in {measures.predictions}")
-    rows = [list(row) for row in zip(*references, strict=True)]
-    return _compute(chosen, predictions, rows)
+    chosen = check_metrics(measures.metrics or TEXT_DEFAULTS, TEXT_METRICS | LABEL_METRICS)
+    texts = any("seq2seq" in metric.problems for metric in chosen.values())
+    if texts and measures.confusion_matrix:
+        raise InputError("--confusion-matrix: counts labels; give --metrics of labels, such as accuracy")
+    files = (str(measures.predictions), *config.significance.compare)
+    systems = {file: Corpus(chosen, keep=config.significance.resamples) for file in files}
+    may_be_empty = any(metric.empty_rows for metric in chosen.values())
+    windows = Files(files, measures.references, config.rows.encoding or "utf-8", may_be_empty)
+    if not texts or not all("seq2seq" in metric.problems for metric in chosen.values()):
+        counted_labels = score_labels(systems, chosen, windows, measures.references[0])
+        found = report(systems, chosen, config.significance)
+        if measures.confusion_matrix and counted_labels:
+            found["confusion_matrix"] = confusion(*counted_labels)
+        return found
+    empty = score_windows(systems, windows)
+    return _with_empty(report(systems, chosen, config.significance), {} if may_be_empty else empty)
 
 
-def _compute(metrics: dict[str, Any], predictions: Any, truth: Any) -> Scores:
-    scores: Scores = {}
-    for metric in metrics.values():
-        scores |= metric.compute(predictions, truth)
-    return scores | {"samples": len(truth)}
+def _with_empty(found: Found, empty: dict[str, int]) -> Found:
+    """Says how many predictions are empty; of the first system in the results too."""
+    report_empty(empty, found["samples"])
+    first = next(iter(empty.values()), 0)
+    return found | ({"empty_predictions": first} if first else {})
 
 
-def _texts(file: str, column: str, encoding: str) -> list[str]:
-    """The texts of a file: its lines, its column of this name, or its only column."""
-    from hf_seq2seq.cli.rows import read_rows, text_cell
+def _score_rows(metrics: dict[str, Any], predictions: Any, truth: Any, config: EvaluateConfig) -> Found:
+    """Scores a model's predictions, and the files that it is compared with."""
+    from hf_seq2seq.metrics.corpus import Corpus
 
-    rows, sample = read_rows(None, file, encoding)
-    names = list(sample[0])
-    if column not in names and len(names) > 1:
-        raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")
-    found = column if column in names else names[0]
-    return [text_cell(row, found, number, file) for number, row in enumerate(rows, start=1)]
+    files, texts = config.significance.compare, isinstance(predictions, list)
+    if files and not texts:
+        raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")
+    systems = {name: Corpus(metrics, keep=config.significance.resamples) for name in (MODEL, *files)}
+    systems[MODEL].add(predictions, truth)
+    empty = {MODEL: sum(not text.strip() for text in predictions)} if texts else {}
+    for file in files:
+        others = [str(text) for text in read_cells(file, "prediction", config.rows.encoding or "utf-8")]
+        if len(others) != len(truth):
+            raise InputError(f"--compare {file}: {len(others)} predictions for {len(truth)} test rows")
+        systems[file].add(others, truth)
+        empty[file] = sum(not text.strip() for text in others)
+    return _with_empty(report(systems, metrics, config.significance), empty)
 
 
-def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
+def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
     from hf_seq2seq.decoding.loading import is_classifier, load_config
     from hf_seq2seq.decoding.places import local_copy
 
@@ -152,7 +173,7 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
         return (_score_labels if labels else _score_texts)(place, config, values, advance)
 
 
-def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
     from hf_seq2seq.cli.generate import make_generator
     from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.pairs import read_pairs
@@ -175,10 +196,12 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     else:
         pairs = read_pairs(_test_sets(load_splits(data)), data)
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
-    return _by_set({split: _compute(chosen, generator(texts), right) for split, (texts, right) in rows.items()})
+    return _by_set(
+        {split: _score_rows(chosen, generator(texts), right, config) for split, (texts, right) in rows.items()}
+    )
 
 
-def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Scores:
+def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Found:
     from hf_seq2seq.data.documents import read_documents
     from hf_seq2seq.training.causal import score_documents
 
@@ -190,7 +213,7 @@ def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: 
     return _by_set({split: score_documents(network, tokenizer, found, size, rows) for split, found in sets.items()})
 
 
-def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
     from hf_seq2seq.cli.generate import check_lengths
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.data.sources import load_splits
@@ -207,9 +230,13 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
     sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]
-    return _by_set(
-        {split: _compute(chosen, classifier.logits(r.texts, r.pairs), r.labels) for split, r in sets.items()}
-    )
+    scores: dict[str, Found] = {}
+    for split, rows in sets.items():
+        logits = classifier.logits(rows.texts, rows.pairs)
+        scores[split] = _score_rows(chosen, logits, rows.labels, config)
+        if config.measures.confusion_matrix and classifier.problem == "single_label":
+            scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
+    return _by_set(scores)
 
 
 def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +259,7 @@ def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _by_set(scores: dict[str, Scores]) -> Scores:
+def _by_set(scores: dict[str, Found]) -> Found:
     """The scores of every set; those of a set with a name begin with it."""
     from hf_seq2seq.data.evaluation_sets import name_of
 

@@ -4,9 +4,17 @@ Logits are `(rows, classes)`; labels are `(rows,)` integers for one label a row 
 several. Several labels a row are predicted where the logit is above 0, which is a probability above one half.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hf_seq2seq.metrics.metric import Scores, averaged, summed
+
+
+def one_hot(texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
+    """Names of classes, a row each, as `(rows, classes)` of 0 and 1; white space around them is ignored."""
+    places = {name: place for place, name in enumerate(names)}
+    return np.eye(len(names))[[places[text.strip()] for text in texts]]
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ class Corpus:
         self._sums: dict[str, np.ndarray] = {}
         self._statistics: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
         self._pieces: list[tuple[Any, Any]] = []
+        self._samples: dict[str, Sample] = {}
         self._shapes: dict[int, Any] = {}  # a row for every number of references
 
     def add(self, predictions: Any, truth: Any) -> None:
@@ -65,6 +66,11 @@ class Corpus:
 
     def sample(self, name: str) -> Sample:
         """The rows under a metric, to be drawn again; needs `keep`."""
+        if name not in self._samples:
+            self._samples[name] = self._sample(name)
+        return self._samples[name]
+
+    def _sample(self, name: str) -> Sample:
         metric = self._metrics[name]
         if self._statistics[name]:
             return Sample(metric, np.concatenate(self._statistics[name]))
@@ -74,7 +80,7 @@ class Corpus:
 
     def _whole(self) -> tuple[Any, Any]:
         if len(self._pieces) > 1:
-            self._pieces = [tuple(map(_joined, zip(*self._pieces, strict=True)))]  # type: ignore[list-item]
+            self._pieces = [tuple(map(_joined, zip(*self._pieces, strict=True)))]
         return self._pieces[0]
 
 

@@ -9,7 +9,6 @@ Paper: Riezler and Maxwell 2005, On some pitfalls in automatic evaluation and si
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ class Sample:
 
     def score(self) -> np.ndarray:
         """The scores of the rows as they are, `(keys,)`."""
-        return self.drawn(np.arange(len(self))[None])[0]
+        return np.asarray(self.drawn(np.arange(len(self)).reshape(1, -1))[0])
 
     def drawn(self, rows: np.ndarray) -> np.ndarray:
         """Scores of draws of rows with replacement, `(draws, rows)` indices: `(draws, keys)`."""
@@ -71,8 +70,8 @@ class Sample:
 def bootstrap(sample: Sample, resamples: int = 1000, seed: int = SEED) -> np.ndarray:
     """Scores of as many rows drawn with replacement, again and again: `(resamples, keys)`."""
     generator = np.random.default_rng(seed)
-    draw = partial(generator.integers, len(sample))
-    return np.concatenate([sample.drawn(draw(size=(n, len(sample)))) for n in _pieces(resamples)])
+    rows = len(sample)
+    return np.concatenate([sample.drawn(generator.integers(rows, size=(n, rows))) for n in _pieces(resamples)])
 
 
 def interval(scores: np.ndarray, confidence: float = 95) -> tuple[np.ndarray, np.ndarray]:
