@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LOSSES = ("loss", "masked_loss", "target_loss")
 NOT_PERCENT = (*LOSSES, "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
+NOT_PERCENT += ("levenshtein", "cider", "cider_d")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
     "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
