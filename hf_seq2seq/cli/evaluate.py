@@ -18,6 +18,9 @@ from hf_seq2seq.sections import Section, build, option
 
 Found = dict[str, Any]
 MODEL = "the model"
+NO_LABELS = (
+    "--confusion-matrix: counts labels; it needs a classifier, or files and --metrics of labels such as accuracy"
+)
 TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
     "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
@@ -122,7 +125,7 @@ def _score_files(config: EvaluateConfig) -> Found:
     chosen = check_metrics(measures.metrics or TEXT_DEFAULTS, TEXT_METRICS | LABEL_METRICS)
     texts = any("seq2seq" in metric.problems for metric in chosen.values())
     if texts and measures.confusion_matrix:
-        raise InputError("--confusion-matrix: counts labels; give --metrics of labels, such as accuracy")
+        raise InputError(NO_LABELS)
     files = (str(measures.predictions), *config.significance.compare)
     systems = {file: Corpus(chosen, keep=config.significance.resamples) for file in files}
     may_be_empty = any(metric.empty_rows for metric in chosen.values())
@@ -181,6 +184,8 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     from hf_seq2seq.decoding.loading import load_seq2seq
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
+    if config.measures.confusion_matrix:
+        raise InputError(NO_LABELS)
     network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
     if settings.run.get("objective") == "causal":
         return _score_documents(network, tokenizers.source, config, settings.run)
@@ -207,6 +212,10 @@ def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: 
 
     if config.measures.metrics:
         raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
+    if config.significance.resamples:
+        raise InputError(
+            "--confidence and --compare need metrics; this model of raw text has loss, perplexity, bits a byte"
+        )
     data = PairData(**_data("seq2seq", config.rows, run))
     sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
     rows, size = config.decoding.per_device_eval_batch_size, run["block_size"]
@@ -225,6 +234,10 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     check_lengths(config.model, settings)
     limit = config.model.max_source_length or settings.max_source_length
     classifier = TextClassifier(network, tokenizer, config.decoding.per_device_eval_batch_size, limit, advance)
+    if config.measures.confusion_matrix and classifier.problem != "single_label":
+        raise InputError(
+            "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
+        )
     known = metrics_for(classifier.problem)
     names = config.measures.metrics or tuple(settings.run.get("metrics") or known)
     chosen = check_metrics(names, known)
@@ -234,7 +247,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     for split, rows in sets.items():
         logits = classifier.logits(rows.texts, rows.pairs)
         scores[split] = _score_rows(chosen, logits, rows.labels, config)
-        if config.measures.confusion_matrix and classifier.problem == "single_label":
+        if config.measures.confusion_matrix:
             scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
     return _by_set(scores)
 

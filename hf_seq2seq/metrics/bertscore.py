@@ -36,6 +36,7 @@ LAYERS = {
     "distilroberta-base": 5,
     "microsoft/deberta-xlarge-mnli": 40,
 }
+LAYER_FIELDS = ("num_hidden_layers", "encoder_layers", "num_layers")  # BART's and T5's encoders have their own
 BATCH, WINDOW = 64, 512  # texts encoded at once; rows whose vectors are held at once
 
 
@@ -99,7 +100,9 @@ def _load(name: str, layer: int) -> Encoder:
     positions = getattr(config, "max_position_embeddings", None) or 512
     # A vocabulary that was saved without its limit says 1e30. RoBERTa's positions begin behind its padding id.
     limit = min(tokenizer.model_max_length, positions - 2 * ("roberta" in config.model_type))
-    config.num_hidden_layers = layer
+    for field in LAYER_FIELDS:
+        if hasattr(config, field):
+            setattr(config, field, layer)
     with _quietly():
         model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32)
     model = model.get_encoder() if config.is_encoder_decoder else model

@@ -93,3 +93,32 @@ def test_layers_that_are_not_there():
 def test_a_model_that_is_not_there():
     with pytest.raises(InputError, match=r"'\./nothing' is no folder or Hub id"):
         metric("./nothing")
+
+
+@needs_model
+@pytest.mark.parametrize("kind", ["bart", "t5"])
+def test_the_encoder_of_an_encoder_decoder_ends_at_the_layer(kind, tmp_path):
+    from transformers import AutoModel, AutoTokenizer, BartConfig, BartModel, T5Config, T5Model
+
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "vocab_size": 30522, "decoder_start_token_id": 0}
+    if kind == "bart":
+        heads = {
+            "encoder_attention_heads": 2,
+            "decoder_attention_heads": 2,
+            "encoder_ffn_dim": 16,
+            "decoder_ffn_dim": 16,
+        }
+        model = BartModel(BartConfig(encoder_layers=3, decoder_layers=1, **heads, **sizes))
+    else:
+        model = T5Model(T5Config(num_layers=3, num_decoder_layers=1, num_heads=2, d_kv=8, d_ff=16, **sizes))
+    model.save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    tokenizer.save_pretrained(tmp_path)
+    encoder = AutoModel.from_pretrained(tmp_path).get_encoder().eval()
+    if kind == "t5":  # its last norm follows the layer that is chosen
+        encoder.block = encoder.block[:2]
+    layer = 2 if kind == "bart" else -1
+    expected = formula(encoder, tokenizer, "a small dog", "the big dog runs", layer)
+    found = metric(f"{tmp_path}@2").statistics(["a small dog"], [["the big dog runs"]])[0, :3]
+    assert found / 100 == pytest.approx(expected, abs=1e-6)
