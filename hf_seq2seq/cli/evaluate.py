@@ -9,19 +9,13 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.scored_files import Files, read_cells, report_empty, score_windows
-from hf_seq2seq.cli.scored_labels import confusion, print_confusion, score_labels
-from hf_seq2seq.cli.significance import Significance, print_table, report
+from hf_seq2seq.cli.scored_labels import confusion, print_confusion
+from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, check_others, read_others, score_files, score_rows
+from hf_seq2seq.cli.significance import Significance, print_table
 from hf_seq2seq.configs import Decoding, LabelledData, PairData
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
-Found = dict[str, Any]
-MODEL = "the model"
-NO_LABELS = (
-    "--confusion-matrix: counts labels; it needs a classifier, or files and --metrics of labels such as accuracy"
-)
-TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
     "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
     "classifier": ("text_column", "text_pair_column", "label_column"),
@@ -100,70 +94,23 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     if (model is None) == (config.measures.predictions is None):
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
     _check_names(config.measures.metrics)
-    found = _score_model(model, config, values) if model else _score_files(config)
+    encoding = config.rows.encoding or "utf-8"
+    found = (
+        _score_model(model, config, values) if model else score_files(config.measures, config.significance, encoding)
+    )
     if config.measures.json:
         print(json.dumps(found))
         return
     print_table(found)
-    if "confusion_matrix" in found:
-        print_confusion(found["confusion_matrix"])
+    for title in found:
+        if title.endswith("confusion_matrix"):
+            print_confusion(found[title])
 
 
 def _check_names(names: tuple[str, ...]) -> None:
     from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 
     check_metrics(names, TEXT_METRICS | LABEL_METRICS)
-
-
-def _score_files(config: EvaluateConfig) -> Found:
-    from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
-    from hf_seq2seq.metrics.corpus import Corpus
-
-    measures = config.measures
-    if not measures.references:
-        raise InputError("--predictions needs --references")
-    chosen = check_metrics(measures.metrics or TEXT_DEFAULTS, TEXT_METRICS | LABEL_METRICS)
-    texts = any("seq2seq" in metric.problems for metric in chosen.values())
-    if texts and measures.confusion_matrix:
-        raise InputError(NO_LABELS)
-    files = (str(measures.predictions), *config.significance.compare)
-    systems = {file: Corpus(chosen, keep=config.significance.resamples) for file in files}
-    may_be_empty = any(metric.empty_rows for metric in chosen.values())
-    windows = Files(files, measures.references, config.rows.encoding or "utf-8", may_be_empty)
-    if not texts or not all("seq2seq" in metric.problems for metric in chosen.values()):
-        counted_labels = score_labels(systems, chosen, windows, measures.references[0])
-        found = report(systems, chosen, config.significance)
-        if measures.confusion_matrix and counted_labels:
-            found["confusion_matrix"] = confusion(*counted_labels)
-        return found
-    empty = score_windows(systems, windows)
-    return _with_empty(report(systems, chosen, config.significance), {} if may_be_empty else empty)
-
-
-def _with_empty(found: Found, empty: dict[str, int]) -> Found:
-    """Says how many predictions are empty; of the first system in the results too."""
-    report_empty(empty, found["samples"])
-    first = next(iter(empty.values()), 0)
-    return found | ({"empty_predictions": first} if first else {})
-
-
-def _score_rows(metrics: dict[str, Any], predictions: Any, truth: Any, config: EvaluateConfig) -> Found:
-    """Scores a model's predictions, and the files that it is compared with."""
-    from hf_seq2seq.metrics.corpus import Corpus
-
-    files, texts = config.significance.compare, isinstance(predictions, list)
-    if files and not texts:
-        raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")
-    systems = {name: Corpus(metrics, keep=config.significance.resamples) for name in (MODEL, *files)}
-    systems[MODEL].add(predictions, truth)
-    empty = {MODEL: sum(not text.strip() for text in predictions)} if texts else {}
-    for file in files:
-        others = [str(text) for text in read_cells(file, "prediction", config.rows.encoding or "utf-8")]
-        if len(others) != len(truth):
-            raise InputError(f"--compare {file}: {len(others)} predictions for {len(truth)} test rows")
-        systems[file].add(others, truth)
-        empty[file] = sum(not text.strip() for text in others)
-    return _with_empty(report(systems, metrics, config.significance), empty)
 
 
 def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
@@ -186,6 +133,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
 
     if config.measures.confusion_matrix:
         raise InputError(NO_LABELS)
+    others = read_others(config.significance.compare, config.rows.encoding or "utf-8")
     network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
     if settings.run.get("objective") == "causal":
         return _score_documents(network, tokenizers.source, config, settings.run)
@@ -201,8 +149,10 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     else:
         pairs = read_pairs(_test_sets(load_splits(data)), data)
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
+    check_others(others, [len(right) for _, right in rows.values()])
+    sure = config.significance
     return _by_set(
-        {split: _score_rows(chosen, generator(texts), right, config) for split, (texts, right) in rows.items()}
+        {split: score_rows(chosen, generator(texts), right, sure, others) for split, (texts, right) in rows.items()}
     )
 
 
@@ -230,6 +180,8 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     from hf_seq2seq.decoding.loading import load_classifier
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
+    if config.significance.compare:
+        raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")
     network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
     check_lengths(config.model, settings)
     limit = config.model.max_source_length or settings.max_source_length
@@ -246,7 +198,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     scores: dict[str, Found] = {}
     for split, rows in sets.items():
         logits = classifier.logits(rows.texts, rows.pairs)
-        scores[split] = _score_rows(chosen, logits, rows.labels, config)
+        scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
         if config.measures.confusion_matrix:
             scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
     return _by_set(scores)

@@ -104,8 +104,12 @@ def print_table(found: Mapping[str, Any]) -> None:
     """Prints a report: a score a line, then its interval; then the signatures, and the other systems."""
     numbers = {key: value for key, value in found.items() if isinstance(value, int | float)}
     _print_scores(numbers)
-    for name, signature in found.get("signatures", {}).items():
-        print(f"{name}_signature  {signature}")
+    for title, more in found.items():  # of several test sets, each title begins with the set's name
+        if title.endswith("signatures"):
+            for name, signature in more.items():
+                print(f"{title.removesuffix('signatures')}{name}_signature  {signature}")
+        elif title.endswith("resampling"):
+            print(f"{title}  " + "|".join(f"{name}:{value:g}" for name, value in more.items()))
     for system, scores in found.get("compared", {}).items():
         print(f"\n{system}")
         _print_scores(scores, numbers)
@@ -115,7 +119,8 @@ def _print_scores(scores: Mapping[str, float], baseline: Mapping[str, float] | N
     shown = [key for key in scores if not key.endswith(("_low", "_high", "_p"))]
     width = max(map(len, shown))
     for key in shown:
-        line = f"{key:{width}}  {scores[key]:.4f}"
+        value = scores[key]
+        line = f"{key:{width}}  {value}" if isinstance(value, int) else f"{key:{width}}  {value:.4f}"
         if f"{key}_low" in scores:
             line += f"  [{scores[f'{key}_low']:.4f}, {scores[f'{key}_high']:.4f}]"
         if baseline is not None:

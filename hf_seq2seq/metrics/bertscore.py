@@ -75,6 +75,8 @@ def make_bertscore(argument: str = "") -> Metric:
 
 
 def _layer(name: str, wanted: int | None) -> int:
+    if name.startswith((".", "/")) and not Path(name).is_dir():
+        raise InputError(f"metric 'bertscore': there is no folder {name!r}")
     from transformers import AutoConfig
 
     try:

@@ -58,7 +58,7 @@ def test_predictions_of_generate_can_be_scored(command, folder: Path) -> None:
         (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "spice"], "scene-graph parser"),
         (
             ["--predictions", "found.txt", "--references", "right.txt", "--metrics", "bertscore:./no"],
-            "'./no' is no folder",
+            "no folder './no'",
         ),
         (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "aer"], "'the' is not a link"),
         (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "aer:2"], "write aer:0-1"),

@@ -91,8 +91,10 @@ def test_layers_that_are_not_there():
 
 
 def test_a_model_that_is_not_there():
-    with pytest.raises(InputError, match=r"'\./nothing' is no folder or Hub id"):
+    with pytest.raises(InputError, match=r"no folder '\./nothing'"):
         metric("./nothing")
+    with pytest.raises(InputError, match="'nobody/nothing' is no folder or Hub id"):
+        metric("nobody/nothing")
 
 
 @needs_model
