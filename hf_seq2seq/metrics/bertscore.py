@@ -1,7 +1,7 @@
 """BERTScore: each token matched with the most similar one of the other text, in an encoder's contextual vectors.
 
 Written `bertscore` for the default encoder, `bertscore:MODEL` for another folder or Hub id and `bertscore:MODEL@LAYER`
-for one of its layers. Scores are raw: they are not rescaled by a baseline.
+for one of its layers. Scores are raw, unless `bertscore:MODEL@LAYER@FILE` names a file of baselines to rescale them by.
 
 Paper: Zhang et al. 2020, BERTScore: evaluating text generation with BERT, https://arxiv.org/abs/1904.09675
 """
@@ -60,18 +60,30 @@ def make_bertscore(argument: str = "") -> Metric:
     """Mean precision, recall and F1 of tokens matched by an encoder, 0-100; of several references the best of each.
 
     Args:
-        argument: "", or a folder or Hub id, with or without "@" and a layer, counted from 1.
+        argument: "", or a folder or Hub id; behind it "@" and a layer, counted from 1; behind that "@" and a file of
+            baselines as the bert-score package has them, lines of LAYER,P,R,F: a score x becomes (x - b) / (1 - b).
 
     Raises:
-        InputError: no such model or layer, before anything is scored.
+        InputError: no such model, layer or file, before anything is scored.
     """
-    name, _, written = argument.partition("@")
+    name, written, baselines = [*argument.split("@", 2), "", ""][:3]
     name = name or DEFAULT
     if written and not written.isdecimal():
         raise InputError(f"--metrics bertscore:{argument}: {written!r} is not a layer; write bertscore:MODEL@9")
     layer = _layer(name, int(written) if written else None)
-    text = f"model:{'/'.join(Path(name).parts[-2:])}|layer:{layer}|idf:no|rescaled:no"
-    return averaged(partial(_rows, name, layer), True, KEYS, signature=lambda references: text)
+    baseline = _baseline(Path(baselines), layer) if baselines else np.zeros(3)
+    rescaled = Path(baselines).name if baselines else "no"
+    text = f"model:{'/'.join(Path(name).parts[-2:])}|layer:{layer}|idf:no|rescaled:{rescaled}"
+    return averaged(partial(_rows, name, layer, baseline), True, KEYS, signature=lambda references: text)
+
+
+def _baseline(file: Path, layer: int) -> np.ndarray:
+    """Precision, recall and F1 of texts that have nothing to do with each other, `(3,)`."""
+    try:
+        rows = [line.split(",") for line in file.read_text(encoding="utf-8").splitlines()[1:]]
+        return np.array(next(row[1:4] for row in rows if int(row[0]) == layer), dtype=np.float64)
+    except (OSError, ValueError, StopIteration):
+        raise InputError(f"metric 'bertscore': {str(file)!r} has no line LAYER,P,R,F of layer {layer}") from None
 
 
 def _layer(name: str, wanted: int | None) -> int:
@@ -128,14 +140,14 @@ def _quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _rows(name: str, layer: int, predictions: Sequence[str], references: TextRows) -> np.ndarray:
+def _rows(name: str, layer: int, baseline: np.ndarray, predictions: Sequence[str], references: TextRows) -> np.ndarray:
     check_rows(predictions, references)
     encoder = _load(name, layer)
     pieces = [
         _window(encoder, predictions[start : start + WINDOW], references[start : start + WINDOW])
         for start in range(0, len(predictions), WINDOW)
     ]
-    return 100 * np.concatenate(pieces)
+    return 100 * (np.concatenate(pieces) - baseline) / (1 - baseline)
 
 
 def _window(encoder: Encoder, predictions: Sequence[str], references: TextRows) -> np.ndarray:

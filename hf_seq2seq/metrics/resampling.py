@@ -16,7 +16,8 @@ import numpy as np
 from hf_seq2seq.metrics.metric import Metric
 
 SEED = 12345  # sacreBLEU's
-_DRAWS = 32  # drawn at once; numpy draws Booleans 32 from a number, so that pieces of 32 are what a whole draw gives
+_TRIALS = 32  # drawn at once; numpy draws Booleans 32 from a number, so that pieces of 32 are what a whole draw gives
+_INDICES = 2**17  # drawn at once, which may be any number
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Sample:
     def exchanged(self, other: "Sample", mine: np.ndarray) -> np.ndarray:
         """Scores of systems whose rows are this one's where `mine`, `(draws, rows)` Booleans, else the other's."""
         if self.statistics is not None and other.statistics is not None:
-            return self._scored(mine @ self.statistics + ~mine @ other.statistics)
+            return self._scored(other.statistics.sum(axis=0) + mine @ (self.statistics - other.statistics))
         mixtures = (_mixture(self.predictions, other.predictions, chosen) for chosen in mine)
         return np.array([self._values(self.metric.compute(rows, self.truth)) for rows in mixtures])
 
@@ -71,7 +72,8 @@ def bootstrap(sample: Sample, resamples: int = 1000, seed: int = SEED) -> np.nda
     """Scores of as many rows drawn with replacement, again and again: `(resamples, keys)`."""
     generator = np.random.default_rng(seed)
     rows = len(sample)
-    return np.concatenate([sample.drawn(generator.integers(rows, size=(n, rows))) for n in _pieces(resamples)])
+    pieces = _pieces(resamples, max(1, _INDICES // rows))
+    return np.concatenate([sample.drawn(generator.integers(rows, size=(n, rows))) for n in pieces])
 
 
 def interval(scores: np.ndarray, confidence: float = 95) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +108,7 @@ def approximate_randomisation(first: Sample, second: Sample, trials: int = 10000
     """
     generator = np.random.default_rng(seed)
     found = []
-    for n in _pieces(trials):
+    for n in _pieces(trials, _TRIALS):
         mine = generator.integers(2, size=(n, len(first)), dtype=bool)
         found.append(np.abs(first.exchanged(second, mine) - first.exchanged(second, ~mine)))
     return _p_values(np.concatenate(found), first, second)
@@ -123,8 +125,8 @@ def _p_values(differences: np.ndarray, first: Sample, second: Sample) -> np.ndar
     return np.where(real == 0, 1.0, found)
 
 
-def _pieces(draws: int) -> list[int]:
-    return [min(_DRAWS, draws - start) for start in range(0, draws, _DRAWS)]
+def _pieces(draws: int, size: int) -> list[int]:
+    return [min(size, draws - start) for start in range(0, draws, size)]
 
 
 def _selection(values: Any, rows: np.ndarray) -> Any:

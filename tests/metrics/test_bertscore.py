@@ -71,7 +71,7 @@ def test_a_row_does_not_depend_on_its_neighbours():
 
 
 @needs_model
-def test_equals_bert_score_on_real_data(shared_data):
+def test_equals_bert_score_on_real_data(shared_data, tmp_path):
     reference = pytest.importorskip("bert_score", reason="bert-score is not installed")
     with gzip.open(shared_data / "multi30k" / "test_2016_flickr.en.gz", "rt") as file:
         texts = file.read().splitlines()[:40]
@@ -80,6 +80,29 @@ def test_equals_bert_score_on_real_data(shared_data):
     expected = reference.score(predictions, references, model_type=MODEL, num_layers=6)
     found = metric(f"{MODEL}@6").statistics(predictions, references)[:, :3] / 100
     assert found == pytest.approx(torch.stack(expected, dim=1).double().numpy(), abs=1e-6)
+    file = write_baselines(tmp_path)
+    options = {"rescale_with_baseline": True, "baseline_path": str(file), "lang": "en"}
+    expected = reference.score(predictions, references, model_type=MODEL, num_layers=6, **options)
+    found = metric(f"{MODEL}@6@{file}").statistics(predictions, references)[:, :3] / 100
+    assert found == pytest.approx(torch.stack(expected, dim=1).double().numpy(), abs=1e-5)
+
+
+def write_baselines(folder: Path) -> Path:
+    file = folder / "baselines.tsv"
+    file.write_text("LAYER,P,R,F\n" + "".join(f"{n},0.{n}1,0.{n}2,0.{n}3\n" for n in range(7)))
+    return file
+
+
+@needs_model
+def test_scores_are_rescaled_where_a_file_of_baselines_is_named(tmp_path):
+    raw, rescaled = (metric(name) for name in (f"{MODEL}@2", f"{MODEL}@2@{write_baselines(tmp_path)}"))
+    expected, found = (each.compute(PREDICTIONS, REFERENCES) for each in (raw, rescaled))
+    for key, baseline in (("precision", 0.21), ("recall", 0.22), ("f1", 0.23)):
+        value = expected[f"bertscore_{key}"] / 100
+        assert found[f"bertscore_{key}"] / 100 == pytest.approx((value - baseline) / (1 - baseline))
+    assert rescaled.signature(REFERENCES).endswith("rescaled:baselines.tsv")
+    with pytest.raises(InputError, match=r"baselines\.tsv' has no line LAYER,P,R,F of layer 2"):
+        metric(f"{MODEL}@2@./baselines.tsv")
 
 
 @needs_model
