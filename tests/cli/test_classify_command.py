@@ -130,7 +130,9 @@ def test_evaluate_gives_intervals_and_a_confusion_matrix(command, classifier: Pa
     rows = "".join(f"{text},{label}\n" for text, label in zip(TEXTS, [labels[1], *labels[1:]], strict=True))
     (tmp_path / "test.csv").write_text("text,label\n" + rows)
     flags = ["--test-file", tmp_path / "test.csv", "--metrics", "accuracy,macro_f1"]
-    found = json.loads(command("evaluate", classifier, *flags, "--confidence", "90", "--confusion-matrix", "--json").out)
+    found = json.loads(
+        command("evaluate", classifier, *flags, "--confidence", "90", "--confusion-matrix", "--json").out
+    )
     assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] == 100
     assert sum(map(sum, found["confusion_matrix"]["matrix"])) == len(TEXTS)
     right = [row[place] for place, row in enumerate(found["confusion_matrix"]["matrix"])]

@@ -58,3 +58,11 @@ def test_unequal_counts_are_counted_to_the_end(tmp_path: Path, said: int, true: 
     (tmp_path / "more.txt").write_text("x\n" * true)
     with pytest.raises(InputError, match=rf"more\.txt: {true} references for {said} in .*said\.txt"):
         score(Files(predictions, [str(tmp_path / "more.txt")], "utf-8"))
+
+
+def test_empty_predictions_are_counted_over_all_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scored_files, "WINDOW", 2)
+    _, references = write(tmp_path, 5)
+    (tmp_path / "said.txt").write_text("\na\nb\n \nc\n")
+    corpus = Corpus({"bleu": TEXT_METRICS["bleu"]})
+    assert score_windows({"said": corpus}, Files([str(tmp_path / "said.txt")], references, "utf-8")) == {"said": 2}

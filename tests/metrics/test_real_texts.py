@@ -82,9 +82,9 @@ def test_nltk_s_meteor(summaries):
 @pytest.mark.parametrize("data", ["captions", "summaries"])
 def test_every_metric_tells_the_right_text_from_a_wrong_one(request, data):
     predictions, references = request.getfixturevalue(data)
-    right = [row[0] for row in references[:40]]
+    right = [row[0] for row in references[:20]]
     for name, metric in TEXT_METRICS.items():
         if name != "seqeval":
-            best, worse = (metric.compute(texts[:40], references[:40]) for texts in (right, predictions))
+            best, worse = (metric.compute(texts[:20], references[:20]) for texts in (right, predictions))
             for key in metric.keys:
                 assert (best[key] > worse[key]) if metric.greater_is_better else (best[key] < worse[key]), key
