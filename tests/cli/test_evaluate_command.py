@@ -194,3 +194,14 @@ def test_a_model_is_compared_with_a_file(command, folder: Path, model_folder: Pa
     Path("other.txt").write_text("nothing\n")
     result = command("evaluate", model_folder, *flags)
     assert (result.code, "other.txt: 1 predictions for 2 test rows" in result.err) == (2, True)
+
+
+def test_an_empty_answer_says_that_there_is_none(command, folder: Path) -> None:
+    Path("found.txt").write_text("the cat\n\n")
+    Path("right.txt").write_text("Cat.\n\n")
+    flags = ["--predictions", "found.txt", "--references", "right.txt", "--json", "--metrics"]
+    result = command("evaluate", *flags, "squad", "--confidence", "95")
+    assert json.loads(result.out)["squad_exact_match_low"] == 100
+    assert result.err == ""
+    assert command("evaluate", *flags, "squad,bleu").code == 0
+    assert "right.txt: the reference of row 2 is empty" in command("evaluate", *flags, "bleu").err
