@@ -205,3 +205,16 @@ def test_an_empty_answer_says_that_there_is_none(command, folder: Path) -> None:
     assert result.err == ""
     assert command("evaluate", *flags, "squad,bleu").code == 0
     assert "right.txt: the reference of row 2 is empty" in command("evaluate", *flags, "bleu").err
+
+
+def test_several_test_sets_have_intervals_each(command, folder: Path, model_folder: Path) -> None:
+    for name, text in (("near", "the small dog"), ("far", "a big house")):
+        Path(f"{name}.tsv").write_text(f"question\tanswer\n{text}\t{text}\n")
+    flags = ["--test-file", "near=near.tsv,far=far.tsv", "--metrics", "bleu", "--confidence", "95"]
+    found = json.loads(command("evaluate", model_folder, *flags, "--json").out)
+    assert {"near_bleu_low", "far_bleu_high", "near_signatures", "far_samples"} <= set(found)
+    table = command("evaluate", model_folder, *flags).out
+    assert "near_bleu " in table
+    assert "far_bleu_signature  nrefs:1" in table
+    result = command("evaluate", model_folder, *flags, "--compare", "found.txt")
+    assert (result.code, "there are 2 test sets" in result.err) == (2, True)
