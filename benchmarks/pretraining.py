@@ -38,7 +38,7 @@ OBJECTIVES = {
     "bart": """--objective text_infilling --mlm-probability 0.3 --max-tokens-per-batch 2048 --learning-rate 1e-3
         --num-train-epochs 3""",
     "pegasus": """--objective gap_sentences --optim adamw --no-gradient-checkpointing --max-tokens-per-batch 1024
-        --learning-rate 7e-4 --num-train-epochs 10""",
+        --learning-rate 7e-4 --num-train-epochs 4""",
 }
 FINE_TUNE = """--optim adamw --no-gradient-checkpointing --learning-rate 5e-4 --warmup-steps 100 --bf16
     --label-smoothing-factor 0.1 --max-tokens-per-batch 2048"""
@@ -46,7 +46,7 @@ TASKS = {
     "translation": """--num-train-epochs 30 --max-source-length 64 --max-target-length 64 --metrics bleu
         --metric-for-best-model bleu""",
     "summarization": """--num-train-epochs 6 --max-source-length 256 --max-target-length 64
-        --metrics rouge1,rouge2,rougeL --metric-for-best-model rougeL""",
+        --metrics rouge --metric-for-best-model rougeL""",
 }
 FAMILIES = {"t5": tuple(TASKS), "bart": tuple(TASKS), "pegasus": ("summarization",)}
 
