@@ -321,7 +321,9 @@ class Search(Decoding):
             )
         if (self.num_beam_groups == 1) == bool(self.diversity_penalty):
             needed = "--diversity-penalty above 0" if self.num_beam_groups > 1 else "--num-beam-groups above 1"
-            raise InputError(f"--num-beam-groups, --diversity-penalty: one does nothing without the other; add {needed}")
+            raise InputError(
+                f"--num-beam-groups, --diversity-penalty: one does nothing without the other; add {needed}"
+            )
         if not self.do_sample and self.num_return_sequences > self.num_beams:
             raise InputError(
                 f"--num-return-sequences: {self.num_return_sequences} is more than --num-beams {self.num_beams}"

@@ -79,7 +79,12 @@ class CausalDecoder:
     def _read(self, ids: Tensor, places: Tensor) -> Tensor:
         given = {"position_ids": places} if self.takes_places else {}
         output = self.model(
-            input_ids=ids, attention_mask=self.mask, past_key_values=self.cache, use_cache=True, return_dict=True, **given
+            input_ids=ids,
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+            use_cache=True,
+            return_dict=True,
+            **given,
         )
         self.cache = output.past_key_values
         return output.logits[:, -1].float()
@@ -102,9 +107,7 @@ class CrossDecoder:
         watch: keep the attention on the source, averaged over heads and layers.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, batch: dict[str, Tensor], start_token: int, watch: bool = False
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor], start_token: int, watch: bool = False) -> None:
         self.model: Any = model
         ids, self.mask = batch["input_ids"], batch["attention_mask"]
         self.encoded: Any = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)

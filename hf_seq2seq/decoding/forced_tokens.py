@@ -34,8 +34,13 @@ class ForcedLast:
         longest: the greatest length of each source, `(sources,)`.
     """
 
-    tokens: tuple[int, ...]
+    tokens: list[int]
     longest: Tensor
+
+    @property
+    def matters(self) -> bool:
+        """Whether it does anything."""
+        return bool(self.tokens)
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """As `Rule` says; the forced token costs nothing."""
@@ -58,6 +63,11 @@ class MinimumLength:
     eos: Tensor
     shortest: Tensor
 
+    @property
+    def matters(self) -> bool:
+        """Whether it does anything."""
+        return len(self.eos) > 0 and bool((self.shortest > 0).any())
+
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """As `Rule` says."""
         short = self.shortest[prefixes.sources] > prefixes.length
@@ -76,6 +86,11 @@ class Suppressed:
 
     tokens: list[int]
     only_first: bool = False
+
+    @property
+    def matters(self) -> bool:
+        """Whether it does anything."""
+        return bool(self.tokens)
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """As `Rule` says."""

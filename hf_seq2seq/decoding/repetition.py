@@ -21,6 +21,11 @@ class RepetitionPenalty:
 
     penalty: float
 
+    @property
+    def matters(self) -> bool:
+        """Whether it does anything."""
+        return self.penalty != 1
+
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """As `Rule` says."""
         beyond = scores.shape[1]

@@ -1,86 +1,95 @@
-"""From settings to outputs: which rules, bounds and strategy a search has, for one batch."""
+"""From settings to outputs: a batch's rules, bounds and strategy."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
-from transformers.generation.logits_process import (
-    LogitsProcessor,
-    MinPLogitsWarper,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-    TypicalLogitsWarper,
-)
 
-from hf_seq2seq.configs import SAMPLING, Search
+from hf_seq2seq.configs import SAMPLING, Decoding, Search
 from hf_seq2seq.decoding.beam_search import BeamSearch, beam_search
 from hf_seq2seq.decoding.decoder import Decoder, decoding
 from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
+from hf_seq2seq.decoding.library import generate_ids, needs_library
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
-from hf_seq2seq.decoding.rules import Prefixes, Rule
+from hf_seq2seq.decoding.rules import Rule
 from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
-
-WARPERS: dict[str, type[LogitsProcessor]] = {
-    "temperature": TemperatureLogitsWarper,
-    "top_k": TopKLogitsWarper,
-    "top_p": TopPLogitsWarper,
-    "min_p": MinPLogitsWarper,
-    "typical_p": TypicalLogitsWarper,
-}
-"""The library's ways to narrow a distribution, in its order."""
+from hf_seq2seq.decoding.warping import WARPERS, Warper
+from hf_seq2seq.errors import InputError
 
 
-class Warper:
-    """One of the library's ways, as a rule.
+@dataclass(frozen=True)
+class Searcher:
+    """Searches for the outputs of batches.
 
-    Args:
-        name: of the setting.
-        value: of the setting.
-    """
-
-    def __init__(self, name: str, value: float) -> None:
-        self.process: Any = WARPERS[name](value)
-
-    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
-        narrowed: Tensor = self.process(prefixes.tokens, scores)
-        return narrowed
-
-
-def search_batch(
-    model: PreTrainedModel, batch: dict[str, Tensor], search: Search, max_new_tokens: int, numbers: Sequence[int]
-) -> list[list[Hypothesis]]:
-    """Outputs of every source, best first.
-
-    Args:
+    Attributes:
         model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
-        batch: `input_ids` and `attention_mask`, each `(sources, length)`, 1 on real tokens.
-        search: how to search; what it leaves open, the model's own generation settings say.
+        search: how; what it leaves open, the model's generation settings say.
         max_new_tokens: longest output in tokens, EOS counted.
-        numbers: what tells the sources apart in sampling, whatever their batch.
+        first_token: first of every output; None for what the model's generation settings say.
     """
-    own: GenerationConfig = model.generation_config  # type: ignore[assignment]
-    search = complete(search, own)
-    with decoding(model, batch, start_token(model), watch=search.coverage_penalty > 0) as decoder:
-        return run(decoder, search, own, max_new_tokens, numbers)
+
+    model: PreTrainedModel
+    search: Search
+    max_new_tokens: int
+    first_token: int | None = None
+
+    def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
+        """Outputs of every source, best first.
+
+        Args:
+            batch: `input_ids` and `attention_mask`, each `(sources, length)`, 1 on real tokens; padded on the left for
+                a decoder alone.
+            numbers: what tells the sources apart in sampling, whatever their batch.
+        """
+        if needs_library(self.model):
+            return self._by_library(batch)
+        with decoding(self.model, batch, start_token(self.model), self.search.coverage_penalty > 0) as decoder:
+            bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
+            rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
+            normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
+            if self.search.num_beams > 1:
+                beams = beam_settings(complete(self.search, self.settings), normalization)
+                return beam_search(decoder, rules, bounds, beams, self.search.num_return_sequences)
+            samples = self.search.num_return_sequences
+            drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
+            return one_by_one(decoder, rules, bounds, normalization, drawn, samples)
+
+    def _by_library(self, batch: dict[str, Tensor]) -> list[list[Hypothesis]]:
+        """What `generate` gives, without scores.
+
+        Raises:
+            InputError: the search is one that only this package knows.
+        """
+        search = self.search
+        plain = Search(**{item.name: getattr(search, item.name) for item in fields(Decoding)})
+        named = replace(plain, seed=search.seed, max_tokens_per_batch=search.max_tokens_per_batch)
+        if search != named or self.first_token is not None:
+            raise InputError(
+                f"{self.model.config.model_type}: decoded by the library alone, which knows only --num-beams, "
+                "--length-penalty and --no-repeat-ngram-size here"
+            )
+        return [[Hypothesis(ids, math.nan)] for ids in generate_ids(self.model, batch, search, self.max_new_tokens)]
+
+    @property
+    def settings(self) -> GenerationConfig:
+        """The model's generation settings."""
+        return self.model.generation_config  # type: ignore[return-value]
 
 
 def complete(search: Search, own: GenerationConfig) -> Search:
-    """Fills in what the flags leave open from a model's own generation settings."""
+    """Fills in what the flags leave open from a model's generation settings."""
     names = ["repetition_penalty", "min_new_tokens", *(SAMPLING if search.do_sample else ())]
     found = {name: getattr(own, name, None) for name in names if getattr(search, name) is None}
     if search.early_stopping is None:
         found["early_stopping"] = str(own.early_stopping or False).lower()
-    if found.get("top_k") == 0:
-        found["top_k"] = None
-    return replace(search, **found)
+    return replace(search, **{name: value or None for name, value in found.items()})
 
 
 def start_token(model: PreTrainedModel) -> int | None:
@@ -88,22 +97,12 @@ def start_token(model: PreTrainedModel) -> int | None:
     own: Any = model.generation_config
     if not model.config.is_encoder_decoder:
         return None
-    return own.bos_token_id if own.decoder_start_token_id is None else int(own.decoder_start_token_id)
+    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
 
 
-def run(
-    decoder: Decoder, search: Search, own: GenerationConfig, max_new_tokens: int, numbers: Sequence[int]
-) -> list[list[Hypothesis]]:
-    """Searches by the strategy that the settings name; arguments as in `search_batch`."""
-    bounds = find_bounds(decoder, search, own, max_new_tokens)
-    rules = find_rules(decoder, search, own, bounds)
-    normalization = LengthNormalization(search.length_penalty, search.length_normalization)
-    if search.num_beams == 1:
-        samples, choose = search.num_return_sequences, greedy
-        if search.do_sample:
-            choose = Draw(search.seed, numbers, samples, max_new_tokens)
-        return one_by_one(decoder, rules, bounds, normalization, choose, samples)
-    beams = BeamSearch(
+def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSearch:
+    """The flags, as beam search wants them."""
+    return BeamSearch(
         width=search.num_beams // search.num_beam_groups,
         beams=search.num_beam_groups,
         normalization=normalization,
@@ -111,7 +110,6 @@ def run(
         coverage=search.coverage_penalty,
         diversity=Diversity(search.diversity_penalty, search.diversity_ngram_size),
     )
-    return beam_search(decoder, rules, bounds, beams, search.num_return_sequences)
 
 
 def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new_tokens: int) -> Bounds:
@@ -119,44 +117,34 @@ def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new
     longest = torch.full_like(decoder.lengths, max_new_tokens)
     if search.max_length_ratio is not None:
         longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().long()).clamp(min=1)
-    return Bounds(torch.tensor(eos_tokens(own), dtype=torch.long, device=longest.device), longest)
+    return Bounds(torch.tensor(as_list(own.eos_token_id), dtype=torch.long, device=longest.device), longest)
 
 
-def eos_tokens(own: GenerationConfig) -> list[int]:
-    """The tokens that end an output."""
-    eos: Any = own.eos_token_id
-    return [] if eos is None else list(eos) if isinstance(eos, list | tuple) else [int(eos)]
+def as_list(tokens: Any) -> list[int]:
+    """The ids of a setting that may be one id, several or none."""
+    return [] if tokens is None else list(tokens) if isinstance(tokens, list | tuple) else [int(tokens)]
 
 
-def find_rules(decoder: Decoder, search: Search, own: GenerationConfig, bounds: Bounds) -> list[Rule]:
+def find_rules(
+    decoder: Decoder, search: Search, own: GenerationConfig, bounds: Bounds, first_token: int | None
+) -> list[Rule]:
     """The rules, in the library's order."""
-    rules: list[Rule] = []
-    if search.repetition_penalty not in (None, 1):
-        rules.append(RepetitionPenalty(float(search.repetition_penalty or 1)))
+    search, rules = complete(search, own), list[Rule]()
+    if search.repetition_penalty is not None:
+        rules.append(RepetitionPenalty(search.repetition_penalty))
     if search.no_repeat_ngram_size:
         rules.append(NgramBlocking(search.no_repeat_ngram_size))
-    if own.bad_words_ids:
-        rules.append(Suppressed([ids[0] for ids in own.bad_words_ids]))
-    shortest = find_shortest(decoder, search, own)
-    if len(bounds.eos) and bool((shortest > 0).any()):
-        rules.append(MinimumLength(bounds.eos, shortest))
-    rules += forced(own, bounds, decoder.prompt.shape[1] == 1)
-    return rules + [Warper(name, getattr(search, name)) for name in WARPERS if getattr(search, name) is not None]
-
-
-def forced(own: GenerationConfig, bounds: Bounds, from_start: bool) -> list[Rule]:
-    """What a model's own settings demand or forbid."""
-    rules: list[Rule] = []
-    if own.forced_bos_token_id is not None and from_start:
-        rules.append(ForcedFirst(own.forced_bos_token_id))
-    if own.forced_eos_token_id is not None:
-        eos = own.forced_eos_token_id
-        rules.append(ForcedLast(tuple(eos) if isinstance(eos, list) else (eos,), bounds.longest))
-    if own.suppress_tokens:
-        rules.append(Suppressed(list(own.suppress_tokens)))
-    if own.begin_suppress_tokens:
-        rules.append(Suppressed(list(own.begin_suppress_tokens), only_first=True))
-    return rules
+    rules.append(Suppressed([ids[0] for ids in own.bad_words_ids or ()]))
+    rules.append(MinimumLength(bounds.eos, find_shortest(decoder, search, own)))
+    if own.forced_bos_token_id is not None and decoder.prompt.shape[1] == 1:
+        first_token = own.forced_bos_token_id if first_token is None else first_token
+    if first_token is not None:
+        rules.append(ForcedFirst(first_token))
+    rules.append(ForcedLast(as_list(own.forced_eos_token_id), bounds.longest))
+    rules.append(Suppressed(as_list(own.suppress_tokens)))
+    rules.append(Suppressed(as_list(own.begin_suppress_tokens), only_first=True))
+    rules += [Warper(name, getattr(search, name)) for name in WARPERS if getattr(search, name) is not None]
+    return [rule for rule in rules if getattr(rule, "matters", True)]
 
 
 def find_shortest(decoder: Decoder, search: Search, own: GenerationConfig) -> Tensor:

@@ -25,7 +25,7 @@ from hf_seq2seq.training.adaptation import merge_adapter
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, is_adapted, write_json, write_model
-from hf_seq2seq.training.float32 import quick_float32
+from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.precision import Weights, check_precision

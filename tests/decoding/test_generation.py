@@ -10,7 +10,8 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.generation import clean_ids, generate_ids, generate_texts, generation_settings
+from hf_seq2seq.decoding.generation import generate_texts
+from hf_seq2seq.decoding.library import clean_ids, generate_ids, generation_settings
 
 Make = Callable[[str], Any]
 LIMIT = 16
