@@ -273,7 +273,7 @@ class Search(Decoding):
     num_return_sequences: int = option(1, "Outputs of each source, best first.", at_least=1)
     early_stopping: str | None = option(
         None,
-        "Stop at as many finished outputs as beams (true), or when no better one is likely (false) or possible (never).",
+        "Stop at as many finished outputs as beams (true), or if no better is likely (false) or possible (never).",
         choices=("true", "false", "never"),
     )
     length_normalization: str = option(
@@ -321,9 +321,7 @@ class Search(Decoding):
             )
         if (self.num_beam_groups == 1) == bool(self.diversity_penalty):
             needed = "--diversity-penalty above 0" if self.num_beam_groups > 1 else "--num-beam-groups above 1"
-            raise InputError(
-                f"--num-beam-groups, --diversity-penalty: one does nothing without the other; add {needed}"
-            )
+            raise InputError(f"--num-beam-groups, --diversity-penalty: each needs the other; add {needed}")
         if not self.do_sample and self.num_return_sequences > self.num_beams:
             raise InputError(
                 f"--num-return-sequences: {self.num_return_sequences} is more than --num-beams {self.num_beams}"

@@ -20,12 +20,15 @@ class Decoder(Protocol):
         prompt: what stands before the output: the start token, or the source of a decoder alone; -1 at padding,
             `(sources, length)`.
         lengths: real tokens of each source, `(sources,)`.
-        attention: weights of the last token on the source, `(rows, source)`, -1 at padding; None unless asked for.
     """
 
     prompt: Tensor
     lengths: Tensor
-    attention: Tensor | None
+
+    @property
+    def attention(self) -> Tensor | None:
+        """Weights of the last token on the source, `(rows, source)`, -1 at padding; None unless asked for."""
+        ...
 
     def start(self) -> Tensor:
         """Logits of the first token, `(sources, vocabulary)` float32."""
@@ -63,7 +66,7 @@ class CausalDecoder:
         self.lengths = self.mask.sum(1)
         self.places = self.lengths
         self.cache: Any = None
-        self.takes_places = "position_ids" in inspect.signature(self.model.forward).parameters
+        self.takes_places = takes_places(model)
 
     def start(self) -> Tensor:
         """As `Decoder` says."""
@@ -77,7 +80,7 @@ class CausalDecoder:
         return logits
 
     def _read(self, ids: Tensor, places: Tensor) -> Tensor:
-        given = {"position_ids": places} if self.takes_places else {}
+        given: dict[str, Any] = {"position_ids": places} if self.takes_places else {}
         output = self.model(
             input_ids=ids,
             attention_mask=self.mask,
@@ -103,15 +106,14 @@ class CrossDecoder:
     Args:
         model: in evaluation mode.
         batch: `input_ids` and `attention_mask`, `(sources, length)`.
-        start_token: the first input of the decoder.
         watch: keep the attention on the source, averaged over heads and layers.
     """
 
-    def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor], start_token: int, watch: bool = False) -> None:
+    def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor], watch: bool = False) -> None:
         self.model: Any = model
         ids, self.mask = batch["input_ids"], batch["attention_mask"]
         self.encoded: Any = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
-        self.prompt = ids.new_full((len(ids), 1), start_token)
+        self.prompt = ids.new_full((len(ids), 1), start_token(model))
         self.lengths = self.mask.sum(1)
         self.attention: Tensor | None = None
         self.watch, self.repeats = watch, not folds(model)
@@ -140,7 +142,8 @@ class CrossDecoder:
 
     def keep(self, rows: Tensor, sources: Tensor | None) -> None:
         """As `Decoder` says."""
-        own = self.cache.self_attention_cache if isinstance(self.cache, EncoderDecoderCache) else self.cache
+        both = isinstance(self.cache, EncoderDecoderCache)
+        own: Any = self.cache.self_attention_cache if both else self.cache
         kept = rows if self.repeats else sources
         if sources is None or kept is None:
             own.reorder_cache(rows)
@@ -156,19 +159,34 @@ class CrossDecoder:
                 self.encoded[name] = part[kept]
 
 
+def takes_places(model: PreTrainedModel) -> bool:
+    """Whether a model can be told the places of its tokens; others count them from the mask."""
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
 def mean_attention(layers: tuple[Tensor, ...]) -> Tensor:
     """Weights averaged over layers and heads, `(batch, target, source)`."""
     return torch.stack(layers).mean((0, 2))
 
 
+def start_token(model: PreTrainedModel) -> int:
+    """The first input of an encoder-decoder's decoder."""
+    own: Any = model.generation_config
+    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
+
+
 @contextmanager
-def decoding(
-    model: PreTrainedModel, batch: dict[str, Tensor], start_token: int | None, watch: bool = False
-) -> Iterator[Decoder]:
-    """A model ready to decode a batch; its attention is as before when the block ends."""
-    if start_token is None:
+def decoding(model: PreTrainedModel, batch: dict[str, Tensor], watch: bool = False) -> Iterator[Decoder]:
+    """A model ready to decode a batch; its attention is as before when the block ends.
+
+    Args:
+        model: in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for a decoder alone.
+        watch: keep the attention on the source.
+    """
+    if not model.config.is_encoder_decoder:
         yield CausalDecoder(model, batch)
         return
-    decoder = CrossDecoder(model, batch, start_token, watch)
+    decoder = CrossDecoder(model, batch, watch)
     with attending_together(model):
         yield decoder

@@ -23,7 +23,7 @@ def greedy(prefixes: Prefixes, scores: Tensor) -> Tensor:
 
 
 class Draw:
-    """Draws each row's token by the row's own random numbers: the first at which the cumulative probability exceeds one.
+    """Draws a row's tokens by its own random numbers: the first token whose cumulative probability exceeds one.
 
     Args:
         seed: of all rows.

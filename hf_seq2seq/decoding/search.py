@@ -1,7 +1,8 @@
 """From settings to outputs: a batch's rules, bounds and strategy."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from hf_seq2seq.configs import SAMPLING, Decoding, Search
 from hf_seq2seq.decoding.beam_search import BeamSearch, beam_search
 from hf_seq2seq.decoding.decoder import Decoder, decoding
 from hf_seq2seq.decoding.diversity import Diversity
+from hf_seq2seq.decoding.ensemble import EnsembleDecoder
 from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.library import generate_ids, needs_library
@@ -33,12 +35,16 @@ class Searcher:
         search: how; what it leaves open, the model's generation settings say.
         max_new_tokens: longest output in tokens, EOS counted.
         first_token: first of every output; None for what the model's generation settings say.
+        others: the rest of an ensemble.
+        average: what an ensemble averages, "probability" or "log_probability".
     """
 
     model: PreTrainedModel
     search: Search
     max_new_tokens: int
     first_token: int | None = None
+    others: tuple[PreTrainedModel, ...] = ()
+    average: str = "probability"
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
         """Outputs of every source, best first.
@@ -50,7 +56,7 @@ class Searcher:
         """
         if needs_library(self.model):
             return self._by_library(batch)
-        with decoding(self.model, batch, start_token(self.model), self.search.coverage_penalty > 0) as decoder:
+        with self._decoder(batch) as decoder:
             bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
             rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
             normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
@@ -60,6 +66,13 @@ class Searcher:
             samples = self.search.num_return_sequences
             drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
             return one_by_one(decoder, rules, bounds, normalization, drawn, samples)
+
+    @contextmanager
+    def _decoder(self, batch: dict[str, Tensor]) -> Iterator[Decoder]:
+        watch = self.search.coverage_penalty > 0
+        with ExitStack() as stack:
+            decoders = [stack.enter_context(decoding(each, batch, watch)) for each in (self.model, *self.others)]
+            yield EnsembleDecoder(decoders, self.average) if self.others else decoders[0]
 
     def _by_library(self, batch: dict[str, Tensor]) -> list[list[Hypothesis]]:
         """What `generate` gives, without scores.
@@ -80,7 +93,7 @@ class Searcher:
     @property
     def settings(self) -> GenerationConfig:
         """The model's generation settings."""
-        return self.model.generation_config  # type: ignore[return-value]
+        return self.model.generation_config
 
 
 def complete(search: Search, own: GenerationConfig) -> Search:
@@ -89,15 +102,8 @@ def complete(search: Search, own: GenerationConfig) -> Search:
     found = {name: getattr(own, name, None) for name in names if getattr(search, name) is None}
     if search.early_stopping is None:
         found["early_stopping"] = str(own.early_stopping or False).lower()
-    return replace(search, **{name: value or None for name, value in found.items()})
-
-
-def start_token(model: PreTrainedModel) -> int | None:
-    """The decoder's first input; None for a decoder alone."""
-    own: Any = model.generation_config
-    if not model.config.is_encoder_decoder:
-        return None
-    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
+    given: dict[str, Any] = {name: value or None for name, value in found.items()}
+    return replace(search, **given)
 
 
 def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSearch:

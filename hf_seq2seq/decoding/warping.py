@@ -1,5 +1,6 @@
 """Narrowing the distribution that is sampled from, by the library's own processors."""
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -14,7 +15,7 @@ from transformers.generation.logits_process import (
 
 from hf_seq2seq.decoding.rules import Prefixes
 
-WARPERS: dict[str, type[LogitsProcessor]] = {
+WARPERS: dict[str, Callable[[Any], LogitsProcessor]] = {
     "temperature": TemperatureLogitsWarper,
     "top_k": TopKLogitsWarper,
     "top_p": TopPLogitsWarper,
