@@ -300,6 +300,7 @@ class Search(Decoding):
     max_length_ratio: float | None = option(None, "Longest output in tokens a source token.", above=0)
     forced_bos_token: str | None = option(None, "First token of every output, such as a language's.")
     force_words: tuple[str, ...] = option((), "Words that every output must hold, separated by commas.")
+    mbr_metric: str | None = option(None, "Of several outputs, give the one most like the others by this metric.")
     max_tokens_per_batch: int | None = option(
         None, "Batch by a budget of source tokens, padding and beams counted, in place of rows.", at_least=4
     )
@@ -326,6 +327,8 @@ class Search(Decoding):
             raise InputError(
                 f"--num-return-sequences: {self.num_return_sequences} is more than --num-beams {self.num_beams}"
             )
+        if self.mbr_metric and self.num_return_sequences == 1:
+            raise InputError("--mbr-metric: there is nothing to choose from; add --num-return-sequences above 1")
         needs_beams = [name for name in ("coverage_penalty", "force_words") if getattr(self, name)]
         if needs_beams and self.num_beams == 1:
             raise InputError(f"{flag(needs_beams[0])}: needs beam search; add --num-beams")

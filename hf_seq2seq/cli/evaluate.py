@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.generate import check_search
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.configs import Decoding, LabelledData, PairData
+from hf_seq2seq.configs import LabelledData, PairData, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -69,7 +70,7 @@ class EvaluateConfig:
     measures: Measures = field(default_factory=Measures)
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: Search = field(default_factory=Search)
 
 
 MaybeModel = Annotated[
@@ -88,6 +89,7 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     if (model is None) == (config.measures.predictions is None):
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
     _check_names(config.measures.metrics)
+    check_search(config.decoding, values)
     scores = _score_model(model, config, values) if model else _score_files(config)
     if config.measures.json:
         print(json.dumps(scores))

@@ -66,7 +66,7 @@ def generate_hypotheses(
     sources: Ragged,
     tokenizer: "PreTrainedTokenizerBase",
     advance: Advance | None = None,
-    first_number: int = 0,
+    numbers: Sequence[int] | None = None,
 ) -> list[list[Hypothesis]]:
     """Outputs of every source, in order, best first.
 
@@ -75,7 +75,7 @@ def generate_hypotheses(
         sources: ids of every source, special tokens included.
         tokenizer: that encoded them.
         advance: told the number of rows done after every batch.
-        first_number: number of the first source in a longer input: a row draws by its number.
+        numbers: of the sources in a longer input: a row draws by its number; None counts from 0.
     """
     found: list[list[Hypothesis]] = [[] for _ in range(len(sources))]
     model, pad = searcher.model, tokenizer.pad_token_id or 0
@@ -85,7 +85,7 @@ def generate_hypotheses(
         for rows in reversed(batches(sources.lengths, searcher.search)):
             batch = source_batch(sources, rows, pad, left=not model.config.is_encoder_decoder)
             batch = {name: part.to(model.device) for name, part in batch.items()}
-            outputs = searcher(batch, [first_number + int(row) for row in rows])
+            outputs = searcher(batch, [int(row) if numbers is None else numbers[row] for row in rows])
             for row, hypotheses in zip(rows, outputs, strict=True):
                 found[row] = hypotheses
             if advance:

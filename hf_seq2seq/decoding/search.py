@@ -12,7 +12,7 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from hf_seq2seq.configs import SAMPLING, Decoding, Search
 from hf_seq2seq.decoding.beam_search import BeamSearch, beam_search
-from hf_seq2seq.decoding.decoder import Decoder, decoding
+from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
 from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.ensemble import EnsembleDecoder
 from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
@@ -124,11 +124,6 @@ def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new
     if search.max_length_ratio is not None:
         longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().long()).clamp(min=1)
     return Bounds(torch.tensor(as_list(own.eos_token_id), dtype=torch.long, device=longest.device), longest)
-
-
-def as_list(tokens: Any) -> list[int]:
-    """The ids of a setting that may be one id, several or none."""
-    return [] if tokens is None else list(tokens) if isinstance(tokens, list | tuple) else [int(tokens)]
 
 
 def find_rules(
