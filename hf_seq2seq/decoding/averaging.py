@@ -18,7 +18,15 @@ from hf_seq2seq.errors import InputError
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
-OF_TRAINING = ("optimizer*", "scheduler*", "random_states*", "trainer_state.json", "state.*", "*.safetensors", INDEX)
+OF_TRAINING = (
+    "checkpoint-*",
+    "optimizer*",
+    "scheduler*",
+    "random_states*",
+    "trainer_state.json",
+    "*.safetensors",
+    INDEX,
+)
 """Files of a checkpoint that belong to its training, or hold its weights."""
 
 

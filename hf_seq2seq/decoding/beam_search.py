@@ -16,6 +16,7 @@ from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.normalization import LengthNormalization, coverage_penalty
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
+from hf_seq2seq.decoding.selection import best, gather_or_forbid
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,9 @@ class BeamSearch:
 
 @torch.inference_mode()
 def beam_search(
-    decoder: Decoder, rules: Sequence[Rule], bounds: Bounds, search: BeamSearch, count: int = 1
+    decoder: Decoder, rules: Sequence[Rule], beams: Sequence["Beam"], count: int = 1
 ) -> list[list[Hypothesis]]:
     """The best hypotheses of every source, best first, at most `count`; fewer where fewer are possible."""
-    beams = [Beam(decoder, bounds, search) for _ in range(search.beams)]
     logits, length = decoder.start(), 0
     while True:
         sources = beams[0].sources
@@ -58,7 +58,7 @@ def beam_search(
         parents = _advance(beams, log_probs, attention, length)
         left = (~torch.stack([beam.done for beam in beams]).all(0)).nonzero()[:, 0]
         if not len(left):
-            return [_merge([beam.finished[source] for beam in beams], count) for source in range(len(bounds.longest))]
+            return [_merge([beam.finished[source] for beam in beams], count) for source in range(len(decoder.prompt))]
         leaving = length == 1 or len(left) < len(sources)
         if leaving:
             for beam in beams:
@@ -136,8 +136,7 @@ class Beam:
         ranked, vocabulary = totals, totals.shape[2]
         if others is not None and self.search.diversity.strength:
             ranked = totals - self.search.diversity.penalty(self.tokens, others, vocabulary)
-        # Enough that `width` go on even if all hypotheses end with the best tokens.
-        index = best(ranked, self.search.width * max(2, 1 + len(self.bounds.eos)))
+        index = self._candidates(ranked)
         sums = gather_or_forbid(totals, index)
         parents, tokens = (index // vocabulary).clamp(max=totals.shape[1] - 1), index % vocabulary
         ends = self.bounds.ends(tokens, length, self.sources)
@@ -148,14 +147,26 @@ class Beam:
         self._stop(length)
         return self.parents
 
+    def _candidates(self, scores: Tensor) -> Tensor:
+        """Enough that `width` go on even if all hypotheses end with the best tokens; as `best`."""
+        return best(scores, self.search.width * max(2, 1 + len(self.bounds.eos)))
+
+    def _finishing(self, parents: Tensor, tokens: Tensor, ends: Tensor) -> Tensor:
+        """Candidates that become finished hypotheses: those that end, of the best `width`."""
+        return ends & (torch.arange(ends.shape[1], device=ends.device) < self.search.width)
+
+    def _onward(self, parents: Tensor, tokens: Tensor, sums: Tensor) -> Tensor:
+        """Places of the `width` candidates that go on; those that do not have the sum minus infinity."""
+        return (sums == FORBIDDEN).long().argsort(dim=1, stable=True)[:, : self.search.width]
+
     def _finish(self, parents: Tensor, tokens: Tensor, sums: Tensor, ends: Tensor, length: int) -> None:
-        """Keeps those of the best `width` candidates that end."""
+        """Keeps candidates that end."""
         width, search = self.search.width, self.search
         scores = sums / search.normalization.divisor(length)
         if self.coverage is not None:
             scores = scores + coverage_penalty(self.coverage, search.coverage).gather(1, parents)
-        found = ends & (scores > FORBIDDEN) & ~self.done[:, None]
-        for row, place in found[:, :width].nonzero().tolist():
+        found = self._finishing(parents, tokens, ends) & (scores > FORBIDDEN) & ~self.done[:, None]
+        for row, place in found.nonzero().tolist():
             source, token = int(self.sources[row]), int(tokens[row, place])
             ids = [*self.tokens[row, parents[row, place], self.prompt :].tolist(), token]
             ended = token in self.bounds.eos
@@ -166,10 +177,10 @@ class Beam:
                 self.worst[source] = finished[-1].score
 
     def _go_on(self, parents: Tensor, tokens: Tensor, sums: Tensor, ends: Tensor) -> None:
-        """Goes on with the best `width` candidates that do not end."""
-        onward = ends.long().argsort(dim=1, stable=True)[:, : self.search.width]
-        self.parents = parents.gather(1, onward)
-        self.sums = sums.masked_fill(ends, FORBIDDEN).gather(1, onward)
+        """Goes on with `width` candidates that do not end."""
+        sums = sums.masked_fill(ends, FORBIDDEN)
+        onward = self._onward(parents, tokens, sums)
+        self.parents, self.sums = parents.gather(1, onward), sums.gather(1, onward)
         before = self.tokens.gather(1, self.parents[..., None].expand(-1, -1, self.tokens.shape[2]))
         self.tokens = torch.cat([before, tokens.gather(1, onward)[..., None]], 2)
         if self.coverage is not None:
@@ -179,33 +190,10 @@ class Beam:
         """Finds the sources whose beam has ended."""
         longest, worst, search = self.bounds.longest[self.sources], self.worst[self.sources], self.search
         optimistic = search.early_stopping == "never" and search.normalization.alpha > 0
-        hope = self.sums[:, 0] / search.normalization.divisor(longest if optimistic else length)
+        hope = self.sums.amax(1) / search.normalization.divisor(longest if optimistic else length)
         full = (worst > FORBIDDEN) & ((hope <= worst) | (search.early_stopping == "true"))
-        self.done = self.done | full | (longest <= length) | (self.sums[:, 0] == FORBIDDEN)
+        self.done = self.done | full | (longest <= length) | (self.sums.amax(1) == FORBIDDEN)
 
 
 def _rank(hypothesis: Hypothesis) -> float:
     return -hypothesis.score
-
-
-def best(scores: Tensor, count: int) -> Tensor:
-    """Where the highest scores of each source are, best first.
-
-    Args:
-        scores: `(sources, width, vocabulary)`.
-        count: how many; if there are fewer, the rest are places beyond.
-
-    Returns:
-        `(sources, count)`, counted over width and vocabulary together.
-    """
-    flat = scores.flatten(1)
-    missing = max(0, count - flat.shape[1])
-    found = flat.topk(count - missing).indices
-    beyond = torch.arange(flat.shape[1], flat.shape[1] + missing, device=flat.device)
-    return torch.cat([found, beyond.expand(len(flat), -1)], 1) if missing else found
-
-
-def gather_or_forbid(scores: Tensor, index: Tensor) -> Tensor:
-    """The scores at places that `best` found, `(sources, count)`; minus infinity at those beyond."""
-    flat = scores.flatten(1)
-    return flat.gather(1, index.clamp(max=flat.shape[1] - 1)).masked_fill(index >= flat.shape[1], FORBIDDEN)

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from hf_seq2seq.configs import SAMPLING, Decoding, Search
-from hf_seq2seq.decoding.beam_search import BeamSearch, beam_search
+from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
+from hf_seq2seq.decoding.constraints import ConstrainedBeam, Word
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
 from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.ensemble import EnsembleDecoder
@@ -37,6 +38,7 @@ class Searcher:
         first_token: first of every output; None for what the model's generation settings say.
         others: the rest of an ensemble.
         average: what an ensemble averages, "probability" or "log_probability".
+        words: that every output must hold.
     """
 
     model: PreTrainedModel
@@ -45,6 +47,7 @@ class Searcher:
     first_token: int | None = None
     others: tuple[PreTrainedModel, ...] = ()
     average: str = "probability"
+    words: tuple[Word, ...] = ()
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
         """Outputs of every source, best first.
@@ -61,11 +64,28 @@ class Searcher:
             rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
             normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
             if self.search.num_beams > 1:
-                beams = beam_settings(complete(self.search, self.settings), normalization)
-                return beam_search(decoder, rules, bounds, beams, self.search.num_return_sequences)
+                beams = self._beams(decoder, bounds, normalization)
+                return self._checked(beam_search(decoder, rules, beams, self.search.num_return_sequences))
             samples = self.search.num_return_sequences
             drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
             return one_by_one(decoder, rules, bounds, normalization, drawn, samples)
+
+    def _beams(self, decoder: Decoder, bounds: Bounds, normalization: LengthNormalization) -> list[Beam]:
+        settings = beam_settings(complete(self.search, self.settings), normalization)
+        if self.words:
+            return [ConstrainedBeam(decoder, bounds, settings, self.words) for _ in range(settings.beams)]
+        return [Beam(decoder, bounds, settings) for _ in range(settings.beams)]
+
+    def _checked(self, found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+        """Refuses a search that came to nothing: other rules forbade the words, or the source allows too few tokens.
+
+        Raises:
+            InputError: a source has no output.
+        """
+        if not all(found):
+            why = "--force-words: no output holds them" if self.words else "no output is allowed"
+            raise InputError(f"{why} within the greatest length, by the other settings")
+        return found
 
     @contextmanager
     def _decoder(self, batch: dict[str, Tensor]) -> Iterator[Decoder]:

@@ -10,6 +10,7 @@ from hf_seq2seq.data.copying import Words, name_source_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.decoding.constraints import find_words
 from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
@@ -85,17 +86,18 @@ class TextGenerator:
         sources, unknown = self.encode(prefixed)
         search = as_search(self.decoding)
         first = token_id(search.forced_bos_token, self.tokenizers.target)
-        searcher = Searcher(self.model, search, self.max_new_tokens, first, self.others, self.average)
+        words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
+        searcher = Searcher(self.model, search, self.max_new_tokens, first, self.others, self.average, words)
         found = generate_hypotheses(searcher, sources, self.tokenizers.source, self.advance, numbers)
         written = []
         for row, hypotheses in enumerate(found):
-            words = () if unknown is None else unknown[row]
+            named = () if unknown is None else unknown[row]
             ids = [each.ids for each in hypotheses]
-            spelled = texts_of(ids, self.tokenizers, None if unknown is None else [words] * len(ids))
+            spelled = texts_of(ids, self.tokenizers, None if unknown is None else [named] * len(ids))
             if search.mbr_metric:
                 chosen = most_central(spelled, utility_of(search.mbr_metric))
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
-            written.append(Written(sources[row], texts[row], hypotheses, spelled, words))
+            written.append(Written(sources[row], texts[row], hypotheses, spelled, named))
         return self.reader.describe(written)
 
     def score(self, texts: list[str], targets: list[str]) -> list[dict[str, Any]]:
