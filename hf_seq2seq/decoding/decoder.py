@@ -1,8 +1,8 @@
 """A model as search sees it: logits of the next token for many hypotheses, on Hugging Face's cache."""
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -187,17 +187,21 @@ def as_list(tokens: Any) -> list[int]:
 
 
 @contextmanager
-def decoding(model: PreTrainedModel, batch: dict[str, Tensor], watch: bool = False) -> Iterator[Decoder]:
-    """A model ready to decode a batch; its attention is as before when the block ends.
+def decoding(
+    models: Sequence[PreTrainedModel], batch: dict[str, Tensor], watch: bool = False
+) -> Iterator[list[Decoder]]:
+    """Models ready to decode a batch; their attention is as before when the block ends.
 
     Args:
-        model: in evaluation mode.
-        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for a decoder alone.
+        models: in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoders alone.
         watch: keep the attention on the source.
     """
-    if not model.config.is_encoder_decoder:
-        yield CausalDecoder(model, batch)
-        return
-    decoder = CrossDecoder(model, batch, watch)
-    with attending_together(model):
-        yield decoder
+    decoders: list[Decoder] = [
+        CrossDecoder(model, batch, watch) if model.config.is_encoder_decoder else CausalDecoder(model, batch)
+        for model in models
+    ]
+    with ExitStack() as stack:
+        for model in models:
+            stack.enter_context(attending_together(model))
+        yield decoders

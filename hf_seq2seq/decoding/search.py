@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -90,8 +90,7 @@ class Searcher:
     @contextmanager
     def _decoder(self, batch: dict[str, Tensor]) -> Iterator[Decoder]:
         watch = self.search.coverage_penalty > 0
-        with ExitStack() as stack:
-            decoders = [stack.enter_context(decoding(each, batch, watch)) for each in (self.model, *self.others)]
+        with decoding([self.model, *self.others], batch, watch) as decoders:
             yield EnsembleDecoder(decoders, self.average) if self.others else decoders[0]
 
     def _by_library(self, batch: dict[str, Tensor]) -> list[list[Hypothesis]]:

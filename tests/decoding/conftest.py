@@ -81,7 +81,9 @@ def transformer(size: int) -> torch.nn.Module:
     ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3, "decoder_start_token_id": 3}
     heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
     shape = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
-    return TransformerForConditionalGeneration(TransformerSeq2SeqConfig(vocab_size=size, **ids, **shape, **heads))
+    # Tied, its embeddings would repeat the last token.
+    settings = TransformerSeq2SeqConfig(vocab_size=size, tie_word_embeddings=False, **ids, **shape, **heads)
+    return TransformerForConditionalGeneration(settings)
 
 
 def pegasus(size: int, family: str = "Pegasus") -> torch.nn.Module:
@@ -115,7 +117,7 @@ FAMILIES: dict[str, tuple[Callable[[int], torch.nn.Module], float]] = {
     "t5": (t5, 10),
     "bart": (bart, 10),
     "rnn": (rnn, 3),
-    "transformer": (transformer, 3),
+    "transformer": (transformer, 8),
     "pegasus": (pegasus, 10),
     "marian": (marian, 10),
 }
