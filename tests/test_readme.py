@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from hf_seq2seq.cli.average import AverageConfig
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
 from hf_seq2seq.cli.generate import GenerateConfig
 from hf_seq2seq.sections import options
 
 README = Path(__file__).parents[1] / "README.md"
-CONFIGS = {"generate": GenerateConfig, "classify": ClassifyConfig, "evaluate": EvaluateConfig}
+CONFIGS = {
+    "average": AverageConfig,
+    "generate": GenerateConfig,
+    "classify": ClassifyConfig,
+    "evaluate": EvaluateConfig,
+}
 
 
 def commands() -> list[str]:
