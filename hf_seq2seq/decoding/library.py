@@ -26,7 +26,8 @@ UNSERVED = (
     "watermarking_config",
 )
 """Generation settings that a model may come with, and that only the library knows."""
-NEUTRAL = (None, False, 0, 0.0, 1.0)
+FACTORS = ("encoder_repetition_penalty", "guidance_scale")
+"""Those of them that do nothing at 1."""
 
 
 def needs_library(model: "PreTrainedModel") -> bool:
@@ -34,7 +35,11 @@ def needs_library(model: "PreTrainedModel") -> bool:
     settings: Any = model.generation_config
     stateful = getattr(model, "_is_stateful", False) and model.config.model_type != "rnn-seq2seq"
     phrases = any(len(ids) > 1 for ids in settings.bad_words_ids or ())
-    return stateful or phrases or any(getattr(settings, name, None) not in NEUTRAL for name in UNSERVED)
+    return stateful or phrases or any(_asks(name, getattr(settings, name, None)) for name in UNSERVED)
+
+
+def _asks(name: str, value: Any) -> bool:
+    return bool(value) and not (name in FACTORS and value == 1)
 
 
 @torch.inference_mode()
