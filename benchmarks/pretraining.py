@@ -43,9 +43,10 @@ OBJECTIVES = {
 FINE_TUNE = """--optim adamw --no-gradient-checkpointing --learning-rate 5e-4 --warmup-steps 100 --bf16
     --label-smoothing-factor 0.1 --max-tokens-per-batch 2048"""
 TASKS = {
-    "translation": "--num-train-epochs 30 --max-source-length 64 --max-target-length 64 --metrics bleu",
+    "translation": """--num-train-epochs 30 --max-source-length 64 --max-target-length 64 --metrics bleu
+        --metric-for-best-model bleu""",
     "summarization": """--num-train-epochs 6 --max-source-length 256 --max-target-length 64
-        --metrics rouge1,rouge2,rougeL""",
+        --metrics rouge1,rouge2,rougeL --metric-for-best-model rougeL""",
 }
 FAMILIES = {"t5": tuple(TASKS), "bart": tuple(TASKS), "pegasus": ("summarization",)}
 

@@ -22,8 +22,10 @@ class Sources(Section):
         None,
         "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
     )
-    validation_file: str | None = option(None, "The same for validation.")
-    test_file: str | None = option(None, "The same for the final test.")
+    validation_file: str | None = option(
+        None, "The same for validation; several sets, each with its own figures, as a=a.tsv,b=b.tsv."
+    )
+    test_file: str | None = option(None, "The same for the final test, several sets likewise.")
     train_split: str = option("train", "Split of the Hub data set to train on.")
     validation_split: str | None = option(None, "Its validation split; by default validation, valid, val or dev.")
     test_split: str | None = option(None, "Its test split; by default test.")
@@ -43,9 +45,25 @@ class PairData(Sources):
 
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    context_column: str | None = option(
+        None, "Column of the text that a question is about; the source is then 'question: … context: …'."
+    )
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
+
+
+MIXINGS = ("examples_proportional", "temperature", "equal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixing(Section):
+    """Mixture: several tasks in one run."""
+
+    mixture: str | None = option(None, "YAML file of several tasks, each a name and its data flags below it.")
+    mixing: str = option("examples_proportional", "How often each task is drawn.", choices=MIXINGS)
+    mixing_cap: int | None = option(None, "A task counts for at most so many rows.", at_least=1)
+    mixing_temperature: float = option(2.0, "Of temperature: 1 is proportional, larger is more equal.", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +93,6 @@ class PretrainedOrNew(Pretrained):
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
 
 
-NOISES = {
-    "t5": ("span_corruption", "prefix_language_model", "replaced_spans", "dropped_tokens", "deshuffling"),
-    "bart": ("text_infilling", "token_masking", "token_deletion", "sentence_permutation", "document_rotation"),
-    "pegasus": ("gap_sentences",),
-}
-"""What a family can be pretrained by."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Denoising(Section):
     """Objective: pairs, or raw text that is noised and to be restored."""
@@ -94,6 +104,17 @@ class Denoising(Section):
     gap_selection: str = option("principal", "Which sentences.", choices=("principal", "random", "lead"))
     gap_sequential: bool = option(False, "Choose principal sentences one after the other, to score highest together.")
     gap_unique: bool = option(False, "Count repeated words once in their scores.")
+    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, which the encoder predicts.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking(Section):
+    """Objective: labels, or raw text whose masked tokens are predicted."""
+
+    objective: str = option("supervised", "What is learned.", choices=("supervised", "masked_language_model"))
+    mlm_probability: float = option(0.15, "Share of tokens that are predicted.", above=0, at_most=0.95)
+    whole_word_masking: bool = option(False, "Mask whole words.")
+    next_sentence_prediction: bool = option(False, "Also predict whether one stretch follows another.")
 
 
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")
@@ -111,6 +132,7 @@ class Adaptation(Section):
     lora_target_modules: tuple[str, ...] = option(
         (), "Linear layers that get one; by default those usual in the family."
     )
+    load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
     merge_adapter: bool = option(False, "Add the adapter to the weights at the end, and save a plain model.")
     freeze: str = option("none", "What stays as it is.", choices=FROZEN)
 
@@ -138,19 +160,25 @@ TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewTokenizer(PairTokenization):
+class OneTokenizer(Tokenization):
     """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
 
     tokenizer_name: str | None = option(None, "A ready tokenizer (Hub id or folder) in place of a trained one.")
     tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=TOKENIZERS)
+    vocab_size: int = option(8000, "Largest vocabulary.", at_least=8)
+    min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
+    lowercase: bool = option(False, "Lowercase the text.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewTokenizer(OneTokenizer, PairTokenization):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
     target_tokenizer_type: str | None = option(
         None, "Kind for the target, when it differs; implies separate vocabularies.", choices=TOKENIZERS
     )
-    vocab_size: int = option(8000, "Largest vocabulary.", at_least=8)
     target_vocab_size: int | None = option(None, "Largest target vocabulary, when it differs.", at_least=8)
-    min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
     separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
-    lowercase: bool = option(False, "Lowercase the text.")
 
 
 @dataclass(frozen=True, kw_only=True)

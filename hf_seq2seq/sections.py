@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.settings_files import Setting
 
 C = TypeVar("C")
 
@@ -42,9 +43,19 @@ class Section:
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
         for item in dataclasses.fields(self):
-            value = _typed(item.name, getattr(self, item.name), hints[item.name])
+            given = getattr(self, item.name)
+            given = _joined(given) if item.name.endswith("_file") else given
+            value = _typed(item.name, given, hints[item.name])
             _check_limits(item.name, value, item.metadata)
             object.__setattr__(self, item.name, value)
+
+
+def _joined(value: Any) -> Any:
+    """A mapping of names to files as text: `{"a": "x", "b": ["y", "z"]}` is `a=x,b=y,z`."""
+    if not isinstance(value, Mapping):
+        return value
+    lists = {name: item if isinstance(item, list | tuple) else [item] for name, item in value.items()}
+    return ",".join(f"{name}={','.join(map(str, items))}" for name, items in lists.items())
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:
@@ -128,6 +139,28 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
         section[name] = value
     hints = typing.get_type_hints(config_class)
     return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
+
+
+def build_from_lines(config_class: type[C], settings: Mapping[str, Setting], path: str) -> C:
+    """`build` from the settings of a YAML file; the error names the first line that is wrong by itself.
+
+    Raises:
+        InputError: as `build`.
+    """
+    try:
+        return build(config_class, {key: setting.value for key, setting in settings.items()}, origin=path)
+    except InputError:
+        for key, (value, line) in settings.items():
+            _build_line(config_class, key, value, f"{path}:{line}")
+        raise
+
+
+def _build_line(config_class: type[C], key: str, value: Any, place: str) -> None:
+    try:
+        build(config_class, {key: value}, origin=place)
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if message.startswith(place) else f"{place}: {message}") from None
 
 
 def flatten(config: Any) -> dict[str, Any]:

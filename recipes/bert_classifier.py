@@ -1,32 +1,45 @@
-"""Fine-tune a BERT-like encoder to classify text by its [CLS] representation.
+"""Fine-tune a BERT-like encoder to classify text by its [CLS] representation, or train it to predict masked tokens.
 
     hf-seq2seq train bert_classifier --model-name-or-path google-bert/bert-base-uncased --train-file train.csv
+    hf-seq2seq train bert_classifier --objective masked_language_model --from-scratch --train-file text.txt
 
 The representation of the first token goes through dropout and a linear layer. One label a text, several, or a number.
 
-Paper: Devlin et al., 2019, section 3.2, https://arxiv.org/abs/1810.04805
+Paper: Devlin et al., 2019, https://aclanthology.org/N19-1423
 """
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
+SIZES = {
+    "tiny": {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 128, "intermediate_size": 512},
+    "small": {"num_hidden_layers": 4, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048},
+    "base": {"num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 768, "intermediate_size": 3072},
+}
 PROBLEMS = ("single_label", "multi_label", "regression")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(configs.Pretrained):
-    """Model: the encoder and its head."""
+class Model(configs.PretrainedOrNew):
+    """Model: the encoder, a checkpoint or a size to train from scratch, and its head."""
 
+    architecture: str = option("bert", "From scratch: what.", choices=("bert", "transformer-encoder"))
     problem_type: str = option("single_label", "What a label is.", choices=PROBLEMS)
     class_weights: str = option("none", "Weigh classes in the loss.", choices=("none", "balanced"))
     classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens(configs.OneTokenizer):
+    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+
+    tokenizer_type: str = option("wordpiece", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +61,9 @@ class Config:
     """Everything that `bert_classifier` can be told."""
 
     model: Model = field(default_factory=Model)
+    masking: configs.Masking = field(default_factory=configs.Masking)
     data: configs.LabelledData = field(default_factory=configs.LabelledData)
-    tokens: configs.Tokenization = field(default_factory=configs.Tokenization)
+    tokens: Tokens = field(default_factory=Tokens)
     optimization: Optimization = field(default_factory=Optimization)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
@@ -59,23 +73,20 @@ class Config:
 
 
 def prepare(config: Config) -> "Task":
-    """Reads the texts and labels, loads the encoder and puts a fresh head on it."""
-    from transformers import AutoModelForSequenceClassification, set_seed
+    """Reads labelled texts or documents, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.data.documents import read_documents
+    from hf_seq2seq.training.encoders import check_encoder_run, start_encoder
+    from hf_seq2seq.training.labelled import head_changes, label_task, read_all_labelled
+    from hf_seq2seq.training.masked import masked_task
 
-    from hf_seq2seq.training.adaptation import adapt
-    from hf_seq2seq.training.labelled import check_labelled_run, head_changes, label_task, read_all_labelled
-    from hf_seq2seq.training.pretrained import load_pretrained, load_tokenizer
-
-    config = check_labelled_run(config)
-    model = config.model
-    if model.model_name_or_path is None:
-        raise InputError("bert_classifier: --model-name-or-path names the encoder to fine-tune")
-    splits, names = read_all_labelled(config.data, model.problem_type)
-    tokenizer = load_tokenizer(model.model_name_or_path, model)
-    set_seed(config.run.seed)
-    changes = head_changes(model, names)
-    encoder = load_pretrained("bert_classifier", (), AutoModelForSequenceClassification, model, **changes)
-    adapt(encoder, config.adaptation)
+    config = check_encoder_run(config)
+    if config.masking.objective == "masked_language_model":
+        documents, column = read_documents(config.data)
+        encoder, tokenizer = start_encoder(config, SIZES, documents["train"])
+        return masked_task(config, encoder, tokenizer, documents, column)
+    splits, names = read_all_labelled(config.data, config.model.problem_type)
+    texts = [*splits["train"].texts, *(splits["train"].pairs or ())]
+    encoder, tokenizer = start_encoder(config, SIZES, texts, **head_changes(config.model, names))
     return label_task(config, encoder, tokenizer, splits, names)
 
 

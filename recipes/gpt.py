@@ -1,6 +1,7 @@
 """Fine-tune GPT-2 and its like on pairs of text, or train them to continue raw text, also from scratch.
 
     hf-seq2seq train gpt --model-name-or-path openai-community/gpt2 --train-file train.csv --output-dir outputs/gpt
+    hf-seq2seq train gpt --objective dialogue --model-name-or-path openai-community/gpt2 --train-file dialogues.jsonl
     hf-seq2seq train gpt --objective causal --from-scratch --train-file text.txt --output-dir outputs/language-model
 
 Papers: Radford et al., 2018, https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
@@ -11,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import option
 
 if TYPE_CHECKING:
@@ -29,12 +29,10 @@ SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(configs.Pretrained):
+class Model(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 
-    from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
     architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
-    model_size: str = option("tiny", "From scratch: how large.", choices=tuple(SIZES))
     num_hidden_layers: int | None = option(None, "From scratch: layers, if not the size's.", at_least=1)
     num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
     hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
@@ -43,9 +41,9 @@ class Model(configs.Pretrained):
 
 @dataclass(frozen=True, kw_only=True)
 class Data(configs.PairData):
-    """Data: pairs of source and target text, or raw text."""
+    """Data: pairs of source and target text, conversations, or raw text."""
 
-    objective: str = option("pairs", "Learn targets, or each next token of raw text.", choices=("pairs", "causal"))
+    objective: str = option("pairs", "Learn targets, replies, or raw text.", choices=("pairs", "dialogue", "causal"))
     one_document: bool = option(False, "Causal: a file is one document, not each of its lines one.")
 
 
@@ -54,7 +52,7 @@ class Tokens(configs.NewTokenizer):
     """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
 
     block_size: int = option(256, "Causal: tokens that are read at once; documents are packed into them.", at_least=2)
-    separator: str = option("\n", "Pairs: text between source and target, for a tokenizer without separator token.")
+    separator: str = option("\n", "Text between source and target, for a tokenizer without separator token.")
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,7 @@ class Config:
     data: Data = field(default_factory=Data)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
+    adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
@@ -72,20 +71,23 @@ class Config:
 
 
 def prepare(config: Config) -> "Task":
-    """Reads pairs or documents, loads or trains the tokenizer, loads or builds the model."""
+    """Reads pairs, conversations or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
     from hf_seq2seq.training.causal import joined_task, text_task
     from hf_seq2seq.training.decoders import check_decoder_run, start_decoder
+    from hf_seq2seq.training.dialogue import dialogue_task, read_all_conversations
     from hf_seq2seq.training.pairs import read_all_pairs
 
     config = check_decoder_run(config)
     sizes = SIZES[config.model.model_size]
     if config.data.objective == "causal":
         documents, column = read_documents(config.data, config.data.one_document)
-        if "train" not in documents:
-            raise InputError("no training rows: give --train-file or --dataset-name")
         model, tokenizer = start_decoder(config, FAMILIES, sizes, documents["train"])
         return text_task(config, model, tokenizer, documents, column)
+    if config.data.objective == "dialogue":
+        conversations = read_all_conversations(config.data)
+        model, tokenizer = start_decoder(config, FAMILIES, sizes, conversations["train"].contents)
+        return dialogue_task(config, model, tokenizer, conversations)
     pairs = read_all_pairs(config.data)
     model, tokenizer = start_decoder(config, FAMILIES, sizes, [*pairs["train"].sources, *pairs["train"].targets])
     return joined_task(config, model, tokenizer, pairs)

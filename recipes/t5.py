@@ -39,6 +39,7 @@ class Config:
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
     denoising: configs.Denoising = field(default_factory=configs.Denoising)
     data: configs.PairData = field(default_factory=configs.PairData)
+    mixture: configs.Mixing = field(default_factory=configs.Mixing)
     tokens: Tokens = field(default_factory=Tokens)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)

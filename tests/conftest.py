@@ -6,7 +6,9 @@ import random
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Set before anything imports transformers or datasets, which read these once. Started processes inherit them.
 _CACHE = tempfile.mkdtemp(prefix="hf-seq2seq-tests-")
@@ -23,6 +25,9 @@ os.environ |= {
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 torch.set_num_threads(1)
 # A suite started in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
@@ -53,3 +58,52 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set HF_SEQ2SEQ_DATA")
     return folder
+
+
+def _tiny_model(family: str, size: int, ids: dict[str, int]) -> "PreTrainedModel":
+    """Random weights, no dropout, and 1,024 positions."""
+    import transformers as hf
+
+    vocabulary = {"vocab_size": size, **ids}
+    if family == "t5":
+        sizes = {"d_model": 64, "d_kv": 32, "d_ff": 64, "num_layers": 1, "num_heads": 2, "dropout_rate": 0.0}
+        start = {"decoder_start_token_id": ids["pad_token_id"]}
+        return hf.T5ForConditionalGeneration(hf.T5Config(**sizes, **vocabulary, **start))
+    if family in ("bart", "pegasus"):
+        sides = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
+        sizes = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in sides.items()}
+        start = {"d_model": 64, "dropout": 0.0, "decoder_start_token_id": ids["bos_token_id"]}
+        config, model = {
+            "bart": (hf.BartConfig, hf.BartForConditionalGeneration),
+            "pegasus": (hf.PegasusConfig, hf.PegasusForConditionalGeneration),
+        }[family]
+        return model(config(**sizes, **vocabulary, **start, max_position_embeddings=1024))
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 1024}
+    if family == "gpt2":
+        drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+        return hf.GPT2LMHeadModel(hf.GPT2Config(**sizes, **vocabulary, **drops))
+    if family == "llama":
+        return hf.LlamaForCausalLM(hf.LlamaConfig(**sizes, **vocabulary, intermediate_size=64))
+    return hf.BertModel(hf.BertConfig(**sizes, vocab_size=size, intermediate_size=64))
+
+
+@pytest.fixture
+def tiny_checkpoint(tmp_path: Path) -> Callable[[str, list[str]], str]:
+    """Saves a tiny model of a family, with a tokenizer of the texts' characters, and names its folder."""
+
+    def save(family: str, texts: list[str]) -> str:
+        from hf_seq2seq.configs import NewTokenizer
+        from hf_seq2seq.data.special_tokens import BERT, GPT, SEQ2SEQ
+        from hf_seq2seq.data.vocabulary import train_tokenizers
+
+        folder = tmp_path / f"tiny-{family}"
+        specials = {"gpt2": GPT, "llama": GPT, "bert_classifier": BERT}.get(family, SEQ2SEQ)
+        options = NewTokenizer(tokenizer_type="char", max_source_length=1024)
+        tokenizer = train_tokenizers(texts, [], options, specials=specials).source
+        found = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "eos", "bos")}
+        ids = {role: value for role, value in found.items() if value is not None}
+        _tiny_model(family, len(tokenizer), ids).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return str(folder)
+
+    return save

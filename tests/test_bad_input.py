@@ -139,6 +139,34 @@ def test_labels(refused: Refused, tmp_path: Path) -> None:
     assert "test.csv" in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--mixing", "propotional"], "'examples_proportional'"),
+        (["--mixing-cap", "0"], "--mixing-cap"),
+        (["--train-file", "good.tsv"], "--train-file and --mixture"),
+        (["--test-file", "good.tsv"], "--test-file and --mixture"),
+        (["--mixture", "taks.yaml"], "taks.yaml"),
+        (["--mixture", "misspelt.yaml"], "misspelt.yaml:3"),
+        (["--mixture", "missing.yaml"], "god.tsv"),
+        (["--mixture", "empty.yaml"], "task 'second'"),
+    ],
+)
+def test_mixtures(refused: Refused, tmp_path: Path, arguments: list[str], hint: str) -> None:
+    first = "first:\n  train_file: good.tsv\n"
+    (tmp_path / "tasks.yaml").write_text(first)
+    (tmp_path / "misspelt.yaml").write_text(first + "  sorce_column: source\n")
+    (tmp_path / "missing.yaml").write_text(first + "second:\n  train_file: god.tsv\n")
+    (tmp_path / "none.tsv").write_text("source\ttarget\n")
+    (tmp_path / "empty.yaml").write_text(first + "second:\n  train_file: none.tsv\n")
+    assert hint in refused("train", "t5", "--from-scratch", "--mixture", "tasks.yaml", *arguments)
+
+
+def test_half_named_sets(refused: Refused) -> None:
+    said = refused("train", "t5", "--from-scratch", "--train-file", "good.tsv", "--test-file", "good.tsv,b=good.csv")
+    assert "'good.tsv' has no name" in said
+
+
 def test_model_path_without_model(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     said = refused("train", "t5", "--train-file", "good.tsv", "--model-name-or-path", "folder")

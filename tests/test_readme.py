@@ -11,6 +11,9 @@ from hf_seq2seq.cli.average import AverageConfig
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
 from hf_seq2seq.cli.generate import GenerateConfig
+from hf_seq2seq.configs import Evaluation, Mixing, PairData
+from hf_seq2seq.data.mixtures import all_metrics, read_members
+from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.sections import options
 
 README = Path(__file__).parents[1] / "README.md"
@@ -56,6 +59,16 @@ def test_the_python_in_it_runs() -> None:
     assert blocks
     for block in blocks:
         exec(block, {})
+
+
+def test_the_mixture_in_it_is_read(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    (tmp_path / "tasks.yaml").write_text(blocks[0])
+    members = read_members(Mixing(mixture=str(tmp_path / "tasks.yaml")), PairData(), Evaluation())
+    assert [member.data.source_prefix for member in members] == ["translate German to English: ", "summarize: "]
+    assert [member.metrics for member in members] == [("bleu", "chrf"), ("rouge",)]
+    check_metrics(all_metrics(members), metrics_for("seq2seq"))
 
 
 def test_the_papers_are_where_it_says() -> None:

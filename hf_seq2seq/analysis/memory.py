@@ -45,12 +45,14 @@ def estimate_memory(task: "Task") -> Memory:
     options = task.config.optimization
     parameters = list(task.model.parameters())
     trained = [p for p in parameters if p.requires_grad]
-    count, trained_count = _numbers(parameters), _numbers(trained)
+    count, trained_count = task.model.num_parameters(), _numbers(trained)
     tokens, activations = _activations(task)
     low = options.bf16 or options.fp16
     master = 2 * count if options.bf16 and not torch.cuda.is_available() else 0
+    weights = float(sum(p.nbytes for p in parameters))
+    size = f"{weights / count:.3g}"
     parts = (
-        ("weights", 4.0 * count + master, "4 bytes a parameter" + (", and a copy in bfloat16" if master else "")),
+        ("weights", weights + master, f"{size} bytes a parameter" + (", and a copy in bfloat16" if master else "")),
         ("gradients", 4.0 * trained_count, "4 bytes a trained parameter"),
         ("optimizer", _optimizer_bytes(trained, options.optim), f"the state of {options.optim}"),
         (
@@ -76,7 +78,8 @@ def _optimizer_bytes(trained: list[nn.Parameter], optim: str) -> float:
 def _activations(task: "Task") -> tuple[int, float]:
     """Padded tokens of the largest batch, and the bytes that its forward pass keeps."""
     train = task.splits["train"]
-    plan = BatchPlan(train.lengths, task.config.optimization, 1, task.config.run.seed)
+    draw = task.mixture.epochs if task.mixture else None
+    plan = BatchPlan(train.lengths, task.config.optimization, 1, task.config.run.seed, draw)
     batches = [batch for step in plan.epoch(0) for batch in step]
     largest = max(batches, key=lambda rows: padded_tokens(train.lengths[rows]))
     tokens = padded_tokens(train.lengths[largest])

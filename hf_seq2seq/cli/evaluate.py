@@ -17,7 +17,7 @@ from hf_seq2seq.sections import Section, build, option
 Scores = dict[str, float]
 TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
-    "seq2seq": ("source_column", "target_column", "source_lang", "target_lang"),
+    "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
     "classifier": ("text_column", "text_pair_column", "label_column"),
 }
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
@@ -37,7 +37,9 @@ class Measures(Section):
 class Rows(Section):
     """Data: the test rows; by default those of the model's training, as are the columns."""
 
-    test_file: str | None = option(None, "A file as in training, or line-aligned files: test.de,test.en.")
+    test_file: str | None = option(
+        None, "A file as in training, or line-aligned files: test.de,test.en; several sets: a=a.tsv,b=b.tsv."
+    )
     dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")
     dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
@@ -46,6 +48,7 @@ class Rows(Section):
     max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1)
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
+    context_column: str | None = option(None, "Column of the text that a question is about.")
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     text_column: str | None = option(None, "Column of a classifier's text.")
@@ -153,6 +156,7 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
 
 def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
     from hf_seq2seq.cli.generate import make_generator
+    from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.loading import load_seq2seq
@@ -164,10 +168,16 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
     chosen = check_metrics(names, metrics_for("seq2seq"))
     data = PairData(**_data("seq2seq", config.rows, settings.run))
-    pairs = read_pairs({"test": _test_rows(load_splits(data))}, data)["test"]
-    generator = make_generator(config, values, network, tokenizers, settings)
+    is_dialogue = settings.run.get("objective") == "dialogue"
+    generator = make_generator(config, values, network, tokenizers, settings, replies=is_dialogue)
     generator.advance = advance
-    return _compute(chosen, generator(pairs.sources), pairs.references)
+    if is_dialogue:
+        conversations = _test_sets(read_conversations(data))
+        rows = {split: (found.histories, found.references) for split, found in conversations.items()}
+    else:
+        pairs = read_pairs(_test_sets(load_splits(data)), data)
+        rows = {split: (found.sources, found.references) for split, found in pairs.items()}
+    return _by_set({split: _compute(chosen, generator(texts), right) for split, (texts, right) in rows.items()})
 
 
 def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Scores:
@@ -177,9 +187,9 @@ def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: 
     if config.measures.metrics:
         raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
     data = PairData(**_data("seq2seq", config.rows, run))
-    documents = _test_rows(read_documents(data, bool(run.get("one_document")))[0])
-    rows = config.decoding.per_device_eval_batch_size
-    return score_documents(network, tokenizer, documents, run["block_size"], rows)
+    sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
+    rows, size = config.decoding.per_device_eval_batch_size, run["block_size"]
+    return _by_set({split: score_documents(network, tokenizer, found, size, rows) for split, found in sets.items()})
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
@@ -198,9 +208,10 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     names = config.measures.metrics or tuple(settings.run.get("metrics") or known)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
-    splits = {"test": _test_rows(load_splits(data))}
-    rows = read_labelled(splits, data, classifier.problem, classifier.label_names)[0]["test"]
-    return _compute(chosen, classifier.logits(rows.texts, rows.pairs), rows.labels)
+    sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]
+    return _by_set(
+        {split: _compute(chosen, classifier.logits(r.texts, r.pairs), r.labels) for split, r in sets.items()}
+    )
 
 
 def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +225,21 @@ def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
     return found | {"max_predict_samples": rows.max_predict_samples}
 
 
-def _test_rows(splits: dict[str, Any]) -> Any:
-    if "test" not in splits:
+def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
+    from hf_seq2seq.data.evaluation_sets import sets_of
+
+    found = {split: splits[split] for split in sets_of(splits, "test")}
+    if not found:
         raise InputError(f"evaluate: no test rows; there are {', '.join(splits)} (--test-split)")
-    return splits["test"]
+    return found
+
+
+def _by_set(scores: dict[str, Scores]) -> Scores:
+    """The scores of every set; those of a set with a name begin with it."""
+    from hf_seq2seq.data.evaluation_sets import name_of
+
+    return {
+        f"{name_of(split)}_{key}" if name_of(split) else key: value
+        for split, found in scores.items()
+        for key, value in found.items()
+    }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 DETAILS = ("score", "tokens", "log_probs", "alignment")
+MESSAGES = "messages"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,7 @@ class Rows(Section):
 
     input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
+    context_column: str | None = option(None, "Column of the text that a question is about.")
     encoding: str = option("utf-8", "Encoding of the input.")
     output_file: str | None = option(None, "Where to write, in place of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
@@ -92,8 +94,14 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         from hf_seq2seq.decoding.loading import load_seq2seq
 
         network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
-        sources = _sources(rows, _column(sample, options, settings), options.input_file or "standard input")
-        generator = make_generator(config, values, network, tokenizers, settings)
+        place = options.input_file or "standard input"
+        replies = settings.run.get("objective") == "dialogue" or any(isinstance(r.get(MESSAGES), list) for r in sample)
+        if replies:
+            sources = _histories(rows, options.source_column or settings.run.get("source_column") or MESSAGES, place)
+        else:
+            columns = (_column(sample, options, settings), _context_column(sample, options, settings))
+            sources = _sources(rows, columns, place)
+        generator = make_generator(config, values, network, tokenizers, settings, replies)
         generator.others = load_others(model, network, tokenizers, config)
         generator.average = config.ensemble.ensemble_average
         generator.details, generator.replacing = options.output_details, options.replace_unknown
@@ -103,7 +111,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
 
 
 def make_generator(
-    config: Any, values: Values, network: Any, tokenizers: Any, settings: "RunSettings"
+    config: Any, values: Values, network: Any, tokenizers: Any, settings: "RunSettings", replies: bool = False
 ) -> "TextGenerator":
     """The model as the flags want it, and as its training had it where they say nothing.
 
@@ -113,10 +121,12 @@ def make_generator(
         network: the model.
         tokenizers: its `Tokenizers`.
         settings: of its training.
+        replies: whether it answers conversations rather than texts.
 
     Raises:
-        InputError: lengths are over the model's table of positions.
+        InputError: lengths are over the model's table of positions, or conversations cannot be read.
     """
+    from hf_seq2seq.decoding.dialogue import ReplyGenerator
     from hf_seq2seq.decoding.streaming import TextGenerator
 
     check_lengths(config.model, settings)
@@ -128,7 +138,7 @@ def make_generator(
             f"one sequence holds both; this model has {settings.positions} positions"
         )
     prefix = config.model.source_prefix
-    return TextGenerator(
+    return (ReplyGenerator if replies else TextGenerator)(
         network,
         tokenizers,
         merged_search(config.decoding, values, settings),
@@ -205,11 +215,32 @@ def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:
     return find_source_column(list(sample[0]), sample, data, str(options.input_file))
 
 
-def _sources(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
-    """The rows with their source text under "source"."""
+def _context_column(sample: list[Row], options: Rows, settings: "RunSettings") -> str | None:
+    """The column of what a question is about: as the flag says, or as in the run's training."""
+    trained = settings.run.get("context_column")
+    return options.context_column or (trained if sample and trained in sample[0] else None)
+
+
+def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Row]:
+    """The rows with their source text, that of a question with its context, under "source"."""
+    from hf_seq2seq.data.pairs import about
+
     for number, row in enumerate(rows, start=1):
-        others = {name: value for name, value in row.items() if name not in (column, "source")}
-        yield {"source": text_cell(row, column, number, place)} | others
+        others = {name: value for name, value in row.items() if name not in (*columns, "source")}
+        found = [text_cell(row, column, number, place) for column in columns if column]
+        yield {"source": about(*found) if len(found) > 1 else found[0]} | others
+
+
+def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
+    """The rows with their messages under "source"; a plain text is a user's only message."""
+    from hf_seq2seq.data.conversations import check_messages
+
+    for number, row in enumerate(rows, start=1):
+        text = row.get("text") if column not in row else None
+        messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
+        others = {name: value for name, value in row.items() if name not in (column, "text", "source")}
+        checked = check_messages(messages, f"{place}: row {number}, column {column!r}", reply=False)
+        yield {"source": checked} | others
 
 
 def _write(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", options: Rows) -> int:

@@ -50,6 +50,7 @@ def _vocabulary(task: "Task") -> str:
 
 def _lengths(task: "Task") -> str:
     """A table: a line a split and side; the percentiles of its lengths in tokens, and the share that was cut."""
+    from hf_seq2seq.data.evaluation_sets import title_of
     from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 
     header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut"]
@@ -58,7 +59,14 @@ def _lengths(task: "Task") -> str:
         for side, found in describe_lengths(examples).items():
             percentiles = [f"{found.percentiles[p]:,}" for p in PERCENTILES]
             lines.append(
-                [split, f"{len(examples):,}", side, *percentiles, f"{found.tokens:,}", f"{found.truncated:.1f}%"]
+                [
+                    title_of(split),
+                    f"{len(examples):,}",
+                    side,
+                    *percentiles,
+                    f"{found.tokens:,}",
+                    f"{found.truncated:.1f}%",
+                ]
             )
     return _table([header, *lines])
 
@@ -86,8 +94,12 @@ def describe_example(task: "Task", row: int) -> list[str]:
         lines.append(f"segment  {_cut(batch['token_type_ids'])}")
     if "position_ids" in batch:
         lines.append(f"place    {_cut(batch['position_ids'])}")
-    if train.joined or train.positions is not None:
+    if "next_sentence_label" in batch:
+        lines.append(f"label    {'another' if batch['next_sentence_label'] else 'next'}")
+    if train.joined or train.positions is not None or task.problem == "masked_lm":
         return lines + _next_tokens(train, row, batch["labels"], task.tokenizers.target)
+    if "source_labels" in batch:
+        lines += _next_tokens(train, row, batch["source_labels"], task.tokenizers.source)
     if train.target is not None:
         return lines + _target(train, row, batch["labels"], task.tokenizers.target)
     return [*lines, f"label    {_label(task, batch['labels'])}"]
@@ -102,7 +114,7 @@ def _reference(train: "Examples", row: int) -> list[str]:
 
 
 def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """The token that each input is to foretell; a dot where nothing is learnt."""
+    """The token that each input is to foretell, or that was masked there; a dot where nothing is learnt."""
     shown = labels[:TOKENS_SHOWN]
     pieces = [tokenizer.convert_ids_to_tokens([int(i)])[0] if i >= 0 else "·" for i in shown]
     return [*_reference(train, row), f"learnt   {' '.join(pieces)}{_more(labels)}"]

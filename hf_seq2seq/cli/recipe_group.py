@@ -9,11 +9,12 @@ import typer
 
 from hf_seq2seq.cli import recipe_files
 from hf_seq2seq.cli.commands import make_command, make_group
-from hf_seq2seq.cli.configuration import read_settings, resolve
+from hf_seq2seq.cli.configuration import resolve
 from hf_seq2seq.cli.help_page import Command, Group
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
 from hf_seq2seq.cli.recipe_files import Recipe
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.settings_files import read_settings
 
 ConfigFile = Annotated[
     str | None, typer.Option("-c", "--config", metavar="FILE", help="YAML file of flags, written without their dashes.")

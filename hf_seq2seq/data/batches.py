@@ -5,12 +5,17 @@ consecutive batches are grouped into optimizer steps, which are then shuffled. A
 however many processes and accumulated batches share it.
 """
 
+import math
+from collections.abc import Callable
+from itertools import pairwise
+
 import numpy as np
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
 
 Step = list[np.ndarray]
+Draw = Callable[[int], np.ndarray]
 
 
 def padded_tokens(lengths: np.ndarray) -> int:
@@ -39,12 +44,7 @@ def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndar
     """
     if max_tokens is None:
         return np.append(np.arange(0, len(lengths), batch_size), len(lengths))
-    if len(lengths) and lengths.sum(axis=1).max() > max_tokens:
-        longest = int(lengths.sum(axis=1).max())
-        raise InputError(
-            f"--max-tokens-per-batch: {max_tokens} is too small; one row alone has {longest} tokens "
-            f"(raise it to {longest}, or lower --max-source-length)"
-        )
+    _check_budget(lengths, max_tokens)
     boundaries, start, widest = [0], 0, [0] * lengths.shape[1]
     for row, sides in enumerate(lengths.tolist()):
         wider = [max(pair) for pair in zip(widest, sides, strict=True)]
@@ -53,6 +53,15 @@ def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndar
             start, wider = row, sides
         widest = wider
     return np.append(boundaries, len(lengths))
+
+
+def _check_budget(lengths: np.ndarray, max_tokens: int | None) -> None:
+    longest = int(lengths.sum(axis=1).max()) if len(lengths) else 0
+    if max_tokens is not None and longest > max_tokens:
+        raise InputError(
+            f"--max-tokens-per-batch: {max_tokens} is too small; one row alone has {longest} tokens "
+            f"(raise it to {longest}, or lower --max-source-length)"
+        )
 
 
 def ordered_batches(lengths: np.ndarray, batch_size: int) -> Step:
@@ -69,36 +78,76 @@ class BatchPlan:
         optimization: the token budget or the batch size, and the accumulation.
         processes: how many processes share a step.
         seed: of the order.
+        draw: the rows of an epoch, `(rows,)`, where they are not all of them; always as many. As their lengths differ,
+            so may the number of steps.
     """
 
-    def __init__(self, lengths: np.ndarray, optimization: Optimization, processes: int, seed: int) -> None:
+    def __init__(
+        self, lengths: np.ndarray, optimization: Optimization, processes: int, seed: int, draw: Draw | None = None
+    ) -> None:
         self._lengths = lengths
+        self._optimization = optimization
         self._seed = seed
+        self._draw = draw
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
-        # Sorted lengths are the same in every epoch, so the boundaries are too.
-        ordered = lengths[length_order(lengths)]
-        self._boundaries = cut(ordered, optimization.per_device_train_batch_size, optimization.max_tokens_per_batch)
+        _check_budget(lengths, optimization.max_tokens_per_batch)  # also of rows that are drawn in a later epoch
+        self._boundaries = self._cut(0)
 
     def __len__(self) -> int:
-        """Optimizer steps of an epoch."""
-        return -(-(len(self._boundaries) - 1) // self._batches_a_step)
+        """Optimizer steps of an epoch; where rows are drawn, of the first one."""
+        return self._steps(self._boundaries)
+
+    def steps(self, epochs: float) -> int:
+        """Optimizer steps of so many epochs."""
+        if self._draw is None:
+            return math.ceil(epochs * len(self))
+        whole = int(epochs)
+        rest = (epochs - whole) * self._steps(self._cut(whole))
+        return sum(self._steps(self._cut(number)) for number in range(whole)) + math.ceil(rest)
+
+    def locate(self, step: int) -> tuple[int, int]:
+        """The epoch in which a step lies, and how many steps of that epoch are before it."""
+        if self._draw is None:
+            return divmod(step, len(self))
+        number = 0
+        while step >= (steps := self._steps(self._cut(number))):
+            number, step = number + 1, step - steps
+        return number, step
 
     def epoch(self, number: int) -> list[Step]:
         """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
         random = np.random.default_rng([self._seed, number])
-        shuffled = random.permutation(len(self._lengths))
+        rows = self._rows(number)
+        shuffled = rows[random.permutation(len(rows))]
         order = shuffled[length_order(self._lengths[shuffled])]
-        batches = [order[a:b] for a, b in zip(self._boundaries[:-1], self._boundaries[1:], strict=True)]
+        boundaries = self._cut(number)
+        batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
         steps = [batches[start : start + size] for start in range(0, len(batches), size)]
         return [steps[index] for index in random.permutation(len(steps))]
 
     @property
     def padding(self) -> float:
-        """Share of an epoch's tokens that are padding."""
-        ordered = self._lengths[length_order(self._lengths)]
+        """Share of an epoch's tokens that are padding; where rows are drawn, of the first epoch's."""
+        lengths = self._lengths[self._rows(0)]
+        ordered = lengths[length_order(lengths)]
         bounds = zip(self._boundaries[:-1], self._boundaries[1:], strict=True)
-        return 1 - float(self._lengths.sum()) / max(1, sum(padded_tokens(ordered[a:b]) for a, b in bounds))
+        return 1 - float(lengths.sum()) / max(1, sum(padded_tokens(ordered[a:b]) for a, b in bounds))
+
+    def _rows(self, epoch: int) -> np.ndarray:
+        return np.arange(len(self._lengths)) if self._draw is None else self._draw(epoch)
+
+    def _cut(self, epoch: int) -> np.ndarray:
+        """The boundaries of an epoch's batches; sorted lengths of all rows are the same in every epoch."""
+        if self._draw is None and epoch:
+            return self._boundaries
+        lengths = self._lengths[self._rows(epoch)]
+        options = self._optimization
+        ordered = lengths[length_order(lengths)]
+        return cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch)
+
+    def _steps(self, boundaries: np.ndarray) -> int:
+        return -(-(len(boundaries) - 1) // self._batches_a_step)
 
 
 def share(step: Step, rank: int, processes: int) -> list[np.ndarray | None]:

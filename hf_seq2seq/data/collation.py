@@ -33,7 +33,10 @@ def _input_batch(ids: list[np.ndarray], pad_token_id: int, left: bool = False) -
 
 @dataclass(frozen=True)
 class Seq2SeqCollator:
-    """Pads pairs: `input_ids`, `attention_mask`, and `labels` padded with -100, each `(batch, length)`."""
+    """Pads pairs: `input_ids`, `attention_mask`, and `labels` padded with -100, each `(batch, length)`.
+
+    Where the encoder predicts masked source tokens, `source_labels` are theirs.
+    """
 
     pad_token_id: int
 
@@ -42,6 +45,28 @@ class Seq2SeqCollator:
         batch = source_batch(examples.source, rows, self.pad_token_id)
         if examples.target is not None:
             batch["labels"] = pad([examples.target[row] for row in rows], IGNORE)
+        if examples.source_labels is not None:
+            batch["source_labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
+        return batch
+
+
+@dataclass(frozen=True)
+class MaskedCollator:
+    """Pads masked text: `input_ids`, `attention_mask`, and `labels`, -100 where none is, each `(batch, length)`.
+
+    Pairs of sentences also have `token_type_ids`, and `next_sentence_label`, `(batch,)`, 0 where the second follows.
+    """
+
+    pad_token_id: int
+
+    def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
+        """Pads the named rows."""
+        assert examples.source_labels is not None
+        batch = source_batch(examples.source, rows, self.pad_token_id)
+        batch["labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
+        if examples.token_types is not None and examples.labels is not None:
+            batch["token_type_ids"] = pad([examples.token_types[row] for row in rows], 0)
+            batch["next_sentence_label"] = torch.from_numpy(examples.labels[rows])
         return batch
 
 
@@ -66,7 +91,7 @@ class CausalCollator:
     """Pads pairs, each one sequence: source and then target, without its last token, which is nobody's input.
 
     `input_ids`, `attention_mask` and `labels` are `(batch, length)`; a label is the token after its input, -100 where
-    that is a token of the source or padding. Which token pads does not matter, EOS among them.
+    that is padding, or a token of the source that is not to be learnt. Any token may pad, EOS too.
     """
 
     pad_token_id: int
@@ -76,6 +101,10 @@ class CausalCollator:
         assert examples.target is not None
         pairs = [(examples.source[row], examples.target[row]) for row in rows]
         labels = [np.concatenate([np.full(len(source) - 1, IGNORE), target]) for source, target in pairs]
+        if examples.learnt is not None:
+            for label, (source, _), row in zip(labels, pairs, rows, strict=True):
+                places = np.flatnonzero(examples.learnt[row][1:])
+                label[places] = source[places + 1]
         batch = _input_batch([np.concatenate(pair)[:-1] for pair in pairs], self.pad_token_id)
         return batch | {"labels": pad(labels, IGNORE)}
 

@@ -4,22 +4,26 @@ import dataclasses
 
 import numpy as np
 
-from hf_seq2seq.configs import PairData
+from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.data.cells import row_sample, texts
 from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.label_columns import find_text_columns
 from hf_seq2seq.data.pair_columns import find_source_column
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.sources import load_splits, split_place
 from hf_seq2seq.errors import InputError
 
 
-def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str, list[str]], str]:
+def read_documents(
+    data: PairData | LabelledData, one_document: bool = False, train: bool = True
+) -> tuple[dict[str, list[str]], str]:
     """The documents of every split: its rows, those of nothing but blanks left out.
 
     Args:
-        data: where the rows come from, and the column (`source_column`) of the text.
+        data: where the rows come from, and the column (`source_column` or `text_column`) of the text.
         one_document: a split is one document, its rows a line each. Validation text that is held out is the end of
             the training text then, not rows drawn at random.
+        train: whether there must be training rows.
 
     Returns:
         The documents by split, and the column they were found in.
@@ -29,12 +33,19 @@ def read_documents(data: PairData, one_document: bool = False) -> tuple[dict[str
     """
     share = data.validation_split_percentage
     splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
+    if train and "train" not in splits:
+        raise InputError("no training rows: give --train-file or --dataset-name")
     first = "train" if "train" in splits else next(iter(splits))
-    column = find_source_column(splits[first].column_names, row_sample(splits[first]), data, split_place(data, first))
+    seen = splits[first].column_names, row_sample(splits[first])
+    if isinstance(data, LabelledData):
+        option, column = "text_column", find_text_columns(*seen, data, split_place(data, first))[0]
+        assert column is not None
+    else:
+        option, column = "source_column", find_source_column(*seen, data, split_place(data, first))
     documents = {}
     for split, rows in splits.items():
         place = split_place(data, split)
-        named_column(rows.column_names, row_sample(rows), "source_column", column, place)
+        named_column(rows.column_names, row_sample(rows), option, column, place)
         found = texts(rows, column, place, may_be_empty=True)
         documents[split] = ["".join(f"{text}\n" for text in found)] if one_document else found
         documents[split] = [text for text in documents[split] if text.strip()]

@@ -16,13 +16,18 @@ class Examples:
         texts: the source text of every row, as the user wrote it (no prefix).
         target: target ids of every row, ending in EOS; None where the task has labels.
         references: for pairs, the acceptable target texts of every row (the first is trained on).
+        source_labels: what source tokens were before they were masked, -100 where none is predicted; they line up with
+            `source`. None where an encoder predicts nothing.
         labels: for classification, `(rows,)` int64 class ids, `(rows, classes)` float32 for several labels a row,
-            or `(rows,)` float32 for regression; None for pairs.
+            or `(rows,)` float32 for regression; for pairs of sentences, `(rows,)` int64, 0 where the second follows the
+            first, else 1; None for other rows.
         token_types: segment ids that line up with `source`, for text pairs; None otherwise.
         unknown: the source words of every row that the vocabulary lacks but a model may copy, as `data.copying` numbers
             them; None where nothing is copied.
         truncated: rows whose source and whose target were cut.
         joined: source and target are one sequence, as a decoder without an encoder reads them.
+        learnt: 1 on each source token that is learnt as the target is: replies that came before, in a dialogue; None
+            where no source is learnt.
         positions: place of every source token in its document, from 0, where rows are blocks that documents are packed
             into; `texts` are the documents then. None otherwise.
     """
@@ -36,7 +41,9 @@ class Examples:
     unknown: list[tuple[str, ...]] | None = None
     truncated: tuple[int, int] = (0, 0)
     joined: bool = False
+    learnt: Ragged | None = None
     positions: Ragged | None = None
+    source_labels: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.source)

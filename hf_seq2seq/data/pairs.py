@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
-from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.columns import cell, named_column
+from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.pair_columns import find_pair_columns, find_source_column
 from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
@@ -21,7 +23,7 @@ class Pairs:
     Attributes:
         sources: one text a row, without a prefix.
         references: the acceptable targets of every row, at least one; no reference at all where none was asked for.
-        columns: where source and target were found.
+        columns: where source and target were found; a source of two columns is named by both.
     """
 
     sources: list[str]
@@ -46,7 +48,8 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
         need_target: False reads sources alone.
 
     Returns:
-        The pairs of each split. A target cell may be a list of texts, several references.
+        The pairs of each split. A target cell may be a list of texts, several references, or an object with such a
+        list as its `text`, as SQuAD's answers are.
 
     Raises:
         InputError: columns that cannot be found, or a cell that is null, no text, or empty where that is not allowed:
@@ -60,15 +63,35 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
         source, target = find_pair_columns(names, sample, data, split_place(data, first))
     else:
         source, target = find_source_column(names, sample, data, split_place(data, first)), ""
+    target += ".text" * has_texts(sample, target)
+    context = data.context_column
     pairs = {}
     for split, rows in splits.items():
         place = split_place(data, split)
-        for option, column in (("source_column", source), ("target_column", target)):
+        for option, column in (("source_column", source), ("target_column", target), ("context_column", context)):
             if column:
                 named_column(rows.column_names, row_sample(rows), option, column, place)
-        references = _references(rows, target, place, split == "test") if target else [[] for _ in range(len(rows))]
-        pairs[split] = Pairs(texts(rows, source, place), references, (source, target))
+        tests = kind_of(split) == "test"
+        references = _references(rows, target, place, tests) if target else [[] for _ in range(len(rows))]
+        sources = texts(rows, source, place)
+        if context:
+            sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
+        pairs[split] = Pairs(sources, references, (f"{source}, {context}" if context else source, target))
     return pairs
+
+
+def about(question: str, context: str) -> str:
+    """A question and what it is about as one text.
+
+    Paper: Raffel et al., 2020, appendix D.15, https://arxiv.org/abs/1910.10683
+    """
+    return f"question: {question} context: {context}"
+
+
+def has_texts(sample: list[dict[str, Any]], column: str) -> bool:
+    """Whether the cells of a column are objects with a list of texts, `{"text": [...], ...}`."""
+    cells = [cell(row, column) for row in sample]
+    return any(isinstance(value, Mapping) and isinstance(value.get("text"), list) for value in cells)
 
 
 def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> list[list[str]]:

@@ -72,6 +72,24 @@ def keep_rows(rows: RawRows, kept: np.ndarray) -> RawRows:
     return RawRows(Ragged(rows.tokens.values[inside], offsets), rows.starts[inside], rows.documents[kept])
 
 
+def stretches(rows: RawRows, most: int) -> RawRows:
+    """Cuts every row where sentences end, into stretches of about `most` tokens, or half the row's where that is less.
+
+    A sentence goes with those whose middles lie in the same window of so many tokens, so that a row of two sentences or
+    more gives two stretches or more. `documents` of the result still tells where each is from.
+    """
+    marks = rows.starts.copy()
+    marks[rows.tokens.offsets[:-1][rows.tokens.lengths > 0]] = True
+    bounds = np.append(np.flatnonzero(marks), len(marks))
+    row = np.searchsorted(rows.tokens.offsets, bounds[:-1], side="right") - 1
+    middles = (bounds[:-1] + bounds[1:]) / 2 - rows.tokens.offsets[row]
+    windows = middles // np.minimum(most, rows.tokens.lengths[row] / 2)
+    first = np.ones(len(row), dtype=bool)
+    first[1:] = (row[1:] != row[:-1]) | (windows[1:] != windows[:-1])
+    offsets = np.append(bounds[:-1][first], len(marks)).astype(np.int64)
+    return RawRows(Ragged(rows.tokens.values, offsets), rows.starts, rows.documents[row[first]])
+
+
 def sentences_of(rows: RawRows) -> np.ndarray:
     """Sentences of each row, a part of one counted too, `(rows,)`."""
     marks = rows.starts.copy()

@@ -1,6 +1,7 @@
 """The rows of a run: read, repeats dropped, validation rows held out, cut to the caps."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from datasets.fingerprint import generate_random_fingerprint
 from hf_seq2seq.configs import Sources
 from hf_seq2seq.data.columns import has_header
 from hf_seq2seq.data.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
 from hf_seq2seq.data.line_files import split_paths
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.readers import iterate_rows as iterate_rows
@@ -21,12 +23,14 @@ from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-COLUMN_OPTIONS = ("source_column", "target_column", "text_column", "text_pair_column", "label_column")
+COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_column", "text_pair_column", "label_column")
 # Held-out rows depend on nothing that a run varies, so that runs with other seeds are compared on the same rows.
 HOLD_OUT_SEED = 0
 
+Arrange = Callable[[Dataset, str], Dataset]
 
-def load_splits(sources: Sources) -> dict[str, Dataset]:
+
+def load_splits(sources: Sources, arrange: Arrange | None = None) -> dict[str, Dataset]:
     """Reads every split that the options give.
 
     Files are read anew each time. The order of the rows stays; a cap keeps the first rows. Repeats are dropped from
@@ -34,30 +38,35 @@ def load_splits(sources: Sources) -> dict[str, Dataset]:
 
     Args:
         sources: where the rows come from.
+        arrange: makes other rows of those that were read, before any is dropped or held out; told their place.
 
     Returns:
-        The rows by split: "train", "validation", "test", as far as there are any.
+        The rows by split: "train", "validation", "test", as far as there are any; a named set of validation or test
+        rows is a split "test_NAME".
 
     Raises:
         InputError: options that contradict each other, or rows that cannot be read.
     """
     _check_options(sources)
+    files = _files(sources)
     splits = load_named(sources) if sources.dataset_name else {}
-    for split, value in _files(sources).items():
-        splits[split] = _read_file(value, sources)
+    splits = {split: rows for split, rows in splits.items() if split not in {kind_of(name) for name in files}}
+    splits |= {split: _read_file(value, sources) for split, value in files.items()}
+    if arrange:
+        splits = {split: arrange(rows, split_place(sources, split)) for split, rows in splits.items()}
     for split, rows in splits.items():
         if not len(rows):
             raise InputError(f"{split_place(sources, split)}: has no rows")
     if "train" in splits and sources.deduplicate:
         splits["train"] = _without_repeats(splits["train"])
-    if "train" in splits and "validation" not in splits and sources.validation_split_percentage:
+    if "train" in splits and not sets_of(splits, "validation") and sources.validation_split_percentage:
         splits["train"], splits["validation"] = _held_out(splits["train"], sources)
     caps = {
         "train": sources.max_train_samples,
         "validation": sources.max_eval_samples,
         "test": sources.max_predict_samples,
     }
-    return {split: _capped(splits[split], cap) for split, cap in caps.items() if split in splits}
+    return {split: _capped(splits[split], cap) for role, cap in caps.items() for split in sets_of(splits, role)}
 
 
 def split_place(sources: Sources, split: str) -> str:
@@ -87,8 +96,14 @@ def chosen_rows(rows: Dataset, indices: np.ndarray) -> Dataset:
 
 
 def _files(sources: Sources) -> dict[str, str]:
+    files: dict[str, str] = {}
     given = {"train": sources.train_file, "validation": sources.validation_file, "test": sources.test_file}
-    return {split: _shipped(value) for split, value in given.items() if value}
+    for role, value in given.items():
+        sets = named_files(f"{role}_file", value) if value else {}
+        if role == "train" and any(sets):
+            raise InputError(f"--train-file: {value!r} names sets; only --validation-file and --test-file take them")
+        files |= {split_of(role, name): _shipped(paths) for name, paths in sets.items()}
+    return files
 
 
 def _shipped(value: str) -> str:

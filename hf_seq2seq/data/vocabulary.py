@@ -87,7 +87,7 @@ class Tokenizers:
 def train_tokenizers(
     sources: Sequence[str],
     targets: Sequence[str],
-    options: configs.NewTokenizer,
+    options: configs.OneTokenizer,
     *,
     specials: SpecialTokens = SEQ2SEQ,
 ) -> Tokenizers:
@@ -99,7 +99,7 @@ def train_tokenizers(
     Args:
         sources: texts of the training rows.
         targets: theirs; empty for a classifier.
-        options: kind, sizes and limits.
+        options: kind, sizes and limits; a `NewTokenizer` where there are targets.
         specials: special tokens and templates.
 
     Raises:
@@ -108,11 +108,12 @@ def train_tokenizers(
     if options.tokenizer_name is not None:
         return _ready(options.tokenizer_name, options, specials)
     plan = Plan(options.tokenizer_type, options.vocab_size, options.min_frequency, options.lowercase, specials)
-    target_kind = options.target_tokenizer_type or options.tokenizer_type
-    target_size = options.target_vocab_size or options.vocab_size
     if not targets:
         one = _wrap(trained_once(sources, "source", plan), specials, options.max_source_length)
         return Tokenizers(one, one)
+    assert isinstance(options, configs.NewTokenizer)
+    target_kind = options.target_tokenizer_type or options.tokenizer_type
+    target_size = options.target_vocab_size or options.vocab_size
     if not options.separate_vocabularies and (target_kind, target_size) == (plan.kind, plan.vocab_size):
         longest = max(options.max_source_length, options.max_target_length)
         both = _wrap(trained_once([*sources, *targets], "source and target", plan), specials, longest)
@@ -166,9 +167,9 @@ def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
     return found is not None
 
 
-def _ready(name: str, options: configs.NewTokenizer, specials: SpecialTokens) -> Tokenizers:
+def _ready(name: str, options: configs.OneTokenizer, specials: SpecialTokens) -> Tokenizers:
     for option in ("target_tokenizer_type", "target_vocab_size", "separate_vocabularies"):
-        if getattr(options, option):
+        if getattr(options, option, None):
             raise InputError(f"--tokenizer-name: names a ready tokenizer, so {flag(option)} has no effect")
     try:
         ready = Tokenizers.load(name)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.places import config_place, find_model, local_copy
-from hf_seq2seq.decoding.settings import RunSettings, read_settings
+from hf_seq2seq.decoding.quantization import check_quantization, four_bits, keep_differentiable
+from hf_seq2seq.decoding.settings import RUN_FILE, RunSettings, read_run, read_settings
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -93,9 +94,13 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
     config = load_config(path, trust_remote_code)
     check_kind(kind, path, config)
     auto: Any = getattr(transformers, _AUTO[kind])
-    options = find_model(path) | {"trust_remote_code": trust_remote_code, "dtype": torch.float32}
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "dtype": torch.float32} | find_model(path)
+    if read_run(Path(path) / RUN_FILE).get("load_in_4bit"):
+        check_quantization()
+        options |= four_bits(torch.float32, on_cpu=not torch.cuda.is_available())
     with explained(path):
         model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
+    keep_differentiable(model)
     missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")

@@ -43,7 +43,7 @@ def read_settings(path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTok
     Raises:
         InputError: the run's file is not YAML.
     """
-    run = _read_run(Path(path) / RUN_FILE)
+    run = read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
     positions = getattr(model.config, "max_position_embeddings", None)
     search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
@@ -68,7 +68,12 @@ def _smallest(*limits: int | None) -> int | None:
     return min((limit for limit in limits if limit is not None and limit < UNBOUNDED), default=None)
 
 
-def _read_run(path: Path) -> dict[str, Any]:
+def read_run(path: Path) -> dict[str, Any]:
+    """The configuration of a run by flat name; empty where there is no such file.
+
+    Raises:
+        InputError: it is not YAML.
+    """
     import yaml
 
     if not path.is_file():

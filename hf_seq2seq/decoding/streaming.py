@@ -66,13 +66,20 @@ class TextGenerator:
         search = as_search(self.decoding)
         return search.num_return_sequences > 1 and search.mbr_metric is None
 
-    def __call__(self, texts: list[str]) -> list[str]:
+    def encode(self, rows: list[Any]) -> Ragged:
+        """Encodes texts with the prefix, and counts those that were cut."""
+        limit = self.max_source_length or UNBOUNDED
+        sources, cut = encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
+        self.truncated += cut
+        return sources
+
+    def __call__(self, texts: list[Any]) -> list[str]:
         """Generates a text for each of a few thousand; an empty text gives an empty one."""
         return [outputs[0].text for outputs in self.outputs(texts)]
 
-    def outputs(self, texts: list[str]) -> list[list[Output]]:
+    def outputs(self, texts: list[Any]) -> list[list[Output]]:
         """Every text's outputs, best first; an empty text has one, which is empty."""
-        asked = [row for row, text in enumerate(texts) if text.strip()]
+        asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found = [[Output("")] for _ in texts]
         numbers = [self.seen + row for row in asked]
         self.seen += len(texts)
@@ -81,9 +88,8 @@ class TextGenerator:
                 found[row] = outputs
         return found
 
-    def _outputs(self, texts: list[str], numbers: list[int]) -> list[list[Output]]:
-        prefixed = [self.prefix + text for text in texts]
-        sources, unknown = self.encode(prefixed)
+    def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
+        sources, unknown = self.name_unknown(self.encode(texts), texts)
         search = as_search(self.decoding)
         first = token_id(search.forced_bos_token, self.tokenizers.target)
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
@@ -97,12 +103,13 @@ class TextGenerator:
             if search.mbr_metric:
                 chosen = most_central(spelled, utility_of(search.mbr_metric))
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
-            written.append(Written(sources[row], texts[row], hypotheses, spelled, named))
+            source = texts[row] if isinstance(texts[row], str) else ""
+            written.append(Written(sources[row], source, hypotheses, spelled, named))
         return self.reader.describe(written)
 
-    def score(self, texts: list[str], targets: list[str]) -> list[dict[str, Any]]:
+    def score(self, texts: list[Any], targets: list[str]) -> list[dict[str, Any]]:
         """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for."""
-        sources, _ = self.encode([self.prefix + text for text in texts])
+        sources, _ = self.name_unknown(self.encode(texts), texts)
         encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
         ids, _ = encode(targets, self.tokenizers.target, UNBOUNDED)
         rows = [ids[row].tolist() for row in range(len(ids))]
@@ -115,12 +122,11 @@ class TextGenerator:
             found.append(sums | {name: known[name] for name in self.details if name in known})
         return found
 
-    def encode(self, texts: list[str]) -> tuple[Ragged, list[Words] | None]:
-        """Ids of sources, and their unknown words where the model copies them; counts those that are cut."""
-        sources, cut = encode_texts(texts, self.tokenizers.source, self.max_source_length or UNBOUNDED)
-        self.truncated += cut
+    def name_unknown(self, sources: Ragged, texts: list[Any]) -> tuple[Ragged, list[Words] | None]:
+        """Gives unknown words ids of their own where the model copies them."""
         if room := getattr(self.model.config, "copy_vocab_size", 0):
-            return name_source_words(sources, texts, self.tokenizers.source, room)
+            prefixed = [self.prefix + text for text in texts]
+            return name_source_words(sources, prefixed, self.tokenizers.source, room)
         return sources, None
 
     @property

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.statistics import describe_lengths
 from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.hub.markdown import code, fence, folded
@@ -50,18 +51,22 @@ def write_card(folder: Path, task: "Task", results: dict[str, float], command: s
 
 
 def _what_it_is(task: "Task") -> str:
-    parameters = sum(p.numel() for p in task.model.parameters())
+    parameters = task.model.num_parameters()
     kind = f"{code(type(task.model).__name__)} of {parameters:,} parameters"
     return f"A {kind} that {_purpose(task)}. {_origin(task)}"
 
 
 def _purpose(task: "Task") -> str:
+    if task.mixture:
+        return f"does the tasks {', '.join(code(member.name) for member in task.mixture.members)}"
     if task.problem == "seq2seq":
         return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
     if task.problem == "denoising":
         return f"restores text that was noised, as it stands in {code(task.columns['text'])}"
     if task.problem == "causal_lm":
         return f"continues text, as it stands in {code(task.columns['text'])}"
+    if task.problem == "masked_lm":
+        return f"predicts masked tokens of text, as it stands in {code(task.columns['text'])}"
     count = len(task.label_names)
     ways = {
         "single_label": f"puts a text into one of {count} classes",
@@ -113,9 +118,10 @@ def _limits(task: "Task", results: dict[str, float]) -> list[str]:
     for side, lengths in describe_lengths(task.splits["train"]).items():
         if lengths.truncated >= TELLING_SHARE:
             limits.append(f"{lengths.truncated:.1f} % of the training {side}s were cut: it never saw their ends.")
-    if not scores(results, "validation") and not scores(results, "test"):
+    kinds = {kind_of(split) for split in scores(results, task)}
+    if not kinds:
         limits.append("It was not measured on any rows that it had not seen.")
-    elif not scores(results, "test"):
+    elif "test" not in kinds:
         limits.append("It was measured only on the validation rows, which also chose the checkpoint.")
     limits.append("It knows the kinds of text in its training data; with other kinds expect worse results than above.")
     limits.append("It repeats the errors and the bias of its training data, and was not examined for them.")

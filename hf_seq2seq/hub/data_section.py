@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_seq2seq.data.evaluation_sets import title_of
+from hf_seq2seq.data.mixtures import shares
 from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 from hf_seq2seq.hub.markdown import code, folded, table
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.examples import Examples
+    from hf_seq2seq.data.mixtures import Member, Mixture
     from hf_seq2seq.training.task import Task
 
 SHOWN_LABELS = 50
@@ -22,6 +25,7 @@ def data_section(task: "Task") -> list[str]:
     places = [f"{name.replace('_', ' ')} {code(options[name])}" for name in names if options.get(name)]
     columns = [f"{role.replace('_', ' ')} {code(column)}" for role, column in task.columns.items()]
     parts = [f"From {', '.join(places)}; columns: {', '.join(columns)}."] if places else []
+    parts += _mixture(task.mixture) if task.mixture else []
     rows = [row for split, examples in task.splits.items() for row in _length_rows(split, examples)]
     header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Cut to the limit"]
     lengths = "A length under p % is one that p % of the rows do not exceed, special tokens included, after the cut."
@@ -30,10 +34,25 @@ def data_section(task: "Task") -> list[str]:
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
 
 
+def _mixture(mixture: "Mixture") -> list[str]:
+    """The tasks: the prefix that each is told by, where its rows are from, and its share."""
+    header = ["Task", "Prefix", "From", "Training rows", "Rows an epoch", "Share"]
+    columns = (mixture.members, mixture.epochs.sizes, mixture.epochs.draws, shares(mixture))
+    rows = [
+        [code(m.name), code(repr(m.data.source_prefix)), _place(m), f"{size:,}", f"{count:,}", f"{share:.2f} %"]
+        for m, size, count, share in zip(*columns, strict=True)
+    ]
+    return [table(header, rows)]
+
+
+def _place(member: "Member") -> str:
+    return ", ".join(code(name) for name in (member.data.dataset_name, member.data.train_file) if name)
+
+
 def _length_rows(split: str, examples: "Examples") -> list[list[object]]:
     count = f"{len(examples):,}"
     return [
-        [split, count, side, *lengths.percentiles.values(), f"{lengths.truncated:.2f} %"]
+        [title_of(split), count, side, *lengths.percentiles.values(), f"{lengths.truncated:.2f} %"]
         for side, lengths in describe_lengths(examples).items()
     ]
 

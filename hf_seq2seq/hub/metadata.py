@@ -4,6 +4,7 @@ The Hub's tasks are listed in https://github.com/huggingface/huggingface.js (pac
 "text2text-generation" is no longer one of them; it is a part of "text-generation", and is kept here as a tag.
 """
 
+import dataclasses
 import math
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
 from hf_seq2seq.hub.languages import LANGUAGES
 from hf_seq2seq.sections import flatten
 
@@ -22,6 +24,10 @@ SCORES = {
     "loss": ("Loss", "loss"),
     "perplexity": ("Perplexity a token", "perplexity"),
     "bits_per_byte": ("Bits a byte", "bits_per_byte"),
+    "masked_accuracy": ("Accuracy of masked tokens", "accuracy"),
+    "next_sentence_accuracy": ("Accuracy of next sentences", "accuracy"),
+    "masked_loss": ("Loss a masked token", "loss"),
+    "target_loss": ("Loss a target token", "loss"),
     "bleu": ("BLEU", "bleu"),
     "chrf": ("chrF", "chrf"),
     "ter": ("TER", "ter"),
@@ -30,6 +36,8 @@ SCORES = {
     "rougeL": ("ROUGE-L", "rouge"),
     "rougeLsum": ("ROUGE-Lsum", "rouge"),
     "exact_match": ("Exact match", "exact_match"),
+    "squad_exact_match": ("Exact match of normalized answers", "exact_match"),
+    "squad_f1": ("F1 of the answers' words", "f1"),
     "word_error_rate": ("Word error rate (share of wrong rows)", "word_error_rate"),
     "phoneme_error_rate": ("Phoneme error rate", "phoneme_error_rate"),
     "token_error_rate": ("Token error rate", "token_error_rate"),
@@ -41,16 +49,27 @@ SCORES = {
     "spearman": ("Spearman correlation", "spearmanr"),
     "mse": ("Mean squared error", "mse"),
 }
-# How the results of each split begin, and the option that names its file.
-SPLITS = {"validation": ("eval", "validation_file"), "test": ("predict", "test_file")}
 NO_SCORE = ("samples", "runtime")
 
 
-def scores(results: dict[str, float], split: str) -> dict[str, float]:
-    """The loss and the metrics of a split, by their own names."""
-    start = SPLITS[split][0] + "_"
-    found = {key.removeprefix(start): value for key, value in results.items() if key.startswith(start)}
-    return {key: value for key, value in found.items() if key not in NO_SCORE}
+def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float]]:
+    """The loss and the metrics of every split that was measured, by their own names.
+
+    The mean over sets that have names follows them as "validation" or "test", where they are several.
+    """
+    splits = {
+        split_of(prefix, name_of(split)): split
+        for kind, prefix in RESULTS.items()
+        for split in (*filter(name_of, sets_of(task.splits, kind)), kind)
+    }
+    found: dict[str, dict[str, float]] = {split: {} for split in splits.values()}
+    for key, value in results.items():
+        # One name may be the beginning of another: "eval_de_at_loss" is of the set "de_at", not of "de".
+        start = max((prefix for prefix in splits if key.startswith(f"{prefix}_")), key=len, default=None)
+        if start and key.removeprefix(f"{start}_") not in NO_SCORE:
+            found[splits[start]][key.removeprefix(f"{start}_")] = value
+    one = [kind for kind in RESULTS if kind not in task.splits and len(sets_of(task.splits, kind)) == 1]
+    return {split: values for split, values in found.items() if values and split not in one}
 
 
 def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
@@ -81,6 +100,8 @@ def pipeline_tag(task: "Task") -> str:
         return "text2text-generation"
     if task.problem == "causal_lm":
         return "text-generation"
+    if task.problem == "masked_lm":
+        return "fill-mask"
     if task.problem != "seq2seq":
         return "text-classification"
     if len(languages(task)) == 2:
@@ -117,24 +138,31 @@ def _measured(task: "Task", results: dict[str, float]) -> list[EvalResult]:
             verified=False,
             **_dataset(task, split),
         )
-        for split in SPLITS
-        for key, value in scores(results, split).items()
-        if math.isfinite(value)  # the Hub reads JSON, which has no NaN
+        for split, found in scores(results, task).items()
+        for key, value in found.items()
+        # A mean over sets is of no data set, and the Hub reads JSON, which has no NaN.
+        if split in task.splits and math.isfinite(value)
     ]
 
 
 def _dataset(task: "Task", split: str) -> dict[str, Any]:
-    options = flatten(task.config)
+    options, title, kind = flatten(task.config), name_of(split), kind_of(split)
+    if task.mixture:
+        member, split = task.mixture.member_of(split)
+        options = dataclasses.asdict(member.data)
     name = options.get("dataset_name")
     if name is None:
-        own = options.get(SPLITS[split][1])
-        files = ", ".join(Path(part.strip()).name for part in (own or options.get("train_file") or "").split(","))
+        own = options.get(f"{kind}_file")
+        paths = named_files(f"{kind}_file", own)[name_of(split)] if own else options.get("train_file") or ""
+        files = ", ".join(Path(part.strip()).name for part in paths.split(","))
         label = files if own else f"{files} (held out)"
-        return {"dataset_type": "local", "dataset_name": label, "dataset_split": split}
+        # Results of one type, configuration and split are merged by the Hub's library, whatever their name.
+        config = {"dataset_config": title} if title else {}
+        return {"dataset_type": "local", "dataset_name": label, "dataset_split": kind} | config
     return {
         "dataset_type": hub_name(name) or "local",
         "dataset_name": Path(name).name,
         "dataset_config": options.get("dataset_config_name"),
         "dataset_revision": options.get("dataset_revision"),
-        "dataset_split": options.get(f"{split}_split") or split,
+        "dataset_split": options.get(f"{kind_of(split)}_split") or kind_of(split),
     }

@@ -3,36 +3,40 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_seq2seq.data.evaluation_sets import RESULTS, sets_of, title_of
 from hf_seq2seq.hub.markdown import code, table
-from hf_seq2seq.hub.metadata import SCORES, SPLITS, scores
+from hf_seq2seq.hub.metadata import SCORES, scores
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
-NOT_PERCENT = ("loss", "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
+LOSSES = ("loss", "masked_loss", "target_loss")
+NOT_PERCENT = (*LOSSES, "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
     "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
     "denoising": "The loss is in nats a target token, of text that is noised once.",
     "causal_lm": "The loss is in nats a token, of which perplexity is the exponential; bytes are those of UTF-8.",
+    "masked_lm": "The loss is in nats a masked token, of which perplexity is the exponential; text is masked once.",
     "single_label": _CLASSES,
     "multi_label": _CLASSES,
     "regression": "The loss is the mean squared error; correlations are on -1 to 1.",
 }
-PICTURES = {"loss.png": "loss", "confusion.png": "confusion matrix"}
+PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
 
 
 def results_section(folder: Path, task: "Task", results: dict[str, float]) -> list[str]:
     """Paragraphs with the scores that the run measured and the pictures that lie in its folder."""
-    measured = {split: found for split in SPLITS if (found := scores(results, split))}
+    measured = scores(results, task)
     if not measured:
         return ["Nothing was measured: the run had neither validation nor test rows.", *_pictures(folder)]
     keys = dict.fromkeys(key for found in measured.values() for key in found)
     rows = [[_title(task, key), *(_number(key, found.get(key)) for found in measured.values())] for key in keys]
-    signatures = _signatures(task, list(measured)[-1])
+    signatures = _signatures(task)
+    titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
-        table(["Score", *measured], rows),
+        table(["Score", *titles], rows),
         f"Arrows point to what is better. {UNITS[task.problem]}",
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
         *_pictures(folder),
@@ -40,12 +44,13 @@ def results_section(folder: Path, task: "Task", results: dict[str, float]) -> li
 
 
 def _pictures(folder: Path) -> list[str]:
-    return [f"![{title}]({file})" for file, title in PICTURES.items() if (folder / file).exists()]
+    found = [(path, title) for pattern, title in PICTURES.items() for path in sorted(folder.glob(pattern))]
+    return [f"![{' '.join([title, *path.stem.split('_')[1:]])}]({path.name})" for path, title in found]
 
 
 def _title(task: "Task", key: str) -> str:
     metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values()
-    rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), False)
+    rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), key.endswith("_accuracy"))
     return f"{SCORES.get(key, (key, key))[0]} {'↑' if rises else '↓'}"
 
 
@@ -55,12 +60,12 @@ def _number(key: str, value: float | None) -> str:
     return f"{value:.4f}" if key in NOT_PERCENT or key not in SCORES else f"{value:.2f}"
 
 
-def _signatures(task: "Task", split: str) -> dict[str, str]:
-    """How scores of a split were computed, by the name of the metric."""
-    references = task.splits[split].references
-    metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS)
-    return {
-        name: metric.signature(references)
-        for name, metric in metrics.items()
-        if metric.signature is not None and references is not None
-    }
+def _signatures(task: "Task") -> dict[str, str]:
+    """How scores were computed, by the name of the metric: of the last set that has it."""
+    found = {}
+    for split in (split for kind in RESULTS for split in sets_of(task.splits, kind)):
+        references = task.splits[split].references
+        for name, metric in check_metrics(task.metrics_of(split), TEXT_METRICS | LABEL_METRICS).items():
+            if metric.signature is not None and references is not None:
+                found[name] = metric.signature(references)
+    return found

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ LONGEST_SAMPLE = 300  # characters
 
 def how_to_use(folder: Path, task: "Task") -> str:
     """A Python program that loads the model from its folder and runs it on a text of its own data."""
-    lines = _writer(task) if task.writes else _classifier(task)
+    program = _filler if task.problem == "masked_lm" else _writer if task.writes else _classifier
+    lines = program(task)
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 
@@ -53,17 +55,26 @@ def _writer(task: "Task") -> list[str]:
     prefix = options.get("source_prefix") or ""
     texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
     decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
+    is_dialogue = options.get("objective") == "dialogue"
     is_alone = not task.model.config.is_encoder_decoder
     search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
     return [
         *_load("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
         f"texts = [{_sample(task)!r}]",
-        _encode(texts, options["max_source_length"]),
+        *(_ASK if is_dialogue else [_encode(texts, options["max_source_length"])]),
         f"search = dict(max_new_tokens={options['max_target_length']}{search})",
         "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
         *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # what follows the source"] if is_alone else []),
         f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
     ]
+
+
+_ASK = [
+    'conversations = [[{"role": "user", "content": text}] for text in texts]  # and what was said before, in turn',
+    "inputs = tokenizer.apply_chat_template(",
+    '    conversations, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True',
+    ")",
+]
 
 
 def _search(task: "Task") -> dict[str, object]:
@@ -89,6 +100,25 @@ def _classifier(task: "Task") -> list[str]:
     ]
 
 
+def _filler(task: "Task") -> list[str]:
+    return [
+        "import torch",
+        *_load("AutoModelForMaskedLM", task),
+        f"texts = [{_masked_sample(task)!r}]",
+        _encode("texts", flatten(task.config)["max_source_length"]),
+        "with torch.inference_mode():",
+        "    logits = model(**inputs).logits",
+        "masked = inputs.input_ids == tokenizer.mask_token_id",
+        "print(tokenizer.convert_ids_to_tokens(logits[masked].argmax(dim=-1)))",
+    ]
+
+
+def _masked_sample(task: "Task") -> str:
+    """The beginning of a text, short enough for any limit, its second word masked."""
+    words = _sample(task).split()[:8]
+    return " ".join([*words[:1], str(task.tokenizers.source.mask_token), *words[2:]])
+
+
 _ANSWERS = {
     "single_label": ["print([model.config.id2label[i] for i in logits.argmax(dim=-1).tolist()])"],
     "multi_label": [
@@ -105,7 +135,7 @@ def _encode(texts: str, longest: int) -> str:
 
 def _sample(task: "Task") -> str:
     """A short text of the data that the model was not trained on, where there is one."""
-    split = next(name for name in ("test", "validation", "train") if name in task.splits)
+    split = next(split for kind in ("test", "validation", "train") for split in sets_of(task.splits, kind))
     texts = task.splits[split].texts
     if task.problem == "causal_lm":
         return " ".join(texts[0].split(" ")[:4])[:LONGEST_SAMPLE]

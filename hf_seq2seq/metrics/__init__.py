@@ -6,7 +6,7 @@ All text metrics and the shares of right rows are on 0-100; correlations are on 
 from collections.abc import Iterable, Mapping
 
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.metrics import bleu, classification, error_rate, matching, regression, rouge
+from hf_seq2seq.metrics import bleu, classification, error_rate, matching, question_answering, regression, rouge
 from hf_seq2seq.metrics.metric import Metric
 from hf_seq2seq.metrics.script import is_script, load_script
 
@@ -16,6 +16,7 @@ TEXT_METRICS: dict[str, Metric] = {
     "ter": bleu.TER,
     "rouge": rouge.ROUGE,
     "exact_match": matching.EXACT_MATCH,
+    "squad": question_answering.SQUAD,
     "word_error_rate": error_rate.WORD_ERROR_RATE,
     "phoneme_error_rate": error_rate.PHONEME_ERROR_RATE,
     "token_error_rate": error_rate.TOKEN_ERROR_RATE,
@@ -53,20 +54,29 @@ def _find(name: str, known: Mapping[str, Metric]) -> Metric:
     return known[name]
 
 
-def best_metric(name: str, metrics: Iterable[str]) -> bool:
+def best_metric(name: str, metrics: Iterable[str], sets: Mapping[str, Iterable[str]] | None = None) -> bool:
     """Whether a greater value of the score that chooses the best checkpoint is better.
 
     Args:
         name: "loss" or a key of the chosen metrics, with or without "eval_" before it.
         metrics: the names of the chosen metrics.
+        sets: the metrics of each validation set that has a name, which may stand before a key: "italian_accuracy".
 
     Raises:
         InputError: none of the chosen metrics gives a score of that name.
     """
-    directions = {"loss": False}
-    for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
-        directions |= dict.fromkeys(metric.keys, metric.greater_is_better)
+    directions = _directions(metrics)
+    for part, own in (sets or {}).items():
+        directions |= {f"{part}_{key}": greater for key, greater in _directions(own).items()}
     key = name.removeprefix("eval_")
     if key not in directions:
         raise InputError(f"--metric-for-best-model: no chosen metric gives {name!r}{nearest(key, directions)}")
     return directions[key]
+
+
+def _directions(metrics: Iterable[str]) -> dict[str, bool]:
+    """Whether a greater value is better, by the keys of the metrics and of the loss."""
+    found = {"loss": False}
+    for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
+        found |= dict.fromkeys(metric.keys, metric.greater_is_better)
+    return found

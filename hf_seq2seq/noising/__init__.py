@@ -1,13 +1,12 @@
-"""Pretraining noises by name: a closed set of classes whose fields are their options; see `noise.Noise`.
+"""Pretraining noises, by the recipe that offers them and by name: classes whose fields are options; see `noise.Noise`.
 
-Each makes training pairs of a whole split at once, in numpy alone. `packing.pack` cuts text into blocks for causal
-language models, `next_sentence.NextSentence` builds BERT's pairs of sentences; neither is a noise.
+Each makes training pairs of a whole split at once, in numpy alone. `masked_tokens.MaskedTokens` is for encoders alone;
+`next_sentence.NextSentence` builds BERT's pairs of sentences, which is no noise.
 """
 
 from hf_seq2seq.noising.document_rotation import DocumentRotation
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.iid_denoising import DroppedTokens, ReplacedSpans
-from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Noise
 from hf_seq2seq.noising.prefix_language_model import PrefixLanguageModel
 from hf_seq2seq.noising.sentence_permutation import Deshuffling, SentencePermutation
@@ -16,17 +15,20 @@ from hf_seq2seq.noising.text_infilling import TextInfilling
 from hf_seq2seq.noising.token_deletion import TokenDeletion
 from hf_seq2seq.noising.token_masking import TokenMasking
 
-NOISES: dict[str, type[Noise]] = {
-    "span_corruption": SpanCorruption,
-    "prefix_language_model": PrefixLanguageModel,
-    "replaced_spans": ReplacedSpans,
-    "dropped_tokens": DroppedTokens,
-    "deshuffling": Deshuffling,
-    "token_masking": TokenMasking,
-    "token_deletion": TokenDeletion,
-    "text_infilling": TextInfilling,
-    "sentence_permutation": SentencePermutation,
-    "document_rotation": DocumentRotation,
-    "masked_tokens": MaskedTokens,
-    "gap_sentences": GapSentences,
+NOISES: dict[str, dict[str, type[Noise]]] = {
+    "t5": {
+        "span_corruption": SpanCorruption,
+        "prefix_language_model": PrefixLanguageModel,
+        "replaced_spans": ReplacedSpans,
+        "dropped_tokens": DroppedTokens,
+        "deshuffling": Deshuffling,
+    },
+    "bart": {
+        "text_infilling": TextInfilling,
+        "token_masking": TokenMasking,
+        "token_deletion": TokenDeletion,
+        "sentence_permutation": SentencePermutation,
+        "document_rotation": DocumentRotation,
+    },
+    "pegasus": {"gap_sentences": GapSentences},
 }

@@ -7,7 +7,7 @@ import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.noise import Noised, check_share, noise_counts, pair_bound
-from hf_seq2seq.noising.rows import IGNORED, Rows, counts_within, runs_of, same_lengths
+from hf_seq2seq.noising.rows import IGNORED, Rows, counts_within, offsets_of, runs_of, same_lengths
 from hf_seq2seq.noising.subsets import choose
 
 
@@ -17,7 +17,8 @@ class MaskedTokens:
 
     The target holds the original at the chosen tokens and -100 elsewhere. The number of chosen tokens is the rounded
     share of the ordinary ones, at least one. Whole words are taken in random order as long as they fit into that
-    number, so it is seldom reached exactly; each of a word's tokens is then masked, exchanged or left by itself.
+    number, so it is seldom reached exactly; a row of longer words alone has its shortest taken. Each of a word's tokens
+    is then masked, exchanged or left by itself.
 
     Paper: Devlin et al. 2019, section 3.1 and appendix A.1, https://aclanthology.org/N19-1423; whole words are from
     the note of May 2019 in the released code. That code draws random tokens from the whole vocabulary, here they are
@@ -93,8 +94,18 @@ class MaskedTokens:
             return places[choose(lengths, counts, rng)]
         begins, offsets = runs_of(tokens, starts)
         words = Rows(counts_within(places, begins), offsets)
-        chosen = np.repeat(_fill(words, counts, rng), words.values)
+        chosen = np.repeat(_fill(words, np.maximum(counts, _shortest(words)), rng), words.values)
         return places[chosen]
+
+
+def _shortest(words: Rows) -> np.ndarray:
+    """The fewest tokens of a word of some in each row, `(rows,)`, 0 where there is none."""
+    sizes = words.values[words.values > 0]
+    lengths = counts_within(np.flatnonzero(words.values > 0), words.offsets)
+    shortest = np.zeros(len(lengths), dtype=np.int64)
+    if len(sizes):
+        shortest[lengths > 0] = np.minimum.reduceat(sizes, offsets_of(lengths)[:-1][lengths > 0])
+    return shortest
 
 
 def _fill(words: Rows, budgets: np.ndarray, rng: np.random.Generator) -> np.ndarray:

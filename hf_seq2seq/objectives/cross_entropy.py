@@ -17,7 +17,7 @@ IGNORE = -100
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 
-def _chunk_rows(weight: Tensor) -> int:
+def chunk_rows(weight: Tensor) -> int:
     """Positions of a chunk.
 
     Every chunk reads and writes the weight's whole gradient, which costs more than its products where a large
@@ -43,7 +43,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         hidden_grad = torch.empty_like(hidden) if wants_hidden else None
         weight_grad = torch.zeros_like(weight, dtype=exact) if wants_weight else None
         bias_grad = torch.zeros_like(bias, dtype=exact) if wants_bias and bias is not None else None
-        size = _chunk_rows(weight)
+        size = chunk_rows(weight)
         for start in range(0, len(labels), size):
             part = slice(start, start + size)
             logits = (hidden[part] @ weight.T).to(exact)
@@ -131,9 +131,14 @@ class OutputProjection:
 
     A hook keeps the layer's input and hands the layer an input of zero positions, so whatever the model does before
     the layer (T5 scales its states) is done by the model itself, and the layer costs nothing.
+
+    Args:
+        model: has such a layer.
+        options: given to the model in every call.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, **options: Any) -> None:
+        self._options = options
         self._layer = model.get_output_embeddings()  # type: ignore[operator]
         self._model_bias = getattr(model, "final_logits_bias", None)
         self._wanted = False
@@ -158,7 +163,7 @@ class OutputProjection:
         """Runs the model up to the layer: what the layer would read, `(batch, target, width)`, and other outputs."""
         self._wanted = True
         try:
-            outputs = model(**batch, use_cache=False)
+            outputs = model(**batch, **self._options)
         finally:
             self._wanted = False
         kept, self._kept = self._kept, None
@@ -192,13 +197,18 @@ class OutputProjection:
 
         model.eval()
         with self._layer.register_forward_hook(replace):
-            logits = model(**batch, use_cache=False).logits
+            logits = token_logits(model(**batch, **self._options))
         model.train(training)
         if not seen or logits.shape != seen["loud"].shape:
             return False
         bias = 0 if self._model_bias is None else self._model_bias[0]
         is_linear = torch.allclose(seen["expected"].float(), seen["found"].float(), rtol=1e-4, atol=1e-5)
         return is_linear and torch.allclose(logits.float(), (seen["loud"] + bias).float(), rtol=1e-4, atol=1e-4)
+
+
+def token_logits(outputs: Any) -> Tensor:
+    """The logits of tokens, which a model that also tells of pairs of sentences calls otherwise."""
+    return outputs.prediction_logits if "prediction_logits" in outputs else outputs.logits
 
 
 class TokenCrossEntropy(Objective):
@@ -213,7 +223,7 @@ class TokenCrossEntropy(Objective):
     def __init__(self, model: nn.Module, label_smoothing: float = 0.0) -> None:
         super().__init__(model)
         self.label_smoothing = label_smoothing
-        projection = OutputProjection(model)
+        projection = OutputProjection(model, use_cache=False)
         self._projection = projection if projection.is_exact(model) else None
 
     def weight(self, batch: dict[str, Tensor]) -> Tensor:
@@ -222,12 +232,16 @@ class TokenCrossEntropy(Objective):
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """What the model reads: the source, and the labels moved on by one place."""
-        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        inputs = {name: value for name, value in batch.items() if name not in ("labels", "source_labels")}
         shifted = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])  # type: ignore[operator]
         return inputs | {"decoder_input_ids": shifted}
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over real target tokens, in nats."""
+        return self.run(batch)[0]
+
+    def run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
+        """The summed loss, and the model's other outputs."""
         labels = batch["labels"]
         inputs = self.inputs(batch)
         real = labels != IGNORE
@@ -241,4 +255,4 @@ class TokenCrossEntropy(Objective):
             weight, bias = self._projection.weight, self._projection.bias
             loss = chunked_cross_entropy(hidden[real], weight, labels[real], bias=bias, label_smoothing=smoothing)
         auxiliary = getattr(outputs, "auxiliary_losses", None) if self.training else None
-        return loss if auxiliary is None else loss + auxiliary[real].float().sum()
+        return loss if auxiliary is None else loss + auxiliary[real].float().sum(), outputs

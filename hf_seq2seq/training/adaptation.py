@@ -2,30 +2,75 @@
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from hf_seq2seq.configs import Adaptation
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.decoding.quantization import HEADS, check_quantization, four_bits
+from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-HEADS = ("lm_head", "classifier", "score", "classification_head")
-OURS = {"transformer-seq2seq": ["q_proj", "v_proj"]}
+QUERY_AND_VALUE = ["q_proj", "v_proj"]
+OURS = {
+    **dict.fromkeys(("transformer-seq2seq", "transformer-encoder", "transformer-decoder"), QUERY_AND_VALUE),
+    **dict.fromkeys(("mbart", "pegasus", "olmo2", "smollm3"), QUERY_AND_VALUE),
+    "umt5": ["q", "v"],
+    "phi3": ["qkv_proj"],
+    "distilbert": ["q_lin", "v_lin"],
+}
+"""Layers that get an adapter, of families that PEFT has no usual ones for: queries and values, as in the paper."""
+
+
+def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu: bool = False) -> None:
+    """Refuses, before anything is loaded, options that exclude each other.
+
+    Args:
+        options: the section.
+        from_scratch: whether the weights are random.
+        low_on_cpu: whether the model itself is to be put in bfloat16, on a CPU.
+
+    Raises:
+        InputError: names the flags.
+    """
+    adapted = options.lora_r is not None
+    if from_scratch and (adapted or options.freeze != "none"):
+        name = "--lora-r" if adapted else "--freeze"
+        raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
+    for name, given in (("--merge-adapter", options.merge_adapter), ("--load-in-4bit", options.load_in_4bit)):
+        if given and not adapted:
+            raise InputError(f"{name}: there is no adapter; give --lora-r, too")
+    if options.load_in_4bit:
+        if options.merge_adapter:
+            raise InputError("--merge-adapter: 4-bit weights cannot take an adapter in; leave out --load-in-4bit")
+        if low_on_cpu:
+            raise InputError("--bf16 with --load-in-4bit needs a GPU; leave out one of them")
+        check_quantization()
+
+
+def quantization(config: Any) -> dict[str, Any]:
+    """What `from_pretrained` is told to quantize a run's checkpoint; nothing where it is not quantized."""
+    if not config.adaptation.load_in_4bit:
+        return {}
+    low = torch.float16 if config.optimization.fp16 else torch.float32
+    compute = torch.bfloat16 if config.optimization.bf16 else low
+    return four_bits(compute, on_cpu=config.run.use_cpu or not torch.cuda.is_available())
 
 
 def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
     """Freezes what is to stay, and adds a low-rank adapter where one is asked for.
 
+    By default queries and values get one (section 4.2); where one layer computes both, keys do, too.
+
     Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685
 
     Raises:
-        InputError: target modules that match nothing, or that cannot be merged.
+        InputError: target modules that match nothing, or that cannot be merged; an encoder to freeze where is none.
     """
     _freeze(model, options.freeze)
     if options.lora_r is None:
-        if options.merge_adapter:
-            raise InputError("--merge-adapter: there is no adapter; give --lora-r, too")
         return
     from peft import LoraConfig
 
@@ -37,6 +82,7 @@ def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
         lora_alpha=options.lora_alpha or 2 * options.lora_r,
         lora_dropout=options.lora_dropout,
         target_modules=targets,
+        fan_in_fan_out=_is_transposed(model, targets),
         modules_to_save=heads or None,
     )
     model.add_adapter(settings)
@@ -63,7 +109,10 @@ def _freeze(model: "PreTrainedModel", part: str) -> None:
     if part == "embeddings":
         frozen = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     elif part == "encoder":
-        frozen = [model.get_encoder() if hasattr(model, "get_encoder") else model.base_model]
+        encoder = model.get_encoder()
+        if encoder is model:
+            raise InputError(f"--freeze encoder: a {model.config.model_type!r} model has no encoder")
+        frozen = [encoder]
     elif part == "all_but_head":
         frozen = [model]
     for module in frozen:
@@ -88,13 +137,18 @@ def _check_targets(model: "PreTrainedModel", targets: list[str]) -> None:
     known = _linear(model)
     for target in targets:
         if target.split(".")[-1] not in known:
-            hint = nearest(target, known) or f"; there are {', '.join(known)}"
-            raise InputError(f"--lora-target-modules: no linear layer is called {target!r}{hint}")
+            names = f"there are {', '.join(known)}"
+            raise InputError(f"--lora-target-modules: no linear layer is called {target!r}; {names}")
         if target == "lm_head" and getattr(model.config, "tie_word_embeddings", False):
             raise InputError("--lora-target-modules: 'lm_head' is tied to the embeddings; leave it out")
 
 
 def _linear(model: "PreTrainedModel") -> list[str]:
     """The last names of the model's linear layers."""
-    kinds: Any = nn.Linear
+    kinds: Any = (nn.Linear, Conv1D)
     return sorted({name.split(".")[-1] for name, module in model.named_modules() if isinstance(module, kinds)})
+
+
+def _is_transposed(model: "PreTrainedModel", targets: list[str]) -> bool:
+    """Whether the layers are GPT-2's, whose weights lie as inputs by outputs."""
+    return any(isinstance(m, Conv1D) for name, m in model.named_modules() if name.split(".")[-1] in targets)

@@ -31,18 +31,27 @@ def joined_task(
         InputError: a source and a target of the longest lengths have no room in the model's table of positions.
     """
     tokens = config.tokens
+    check_room(model, tokens)
+    wrap_texts(tokenizer, tokens.separator)
+    splits = {name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix) for name, rows in pairs.items()}
+    source, target = pairs["train"].columns
+    return decoder_task(
+        config, model, tokenizer, splits, {"source": source, "target": target}, metrics=config.evaluation.metrics
+    )
+
+
+def check_room(model: "PreTrainedModel", tokens: Any) -> None:
+    """Refuses a source and a target whose longest lengths have no room in the model's table of positions.
+
+    Raises:
+        InputError: names both flags.
+    """
     most = positions(model)
     if most is not None and tokens.max_source_length + tokens.max_target_length > most:
         raise InputError(
             f"--max-source-length {tokens.max_source_length} and --max-target-length {tokens.max_target_length}: "
             f"one sequence holds both; the model has {most} positions"
         )
-    wrap_texts(tokenizer, tokens.separator)
-    splits = {name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix) for name, rows in pairs.items()}
-    source, target = pairs["train"].columns
-    return _task(
-        config, model, tokenizer, splits, {"source": source, "target": target}, metrics=config.evaluation.metrics
-    )
 
 
 def encode_joined(pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: Any, prefix: str = "") -> Examples:
@@ -82,7 +91,7 @@ def text_task(
     for name, found in documents.items():
         blocks, places = pack(encode_documents(found, tokenizer), size)
         splits[name] = Examples(blocks, found, positions=places)
-    return _task(config, model, tokenizer, splits, {"text": column}, problem="causal_lm")
+    return decoder_task(config, model, tokenizer, splits, {"text": column}, problem="causal_lm")
 
 
 @torch.inference_mode()
@@ -134,7 +143,7 @@ def keeps_documents_apart(model: "PreTrainedModel") -> bool:
     return torch.allclose(found, changed, rtol=1e-5, atol=1e-7)
 
 
-def _task(
+def decoder_task(
     config: Any,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
@@ -142,7 +151,7 @@ def _task(
     columns: dict[str, str],
     **more: Any,
 ) -> Task:
-    """A task of either kind; the model is told the tokens that end and fill what it writes."""
+    """A task of any kind; the model is told the tokens that end and fill what it writes."""
     settings = model.generation_config
     assert settings is not None
     settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id

@@ -1,15 +1,14 @@
 """How a run of a decoder without an encoder starts: checks, then a checkpoint or fresh weights."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.configs import Evaluation
 from hf_seq2seq.data.special_tokens import GPT
 from hf_seq2seq.data.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.pretrained import check_start, load_pretrained, load_tokenizer
-from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.training.run import check_run, without_metrics
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,9 +22,9 @@ def check_decoder_run(config: Any) -> Any:
     """
     check_start("gpt", config)
     if config.data.objective == "causal":
-        if config.evaluation.metrics not in ((), Evaluation().metrics):
-            raise InputError("--metrics compare texts; --objective causal gives loss, perplexity and bits a byte")
-        config = dataclasses.replace(config, evaluation=Evaluation(metrics=()))
+        config = without_metrics(config, "--objective causal gives loss, perplexity and bits a byte")
+    if config.data.objective == "dialogue" and config.data.source_prefix:
+        raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
     check_run(config, "seq2seq", model_type="gpt2")
     return config
 
@@ -34,7 +33,7 @@ def start_decoder(
     config: Any, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """The checkpoint and its tokenizer; or fresh weights of the sizes, and a tokenizer trained on the texts."""
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, set_seed
 
     name = config.tokens.tokenizer_name or config.model.model_name_or_path
     if name:
@@ -43,14 +42,17 @@ def start_decoder(
         tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
-    return load_pretrained("gpt", families, AutoModelForCausalLM, config.model), tokenizer
+    loaded = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
+    set_seed(config.run.seed)  # an adapter starts at random
+    adapt(loaded, config.adaptation)
+    return loaded, tokenizer
 
 
 def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
     """A model with fresh weights, and with as many positions as the longest sequence has tokens.
 
     Raises:
-        InputError: sizes that do not fit together.
+        InputError: sizes that do not fit together, or an override that the configuration does not have.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
@@ -67,8 +69,14 @@ def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokeni
         kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": rate}
         kind |= {"scale_embedding": False, "initializer_range": 0.02}
     set_seed(config.run.seed)
+    usual = AutoConfig.for_model(config.model.architecture)
     settings = sizes | ids | kind | {"vocab_size": len(tokenizer), "max_position_embeddings": length}
+    overrides = known_overrides(config.model, usual)
+    # One field may go by two names (n_embd is hidden_size): an override must meet the field that it overrides.
+    own = [
+        {usual.attribute_map.get(name, name): value for name, value in part.items()} for part in (settings, overrides)
+    ]
     try:
-        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.model.architecture, **settings))
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.model.architecture, **own[0] | own[1]))
     except ValueError as error:
         raise InputError(str(error).splitlines()[0]) from error

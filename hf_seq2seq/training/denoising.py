@@ -1,30 +1,26 @@
 """Pretraining on raw text: every epoch is noised anew, and the model restores what the noise took."""
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_seq2seq.configs import Denoising, Evaluation
+from hf_seq2seq.configs import Denoising
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.noising.document_rotation import DocumentRotation
+from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
-from hf_seq2seq.noising.iid_denoising import DroppedTokens, ReplacedSpans
+from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
-from hf_seq2seq.noising.prefix_language_model import PrefixLanguageModel
 from hf_seq2seq.noising.rows import Rows
-from hf_seq2seq.noising.sentence_permutation import Deshuffling, SentencePermutation
-from hf_seq2seq.noising.span_corruption import SpanCorruption
-from hf_seq2seq.noising.text_infilling import TextInfilling
-from hf_seq2seq.noising.token_deletion import TokenDeletion
-from hf_seq2seq.noising.token_masking import TokenMasking
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -57,19 +53,9 @@ class NoisedRows:
     def __call__(self, epoch: int) -> Examples:
         """The noised rows of an epoch; the same for the same seed and epoch."""
         tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
-        source, target, _ = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
-        return Examples(Ragged(*source), self.texts, Ragged(*target))
-
-
-def without_metrics(config: Any) -> Any:
-    """The configuration of a run that measures its loss alone.
-
-    Raises:
-        InputError: metrics of texts are asked for.
-    """
-    if config.evaluation.metrics not in ((), Evaluation().metrics):
-        raise InputError("--metrics compare texts; --objective on raw text gives the loss alone")
-    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
+        source, target, labels = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
+        masked = None if labels is None else Ragged(*labels)
+        return Examples(Ragged(*source), self.texts, Ragged(*target), source_labels=masked)
 
 
 def denoising_task(
@@ -86,11 +72,12 @@ def denoising_task(
         InputError: a noise that the tokenizer or the text does not allow.
     """
     tokenizer = tokenizers.source
-    noise = make_noise(config.denoising, tokenizer)
+    noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
     splits = {}
     for number, (split, texts) in enumerate(documents.items()):
         rows = _encode(texts, tokenizer, config, noise, split)
         splits[split] = NoisedRows(rows, [texts[i] for i in rows.documents], noise, config.run.seed + number)
+    objective = TargetAndMaskedCrossEntropy if config.denoising.gap_masked_tokens else TokenCrossEntropy
     return Task(
         recipe=recipe,
         config=config,
@@ -98,7 +85,7 @@ def denoising_task(
         tokenizers=tokenizers,
         splits={split: rows(0) for split, rows in splits.items()},
         columns={"text": column},
-        objective=TokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        objective=objective(model, config.optimization.label_smoothing_factor),
         collate=Seq2SeqCollator(tokenizer.pad_token_id),
         metrics=(),
         problem="denoising",
@@ -106,41 +93,52 @@ def denoising_task(
     )
 
 
-def make_noise(options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Enclosed:
+def make_noise(kinds: dict[str, type[Noise]], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Enclosed:
     """The noise that the options name, several applied one after the other, between the tokenizer's special tokens.
+
+    Args:
+        kinds: what the recipe offers.
+        options: which of it, and how much.
+        tokenizer: gives the special tokens.
 
     Raises:
         InputError: the tokenizer lacks the sentinels or the mask token that it needs.
     """
-    chosen = [_make(name, options, tokenizer) for name in options.objective]
+    chosen = [_make(kinds[name], options, tokenizer) for name in options.objective]
     special = tokenizer("")["input_ids"]
     return Enclosed(chosen[0] if len(chosen) == 1 else Combined(tuple(chosen)), tuple(special[:-1]), (special[-1],))
 
 
-def _make(name: str, options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Noise:
-    rate: dict[str, Any] = {} if options.mlm_probability is None else {"rate": options.mlm_probability}
-    spans = rate | {"mean_span_length": options.mean_noise_span_length}
-    plain: dict[str, Any] = {
-        "prefix_language_model": PrefixLanguageModel,
-        "deshuffling": Deshuffling,
-        "sentence_permutation": SentencePermutation,
-        "document_rotation": DocumentRotation,
+def _make(kind: type[Noise], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Noise:
+    """The noise with the options that it has; what it needs of the tokenizer is looked for only then."""
+    known: dict[str, Callable[[], Any]] = {
+        "mask": lambda: _token(tokenizer, SENTENCE_MASK if kind is GapSentences else tokenizer.mask_token),
+        "sentinels": lambda: _sentinels(tokenizer),
+        "mean_span_length": lambda: options.mean_noise_span_length,
+        "ratio": lambda: options.gap_sentences_ratio,
+        "selection": lambda: options.gap_selection,
+        "sequential": lambda: options.gap_sequential,
+        "unique": lambda: options.gap_unique,
     }
-    if name in plain:
-        return plain[name]()
-    if name == "dropped_tokens":
-        return DroppedTokens(**rate)
-    if name == "token_deletion":
-        return TokenDeletion(**rate)
-    if name in ("span_corruption", "replaced_spans"):
-        ids = _sentinels(tokenizer)
-        return SpanCorruption(ids, **spans) if name == "span_corruption" else ReplacedSpans(ids, **rate)
-    if name == "gap_sentences":
-        choice: dict[str, Any] = {"selection": options.gap_selection, "sequential": options.gap_sequential}
-        mask = _token(tokenizer, SENTENCE_MASK)
-        return GapSentences(mask, options.gap_sentences_ratio, unique=options.gap_unique, **choice)
+    if options.mlm_probability is not None:
+        known["rate"] = lambda: options.mlm_probability
+    if options.gap_masked_tokens:
+        known["masked_tokens"] = lambda: make_masked_tokens(tokenizer, options.mlm_probability)
+    return kind(**{name: known[name]() for name in signature(kind).parameters if name in known})
+
+
+def make_masked_tokens(
+    tokenizer: "PreTrainedTokenizerBase", rate: float | None, whole_words: bool = False
+) -> MaskedTokens:
+    """BERT's noise in the terms of a tokenizer, 15 % of the tokens where no rate is given.
+
+    Raises:
+        InputError: the tokenizer has no mask token.
+    """
     mask = _token(tokenizer, tokenizer.mask_token)
-    return TextInfilling(mask, **spans) if name == "text_infilling" else TokenMasking(mask, **rate)
+    special = tuple(tokenizer.all_special_ids)
+    shares = {} if rate is None else {"rate": rate}
+    return MaskedTokens(mask, len(tokenizer), special, whole_words=whole_words, **shares)
 
 
 def _sentinels(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Evaluation of a split: the exact loss, and metrics of generated texts or predicted labels, on every process."""
+"""Evaluation of sets of rows: the exact loss, and metrics of generated texts or predicted labels, on every process."""
 
 import time
 from typing import Any
@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 from torch import Tensor
 
 from hf_seq2seq.data.batches import length_order, ordered_batches
+from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
@@ -18,51 +19,78 @@ from hf_seq2seq.training.sharding import unsharded
 from hf_seq2seq.training.task import Task
 
 Predictions = list[str] | np.ndarray
+SUMMED = ("samples", "runtime")
 
 
 @torch.no_grad()
-def evaluate(task: Task, split: str, accelerator: Accelerator, prefix: str) -> dict[str, float]:
-    """Measures a split, and leaves the model in the mode in which it was.
+def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> dict[str, float]:
+    """Measures every set of a kind, and leaves the model in the mode in which it was.
 
     Args:
         task: its model is on the accelerator's device.
-        split: "validation" or "test".
+        kind: "validation" or "test".
         accelerator: the processes that share the rows.
         prefix: put before every result's name: "eval" or "predict".
 
     Returns:
         `eval_loss` (nats a target token, or a row), the metrics, for raw text `eval_perplexity` (a token) and
-        `eval_bits_per_byte`, `eval_samples` and `eval_runtime` (seconds).
+        `eval_bits_per_byte` or what else the objective measures, `eval_samples` and `eval_runtime` (seconds). A named
+        set has its name in between, `eval_english_loss`; without it stands the mean over the sets, each of which weighs
+        the same, or for samples and runtime the sum.
     """
-    return evaluate_and_predict(task, split, accelerator, prefix)[0]
+    return evaluate_and_predict(task, kind, accelerator, prefix)[0]
 
 
 @torch.no_grad()
 def evaluate_and_predict(
-    task: Task, split: str, accelerator: Accelerator, prefix: str
-) -> tuple[dict[str, float], Predictions]:
-    """`evaluate`, with the predictions in the split's order: texts, or `(rows, classes)` logits."""
+    task: Task, kind: str, accelerator: Accelerator, prefix: str
+) -> tuple[dict[str, float], dict[str, Predictions]]:
+    """`evaluate`, with the predictions of every split that has any, in row order: texts or `(rows, classes)` logits."""
+    measured, predictions = {}, {}
     with unsharded(task.objective):
-        return _measure(task, split, accelerator, prefix)
+        for split in sets_of(task.splits, kind):
+            measured[split], predicted = _measure(task, split, accelerator)
+            if len(predicted):
+                predictions[split] = predicted
+    results = {
+        f"{prefix}_{name_of(split)}_{key}": value
+        for split, found in measured.items()
+        if name_of(split)
+        for key, value in found.items()
+    }
+    return results | {f"{prefix}_{key}": value for key, value in _mean(list(measured.values())).items()}, predictions
 
 
-def _measure(task: Task, split: str, accelerator: Accelerator, prefix: str) -> tuple[dict[str, float], Predictions]:
+def _mean(measured: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of every score over the sets that have it; of samples and runtime, the sum."""
+    found = {}
+    for key in dict.fromkeys(key for results in measured for key in results):
+        values = [results[key] for results in measured if key in results]
+        found[key] = sum(values) if key in SUMMED else sum(values) / len(values)
+    return found
+
+
+def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str, float], Predictions]:
+    """The results of one split by their own names, and its predictions."""
     started = time.perf_counter()
     examples = task.splits[split]
     training = task.model.training
     task.objective.eval()
-    total, weight = _loss(task, examples, accelerator)
-    results = {"loss": total / weight}
+    measured = _sums(task, examples, accelerator)
+    results = {name: total / weight for name, (total, weight) in measured.items()}
+    if task.problem in ("causal_lm", "masked_lm"):
+        results["perplexity"] = perplexity(*measured.get("masked_loss", measured["loss"]))
     if task.problem == "causal_lm":
-        results |= {"perplexity": perplexity(total, weight), "bits_per_byte": bits_per_byte(total, examples.texts)}
-    predictions = predict(task, examples, accelerator) if task.metrics else []
-    if task.metrics:
+        results["bits_per_byte"] = bits_per_byte(measured["loss"][0], examples.texts)
+    metrics = task.metrics_of(split)
+    predictions = predict(task, examples, accelerator) if metrics else []
+    if metrics:
         truth: Any = examples.labels if examples.references is None else examples.references
-        for metric in check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values():
+        for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
             results |= metric.compute(predictions, truth)
     task.objective.train(training)
     results |= {"samples": len(examples), "runtime": time.perf_counter() - started}
-    return {f"{prefix}_{name}": value for name, value in results.items()}, predictions
+    return results, predictions
 
 
 def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predictions:
@@ -87,18 +115,18 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     return predictions if task.problem == "seq2seq" else np.stack(predictions)
 
 
-def _loss(task: Task, examples: Examples, accelerator: Accelerator) -> tuple[float, float]:
-    """The summed loss of a split, and what it is divided by."""
+def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> dict[str, tuple[float, float]]:
+    """What the objective measures on a split, by name: sums, and what they are divided by."""
     batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
-    total = torch.zeros(2, dtype=torch.float64, device=accelerator.device)
+    names = task.objective.measures
+    totals = torch.zeros(len(names), 2, dtype=torch.float64, device=accelerator.device)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     for rows in mine or batches[:1]:  # sharded weights are set up by the first pass, which no process may leave out
         batch = _batch(task, examples, rows, accelerator)
         with accelerator.autocast():
-            total[0] += task.objective(batch) * bool(mine)
-        total[1] += task.objective.weight(batch) * bool(mine)
-    loss, weight = accelerator.reduce(total, "sum").tolist()
-    return loss, weight
+            totals += task.objective.measure(batch) * bool(mine)
+    sums = accelerator.reduce(totals, "sum").tolist()
+    return {name: (total, weight) for name, (total, weight) in zip(names, sums, strict=True)}
 
 
 def _logits(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[np.ndarray]:

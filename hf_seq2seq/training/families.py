@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import NOISES
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.training.adaptation import adapt
-from hf_seq2seq.training.denoising import denoising_task, without_metrics
+from hf_seq2seq.noising import NOISES
+from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.denoising import denoising_task
+from hf_seq2seq.training.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.training.pairs import pair_task, read_all_pairs
-from hf_seq2seq.training.pretrained import check_start, load_pretrained, load_tokenizer
-from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.training.run import without_metrics
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -45,21 +46,22 @@ def family_task(family: Family, config: Any) -> Task:
     Raises:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
     """
-    check_run(config, "seq2seq", model_type=family.model_types[0])
-    model, recipe = config.model, family.recipe
+    recipe = family.recipe
+    members = check_mixed_run(config, model_type=family.model_types[0])
     check_start(recipe, config)
-    if model.from_scratch and (config.adaptation.lora_r is not None or config.adaptation.freeze != "none"):
-        name = "--freeze" if config.adaptation.lora_r is None else "--lora-r"
-        raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
+    if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
+        raise InputError("--gap-masked-tokens needs --objective gap_sentences")
+    if members:
+        mixed, mixture = read_mixture(members, config)
+        sides = mixed["train"].sources, mixed["train"].targets
+        return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
     if config.denoising.objective == ("supervised",):
         pairs = read_all_pairs(config.data)
         sides = pairs["train"].sources, pairs["train"].targets
         return pair_task(recipe, config, *_start(family, config, *sides), pairs)
     _check_objective(recipe, config.denoising.objective)
     documents, column = read_documents(config.data)
-    if "train" not in documents:
-        raise InputError("no training rows: give --train-file or --dataset-name")
-    config = without_metrics(config)
+    config = without_metrics(config, "--objective on raw text gives the loss alone")
     return denoising_task(recipe, config, *_start(family, config, documents["train"], []), documents, column)
 
 
@@ -80,9 +82,10 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     if model.from_scratch:
         tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
         return new_model(family, config, tokenizers), tokenizers
-    changes = overrides(model.config_overrides)
-    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, **changes)
+    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
+        raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation)
@@ -97,33 +100,13 @@ def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTraine
     """
     from transformers import AutoModelForSeq2SeqLM, set_seed
 
-    changes, known = overrides(config.model.config_overrides), family.new_config({}, tokenizers.target)
-    for name in changes:
-        if not hasattr(known, name):
-            raise InputError(f"--config-overrides: {family.recipe} has no {name!r}{nearest(name, known.to_dict())}")
+    changes = known_overrides(config.model, family.new_config({}, tokenizers.target))
     set_seed(config.run.seed)
     fields = family.sizes[config.model.model_size] | changes
     try:
         return AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target))
     except (ValueError, TypeError, AssertionError) as error:
         raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
-
-
-def overrides(pairs: tuple[str, ...]) -> dict[str, Any]:
-    """Reads `("d_model=64", "dropout=0.0")`; values are read as YAML.
-
-    Raises:
-        InputError: no equals sign.
-    """
-    import yaml
-
-    found = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
-        found[name.strip().replace("-", "_")] = yaml.safe_load(value)
-    return found
 
 
 def set_languages(model: "PreTrainedModel", tokenizer: Any, data: Any) -> None:

@@ -44,7 +44,9 @@ def write_adapter_base(folder: Path, model: Any) -> None:
     The configuration holds labels and language codes that the base may lack. It is not called config.json, for
     transformers would then look for the base's weights in this folder.
     """
-    model.config.to_json_file(folder / BASE_CONFIG, use_diff=False)
+    settings = json.loads(model.config.to_json_string(use_diff=False))
+    settings.pop("quantization_config", None)  # it would say that the base's own weights are quantized
+    write_json(folder / BASE_CONFIG, settings)
     base = Path(model.name_or_path).expanduser()
     path = folder / "adapter_config.json"
     settings = json.loads(path.read_text())

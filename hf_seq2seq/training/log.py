@@ -51,7 +51,7 @@ class StepLog:
 
     def evaluation(self, results: dict[str, float]) -> None:
         """One line about an evaluation; its time does not count into the speed."""
-        values = {name: value for name, value in results.items() if name not in ("eval_runtime", "eval_samples")}
+        values = {name: value for name, value in results.items() if not name.endswith(("_runtime", "_samples"))}
         self._write(results, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
         self._last = time.perf_counter()
 

@@ -56,7 +56,8 @@ class Loop:
         self.seed: int = task.config.run.seed
         self.train = task.splits["train"]
         lengths = self.train.lengths if task.renewed is None else task.renewed.lengths
-        self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed)
+        draw = task.mixture.epochs if task.mixture else None
+        self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed, draw)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
         self.signal = 0
         self.selection = Selection(self.schedule, task, len(self.plan))
@@ -67,7 +68,7 @@ class Loop:
         self._weight = self._tokens = 0.0
 
     def _max_steps(self) -> int:
-        return self.schedule.max_steps or max(1, math.ceil(self.schedule.num_train_epochs * len(self.plan)))
+        return self.schedule.max_steps or max(1, self.plan.steps(self.schedule.num_train_epochs))
 
     def _prepare(self) -> Weights:
         """Sets precision, recomputation and compilation, and wraps the objective for its processes."""
@@ -110,7 +111,7 @@ class Loop:
         self.log = StepLog(self.accelerator, self.output_dir, self.state)
         with watch_signals() as interrupts:
             while not (self.state.finished or self.signal):
-                epoch, done = divmod(self.state.global_step, len(self.plan))
+                epoch, done = self.plan.locate(self.state.global_step)
                 if self.task.renewed is not None:
                     self.train = self.task.renewed(epoch)
                 for step in self.plan.epoch(epoch)[done:]:

@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.decoding.loading import explained
 from hf_seq2seq.decoding.places import find_model
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.decoding.quantization import keep_differentiable
+from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def check_start(recipe: str, config: Any) -> None:
@@ -19,12 +20,42 @@ def check_start(recipe: str, config: Any) -> None:
     model, tokens = config.model, config.tokens
     if (model.model_name_or_path is None) != model.from_scratch:
         raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
-    if tokens.separate_vocabularies or tokens.target_tokenizer_type is not None:
+    if getattr(tokens, "separate_vocabularies", False) or getattr(tokens, "target_tokenizer_type", None) is not None:
         raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
 
 
+def known_overrides(model: Any, known: "PreTrainedConfig") -> dict[str, Any]:
+    """Reads `config_overrides`, such as `("d_model=64", "dropout=0.0")`; values are read as YAML.
+
+    Args:
+        model: the section that has them, or has none.
+        known: a configuration of the kind that they change.
+
+    Raises:
+        InputError: no equals sign, or a field that the configuration does not have.
+    """
+    import yaml
+
+    found = {}
+    for pair in getattr(model, "config_overrides", ()):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
+        name = name.strip().replace("-", "_")
+        if not hasattr(known, name):
+            hint = nearest(name, known.to_dict())
+            raise InputError(f"--config-overrides: {known.model_type} has no {name!r}{hint}")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
 def load_pretrained(
-    recipe: str, families: tuple[str, ...], auto: Any, source: Any, **changes: Any
+    recipe: str,
+    families: tuple[str, ...],
+    auto: Any,
+    source: Any,
+    quantization: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> "PreTrainedModel":
     """Loads a checkpoint in float32 to train on.
 
@@ -32,11 +63,13 @@ def load_pretrained(
         recipe: the recipe's name, for the error.
         families: the `model_type`s that it trains; none means any that the class knows.
         auto: the Auto class.
-        source: has `model_name_or_path`, `model_revision` and `trust_remote_code`.
+        source: has `model_name_or_path`, `model_revision`, `trust_remote_code` and perhaps `config_overrides`.
+        quantization: options of `from_pretrained` that quantize its weights; none keeps them in float32.
         changes: to the checkpoint's configuration.
 
     Raises:
-        InputError: no model there, the Hub cannot be asked, or a checkpoint of another architecture.
+        InputError: no model there, the Hub cannot be asked, a checkpoint of another architecture, or an override that
+            it does not have.
     """
     import torch
     from transformers import AutoConfig
@@ -50,10 +83,13 @@ def load_pretrained(
         config = AutoConfig.from_pretrained(name, **where)
         if families and config.model_type not in families:
             raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
-        for key, value in changes.items():
+        for key, value in (changes | known_overrides(source, config)).items():
             setattr(config, key, value)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
-        return auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
+        options |= quantization or {}
+        loaded: PreTrainedModel = auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
+    keep_differentiable(loaded)
+    return loaded
 
 
 def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":

@@ -1,10 +1,12 @@
 """A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
 
+import dataclasses
 import json
 import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,12 +19,15 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
+from hf_seq2seq.configs import Evaluation
 from hf_seq2seq.data.batches import BatchPlan
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
+from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
-from hf_seq2seq.training.adaptation import merge_adapter
+from hf_seq2seq.training.adaptation import check_adaptation, merge_adapter
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, is_adapted, write_json, write_model
@@ -38,22 +43,49 @@ WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
 
 
-def check_run(config: Any, problem: str, model_type: str) -> None:
-    """Refuses, before anything is loaded, what would fail later: precision, metrics, trackers, the output folder.
+def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, the output folder.
+
+    Args:
+        config: the recipe's.
+        problem: "seq2seq" and so on.
+        model_type: the architecture.
+        sets: the metrics of each named validation set; by default those of `--validation-file` have all metrics.
 
     Raises:
-        InputError: a precision that fails, an unknown metric, a tracker that is not installed, or a folder that
-            holds a run.
+        InputError: a precision that fails, adaptations that exclude each other, an unknown metric, a tracker that is
+            not installed, or a folder that holds a run.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
-    check_sharding(config.optimization, getattr(config, "adaptation", None))
-    metrics = config.evaluation.metrics
+    adaptation = getattr(config, "adaptation", None)
+    check_sharding(config.optimization, adaptation)
+    if adaptation:
+        on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
+        check_adaptation(adaptation, getattr(config.model, "from_scratch", False), on_cpu)
+    metrics, validation = config.evaluation.metrics, config.data.validation_file
     check_metrics(metrics, metrics_for(problem))
-    best_metric(config.schedule.metric_for_best_model, metrics)
+    named = named_files("validation_file", validation) if validation else {}
+    sets = {name: metrics for name in named if name} if sets is None else sets
+    best_metric(config.schedule.metric_for_best_model, metrics, sets)
     for tracker in config.run.report_to:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
+
+
+def without_metrics(config: Any, gives: str) -> Any:
+    """The configuration of a run that writes no texts to compare.
+
+    Args:
+        config: the recipe's.
+        gives: what is measured in their place, for the error.
+
+    Raises:
+        InputError: metrics of texts are asked for.
+    """
+    if config.evaluation.metrics not in ((), Evaluation().metrics):
+        raise InputError(f"--metrics compare texts; {gives}")
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
 
 
 def check_positions(model: Any, tokens: Any) -> None:
@@ -144,12 +176,10 @@ def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights)
         merge_adapter(task.model)
     results: dict[str, float] = train_results(task, state)
     predictions: dict[str, Predictions] = {}
-    for split, prefix in (("validation", "eval"), ("test", "predict")):
-        if split in task.splits:
-            found, predicted = evaluate_and_predict(task, split, accelerator, prefix)
-            results |= found
-            if len(predicted):
-                predictions[split] = predicted
+    for kind, prefix in RESULTS.items():
+        found, predicted = evaluate_and_predict(task, kind, accelerator, prefix)
+        results |= found
+        predictions |= predicted
     if accelerator.is_main_process or weights.sharded:
         trained = weights.state_dict()
     if accelerator.is_main_process:
@@ -164,18 +194,20 @@ def longest(task: Task) -> int:
 
 def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:
     """Says on standard error what is about to be trained."""
-    parameters = sum(p.numel() for p in task.model.parameters() if p.requires_grad)
-    every = sum(p.numel() for p in task.model.parameters())
+    parameters, every = (task.model.num_parameters(only_trainable=trained) for trained in (True, False))
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
-    rows = ", ".join(f"{name} {len(examples):,}" for name, examples in task.splits.items())
+    rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
     train = task.splits["train"]
     cut = ", ".join(
         f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True)
     )
+    mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
-        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n"
+        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n",
+        *mixed,
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
         f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
+        sep="",
         file=sys.stderr,
     )
 
@@ -242,21 +274,27 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:
-    """Writes the predictions of the last split that has any, a line a row, and the confusion matrix of classes."""
-    split, found = list(predictions.items())[-1]
+    """Writes the predictions of the test sets, or without any of the validation sets, each into files of its own."""
+    for split in sets_of(predictions, kind_of(list(predictions)[-1])):
+        _write_predictions(folder, task, split, predictions[split])
+
+
+def _write_predictions(folder: Path, task: Task, split: str, found: Predictions) -> None:
+    """Writes the predictions of one split, a line a row, and the confusion matrix of classes."""
+    suffix = f"_{name_of(split)}" if name_of(split) else ""
     if task.problem == "seq2seq":
-        lines = [" ".join(str(text).splitlines()) for text in found]
-        (folder / "generated_predictions.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        lines = [" ".join(str(text).splitlines()) + "\n" for text in found]
+        (folder / f"generated_predictions{suffix}.txt").write_text("".join(lines), encoding="utf-8")
         return
     rows = [_label_row(task, logits) for logits in np.asarray(found)]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / "predictions.jsonl").write_text(text, encoding="utf-8")
+    (folder / f"predictions{suffix}.jsonl").write_text(text, encoding="utf-8")
     if task.problem == "single_label":
         from hf_seq2seq.analysis.pictures import draw_confusion
         from hf_seq2seq.metrics.classification import confusion_matrix
 
         matrix = confusion_matrix(np.asarray(found), np.asarray(task.splits[split].labels))
-        draw_confusion(matrix, task.label_names, folder / "confusion.png")
+        draw_confusion(matrix, task.label_names, folder / f"confusion{suffix}.png")
 
 
 def _label_row(task: Task, logits: np.ndarray) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """When a run evaluates and saves, which checkpoint is the best, and when patience ends."""
 
 from hf_seq2seq.configs import Schedule
+from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric
 from hf_seq2seq.training.state import State
@@ -20,12 +21,14 @@ class Selection:
     """
 
     def __init__(self, schedule: Schedule, task: Task, steps_per_epoch: int) -> None:
-        self._has_validation = "validation" in task.splits
+        sets = {name_of(split): task.metrics_of(split) for split in sets_of(task.splits, "validation")}
+        self._has_validation = bool(sets)
         self._every = schedule.eval_steps or steps_per_epoch
         self._save_every = schedule.save_steps or self._every
         self._patience = schedule.early_stopping_patience
         self._metric = schedule.metric_for_best_model.removeprefix("eval_")
-        self._greater = best_metric(self._metric, task.metrics)
+        measured = dict.fromkeys(metric for own in sets.values() for metric in own) or task.metrics
+        self._greater = best_metric(self._metric, measured, {name: own for name, own in sets.items() if name})
         if not self._has_validation and (self._patience or self._metric != "loss"):
             flag = "--early-stopping-patience" if self._patience else "--metric-for-best-model"
             raise InputError(f"{flag} needs validation rows: --validation-file or --validation-split-percentage")

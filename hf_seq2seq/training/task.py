@@ -1,13 +1,15 @@
 """What a recipe prepares: the parts that training, evaluation, preview and the model card share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from hf_seq2seq.data.evaluation_sets import name_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.mixtures import Mixture
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.objectives.objective import Objective
 
@@ -37,16 +39,19 @@ class Task:
         config: the recipe's whole configuration.
         model: on CPU, in float32.
         tokenizers: source and target; one object twice where the vocabulary is shared.
-        splits: "train" and, where there are rows for them, "validation" and "test".
+        splits: "train" and, where there are rows for them, "validation" and "test"; where these are several sets, each
+            by its name, such as "test_english".
         columns: the columns that were found, by role: `{"source": "de", "target": "en"}`.
         objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
         collate: pads the named rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
-        problem: "seq2seq" for pairs; "denoising" or "causal_lm" for raw text; "single_label", "multi_label" or
-            "regression" for labelled rows.
+        problem: "seq2seq" for pairs; "denoising", "causal_lm" or "masked_lm" for raw text; "single_label",
+            "multi_label" or "regression" for labelled rows.
         label_names: in the order of their ids; empty for pairs.
         renewed: where the training rows change with the epoch, what gives them; "train" in `splits` is the first
             epoch's.
+        set_metrics: the metrics of a named set, where they are fewer than `metrics`.
+        mixture: the tasks that the training rows are drawn from; None where every epoch has all rows.
     """
 
     recipe: str
@@ -61,6 +66,12 @@ class Task:
     problem: str = "seq2seq"
     label_names: tuple[str, ...] = ()
     renewed: Renewed | None = None
+    set_metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    mixture: Mixture | None = None
+
+    def metrics_of(self, split: str) -> tuple[str, ...]:
+        """The metrics of a split."""
+        return self.set_metrics.get(name_of(split), self.metrics)
 
     @property
     def writes(self) -> bool:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.cli.configuration import read_settings
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.settings_files import read_settings
 
 
 @pytest.fixture

@@ -76,3 +76,19 @@ def test_bad_data_is_refused(command, flags: list[str]) -> None:
     assert result.code == 2
     assert "no column 'sorce'" in result.err
     assert result.out == ""
+
+
+def test_masked_tokens_are_shown_below_what_is_read(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text("the dog runs. a cat sleeps.\nthe bird sings. a fish swims.\n" * 3)
+    masks = ["--objective", "masked_language_model", "--next-sentence-prediction", "--mlm-probability", "0.5"]
+    flags = ["--from-scratch", "--tokenizer-type", "word", "--train-file", "text.txt"]
+    result = command("preview", "bert_classifier", *masks, *flags)
+    assert (result.code, result.err) == (0, "")
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    example = lines[lines.index("example 1") :][:8]
+    pieces, learnt = (next(x for x in example if x.startswith(name)).split()[1:] for name in ("pieces", "learnt"))
+    assert len(pieces) == len(learnt)
+    assert sum(piece != "·" for piece in learnt) == 3
+    assert pieces[0] == "[CLS]"
+    assert {"label next", "label another"} & set(example)

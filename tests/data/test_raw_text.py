@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.raw_text import encode_raw, keep_rows, sentence_starts, sentences_of
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentence_starts, sentences_of, stretches
 from hf_seq2seq.data.vocabulary import train_tokenizers
 
 TEXTS = ["One two. Three four! Five", "no end here", 'He said "go." Then\nwent.', ""]
@@ -44,3 +45,25 @@ def test_long_texts_are_cut_and_nothing_is_lost() -> None:
     kept = keep_rows(cut, cut.documents == 1)
     assert tokenizer.decode(kept.tokens.values) == "no end here"
     assert len(kept.starts) == len(kept.tokens.values)
+
+
+def test_stretches_are_whole_sentences_and_two_or_more_of_every_two() -> None:
+    draw = np.random.default_rng(0)
+    sentences = [draw.integers(1, 30, count).tolist() for count in draw.integers(1, 9, 200)]
+    lengths = np.array([sum(row) for row in sentences])
+    starts = np.concatenate([np.eye(1, length, dtype=bool)[0] for row in sentences for length in row])
+    tokens = Ragged(np.arange(lengths.sum(), dtype=np.int32), np.append(0, np.cumsum(lengths)))
+    found = stretches(RawRows(tokens, starts, np.arange(200)), 40)
+    assert np.array_equal(found.tokens.values, tokens.values)
+    assert starts[found.tokens.offsets[:-1]].all()
+    for row, counts in enumerate(sentences):
+        cut = np.split(counts, np.flatnonzero(np.diff(_windows(counts, min(40, sum(counts) / 2)))) + 1)
+        sizes = found.tokens.lengths[found.documents == row].tolist()
+        assert sizes == [int(part.sum()) for part in cut]
+        assert (len(sizes) > 1) == (len(counts) > 1)
+
+
+def _windows(counts: list[int], size: float) -> list[int]:
+    """The window that the middle of each sentence lies in."""
+    ends = np.cumsum(counts)
+    return [int((end - count / 2) // size) for end, count in zip(ends, counts, strict=True)]

@@ -60,6 +60,8 @@ def test_words_are_chosen_whole(split, rng) -> None:
     for row, length in enumerate(split.tokens.lengths.tolist()):
         budget = min(max(round(0.3 * length), 1), length)
         here = slice(split.tokens.offsets[row], split.tokens.offsets[row + 1])
+        if length:  # a row of long words alone has its shortest taken
+            budget = max(budget, np.bincount(words[here] - words[here].min()).min())
         left = budget - chosen[here].sum()
         assert left >= 0
         # Whatever was left out would not have fitted in.
@@ -79,12 +81,22 @@ def test_words_are_filled_in_as_the_loop_does(rng) -> None:
     for row, length in enumerate(lengths.tolist()):
         here = np.arange(tokens.offsets[row], tokens.offsets[row + 1])
         left = min(max(round(0.15 * length), 1), length)
+        if length:  # unlike there, a row of long words alone has its shortest taken
+            left = max(left, np.bincount(words[here] - words[here].min()).min())
         for word in sorted(set(words[here].tolist()), key=lambda word: keys[word]):
             members = here[words[here] == word]
             if len(members) <= left:
                 expected[members] = True
                 left -= len(members)
     assert np.array_equal(found, expected)
+
+
+def test_a_word_is_masked_in_every_row(make_rows, rng) -> None:
+    tokens = make_rows([[10, 11, 12], [13, 14, 15, 16, 17], [CLS, 18, 19, SEP]])
+    starts = np.array([1, 0, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1], dtype=bool)
+    labels = noise(whole_words=True)(tokens, rng, starts).target
+    masked = [(labels.row(row) != IGNORED).tolist() for row in range(3)]
+    assert masked == [[True] * 3, [False] * 3 + [True] * 2, [False, True, True, False]]
 
 
 def test_values_that_cannot_be() -> None:

@@ -1,5 +1,7 @@
 """What holds of every noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -18,11 +20,12 @@ OPTIONS = {
     "replaced_spans": {"sentinels": tuple(range(90_000, 90_300))},
     "token_masking": {"mask": 89_000},
     "text_infilling": {"mask": 89_000},
-    "masked_tokens": {"mask": 89_000, "vocab_size": 90_000},
     "gap_sentences": {"mask": 89_000},
 }
-BUILT: dict[str, Noise] = {name: kind(**OPTIONS.get(name, {})) for name, kind in NOISES.items()}
+KINDS = {name: kind for kinds in NOISES.values() for name, kind in kinds.items()}
+BUILT: dict[str, Noise] = {name: kind(**OPTIONS.get(name, {})) for name, kind in KINDS.items()}
 BUILT |= {
+    "masked tokens": MaskedTokens(89_000, 90_000),
     "whole words": MaskedTokens(89_000, 90_000, whole_words=True),
     "in turn": GapSentences(89_000, sequential=True, unique=True, masked_tokens=MaskedTokens(88_999, 90_000)),
     "bart": Enclosed(Combined((SentencePermutation(), TextInfilling(89_000), TokenDeletion())), (1,), (2, 3)),
@@ -119,7 +122,7 @@ def test_sentences_cannot_be_found_after_another_noise() -> None:
         Combined((TokenDeletion(), SentencePermutation()))
 
 
-@pytest.mark.parametrize("name", [name for name in NOISES if hasattr(BUILT[name], "rate")])
+@pytest.mark.parametrize("name", [name for name, noise in BUILT.items() if hasattr(noise, "rate")])
 def test_a_rate_is_a_share(name: str) -> None:
     with pytest.raises(InputError, match=r"noise rate: 15 is not a share from 0 to 1"):
-        NOISES[name](**OPTIONS.get(name, {}), rate=15)
+        replace(BUILT[name], rate=15)

@@ -83,9 +83,9 @@ def test_bfloat16_sums_in_float32() -> None:
 
 
 def test_a_large_layer_gets_chunks_of_half_its_own_size() -> None:
-    assert cross_entropy._chunk_rows(torch.empty(VOCABULARY, 6)) == 3
-    assert cross_entropy._chunk_rows(torch.empty(VOCABULARY, 64)) == 32
-    assert cross_entropy._chunk_rows(torch.empty(10**6, 1)) == 1
+    assert cross_entropy.chunk_rows(torch.empty(VOCABULARY, 6)) == 3
+    assert cross_entropy.chunk_rows(torch.empty(VOCABULARY, 64)) == 32
+    assert cross_entropy.chunk_rows(torch.empty(10**6, 1)) == 1
 
 
 class Logits(TorchDispatchMode):
@@ -192,7 +192,7 @@ def test_only_real_positions_reach_the_head_in_chunks(name: str) -> None:
     objective = TokenCrossEntropy(MODELS[name]())
     handed: list[torch.Size] = []
     objective.model.get_output_embeddings().register_forward_hook(lambda _, args, __: handed.append(args[0].shape))
-    rows = cross_entropy._chunk_rows(objective.model.get_output_embeddings().weight)
+    rows = cross_entropy.chunk_rows(objective.model.get_output_embeddings().weight)
     with Logits() as seen:
         objective(batch()).backward()
     assert [shape[1] for shape in handed] == [0]

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     GPT2Tokenizer,
@@ -17,6 +20,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from hf_seq2seq.architectures import register
+from hf_seq2seq.decoding.loading import load_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import gpt
 from hf_seq2seq.sections import build
@@ -134,6 +139,59 @@ def test_accumulation_changes_no_step_of_raw_text(text_file: str, tmp_path: Path
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "transformer-decoder"])
+def test_a_merged_adapter_is_a_plain_decoder(kind: str, pair_files: dict[str, str], tmp_path: Path) -> None:
+    register()
+    sizes = {
+        "vocab_size": 257,
+        "hidden_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "eos_token_id": 256,
+    }
+    sizes |= {"bos_token_id": 256, "pad_token_id": 256, "max_position_embeddings": 24, "intermediate_size": 64}
+    path = save(AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)), tmp_path / "base")
+    tuning = {"model_name_or_path": path, "lora_r": 4, "learning_rate": 3e-2, "max_steps": 20, "metrics": "chrf"}
+    for name, merge in (("apart", False), ("merged", True)):
+        train(tmp_path / name, SMALL | pair_files | tuning | {"merge_adapter": merge})
+    assert losses(tmp_path / "apart")[-1] < losses(tmp_path / "apart")[0]
+    saved = load_file(tmp_path / "apart" / "adapter_model.safetensors")
+    assert all("lora_" in name for name in saved)
+    assert len(saved) == (2 if kind == "gpt2" else 4)  # GPT-2 has one layer for queries, keys and values
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+    ids = torch.tensor([[256, 65, 66, 10]])
+    apart, merged = (load_seq2seq(str(tmp_path / name))[0](input_ids=ids).logits for name in ("apart", "merged"))
+    torch.testing.assert_close(apart, merged, rtol=1e-4, atol=1e-5)
+    plain = AutoModelForCausalLM.from_pretrained(path).eval()(input_ids=ids).logits
+    assert not torch.allclose(plain, merged, atol=1e-3)
+
+
+def test_fields_of_the_configuration_are_overridden(checkpoint: str, pair_files: dict[str, str]) -> None:
+    pairs = SMALL | pair_files
+    fields = {"config_overrides": "n_embd=32,n_head=2,activation_function=relu"}
+    model = gpt.prepare(build(gpt.Config, pairs | SCRATCH | fields)).model
+    assert (model.config.hidden_size, model.config.activation_function) == (32, "relu")
+    assert model.transformer.wte.weight.shape[1] == 32
+    fields = {"model_name_or_path": checkpoint, "config_overrides": "attn_pdrop=0.25"}
+    assert gpt.prepare(build(gpt.Config, pairs | fields)).model.transformer.h[0].attn.attn_dropout.p == 0.25
+    refused(pairs | SCRATCH | {"config_overrides": "n_lyer=1"}, "gpt2 has no 'n_lyer'; did you mean 'n_layer'")
+    refused(pairs | fields | {"config_overrides": "n_lyer=1"}, "gpt2 has no 'n_lyer'; did you mean 'n_layer'")
+
+
+@pytest.mark.parametrize(
+    ("part", "fixed"), [("embeddings", ("wte.", "wpe.")), ("all_but_head", ("h.0.", "h.1.", "wpe."))]
+)
+def test_frozen_parts_of_a_decoder_stay(
+    checkpoint: str, pair_files: dict[str, str], tmp_path: Path, part: str, fixed: tuple[str, ...]
+) -> None:
+    tuning = {"model_name_or_path": checkpoint, "max_steps": 2, "metrics": "chrf", "freeze": part}
+    train(tmp_path / "out", SMALL | pair_files | tuning)
+    before, after = (load_file(Path(folder) / "model.safetensors") for folder in (checkpoint, tmp_path / "out"))
+    moved = {name.removeprefix("transformer.") for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert not [name for name in moved if name.startswith(fixed)]
+
+
 def refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         gpt.prepare(build(gpt.Config, values))
@@ -147,6 +205,11 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     refused(pairs, "either --model-name-or-path or --from-scratch")
     refused(pairs | start | {"separate_vocabularies": True}, "gpt has one vocabulary")
     refused(pairs | start | {"max_target_length": 13}, "one sequence holds both; the model has 24 positions")
+    refused(pairs | start | {"freeze": "encoder"}, "--freeze encoder: a 'gpt2' model has no encoder")
+    targets = {"lora_r": 2, "lora_target_modules": "q_proj"}
+    refused(pairs | start | targets, "no linear layer is called 'q_proj'; there are c_attn, c_fc, c_proj, lm_head")
+    refused(pairs | SCRATCH | {"lora_r": 2}, "--lora-r: leaves weights as they are, which are random")
+    refused(pairs | start | {"merge_adapter": True}, "--merge-adapter: there is no adapter; give --lora-r, too")
     refused(texts | start | {"block_size": 25}, "--block-size: 25 is too large; the model has 24 positions")
     refused(texts | start | {"metrics": "rouge"}, "--metrics compare texts; --objective causal gives loss")
     refused(pairs | {"train_file": text_file} | start, "plain text has no targets")

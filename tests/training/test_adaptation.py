@@ -134,7 +134,10 @@ def test_a_classifier_keeps_its_head_beside_the_adapter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lora_r": 2, "lora_target_modules": "qq"}, "no linear layer is called 'qq'; did you mean 'q'"),
+        (
+            {"lora_r": 2, "lora_target_modules": "qq"},
+            "no linear layer is called 'qq'; there are k, lm_head, o, q, v, wi, wo",
+        ),
         ({"lora_r": 2, "lora_target_modules": "lm_head"}, "'lm_head' is tied to the embeddings"),
         ({"merge_adapter": True}, "--merge-adapter: there is no adapter"),
         ({"lora_r": 2, "from_scratch": True, "model_name_or_path": None}, "--lora-r: leaves weights as they are"),

@@ -92,6 +92,26 @@ def test_pretrain_then_fine_tune(
     assert (second / "model.safetensors").exists()
 
 
+def test_the_encoder_predicts_masked_tokens_between_gaps(text_files: dict[str, str], tmp_path: Path) -> None:
+    chosen = values(text_files, tmp_path / "out", objective="gap_sentences", gap_masked_tokens=True, max_steps=6)
+    task = pegasus.prepare(build(pegasus.Config, chosen))
+    examples, tokenizer = task.splits["train"], task.tokenizers.source
+    assert examples.source_labels is not None
+    gap, mask = tokenizer.convert_tokens_to_ids(["<mask_1>", "<mask_2>"])
+    masked = 0
+    for ids, labels in zip(examples.source, examples.source_labels, strict=True):
+        chosen_places = labels != -100
+        assert (ids == gap).sum() == 1  # of four sentences
+        assert not chosen_places[(ids == gap) | (ids == tokenizer.eos_token_id)].any()
+        assert chosen_places.sum() == max(1, round(0.15 * (len(ids) - 2)))
+        masked += int((ids == mask).sum())
+    assert abs(masked / (examples.source_labels.values != -100).sum() - 0.8) < 0.1
+    pegasus.main(build(pegasus.Config, chosen))
+    results = json.loads((tmp_path / "out" / "all_results.json").read_text())
+    assert min(results[f"eval_{name}"] for name in ("target_loss", "masked_loss")) < results["eval_loss"]
+    assert results["eval_loss"] < max(results[f"eval_{name}"] for name in ("target_loss", "masked_loss"))
+
+
 def test_a_resumed_run_sees_the_same_noise(text_files: dict[str, str], tmp_path: Path) -> None:
     from safetensors.torch import load_file
     from torch import equal
@@ -116,6 +136,11 @@ def test_a_resumed_run_sees_the_same_noise(text_files: dict[str, str], tmp_path:
         (t5, {"objective": "span_corruption", "metrics": "chrf"}, "--metrics compare texts"),
         (bart, {"objective": "text_infilling,sentence_permutation"}, "must be the first noise"),
         (t5, {"objective": "span_corruption", "max_source_length": 2}, "leaves no room"),
+        (
+            pegasus,
+            {"objective": "supervised", "gap_masked_tokens": True},
+            "--gap-masked-tokens needs --objective",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(

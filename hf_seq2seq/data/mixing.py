@@ -1,0 +1,75 @@
+"""How often each task of a mixture is drawn, and which rows an epoch has.
+
+Paper: Raffel et al., 2020, section 3.5.2, https://jmlr.org/papers/v21/20-074.html
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_seq2seq.configs import Mixing
+
+
+def mixing_rates(sizes: Sequence[int], options: Mixing) -> np.ndarray:
+    """The share of each task among the rows of an epoch, `(tasks,)` float64.
+
+    With s_m = min(rows of task m, cap), the rate of m is s_m^(1/T) / sum over n of s_n^(1/T): examples-proportional
+    with T = 1, temperature-scaled with another T, equal as T grows without bound.
+
+    Args:
+        sizes: training rows of each task.
+        options: the mixing, its cap and its temperature.
+    """
+    exponent = {"examples_proportional": 1.0, "temperature": 1 / options.mixing_temperature, "equal": 0.0}
+    weights = capped(sizes, options).astype(np.float64) ** exponent[options.mixing]
+    return weights / weights.sum()
+
+
+def capped(sizes: Sequence[int], options: Mixing) -> np.ndarray:
+    """The rows of each task, or the cap where they are more, `(tasks,)`."""
+    return np.minimum(sizes, options.mixing_cap or np.inf).astype(np.int64)
+
+
+def draws_an_epoch(sizes: Sequence[int], options: Mixing) -> np.ndarray:
+    """How many rows of each task an epoch has, `(tasks,)`: the rates times its rows, less than one row away.
+
+    An epoch has as many rows as all tasks together after the cap. So without a cap, examples-proportional mixing shows
+    every row once an epoch. No task is left out: one whose share is below one row gives one.
+    """
+    total = int(capped(sizes, options).sum())
+    quota = mixing_rates(sizes, options) * total
+    counts = np.floor(quota).astype(np.int64)
+    largest = np.argsort(counts - quota, kind="stable")[: total - int(counts.sum())]
+    counts[largest] += 1
+    return np.maximum(counts, 1)
+
+
+@dataclass(frozen=True)
+class MixedEpochs:
+    """The rows of every epoch of a mixture, whose tasks stand one behind the other.
+
+    Each epoch is drawn anew, each task's rows without replacement: none comes a second time before all of them came
+    once, so a task that is drawn less often than it has rows gives a random part of them. Unlike in the paper, where
+    each example's task is drawn, the number of rows of a task is the same in every epoch.
+
+    Attributes:
+        sizes: training rows of each task.
+        draws: rows of each task in an epoch.
+        seed: of the draw.
+    """
+
+    sizes: tuple[int, ...]
+    draws: tuple[int, ...]
+    seed: int
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        """The rows of an epoch, task by task, `(rows,)`; the same for the same seed and epoch."""
+        starts = np.cumsum((0, *self.sizes[:-1]))
+        return np.concatenate([start + self._draw(epoch, task) for task, start in enumerate(starts)])
+
+    def _draw(self, epoch: int, task: int) -> np.ndarray:
+        size, count = self.sizes[task], self.draws[task]
+        random = np.random.default_rng([self.seed, epoch, task])
+        passes = -(-count // size)
+        return np.concatenate([random.permutation(size) for _ in range(passes)])[:count]

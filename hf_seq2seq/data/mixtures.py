@@ -1,0 +1,157 @@
+"""Mixtures of tasks: the file that describes them, and their pairs."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hf_seq2seq.configs import Evaluation, Mixing, PairData
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
+from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
+from hf_seq2seq.data.pairs import Pairs, read_pairs
+from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import build_from_lines, flag
+from hf_seq2seq.settings_files import Setting, read_sections
+
+
+@dataclass(frozen=True)
+class MemberOptions:
+    """What the lines below a task's name can say."""
+
+    data: PairData = field(default_factory=PairData)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One task of a mixture.
+
+    Attributes:
+        name: stands in its results, `eval_NAME_bleu`.
+        data: its rows, columns and prefix.
+        metrics: what is measured on its sets.
+    """
+
+    name: str
+    data: PairData
+    metrics: tuple[str, ...]
+
+    @property
+    def validation_sets(self) -> list[str]:
+        """The names of its validation sets, as far as files give them."""
+        given = self.data.validation_file
+        named = named_files("validation_file", given) if given else {"": ""}
+        return [split_of(self.name, own) for own in named]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The tasks of a mixture, and how they are drawn.
+
+    Attributes:
+        members: in the file's order.
+        epochs: which rows each epoch has.
+    """
+
+    members: tuple[Member, ...]
+    epochs: MixedEpochs
+
+    def member_of(self, split: str) -> tuple[Member, str]:
+        """The task of an evaluation split, and the split's name in the task's own data."""
+        name = name_of(split)
+        fitting = [m for m in self.members if name == m.name or name.startswith(f"{m.name}_")]
+        member = max(fitting, key=lambda m: len(m.name))
+        return member, split_of(kind_of(split), name.removeprefix(member.name).removeprefix("_"))
+
+
+def read_members(options: Mixing, data: PairData, evaluation: Evaluation) -> tuple[Member, ...]:
+    """Reads the file that `--mixture` names.
+
+    Args:
+        options: the file and the mixing.
+        data: the run's own data flags, which must say nothing.
+        evaluation: the metrics of a task that names none.
+
+    Raises:
+        InputError: a data flag beside the mixture, no such file, no task, or a line in it that is wrong.
+    """
+    path = str(options.mixture)
+    for item in dataclasses.fields(data):
+        if getattr(data, item.name) != item.default:
+            raise InputError(f"{flag(item.name)} and --mixture: write it below a task's name in {path}")
+    if options.mixing != "temperature" and options.mixing_temperature != Mixing().mixing_temperature:
+        raise InputError("--mixing-temperature needs --mixing temperature")
+    sections = read_sections(path)
+    if not sections:
+        raise InputError(f"{path}: holds no task; write 'NAME:' and below it lines such as '  train_file: train.tsv'")
+    return tuple(_member(name, settings, path, evaluation) for name, settings in sections.items())
+
+
+def _member(name: str, settings: Mapping[str, Setting], path: str, evaluation: Evaluation) -> Member:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        raise InputError(f"{path}: {name!r} is no name of a task; use letters, digits, '_', '.' and '-'")
+    options = build_from_lines(MemberOptions, settings, path)
+    metrics = options.evaluation if "metrics" in settings else evaluation
+    return Member(name, options.data, metrics.metrics)
+
+
+def read_member_pairs(member: Member, path: str) -> dict[str, Pairs]:
+    """The pairs of a task by split, the prefix put before each source.
+
+    Raises:
+        InputError: rows that cannot be read, or no training rows; names the task.
+    """
+    try:
+        pairs = read_pairs(load_splits(member.data), member.data)
+    except InputError as error:
+        raise InputError(f"{path}: task {member.name!r}: {error}") from error
+    if "train" not in pairs:
+        raise InputError(f"{path}: task {member.name!r}: no training rows: give train_file or dataset_name")
+    prefix = member.data.source_prefix
+    return {
+        split: dataclasses.replace(rows, sources=[prefix + text for text in rows.sources])
+        for split, rows in pairs.items()
+    }
+
+
+def mix(
+    members: tuple[Member, ...], pairs: list[dict[str, Pairs]], options: Mixing, seed: int
+) -> tuple[dict[str, Pairs], Mixture]:
+    """All training rows as one split, each task's other splits under its name, and how the training rows are drawn.
+
+    Raises:
+        InputError: two sets of the same name.
+    """
+    splits = {"train": _joined([own["train"] for own in pairs])}
+    for kind in RESULTS:
+        for member, own in zip(members, pairs, strict=True):
+            for split in sets_of(own, kind):
+                name = split_of(kind, split_of(member.name, name_of(split)))
+                if name in splits:
+                    raise InputError(f"{options.mixture}: two sets have the name {name_of(name)!r}; rename a task")
+                splits[name] = own[split]
+    sizes = tuple(len(own["train"]) for own in pairs)
+    draws = tuple(int(count) for count in draws_an_epoch(sizes, options))
+    return splits, Mixture(members, MixedEpochs(sizes, draws, seed))
+
+
+def _joined(pairs: list[Pairs]) -> Pairs:
+    sources = [text for rows in pairs for text in rows.sources]
+    return Pairs(sources, [references for rows in pairs for references in rows.references], pairs[0].columns)
+
+
+def all_metrics(members: Iterable[Member]) -> tuple[str, ...]:
+    """The metrics of all tasks, each once."""
+    return tuple(dict.fromkeys(metric for member in members for metric in member.metrics))
+
+
+def shares(mixture: Mixture) -> list[float]:
+    """The share of each task among the rows of an epoch, in percent."""
+    return [100 * count / sum(mixture.epochs.draws) for count in mixture.epochs.draws]
+
+
+def describe_mixture(mixture: Mixture) -> str:
+    """The rows of each task in an epoch: "translate 100 of 200 (50.0 %), ...", for people."""
+    parts = zip(mixture.members, mixture.epochs.draws, mixture.epochs.sizes, shares(mixture), strict=True)
+    return ", ".join(f"{m.name} {count:,} of {size:,} ({share:.1f} %)" for m, count, size, share in parts)

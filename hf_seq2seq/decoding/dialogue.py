@@ -1,0 +1,31 @@
+"""The next reply of many conversations."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hf_seq2seq.data.chat import encode_history
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.errors import InputError
+
+
+@dataclass
+class ReplyGenerator(TextGenerator):
+    """`TextGenerator` for histories, lists of messages, which the tokenizer's chat template writes.
+
+    Of a history that is too long the oldest exchanges are left out.
+
+    Raises:
+        InputError: the tokenizer has no chat template.
+    """
+
+    def __post_init__(self) -> None:
+        if self.tokenizers.source.chat_template is None:
+            name = self.tokenizers.source.name_or_path
+            raise InputError(f"{name}: its tokenizer has no chat template, so that it cannot read conversations")
+
+    def encode(self, rows: list[Any]) -> Ragged:
+        """Encodes histories, and counts those that were cut."""
+        found = [encode_history(messages, self.tokenizers.source, self.max_source_length) for messages in rows]
+        self.truncated += sum(history.cut for history in found)
+        return Ragged.of(history.ids for history in found)

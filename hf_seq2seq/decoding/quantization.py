@@ -1,0 +1,56 @@
+"""Weights in four bits, which an adapter is trained on (QLoRA).
+
+Paper: Dettmers et al., 2023, sections 3 (NormalFloat, double quantization), https://arxiv.org/abs/2305.14314
+"""
+
+import os
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+HEADS = ("lm_head", "embed_out", "classifier", "score", "classification_head")
+"""Output layers, by their names in transformers: they stay as they are."""
+
+
+def check_quantization() -> None:
+    """Refuses four bits where they cannot be computed.
+
+    Raises:
+        InputError: bitsandbytes is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise InputError("--load-in-4bit: bitsandbytes is not installed; pip install 'hf-seq2seq[quantization]'")
+
+
+def four_bits(compute: "torch.dtype", on_cpu: bool) -> dict[str, Any]:
+    """What `from_pretrained` is told: NormalFloat, its scales quantized too, output layers left out.
+
+    Weights are quantized on the device where they stay, the process's own GPU where there are several.
+
+    Args:
+        compute: the type in which the weights are multiplied.
+        on_cpu: whether the model stays on the CPU.
+    """
+    from transformers import BitsAndBytesConfig
+
+    options: dict[str, Any] = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+    skipped = {"llm_int8_skip_modules": list(HEADS)}
+    device = "cpu" if on_cpu else int(os.environ.get("LOCAL_RANK", "0"))
+    settings = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=compute, **options, **skipped)
+    return {"quantization_config": settings, "device_map": {"": device}}
+
+
+def keep_differentiable(model: "torch.nn.Module") -> None:
+    """Keeps a CPU's four-bit layers as they are in evaluation mode.
+
+    Where a CPU multiplies bfloat16, bitsandbytes packs a layer's weights, rounded once more, when it first evaluates
+    them; a packed layer has no gradient, so that training would go on without it.
+    """
+    module: Any
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False

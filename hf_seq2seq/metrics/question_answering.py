@@ -1,0 +1,46 @@
+"""Exact match and F1 of answers, as SQuAD's own script computes them.
+
+Paper: Rajpurkar et al., 2016, section 6.1, https://aclanthology.org/D16-1264
+"""
+
+import re
+import string
+from collections import Counter
+from collections.abc import Sequence
+
+from hf_seq2seq.metrics.metric import Metric, TextRows, check_rows
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalized_words(answer: str) -> list[str]:
+    """The words of an answer in small letters, without punctuation (of ASCII) and the articles a, an and the."""
+    return _ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split()
+
+
+def word_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
+    """Harmonic mean of precision and recall of words, repeated ones counted, 0-1; two empty answers agree."""
+    if not prediction or not reference:
+        return float(prediction == reference)
+    shared = (Counter(prediction) & Counter(reference)).total()
+    return 2 * shared / (len(prediction) + len(reference))
+
+
+def squad(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+    """Share of answers that equal a reference when normalized, and mean F1 with the nearest reference, 0-100.
+
+    Where either answer is empty once normalized, F1 is 1 if both are, as SQuAD 2.0's script has it (Rajpurkar et al.,
+    2018); that of SQuAD 1.1 gives 0 to two empty ones, which its data has not.
+    """
+    check_rows(predictions, references)
+    right, overlap = 0, 0.0
+    for prediction, accepted in zip(predictions, references, strict=True):
+        words = normalized_words(prediction)
+        wanted = [normalized_words(reference) for reference in accepted]
+        right += words in wanted
+        overlap += max(word_f1(words, reference) for reference in wanted)
+    return {"squad_exact_match": 100 * right / len(predictions), "squad_f1": 100 * overlap / len(predictions)}
+
+
+SQUAD = Metric(squad, True, ("squad_exact_match", "squad_f1"))

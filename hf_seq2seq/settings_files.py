@@ -1,0 +1,93 @@
+"""YAML files of settings, flat `key: value` lines, each with the line where it stands."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hf_seq2seq.errors import InputError
+
+
+class Setting(NamedTuple):
+    """A value of a YAML file and the line where it stands, counted from 1."""
+
+    value: Any
+    line: int
+
+
+def read_settings(path: str) -> dict[str, Setting]:
+    """Reads a YAML file of flat `key: value` lines; the value of a `..._file` may be a mapping.
+
+    Raises:
+        InputError: no such file, not YAML, not flat, or a key that stands twice.
+    """
+    root = _read_root(path)
+    return {} if root is None else _settings(path, root)
+
+
+def read_sections(path: str) -> dict[str, dict[str, Setting]]:
+    """Reads a YAML file of sections, each with flat `key: value` lines.
+
+    Raises:
+        InputError: as `read_settings`, or a value where a section should be.
+    """
+    import yaml
+
+    root = _read_root(path)
+    sections: dict[str, dict[str, Setting]] = {}
+    for key_node, value_node in [] if root is None else root.value:
+        key, line = str(key_node.value), key_node.start_mark.line + 1
+        if key in sections:
+            raise InputError(f"{path}:{line}: {key!r} stands twice")
+        if not isinstance(value_node, yaml.MappingNode):
+            raise InputError(f"{path}:{line}: {key!r} needs lines of its own, such as '  train_file: train.tsv'")
+        sections[key] = _settings(path, value_node)
+    return sections
+
+
+def _read_root(path: str) -> Any:
+    """The mapping that a YAML file holds, None for an empty file."""
+    import yaml
+
+    try:
+        root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text, at byte {error.start}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InputError(f"{path}:{line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
+    if root is not None and not isinstance(root, yaml.MappingNode):
+        raise InputError(f"{path}:1: needs lines such as 'learning_rate: 3e-4'")
+    return root
+
+
+def _settings(path: str, root: Any) -> dict[str, Setting]:
+    import yaml
+
+    settings: dict[str, Setting] = {}
+    for key_node, value_node in root.value:
+        key, line = str(key_node.value), key_node.start_mark.line + 1
+        if key in settings:
+            raise InputError(f"{path}:{line}: {key!r} stands already on line {settings[key].line}")
+        if isinstance(value_node, yaml.MappingNode) and key.endswith("_file"):
+            named = _settings(path, value_node)
+            settings[key] = Setting({name: setting.value for name, setting in named.items()}, line)
+        elif isinstance(value_node, yaml.MappingNode):
+            raise InputError(f"{path}:{line}: {key!r} holds a section; write its options flat, 'learning_rate: 3e-4'")
+        else:
+            settings[key] = Setting(_value(path, key, value_node), line)
+    return settings
+
+
+def _value(path: str, key: str, node: Any) -> Any:
+    import yaml
+
+    try:
+        # `source_lang: no` is Norwegian: YAML 1.2 has no other words for true and false, PyYAML has ten.
+        word = node.tag.endswith(":bool") and node.value.lower() not in ("true", "false")
+        return node.value if word else yaml.SafeLoader("").construct_object(node, deep=True)
+    except (yaml.YAMLError, ValueError) as error:
+        line = node.start_mark.line + 1
+        raise InputError(f"{path}:{line}: {key!r} is not a plain value ({str(error).splitlines()[0]})") from None

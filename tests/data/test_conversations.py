@@ -1,0 +1,82 @@
+"""Conversations from JSON lines and from numbered lines, and what is no conversation."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.conversations import read_conversations
+from hf_seq2seq.errors import InputError
+
+ASKS, ANSWERS = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def test_rows_of_messages(tmp_path: Path) -> None:
+    system = {"role": "system", "content": "be short"}
+    rows = [{"id": 1, "messages": [system, ASKS | {"name": "Ann"}, ANSWERS]}, {"id": 2, "messages": [ASKS, ANSWERS]}]
+    found = read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", rows)))["train"]
+    assert found.messages == [[system, ASKS, ANSWERS], [ASKS, ANSWERS]]
+    assert found.histories == [[system, ASKS], [ASKS]]
+    assert found.references == [["hello"], ["hello"]]
+    named = [{"talk": row["messages"]} for row in rows]
+    data = PairData(train_file=write(tmp_path / "b.jsonl", named), source_column="talk")
+    assert read_conversations(data)["train"].messages == found.messages
+
+
+def test_numbered_lines(tmp_path: Path) -> None:
+    lines = "1 hi\thello\n2 a place R_phone 12\n3 <SILENCE>\tthe number is 12\n\n\n1 hi there\thello\n1 bye\tbye bye\n"
+    (tmp_path / "talk.txt").write_text(lines)
+    found = read_conversations(PairData(train_file=str(tmp_path / "talk.txt"), max_train_samples=2))["train"]
+    assert len(found) == 2  # dialogues, not lines, are counted
+    assert [(m["role"], m["content"]) for m in found.messages[0]] == [
+        ("user", "hi"), ("assistant", "hello"), ("tool", "a place R_phone 12"), ("user", "<SILENCE>"),
+        ("assistant", "the number is 12"),
+    ]  # fmt: skip
+    assert found.contents[-2:] == ["hi there", "hello"]
+    data = PairData(train_file=str(tmp_path / "talk.txt"), validation_split_percentage=34)
+    assert {name: len(rows) for name, rows in read_conversations(data).items()} == {"train": 2, "validation": 1}
+
+
+def test_the_real_dialogues(shared_data: Path) -> None:
+    path = shared_data / "dialogue" / "task5.trn.txt.gz"
+    found = read_conversations(PairData(train_file=str(path)))["train"]
+    assert len(found) == 1000
+    with gzip.open(path, "rt") as stream:
+        lines = [line for line in stream if line.strip()]
+    replies = [line.rstrip("\n").split("\t")[1] for line in lines if "\t" in line]
+    assert [m["content"] for row in found.messages for m in row if m["role"] == "assistant"] == replies
+    assert sum(m["role"] == "tool" for row in found.messages for m in row) == len(lines) - len(replies)
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([ASKS], r"row 2, column 'messages': the last message is not the assistant's"),
+        ([ANSWERS], "the first message is the assistant's, who can but reply"),
+        ([], r"row 2, column 'messages': \[\] is no list of messages"),
+        ([ASKS, {"role": "assistant", "content": None}], "message 2, .* needs a role and a content, both text"),
+        ([ASKS, ANSWERS | {"content": " "}], "the last reply is empty"),
+    ],
+)
+def test_what_is_no_conversation_is_refused(tmp_path: Path, messages: list[dict[str, Any]], message: str) -> None:
+    path = write(tmp_path / "a.jsonl", [{"messages": [ASKS, ANSWERS]}, {"messages": messages}])
+    with pytest.raises(InputError, match=message) as caught:
+        read_conversations(PairData(train_file=path))
+    assert str(caught.value).startswith(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [{"source": "a", "target": "b"}])
+    with pytest.raises(InputError, match=r"no column 'messages' \(--objective\); its columns are source, target"):
+        read_conversations(PairData(train_file=path))
+    (tmp_path / "talk.txt").write_text("1 hi\thello\nand so on\n")
+    with pytest.raises(InputError, match=r"talk.txt:2: 'and so on' is no line of a dialogue"):
+        read_conversations(PairData(train_file=str(tmp_path / "talk.txt")))

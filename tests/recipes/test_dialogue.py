@@ -1,0 +1,145 @@
+"""Conversations from their rows to replies: training, evaluation, commands, a process that has transformers alone."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+
+from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.preview import describe_example
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.recipes import gpt
+from hf_seq2seq.sections import build
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SMALL: dict[str, Any] = {
+    "objective": "dialogue", "max_tokens_per_batch": 1200, "max_source_length": 96, "max_target_length": 12,
+    "learning_rate": 3e-3, "max_steps": 60, "logging_steps": 10, "metrics": "exact_match,bleu",
+}  # fmt: skip
+
+
+def talk(draw: random.Random) -> list[dict[str, str]]:
+    """The assistant says each word again, and its first letter at the end."""
+    words = ["".join(draw.choices("abc", k=2)) for _ in range(draw.randint(1, 3))]
+    turns = [turn for word in words for turn in (("user", word), ("assistant", word + word))]
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, str]:
+    found = {}
+    for split, rows in (("train", 200), ("validation", 20), ("test", 20)):
+        path = tmp_path / f"{split}.jsonl"
+        draw = random.Random(split)
+        path.write_text("".join(json.dumps({"messages": talk(draw)}) + "\n" for _ in range(rows)))
+        found[f"{split}_file"] = str(path)
+    return found
+
+
+def checkpoint(folder: Path, template: str | None) -> str:
+    vocabulary = {piece: number for number, piece in enumerate([*sorted(ByteLevel.alphabet()), "<|endoftext|>"])}
+    tokenizer = GPT2Tokenizer(vocab=vocabulary, merges=[])
+    if template:
+        tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+        tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    sizes = {"vocab_size": 259, "n_layer": 2, "n_head": 2, "n_embd": 64, "n_positions": 108}
+    drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
+    GPT2LMHeadModel(GPT2Config(**sizes, **drops, bos_token_id=256, eos_token_id=256)).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("template", [None, CHATML], ids=["plain", "chatml"])
+def test_from_conversations_to_replies(
+    template: str | None,
+    files: dict[str, str],
+    tmp_path: Path,
+    fresh_process: Callable[[str], str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "out"
+    start = {"model_name_or_path": checkpoint(tmp_path / "base", template), "output_dir": str(folder)}
+    gpt.main(build(gpt.Config, SMALL | files | start))
+    lines = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] * 0.6
+    results = json.loads((folder / "all_results.json").read_text())
+    written = (folder / "generated_predictions.txt").read_text().splitlines()
+    assert max(map(len, written)) < 12  # the end of a turn is learnt
+    assert len(set(written)) > 1
+
+    # What was said before, without the last reply.
+    rows = [json.loads(line)["messages"] for line in Path(files["test_file"]).read_text().splitlines()]
+    histories = tmp_path / "histories.jsonl"
+    histories.write_text("".join(json.dumps({"id": n, "messages": row[:-1]}) + "\n" for n, row in enumerate(rows)))
+    capsys.readouterr()
+    app(["generate", str(folder), "--input-file", str(histories), "--json-lines"], standalone_mode=False)
+    answered = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["prediction"] for row in answered] == written
+    assert answered[3] == {"source": rows[3][:-1], "id": 3, "prediction": written[3]}
+    app(["evaluate", str(folder), "--json"], standalone_mode=False)
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["bleu"] == pytest.approx(results["predict_bleu"])
+    app(["generate", str(folder), "ab"], standalone_mode=False)
+    alone = capsys.readouterr().out.strip()
+    program = f"""
+import json
+from transformers import AutoModelForCausalLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained({str(folder)!r})
+model = AutoModelForCausalLM.from_pretrained({str(folder)!r})
+rows = [json.loads(line)["messages"] for line in open({str(histories)!r})]
+rows.append([{{"role": "user", "content": "ab"}}])
+options = dict(add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True)
+inputs = tokenizer.apply_chat_template(rows, **options)
+found = model.generate(**inputs, do_sample=False)[:, inputs["input_ids"].shape[1]:]
+print(*tokenizer.batch_decode(found, skip_special_tokens=True), sep="\\n")
+"""
+    assert fresh_process(program).splitlines() == [*written, alone]
+    if template is None:
+        card = (folder / "README.md").read_text()
+        assert fresh_process(card.split("```python\n")[1].split("```")[0]).startswith("['")
+
+
+def test_from_scratch(files: dict[str, str], tmp_path: Path) -> None:
+    scratch = {"from_scratch": True, "tokenizer_type": "char", "output_dir": str(tmp_path / "out")}
+    task = gpt.prepare(build(gpt.Config, SMALL | files | scratch | {"config_overrides": "n_layer=1"}))
+    train = task.splits["train"]
+    row = next(number for number in range(len(train)) if train.learnt is not None and train.learnt[number].any())
+    lines = describe_example(task, row)
+    assert lines[0].startswith("text     ")
+    # A reply before the last one is learnt, and its end.
+    assert lines[-1].count("</s>") > 1
+
+
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([{"role": "assistant", "content": "a"}], "row 1, column 'messages': the first message is the assistant's"),
+        ("a", "row 1, column 'messages': 'a' is no list of messages"),
+    ],
+)
+def test_generate_refuses_what_is_no_history(
+    messages: Any, message: str, files: dict[str, str], tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "out")
+    start = {"model_name_or_path": checkpoint(tmp_path / "base", None), "output_dir": folder, "max_steps": 1}
+    gpt.main(build(gpt.Config, SMALL | {"train_file": files["train_file"]} | start))
+    (tmp_path / "bad.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
+    with pytest.raises(InputError, match=message):
+        app(["generate", folder, "--input-file", str(tmp_path / "bad.jsonl")], standalone_mode=False)
+
+
+def test_a_model_without_a_template_is_refused(files: dict[str, str], tmp_path: Path) -> None:
+    start = checkpoint(tmp_path / "base", None)
+    with pytest.raises(InputError, match="its tokenizer has no chat template"):
+        app(["generate", start, "--input-file", files["test_file"]], standalone_mode=False)
+    with pytest.raises(InputError, match="--source-prefix is for pairs"):
+        gpt.prepare(build(gpt.Config, SMALL | files | {"model_name_or_path": start, "source_prefix": "a "}))
