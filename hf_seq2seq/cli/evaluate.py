@@ -10,12 +10,13 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.generate import check_search
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
+from hf_seq2seq.cli.scored_labels import confusion, print_confusion
+from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, check_others, read_others, score_files, score_rows
+from hf_seq2seq.cli.significance import Significance, print_table
 from hf_seq2seq.configs import LabelledData, PairData, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
-Scores = dict[str, float]
-TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 COLUMNS = {
     "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
     "classifier": ("text_column", "text_pair_column", "label_column"),
@@ -30,6 +31,7 @@ class Measures(Section):
     metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the model's training.")
     predictions: str | None = option(None, "File of predictions, in place of a model.")
     references: tuple[str, ...] = option((), "File of references for --predictions; several files, several a row.")
+    confusion_matrix: bool = option(False, "Also count the rows of each true and predicted label.")
     json: bool = option(False, "Print one JSON object.")
 
 
@@ -71,6 +73,7 @@ class EvaluateConfig:
     """The flags of `evaluate`."""
 
     measures: Measures = field(default_factory=Measures)
+    significance: Significance = field(default_factory=Significance)
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
     decoding: Search = field(default_factory=Search)
@@ -93,13 +96,17 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
     _check_names(config.measures.metrics)
     check_search(config.decoding, values)
-    scores = _score_model(model, config, values) if model else _score_files(config)
+    encoding = config.rows.encoding or "utf-8"
+    found = (
+        _score_model(model, config, values) if model else score_files(config.measures, config.significance, encoding)
+    )
     if config.measures.json:
-        print(json.dumps(scores))
+        print(json.dumps(found))
         return
-    width = max(map(len, scores))
-    for name, value in scores.items():
-        print(f"{name:{width}}  {value:.4f}")
+    print_table(found)
+    for title in found:
+        if title.endswith("confusion_matrix"):
+            print_confusion(found[title])
 
 
 def _check_names(names: tuple[str, ...]) -> None:
@@ -108,43 +115,7 @@ def _check_names(names: tuple[str, ...]) -> None:
     check_metrics(names, TEXT_METRICS | LABEL_METRICS)
 
 
-def _score_files(config: EvaluateConfig) -> Scores:
-    from hf_seq2seq.metrics import check_metrics, metrics_for
-
-    measures, encoding = config.measures, config.rows.encoding or "utf-8"
-    if not measures.references:
-        raise InputError("--predictions needs --references")
-    names = measures.metrics or TEXT_DEFAULTS
-    chosen = check_metrics(names, metrics_for("seq2seq"))
-    predictions = _texts(str(measures.predictions), "prediction", encoding)
-    references = [_texts(file, "reference", encoding) for file in measures.references]
-    for file, lines in zip(measures.references, references, strict=True):
-        if len(lines) != len(predictions):
-            raise InputError(f"{file}: {len(lines)} references for {len(predictions)} in {measures.predictions}")
-    rows = [list(row) for row in zip(*references, strict=True)]
-    return _compute(chosen, predictions, rows)
-
-
-def _compute(metrics: dict[str, Any], predictions: Any, truth: Any) -> Scores:
-    scores: Scores = {}
-    for metric in metrics.values():
-        scores |= metric.compute(predictions, truth)
-    return scores | {"samples": len(truth)}
-
-
-def _texts(file: str, column: str, encoding: str) -> list[str]:
-    """The texts of a file: its lines, its column of this name, or its only column."""
-    from hf_seq2seq.cli.rows import read_rows, text_cell
-
-    rows, sample = read_rows(None, file, encoding)
-    names = list(sample[0])
-    if column not in names and len(names) > 1:
-        raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")
-    found = column if column in names else names[0]
-    return [text_cell(row, found, number, file) for number, row in enumerate(rows, start=1)]
-
-
-def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
+def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
     from hf_seq2seq.decoding.loading import is_classifier, load_config
     from hf_seq2seq.decoding.places import local_copy
 
@@ -154,7 +125,7 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Scores:
         return (_score_labels if labels else _score_texts)(place, config, values, advance)
 
 
-def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
     from hf_seq2seq.cli.generate import make_generator
     from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.pairs import read_pairs
@@ -162,6 +133,9 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     from hf_seq2seq.decoding.loading import load_seq2seq
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
+    if config.measures.confusion_matrix:
+        raise InputError(NO_LABELS)
+    others = read_others(config.significance.compare, config.rows.encoding or "utf-8")
     network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
     if settings.run.get("objective") == "causal":
         return _score_documents(network, tokenizers.source, config, settings.run)
@@ -177,22 +151,30 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     else:
         pairs = read_pairs(_test_sets(load_splits(data)), data)
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
-    return _by_set({split: _compute(chosen, generator(texts), right) for split, (texts, right) in rows.items()})
+    check_others(others, [len(right) for _, right in rows.values()])
+    sure = config.significance
+    return _by_set(
+        {split: score_rows(chosen, generator(texts), right, sure, others) for split, (texts, right) in rows.items()}
+    )
 
 
-def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Scores:
+def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Found:
     from hf_seq2seq.data.documents import read_documents
     from hf_seq2seq.training.causal import score_documents
 
     if config.measures.metrics:
         raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
+    if config.significance.resamples:
+        raise InputError(
+            "--confidence and --compare need metrics; this model of raw text has loss, perplexity, bits a byte"
+        )
     data = PairData(**_data("seq2seq", config.rows, run))
     sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
     rows, size = config.decoding.per_device_eval_batch_size, run["block_size"]
     return _by_set({split: score_documents(network, tokenizer, found, size, rows) for split, found in sets.items()})
 
 
-def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Scores:
+def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
     from hf_seq2seq.cli.generate import check_lengths
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.data.sources import load_splits
@@ -200,18 +182,28 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     from hf_seq2seq.decoding.loading import load_classifier
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
+    if config.significance.compare:
+        raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")
     network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
     check_lengths(config.model, settings)
     limit = config.model.max_source_length or settings.max_source_length
     classifier = TextClassifier(network, tokenizer, config.decoding.per_device_eval_batch_size, limit, advance)
+    if config.measures.confusion_matrix and classifier.problem != "single_label":
+        raise InputError(
+            "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
+        )
     known = metrics_for(classifier.problem)
     names = config.measures.metrics or tuple(settings.run.get("metrics") or known)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
     sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]
-    return _by_set(
-        {split: _compute(chosen, classifier.logits(r.texts, r.pairs), r.labels) for split, r in sets.items()}
-    )
+    scores: dict[str, Found] = {}
+    for split, rows in sets.items():
+        logits = classifier.logits(rows.texts, rows.pairs)
+        scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
+        if config.measures.confusion_matrix:
+            scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
+    return _by_set(scores)
 
 
 def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
@@ -234,7 +226,7 @@ def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _by_set(scores: dict[str, Scores]) -> Scores:
+def _by_set(scores: dict[str, Found]) -> Found:
     """The scores of every set; those of a set with a name begin with it."""
     from hf_seq2seq.data.evaluation_sets import name_of
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
 LOSSES = ("loss", "masked_loss", "target_loss")
-NOT_PERCENT = (*LOSSES, "perplexity", "bits_per_byte", "matthews", "pearson", "spearman", "mse")
+CORRELATIONS = ("matthews", "pearson", "spearman")
+NOT_PERCENT = (*LOSSES, *CORRELATIONS, "perplexity", "bits_per_byte", "mse", "levenshtein", "cider", "cider_d")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
     "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",

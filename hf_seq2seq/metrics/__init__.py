@@ -1,25 +1,55 @@
 """Scores of predictions: closed sets of metrics by name; importing this loads no machine-learning library.
 
-All text metrics and the shares of right rows are on 0-100; correlations are on -1 to 1.
+All text metrics and the shares of right rows are on 0-100, but CIDEr on 0-10; correlations are on -1 to 1.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.metrics import bleu, classification, error_rate, matching, question_answering, regression, rouge
+from hf_seq2seq.metrics import (
+    alignment,
+    bertscore,
+    bleu,
+    cider,
+    classification,
+    error_rate,
+    matching,
+    meteor,
+    question_answering,
+    regression,
+    rouge,
+    spice,
+    tagging,
+)
 from hf_seq2seq.metrics.metric import Metric
 from hf_seq2seq.metrics.script import is_script, load_script
 
 TEXT_METRICS: dict[str, Metric] = {
     "bleu": bleu.BLEU,
     "chrf": bleu.CHRF,
+    "chrf++": bleu.CHRF_PLUS_PLUS,
     "ter": bleu.TER,
     "rouge": rouge.ROUGE,
+    "rouge_w": rouge.ROUGE_W,
+    "meteor": meteor.METEOR,
+    "cider": cider.CIDER,
+    "cider_d": cider.CIDER_D,
     "exact_match": matching.EXACT_MATCH,
     "squad": question_answering.SQUAD,
+    "levenshtein": matching.LEVENSHTEIN,
+    "edit_accuracy": matching.EDIT_ACCURACY,
     "word_error_rate": error_rate.WORD_ERROR_RATE,
     "phoneme_error_rate": error_rate.PHONEME_ERROR_RATE,
     "token_error_rate": error_rate.TOKEN_ERROR_RATE,
+    "seqeval": tagging.SEQEVAL,
+}
+
+# Text metrics that are made from what stands after a colon: `bertscore:MODEL@LAYER`, `aer:0-1`, `spice:parser.py`.
+MADE_METRICS: dict[str, Callable[[str], Metric]] = {
+    "bertscore": bertscore.make_bertscore,
+    "aer": alignment.make_aer,
+    "alignment_f1": alignment.make_alignment_f1,
+    "spice": spice.make_spice,
 }
 
 LABEL_METRICS: dict[str, Metric] = {
@@ -39,18 +69,27 @@ def metrics_for(problem: str) -> dict[str, Metric]:
 
 
 def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str, Metric]:
-    """The named metrics, in the order asked for; where `known` compares texts, a name may be a script's path.
+    """The named metrics, in the order asked for.
+
+    Where `known` compares texts, a name may also be that of `MADE_METRICS` or a script's path.
 
     Raises:
-        InputError: an unknown name, or a script that cannot be used.
+        InputError: an unknown name, or a script or a model that cannot be used.
     """
     texts = any("seq2seq" in metric.problems for metric in known.values())
-    return {name: load_script(name) if texts and is_script(name) else _find(name, known) for name in names}
+    return {name: _find(name, known, texts) for name in names}
 
 
-def _find(name: str, known: Mapping[str, Metric]) -> Metric:
+def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
+    family, _, argument = name.partition(":")
+    if texts and family in MADE_METRICS:
+        return MADE_METRICS[family](argument)
+    if texts and is_script(name):
+        return load_script(name)
     if name not in known:
-        raise InputError(f"--metrics: unknown metric {name!r}{nearest(name, known)}")
+        raise InputError(
+            f"--metrics: unknown metric {name!r}{nearest(name, [*known, *(MADE_METRICS if texts else ())])}"
+        )
     return known[name]
 
 

@@ -1,33 +1,46 @@
-"""BLEU, chrF and TER of a corpus, as sacreBLEU computes them, with its signatures.
+"""BLEU, chrF, chrF++ and TER of a corpus, as sacreBLEU computes them, with its signatures.
+
+A row's statistics are sacreBLEU's own (matched n-grams, edits, lengths), so that a corpus of any size can be summed
+up piece by piece, and resampled without counting n-grams again.
 
 Paper: Papineni et al. 2002, BLEU, https://aclanthology.org/P02-1040
-Paper: Popović 2015, chrF, https://aclanthology.org/W15-3049
+Paper: Popović 2015, chrF, https://aclanthology.org/W15-3049; 2017, chrF++, https://aclanthology.org/W17-4770
 Paper: Snover et al. 2006, translation edit rate, https://aclanthology.org/2006.amta-papers.25
 Paper: Post 2018, sacreBLEU and its signatures, https://aclanthology.org/W18-6319
 """
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from hf_seq2seq.metrics.metric import Metric, TextRows, check_rows
+import numpy as np
+
+from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, check_rows, summed
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Scorer
 
 
+@lru_cache
 def _scorer(name: str) -> "Scorer":
     from sacrebleu.metrics import BLEU, CHRF, TER
 
+    if name == "chrf++":
+        return CHRF(word_order=2)
     scorers: dict[str, type[Scorer]] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
     return scorers[name]()
 
 
-def _score(name: str, predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def _statistics(name: str, predictions: Sequence[str], references: TextRows) -> np.ndarray:
     check_rows(predictions, references)
     # sacreBLEU wants one stream per reference position; None marks a row that has fewer references.
     streams = list(zip_longest(*references))
-    return {name: float(_scorer(name).corpus_score(predictions, streams).score)}
+    return np.array(_scorer(name)._extract_corpus_statistics(predictions, streams), dtype=np.float64)
+
+
+def _score(name: str, sums: np.ndarray) -> Scores:
+    return {name: float(_scorer(name)._compute_score_from_stats(sums.tolist()).score)}
 
 
 def _signature(name: str, references: TextRows) -> str:
@@ -37,27 +50,38 @@ def _signature(name: str, references: TextRows) -> str:
     return str(scorer.get_signature())
 
 
-def bleu(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def _metric(name: str, greater_is_better: bool) -> Metric:
+    statistics, score = partial(_statistics, name), partial(_score, name)
+    return summed(statistics, score, greater_is_better, (name,), signature=partial(_signature, name))
+
+
+BLEU = _metric("bleu", True)
+CHRF = _metric("chrf", True)
+CHRF_PLUS_PLUS = _metric("chrf++", True)
+TER = _metric("ter", False)
+
+
+def bleu(predictions: Sequence[str], references: TextRows) -> Scores:
     """Corpus BLEU, 0-100, mixed case, the 13a tokenizer: for detokenized text in languages that put spaces.
 
     Rows may have unequal numbers of references.
     """
-    return _score("bleu", predictions, references)
+    return BLEU.compute(predictions, references)
 
 
-def chrf(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def chrf(predictions: Sequence[str], references: TextRows) -> Scores:
     """Corpus chrF2, 0-100: character 6-grams, no words; needs no tokenizer, so it suits any language."""
-    return _score("chrf", predictions, references)
+    return CHRF.compute(predictions, references)
 
 
-def ter(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def chrf_plus_plus(predictions: Sequence[str], references: TextRows) -> Scores:
+    """Corpus chrF2++, 0-100: character 6-grams and, where words are divided by spaces, word unigrams and bigrams."""
+    return CHRF_PLUS_PLUS.compute(predictions, references)
+
+
+def ter(predictions: Sequence[str], references: TextRows) -> Scores:
     """Translation edit rate in percent, case ignored: word edits and shifts to the nearest reference.
 
     The edits are divided by the mean length of a row's references; above 100 when the output is far too long.
     """
-    return _score("ter", predictions, references)
-
-
-BLEU = Metric(bleu, True, ("bleu",), signature=lambda references: _signature("bleu", references))
-CHRF = Metric(chrf, True, ("chrf",), signature=lambda references: _signature("chrf", references))
-TER = Metric(ter, False, ("ter",), signature=lambda references: _signature("ter", references))
+    return TER.compute(predictions, references)

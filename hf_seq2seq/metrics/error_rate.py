@@ -8,8 +8,10 @@ the former, and the latter is called `token_error_rate`.
 
 from collections.abc import Hashable, Sequence
 
+import numpy as np
+
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.metrics.metric import Metric, TextRows, check_rows
+from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_rows, summed
 
 
 def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
@@ -42,20 +44,42 @@ def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
     return distance
 
 
-def _edit_rate(predictions: Sequence[str], references: TextRows) -> float:
+def _edits(predictions: Sequence[str], references: TextRows) -> np.ndarray:
+    """Edits to the nearest reference, and its tokens, `(rows, 2)`."""
     check_rows(predictions, references)
-    edits = tokens = 0
+    found = []
     for prediction, accepted in zip(predictions, references, strict=True):
         said = prediction.split()
         # Of equally near references the longest counts, so that their order does not matter.
         nearest, length = min((edit_distance(said, r.split()), -len(r.split())) for r in accepted)
-        edits, tokens = edits + nearest, tokens - length
-    if not tokens:
-        raise InputError("metrics: an error rate needs references with at least one token, and all are empty")
-    return 100 * edits / tokens
+        found.append((nearest, -length))
+    return np.array(found, dtype=np.float64)
 
 
-def phoneme_error_rate(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def _edit_rate(name: str) -> Metric:
+    def score(sums: np.ndarray) -> Scores:
+        edits, tokens = sums.tolist()
+        if not tokens:
+            raise InputError("metrics: an error rate needs references with at least one token, and all are empty")
+        return {name: 100 * edits / tokens}
+
+    return summed(_edits, score, False, (name,))
+
+
+def _wrong_rows(predictions: Sequence[str], references: TextRows) -> list[float]:
+    check_rows(predictions, references)
+    return [
+        100.0 * (prediction.split() not in [reference.split() for reference in accepted])
+        for prediction, accepted in zip(predictions, references, strict=True)
+    ]
+
+
+PHONEME_ERROR_RATE = _edit_rate("phoneme_error_rate")
+TOKEN_ERROR_RATE = _edit_rate("token_error_rate")
+WORD_ERROR_RATE = averaged(_wrong_rows, False, ("word_error_rate",))
+
+
+def phoneme_error_rate(predictions: Sequence[str], references: TextRows) -> Scores:
     """Edits over reference phonemes of the whole corpus, in percent; phonemes are separated by white space.
 
     Each row is compared with its nearest reference. Above 100 when the output is far too long.
@@ -63,10 +87,10 @@ def phoneme_error_rate(predictions: Sequence[str], references: TextRows) -> dict
     Raises:
         InputError: the references hold no phoneme at all.
     """
-    return {"phoneme_error_rate": _edit_rate(predictions, references)}
+    return PHONEME_ERROR_RATE.compute(predictions, references)
 
 
-def token_error_rate(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def token_error_rate(predictions: Sequence[str], references: TextRows) -> Scores:
     """Edits over reference tokens of the whole corpus, in percent: the same computation for any tokens.
 
     With words for tokens this is what speech recognition calls word error rate.
@@ -74,19 +98,9 @@ def token_error_rate(predictions: Sequence[str], references: TextRows) -> dict[s
     Raises:
         InputError: the references hold no token at all.
     """
-    return {"token_error_rate": _edit_rate(predictions, references)}
+    return TOKEN_ERROR_RATE.compute(predictions, references)
 
 
-def word_error_rate(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def word_error_rate(predictions: Sequence[str], references: TextRows) -> Scores:
     """Share of rows whose sequence of tokens equals none of its references, in percent: one row is one word."""
-    check_rows(predictions, references)
-    wrong = sum(
-        prediction.split() not in [reference.split() for reference in accepted]
-        for prediction, accepted in zip(predictions, references, strict=True)
-    )
-    return {"word_error_rate": 100 * wrong / len(predictions)}
-
-
-PHONEME_ERROR_RATE = Metric(phoneme_error_rate, False, ("phoneme_error_rate",))
-TOKEN_ERROR_RATE = Metric(token_error_rate, False, ("token_error_rate",))
-WORD_ERROR_RATE = Metric(word_error_rate, False, ("word_error_rate",))
+    return WORD_ERROR_RATE.compute(predictions, references)

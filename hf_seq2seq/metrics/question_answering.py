@@ -8,7 +8,7 @@ import string
 from collections import Counter
 from collections.abc import Sequence
 
-from hf_seq2seq.metrics.metric import Metric, TextRows, check_rows
+from hf_seq2seq.metrics.metric import Scores, TextRows, averaged, check_rows
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -27,20 +27,24 @@ def word_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
     return 2 * shared / (len(prediction) + len(reference))
 
 
-def squad(predictions: Sequence[str], references: TextRows) -> dict[str, float]:
+def _rows(predictions: Sequence[str], references: TextRows) -> list[tuple[float, float]]:
+    check_rows(predictions, references)
+    found = []
+    for prediction, accepted in zip(predictions, references, strict=True):
+        words = normalized_words(prediction)
+        wanted = [normalized_words(reference) for reference in accepted]
+        found.append((100.0 * (words in wanted), 100 * max(word_f1(words, reference) for reference in wanted)))
+    return found
+
+
+# An empty answer says that the text has none.
+SQUAD = averaged(_rows, True, ("squad_exact_match", "squad_f1"), empty_rows=True)
+
+
+def squad(predictions: Sequence[str], references: TextRows) -> Scores:
     """Share of answers that equal a reference when normalized, and mean F1 with the nearest reference, 0-100.
 
     Where either answer is empty once normalized, F1 is 1 if both are, as SQuAD 2.0's script has it (Rajpurkar et al.,
     2018); that of SQuAD 1.1 gives 0 to two empty ones, which its data has not.
     """
-    check_rows(predictions, references)
-    right, overlap = 0, 0.0
-    for prediction, accepted in zip(predictions, references, strict=True):
-        words = normalized_words(prediction)
-        wanted = [normalized_words(reference) for reference in accepted]
-        right += words in wanted
-        overlap += max(word_f1(words, reference) for reference in wanted)
-    return {"squad_exact_match": 100 * right / len(predictions), "squad_f1": 100 * overlap / len(predictions)}
-
-
-SQUAD = Metric(squad, True, ("squad_exact_match", "squad_f1"))
+    return SQUAD.compute(predictions, references)

@@ -2,13 +2,26 @@
 
 import numpy as np
 
-from hf_seq2seq.metrics.metric import Metric
+from hf_seq2seq.metrics.metric import Metric, Scores, averaged, summed
 
 
-def _correlation(left: np.ndarray, right: np.ndarray) -> float:
+def _columns(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return predictions.reshape(-1).astype(np.float64), labels.astype(np.float64)
+
+
+def _moments(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """A row's terms of the moments, `(rows, 6)`; from the means of all rows, so that no digits are lost."""
     left, right = left - left.mean(), right - right.mean()
-    spread = np.sqrt((left @ left) * (right @ right))
-    return float(left @ right / spread) if spread else 0.0
+    return np.stack([np.ones(len(left)), left, right, left * left, right * right, left * right], axis=1)
+
+
+def _correlation(sums: np.ndarray) -> float:
+    rows, left, right, squares, other_squares, products = sums.tolist()
+    spread, other_spread = squares - left * left / rows, other_squares - right * right / rows
+    # A side that is constant in a resample leaves only rounding errors.
+    if spread <= 1e-12 * squares or other_spread <= 1e-12 * other_squares:
+        return 0.0
+    return float((products - left * right / rows) / np.sqrt(spread * other_spread))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -18,22 +31,35 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (ends - (sizes + 1) / 2)[group]
 
 
-def pearson(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _squared_errors(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    left, right = _columns(predictions, labels)
+    return (left - right) ** 2
+
+
+def pearson(predictions: np.ndarray, labels: np.ndarray) -> Scores:
     """Pearson's correlation, -1 to 1; 0 where a side is constant."""
-    return {"pearson": _correlation(predictions.reshape(-1).astype(np.float64), labels.astype(np.float64))}
+    return PEARSON.compute(predictions, labels)
 
 
-def spearman(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def spearman(predictions: np.ndarray, labels: np.ndarray) -> Scores:
     """Spearman's rank correlation, -1 to 1; 0 where a side is constant."""
-    return {"spearman": _correlation(_ranks(predictions.reshape(-1)), _ranks(labels))}
+    ranks = (_ranks(values) for values in _columns(predictions, labels))
+    return {"spearman": _correlation(_moments(*ranks).sum(axis=0))}
 
 
-def mse(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def mse(predictions: np.ndarray, labels: np.ndarray) -> Scores:
     """Mean squared error, in the labels' unit squared."""
-    return {"mse": float(np.mean((predictions.reshape(-1).astype(np.float64) - labels) ** 2))}
+    return MSE.compute(predictions, labels)
 
 
 _NUMBERS = ("regression",)
-PEARSON = Metric(pearson, True, ("pearson",), problems=_NUMBERS)
-SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)
-MSE = Metric(mse, False, ("mse",), problems=_NUMBERS)
+PEARSON = summed(
+    lambda predictions, labels: _moments(*_columns(predictions, labels)),
+    lambda sums: {"pearson": _correlation(sums)},
+    True,
+    ("pearson",),
+    problems=_NUMBERS,
+    streams=False,
+)
+SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)  # ranks are of all rows: no sums to resample
+MSE = averaged(_squared_errors, False, ("mse",), problems=_NUMBERS)

@@ -123,3 +123,19 @@ def test_evaluation_of_a_classifier(command, classifier: Path, tmp_path: Path) -
     result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv")
     assert result.code == 2
     assert "'perhaps'" in result.err
+
+
+def test_evaluate_gives_intervals_and_a_confusion_matrix(command, classifier: Path, tmp_path: Path) -> None:
+    labels = [line.split("\t")[0] for line in command("classify", classifier, *TEXTS).out.splitlines()]
+    rows = "".join(f"{text},{label}\n" for text, label in zip(TEXTS, [labels[1], *labels[1:]], strict=True))
+    (tmp_path / "test.csv").write_text("text,label\n" + rows)
+    flags = ["--test-file", tmp_path / "test.csv", "--metrics", "accuracy,macro_f1"]
+    found = json.loads(
+        command("evaluate", classifier, *flags, "--confidence", "90", "--confusion-matrix", "--json").out
+    )
+    assert found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] == 100
+    assert sum(map(sum, found["confusion_matrix"]["matrix"])) == len(TEXTS)
+    right = [row[place] for place, row in enumerate(found["confusion_matrix"]["matrix"])]
+    assert found["accuracy"] == pytest.approx(100 * sum(right) / len(TEXTS))
+    result = command("evaluate", classifier, *flags, "--compare", "other.txt")
+    assert (result.code, "--compare: for labels give files" in result.err) == (2, True)

@@ -49,12 +49,35 @@ def test_predictions_of_generate_can_be_scored(command, folder: Path) -> None:
         (["--predictions", "found.txt", "--references", "none.txt"], "none.txt: no such file"),
         (["--predictions", "found.txt", "--references", "two.csv"], "none is called 'reference'"),
         (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "blue"], "did you mean 'bleu'"),
-        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "accuracy"], "unknown metric"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "micro_f1"], "several labels a row"),
+        (
+            ["--predictions", "found.txt", "--references", "right.txt", "--metrics", "bleu,accuracy"],
+            "one kind at a time",
+        ),
+        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "mse"], "row 1: 'the cat sat on"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "spice"], "scene-graph parser"),
+        (
+            ["--predictions", "found.txt", "--references", "right.txt", "--metrics", "bertscore:./no"],
+            "no folder './no'",
+        ),
+        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "aer"], "'the' is not a link"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "aer:2"], "write aer:0-1"),
+        (["--predictions", "found.txt", "--references", "gap.txt"], "gap.txt: the reference of row 2 is empty"),
+        (
+            ["--predictions", "found.txt", "--references", "right.txt", "--compare", "short.txt"],
+            "short.txt: 1 predictions",
+        ),
+        (["--predictions", "found.txt", "--references", "right.txt", "--compare", "found.txt"], "is given twice"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--paired-ar"], "--paired-ar need --compare"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--confidence", "100"], "must be below 100"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--confidence", "many"], "'many' is not a number"),
+        (["--predictions", "found.txt", "--references", "right.txt", "--confusion-matrix"], "counts labels"),
         (["nomodel/at/all"], "nomodel/at/all: no such folder"),
     ],
 )
 def test_bad_input(command, folder: Path, arguments: list[str], message: str) -> None:
     Path("short.txt").write_text("one\n")
+    Path("gap.txt").write_text("one\n \n")
     Path("two.csv").write_text("a,b\nc,d\ne,f\n")
     result = command("evaluate", *arguments)
     assert result.code == 2
@@ -88,4 +111,110 @@ def test_a_run_s_own_test_rows_are_the_default(command, folder: Path, model_fold
     run = Path(shutil.copytree(model_folder, folder / "run"))
     Path("test.csv").write_text("question,answer\nthe dog,a cat\n")
     (run / "run.yaml").write_text("test_file: test.csv\nmetrics: [chrf]\ntarget_column: answer\n")
-    assert list(json.loads(command("evaluate", run, "--json").out)) == ["chrf", "samples"]
+    assert list(json.loads(command("evaluate", run, "--json").out)) == ["chrf", "samples", "signatures"]
+
+
+def test_a_comparison_of_two_systems(command, folder: Path) -> None:
+    texts = [
+        f"the {a} {b} sees a {c} dog" for a in ("red", "old") for b in ("cat", "man") for c in ("big", "new", "bad")
+    ]
+    Path("right.txt").write_text("\n".join(texts) + "\n")
+    Path("good.txt").write_text("\n".join(texts).replace("new", "big") + "\n")
+    Path("bad.txt").write_text("\n".join(texts).replace("a", "the").replace("cat", "cow") + "\n")
+    flags = ["--predictions", "bad.txt", "--references", "right.txt", "--metrics", "bleu,exact_match,cider"]
+    flags += ["--confidence", "90", "--confidence-n", "100"]
+    alone = json.loads(command("evaluate", *flags, "--json").out)
+    assert alone["bleu_low"] < alone["bleu"] < alone["bleu_high"]
+    both = json.loads(command("evaluate", *flags, "--compare", "good.txt", "--json").out)
+    other = both["compared"]["good.txt"]
+    assert {key: both[key] for key in ("bleu", "bleu_low", "bleu_high")} == {
+        key: alone[key] for key in ("bleu", "bleu_low", "bleu_high")
+    }
+    assert other["bleu"] > both["bleu"]
+    assert other["bleu_p"] < 0.05
+    assert set(other) == {key + end for key in ("bleu", "exact_match", "cider") for end in ("", "_low", "_high", "_p")}
+    assert both["resampling"] == {"confidence": 90, "bs": 100, "paired_bs": 1000, "seed": 12345}
+    assert both["signatures"]["bleu"].startswith("nrefs:1|case:mixed")
+    random = ["--compare", "good.txt", "--paired-ar", "--paired-ar-n", "200"]
+    table = command("evaluate", *flags, *random).out
+    assert "bad.txt" not in table
+    assert "p = 0.00" in table.split("good.txt")[1]
+
+
+def test_empty_predictions_are_wrong_counted_and_said(command, folder: Path) -> None:
+    Path("found.txt").write_text("the cat sat on a mat\n\n")
+    result = command("evaluate", "--predictions", "found.txt", "--references", "right.txt", "--json")
+    found = json.loads(result.out)
+    assert (found["exact_match"], found["empty_predictions"], found["samples"]) == (50, 1, 2)
+    assert result.err == "found.txt: 1 of 2 predictions are empty and count as wrong\n"
+
+
+def test_a_row_may_have_fewer_references(command, folder: Path) -> None:
+    predictions, right, also = (Path(f).read_text().splitlines() for f in ("found.txt", "right.txt", "also.txt"))
+    Path("also.txt").write_text(also[0] + "\n\n")
+    flags = ["--predictions", "found.txt", "--metrics", "bleu", "--json", "--references"]
+    found = json.loads(command("evaluate", *flags, "right.txt,also.txt").out)
+    assert found["bleu"] == pytest.approx(sacrebleu.corpus_bleu(predictions, [right, [also[0], None]]).score)
+    assert "nrefs:var" in found["signatures"]["bleu"]
+    rows = [{"reference": [right[0], also[0]]}, {"reference": right[1]}]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert json.loads(command("evaluate", *flags, "rows.jsonl").out) == found
+
+
+def test_files_of_labels_and_of_numbers(command, folder: Path) -> None:
+    Path("said.txt").write_text("good\nbad\ngood\nmixed\n")
+    Path("true.txt").write_text("good\nbad\nbad\nbad\n")
+    flags = ["--predictions", "said.txt", "--references", "true.txt", "--metrics", "accuracy,macro_f1,matthews"]
+    result = command("evaluate", *flags, "--confusion-matrix", "--confidence", "95", "--json")
+    found = json.loads(result.out)
+    assert found["accuracy"] == 50
+    assert found["accuracy_low"] == 0
+    assert found["accuracy_high"] == 100
+    assert found["confusion_matrix"] == {
+        "labels": ["bad", "good", "mixed"],
+        "matrix": [[1, 1, 1], [0, 1, 0], [0, 0, 0]],
+    }
+    assert command("evaluate", *flags, "--confusion-matrix").out.splitlines()[-3].split() == ["bad", "1", "1", "1"]
+    Path("said.txt").write_text("1\n2\n4\n")
+    Path("true.txt").write_text("1\n2\n3.5\n")
+    flags = ["--predictions", "said.txt", "--references", "true.txt", "--metrics", "mse,pearson", "--json"]
+    assert json.loads(command("evaluate", *flags).out)["mse"] == pytest.approx(0.25 / 3)
+
+
+def test_a_model_is_compared_with_a_file(command, folder: Path, model_folder: Path) -> None:
+    predictions = command("generate", model_folder, "the small dog", "a big house").out.splitlines()
+    Path("test.tsv").write_text(f"question\tanswer\nthe small dog\t{predictions[0]}\na big house\tnothing\n")
+    Path("other.txt").write_text("\nnothing\n")
+    flags = ["--test-file", "test.tsv", "--metrics", "exact_match", "--confidence", "95", "--compare", "other.txt"]
+    result = command("evaluate", model_folder, *flags, "--json")
+    found = json.loads(result.out)
+    assert found["exact_match_low"] == 0
+    assert found["compared"]["other.txt"]["exact_match_p"] == 1
+    assert "other.txt: 1 of 2 predictions are empty" in result.err
+    Path("other.txt").write_text("nothing\n")
+    result = command("evaluate", model_folder, *flags)
+    assert (result.code, "other.txt: 1 predictions for 2 test rows" in result.err) == (2, True)
+
+
+def test_an_empty_answer_says_that_there_is_none(command, folder: Path) -> None:
+    Path("found.txt").write_text("the cat\n\n")
+    Path("right.txt").write_text("Cat.\n\n")
+    flags = ["--predictions", "found.txt", "--references", "right.txt", "--json", "--metrics"]
+    result = command("evaluate", *flags, "squad", "--confidence", "95")
+    assert json.loads(result.out)["squad_exact_match_low"] == 100
+    assert result.err == ""
+    assert command("evaluate", *flags, "squad,bleu").code == 0
+    assert "right.txt: the reference of row 2 is empty" in command("evaluate", *flags, "bleu").err
+
+
+def test_several_test_sets_have_intervals_each(command, folder: Path, model_folder: Path) -> None:
+    for name, text in (("near", "the small dog"), ("far", "a big house")):
+        Path(f"{name}.tsv").write_text(f"question\tanswer\n{text}\t{text}\n")
+    flags = ["--test-file", "near=near.tsv,far=far.tsv", "--metrics", "bleu", "--confidence", "95"]
+    found = json.loads(command("evaluate", model_folder, *flags, "--json").out)
+    assert {"near_bleu_low", "far_bleu_high", "near_signatures", "far_samples"} <= set(found)
+    table = command("evaluate", model_folder, *flags).out
+    assert "near_bleu " in table
+    assert "far_bleu_signature  nrefs:1" in table
+    result = command("evaluate", model_folder, *flags, "--compare", "found.txt")
+    assert (result.code, "there are 2 test sets" in result.err) == (2, True)

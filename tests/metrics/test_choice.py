@@ -9,6 +9,7 @@ import pytest
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import (
     LABEL_METRICS,
+    MADE_METRICS,
     TEXT_METRICS,
     best_metric,
     check_metrics,
@@ -112,3 +113,19 @@ def test_scripts_that_cannot_be_used_are_refused_at_once(script, tmp_path):
         check_metrics((str(tmp_path / "broken.py"),), TEXT_METRICS)
     with pytest.raises(InputError, match="unknown metric"):
         check_metrics((str(tmp_path / "absent.py"),), LABEL_METRICS)
+
+
+def test_the_readme_has_a_row_for_every_metric(repository):
+    table = (repository / "README.md").read_text(encoding="utf-8").split("| `--metrics` |")[1].split("\n\n")[0]
+    missing = [name for name in (*TEXT_METRICS, *LABEL_METRICS, *MADE_METRICS) if f"`{name}" not in table]
+    assert not missing
+
+
+def test_metrics_that_are_made_from_an_argument():
+    chosen = check_metrics(("aer:0-1", "chrf++"), TEXT_METRICS)
+    assert [metric.keys for metric in chosen.values()] == [("aer",), ("chrf++",)]
+    assert best_metric("aer", ("aer:0-1",)) is False
+    with pytest.raises(InputError, match=r"unknown metric 'bertscor'; did you mean 'bertscore'\?"):
+        check_metrics(("bertscor",), TEXT_METRICS)
+    with pytest.raises(InputError, match="unknown metric 'aer'"):
+        check_metrics(("aer",), LABEL_METRICS)

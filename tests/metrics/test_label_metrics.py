@@ -70,3 +70,11 @@ def test_numbers(seed):
 def test_a_constant_prediction_correlates_with_nothing():
     assert score("pearson", np.ones((3, 1)), np.arange(3.0)) == 0.0
     assert score("spearman", np.ones(3), np.arange(3.0)) == 0.0
+
+
+def test_numbers_far_from_zero_keep_their_digits():
+    random = np.random.default_rng(0)
+    labels = random.normal(size=50)
+    predictions = labels + random.normal(size=50)
+    expected = score("pearson", predictions, labels)
+    assert score("pearson", predictions + 1e6, labels - 1e6) == pytest.approx(expected, abs=1e-8)

@@ -1,0 +1,134 @@
+"""Files of predictions and references for `evaluate`, read a window of rows at a time."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.metrics.corpus import Corpus
+
+WINDOW = 1000
+Cell = str | list[str]
+
+
+class Files:
+    """Systems' predictions beside references, row by row.
+
+    Args:
+        predictions: a file a system; the first one's rows are what the others are counted against.
+        references: files; each gives a row one reference, or several where its cell holds a list.
+        encoding: of text files.
+        may_be_empty: whether a reference may be an empty text.
+
+    Raises:
+        InputError: a file that cannot be read.
+    """
+
+    def __init__(
+        self, predictions: Sequence[str], references: Sequence[str], encoding: str, may_be_empty: bool = False
+    ) -> None:
+        self._names = [*predictions, *references]
+        twice = next((file for file in predictions if predictions.count(file) > 1), None)
+        if twice:
+            raise InputError(f"--compare {twice}: is given twice; compare different systems")
+        self._systems, self._may_be_empty = len(predictions), may_be_empty
+        self._columns = [read_cells(file, "prediction", encoding) for file in predictions]
+        self._columns += [read_cells(file, "reference", encoding) for file in references]
+        self._rows = 0
+
+    def __iter__(self) -> Iterator[tuple[list[list[str]], list[list[str]]]]:
+        """Windows of rows: the predictions of each system, and the rows' references.
+
+        Raises:
+            InputError: unequal numbers of rows, or a row without any reference.
+        """
+        while True:
+            pieces = [list(islice(column, WINDOW)) for column in self._columns]
+            self._check_counts([len(piece) for piece in pieces])
+            if not pieces[0]:
+                return
+            systems, references = pieces[: self._systems], pieces[self._systems :]
+            yield (
+                [list(map(_only, piece)) for piece in systems],
+                [self._accepted(cells, row) for row, cells in enumerate(zip(*references, strict=True), self._rows + 1)],
+            )
+            self._rows += len(pieces[0])
+
+    def _check_counts(self, counts: list[int]) -> None:
+        if len(set(counts)) == 1:
+            return
+        totals = [self._rows + n + sum(1 for _ in column) for n, column in zip(counts, self._columns, strict=True)]
+        for place, (name, total) in enumerate(zip(self._names, totals, strict=True)):
+            if total != totals[0]:
+                what = "predictions" if place < self._systems else "references"
+                raise InputError(f"{name}: {total} {what} for {totals[0]} in {self._names[0]}")
+
+    def _accepted(self, cells: tuple[Cell, ...], row: int) -> list[str]:
+        """A row's references; where there are several, empty ones say that the row has fewer."""
+        texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell)]
+        if self._may_be_empty:
+            return texts
+        found = [text for text in texts if text.strip()]
+        if not found:
+            raise InputError(f"{self._names[self._systems]}: the reference of row {row} is empty")
+        return found
+
+
+def _only(cell: Cell) -> str:
+    assert isinstance(cell, str)
+    return cell
+
+
+def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
+    """The texts of a file: its lines, its column of this name, or its only column.
+
+    Args:
+        file: text, or a table as in training.
+        column: "prediction", or "reference", of which a cell may also be a list.
+        encoding: of text files.
+
+    Raises:
+        InputError: the file cannot be read, has no such column or, at that row, no text in it.
+    """
+    from hf_seq2seq.cli.rows import read_rows, text_cell
+
+    rows, sample = read_rows(None, file, encoding)
+    names = list(sample[0])
+    if column not in names and len(names) > 1:
+        raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")
+    found = column if column in names else names[0]
+    lists = column == "reference"
+    return (
+        _list(row[found]) if lists and _is_list(row.get(found)) else text_cell(row, found, number, file)
+        for number, row in enumerate(rows, start=1)
+    )
+
+
+def _is_list(cell: Any) -> bool:
+    return isinstance(cell, list) and all(isinstance(text, str) for text in cell)
+
+
+def _list(cell: Any) -> list[str]:
+    return list(cell)
+
+
+def score_windows(
+    systems: Mapping[str, "Corpus"], windows: Iterable[tuple[list[list[str]], list[list[str]]]]
+) -> dict[str, int]:
+    """Gives all rows to the systems' corpora; returns how many predictions of each system are empty."""
+    empty = dict.fromkeys(systems, 0)
+    for predictions, references in windows:
+        for (name, corpus), texts in zip(systems.items(), predictions, strict=True):
+            corpus.add(texts, references)
+            empty[name] += sum(not text.strip() for text in texts)
+    return empty
+
+
+def report_empty(empty: Mapping[str, int], rows: int) -> None:
+    """Says on standard error whose predictions are empty."""
+    for name, count in empty.items():
+        if count:
+            print(f"{name}: {count} of {rows} predictions are empty and count as wrong", file=sys.stderr)

@@ -1,0 +1,100 @@
+"""Files of labels or numbers, a row a line, as the label metrics want them; and the confusion matrix in print."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hf_seq2seq.metrics.corpus import Corpus
+
+
+def score_labels(
+    systems: Mapping[str, "Corpus"], metrics: Mapping[str, Any], windows: Iterable[Any], place: str
+) -> tuple["np.ndarray", "np.ndarray", list[str]] | None:
+    """Gives all rows to the systems' corpora.
+
+    Args:
+        systems: a corpus a file of predictions.
+        metrics: all of them of labels, or all of them of numbers.
+        windows: predictions of each system, and references, as `Files` gives them.
+        place: of the references, for errors.
+
+    Returns:
+        The first system's predictions, `(rows, classes)` of 0 and 1, the labels, `(rows,)`, and the classes' names in
+        alphabetical order; None for numbers.
+
+    Raises:
+        InputError: metrics of several kinds, several references for a row, or text that should be a number.
+    """
+    from hf_seq2seq.metrics.classification import one_hot
+
+    predictions: list[list[str]] = [[] for _ in systems]
+    truth: list[str] = []
+    for said, references in windows:
+        for whole, piece in zip(predictions, said, strict=True):
+            whole.extend(piece)
+        truth.extend(_single(row, place) for row in references)
+    if _problem(metrics) == "regression":
+        for (name, corpus), texts in zip(systems.items(), predictions, strict=True):
+            corpus.add(_numbers(texts, name), _numbers(truth, place))
+        return None
+    names = sorted({text.strip() for column in (*predictions, truth) for text in column})
+    labels = one_hot(truth, names).argmax(axis=1)
+    logits = [one_hot(texts, names) for texts in predictions]
+    for corpus, rows in zip(systems.values(), logits, strict=True):
+        corpus.add(rows, labels)
+    return logits[0], labels, names
+
+
+def _problem(metrics: Mapping[str, Any]) -> str:
+    for problem in ("single_label", "regression"):
+        if all(problem in metric.problems for metric in metrics.values()):
+            return problem
+    alone = next((name for name, metric in metrics.items() if metric.problems == ("multi_label",)), None)
+    if alone:
+        raise InputError(f"--metrics: {alone} is for several labels a row; files hold one a row")
+    raise InputError(f"--metrics: {', '.join(metrics)} score texts, labels and numbers; ask for one kind at a time")
+
+
+def _single(row: Sequence[str], place: str) -> str:
+    if len(row) > 1:
+        raise InputError(f"{place}: a row has one label; give one file of references")
+    return row[0]
+
+
+def _numbers(texts: Sequence[str], place: str) -> "np.ndarray":
+    import numpy as np
+
+    try:
+        return np.array(texts, dtype=np.float64)
+    except ValueError:
+        row, text = next((n, t) for n, t in enumerate(texts, start=1) if not _is_number(t))
+        raise InputError(f"{place}: row {row}: {text!r} is not a number") from None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def confusion(logits: "np.ndarray", labels: "np.ndarray", names: Sequence[str]) -> dict[str, Any]:
+    """The confusion matrix for JSON: a row a true class, a column a predicted one."""
+    from hf_seq2seq.metrics.classification import confusion_matrix
+
+    return {"labels": list(names), "matrix": confusion_matrix(logits, labels).tolist()}
+
+
+def print_confusion(found: Mapping[str, Any]) -> None:
+    """Prints the matrix with the classes' names: true ones before the rows, predicted ones above the columns."""
+    names, matrix = found["labels"], found["matrix"]
+    first = max(len("true \\ predicted"), *map(len, names))
+    widths = [max(len(name), *(len(str(row[place])) for row in matrix)) for place, name in enumerate(names)]
+    print()
+    for title, cells in [("true \\ predicted", names), *zip(names, matrix, strict=True)]:
+        print("  ".join([f"{title:{first}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))]))

@@ -1,0 +1,193 @@
+"""BERTScore: each token matched with the most similar one of the other text, in an encoder's contextual vectors.
+
+Written `bertscore` for the default encoder, `bertscore:MODEL` for another folder or Hub id and `bertscore:MODEL@LAYER`
+for one of its layers. Scores are raw, unless `bertscore:MODEL@LAYER@FILE` names a file of baselines to rescale them by.
+
+Paper: Zhang et al. 2020, BERTScore: evaluating text generation with BERT, https://arxiv.org/abs/1904.09675
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics.metric import Metric, TextRows, averaged, check_rows
+
+if TYPE_CHECKING:
+    import torch
+
+KEYS = ("bertscore_precision", "bertscore_recall", "bertscore_f1")
+DEFAULT = "roberta-large"
+# Layers that agree best with people, by the paper's appendix and its authors' code; for other models the last one.
+LAYERS = {
+    "bert-base-uncased": 9,
+    "bert-large-uncased": 18,
+    "bert-base-multilingual-cased": 9,
+    "bert-base-chinese": 8,
+    "roberta-base": 10,
+    "roberta-large": 17,
+    "xlm-roberta-base": 9,
+    "xlm-roberta-large": 17,
+    "distilbert-base-uncased": 5,
+    "distilroberta-base": 5,
+    "microsoft/deberta-xlarge-mnli": 40,
+}
+LAYER_FIELDS = ("num_hidden_layers", "encoder_layers", "num_layers")  # BART's and T5's encoders have their own
+BATCH, WINDOW = 64, 512  # texts encoded at once; rows whose vectors are held at once
+
+
+class Encoder(NamedTuple):
+    """A model that gives one layer's vectors, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    limit: int  # tokens, special ones among them
+
+
+class Text(NamedTuple):
+    """A text's unit vectors, `(tokens, width)`, and which of its tokens are not special, `(tokens,)`."""
+
+    vectors: "torch.Tensor"
+    counted: "torch.Tensor"
+
+
+@lru_cache
+def make_bertscore(argument: str = "") -> Metric:
+    """Mean precision, recall and F1 of tokens matched by an encoder, 0-100; of several references the best of each.
+
+    Args:
+        argument: "", or a folder or Hub id; behind it "@" and a layer, counted from 1; behind that "@" and a file of
+            baselines as the bert-score package has them, lines of LAYER,P,R,F: a score x becomes (x - b) / (1 - b).
+
+    Raises:
+        InputError: no such model, layer or file, before anything is scored.
+    """
+    name, written, baselines = [*argument.split("@", 2), "", ""][:3]
+    name = name or DEFAULT
+    if written and not written.isdecimal():
+        raise InputError(f"--metrics bertscore:{argument}: {written!r} is not a layer; write bertscore:MODEL@9")
+    layer = _layer(name, int(written) if written else None)
+    baseline = _baseline(Path(baselines), layer) if baselines else np.zeros(3)
+    rescaled = Path(baselines).name if baselines else "no"
+    text = f"model:{'/'.join(Path(name).parts[-2:])}|layer:{layer}|idf:no|rescaled:{rescaled}"
+    return averaged(partial(_rows, name, layer, baseline), True, KEYS, signature=lambda references: text)
+
+
+def _baseline(file: Path, layer: int) -> np.ndarray:
+    """Precision, recall and F1 of texts that have nothing to do with each other, `(3,)`."""
+    try:
+        rows = [line.split(",") for line in file.read_text(encoding="utf-8").splitlines()[1:]]
+        return np.array(next(row[1:4] for row in rows if int(row[0]) == layer), dtype=np.float64)
+    except (OSError, ValueError, StopIteration):
+        raise InputError(f"metric 'bertscore': {str(file)!r} has no line LAYER,P,R,F of layer {layer}") from None
+
+
+def _layer(name: str, wanted: int | None) -> int:
+    if name.startswith((".", "/")) and not Path(name).is_dir():
+        raise InputError(f"metric 'bertscore': there is no folder {name!r}")
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"metric 'bertscore': {name!r} is no folder or Hub id of a model: {reason}") from None
+    layers: int = config.num_hidden_layers
+    layer = LAYERS.get(name, layers) if wanted is None else wanted
+    if not 1 <= layer <= layers:
+        raise InputError(f"metric 'bertscore': {name!r} has layers 1 to {layers}, not {layer}")
+    return layer
+
+
+@lru_cache(maxsize=1)
+def _load(name: str, layer: int) -> Encoder:
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(name)
+    spaced = {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2") else {}
+    tokenizer = AutoTokenizer.from_pretrained(name, **spaced)
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    # A vocabulary that was saved without its limit says 1e30. RoBERTa's positions begin behind its padding id.
+    limit = min(tokenizer.model_max_length, positions - 2 * ("roberta" in config.model_type))
+    for field in LAYER_FIELDS:
+        if hasattr(config, field):
+            setattr(config, field, layer)
+    with _quietly():
+        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32)
+    model = model.get_encoder() if config.is_encoder_decoder else model
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Encoder(model.to(device).eval(), tokenizer, limit)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without a progress bar, and without the warning that the layers above, left out on purpose, have weights."""
+    from transformers.utils import logging
+
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _rows(name: str, layer: int, baseline: np.ndarray, predictions: Sequence[str], references: TextRows) -> np.ndarray:
+    check_rows(predictions, references)
+    encoder = _load(name, layer)
+    pieces = [
+        _window(encoder, predictions[start : start + WINDOW], references[start : start + WINDOW])
+        for start in range(0, len(predictions), WINDOW)
+    ]
+    return 100 * (np.concatenate(pieces) - baseline) / (1 - baseline)
+
+
+def _window(encoder: Encoder, predictions: Sequence[str], references: TextRows) -> np.ndarray:
+    texts = _encode(encoder, [*predictions, *(reference for row in references for reference in row)])
+    return np.array(
+        [
+            np.max([_match(texts[text.strip()], texts[reference.strip()]) for reference in row], axis=0)
+            for text, row in zip(predictions, references, strict=True)
+        ]
+    )
+
+
+def _encode(encoder: Encoder, texts: Sequence[str]) -> dict[str, Text]:
+    import torch
+
+    tokenizer = encoder.tokenizer
+    unique = list(dict.fromkeys(text.strip() for text in texts))
+    ids = {text: tokenizer(text, truncation=True, max_length=encoder.limit)["input_ids"] for text in unique}
+    special = torch.tensor([i for i in (tokenizer.cls_token_id, tokenizer.sep_token_id) if i is not None])
+    unique.sort(key=lambda text: len(ids[text]))
+    found = {}
+    for start in range(0, len(unique), BATCH):
+        batch = unique[start : start + BATCH]
+        padded = tokenizer.pad({"input_ids": [ids[text] for text in batch]}, return_tensors="pt").to(
+            encoder.model.device
+        )
+        with torch.no_grad():
+            states = encoder.model(padded["input_ids"], attention_mask=padded["attention_mask"]).last_hidden_state
+        vectors = torch.nn.functional.normalize(states, dim=-1).cpu()
+        for text, row in zip(batch, vectors, strict=True):
+            tokens = torch.tensor(ids[text], dtype=torch.long)
+            found[text] = Text(row[: len(tokens)].clone(), ~torch.isin(tokens, special))
+    return found
+
+
+def _match(said: Text, wanted: Text) -> tuple[float, float, float]:
+    """Precision, recall and F1, 0-1: special tokens may be matched with, but their own matches do not count."""
+    if not said.counted.any() or not wanted.counted.any():
+        return 0.0, 0.0, 0.0
+    similarity = said.vectors @ wanted.vectors.T
+    precision = float(similarity.max(dim=1).values[said.counted].mean())
+    recall = float(similarity.max(dim=0).values[wanted.counted].mean())
+    return precision, recall, 2 * precision * recall / (precision + recall) if precision + recall else 0.0

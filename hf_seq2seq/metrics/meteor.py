@@ -1,0 +1,76 @@
+"""METEOR: words matched as they are, by stem and by synonym, and a penalty for matches that lie apart.
+
+Paper: Banerjee and Lavie 2005, METEOR, https://aclanthology.org/W05-0909, whose constants these are
+Paper: Lavie and Agarwal 2007, https://aclanthology.org/W07-0734, which names them alpha, beta and gamma
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics.metric import Scores, TextRows, averaged, check_rows
+from hf_seq2seq.metrics.words import SIGNATURE, words
+
+ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
+
+
+class NoWordNet:
+    """A thesaurus in which no word has a synonym, for where WordNet's data are not installed."""
+
+    def synsets(self, word: str) -> list[Any]:
+        """No sets of synonyms."""
+        return []
+
+
+@lru_cache
+def thesaurus() -> Any:
+    """NLTK's WordNet where its data are installed (`python -m nltk.downloader wordnet`), otherwise none.
+
+    Raises:
+        InputError: nltk is not installed.
+    """
+    try:
+        from nltk.corpus import wordnet
+    except ImportError as error:
+        raise InputError("metric 'meteor' needs one more package: pip install 'hf-seq2seq[meteor]'") from error
+    try:
+        wordnet.ensure_loaded()
+    except LookupError:
+        return NoWordNet()
+    return wordnet
+
+
+def _rows(predictions: Sequence[str], references: TextRows) -> list[float]:
+    check_rows(predictions, references)
+    wordnet = thesaurus()
+    from nltk.translate.meteor_score import meteor_score
+
+    constants = {"alpha": ALPHA, "beta": BETA, "gamma": GAMMA, "wordnet": wordnet}
+    return [
+        100 * float(meteor_score([words(reference) for reference in row], words(text), **constants))
+        for text, row in zip(predictions, references, strict=True)
+    ]
+
+
+def _signature(references: TextRows) -> str:
+    from nltk import __version__ as version
+
+    matchers = "exact,stem" if isinstance(thesaurus(), NoWordNet) else "exact,stem,synonym"
+    return f"matchers:{matchers}|alpha:{ALPHA}|beta:{BETA}|gamma:{GAMMA}|{SIGNATURE}|nltk:{version}"
+
+
+METEOR = averaged(_rows, True, ("meteor",), signature=_signature)
+
+
+def meteor(predictions: Sequence[str], references: TextRows) -> Scores:
+    """Mean METEOR over rows, 0-100, by NLTK; of several references the best counts.
+
+    Which of several equal words is matched is settled from the end of the text, as NLTK does, where the papers search
+    for the matches that cross least. Synonyms count where WordNet's data are installed, which the signature says; NLTK
+    looks up the stems of words.
+
+    Raises:
+        InputError: nltk is not installed.
+    """
+    return METEOR.compute(predictions, references)

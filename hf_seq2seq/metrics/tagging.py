@@ -1,0 +1,64 @@
+"""F1 of tagged spans, such as names in a text, as seqeval counts them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hf_seq2seq.metrics.metric import Scores, TextRows, check_rows, summed
+
+KEYS = ("seqeval_precision", "seqeval_recall", "seqeval_f1")
+Span = tuple[str, int, int]
+
+
+def spans(tags: Sequence[str]) -> set[Span]:
+    """The spans of a row of IOB1, IOB2 or IOBES tags: kind, first place, last place.
+
+    A span starts and ends as in CoNLL's evaluation, which forgives I- where B- should stand.
+
+    Paper: Tjong Kim Sang and Buchholz 2000, the CoNLL-2000 shared task, https://aclanthology.org/W00-0726
+    """
+    found = set()
+    last, last_kind, start = "O", "_", 0
+    for place, tag in enumerate([*tags, "O"]):
+        mark, kind = tag[0], tag[1:].split("-", maxsplit=1)[-1] or "_"
+        other_kind = kind != last_kind
+        ends = last in "ES" or (last in "BI" and mark in "BSO") or (last not in "O." and other_kind)
+        starts = mark in "BS" or (last in "OES" and mark in "EI") or (mark not in "O." and other_kind)
+        if ends:
+            found.add((last_kind, start, place - 1))
+        start = place if starts else start
+        last, last_kind = mark, kind
+    return found
+
+
+def _counts(predictions: Sequence[str], references: TextRows) -> np.ndarray:
+    """Right, predicted and true spans, `(rows, 3)`, against the reference with most in common."""
+    check_rows(predictions, references)
+    found = []
+    for text, row in zip(predictions, references, strict=True):
+        said = spans(text.split())
+        wanted = [spans(reference.split()) for reference in row]
+        right, true = max(((len(said & each), len(each)) for each in wanted), key=lambda pair: (pair[0], -pair[1]))
+        found.append((right, len(said), true))
+    return np.array(found, dtype=np.float64)
+
+
+def precision_recall_f1(right: float, predicted: float, true: float) -> tuple[float, float, float]:
+    """Precision, recall and their harmonic mean, 0-100, from counts; 0 where there is nothing to divide by."""
+    return (
+        100 * right / predicted if predicted else 0.0,
+        100 * right / true if true else 0.0,
+        200 * right / (predicted + true) if predicted + true else 0.0,
+    )
+
+
+def _score(sums: np.ndarray) -> Scores:
+    return dict(zip(KEYS, precision_recall_f1(*sums.tolist()), strict=True))
+
+
+SEQEVAL = summed(_counts, _score, True, KEYS, signature=lambda references: "average:micro|scheme:CoNLL")
+
+
+def seqeval(predictions: Sequence[str], references: TextRows) -> Scores:
+    """Precision, recall and F1 of all spans of a corpus, 0-100; a row is its tags, divided by white space."""
+    return SEQEVAL.compute(predictions, references)

@@ -1,0 +1,44 @@
+"""A corpus piece by piece: equal to the whole, and in memory that does not grow with it."""
+
+import tracemalloc
+
+import pytest
+
+from hf_seq2seq.metrics import TEXT_METRICS
+from hf_seq2seq.metrics.corpus import Corpus
+
+PREDICTIONS = [f"a {word} dog number {n} runs home" for n, word in enumerate(["red", "old", "big", "new"] * 10)]
+REFERENCES = [[f"the {word} dog number {n} ran home", f"dog {n}"] for n, word in enumerate(["red", "old"] * 20)]
+
+
+@pytest.mark.parametrize("name", sorted(TEXT_METRICS))
+def test_pieces_give_what_the_whole_gives(name):
+    metric = TEXT_METRICS[name]
+    corpus = Corpus({name: metric})
+    for start in range(0, 40, 7):
+        corpus.add(PREDICTIONS[start : start + 7], REFERENCES[start : start + 7])
+    assert corpus.scores() == pytest.approx(metric.compute(PREDICTIONS, REFERENCES), abs=1e-9)
+    assert corpus.rows == 40
+
+
+def test_signatures_know_the_references_of_all_pieces():
+    corpus = Corpus({"bleu": TEXT_METRICS["bleu"]})
+    corpus.add(["a"], [["a"]])
+    assert corpus.signatures()["bleu"].startswith("nrefs:1|")
+    corpus.add(["a"], [["a", "b"]])
+    assert corpus.signatures()["bleu"].startswith("nrefs:var|")
+
+
+def test_memory_does_not_grow_with_the_rows():
+    def peak(pieces: int) -> int:
+        corpus = Corpus({name: TEXT_METRICS[name] for name in ("bleu", "exact_match")})
+        tracemalloc.start()
+        for _ in range(pieces):
+            corpus.add(list(PREDICTIONS), [list(row) for row in REFERENCES])
+        corpus.scores()
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(2)  # sacreBLEU keeps the tokens of the last 65,536 texts
+    assert peak(25) < 1.2 * peak(5)
