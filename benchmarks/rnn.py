@@ -124,8 +124,8 @@ def compare(
     """Tokens a CPU second of every round, and the largest difference of logits."""
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+    from hf_seq2seq.decoding.float32 import quick_float32
     from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
-    from hf_seq2seq.training.float32 import quick_float32
 
     torch.manual_seed(0)
     settings = RnnSeq2SeqConfig(vocab_size=words, hidden_size=WIDTH, input_feeding=feeding, attention="general")

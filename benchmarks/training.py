@@ -208,7 +208,7 @@ def make_model(vocab_size: int, seed: int) -> "PreTrainedModel":
 
 def train_with_loop(task: "Task", meter: Meter, options: argparse.Namespace) -> int:
     """Trains with this project's loop; returns the optimizer steps."""
-    from hf_seq2seq.training.float32 import quick_float32
+    from hf_seq2seq.decoding.float32 import quick_float32
     from hf_seq2seq.training.loop import Loop
     from hf_seq2seq.training.run import longest, make_accelerator
 

@@ -33,7 +33,7 @@ def main() -> None:
     """Trains all models side by side and prints the table."""
     import torch
 
-    from hf_seq2seq.training.float32 import quick_float32
+    from hf_seq2seq.decoding.float32 import quick_float32
     from hf_seq2seq.training.run import longest
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

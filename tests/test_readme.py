@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_seq2seq.cli.average import AverageConfig
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
 from hf_seq2seq.cli.generate import GenerateConfig
@@ -16,7 +17,12 @@ from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.sections import options
 
 README = Path(__file__).parents[1] / "README.md"
-CONFIGS = {"generate": GenerateConfig, "classify": ClassifyConfig, "evaluate": EvaluateConfig}
+CONFIGS = {
+    "average": AverageConfig,
+    "generate": GenerateConfig,
+    "classify": ClassifyConfig,
+    "evaluate": EvaluateConfig,
+}
 
 
 def commands() -> list[str]:

@@ -7,12 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.generate import check_search
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.scored_labels import confusion, print_confusion
 from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, check_others, read_others, score_files, score_rows
 from hf_seq2seq.cli.significance import Significance, print_table
-from hf_seq2seq.configs import Decoding, LabelledData, PairData
+from hf_seq2seq.configs import LabelledData, PairData, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -75,7 +76,7 @@ class EvaluateConfig:
     significance: Significance = field(default_factory=Significance)
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: Search = field(default_factory=Search)
 
 
 MaybeModel = Annotated[
@@ -94,6 +95,7 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     if (model is None) == (config.measures.predictions is None):
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
     _check_names(config.measures.metrics)
+    check_search(config.decoding, values)
     encoding = config.rows.encoding or "utf-8"
     found = (
         _score_model(model, config, values) if model else score_files(config.measures, config.significance, encoding)

@@ -10,7 +10,7 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
-from hf_seq2seq.configs import Decoding, PairData
+from hf_seq2seq.configs import PairData, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, flag, option
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.decoding.streaming import TextGenerator
 
 
+DETAILS = ("score", "tokens", "log_probs", "alignment")
 MESSAGES = "messages"
 
 
@@ -32,6 +33,9 @@ class Rows(Section):
     encoding: str = option("utf-8", "Encoding of the input.")
     output_file: str | None = option(None, "Where to write, in place of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
+    output_details: tuple[str, ...] = option((), "More about each output in JSON lines.", choices=DETAILS)
+    replace_unknown: bool = option(False, "Write the source word that an unknown word attends to.")
+    target_column: str | None = option(None, "Write nothing, but score the text of this column.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +50,22 @@ class Model(Section):
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ensemble(Section):
+    """Ensemble: several models that write together."""
+
+    ensemble: tuple[str, ...] = option((), "Other models with the same vocabulary.")
+    ensemble_average: str = option("probability", "What is averaged.", choices=("probability", "log_probability"))
+
+
 @dataclass(frozen=True)
 class GenerateConfig:
     """The flags of `generate`."""
 
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
-    decoding: Decoding = field(default_factory=Decoding)
+    ensemble: Ensemble = field(default_factory=Ensemble)
+    decoding: Search = field(default_factory=Search)
 
 
 ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a run or a checkpoint, or a Hub id.")]
@@ -73,6 +86,9 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     from hf_seq2seq.data.columns import has_header
 
     options = config.rows
+    check_search(config.decoding, values)
+    if options.output_details and not options.json_lines:
+        raise InputError("--output-details: text has no place for them; add --json-lines")
     rows, sample = read_rows(texts, options.input_file, options.encoding, has_header(options.source_column))
     with open_output(options.output_file, options.input_file) as stream:
         from hf_seq2seq.decoding.loading import load_seq2seq
@@ -86,8 +102,11 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
             columns = (_column(sample, options, settings), _context_column(sample, options, settings))
             sources = _sources(rows, columns, place)
         generator = make_generator(config, values, network, tokenizers, settings, replies)
+        generator.others = load_others(model, network, tokenizers, config)
+        generator.average = config.ensemble.ensemble_average
+        generator.details, generator.replacing = options.output_details, options.replace_unknown
         with counted("texts") as generator.advance:
-            count = _write(stream, sources, generator, options.json_lines)
+            count = _write(stream, sources, generator, options)
     report_cut(generator.truncated, generator.max_source_length, count)
 
 
@@ -118,16 +137,58 @@ def make_generator(
             f"--max-source-length {longest_source} and --max-new-tokens {longest_output}: "
             f"one sequence holds both; this model has {settings.positions} positions"
         )
-    given = {name: getattr(config.decoding, name) for name in values if hasattr(config.decoding, name)}
     prefix = config.model.source_prefix
     return (ReplyGenerator if replies else TextGenerator)(
         network,
         tokenizers,
-        Decoding(**settings.decoding | given),
+        merged_search(config.decoding, values, settings),
         max_new_tokens=longest_output,
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
     )
+
+
+def check_search(search: Search, values: Values) -> None:
+    """Refuses flags that do not go together, as far as they do not depend on the model.
+
+    Raises:
+        InputError: naming the flag that is in the way.
+    """
+    if "num_beams" in values or search.do_sample:
+        search.check()
+    if search.mbr_metric:
+        from hf_seq2seq.metrics import check_metrics, metrics_for
+
+        check_metrics((search.mbr_metric,), metrics_for("seq2seq"))
+
+
+def merged_search(search: Search, values: Values, settings: "RunSettings") -> Search:
+    """The flags that were given, and what the model's training had; its beams do not count where outputs are drawn.
+
+    Raises:
+        InputError: they do not go together.
+    """
+    trained = {} if search.do_sample else settings.decoding
+    given = {name: getattr(search, name) for name in values if hasattr(search, name)}
+    merged = Search(**trained | given)
+    merged.check()
+    return merged
+
+
+def load_others(name: str, network: Any, tokenizers: Any, config: GenerateConfig) -> tuple[Any, ...]:
+    """The rest of an ensemble.
+
+    Raises:
+        InputError: one of the models has another vocabulary, or cannot be loaded.
+    """
+    if not config.ensemble.ensemble:
+        return ()
+    from hf_seq2seq.decoding.ensemble import check_alike
+    from hf_seq2seq.decoding.loading import load_seq2seq
+
+    found = [(place, *load_seq2seq(place, config.model.trust_remote_code)[:2]) for place in config.ensemble.ensemble]
+    check_alike((name, network, tokenizers), found)
+    return tuple(each for _, each, _ in found)
 
 
 def check_lengths(model: Any, settings: "RunSettings") -> None:
@@ -182,14 +243,38 @@ def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
         yield {"source": checked} | others
 
 
-def _write(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", as_json: bool) -> int:
+def _write(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", options: Rows) -> int:
     from hf_seq2seq.decoding.streaming import in_windows
 
+    if options.target_column:
+        return _write_scores(stream, sources, generator, options)
     count = 0
-    for row, prediction in in_windows(sources, lambda rows: generator([row["source"] for row in rows])):
+    for row, outputs in in_windows(sources, lambda rows: generator.outputs([row["source"] for row in rows])):
         count += 1
-        if as_json:
-            write_json(stream, row | {"prediction": prediction})
+        found = [{"prediction": output.text} | output.details for output in outputs]
+        if not options.json_lines:
+            for output in outputs:
+                write_text(stream, output.text)
+        elif not generator.several:
+            write_json(stream, row | found[0])
         else:
-            write_text(stream, prediction)
+            write_json(stream, row | {"predictions": found})
+    return count
+
+
+def _write_scores(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", options: Rows) -> int:
+    from hf_seq2seq.decoding.streaming import in_windows
+
+    column, place, count = str(options.target_column), options.input_file or "standard input", 0
+
+    def score(rows: list[Row]) -> list[Row]:
+        targets = [text_cell(row, column, count + n, place) for n, row in enumerate(rows, start=1)]
+        return generator.score([row["source"] for row in rows], targets)
+
+    for row, scores in in_windows(sources, score):
+        count += 1
+        if options.json_lines:
+            write_json(stream, row | scores)
+        else:
+            write_text(stream, f"{scores['log_prob']:.4f}", f"{scores['perplexity']:.4f}")
     return count

@@ -1,69 +1,27 @@
 """Generates text for encoded sources: batches of like lengths, every result in its source's place."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from hf_seq2seq.configs import Decoding
-from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.configs import Decoding, Search
+from hf_seq2seq.data.batches import cut, length_order, ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words, spell
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.decoding.float32 import quick_float32
+from hf_seq2seq.decoding.hypothesis import Hypothesis
+from hf_seq2seq.decoding.search import Searcher
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Advance = Callable[[int], None]
-
-
-@torch.inference_mode()
-def generate_ids(
-    model: "PreTrainedModel", batch: dict[str, Tensor], decoding: Decoding, max_new_tokens: int
-) -> list[list[int]]:
-    """Generates the target of every row; a row's result does not depend on the rows beside it.
-
-    Args:
-        model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
-        batch: `input_ids` and `attention_mask`, each `(batch, source)`, 1 on real tokens; other keys are left alone.
-            Padding is on the left for a decoder alone.
-        decoding: how to search.
-        max_new_tokens: longest target in tokens, EOS counted.
-
-    Returns:
-        Ids of each row without the decoder's start token or the source, cut before EOS, without padding.
-    """
-    inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    settings = generation_settings(model, decoding, max_new_tokens)
-    found: Tensor = model.generate(**inputs, generation_config=settings)  # type: ignore[operator]
-    eos = settings.eos_token_id
-    start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
-    return [
-        clean_ids(row[start:], settings.pad_token_id, eos if isinstance(eos, list) else [eos]) for row in found.tolist()
-    ]
-
-
-def generation_settings(model: "PreTrainedModel", decoding: Decoding, max_new_tokens: int) -> "GenerationConfig":
-    """The model's own generation settings (forced tokens, shortest length, …) with the search asked for."""
-    settings = copy.deepcopy(model.generation_config)
-    settings.max_length = None
-    settings.max_new_tokens = max_new_tokens
-    settings.do_sample = False
-    settings.num_beams = decoding.num_beams
-    settings.no_repeat_ngram_size = decoding.no_repeat_ngram_size
-    settings.length_penalty = decoding.length_penalty if decoding.num_beams > 1 else None
-    settings.early_stopping = settings.early_stopping if decoding.num_beams > 1 else None
-    return settings
-
-
-def clean_ids(row: Sequence[int], pad: int | None, eos: Sequence[int | None]) -> list[int]:
-    """What a tokenizer can decode: cut before the first EOS, without padding and without the label filler -100."""
-    end = next((place for place, token in enumerate(row) if token in eos), len(row))
-    return [token for token in row[:end] if token != pad and token >= 0]
 
 
 def generate_texts(
@@ -86,22 +44,63 @@ def generate_texts(
         advance: told the number of rows done after every batch.
         unknown: unknown words of every source that ids beyond the vocabulary name; None where there are none.
     """
-    texts = [""] * len(sources)
-    pad, left = tokenizers.source.pad_token_id or 0, not model.config.is_encoder_decoder
-    with evaluating(model):
+    searcher = Searcher(model, as_search(decoding), max_new_tokens)
+    found = [outputs[0].ids for outputs in generate_hypotheses(searcher, sources, tokenizers.source, advance)]
+    return texts_of(found, tokenizers, unknown)
+
+
+def as_search(decoding: Decoding) -> Search:
+    """A run's few settings among those that a search has."""
+    return decoding if isinstance(decoding, Search) else Search(**vars(decoding))
+
+
+def texts_of(ids: Sequence[list[int]], tokenizers: Tokenizers, unknown: Sequence[Words] | None = None) -> list[str]:
+    """The texts of outputs; `unknown` as for `generate_texts`."""
+    if unknown is None:
+        return tokenizers.target.batch_decode(list(ids), skip_special_tokens=True)
+    return [spell(*pair, tokenizers.target) for pair in zip(ids, unknown, strict=True)]
+
+
+def generate_hypotheses(
+    searcher: Searcher,
+    sources: Ragged,
+    tokenizer: "PreTrainedTokenizerBase",
+    advance: Advance | None = None,
+    numbers: Sequence[int] | None = None,
+) -> list[list[Hypothesis]]:
+    """Outputs of every source, in order, best first.
+
+    Args:
+        searcher: the model, which is put in evaluation mode while it generates, and how to search.
+        sources: ids of every source, special tokens included.
+        tokenizer: that encoded them.
+        advance: told the number of rows done after every batch.
+        numbers: of the sources in a longer input: a row draws by its number; None counts from 0.
+    """
+    found: list[list[Hypothesis]] = [[] for _ in range(len(sources))]
+    model, pad = searcher.model, tokenizer.pad_token_id or 0
+    longest = int(sources.lengths.max(initial=0)) + searcher.max_new_tokens
+    with evaluating(model), quick_float32(longest) if model.device.type == "cpu" else nullcontext():
         # Longest first: what does not fit in memory fails at once.
-        for rows in reversed(ordered_batches(sources.lengths[:, None], decoding.per_device_eval_batch_size)):
-            ids = generate_ids(model, source_batch(sources, rows, pad, left), decoding, max_new_tokens)
-            if unknown is None:
-                found = tokenizers.target.batch_decode(ids, skip_special_tokens=True)
-            else:
-                words = [unknown[row] for row in rows]
-                found = [spell(*pair, tokenizers.target) for pair in zip(ids, words, strict=True)]
-            for row, text in zip(rows, found, strict=True):
-                texts[row] = text
+        for rows in reversed(batches(sources.lengths, searcher.search)):
+            batch = source_batch(sources, rows, pad, left=not model.config.is_encoder_decoder)
+            batch = {name: part.to(model.device) for name, part in batch.items()}
+            outputs = searcher(batch, [int(row) if numbers is None else numbers[row] for row in rows])
+            for row, hypotheses in zip(rows, outputs, strict=True):
+                found[row] = hypotheses
             if advance:
                 advance(len(rows))
-    return texts
+    return found
+
+
+def batches(lengths: np.ndarray, search: Search) -> list[np.ndarray]:
+    """All rows once, in batches of like lengths, from short to long."""
+    if search.max_tokens_per_batch is None:
+        return ordered_batches(lengths[:, None], search.per_device_eval_batch_size)
+    order = length_order(lengths[:, None])
+    rows = max(search.num_beams, search.num_return_sequences)
+    boundaries = cut(lengths[order, None] * rows, len(order), search.max_tokens_per_batch)
+    return [order[start:end] for start, end in pairwise(boundaries)]
 
 
 @contextmanager

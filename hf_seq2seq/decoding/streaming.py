@@ -6,15 +6,20 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.configs import Decoding
-from hf_seq2seq.data.copying import name_source_words
-from hf_seq2seq.data.encoding import encode_texts
+from hf_seq2seq.data.copying import Words, name_source_words
+from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.generation import Advance, generate_texts
+from hf_seq2seq.decoding.constraints import find_words
+from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
+from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
+from hf_seq2seq.decoding.outputs import Output, Reader, Written
+from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.settings import UNBOUNDED
+from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -33,7 +38,12 @@ class TextGenerator:
         max_source_length: longer sources are cut to so many tokens; None cuts nothing.
         prefix: put before every text.
         advance: told the number of rows done after every batch.
+        others: the rest of an ensemble, with the same vocabulary.
+        average: what an ensemble averages, "probability" or "log_probability".
+        details: what is told of outputs: "score", "tokens", "log_probs", "alignment".
+        replacing: put source words in the place of unknown words.
         truncated: sources that were cut so far.
+        seen: texts so far; a row draws by its number.
     """
 
     model: "PreTrainedModel"
@@ -43,7 +53,18 @@ class TextGenerator:
     max_source_length: int | None = None
     prefix: str = ""
     advance: Advance | None = None
+    others: tuple["PreTrainedModel", ...] = ()
+    average: str = "probability"
+    details: tuple[str, ...] = ()
+    replacing: bool = False
     truncated: int = field(default=0, init=False)
+    seen: int = field(default=0, init=False)
+
+    @property
+    def several(self) -> bool:
+        """Whether a source may have more than one output."""
+        search = as_search(self.decoding)
+        return search.num_return_sequences > 1 and search.mbr_metric is None
 
     def encode(self, rows: list[Any]) -> Ragged:
         """Encodes texts with the prefix, and counts those that were cut."""
@@ -54,20 +75,80 @@ class TextGenerator:
 
     def __call__(self, texts: list[Any]) -> list[str]:
         """Generates a text for each of a few thousand; an empty text gives an empty one."""
+        return [outputs[0].text for outputs in self.outputs(texts)]
+
+    def outputs(self, texts: list[Any]) -> list[list[Output]]:
+        """Every text's outputs, best first; an empty text has one, which is empty."""
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
-        found = [""] * len(texts)
+        found = [[Output("")] for _ in texts]
+        numbers = [self.seen + row for row in asked]
+        self.seen += len(texts)
         if asked:
-            chosen = [texts[row] for row in asked]
-            sources, unknown = self.encode(chosen), None
-            if room := getattr(self.model.config, "copy_vocab_size", 0):
-                prefixed = [self.prefix + text for text in chosen]
-                sources, unknown = name_source_words(sources, prefixed, self.tokenizers.source, room)
-            results = generate_texts(
-                self.model, self.tokenizers, sources, self.decoding, self.max_new_tokens, self.advance, unknown
-            )
-            for row, text in zip(asked, results, strict=True):
-                found[row] = text
+            for row, outputs in zip(asked, self._outputs([texts[row] for row in asked], numbers), strict=True):
+                found[row] = outputs
         return found
+
+    def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
+        sources, unknown = self.name_unknown(self.encode(texts), texts)
+        search = as_search(self.decoding)
+        first = token_id(search.forced_bos_token, self.tokenizers.target)
+        words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
+        searcher = Searcher(self.model, search, self.max_new_tokens, first, self.others, self.average, words)
+        found = generate_hypotheses(searcher, sources, self.tokenizers.source, self.advance, numbers)
+        written = []
+        for row, hypotheses in enumerate(found):
+            named = () if unknown is None else unknown[row]
+            ids = [each.ids for each in hypotheses]
+            spelled = texts_of(ids, self.tokenizers, None if unknown is None else [named] * len(ids))
+            if search.mbr_metric:
+                chosen = most_central(spelled, utility_of(search.mbr_metric))
+                hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
+            source = texts[row] if isinstance(texts[row], str) else ""
+            written.append(Written(sources[row], source, hypotheses, spelled, named))
+        return self.reader.describe(written)
+
+    def score(self, texts: list[Any], targets: list[str]) -> list[dict[str, Any]]:
+        """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for."""
+        sources, _ = self.name_unknown(self.encode(texts), texts)
+        encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
+        ids, _ = encode(targets, self.tokenizers.target, UNBOUNDED)
+        rows = [ids[row].tolist() for row in range(len(ids))]
+        reader, found = self.reader, []
+        with evaluating(self.model):
+            scored = reader.score(sources, rows)
+        for row, each in enumerate(scored):
+            known = {"score": sum(each.log_probs) / len(rows[row])} | reader.details_of(sources[row], rows[row], each)
+            sums = {"log_prob": sum(each.log_probs), "perplexity": each.perplexity}
+            found.append(sums | {name: known[name] for name in self.details if name in known})
+        return found
+
+    def name_unknown(self, sources: Ragged, texts: list[Any]) -> tuple[Ragged, list[Words] | None]:
+        """Gives unknown words ids of their own where the model copies them."""
+        if room := getattr(self.model.config, "copy_vocab_size", 0):
+            prefixed = [self.prefix + text for text in texts]
+            return name_source_words(sources, prefixed, self.tokenizers.source, room)
+        return sources, None
+
+    @property
+    def reader(self) -> Reader:
+        """What describes outputs."""
+        models = (self.model, *self.others)
+        size = self.decoding.per_device_eval_batch_size
+        return Reader(models, self.tokenizers, self.details, self.replacing, self.prefix, self.average, size)
+
+
+def token_id(token: str | None, tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """The id of a token of a vocabulary.
+
+    Raises:
+        InputError: there is none, with the nearest that there is.
+    """
+    if token is None:
+        return None
+    known = tokenizer.get_vocab()
+    if token not in known:
+        raise InputError(f"--forced-bos-token: {token!r} is not in the vocabulary{nearest(token, known)}")
+    return int(known[token])
 
 
 def in_windows(

@@ -38,7 +38,7 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["recipes"], "hf-seq2seq recipes: Missing command."),
         (["recipes", "lst"], "Did you mean 'list'?"),
         (["generate"], "Missing argument 'MODEL'"),
-        (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),
+        (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams', "),
     ],
 )
 def test_wrong_words_are_refused_in_one_line(command, arguments: list[str], message: str) -> None:
@@ -83,7 +83,7 @@ def complete(line: str) -> list[str]:
         ("hf-seq2seq train rn", ["rnn"]),
         ("hf-seq2seq train rnn --learn", ["--learning-rate"]),
         ("hf-seq2seq train rnn --optim ", ["adamw", "adafactor"]),
-        ("hf-seq2seq generate folder --num-b", ["--num-beams"]),
+        ("hf-seq2seq generate folder --num-b", ["--num-beams", "--num-beam-groups"]),
         ("hf-seq2seq recipes show be", ["bert_classifier"]),
     ],
 )

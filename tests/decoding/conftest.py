@@ -74,6 +74,36 @@ def rnn(size: int) -> torch.nn.Module:
     return RnnForConditionalGeneration(RnnSeq2SeqConfig(vocab_size=size, hidden_size=32, embedding_size=32, **ids))
 
 
+def transformer(size: int) -> torch.nn.Module:
+    from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
+    from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+
+    ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3, "decoder_start_token_id": 3}
+    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    shape = {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64}
+    # Tied, its embeddings would repeat the last token.
+    settings = TransformerSeq2SeqConfig(vocab_size=size, tie_word_embeddings=False, **ids, **shape, **heads)
+    return TransformerForConditionalGeneration(settings)
+
+
+def pegasus(size: int, family: str = "Pegasus") -> torch.nn.Module:
+    import transformers
+
+    layers = {"encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    widths = {"d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 64}
+    ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3, "decoder_start_token_id": 0}
+    settings = getattr(transformers, f"{family}Config")(
+        vocab_size=size, forced_eos_token_id=None, **layers, **widths, **ids
+    )
+    return getattr(transformers, "MarianMTModel" if family == "Marian" else f"{family}ForConditionalGeneration")(
+        settings
+    )
+
+
+def marian(size: int) -> torch.nn.Module:
+    return pegasus(size, "Marian")
+
+
 def widen(model: Any, factor: float) -> Any:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -87,7 +117,20 @@ FAMILIES: dict[str, tuple[Callable[[int], torch.nn.Module], float]] = {
     "t5": (t5, 10),
     "bart": (bart, 10),
     "rnn": (rnn, 3),
+    "transformer": (transformer, 8),
+    "pegasus": (pegasus, 10),
+    "marian": (marian, 10),
 }
+
+
+@pytest.fixture(scope="session")
+def make_sized() -> Callable[[str, int], Any]:
+    def make(family: str, size: int) -> Any:
+        torch.manual_seed(1)
+        build, factor = FAMILIES[family]
+        return widen(build(size), factor)
+
+    return make
 
 
 @pytest.fixture(scope="session")

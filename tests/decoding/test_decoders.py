@@ -9,13 +9,15 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.configs import Decoding, NewTokenizer
+from hf_seq2seq.configs import Decoding, NewTokenizer, Search
+from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.special_tokens import GPT
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
+from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
 
 IDS = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3}
@@ -105,3 +107,20 @@ def test_a_folder_is_loaded_as_what_it_holds(family: str, tmp_path: Path, decode
     assert settings.max_source_length + settings.max_target_length <= settings.positions
     with pytest.raises(InputError, match=r"not a classifier of texts; `hf-seq2seq generate` reads it"):
         load_classifier(str(tmp_path))
+
+
+@pytest.mark.parametrize("settings", [{}, {"no_repeat_ngram_size": 2}, {"repetition_penalty": 2.0}])
+@pytest.mark.parametrize("beams", [1, 3])
+def test_outputs_of_a_padded_batch_are_those_of_the_library_alone(
+    beams: int, settings: dict[str, Any], texts: list[str], decoder_tokenizers: Tokenizers
+) -> None:
+    """Rules count the prompt, as the library's do, but never its padding."""
+    model = make_decoder("gpt2", len(decoder_tokenizers.source))
+    sources, _ = encode_texts(texts[:6], decoder_tokenizers.source, 40)
+    batch = source_batch(sources, range(6), 0, left=True)
+    found = Searcher(model, Search(num_beams=beams, **settings), 12)(batch, range(6))
+    for row, outputs in enumerate(found):
+        ids = torch.from_numpy(sources[row].astype(np.int64))[None]
+        given = {"attention_mask": torch.ones_like(ids), "num_beams": beams, "max_new_tokens": 12} | settings
+        expected = model.generate(ids, do_sample=False, **given)[0, ids.shape[1] :].tolist()
+        assert outputs[0].ids == (expected[: expected.index(1)] if 1 in expected else expected)

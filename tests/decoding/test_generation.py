@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
-from hf_seq2seq.configs import Decoding
+from hf_seq2seq.configs import Decoding, Search
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.generation import clean_ids, generate_ids, generate_texts, generation_settings
+from hf_seq2seq.decoding.generation import batches, generate_texts
+from hf_seq2seq.decoding.library import clean_ids, generate_ids, generation_settings
+from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.errors import InputError
 
 Make = Callable[[str], Any]
 LIMIT = 16
@@ -106,3 +109,29 @@ def test_ids_are_cleaned(row: list[int], expected: list[int]) -> None:
 
 def test_ids_are_cleaned_where_a_model_has_no_special_tokens() -> None:
     assert clean_ids([4, 5], pad=None, eos=[None]) == [4, 5]
+
+
+def test_what_only_the_library_knows_goes_through_it(
+    make_model: Make, tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    model = make_model("bart")
+    sources, _ = encode_texts(texts[:4], tokenizers.source, 64)
+    batch, free = source_batch(sources, range(4), 0), Searcher(model, Search(num_beams=2), 10)
+    before = [each[0].ids for each in free(batch, range(4))]
+    model.generation_config.encoder_no_repeat_ngram_size = 1
+    found = [each[0].ids for each in free(batch, range(4))]
+    assert found == generate_ids(model, batch, Decoding(num_beams=2), 10)
+    assert found != before
+    with pytest.raises(InputError, match="the library alone"):
+        Searcher(model, Search(num_beams=2, coverage_penalty=0.5), 10)(batch, range(4))
+
+
+def test_batches_keep_to_a_budget_of_tokens(make_model: Make, tokenizers: Tokenizers, texts: list[str]) -> None:
+    sources, _ = encode_texts(texts, tokenizers.source, 64)
+    for rows in batches(sources.lengths, Search(num_beams=3, max_tokens_per_batch=120)):
+        assert 3 * len(rows) * sources.lengths[rows].max() <= 120
+    model, done = make_model("t5"), list[int]()
+    expected = generate_texts(model, tokenizers, sources, Decoding(num_beams=3), 8)
+    search = Search(num_beams=3, max_tokens_per_batch=120)
+    assert generate_texts(model, tokenizers, sources, search, 8, done.append) == expected
+    assert len(done) > 3

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from hf_seq2seq.training.float32 import SHORT, _product_error, quick_float32
+from hf_seq2seq.decoding.float32 import SHORT, _product_error, quick_float32
 
 if not hasattr(torch.backends.mkldnn, "matmul"):
     pytest.skip("this torch has one way to multiply only", allow_module_level=True)

@@ -1,0 +1,49 @@
+"""`hf-seq2seq average CHECKPOINT...`: one model whose weights are the mean of several checkpoints'."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, build, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Section):
+    """Output."""
+
+    output_dir: str = option("outputs/average", "Folder of the new model.")
+    overwrite_output_dir: bool = option(False, "Replace a model that the folder already holds.")
+
+
+@dataclass(frozen=True)
+class AverageConfig:
+    """The flags of `average`."""
+
+    output: Output = field(default_factory=Output)
+
+
+Folders = Annotated[list[str], typer.Argument(metavar="CHECKPOINT...", help="Folders of one run's checkpoints.")]
+
+
+def build_command(name: str, help: str) -> Any:
+    """The command."""
+    return make_command(name, with_flags(average, AverageConfig), help)
+
+
+def average(checkpoints: Folders, *, values: Values) -> None:
+    """Writes a model whose weights are the mean of several checkpoints'."""
+    output = build(AverageConfig, values, origin="average").output
+    target = Path(output.output_dir)
+    if (target / "config.json").exists() and not output.overwrite_output_dir:
+        raise InputError(f"--output-dir: {target} holds a model; give --overwrite-output-dir or another folder")
+    if len(checkpoints) < 2:
+        raise InputError(f"average: one checkpoint, {checkpoints[0]}; give two or more")
+    from hf_seq2seq.decoding.averaging import average_checkpoints
+
+    average_checkpoints([Path(folder) for folder in checkpoints], target)
+    print(f"{target}: the mean of {len(checkpoints)} checkpoints")

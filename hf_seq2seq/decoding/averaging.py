@@ -1,0 +1,106 @@
+"""The mean of several checkpoints' weights, as a model of its own; safetensors files alone are read and written.
+
+Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762, there of the last 5 or 20 checkpoints.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hf_seq2seq.errors import InputError
+
+INDEX = "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
+OF_TRAINING = (
+    "checkpoint-*",
+    "optimizer*",
+    "scheduler*",
+    "random_states*",
+    "trainer_state.json",
+    "*.safetensors",
+    INDEX,
+)
+"""Files of a checkpoint that belong to its training, or hold its weights."""
+
+
+def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
+    """Writes a folder with the mean weights, and the last checkpoint's other files.
+
+    Args:
+        folders: checkpoints of one architecture.
+        target: appears when it is whole.
+
+    Raises:
+        InputError: a folder without weights in safetensors files, weights of other names or shapes, or an unwritable
+            target.
+    """
+    mean = mean_weights(folders)
+    draft = target.with_name(target.name + ".writing")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING))
+        save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of every tensor, summed in float64; what is no floating-point number is the last checkpoint's.
+
+    Raises:
+        InputError: as for `average_checkpoints`.
+    """
+    places = [weight_files(folder) for folder in folders]
+    for folder, names in zip(folders[1:], places[1:], strict=True):
+        different = sorted(set(names) ^ set(places[0]))
+        if different:
+            raise InputError(f"{folder}: other weights than {folders[0]}, such as {different[0]}")
+    mean: dict[str, Tensor] = {}
+    try:
+        with ExitStack() as stack:
+            files = {path: stack.enter_context(safe_open(path, "pt")) for names in places for path in names.values()}
+            for name in places[0]:
+                mean[name] = _mean([files[names[name]].get_tensor(name) for names in places], name, folders)
+    except SafetensorError as error:
+        raise InputError(f"{folders[0]}: weights that cannot be read: {error}") from None
+    return mean
+
+
+def _mean(tensors: Sequence[Tensor], name: str, folders: Sequence[Path]) -> Tensor:
+    for folder, tensor in zip(folders, tensors, strict=True):
+        if tensor.shape != tensors[0].shape:
+            raise InputError(f"{folder}: {name} is {tuple(tensor.shape)}; in {folders[0]} {tuple(tensors[0].shape)}")
+    last = tensors[-1]
+    if not last.is_floating_point():
+        return last
+    return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(last.dtype)
+
+
+def weight_files(folder: Path) -> dict[str, Path]:
+    """The file that each tensor of a checkpoint lies in.
+
+    Raises:
+        InputError: there are no weights in safetensors files.
+    """
+    if (folder / INDEX).is_file():
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        return {name: folder / file for name, file in index["weight_map"].items()}
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise InputError(f"{folder}: holds no {WEIGHTS}")
+    try:
+        with safe_open(path, "pt") as file:
+            return dict.fromkeys(file.keys(), path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None

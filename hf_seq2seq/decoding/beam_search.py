@@ -1,0 +1,199 @@
+"""Beam search: the best hypotheses of every source go on together; finished sources leave the batch.
+
+With the same settings it gives what the library's `generate` gives. Several beams a source, each kept away from those
+before it, are diverse beam search (`diversity.py`).
+"""
+
+from bisect import insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from hf_seq2seq.decoding.decoder import Decoder
+from hf_seq2seq.decoding.diversity import Diversity
+from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
+from hf_seq2seq.decoding.normalization import LengthNormalization, coverage_penalty
+from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
+from hf_seq2seq.decoding.selection import best, gather_or_forbid
+
+
+@dataclass(frozen=True)
+class BeamSearch:
+    """Settings.
+
+    Attributes:
+        width: hypotheses of each beam.
+        beams: beams of each source; more than one where `diversity` says how they differ.
+        normalization: by which finished hypotheses are compared.
+        early_stopping: a beam ends "true": as soon as it has `width` finished hypotheses; "false": when its best
+            unfinished one, normalised at its present length, is no better than the worst of them; "never": when it
+            could not become better at the greatest length either.
+        coverage: weight of the coverage penalty; other than 0 needs a decoder that keeps its attention.
+        diversity: what keeps beams apart.
+    """
+
+    width: int
+    beams: int = 1
+    normalization: LengthNormalization = field(default_factory=LengthNormalization)
+    early_stopping: str = "false"
+    coverage: float = 0.0
+    diversity: Diversity = field(default_factory=Diversity)
+
+
+@torch.inference_mode()
+def beam_search(
+    decoder: Decoder, rules: Sequence[Rule], beams: Sequence["Beam"], count: int = 1
+) -> list[list[Hypothesis]]:
+    """The best hypotheses of every source, best first, at most `count`; fewer where fewer are possible."""
+    logits, length = decoder.start(), 0
+    while True:
+        sources = beams[0].sources
+        rows = sources.repeat_interleave(len(logits) // len(sources))
+        prefixes = Prefixes(_tokens(beams if length else beams[:1]), length, rows)
+        log_probs = apply_rules(rules, prefixes, logits.log_softmax(-1)).unflatten(0, (len(sources), -1))
+        attention = None if decoder.attention is None else decoder.attention.unflatten(0, (len(sources), -1))
+        length += 1
+        parents = _advance(beams, log_probs, attention, length)
+        left = (~torch.stack([beam.done for beam in beams]).all(0)).nonzero()[:, 0]
+        if not len(left):
+            return [_merge([beam.finished[source] for beam in beams], count) for source in range(len(decoder.prompt))]
+        leaving = length == 1 or len(left) < len(sources)
+        if leaving:
+            for beam in beams:
+                beam.keep(left)
+        decoder.keep(parents[left].flatten(), left if leaving else None)
+        logits = decoder.step(_tokens(beams)[:, -1])
+
+
+def _tokens(beams: Sequence["Beam"]) -> Tensor:
+    """Prompt and output of every row, `(rows, length)`."""
+    return torch.cat([beam.tokens for beam in beams], 1).flatten(0, 1)
+
+
+def _advance(beams: Sequence["Beam"], log_probs: Tensor, attention: Tensor | None, length: int) -> Tensor:
+    """Lets every beam choose its next tokens, and gives the rows that they continue, `(sources, hypotheses)`."""
+    rows = []
+    for number, beam in enumerate(beams):
+        start = 0 if length == 1 else number * beam.search.width
+        own = slice(start, start + beam.tokens.shape[1])
+        others = torch.cat([other.tokens for other in beams[:number]], 1) if number else None
+        parents = beam.advance(log_probs[:, own], None if attention is None else attention[:, own], length, others)
+        rows.append(parents + start)
+    first = torch.arange(len(log_probs), device=log_probs.device) * log_probs.shape[1]
+    return torch.cat(rows, 1) + first[:, None]
+
+
+def _merge(beams: Sequence[list[Hypothesis]], count: int) -> list[Hypothesis]:
+    ranked = sorted((each for beam in beams for each in beam), key=lambda each: -each.score)
+    return list({tuple(each.ids): each for each in ranked}.values())[:count]
+
+
+class Beam:
+    """One beam of every source that is still in the batch.
+
+    Attributes:
+        sources: their numbers, `(sources,)`.
+        tokens: prompt and output of the hypotheses, `(sources, width, length)`, best first; at the start one each.
+        sums: of their log-probabilities, `(sources, width)`; minus infinity where there is no hypothesis.
+        done: sources whose beam has ended, `(sources,)`.
+        finished: the best finished hypotheses of every source, best first.
+        worst: scores of the last of these, `(all sources,)`; minus infinity while there are fewer than `width`.
+    """
+
+    def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSearch) -> None:
+        count, device = len(decoder.prompt), decoder.prompt.device
+        self.search, self.bounds, self.prompt = search, bounds, decoder.prompt.shape[1]
+        self.sources = torch.arange(count, device=device)
+        self.tokens = decoder.prompt[:, None]
+        self.sums = torch.zeros(count, 1, device=device)
+        self.done = torch.zeros(count, dtype=torch.bool, device=device)
+        self.coverage: Tensor | None = None
+        self.finished: list[list[Hypothesis]] = [[] for _ in range(count)]
+        self.worst = torch.full((count,), FORBIDDEN, device=device)
+
+    def keep(self, left: Tensor) -> None:
+        """Drops all sources but these."""
+        self.sources, self.tokens, self.sums, self.done = (
+            part[left] for part in (self.sources, self.tokens, self.sums, self.done)
+        )
+        self.coverage = None if self.coverage is None else self.coverage[left]
+
+    def advance(self, log_probs: Tensor, attention: Tensor | None, length: int, others: Tensor | None) -> Tensor:
+        """Chooses the hypotheses that are one token longer.
+
+        Args:
+            log_probs: of the next token, `(sources, width, vocabulary)`.
+            attention: on the source at this step, `(sources, width, source)`.
+            length: tokens of the new outputs.
+            others: hypotheses of the beams before, which have made this step.
+
+        Returns:
+            The hypothesis that each new one continues, `(sources, width)`.
+        """
+        totals = self.sums[..., None] + log_probs
+        ranked, vocabulary = totals, totals.shape[2]
+        if others is not None and self.search.diversity.strength:
+            ranked = totals - self.search.diversity.penalty(self.tokens, others, vocabulary)
+        index = self._candidates(ranked)
+        sums = gather_or_forbid(totals, index)
+        parents, tokens = (index // vocabulary).clamp(max=totals.shape[1] - 1), index % vocabulary
+        ends = self.bounds.ends(tokens, length, self.sources)
+        if attention is not None:
+            self.coverage = attention if self.coverage is None else self.coverage + attention
+        self._finish(parents, tokens, sums, ends, length)
+        self._go_on(parents, tokens, sums, ends)
+        self._stop(length)
+        return self.parents
+
+    def _candidates(self, scores: Tensor) -> Tensor:
+        """Enough that `width` go on even if all hypotheses end with the best tokens; as `best`."""
+        return best(scores, self.search.width * max(2, 1 + len(self.bounds.eos)))
+
+    def _finishing(self, parents: Tensor, tokens: Tensor, ends: Tensor) -> Tensor:
+        """Candidates that become finished hypotheses: those that end, of the best `width`."""
+        return ends & (torch.arange(ends.shape[1], device=ends.device) < self.search.width)
+
+    def _onward(self, parents: Tensor, tokens: Tensor, sums: Tensor) -> Tensor:
+        """Places of the `width` candidates that go on; those that do not have the sum minus infinity."""
+        return (sums == FORBIDDEN).long().argsort(dim=1, stable=True)[:, : self.search.width]
+
+    def _finish(self, parents: Tensor, tokens: Tensor, sums: Tensor, ends: Tensor, length: int) -> None:
+        """Keeps candidates that end."""
+        width, search = self.search.width, self.search
+        scores = sums / search.normalization.divisor(length)
+        if self.coverage is not None:
+            scores = scores + coverage_penalty(self.coverage, search.coverage).gather(1, parents)
+        found = self._finishing(parents, tokens, ends) & (scores > FORBIDDEN) & ~self.done[:, None]
+        for row, place in found.nonzero().tolist():
+            source, token = int(self.sources[row]), int(tokens[row, place])
+            ids = [*self.tokens[row, parents[row, place], self.prompt :].tolist(), token]
+            ended = token in self.bounds.eos
+            finished = self.finished[source]
+            insort(finished, Hypothesis(ids[:-1] if ended else ids, float(scores[row, place]), ended), key=_rank)
+            del finished[width:]
+            if len(finished) == width:
+                self.worst[source] = finished[-1].score
+
+    def _go_on(self, parents: Tensor, tokens: Tensor, sums: Tensor, ends: Tensor) -> None:
+        """Goes on with `width` candidates that do not end."""
+        sums = sums.masked_fill(ends, FORBIDDEN)
+        onward = self._onward(parents, tokens, sums)
+        self.parents, self.sums = parents.gather(1, onward), sums.gather(1, onward)
+        before = self.tokens.gather(1, self.parents[..., None].expand(-1, -1, self.tokens.shape[2]))
+        self.tokens = torch.cat([before, tokens.gather(1, onward)[..., None]], 2)
+        if self.coverage is not None:
+            self.coverage = self.coverage.gather(1, self.parents[..., None].expand(-1, -1, self.coverage.shape[2]))
+
+    def _stop(self, length: int) -> None:
+        """Finds the sources whose beam has ended."""
+        longest, worst, search = self.bounds.longest[self.sources], self.worst[self.sources], self.search
+        optimistic = search.early_stopping == "never" and search.normalization.alpha > 0
+        hope = self.sums.amax(1) / search.normalization.divisor(longest if optimistic else length)
+        full = (worst > FORBIDDEN) & ((hope <= worst) | (search.early_stopping == "true"))
+        self.done = self.done | full | (longest <= length) | (self.sums.amax(1) == FORBIDDEN)
+
+
+def _rank(hypothesis: Hypothesis) -> float:
+    return -hypothesis.score

@@ -1,0 +1,207 @@
+"""A model as search sees it: logits of the next token for many hypotheses, on Hugging Face's cache."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import EncoderDecoderCache, PreTrainedModel
+
+from hf_seq2seq.architectures.cache import RecurrentCache
+from hf_seq2seq.decoding.beam_attention import attending_together, folds
+
+
+class Decoder(Protocol):
+    """What a search needs of a model, or of several.
+
+    Attributes:
+        prompt: what stands before the output: the start token, or the source of a decoder alone; -1 at padding,
+            `(sources, length)`.
+        lengths: real tokens of each source, `(sources,)`.
+    """
+
+    prompt: Tensor
+    lengths: Tensor
+
+    @property
+    def attention(self) -> Tensor | None:
+        """Weights of the last token on the source, `(rows, source)`, -1 at padding; None unless asked for."""
+        ...
+
+    def start(self) -> Tensor:
+        """Logits of the first token, `(sources, vocabulary)` float32."""
+        ...
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """Reads a token a row, `(rows,)`, and gives logits of the next, `(rows, vocabulary)` float32."""
+        ...
+
+    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+        """Goes on with these rows.
+
+        Args:
+            rows: which of the present rows each new row continues; the rows of a source are neighbours.
+            sources: which of the present sources are left; None where all are, with as many rows as before.
+        """
+        ...
+
+
+class CausalDecoder:
+    """A decoder alone, which goes on from its prompt.
+
+    Args:
+        model: in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`, padded on the left.
+    """
+
+    attention: Tensor | None = None
+
+    def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor]) -> None:
+        self.model: Any = model
+        ids, self.mask = batch["input_ids"], batch["attention_mask"]
+        self.ids = ids
+        self.prompt = ids.masked_fill(self.mask == 0, -1)
+        self.lengths = self.mask.sum(1)
+        self.places = self.lengths
+        self.cache: Any = None
+        self.takes_places = takes_places(model)
+
+    def start(self) -> Tensor:
+        """As `Decoder` says."""
+        return self._read(self.ids, (self.mask.cumsum(1) - 1).clamp(min=0))
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """As `Decoder` says."""
+        self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], 1)
+        logits = self._read(tokens[:, None], self.places[:, None])
+        self.places = self.places + 1
+        return logits
+
+    def _read(self, ids: Tensor, places: Tensor) -> Tensor:
+        given: dict[str, Any] = {"position_ids": places} if self.takes_places else {}
+        output = self.model(
+            input_ids=ids,
+            attention_mask=self.mask,
+            past_key_values=self.cache,
+            use_cache=True,
+            return_dict=True,
+            **given,
+        )
+        self.cache = output.past_key_values
+        return output.logits[:, -1].float()
+
+    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+        """As `Decoder` says."""
+        self.cache.reorder_cache(rows)
+        self.mask, self.places = self.mask[rows], self.places[rows]
+
+
+class CrossDecoder:
+    """The decoder of an encoder-decoder; the source is encoded at once.
+
+    Where the model folds (`beam_attention.py`) the source stays one row, else it is repeated for every hypothesis.
+
+    Args:
+        model: in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`.
+        watch: keep the attention on the source, averaged over heads and layers.
+    """
+
+    def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor], watch: bool = False) -> None:
+        self.model: Any = model
+        ids, self.mask = batch["input_ids"], batch["attention_mask"]
+        self.encoded: Any = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
+        self.prompt = ids.new_full((len(ids), 1), start_token(model))
+        self.lengths = self.mask.sum(1)
+        self.attention: Tensor | None = None
+        self.watch, self.repeats = watch, not folds(model)
+        self.cache: Any = None
+
+    def start(self) -> Tensor:
+        """As `Decoder` says."""
+        return self.step(self.prompt[:, 0])
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """As `Decoder` says."""
+        output = self.model(
+            encoder_outputs=self.encoded,
+            attention_mask=self.mask,
+            decoder_input_ids=tokens[:, None],
+            past_key_values=self.cache,
+            use_cache=True,
+            output_attentions=self.watch,
+            return_dict=True,
+        )
+        self.cache = output.past_key_values
+        if self.watch:
+            rows = mean_attention(output.cross_attentions)[:, -1].unflatten(0, (len(self.mask), -1))
+            self.attention = rows.masked_fill(self.mask[:, None] == 0, -1).flatten(0, 1)
+        return output.logits[:, -1].float()
+
+    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+        """As `Decoder` says."""
+        both = isinstance(self.cache, EncoderDecoderCache)
+        own: Any = self.cache.self_attention_cache if both else self.cache
+        kept = rows if self.repeats else sources
+        if sources is None or kept is None:
+            own.reorder_cache(rows)
+            return
+        if isinstance(own, RecurrentCache):
+            own.batch_select_indices(rows)
+        else:
+            own.reorder_cache(rows)
+            self.cache.cross_attention_cache.reorder_cache(kept)
+        self.mask = self.mask[kept]
+        for name, part in self.encoded.items():
+            if isinstance(part, Tensor):
+                self.encoded[name] = part[kept]
+
+
+def takes_places(model: PreTrainedModel) -> bool:
+    """Whether a model can be told the places of its tokens; others count them from the mask."""
+    return "position_ids" in inspect.signature(model.forward).parameters
+
+
+def mean_attention(layers: tuple[Tensor, ...]) -> Tensor:
+    """Weights averaged over layers and heads, `(batch, target, source)`."""
+    return torch.stack(layers).mean((0, 2))
+
+
+def start_token(model: PreTrainedModel) -> int:
+    """The first input of an encoder-decoder's decoder."""
+    own: Any = model.generation_config
+    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
+
+
+def end_tokens(model: PreTrainedModel) -> list[int]:
+    """The tokens that end an output."""
+    own: Any = model.generation_config
+    return as_list(own.eos_token_id)
+
+
+def as_list(tokens: Any) -> list[int]:
+    """The ids of a setting that may be one id, several or none."""
+    return [] if tokens is None else list(tokens) if isinstance(tokens, list | tuple) else [int(tokens)]
+
+
+@contextmanager
+def decoding(
+    models: Sequence[PreTrainedModel], batch: dict[str, Tensor], watch: bool = False
+) -> Iterator[list[Decoder]]:
+    """Models ready to decode a batch; their attention is as before when the block ends.
+
+    Args:
+        models: in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoders alone.
+        watch: keep the attention on the source.
+    """
+    decoders: list[Decoder] = [
+        CrossDecoder(model, batch, watch) if model.config.is_encoder_decoder else CausalDecoder(model, batch)
+        for model in models
+    ]
+    with ExitStack() as stack:
+        for model in models:
+            stack.enter_context(attending_together(model))
+        yield decoders

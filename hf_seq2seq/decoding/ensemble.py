@@ -1,0 +1,81 @@
+"""Several models with one vocabulary that search together: their predictions are averaged at every step."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from hf_seq2seq.decoding.decoder import Decoder
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from hf_seq2seq.data.vocabulary import Tokenizers
+
+AVERAGES = ("probability", "log_probability")
+
+
+def average(logits: Sequence[Tensor], kind: str = "probability") -> Tensor:
+    """The logarithm of the mean probability, or the mean logarithm, which is not normalised.
+
+    Args:
+        logits: of each model, `(..., vocabulary)`.
+        kind: "probability" or "log_probability".
+    """
+    log_probs = torch.stack([each.log_softmax(-1) for each in logits])
+    return log_probs.mean(0) if kind == "log_probability" else log_probs.logsumexp(0) - math.log(len(logits))
+
+
+class EnsembleDecoder:
+    """Several decoders as one.
+
+    Args:
+        decoders: of the models, which read the same sources.
+        kind: what is averaged.
+    """
+
+    def __init__(self, decoders: Sequence[Decoder], kind: str) -> None:
+        self.decoders, self.kind = decoders, kind
+        self.prompt, self.lengths = decoders[0].prompt, decoders[0].lengths
+
+    @property
+    def attention(self) -> Tensor | None:
+        """The mean of the models' attention; None unless all give it."""
+        found = [each.attention for each in self.decoders if each.attention is not None]
+        return torch.stack(found).mean(0) if len(found) == len(self.decoders) else None
+
+    def start(self) -> Tensor:
+        """As `Decoder` says."""
+        return average([each.start() for each in self.decoders], self.kind)
+
+    def step(self, tokens: Tensor) -> Tensor:
+        """As `Decoder` says."""
+        return average([each.step(tokens) for each in self.decoders], self.kind)
+
+    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+        """As `Decoder` says."""
+        for each in self.decoders:
+            each.keep(rows, sources)
+
+
+def check_alike(
+    first: tuple[str, "PreTrainedModel", "Tokenizers"], others: Sequence[tuple[str, "PreTrainedModel", "Tokenizers"]]
+) -> None:
+    """Refuses models that cannot search together.
+
+    Raises:
+        InputError: another vocabulary, another EOS, or not both with, or both without, an encoder.
+    """
+    name, model, tokenizers = first
+    for place, other, pieces in others:
+        for side in ("source", "target"):
+            if getattr(tokenizers, side).get_vocab() != getattr(pieces, side).get_vocab():
+                raise InputError(f"--ensemble: {place} has another {side} vocabulary than {name}")
+        if other.config.is_encoder_decoder != model.config.is_encoder_decoder:
+            raise InputError(f"--ensemble: of {name} and {place} one has an encoder, the other has none")
+        if other.config.vocab_size != model.config.vocab_size:
+            sizes = f"{other.config.vocab_size} and {model.config.vocab_size}"
+            raise InputError(f"--ensemble: {place} and {name} have output layers of {sizes} words")

@@ -1,0 +1,43 @@
+"""How hypotheses of unlike lengths are compared: length normalisation and the coverage penalty."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+NORMALIZATIONS = ("power", "gnmt")
+SMALLEST = 1e-9
+"""Attention below this is raised to it, so that its logarithm is finite."""
+
+
+@dataclass(frozen=True)
+class LengthNormalization:
+    """A sum of log-probabilities is divided by |Y|^alpha, or by GNMT's ((5 + |Y|) / 6)^alpha.
+
+    |Y| counts the output's tokens and EOS.
+
+    Paper: Wu et al., 2016, equation 14, https://arxiv.org/abs/1609.08144
+
+    Attributes:
+        alpha: 0 divides by nothing; 1 in the plain form gives the mean.
+        kind: "power" or "gnmt".
+    """
+
+    alpha: float = 1.0
+    kind: str = "power"
+
+    def divisor(self, length: int | Tensor) -> float | Tensor:
+        """What the sum of `length` tokens is divided by."""
+        base = (5 + length) / 6 if self.kind == "gnmt" else length
+        return base**self.alpha
+
+
+def coverage_penalty(coverage: Tensor, beta: float) -> Tensor:
+    """cp(X; Y) = beta sum_i log(min(sum_j p_ij, 1)), never positive: what the source tokens lacked of attention.
+
+    Paper: Wu et al., 2016, equation 14, https://arxiv.org/abs/1609.08144
+
+    Args:
+        coverage: attention summed over the output's tokens, `(..., source)`; -1 at padding, which counts nothing.
+        beta: its weight.
+    """
+    return beta * coverage.clamp(min=SMALLEST, max=1).log().masked_fill(coverage < 0, 0).sum(-1)

@@ -1,0 +1,140 @@
+"""Outputs as a reader wants them: text, and on request tokens, log-probabilities, alignment."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.copying import Words
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.decoding.alignment import align, pharaoh, replace_unknown, words_of
+from hf_seq2seq.decoding.decoder import end_tokens
+from hf_seq2seq.decoding.hypothesis import Hypothesis
+from hf_seq2seq.decoding.scoring import Scored, score_targets
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+READ_AGAIN = ("tokens", "log_probs", "alignment")
+"""Details for which the model reads its outputs once more."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of a source.
+
+    Attributes:
+        text: of it.
+        details: more about it, by the names that were asked for: `score`, `tokens`, `log_probs` (natural, of each
+            token under the model alone), `alignment` (Pharaoh format).
+    """
+
+    text: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written for a source.
+
+    Attributes:
+        ids: of the source.
+        source: its text, without the prefix.
+        hypotheses: of it.
+        texts: of these.
+        words: unknown words that ids beyond the vocabulary name.
+    """
+
+    ids: np.ndarray
+    source: str
+    hypotheses: Sequence[Hypothesis]
+    texts: Sequence[str]
+    words: Words = ()
+
+    def pairs(self) -> Iterator[tuple[Hypothesis, str]]:
+        """Each hypothesis and its text."""
+        return zip(self.hypotheses, self.texts, strict=True)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Describes outputs.
+
+    Attributes:
+        models: that wrote them, more than one for an ensemble.
+        tokenizers: of them.
+        details: names of what is wanted.
+        replacing: whether unknown words are replaced by source words.
+        prefix: that stands before every source and counts in no alignment.
+        average: what an ensemble averages.
+        batch_size: outputs that are read at once.
+    """
+
+    models: Sequence["PreTrainedModel"]
+    tokenizers: Tokenizers
+    details: tuple[str, ...] = ()
+    replacing: bool = False
+    prefix: str = ""
+    average: str = "probability"
+    batch_size: int = 64
+
+    def describe(self, written: Sequence[Written]) -> list[list[Output]]:
+        """The outputs of every source."""
+        if not self.replacing and not set(self.details) & set(READ_AGAIN):
+            wanted = "score" in self.details
+            return [
+                [Output(text, {"score": each.score} if wanted else {}) for each, text in one.pairs()] for one in written
+            ]
+        end = end_tokens(self.models[0])[:1]
+        targets = [each.ids + (end if each.ended else []) for one in written for each in one.hypotheses]
+        scored = iter(self.score(Ragged.of(one.ids for one in written for _ in one.hypotheses), targets))
+        return [
+            [self._output(one, each, text, next(scored), end if each.ended else []) for each, text in one.pairs()]
+            for one in written
+        ]
+
+    def _output(self, one: Written, each: Hypothesis, text: str, scored: Scored, end: list[int]) -> Output:
+        target = self.tokenizers.target
+        if self.replacing and scored.attention is not None and target.unk_token_id in each.ids:
+            text = replace_unknown(each.ids, scored.attention, self.source_words(one.ids), one.source.split(), target)
+        known = {"score": each.score} | self.details_of(one.ids, each.ids + end, scored, one.words)
+        return Output(text, {name: known[name] for name in self.details if name in known})
+
+    def score(self, sources: Ragged, targets: Sequence[Sequence[int]]) -> list[Scored]:
+        """What the models think of targets, one a source."""
+        found: list[Scored] = []
+        pad, left = self.tokenizers.source.pad_token_id or 0, not self.models[0].config.is_encoder_decoder
+        attend = self.replacing or "alignment" in self.details
+        for start in range(0, len(targets), self.batch_size):
+            rows = np.arange(start, min(start + self.batch_size, len(targets)))
+            batch = source_batch(sources, rows, pad, left)
+            batch = {name: part.to(self.models[0].device) for name, part in batch.items()}
+            found += score_targets(self.models, batch, targets[start : start + self.batch_size], self.average, attend)
+        return found
+
+    def source_words(self, source: np.ndarray) -> list[int]:
+        """The number of the word, of the text without prefix, that each source token belongs to; below 0 for none."""
+        before = len(self.prefix.split())
+        return [word - before for word in words_of(self._known(source, self.tokenizers.source), self.tokenizers.source)]
+
+    def details_of(self, source: np.ndarray, ids: Sequence[int], scored: Scored, words: Words = ()) -> dict[str, Any]:
+        """Tokens, their log-probabilities and, where there is attention, the alignment of one output."""
+        tokenizer = self.tokenizers.target
+        size = len(tokenizer)
+        tokens = [
+            words[token - size] if 0 <= token - size < len(words) else tokenizer.convert_ids_to_tokens(int(token))
+            for token in ids
+        ]
+        found: dict[str, Any] = {"tokens": tokens, "log_probs": scored.log_probs}
+        if scored.attention is not None:
+            target = words_of(self._known(ids, tokenizer), tokenizer)
+            found["alignment"] = pharaoh(align(scored.attention, self.source_words(source), target))
+        return found
+
+    @staticmethod
+    def _known(ids: Sequence[int] | np.ndarray, tokenizer: Any) -> list[int]:
+        """Ids with the unknown token for those beyond the vocabulary."""
+        return [int(token) if token < len(tokenizer) else tokenizer.unk_token_id for token in ids]

@@ -1,0 +1,93 @@
+"""One token a step: the best (greedy search), or one drawn from the model's distribution.
+
+A row draws from a generator of its own, so what it says does not depend on its batch.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hf_seq2seq.decoding.decoder import Decoder
+from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
+from hf_seq2seq.decoding.normalization import LengthNormalization
+from hf_seq2seq.decoding.rules import Prefixes, Rule, apply_rules
+
+Choose = Callable[[Prefixes, Tensor], Tensor]
+
+
+def greedy(prefixes: Prefixes, scores: Tensor) -> Tensor:
+    """The token of the highest score in each row, `(rows,)`."""
+    return scores.argmax(-1)
+
+
+class Draw:
+    """Draws a row's tokens by its own random numbers: the first token whose cumulative probability exceeds one.
+
+    Args:
+        seed: of all rows.
+        numbers: what tells the sources apart, whatever their batch.
+        samples: outputs a source.
+        longest: most tokens of an output.
+    """
+
+    def __init__(self, seed: int, numbers: Sequence[int], samples: int, longest: int) -> None:
+        self.uniform = torch.stack([_uniform(seed, number, samples, longest) for number in numbers])
+
+    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
+        """Tokens `(rows,)` from `softmax(scores)`."""
+        sums = scores.double().softmax(-1).cumsum(-1)
+        rows = torch.arange(len(scores), device=scores.device)
+        sample = rows % self.uniform.shape[1]
+        wanted = self.uniform.to(scores.device)[prefixes.sources, sample, prefixes.length, None] * sums[:, -1:]
+        return torch.searchsorted(sums, wanted, right=True)[:, 0].clamp(max=scores.shape[1] - 1)
+
+
+def _uniform(seed: int, number: int, samples: int, longest: int) -> Tensor:
+    """Numbers in [0, 1), `(samples, longest)` float64; the first samples are the same however many there are."""
+    mixed = int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
+    return torch.rand(samples, longest, dtype=torch.float64, generator=torch.Generator().manual_seed(mixed))
+
+
+@torch.inference_mode()
+def one_by_one(
+    decoder: Decoder,
+    rules: Sequence[Rule],
+    bounds: Bounds,
+    normalization: LengthNormalization,
+    choose: Choose = greedy,
+    samples: int = 1,
+) -> list[list[Hypothesis]]:
+    """Writes outputs token by token; finished sources leave the batch.
+
+    Returns:
+        `samples` outputs of every source; their scores are of the distribution that the rules leave.
+    """
+    device = decoder.prompt.device
+    found: list[dict[int, Hypothesis]] = [{} for _ in decoder.prompt]
+    rows = torch.arange(len(found), device=device).repeat_interleave(samples)
+    tokens, logits = decoder.prompt[rows], decoder.start()[rows]
+    sums, writing = torch.zeros(len(rows), device=device), torch.ones(len(rows), dtype=torch.bool, device=device)
+    length, start = 0, tokens.shape[1]
+    while True:
+        prefixes = Prefixes(tokens, length, rows)
+        scores = apply_rules(rules, prefixes, logits)
+        chosen, length = choose(prefixes, scores), length + 1
+        sums = sums + scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
+        tokens = torch.cat([tokens, chosen[:, None]], 1)
+        ends = writing & bounds.ends(chosen, length, rows)
+        for row in ends.nonzero()[:, 0].tolist():
+            ended, ids = bool(torch.isin(chosen[row], bounds.eos)), tokens[row, start:].tolist()
+            score = float(sums[row] / normalization.divisor(length))
+            found[int(rows[row])][row % samples] = Hypothesis(ids[:-1] if ended else ids, score, ended)
+        writing = writing & ~ends
+        left = writing.view(-1, samples).any(1)
+        if not left.any():
+            return [[outputs[sample] for sample in range(samples)] for outputs in found]
+        kept = left.repeat_interleave(samples).nonzero()[:, 0]
+        leaving = length == 1 or len(kept) < len(rows)
+        before = kept // samples if length == 1 else kept
+        decoder.keep(before, left.nonzero()[:, 0] if leaving else None)
+        rows, tokens, sums, writing = (part[kept] for part in (rows, tokens, sums, writing))
+        logits = decoder.step(tokens[:, -1])

@@ -1,0 +1,95 @@
+"""Forced decoding: what a model thinks of given targets, token by token, and where it looks meanwhile."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from hf_seq2seq.data.collation import pad
+from hf_seq2seq.decoding.decoder import mean_attention, start_token, takes_places
+from hf_seq2seq.decoding.ensemble import average
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A target under a model.
+
+    Attributes:
+        log_probs: of each of its tokens, natural logarithm.
+        attention: on the source, averaged over layers and heads, `(target, source)`; None unless asked for.
+    """
+
+    log_probs: list[float]
+    attention: np.ndarray | None = None
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of minus the mean log-probability of a token; infinite where that overflows."""
+        mean = sum(self.log_probs) / max(1, len(self.log_probs))
+        return math.exp(-mean) if mean > -700 else math.inf
+
+
+@torch.inference_mode()
+def score_targets(
+    models: Sequence[PreTrainedModel],
+    batch: dict[str, Tensor],
+    targets: Sequence[Sequence[int]],
+    kind: str = "probability",
+    attend: bool = False,
+) -> list[Scored]:
+    """Reads targets word by word in one pass.
+
+    Args:
+        models: one, or an ensemble; in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoders alone.
+        targets: ids of each source's target, with EOS if that is to be scored.
+        kind: what an ensemble averages.
+        attend: give the attention, too, where there is attention to a source.
+    """
+    device = batch["input_ids"].device
+    ids = pad([np.asarray(row, dtype=np.int64) for row in targets], -1).to(device)
+    passes = [_pass(model, batch, ids, attend) for model in models]
+    logits = passes[0][0].log_softmax(-1) if len(passes) == 1 else average([each[0] for each in passes], kind)
+    found = logits.gather(2, ids.clamp(min=0)[..., None])[..., 0].cpu()
+    weights = [each[1] for each in passes if each[1] is not None]
+    attention = torch.stack(weights).mean(0).cpu() if weights else None
+    return [
+        Scored(found[row, : len(target)].tolist(), None if attention is None else attention[row, : len(target)].numpy())
+        for row, target in enumerate(targets)
+    ]
+
+
+def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tuple[Tensor, Tensor | None]:
+    """Logits `(sources, target, vocabulary)` float32 and attention `(sources, target, source)`."""
+    known = ids.clamp(min=0)
+    if not model.config.is_encoder_decoder:
+        mask = torch.cat([batch["attention_mask"], (ids >= 0).to(batch["attention_mask"].dtype)], 1)[:, :-1]
+        inputs = torch.cat([batch["input_ids"], known], 1)[:, :-1]
+        places = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if takes_places(model) else {}
+        logits = model(input_ids=inputs, attention_mask=mask, use_cache=False, **places).logits
+        return logits[:, -ids.shape[1] :].float(), None
+    inputs = torch.cat([known.new_full((len(ids), 1), start_token(model)), known[:, :-1]], 1)
+    with weighing(model) if attend else weighing(None):
+        output = model(**batch, decoder_input_ids=inputs, use_cache=False, output_attentions=attend, return_dict=True)
+    weights = mean_attention(output.cross_attentions) if attend and output.cross_attentions else None
+    return output.logits.float(), weights
+
+
+@contextmanager
+def weighing(model: PreTrainedModel | None) -> Iterator[None]:
+    """Lets a model compute attention in the way that keeps the weights, for a while."""
+    before = getattr(model.config, "_attn_implementation", None) if model is not None else None
+    if model is None or before in (None, "eager"):
+        yield
+        return
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(before)

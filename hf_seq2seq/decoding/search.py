@@ -1,0 +1,177 @@
+"""From settings to outputs: a batch's rules, bounds and strategy."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+from hf_seq2seq.configs import SAMPLING, Decoding, Search
+from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
+from hf_seq2seq.decoding.constraints import ConstrainedBeam, Word
+from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
+from hf_seq2seq.decoding.diversity import Diversity
+from hf_seq2seq.decoding.ensemble import EnsembleDecoder
+from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
+from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
+from hf_seq2seq.decoding.library import generate_ids, needs_library
+from hf_seq2seq.decoding.normalization import LengthNormalization
+from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
+from hf_seq2seq.decoding.rules import Rule
+from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
+from hf_seq2seq.decoding.warping import WARPERS, Warper
+from hf_seq2seq.errors import InputError
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """Searches for the outputs of batches.
+
+    Attributes:
+        model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
+        search: how; what it leaves open, the model's generation settings say.
+        max_new_tokens: longest output in tokens, EOS counted.
+        first_token: first of every output; None for what the model's generation settings say.
+        others: the rest of an ensemble.
+        average: what an ensemble averages, "probability" or "log_probability".
+        words: that every output must hold.
+    """
+
+    model: PreTrainedModel
+    search: Search
+    max_new_tokens: int
+    first_token: int | None = None
+    others: tuple[PreTrainedModel, ...] = ()
+    average: str = "probability"
+    words: tuple[Word, ...] = ()
+
+    def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
+        """Outputs of every source, best first.
+
+        Args:
+            batch: `input_ids` and `attention_mask`, each `(sources, length)`, 1 on real tokens; padded on the left for
+                a decoder alone.
+            numbers: what tells the sources apart in sampling, whatever their batch.
+        """
+        if needs_library(self.model):
+            return self._by_library(batch)
+        with self._decoder(batch) as decoder:
+            bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
+            rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
+            normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
+            if self.search.num_beams > 1:
+                beams = self._beams(decoder, bounds, normalization)
+                return self._checked(beam_search(decoder, rules, beams, self.search.num_return_sequences))
+            samples = self.search.num_return_sequences
+            drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
+            return one_by_one(decoder, rules, bounds, normalization, drawn, samples)
+
+    def _beams(self, decoder: Decoder, bounds: Bounds, normalization: LengthNormalization) -> list[Beam]:
+        settings = beam_settings(complete(self.search, self.settings), normalization)
+        if self.words:
+            return [ConstrainedBeam(decoder, bounds, settings, self.words) for _ in range(settings.beams)]
+        return [Beam(decoder, bounds, settings) for _ in range(settings.beams)]
+
+    def _checked(self, found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+        """Refuses a search that came to nothing: other rules forbade the words, or the source allows too few tokens.
+
+        Raises:
+            InputError: a source has no output.
+        """
+        if not all(found):
+            why = "--force-words: no output holds them" if self.words else "no output is allowed"
+            raise InputError(f"{why} within the greatest length, by the other settings")
+        return found
+
+    @contextmanager
+    def _decoder(self, batch: dict[str, Tensor]) -> Iterator[Decoder]:
+        watch = self.search.coverage_penalty > 0
+        with decoding([self.model, *self.others], batch, watch) as decoders:
+            yield EnsembleDecoder(decoders, self.average) if self.others else decoders[0]
+
+    def _by_library(self, batch: dict[str, Tensor]) -> list[list[Hypothesis]]:
+        """What `generate` gives, without scores.
+
+        Raises:
+            InputError: the search is one that only this package knows.
+        """
+        search = self.search
+        plain = Search(**{item.name: getattr(search, item.name) for item in fields(Decoding)})
+        named = replace(plain, seed=search.seed, max_tokens_per_batch=search.max_tokens_per_batch)
+        if search != named or self.first_token is not None:
+            raise InputError(
+                f"{self.model.config.model_type}: decoded by the library alone, which knows only --num-beams, "
+                "--length-penalty and --no-repeat-ngram-size here"
+            )
+        return [[Hypothesis(ids, math.nan)] for ids in generate_ids(self.model, batch, search, self.max_new_tokens)]
+
+    @property
+    def settings(self) -> GenerationConfig:
+        """The model's generation settings."""
+        return self.model.generation_config
+
+
+def complete(search: Search, own: GenerationConfig) -> Search:
+    """Fills in what the flags leave open from a model's generation settings."""
+    names = ["repetition_penalty", "min_new_tokens", *(SAMPLING if search.do_sample else ())]
+    found = {name: getattr(own, name, None) for name in names if getattr(search, name) is None}
+    if search.early_stopping is None:
+        found["early_stopping"] = str(own.early_stopping or False).lower()
+    given: dict[str, Any] = {name: value or None for name, value in found.items()}
+    return replace(search, **given)
+
+
+def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSearch:
+    """The flags, as beam search wants them."""
+    return BeamSearch(
+        width=search.num_beams // search.num_beam_groups,
+        beams=search.num_beam_groups,
+        normalization=normalization,
+        early_stopping=search.early_stopping or "false",
+        coverage=search.coverage_penalty,
+        diversity=Diversity(search.diversity_penalty, search.diversity_ngram_size),
+    )
+
+
+def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new_tokens: int) -> Bounds:
+    """EOS, and the greatest length of every source."""
+    longest = torch.full_like(decoder.lengths, max_new_tokens)
+    if search.max_length_ratio is not None:
+        longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().long()).clamp(min=1)
+    return Bounds(torch.tensor(as_list(own.eos_token_id), dtype=torch.long, device=longest.device), longest)
+
+
+def find_rules(
+    decoder: Decoder, search: Search, own: GenerationConfig, bounds: Bounds, first_token: int | None
+) -> list[Rule]:
+    """The rules, in the library's order."""
+    search, rules = complete(search, own), list[Rule]()
+    if search.repetition_penalty is not None:
+        rules.append(RepetitionPenalty(search.repetition_penalty))
+    if search.no_repeat_ngram_size:
+        rules.append(NgramBlocking(search.no_repeat_ngram_size))
+    rules.append(Suppressed([ids[0] for ids in own.bad_words_ids or ()]))
+    rules.append(MinimumLength(bounds.eos, find_shortest(decoder, search, own)))
+    if own.forced_bos_token_id is not None and decoder.prompt.shape[1] == 1:
+        first_token = own.forced_bos_token_id if first_token is None else first_token
+    if first_token is not None:
+        rules.append(ForcedFirst(first_token))
+    rules.append(ForcedLast(as_list(own.forced_eos_token_id), bounds.longest))
+    rules.append(Suppressed(as_list(own.suppress_tokens)))
+    rules.append(Suppressed(as_list(own.begin_suppress_tokens), only_first=True))
+    rules += [Warper(name, getattr(search, name)) for name in WARPERS if getattr(search, name) is not None]
+    return [rule for rule in rules if getattr(rule, "matters", True)]
+
+
+def find_shortest(decoder: Decoder, search: Search, own: GenerationConfig) -> Tensor:
+    """Tokens of the shortest output of each source, EOS not counted, `(sources,)`."""
+    shortest = torch.full_like(decoder.lengths, search.min_new_tokens or 0)
+    if search.min_new_tokens is None and own.min_length:
+        shortest = own.min_length - (decoder.lengths if decoder.prompt.shape[1] > 1 else torch.ones_like(shortest))
+    if search.min_length_ratio is not None:
+        shortest = shortest.maximum((decoder.lengths * search.min_length_ratio).floor().long())
+    return shortest

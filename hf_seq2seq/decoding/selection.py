@@ -1,0 +1,43 @@
+"""The highest scores among hypotheses and vocabulary together."""
+
+import torch
+from torch import Tensor
+
+from hf_seq2seq.decoding.rules import FORBIDDEN
+
+
+def best(scores: Tensor, count: int) -> Tensor:
+    """Where the highest scores of each source are, best first.
+
+    Args:
+        scores: `(sources, width, vocabulary)`.
+        count: how many; if there are fewer, the rest are places beyond.
+
+    Returns:
+        `(sources, count)`, counted over width and vocabulary together.
+    """
+    flat = scores.flatten(1)
+    missing = max(0, count - flat.shape[1])
+    found = largest(flat, count - missing)
+    beyond = torch.arange(flat.shape[1], flat.shape[1] + missing, device=flat.device)
+    return torch.cat([found, beyond.expand(len(flat), -1)], 1) if missing else found
+
+
+def gather_or_forbid(scores: Tensor, index: Tensor) -> Tensor:
+    """The scores at places that `best` found, `(sources, count)`; minus infinity at those beyond."""
+    flat = scores.flatten(1)
+    return flat.gather(1, index.clamp(max=flat.shape[1] - 1)).masked_fill(index >= flat.shape[1], FORBIDDEN)
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """What `topk` gives, `(rows, count)`, for `(rows, n)` scores; on a CPU a fourth of its time.
+
+    The highest scores lie in the blocks with the highest maxima, so only those blocks are looked through.
+    """
+    size = next((size for size in range(256, 31, -1) if scores.shape[1] % size == 0), 0)
+    if not size or scores.shape[1] // size < count:
+        return scores.topk(count).indices
+    blocks = scores.unflatten(1, (-1, size))
+    chosen = blocks.amax(2).topk(count).indices
+    inside = blocks.gather(1, chosen[..., None].expand(-1, -1, size)).flatten(1).topk(count).indices
+    return chosen.gather(1, inside // size) * size + inside % size

@@ -1,0 +1,45 @@
+"""Narrowing the distribution that is sampled from, by the library's own processors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from transformers.generation.logits_process import (
+    LogitsProcessor,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from hf_seq2seq.decoding.rules import Prefixes
+
+WARPERS: dict[str, Callable[[Any], LogitsProcessor]] = {
+    "temperature": TemperatureLogitsWarper,
+    "top_k": TopKLogitsWarper,
+    "top_p": TopPLogitsWarper,
+    "min_p": MinPLogitsWarper,
+    "typical_p": TypicalLogitsWarper,
+}
+"""Temperature; the k best (Fan et al., 2018, https://arxiv.org/abs/1805.04833); nucleus (Holtzman et al., 2020,
+https://arxiv.org/abs/1904.09751); min-p (Nguyen et al., 2025, https://arxiv.org/abs/2407.01082); locally typical
+(Meister et al., 2023, https://arxiv.org/abs/2202.00666): in the library's order."""
+
+
+class Warper:
+    """One of them, as a rule.
+
+    Args:
+        name: of the setting.
+        value: of the setting.
+    """
+
+    def __init__(self, name: str, value: float) -> None:
+        self.process: Any = WARPERS[name](value)
+        self.matters = name == "top_k" or value != 1
+
+    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
+        """As `Rule` says."""
+        narrowed: Tensor = self.process(prefixes.tokens, scores)
+        return narrowed

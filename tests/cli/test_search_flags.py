@@ -1,0 +1,102 @@
+"""The flags of search and output, on a real saved model."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+TEXTS = ["the small dog", "a big house runs", "green"]
+
+
+def rows(result) -> list[dict]:
+    assert result.code == 0, result.err
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_n_best_with_details(command, model_folder: Path) -> None:
+    details = ["--json-lines", "--output-details", "score,tokens,log_probs,alignment"]
+    found = rows(command("generate", model_folder, *TEXTS, "--num-beams", 4, "--num-return-sequences", 3, *details))
+    best = command("generate", model_folder, *TEXTS, "--num-beams", 4).out.splitlines()
+    assert [row["predictions"][0]["prediction"] for row in found] == best
+    for row in found:
+        scores = [each["score"] for each in row["predictions"]]
+        assert scores == sorted(scores, reverse=True)
+        for each in row["predictions"]:
+            assert len(each["tokens"]) == len(each["log_probs"])
+            assert each["score"] == pytest.approx(sum(each["log_probs"]) / len(each["tokens"]), rel=1e-3)
+            pairs = [pair.split("-") for pair in each["alignment"].split()]
+            assert {int(target) for _, target in pairs} == set(range(len(each["prediction"].split())))
+            assert all(int(source) < len(row["source"].split()) for source, _ in pairs)
+
+
+def test_given_targets_are_scored(command, model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"source": t, "target": "a dog"}) + "\n" for t in TEXTS))
+    flags = ["--input-file", tmp_path / "in.jsonl", "--target-column", "target", "--source-column", "source"]
+    found = rows(command("generate", model_folder, *flags, "--json-lines", "--output-details", "log_probs"))
+    for row in found:
+        assert row["log_prob"] == pytest.approx(sum(row["log_probs"]))
+        assert row["perplexity"] == pytest.approx(math.exp(-row["log_prob"] / len(row["log_probs"])))
+    lines = command("generate", model_folder, *flags).out.splitlines()
+    assert lines == [f"{row['log_prob']:.4f}\t{row['perplexity']:.4f}" for row in found]
+
+
+def test_drawn_outputs(command, model_folder: Path) -> None:
+    draw = ["--do-sample", "--temperature", 3, "--num-return-sequences", 5]
+    first = command("generate", model_folder, *TEXTS, *draw)
+    assert len(first.out.splitlines()) == 15
+    assert command("generate", model_folder, *TEXTS, *draw, "--per-device-eval-batch-size", 1).out == first.out
+    assert command("generate", model_folder, *TEXTS, *draw, "--seed", 1).out != first.out
+    central = command("generate", model_folder, *TEXTS, *draw, "--mbr-metric", "chrf").out.splitlines()
+    assert all(text in first.out.splitlines()[5 * row : 5 * row + 5] for row, text in enumerate(central))
+    assert len(central) == 3
+
+
+def test_words_lengths_and_an_ensemble(command, model_folder: Path, tmp_path: Path) -> None:
+    beams = ["--num-beams", 4]
+    held = command("generate", model_folder, *TEXTS, *beams, "--force-words", "house,cat").out.splitlines()
+    assert all({"house", "cat"} <= set(line.split()) for line in held)
+    short = command("generate", model_folder, *TEXTS, "--max-length-ratio", 0.5).out.splitlines()
+    assert [len(line.split()) <= 3 for line in short] == [True] * 3
+    again = Path(shutil.copytree(model_folder, tmp_path / "again"))
+    plain = command("generate", model_folder, *TEXTS, *beams)
+    assert command("generate", model_folder, *TEXTS, *beams, "--ensemble", again).out == plain.out
+    result = command("average", model_folder, again, "--output-dir", tmp_path / "mean")
+    assert result.code == 0, result.err
+    assert command("generate", tmp_path / "mean", *TEXTS, *beams).out == plain.out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num-beams", "4", "--num-beam-groups", "3", "--diversity-penalty", "1"], "4 beams do not divide into 3"),
+        (["--num-beam-groups", "2", "--num-beams", "4"], "add --diversity-penalty above 0"),
+        (["--num-beams", "4", "--do-sample"], "--do-sample: nothing is drawn in beam search"),
+        (["--top-p", "0.5"], "--top-p: only drawn outputs have it; add --do-sample"),
+        (["--num-beams", "2", "--num-return-sequences", "3"], "--num-return-sequences: 3 is more than --num-beams 2"),
+        (["--num-beams", "2", "--force-words", "dog,cat", "--max-new-tokens", "2"], "need 3 tokens"),
+        (["--num-beams", "2", "--force-words", "zebra"], "'zebra' is not in the vocabulary"),
+        (["--force-words", "dog"], "--force-words: needs beam search; add --num-beams"),
+        (["--ensemble", "OTHER"], "has another source vocabulary than"),
+        (["--do-sample", "--mbr-metric", "chrf"], "--mbr-metric: there is nothing to choose from"),
+        (["--do-sample", "--num-return-sequences", "3", "--mbr-metric", "chfr"], "did you mean 'chrf'"),
+        (["--forced-bos-token", "hause"], "did you mean 'house'"),
+        (["--output-details", "score"], "add --json-lines"),
+        (["--json-lines", "--output-details", "scores"], "did you mean 'score'"),
+        (["--max-tokens-per-batch", "4"], "--max-tokens-per-batch: 4 is too small"),
+    ],
+)
+def test_flags_that_do_not_go_together(
+    command, model_folder: Path, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    if "OTHER" in flags:
+        other = Path(shutil.copytree(model_folder, tmp_path / "other"))
+        text = (other / "tokenizer.json").read_text()
+        (other / "tokenizer.json").write_text(text.replace('"dog"', '"dig"'))
+        flags = ["--ensemble", str(other)]
+    result = command("generate", model_folder, "the dog runs home", *flags)
+    assert result.code == 2
+    assert message in result.err
+    assert len(result.err.splitlines()) <= 2
+    assert result.out == ""
