@@ -15,8 +15,11 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, flag, option
 
 if TYPE_CHECKING:
+    from hf_seq2seq.data.vocabulary import Tokenizers
     from hf_seq2seq.decoding.settings import RunSettings
     from hf_seq2seq.decoding.streaming import TextGenerator
+
+ENGINES = ("transformers", "ctranslate2")
 
 
 MESSAGES = "messages"
@@ -44,6 +47,7 @@ class Model(Section):
         None, "Longest output in tokens.", at_least=1, aliases=("max_target_length", "max_length")
     )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
+    engine: str = option("transformers", "What runs the model; `export` writes ctranslate2's.", choices=ENGINES)
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     options = config.rows
     rows, sample = read_rows(texts, options.input_file, options.encoding, has_header(options.source_column))
     with open_output(options.output_file, options.input_file) as stream:
-        from hf_seq2seq.decoding.loading import load_seq2seq
-
-        network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
+        network, tokenizers, settings = _load(model, config.model)
         place = options.input_file or "standard input"
         replies = settings.run.get("objective") == "dialogue" or any(isinstance(r.get(MESSAGES), list) for r in sample)
         if replies:
@@ -89,6 +91,16 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         with counted("texts") as generator.advance:
             count = _write(stream, sources, generator, options.json_lines)
     report_cut(generator.truncated, generator.max_source_length, count)
+
+
+def _load(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings"]:
+    if model.engine == "ctranslate2":
+        from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
+
+        return load_ctranslate2(path)
+    from hf_seq2seq.decoding.loading import load_seq2seq
+
+    return load_seq2seq(path, model.trust_remote_code)
 
 
 def make_generator(
@@ -107,6 +119,7 @@ def make_generator(
     Raises:
         InputError: lengths are over the model's table of positions, or conversations cannot be read.
     """
+    from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, CTranslate2TextGenerator
     from hf_seq2seq.decoding.dialogue import ReplyGenerator
     from hf_seq2seq.decoding.streaming import TextGenerator
 
@@ -120,7 +133,12 @@ def make_generator(
         )
     given = {name: getattr(config.decoding, name) for name in values if hasattr(config.decoding, name)}
     prefix = config.model.source_prefix
-    return (ReplyGenerator if replies else TextGenerator)(
+    generator: Any = ReplyGenerator if replies else TextGenerator
+    if isinstance(network, CTranslate2Model):
+        generator = CTranslate2TextGenerator
+        if replies:
+            raise InputError("--engine ctranslate2: answers no conversations")
+    return generator(
         network,
         tokenizers,
         Decoding(**settings.decoding | given),

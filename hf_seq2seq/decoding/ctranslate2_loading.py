@@ -6,11 +6,10 @@ from typing import Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, Shape
+from hf_seq2seq.decoding.places import REPORT_FILE
 from hf_seq2seq.decoding.settings import RunSettings, read_settings
 from hf_seq2seq.errors import InputError
 
-REPORT_FILE = "export_report.json"
-"""What an export says of itself, in its folder."""
 WEIGHTS_FILE = "model.bin"
 
 

@@ -1,14 +1,23 @@
 """Writes models in CTranslate2's format: by its own converters, and by ours for the hand-built Transformers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.modeling_outputs import SequenceClassifierOutput
 
 from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, CTranslate2TextGenerator, Shape
+from hf_seq2seq.decoding.ctranslate2_loading import read_vocabularies, start_engine
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.ctranslate2_transformer import check_transformer, decoder_spec, encoder_decoder_spec
+from hf_seq2seq.hub.export_check import Outputs, Subject, greedy, own_outputs, text_shape
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,43 +38,90 @@ OURS: dict[str, Callable[[Any], Any]] = {
     "transformer-seq2seq": encoder_decoder_spec,
     "transformer-decoder": decoder_spec,
 }
+HEAD_FILE = "classifier.safetensors"
+"""Weight and bias of a classifier's last layer, for which CTranslate2 has no place."""
 PRE_NORM = ("mbart", "pegasus", "m2m_100")
 EMBEDDING_NORM = ("bart", "mbart")
 
 
-def check_convertible(model: "PreTrainedModel") -> None:
-    """Refuses a model that CTranslate2 has no layers for, before anything is written.
+def check_convertible(config: Any, is_classifier: bool) -> None:
+    """Refuses a model that CTranslate2 has no layers for, before anything is loaded.
 
     Raises:
         InputError: with the reason.
     """
-    kind = model.config.model_type
+    kind = config.model_type
     if kind == "rnn-seq2seq":
         raise InputError("--format ctranslate2: it runs Transformers alone, and this model is recurrent")
+    if is_classifier and kind != "bert":
+        raise InputError(f"--format ctranslate2: of classifiers BERT's alone is converted, not that of {kind!r}")
     if kind not in CONVERTERS and kind not in OURS:
         known = ", ".join(sorted([*CONVERTERS, *OURS]))
         raise InputError(f"--format ctranslate2: {kind!r} models are not converted; those of {known} are")
     if kind in OURS:
-        check_transformer(model.config)  # type: ignore[arg-type]
+        check_transformer(config)
 
 
 @torch.no_grad()
-def write_ctranslate2(folder: Path, model: "PreTrainedModel", tokenizers: Tokenizers, quantization: str) -> None:
-    """Writes `model.bin`, CTranslate2's `config.json` and the vocabularies into a folder that does not exist yet.
+def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None:
+    """Writes `model.bin`, CTranslate2's `config.json` and the vocabularies, and of a classifier its last layer.
 
     Args:
-        folder: where to.
-        model: one that `check_convertible` lets through, in float32.
-        tokenizers: its tokenizers.
+        folder: where to; it does not exist yet.
+        subject: its model is one that `check_convertible` lets through, in float32.
         quantization: of the weights, as CTranslate2 names it.
     """
     from ctranslate2.converters.converter import Converter
 
+    model: Any = subject.model
+
     class InMemory(Converter):
         def _load(self) -> Any:
-            return _specification(model, tokenizers)
+            return _specification(model, subject.tokenizers)
 
     InMemory().convert(str(folder), quantization=quantization)
+    if subject.is_classifier:
+        save_file(
+            {name: value.contiguous() for name, value in model.classifier.state_dict().items()}, folder / HEAD_FILE
+        )
+    else:
+        model.generation_config.save_pretrained(folder)
+
+
+def ctranslate2_outputs(folder: Path, subject: Subject) -> Outputs:
+    """What the converted model says."""
+    if subject.is_classifier:
+        return own_outputs(replace(subject, model=_Classifier(folder, subject.model)))  # type: ignore[arg-type]
+    shape = Shape(*text_shape(subject).values())
+    engine = start_engine(folder, "Translator" if shape.is_encoder_decoder else "Generator")
+    settings = subject.settings
+    model = CTranslate2Model(engine, *read_vocabularies(folder), subject.model.generation_config, shape)
+    generator = CTranslate2TextGenerator(
+        model,
+        subject.tokenizers,
+        greedy(subject),
+        max_new_tokens=settings.max_target_length,
+        max_source_length=settings.max_source_length,
+        prefix=settings.prefix,
+    )
+    return generator(subject.texts)
+
+
+class _Classifier(torch.nn.Module):
+    """BERT run by CTranslate2, and its classifier's last layer by PyTorch."""
+
+    def __init__(self, folder: Path, model: Any) -> None:
+        super().__init__()
+        self.encoder, self.head = start_engine(folder, "Encoder"), load_file(folder / HEAD_FILE)
+        self.config, self.device = model.config, torch.device("cpu")
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Any:
+        lengths = attention_mask.sum(1).tolist()
+        rows = [row[:length] for row, length in zip(input_ids.tolist(), lengths, strict=True)]
+        types = token_type_ids if token_type_ids is not None else torch.zeros_like(input_ids)
+        parts = [row[:length] for row, length in zip(types.tolist(), lengths, strict=True)]
+        pooled = torch.from_numpy(np.array(self.encoder.forward_batch(rows, token_type_ids=parts).pooler_output))
+        return SequenceClassifierOutput(logits=F.linear(pooled, self.head["weight"], self.head["bias"]))
 
 
 def _specification(model: "PreTrainedModel", tokenizers: Tokenizers) -> Any:
@@ -85,15 +141,19 @@ def _converted(model: Any, tokenizers: Tokenizers) -> Any:
 
     config = model.config
     # CTranslate2 4.8 asks for fields that transformers 5 took out of these configurations.
-    config.normalize_before = config.model_type in PRE_NORM
-    config.normalize_embedding = config.model_type in EMBEDDING_NORM
-    config.position_embedding_type = "absolute"
+    former = {
+        "normalize_before": config.model_type in PRE_NORM,
+        "normalize_embedding": config.model_type in EMBEDDING_NORM,
+        "position_embedding_type": "absolute",
+    }
+    lacking = {name: value for name, value in former.items() if not hasattr(config, name)}
     loader = getattr(converters, CONVERTERS[config.model_type])()
     body = model.bert if config.model_type == "bert" else model
     try:
+        vars(config).update(lacking)
         return loader(body, _Vocabulary(tokenizers.target, config.vocab_size))
     finally:
-        for name in ("normalize_before", "normalize_embedding", "position_embedding_type"):
+        for name in lacking:
             delattr(config, name)
 
 

@@ -1,4 +1,4 @@
-"""The hand-built Transformers in CTranslate2's terms: which of its parts each weight is, and what it has no part for."""
+"""The hand-built Transformers in CTranslate2's terms: which of its parts each weight is."""
 
 from typing import Any
 
@@ -53,7 +53,10 @@ def decoder_spec(model: Any) -> Any:
 
     config = model.config
     decoder = specs.TransformerDecoderSpec(
-        config.decoder_layers, config.decoder_attention_heads, with_encoder_attention=False, **_choices(config, "decoder")
+        config.decoder_layers,
+        config.decoder_attention_heads,
+        with_encoder_attention=False,
+        **_choices(config, "decoder"),
     )
     spec = specs.TransformerDecoderModelSpec(decoder)
     _fill_stack(spec.decoder, spec.decoder.embeddings, model.model.decoder)
