@@ -111,6 +111,7 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
     """The model with the rows to compare on, and where these come from."""
     from hf_seq2seq.data.vocabulary import Tokenizers
     from hf_seq2seq.decoding.loading import is_classifier, load_classifier, load_config, load_seq2seq
+    from hf_seq2seq.decoding.settings import RUN_FILE, read_run
     from hf_seq2seq.hub.export import check_model
     from hf_seq2seq.hub.export_check import Subject
 
@@ -118,12 +119,11 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
     architecture = load_config(place, trust)
     labelled = is_classifier(architecture)
     check_model(architecture, labelled, config.target.format, config.target.quantization)
+    texts, pairs, origin = _rows(config.check, read_run(Path(place) / RUN_FILE), labelled)
     if labelled:
         model, tokenizer, settings = load_classifier(place, trust)
-        texts, pairs, origin = _rows(config.check, settings.run, labelled=True)
         return Subject(model, Tokenizers(tokenizer, tokenizer), settings, texts, pairs, is_classifier=True), origin
     model, tokenizers, settings = load_seq2seq(place, trust)
-    texts, _, origin = _rows(config.check, settings.run, labelled=False)
     return Subject(model, tokenizers, settings, texts), origin
 
 

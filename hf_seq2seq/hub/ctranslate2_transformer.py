@@ -19,8 +19,13 @@ def check_transformer(config: TransformerConfig) -> None:
     """Refuses what CTranslate2 cannot express.
 
     Raises:
-        InputError: layers without norm.
+        InputError: layers without norm, or a decoder alone with relative positions.
     """
+    if not config.is_encoder_decoder and config.position_embedding_type == "relative_bias":
+        raise InputError(
+            "--format ctranslate2: a decoder alone reads its prompt at once, for which CTranslate2's relative positions "
+            "are not made; --format onnx takes it"
+        )
     if config.norm_placement == "none":
         raise InputError(
             "--format ctranslate2: its layers have a norm each, and this model has none (norm_placement='none'); "
