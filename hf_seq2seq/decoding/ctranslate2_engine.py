@@ -9,7 +9,7 @@ from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.generation import Advance, clean_ids
+from hf_seq2seq.decoding.generation import Advance
 from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.errors import InputError
 
@@ -78,10 +78,10 @@ class CTranslate2Model:
             lengths = {"max_length": max_new_tokens, "min_length": options.pop("min_decoding_length")}
             results = self.engine.generate_batch(tokens, include_prompt_in_result=False, **lengths, **options)
             found = [(result.sequences_ids, result.scores) for result in results]
-        settings = self.generation_config
+        pad = self.generation_config.pad_token_id
         return [
-            [(clean_ids(row, settings.pad_token_id, _ends(settings)), score) for row, score in zip(*each, strict=True)]
-            for each in found
+            [([number for number in row if number != pad], score) for row, score in zip(*best, strict=True)]
+            for best in found
         ]
 
     def _translate(
@@ -148,6 +148,8 @@ def search_options(settings: "GenerationConfig", decoding: Decoding) -> dict[str
         InputError: the model's generation settings ask for something that CTranslate2 cannot do.
     """
     unknown = [name for name in UNKNOWN_SETTINGS if getattr(settings, name, None) not in (None, 0, 1.0, [])]
+    if settings.decoder_start_token_id in _ends(settings) and settings.repetition_penalty not in (None, 1.0):
+        unknown.append("repetition_penalty")  # elsewhere the start token counts as one that was there already
     words = settings.bad_words_ids or []
     if unknown or any(len(word) > 1 for word in words):
         name = unknown[0] if unknown else "bad_words_ids"

@@ -23,7 +23,7 @@ def check_transformer(config: TransformerConfig) -> None:
     """
     if not config.is_encoder_decoder and config.position_embedding_type == "relative_bias":
         raise InputError(
-            "--format ctranslate2: a decoder alone reads its prompt at once, for which CTranslate2's relative positions "
+            "--format ctranslate2: a decoder alone reads its prompt at once, for which its relative positions "
             "are not made; --format onnx takes it"
         )
     if config.norm_placement == "none":

@@ -16,7 +16,6 @@ from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.decoding.generation import clean_ids
 from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.export_check import Outputs, Subject, own_outputs
@@ -74,11 +73,14 @@ def _example(subject: Subject) -> dict[str, Any]:
     mask[1, 5:] = 0
     inputs: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
     if subject.is_classifier:
-        names = subject.tokenizers.source.model_input_names
-        return inputs | ({"token_type_ids": torch.zeros_like(ids)} if "token_type_ids" in names else {})
+        return inputs | ({"token_type_ids": torch.zeros_like(ids)} if _has_parts(subject) else {})
     if config.is_encoder_decoder:
         inputs["decoder_input_ids"] = ids[:, :5]
     return inputs | {"use_cache": False}
+
+
+def _has_parts(subject: Subject) -> bool:
+    return "token_type_ids" in subject.tokenizers.source.model_input_names
 
 
 @contextmanager
@@ -112,18 +114,21 @@ def onnx_outputs(folder: Path, subject: Subject) -> Outputs:
     with quiet():
         graph = ExportedModel.from_pretrained(folder, device="cpu", local_files_only=True, session_options=options)
     if subject.is_classifier:
-        return own_outputs(replace(subject, model=_Graph(graph, subject.model)))  # type: ignore[arg-type]
+        return own_outputs(replace(subject, model=_Graph(graph, subject)))  # type: ignore[arg-type]
     return _greedy(graph, subject)
 
 
 class _Graph(torch.nn.Module):
     """A graph in a classifier's place."""
 
-    def __init__(self, graph: Forward, model: Any) -> None:
+    def __init__(self, graph: Forward, subject: Subject) -> None:
         super().__init__()
-        self.graph, self.config, self.device = graph, model.config, torch.device("cpu")
+        self.graph, self.config, self.device = graph, subject.model.config, torch.device("cpu")
+        self.has_parts = _has_parts(subject)
 
     def forward(self, **inputs: Tensor) -> Any:
+        if self.has_parts:
+            inputs.setdefault("token_type_ids", torch.zeros_like(inputs["input_ids"]))
         return self.graph(**inputs)
 
 
@@ -163,4 +168,9 @@ def _greedy_batch(forward: Forward, subject: Subject, sources: Ragged, rows: Any
         ended |= torch.isin(best, eos)
         if ended.all():
             break
-    return [clean_ids(row[start:], settings.pad_token_id, eos.tolist()) for row in inputs[key].tolist()]
+    return [_output(row, settings.pad_token_id, eos.tolist()) for row in inputs[key][:, start:].tolist()]
+
+
+def _output(row: list[int], pad: int | None, eos: list[int]) -> list[int]:
+    end = next((place for place, token in enumerate(row) if token in eos), len(row))
+    return [token for token in row[:end] if token != pad]
