@@ -9,6 +9,7 @@ import pytest
 
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
+from hf_seq2seq.cli.export import ExportConfig
 from hf_seq2seq.cli.generate import GenerateConfig
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
@@ -16,7 +17,7 @@ from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.sections import options
 
 README = Path(__file__).parents[1] / "README.md"
-CONFIGS = {"generate": GenerateConfig, "classify": ClassifyConfig, "evaluate": EvaluateConfig}
+CONFIGS = {"generate": GenerateConfig, "classify": ClassifyConfig, "evaluate": EvaluateConfig, "export": ExportConfig}
 
 
 def commands() -> list[str]:
