@@ -122,7 +122,8 @@ def test_every_imported_package_is_declared(repository: Path, project: dict[str,
     files = [*(repository / "hf_seq2seq").rglob("*.py"), *(repository / "recipes").glob("*.py")]
     imported = set().union(*(imported_packages(file) for file in files))
     assert "torch" in imported
-    declared = package_names(project["dependencies"] + project["optional-dependencies"]["rouge"])
+    extras = project["optional-dependencies"]
+    declared = package_names(project["dependencies"] + extras["rouge"] + extras["export"])
     assert {{"yaml": "pyyaml"}.get(name, name.replace("_", "-")) for name in imported} <= declared
 
 
