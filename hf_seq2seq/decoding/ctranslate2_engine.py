@@ -158,6 +158,9 @@ def search_options(settings: "GenerationConfig", decoding: Decoding) -> dict[str
     shortest = max(settings.min_new_tokens or 0, (settings.min_length or 1) - 1)
     return {
         "beam_size": decoding.num_beams,
+        # Unless told to stop early, `generate` goes on while a better output is likely. CTranslate2 counts: with twice
+        # as many finished outputs as beams it found the same best ones.
+        "patience": 1 if decoding.num_beams == 1 or settings.early_stopping is True else 2,
         "length_penalty": decoding.length_penalty,
         "no_repeat_ngram_size": decoding.no_repeat_ngram_size,
         "repetition_penalty": settings.repetition_penalty or 1.0,

@@ -78,8 +78,25 @@ def _check_folder(path: Path) -> None:
         named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
         hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"
         raise InputError(f"{path}: holds no model{hint}")
+    if (path / ADAPTER_CONFIG).is_file():
+        _check_base(path)
     if not any(any(path.glob(pattern)) for pattern in _TOKENIZER_FILES):
         raise InputError(f"{path}: holds a model, but no tokenizer")
+
+
+def _check_base(path: Path) -> None:
+    base = json.loads((path / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path") or "unknown"
+    folder = Path(base).expanduser()
+    if folder.is_absolute() and not (folder / "config.json").is_file():
+        raise InputError(
+            f"{path}: holds an adapter, and the model that it adapts is not in {base}; "
+            f"say where it is, as base_model_name_or_path in {ADAPTER_CONFIG}"
+        )
+    if not folder.is_dir():
+        try:
+            local_copy(base)
+        except InputError as error:
+            raise InputError(f"{path}: holds an adapter without the model that it adapts: {error}") from None
 
 
 def _check_export(path: Path, kind: str) -> None:

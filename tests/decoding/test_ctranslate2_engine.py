@@ -77,6 +77,21 @@ def test_rows_keep_their_order_and_empty_texts_stay_empty(folder: Path, texts: l
     assert sum(done) == len(texts)
 
 
+@pytest.mark.parametrize("stop_early", [False, True])
+def test_beams(folder: Path, bart: Any, tokenizers: Tokenizers, texts: list[str], stop_early: bool) -> None:
+    model, saved, _ = load_ctranslate2(str(folder))
+    decoding = Decoding(num_beams=4)
+    before = bart.generation_config.early_stopping
+    try:
+        for settings in (bart.generation_config, model.generation_config):
+            settings.early_stopping = stop_early
+        wanted = TextGenerator(bart, tokenizers, decoding, LONGEST)(texts)
+    finally:
+        bart.generation_config.early_stopping = before
+    assert wanted != TextGenerator(bart, tokenizers, Decoding(), LONGEST)(texts)
+    assert CTranslate2TextGenerator(model, saved, decoding, LONGEST)(texts) == wanted
+
+
 def test_several_outputs_best_first(folder: Path, texts: list[str]) -> None:
     model, tokenizers, _ = load_ctranslate2(str(folder))
     generator = CTranslate2TextGenerator(model, tokenizers, Decoding(num_beams=4), LONGEST)

@@ -118,7 +118,8 @@ def make_subject(build: Build, specials: special_tokens.SpecialTokens, folder: P
     (folder / "run.yaml").write_text("max_target_length: 12\n")
     settings = read_settings(str(folder), model, tokenizers.source)
     labels = type(model).__name__.endswith("ForSequenceClassification")
-    return Subject(model, tokenizers, settings, make_texts(16, 7), is_classifier=labels)
+    pairs = make_texts(16, 8) if labels else None
+    return Subject(model, tokenizers, settings, make_texts(16, 7), pairs, is_classifier=labels)
 
 
 @pytest.fixture
