@@ -119,7 +119,10 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
     architecture = load_config(place, trust)
     labelled = is_classifier(architecture)
     check_model(architecture, labelled, config.target.format, config.target.quantization)
-    texts, pairs, origin = _rows(config.check, read_run(Path(place) / RUN_FILE), labelled)
+    run = read_run(Path(place) / RUN_FILE)
+    if run.get("load_in_4bit"):
+        raise InputError(f"{place}: an adapter of 4-bit weights, which cannot take it in, and no format holds both")
+    texts, pairs, origin = _rows(config.check, run, labelled)
     if labelled:
         model, tokenizer, settings = load_classifier(place, trust)
         return Subject(model, Tokenizers(tokenizer, tokenizer), settings, texts, pairs, is_classifier=True), origin
@@ -155,7 +158,9 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
 
 
 def _file_of(run: dict[str, Any]) -> str | None:
-    """The run's test file, or else its validation file, if it is still there."""
+    """The run's test file, or else its validation file, if it is still there and holds texts."""
+    if run.get("objective") == "dialogue":
+        return None
     for name in ("test_file", "validation_file"):
         file = run.get(name)
         if file and all(Path(part).expanduser().is_file() for part in file.split(",")):

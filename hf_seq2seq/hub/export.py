@@ -62,6 +62,7 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
         InputError: an exporter gives up, or the outputs of an export in float32 differ; nothing is left.
     """
     form = FORMATS[kind]
+    subject.model.to("cpu")  # type: ignore[arg-type]  # where exports are written, and compared
     wanted = form.reference(subject)
     if is_adapted(subject.model):
         merge_adapter(subject.model)
