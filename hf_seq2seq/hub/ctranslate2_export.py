@@ -70,6 +70,9 @@ def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None
         folder: where to; it does not exist yet.
         subject: its model is one that `check_convertible` lets through, in float32.
         quantization: of the weights, as CTranslate2 names it.
+
+    Raises:
+        InputError: the converter does not know some part of the model.
     """
     from ctranslate2.converters.converter import Converter
 
@@ -79,7 +82,10 @@ def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None
         def _load(self) -> Any:
             return _specification(model, subject.tokenizers)
 
-    InMemory().convert(str(folder), quantization=quantization)
+    try:
+        InMemory().convert(str(folder), quantization=quantization)
+    except (AttributeError, KeyError, NotImplementedError, ValueError) as error:
+        raise InputError(f"--format ctranslate2: does not know {_first_line(error)}, a part of this model") from error
     if subject.is_classifier:
         save_file(
             {name: value.contiguous() for name, value in model.classifier.state_dict().items()}, folder / HEAD_FILE
@@ -122,6 +128,10 @@ class _Classifier(torch.nn.Module):
         parts = [row[:length] for row, length in zip(types.tolist(), lengths, strict=True)]
         pooled = torch.from_numpy(np.array(self.encoder.forward_batch(rows, token_type_ids=parts).pooler_output))
         return SequenceClassifierOutput(logits=F.linear(pooled, self.head["weight"], self.head["bias"]))
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _specification(model: "PreTrainedModel", tokenizers: Tokenizers) -> Any:

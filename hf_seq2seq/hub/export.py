@@ -122,7 +122,7 @@ def _draft(output: Path) -> Iterator[Path]:
         output.parent.mkdir(parents=True, exist_ok=True)
         yield draft
         draft.replace(output)
-    except FileExistsError as error:
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)

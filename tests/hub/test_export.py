@@ -191,6 +191,14 @@ def test_embeddings_without_a_token(ctranslate2: Any, tmp_path: Path) -> None:
     assert report["equal"] == report["rows"]
 
 
+def test_a_part_that_the_converter_does_not_know(ctranslate2: Any, tmp_path: Path) -> None:
+    build = bart(BartForConditionalGeneration, BartConfig, activation_function="tanh")
+    subject = make_subject(build, special_tokens.BART, tmp_path / "model")
+    with pytest.raises(InputError, match="does not know 'tanh'"):
+        export_model(str(tmp_path / "model"), subject, tmp_path / "out", "ctranslate2", "float32")
+    assert not (tmp_path / "out.partial").exists()
+
+
 def test_int8_is_smaller_and_its_difference_is_told(ctranslate2: Any, tmp_path: Path) -> None:
     subject = make_subject(*FAMILIES["transformer"], tmp_path / "model")
     export_model(str(tmp_path / "model"), subject, tmp_path / "float32", "ctranslate2", "float32")
