@@ -122,13 +122,15 @@ def test_every_imported_package_is_declared(repository: Path, project: dict[str,
     files = [*(repository / "hf_seq2seq").rglob("*.py"), *(repository / "recipes").glob("*.py")]
     imported = set().union(*(imported_packages(file) for file in files))
     assert "torch" in imported
-    declared = package_names(project["dependencies"] + project["optional-dependencies"]["rouge"])
+    extras = project["optional-dependencies"]
+    declared = package_names(project["dependencies"] + extras["export"] + extras["meteor"] + extras["rouge"])
     assert {{"yaml": "pyyaml"}.get(name, name.replace("_", "-")) for name in imported} <= declared
 
 
 def test_constraints_pin_every_direct_dependency(repository: Path, project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    wanted = package_names(project["dependencies"] + extras["test"] + extras["dev"] + extras["rouge"])
+    named = [requirement for name in ("test", "dev", "export", "meteor", "rouge") for requirement in extras[name]]
+    wanted = package_names(project["dependencies"] + named)
     pins = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {pin.partition("==")[0] for pin in pins if "==" in pin}
     assert wanted - {"hf-seq2seq"} <= package_names(sorted(pinned))

@@ -10,6 +10,7 @@ import pytest
 from hf_seq2seq.cli.average import AverageConfig
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
+from hf_seq2seq.cli.export import ExportConfig
 from hf_seq2seq.cli.generate import GenerateConfig
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
@@ -22,6 +23,7 @@ CONFIGS = {
     "generate": GenerateConfig,
     "classify": ClassifyConfig,
     "evaluate": EvaluateConfig,
+    "export": ExportConfig,
 }
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "classify": "Name the label of every text, with its score.",
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
     "average": "Write a model whose weights are the mean of several checkpoints'.",
+    "export": "Write a model for another engine, and check at once that it says the same.",
     "tokenizer": "Train a tokenizer; see what one does to a text.",
     "recipes": "List the recipes, read one, copy one to change it.",
 }

@@ -15,8 +15,11 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, flag, option
 
 if TYPE_CHECKING:
+    from hf_seq2seq.data.vocabulary import Tokenizers
     from hf_seq2seq.decoding.settings import RunSettings
     from hf_seq2seq.decoding.streaming import TextGenerator
+
+ENGINES = ("transformers", "ctranslate2")
 
 
 DETAILS = ("score", "tokens", "log_probs", "alignment")
@@ -48,6 +51,7 @@ class Model(Section):
         None, "Longest output in tokens.", at_least=1, aliases=("max_target_length", "max_length")
     )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
+    engine: str = option("transformers", "What runs the model; `export` writes ctranslate2's.", choices=ENGINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +93,11 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     check_search(config.decoding, values)
     if options.output_details and not options.json_lines:
         raise InputError("--output-details: text has no place for them; add --json-lines")
+    if config.model.engine == "ctranslate2":
+        check_exported(config)
     rows, sample = read_rows(texts, options.input_file, options.encoding, has_header(options.source_column))
     with open_output(options.output_file, options.input_file) as stream:
-        from hf_seq2seq.decoding.loading import load_seq2seq
-
-        network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
+        network, tokenizers, settings = _load(model, config.model)
         place = options.input_file or "standard input"
         replies = settings.run.get("objective") == "dialogue" or any(isinstance(r.get(MESSAGES), list) for r in sample)
         if replies:
@@ -108,6 +112,16 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         with counted("texts") as generator.advance:
             count = _write(stream, sources, generator, options)
     report_cut(generator.truncated, generator.max_source_length, count)
+
+
+def _load(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings"]:
+    if model.engine == "ctranslate2":
+        from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
+
+        return load_ctranslate2(path)
+    from hf_seq2seq.decoding.loading import load_seq2seq
+
+    return load_seq2seq(path, model.trust_remote_code)
 
 
 def make_generator(
@@ -126,6 +140,7 @@ def make_generator(
     Raises:
         InputError: lengths are over the model's table of positions, or conversations cannot be read.
     """
+    from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, CTranslate2TextGenerator
     from hf_seq2seq.decoding.dialogue import ReplyGenerator
     from hf_seq2seq.decoding.streaming import TextGenerator
 
@@ -138,7 +153,12 @@ def make_generator(
             f"one sequence holds both; this model has {settings.positions} positions"
         )
     prefix = config.model.source_prefix
-    return (ReplyGenerator if replies else TextGenerator)(
+    generator: Any = ReplyGenerator if replies else TextGenerator
+    if isinstance(network, CTranslate2Model):
+        generator = CTranslate2TextGenerator
+        if replies:
+            raise InputError("--engine ctranslate2: answers no conversations")
+    return generator(
         network,
         tokenizers,
         merged_search(config.decoding, values, settings),
@@ -146,6 +166,20 @@ def make_generator(
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
     )
+
+
+def check_exported(config: GenerateConfig) -> None:
+    """Refuses what another engine than PyTorch does not do.
+
+    Raises:
+        InputError: naming the flag.
+    """
+    rows = config.rows
+    details = [f"--output-details {name}" for name in rows.output_details if name != "score"]
+    asked = {"--ensemble": config.ensemble.ensemble, "--replace-unknown": rows.replace_unknown}
+    asked |= {"--target-column": rows.target_column}
+    for name in [*details, *(name for name, value in asked.items() if value)]:
+        raise InputError(f"{name}: --engine ctranslate2 does not have it")
 
 
 def check_search(search: Search, values: Values) -> None:

@@ -12,6 +12,8 @@ from hf_seq2seq.errors import InputError, nearest
 ADAPTER_CONFIG = "adapter_config.json"
 BASE_CONFIG = "base_config.json"
 """Configuration of the model that an adapter in the same folder adapts."""
+REPORT_FILE = "export_report.json"
+"""What an export says of itself, in its folder."""
 CONNECT_SECONDS = 5.0
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "spiece*", "sentencepiece*", "*.model")
@@ -69,13 +71,39 @@ def local_copy(name: str) -> str:
 
 
 def _check_folder(path: Path) -> None:
+    if (path / REPORT_FILE).is_file():
+        _check_export(path, json.loads((path / REPORT_FILE).read_text(encoding="utf-8"))["format"])
     if not (path / "config.json").is_file() and not (path / ADAPTER_CONFIG).is_file():
         inner = [file.parent for file in path.glob("*/config.json")]
         named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
         hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"
         raise InputError(f"{path}: holds no model{hint}")
+    if (path / ADAPTER_CONFIG).is_file():
+        _check_base(path)
     if not any(any(path.glob(pattern)) for pattern in _TOKENIZER_FILES):
         raise InputError(f"{path}: holds a model, but no tokenizer")
+
+
+def _check_base(path: Path) -> None:
+    base = json.loads((path / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path") or "unknown"
+    folder = Path(base).expanduser()
+    if folder.is_absolute() and not (folder / "config.json").is_file():
+        raise InputError(
+            f"{path}: holds an adapter, and the model that it adapts is not in {base}; "
+            f"say where it is, as base_model_name_or_path in {ADAPTER_CONFIG}"
+        )
+    if not folder.is_dir():
+        try:
+            local_copy(base)
+        except InputError as error:
+            raise InputError(f"{path}: holds an adapter without the model that it adapts: {error}") from None
+
+
+def _check_export(path: Path, kind: str) -> None:
+    if kind == "safetensors":
+        return
+    hint = "; `hf-seq2seq generate --engine ctranslate2` reads it" if kind == "ctranslate2" else ""
+    raise InputError(f"{path}: holds an export to {kind}, not the model itself{hint}")
 
 
 def _nearest_folder(path: Path) -> str:

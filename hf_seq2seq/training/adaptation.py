@@ -88,22 +88,6 @@ def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
     model.add_adapter(settings)
 
 
-def merge_adapter(model: "PreTrainedModel") -> None:
-    """Adds the adapter to the weights it adapts; the model is then as if it had never had one."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-    from peft.utils.other import ModulesToSaveWrapper
-
-    for name, module in list(model.named_modules()):
-        parent, _, last = name.rpartition(".")
-        if isinstance(module, BaseTunerLayer):
-            module.merge(safe_merge=True)
-            setattr(model.get_submodule(parent), last, module.get_base_layer())
-        elif isinstance(module, ModulesToSaveWrapper):
-            setattr(model.get_submodule(parent), last, module.modules_to_save["default"])
-    model._hf_peft_config_loaded = False
-    del model.peft_config
-
-
 def _freeze(model: "PreTrainedModel", part: str) -> None:
     frozen: list[nn.Module] = []
     if part == "embeddings":

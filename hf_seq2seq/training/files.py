@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hf_seq2seq.decoding.adapters import is_adapted
 from hf_seq2seq.decoding.places import BASE_CONFIG
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.precision import Weights
@@ -31,11 +32,6 @@ def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
         model.config.dtype = dtype
     task.tokenizers.save(folder)
     write_run_file(folder, task)
-
-
-def is_adapted(model: Any) -> bool:
-    """Whether a model has an adapter, which is then all that is trained and saved."""
-    return bool(getattr(model, "_hf_peft_config_loaded", False))
 
 
 def write_adapter_base(folder: Path, model: Any) -> None:

@@ -23,14 +23,15 @@ from hf_seq2seq.configs import Evaluation
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
+from hf_seq2seq.decoding.adapters import is_adapted, merge_adapter
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
-from hf_seq2seq.training.adaptation import check_adaptation, merge_adapter
+from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
-from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, is_adapted, write_json, write_model
+from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.precision import Weights, check_precision

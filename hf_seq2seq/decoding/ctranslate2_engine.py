@@ -1,0 +1,201 @@
+"""Generates with CTranslate2, through the same calls as with PyTorch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import Decoding, Search
+from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.data.encoding import encode_texts
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.decoding.generation import Advance, as_search
+from hf_seq2seq.decoding.outputs import Output
+from hf_seq2seq.decoding.settings import UNBOUNDED
+from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.sections import flag
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
+
+UNKNOWN_SETTINGS = (
+    "begin_suppress_tokens",
+    "encoder_no_repeat_ngram_size",
+    "encoder_repetition_penalty",
+    "exponential_decay_length_penalty",
+    "sequence_bias",
+)
+"""Generation settings that CTranslate2 has nothing for."""
+KNOWN_FLAGS = (
+    *("num_beams", "length_penalty", "no_repeat_ngram_size", "per_device_eval_batch_size", "num_return_sequences"),
+    *("early_stopping", "repetition_penalty", "min_new_tokens", "forced_bos_token", "seed"),
+)
+"""Flags of the search that it follows."""
+Scored = tuple[list[int], float]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What `read_settings` asks of a model's configuration."""
+
+    is_encoder_decoder: bool
+    max_position_embeddings: int | None
+
+
+@dataclass(frozen=True)
+class CTranslate2Model:
+    """An exported model.
+
+    Attributes:
+        engine: a `ctranslate2.Translator`, or for a decoder alone a `Generator`.
+        source_tokens: the source vocabulary in the order of its ids.
+        target_tokens: the target vocabulary likewise.
+        generation_config: the model's own settings: forced tokens, shortest length, repetition.
+        config: whether it has an encoder, and its positions.
+    """
+
+    engine: Any
+    source_tokens: list[str]
+    target_tokens: list[str]
+    generation_config: "GenerationConfig"
+    config: Shape
+
+    def generate(self, sources: Sequence[Sequence[int]], search: Search, max_new_tokens: int) -> list[list[Scored]]:
+        """Generates the best targets of every source, best first.
+
+        Args:
+            sources: ids of each source, special tokens included, without padding.
+            search: how to search, and outputs a source.
+            max_new_tokens: longest target in tokens, EOS counted.
+
+        Returns:
+            For each source the ids of each target, without start token and EOS, and its score: the sum of
+            log-probabilities, with several beams divided by the length as `length_penalty` says.
+        """
+        tokens = [[self.source_tokens[number] for number in source] for source in sources]
+        options = search_options(self.generation_config, search) | {"return_scores": True}
+        suppressed = options.pop("suppress_tokens")
+        options["suppress_sequences"] = [[self.target_tokens[number]] for number in suppressed] or None
+        if self.config.is_encoder_decoder:
+            first = self._first_token(search)
+            found = self._translate(tokens, options, max_new_tokens, first)
+        else:
+            lengths = {"max_length": max_new_tokens, "min_length": options.pop("min_decoding_length")}
+            results = self.engine.generate_batch(tokens, include_prompt_in_result=False, **lengths, **options)
+            found = [(result.sequences_ids, result.scores) for result in results]
+        pad = self.generation_config.pad_token_id
+        return [
+            [([number for number in row if number != pad], score) for row, score in zip(*best, strict=True)]
+            for best in found
+        ]
+
+    def _first_token(self, search: Search) -> str | None:
+        token, number = search.forced_bos_token, self.generation_config.forced_bos_token_id
+        if token is not None and token not in self.target_tokens:
+            raise InputError(f"--forced-bos-token: the vocabulary has no {token!r}{nearest(token, self.target_tokens)}")
+        return token if token is not None or number is None else self.target_tokens[number]
+
+    def _translate(
+        self, tokens: list[list[str]], options: dict[str, Any], max_new_tokens: int, first: str | None
+    ) -> list[tuple[list[list[int]], list[float]]]:
+        settings, ids = self.generation_config, {token: number for number, token in enumerate(self.target_tokens)}
+        # A forced last token is EOS, which is no part of the text.
+        longest = max_new_tokens if settings.forced_eos_token_id is None else max(max_new_tokens - 1, 1)
+        prefix = None if first is None else [[first]] * len(tokens)
+        results = self.engine.translate_batch(
+            tokens, prefix, max_input_length=0, max_decoding_length=longest, **options
+        )
+        return [([[ids[token] for token in row] for row in result.hypotheses], result.scores) for result in results]
+
+
+@dataclass
+class CTranslate2TextGenerator:
+    """Generates for many texts, as `TextGenerator` does, whose attributes these are; of details it has the score."""
+
+    model: CTranslate2Model
+    tokenizers: Tokenizers
+    decoding: Decoding
+    max_new_tokens: int
+    max_source_length: int | None = None
+    prefix: str = ""
+    advance: Advance | None = None
+    details: tuple[str, ...] = ()
+    truncated: int = field(default=0, init=False)
+
+    @property
+    def several(self) -> bool:
+        """Whether a source may have more than one output."""
+        return as_search(self.decoding).num_return_sequences > 1
+
+    def __call__(self, texts: list[str]) -> list[str]:
+        """Generates a text for each of a few thousand; an empty text gives an empty one."""
+        return [outputs[0].text for outputs in self.outputs(texts)]
+
+    def outputs(self, texts: list[str]) -> list[list[Output]]:
+        """Every text's outputs, best first; an empty text has one, which is empty."""
+        asked = [row for row, text in enumerate(texts) if text.strip()]
+        found = [[Output("")] for _ in texts]
+        if not asked:
+            return found
+        prefixed = [self.prefix + texts[row] for row in asked]
+        sources, cut = encode_texts(prefixed, self.tokenizers.source, self.max_source_length or UNBOUNDED)
+        self.truncated += cut
+        # Longest first: what does not fit in memory fails at once.
+        for rows in reversed(ordered_batches(sources.lengths[:, None], self.decoding.per_device_eval_batch_size)):
+            for row, best in zip(rows, self._batch(sources, rows), strict=True):
+                found[asked[row]] = best
+            if self.advance:
+                self.advance(len(rows))
+        return found
+
+    def _batch(self, sources: Ragged, rows: Any) -> list[list[Output]]:
+        ids = [sources[row].tolist() for row in rows]
+        results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens)
+        found = [row for best in results for row, _ in best]
+        texts = iter(self.tokenizers.target.batch_decode(found, skip_special_tokens=True))
+        told = "score" in self.details
+        return [[Output(next(texts), {"score": score} if told else {}) for _, score in best] for best in results]
+
+
+def search_options(settings: "GenerationConfig", search: Search) -> dict[str, Any]:
+    """The search as CTranslate2 names it; `suppress_tokens` are ids that are never generated.
+
+    Raises:
+        InputError: a flag or the model's generation settings ask for something that CTranslate2 cannot do.
+    """
+    for item in fields(search):
+        if item.name not in KNOWN_FLAGS and getattr(search, item.name) != item.default:
+            raise InputError(f"--engine ctranslate2: cannot follow {flag(item.name)}")
+    if search.early_stopping == "never":
+        raise InputError("--engine ctranslate2: cannot follow --early-stopping never")
+    penalty = search.repetition_penalty or settings.repetition_penalty or 1.0
+    stops = settings.early_stopping is True if search.early_stopping is None else search.early_stopping == "true"
+    unknown = [name for name in UNKNOWN_SETTINGS if getattr(settings, name, None) not in (None, 0, 1.0, [])]
+    if settings.decoder_start_token_id in _ends(settings) and penalty != 1.0:
+        unknown.append("repetition_penalty")  # elsewhere the start token counts as one that was there already
+    words = settings.bad_words_ids or []
+    if unknown or any(len(word) > 1 for word in words):
+        name = unknown[0] if unknown else "bad_words_ids"
+        raise InputError(f"--engine ctranslate2: cannot follow {name}, which generation_config.json sets")
+    # `min_length` counts the decoder's start token.
+    shortest = search.min_new_tokens
+    if shortest is None:
+        shortest = max(settings.min_new_tokens or 0, (settings.min_length or 1) - 1)
+    return {
+        "beam_size": search.num_beams,
+        "num_hypotheses": search.num_return_sequences,
+        # Unless told to stop early, `generate` goes on while a better output is likely. CTranslate2 counts: with twice
+        # as many finished outputs as beams it found the same best ones.
+        "patience": 1 if search.num_beams == 1 or stops else 2,
+        "length_penalty": search.length_penalty,
+        "no_repeat_ngram_size": search.no_repeat_ngram_size,
+        "repetition_penalty": penalty,
+        "min_decoding_length": shortest,
+        "suppress_tokens": [*(settings.suppress_tokens or []), *(word[0] for word in words)],
+        "end_token": _ends(settings),
+    }
+
+
+def _ends(settings: "GenerationConfig") -> list[int]:
+    eos = settings.eos_token_id
+    return list(eos) if isinstance(eos, list) else [] if eos is None else [eos]
