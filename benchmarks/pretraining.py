@@ -38,10 +38,11 @@ OBJECTIVES = {
     "bart": """--objective text_infilling --mlm-probability 0.3 --max-tokens-per-batch 2048 --learning-rate 1e-3
         --num-train-epochs 3""",
     "pegasus": """--objective gap_sentences --optim adamw --no-gradient-checkpointing --max-tokens-per-batch 1024
-        --learning-rate 7e-4 --num-train-epochs 4""",
+        --learning-rate 7e-4 --num-train-epochs 6""",
 }
-FINE_TUNE = """--optim adamw --no-gradient-checkpointing --learning-rate 5e-4 --warmup-steps 100 --bf16
-    --label-smoothing-factor 0.1 --max-tokens-per-batch 2048"""
+FINE_TUNE = """--optim adamw --no-gradient-checkpointing --warmup-steps 100 --bf16 --label-smoothing-factor 0.1
+    --max-tokens-per-batch 2048"""
+RATES = {"t5": "2e-3", "bart": "5e-4", "pegasus": "5e-4"}
 TASKS = {
     "translation": """--num-train-epochs 30 --max-source-length 64 --max-target-length 64 --metrics bleu
         --metric-for-best-model bleu""",
@@ -108,7 +109,7 @@ def train_family(family: str) -> None:
     train(f"{family} {size} --train-file {raw} {OBJECTIVES[family]} {PRETRAIN}", pretrained)
     for task in FAMILIES[family]:
         files = task_files(data, task)
-        flags = f"{family} {files} {FINE_TUNE} {TASKS[task]}"
+        flags = f"{family} {files} {FINE_TUNE} --learning-rate {RATES[family]} {TASKS[task]}"
         train(f"{flags} --model-name-or-path {pretrained}", OUTPUTS / f"{family}-{task}-pretrained")
         train(f"{flags} {size} --tokenizer-name {pretrained}", OUTPUTS / f"{family}-{task}-scratch")
 
