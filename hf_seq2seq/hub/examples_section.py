@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.hub.markdown import code, table
 
 if TYPE_CHECKING:
@@ -31,7 +32,11 @@ def examples_section(task: "Task", predictions: dict[str, Any]) -> list[str]:
     rows = (_texts if task.problem == "seq2seq" else _labels)(task, examples, found[:MOST_ROWS])
     ranked = sorted(rows, key=lambda row: -row[0])
     count = min(SHOWN, max(1, len(ranked) // 2))
-    of = f"{len(rows):,} {split} rows" if len(rows) == len(examples) else f"the first {len(rows):,} {split} rows"
+    of = (
+        f"{len(rows):,} {title_of(split)} rows"
+        if len(rows) == len(examples)
+        else f"the first {len(rows):,} {title_of(split)} rows"
+    )
     best, worst = ranked[:count], ranked[count:][-count:]
     paragraphs = [f"The best {count} of {of} by {MEASURES[task.problem]}:", _table(task, best)]
     return paragraphs + ([f"The worst {len(worst)}:", _table(task, worst)] if worst else [])
