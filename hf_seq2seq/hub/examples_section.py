@@ -32,11 +32,7 @@ def examples_section(task: "Task", predictions: dict[str, Any]) -> list[str]:
     rows = (_texts if task.problem == "seq2seq" else _labels)(task, examples, found[:MOST_ROWS])
     ranked = sorted(rows, key=lambda row: -row[0])
     count = min(SHOWN, max(1, len(ranked) // 2))
-    of = (
-        f"{len(rows):,} {title_of(split)} rows"
-        if len(rows) == len(examples)
-        else f"the first {len(rows):,} {title_of(split)} rows"
-    )
+    of = f"{'' if len(rows) == len(examples) else 'the first '}{len(rows):,} {title_of(split)} rows"
     best, worst = ranked[:count], ranked[count:][-count:]
     paragraphs = [f"The best {count} of {of} by {MEASURES[task.problem]}:", _table(task, best)]
     return paragraphs + ([f"The worst {len(worst)}:", _table(task, worst)] if worst else [])
