@@ -7,14 +7,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_seq2seq.configs import Publication
+from hf_seq2seq.configs import Hub, Publication
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.access import explained, open_hub
 from hf_seq2seq.hub.licenses import check_license
 from hf_seq2seq.hub.metadata import check_languages
 from hf_seq2seq.hub.published_card import card_license, published_card, sign_card
 from hf_seq2seq.hub.run_folder import MODEL, PREDICTIONS, TOKENIZER, adapter_base, check_finished, files_for_others
-from hf_seq2seq.sections import flag
+from hf_seq2seq.sections import flag, flatten
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -51,6 +51,23 @@ def check_card_options(options: Publication) -> None:
     """
     check_license(options.license)
     check_languages(options.language)
+
+
+def check_run_publication(config: Any) -> None:
+    """Refuses, before a run is begun, what its card or its upload would be refused for; the Hub is not asked.
+
+    Args:
+        config: the recipe's.
+
+    Raises:
+        InputError: a license or language, or an adapter of a local folder that is to be published alone.
+    """
+    given = flatten(config)
+    check_card_options(getattr(config, "hub", Hub()))
+    alone = given.get("lora_r") is not None and not given.get("merge_adapter")
+    base = given.get("model_name_or_path")
+    if given.get("push_to_hub") and alone and base and Path(base).expanduser().is_dir():
+        raise InputError(f"--push-to-hub: others lack {base}, which the adapter needs; add --merge-adapter")
 
 
 def push(folder: Path, options: Publication) -> Published:

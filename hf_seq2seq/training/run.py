@@ -26,7 +26,7 @@ from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.decoding.adapters import is_adapted, merge_adapter
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.hub.push import check_card_options, push_finished_run
+from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
@@ -73,7 +73,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
-    check_card_options(getattr(config, "hub", Hub()))
+    check_run_publication(config)
 
 
 def without_metrics(config: Any, gives: str) -> Any:

@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from hf_seq2seq.cli import recipe_files
-from hf_seq2seq.sections import options
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.recipes import bart
+from hf_seq2seq.sections import build, options
 
 HubCommand = Callable[..., Any]
 
@@ -175,3 +177,12 @@ def test_an_adapter_of_a_model_that_others_lack(hub_command: HubCommand, run_fol
 def test_every_recipe_can_publish() -> None:
     for name in recipe_files.names():
         assert "push_to_hub" in options(recipe_files.load(name).Config), name
+
+
+def test_an_adapter_that_could_not_be_published_is_not_trained(tmp_path: Path) -> None:
+    values = {"train_file": "t.tsv", "model_name_or_path": str(tmp_path), "output_dir": str(tmp_path / "out")}
+    values |= {"lora_r": 2, "push_to_hub": True, "hub_model_id": "me/run"}
+    with pytest.raises(InputError, match="--merge-adapter"):
+        bart.prepare(build(bart.Config, values))
+    with pytest.raises(InputError, match=r"t\.tsv"):
+        bart.prepare(build(bart.Config, values | {"merge_adapter": True}))
