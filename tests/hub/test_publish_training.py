@@ -84,7 +84,7 @@ def test_there_and_back(loopback_hub: Any, hub_command: HubCommand, tmp_path: Pa
 
     # Alone and merged they compute the same, and not what their base computes.
     compared = "inputs = tokenizer(texts, return_tensors='pt')\nloss = model(**inputs, labels=inputs.input_ids).loss"
-    whole = program_of(adapted).replace("me/adapted", "me/whole")
+    whole = program_of(loopback_hub.repos["model", "me/whole"]).replace("me/adapted", "me/whole")
     said = hub_command(
         program="\n".join(
             f"{text}\n{compared}\nprint('loss', loss.item())" for text in (program_of(repo), program_of(adapted), whole)
