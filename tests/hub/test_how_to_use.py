@@ -49,12 +49,13 @@ def prepare(tmp_path: Path, loopback_hub: Any) -> Callable[..., Task]:
         (tmp_path / name).write_text(text)
 
     def make(recipe: Any, **options: Any) -> Task:
-        name = "text.txt" if options.get("objective") == "causal" else "pairs.tsv"
+        name = "pairs.tsv"
         usual = {"max_target_length": 6, "max_source_length": 16, "metrics": "chrf"}
         if recipe is bert_classifier:
             name, usual = "labels.tsv", {"max_source_length": 16}
-        if options.get("objective") == "causal":
-            del usual["metrics"]
+        if options.get("objective") in ("causal", "masked_language_model"):
+            name = "text.txt"
+            usual.pop("metrics", None)
         return recipe.prepare(build(recipe.Config, usual | {"train_file": str(tmp_path / name)} | options))
 
     return make
@@ -132,3 +133,17 @@ def test_classifiers(prepare: Callable[..., Task], tmp_path: Path) -> None:
         logits = classifier.logits([text_of(programs[name])])
         assert classifier.label_names == ("w", "x", "y", "z")
         assert printed == str([classifier.label_names[int(logits.argmax())]])
+
+
+def test_masked_language_models(prepare: Callable[..., Task], tmp_path: Path) -> None:
+    options = SCRATCH | {"objective": "masked_language_model", "max_source_length": 16}
+    tasks = {kind: prepare(bert_classifier, **options, architecture=kind) for kind in ("bert", "transformer-encoder")}
+    programs = {kind: program_of(tmp_path / kind, widened(task)) for kind, task in tasks.items()}
+    printed = run_alone(list(programs.values()), tmp_path)
+    for (kind, program), found in zip(programs.items(), printed, strict=True):
+        tokenizer, model = tasks[kind].tokenizers.source, tasks[kind].model.eval()
+        inputs = tokenizer([text_of(program)], return_tensors="pt")
+        masked = inputs.input_ids == tokenizer.mask_token_id
+        assert masked.sum() == 1
+        best = model(**inputs).logits[masked].argmax(dim=-1)
+        assert found == str(tokenizer.convert_ids_to_tokens(best))
