@@ -11,6 +11,7 @@ from hf_seq2seq.data.statistics import describe_lengths
 from hf_seq2seq.hub.cost import cost_paragraph
 from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.hub.examples_section import examples_section
+from hf_seq2seq.hub.intervals import score_intervals
 from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
 from hf_seq2seq.hub.results_section import results_section
@@ -29,8 +30,7 @@ def write_card(
     task: "Task",
     results: dict[str, float],
     command: str,
-    predictions: "dict[str, Any] | None" = None,
-    intervals: dict[str, tuple[float, float]] | None = None,
+    predictions: dict[str, Any] | None = None,
 ) -> None:
     """Writes `README.md`; pictures that lie in the folder are shown.
 
@@ -40,7 +40,6 @@ def write_card(
         results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as they were computed.
         command: the command line that did it.
         predictions: of the splits that have any, texts or logits by split.
-        intervals: the least and the most that a score may be, by its name in `results`, where they were estimated.
     """
     name = folder.resolve().name
     examples = examples_section(task, predictions or {})
@@ -52,7 +51,7 @@ def write_card(
         *([OWN_CODE] if is_hand_built(task) else []),
         fence(how_to_use(folder, task), "python"),
         "## Results",
-        *results_section(folder, task, results, intervals or {}),
+        *results_section(folder, task, results, score_intervals(task, predictions or {})),
         *(["## Examples", *examples] if examples else []),
         "## Data",
         *data_section(task),

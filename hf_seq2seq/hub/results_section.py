@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, split_of, title_of
+from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.markdown import code, table
 from hf_seq2seq.hub.metadata import SCORES, scores
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
@@ -26,8 +27,6 @@ UNITS = {
 }
 BRACKETS = " In brackets: where 95 % of scores lie when the rows are drawn anew."
 PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
-
-Intervals = dict[str, tuple[float, float]]
 
 
 def results_section(folder: Path, task: "Task", results: dict[str, float], intervals: Intervals) -> list[str]:
@@ -74,10 +73,11 @@ def _number(key: str, value: float | None) -> str:
 def _shown(split: str, key: str, results: dict[str, float], intervals: Intervals) -> str:
     """A score, with its interval in brackets."""
     name = f"{split_of(RESULTS[kind_of(split)], name_of(split))}_{key}"
-    if name not in intervals:
-        return _number(key, results.get(name))
+    score = _number(key, results.get(name))
+    if not score or name not in intervals:
+        return score
     least, most = intervals[name]
-    return f"{_number(key, results[name])} ({_number(key, least)}–{_number(key, most)})"
+    return f"{score} ({_number(key, least)}–{_number(key, most)})"
 
 
 def _signatures(task: "Task") -> dict[str, str]:

@@ -25,6 +25,7 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.special_tokens import BERT
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.hub.card import write_card
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.recipes import bert_classifier, rnn, t5
@@ -254,12 +255,16 @@ def test_the_body_gives_results_data_and_training(tmp_path):
 def test_intervals_stand_beside_their_scores(tmp_path):
     task = t5_task()
     (tmp_path / "run").mkdir()
-    intervals = {"predict_bleu": (25.004, 29.5), "eval_loss": (1.2, 1.3)}
-    predictions = {"test": ["two men"]}
-    write_card(tmp_path / "run", task, RESULTS, "hf-seq2seq", predictions, intervals)
+    predictions = {"validation": ["a man cycles with a dog", "two cats"], "test": ["two men"]}
+    write_card(tmp_path / "run", task, RESULTS, "hf-seq2seq", predictions)
     card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
-    assert "| BLEU ↑ | 31.42 | 27.18 (25.00–29.50) |" in card
-    assert "| Loss ↓ | 1.2500 (1.2000–1.3000) | nan |" in card
+    # Two rows can be drawn in three ways, each likelier than what lies outside the interval.
+    rows = list(zip(predictions["validation"], PAIRS["validation"].references, strict=True))
+    draws = [[rows[first], rows[second]] for first, second in ((0, 0), (0, 1), (1, 1))]
+    scores = [check_metrics(["bleu"], TEXT_METRICS)["bleu"].compute(*zip(*draw, strict=True))["bleu"] for draw in draws]
+    assert min(scores) < max(scores)
+    assert f"| BLEU ↑ | 31.42 ({min(scores):.2f}–{max(scores):.2f}) | 27.18 (" in card
+    assert "| Loss ↓ | 1.2500 | nan |" in card
     assert "In brackets" in card
     assert "## Examples\n\nThe best 1 of 1 test rows by chrF:" in card
     assert "| `two men` | `two men read aloud` |" in card
