@@ -370,6 +370,28 @@ class Evaluation(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Publication(Section):
+    """Hub: what is published, and how."""
+
+    hub_model_id: str | None = option(None, "Repository on the Hub, such as me/my-model.")
+    hub_private_repo: bool = option(False, "Let nobody else see the repository.", aliases=("private",))
+    hub_revision: str | None = option(
+        None, "Branch to write to, made where there is none; by default main.", aliases=("revision",)
+    )
+    hub_commit_message: str | None = option(None, "Message of the commit.", aliases=("commit_message",))
+    include_predictions: bool = option(False, "Publish the predictions, too.")
+    license: str | None = option(None, "License for others, by the Hub's name for it, such as apache-2.0.")
+    language: tuple[str, ...] = option((), "Languages of the text, for the card: de,en; by default those of the data.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hub(Publication):
+    """Hub: what is published, and how."""
+
+    push_to_hub: bool = option(False, "Publish the run when it is finished and saved.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run(Section):
     """Run: where it goes and how it starts."""
 

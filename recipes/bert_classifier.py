@@ -70,6 +70,7 @@ class Config:
     decoding: configs.Inference = field(default_factory=configs.Inference)
     evaluation: Evaluation = field(default_factory=Evaluation)
     run: configs.Run = field(default_factory=configs.Run)
+    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

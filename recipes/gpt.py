@@ -68,6 +68,7 @@ class Config:
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
     run: configs.Run = field(default_factory=configs.Run)
+    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":
@@ -82,8 +83,7 @@ def prepare(config: Config) -> "Task":
     sizes = SIZES[config.model.model_size]
     if config.data.objective == "causal":
         documents, column = read_documents(config.data, config.data.one_document)
-        model, tokenizer = start_decoder(config, FAMILIES, sizes, documents["train"])
-        return text_task(config, model, tokenizer, documents, column)
+        return text_task(config, *start_decoder(config, FAMILIES, sizes, documents["train"]), documents, column)
     if config.data.objective == "dialogue":
         conversations = read_all_conversations(config.data)
         model, tokenizer = start_decoder(config, FAMILIES, sizes, conversations["train"].contents)

@@ -41,6 +41,7 @@ class Model(Section):
 class Config:
     """Everything that `rnn` can be told."""
 
+    start: configs.Pretrained = field(default_factory=configs.Pretrained)
     model: Model = field(default_factory=Model)
     alignment: configs.RecurrentAttention = field(default_factory=configs.RecurrentAttention)
     stack: configs.RecurrentStack = field(default_factory=configs.RecurrentStack)
@@ -51,16 +52,20 @@ class Config:
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
     run: configs.Run = field(default_factory=configs.Run)
+    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":
-    """Reads the pairs, trains the tokenizers, builds the model."""
+    """Reads the pairs, trains the tokenizers, builds the model, or loads both from a checkpoint."""
     from hf_seq2seq.data.vocabulary import train_tokenizers
     from hf_seq2seq.training.pairs import pair_task, read_all_pairs
+    from hf_seq2seq.training.pretrained import load_own
     from hf_seq2seq.training.run import check_run
 
     check_run(config, "seq2seq", model_type="rnn-seq2seq")
     pairs = read_all_pairs(config.data)
+    if config.start.model_name_or_path is not None:
+        return pair_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs)
     tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, config.tokens)
     return pair_task("rnn", config, build_model(config, tokenizers), tokenizers, pairs)
 

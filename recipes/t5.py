@@ -47,6 +47,7 @@ class Config:
     decoding: configs.Decoding = field(default_factory=configs.Decoding)
     evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
     run: configs.Run = field(default_factory=configs.Run)
+    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

@@ -1,14 +1,16 @@
 """What every test starts from: no network, an own cache, one thread, fixed seeds."""
 
 import atexit
+import importlib.util
 import os
 import random
 import shutil
 import signal
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Set before anything imports transformers or datasets, which read these once. Started processes inherit them.
 _CACHE = tempfile.mkdtemp(prefix="hf-seq2seq-tests-")
@@ -107,3 +109,17 @@ def tiny_checkpoint(tmp_path: Path) -> Callable[[str, list[str]], str]:
         return str(folder)
 
     return save
+
+
+@pytest.fixture
+def loopback_hub() -> Iterator[Any]:
+    """A Hub of the test's own on the loopback interface, as `loopback_hub.py` describes it."""
+    path = REPOSITORY / "tests" / "loopback_hub.py"
+    spec = importlib.util.spec_from_file_location("loopback_hub", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    hub = module.LoopbackHub()
+    yield hub
+    hub.close()

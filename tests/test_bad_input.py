@@ -107,6 +107,10 @@ def test_unequal_parallel_files(refused: Refused, tmp_path: Path) -> None:
         (["--sentence-separator", "@@"], "--sentence-separator"),
         (["--early-stopping-patience", "2"], "--validation-file"),
         (["--decoder-style", "bahdanau", "--input-feeding"], "input_feeding"),
+        (["--license", "apache"], "'apache-2.0'"),
+        (["--language", "german"], "'german'"),
+        (["--push-to-hub"], "--hub-model-id"),
+        (["--push-to-hub", "--hub-model-id", "me/model"], "HF_HUB_OFFLINE"),
     ],
 )
 def test_flags(refused: Refused, arguments: list[str], hint: str) -> None:
@@ -199,6 +203,15 @@ def test_finished_run(refused: Refused, tmp_path: Path) -> None:
     said = refused(*rnn("good.tsv"))
     assert "--overwrite-output-dir" in said
     assert "--resume-from-checkpoint" in said
+
+
+def test_push_and_pull(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    assert "no finished run" in refused("push", "folder", "--hub-model-id", "me/model")
+    assert "no such folder" in refused("push", "fodler", "--hub-model-id", "me/model")
+    assert "me/model" in refused("pull", "me/model", "new")
+    (tmp_path / "folder" / "file").write_text("precious")
+    assert "folder: is there already" in refused("pull", "me/model", "folder")
 
 
 @pytest.mark.parametrize("command", ["generate", "classify"])

@@ -12,6 +12,8 @@ from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
 from hf_seq2seq.cli.export import ExportConfig
 from hf_seq2seq.cli.generate import GenerateConfig
+from hf_seq2seq.cli.pull import PullConfig
+from hf_seq2seq.cli.push import PushConfig
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
 from hf_seq2seq.metrics import check_metrics, metrics_for
@@ -24,6 +26,8 @@ CONFIGS = {
     "classify": ClassifyConfig,
     "evaluate": EvaluateConfig,
     "export": ExportConfig,
+    "pull": PullConfig,
+    "push": PushConfig,
 }
 
 

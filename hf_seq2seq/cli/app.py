@@ -24,6 +24,8 @@ COMMANDS = {
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
     "average": "Write a model whose weights are the mean of several checkpoints'.",
     "export": "Write a model for another engine, and check at once that it says the same.",
+    "push": "Publish a finished run on the Hub; what is there already is not sent again.",
+    "pull": "Bring a model from the Hub into a folder that trains on.",
     "tokenizer": "Train a tokenizer; see what one does to a text.",
     "recipes": "List the recipes, read one, copy one to change it.",
 }

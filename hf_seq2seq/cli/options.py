@@ -104,8 +104,10 @@ def _switch(name: str, item: dataclasses.Field[Any], panel: str) -> list[inspect
     """A flag without a value, and its negative, which the help names only where it changes something."""
     negative = NO + name
     help = item.metadata["help"] + (f" On unless {flag(negative)}." if item.default else "")
+    aliases = item.metadata.get("aliases", ())
+    help += f" Also {', '.join(map(flag, aliases))}." if aliases else ""
     shown = typer.Option(False, flag(name), help=help, show_default=False, metavar="", rich_help_panel=panel)
-    others = (negative, *item.metadata.get("aliases", ()))
+    others = (negative, *aliases)
     return [_parameter(name, bool, shown), *(_parameter(o, bool, _hidden(False, o)) for o in others)]
 
 

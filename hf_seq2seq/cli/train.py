@@ -3,8 +3,9 @@
 from typing import Any
 
 from hf_seq2seq.cli.accelerate_config import apply_launch_file
-from hf_seq2seq.cli.launch import launch, processes, show_only
+from hf_seq2seq.cli.launch import launch, processes, rank, show_only
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
+from hf_seq2seq.configs import Hub
 
 
 def build_command(name: str, help: str) -> Any:
@@ -14,7 +15,11 @@ def build_command(name: str, help: str) -> Any:
 
 def train(request: Request) -> None:
     """Runs the recipe here, or in as many processes as the configuration asks for."""
-    run = apply_launch_file(request.config.run)
+    run, hub = apply_launch_file(request.config.run), getattr(request.config, "hub", Hub())
+    if hub.push_to_hub and not rank():
+        from hf_seq2seq.hub.push import check_publication
+
+        check_publication(hub)  # not only after hours of training
     count = processes(run)
     if count > 1:
         launch(["train", *request.arguments], count, run)

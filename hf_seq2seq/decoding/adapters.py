@@ -24,4 +24,6 @@ def merge_adapter(model: "PreTrainedModel") -> None:
         elif isinstance(module, ModulesToSaveWrapper):
             setattr(model.get_submodule(parent), last, module.modules_to_save["default"])
     model._hf_peft_config_loaded = False
+    # Of a loaded adapter, the names of its weights, under which all would be saved.
+    model._weight_conversions = None  # type: ignore[assignment]
     del model.peft_config

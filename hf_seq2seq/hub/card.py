@@ -2,13 +2,16 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.statistics import describe_lengths
+from hf_seq2seq.hub.cost import cost_paragraph
 from hf_seq2seq.hub.data_section import data_section
+from hf_seq2seq.hub.examples_section import examples_section
+from hf_seq2seq.hub.intervals import score_intervals
 from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
 from hf_seq2seq.hub.results_section import results_section
@@ -18,10 +21,17 @@ from hf_seq2seq.sections import flatten
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
+OWN_CODE = "The architecture is Python code beside the weights; `trust_remote_code=True` runs it."
 TELLING_SHARE = 1.0  # percent of cut rows that is worth a warning
 
 
-def write_card(folder: Path, task: "Task", results: dict[str, float], command: str) -> None:
+def write_card(
+    folder: Path,
+    task: "Task",
+    results: dict[str, float],
+    command: str,
+    predictions: dict[str, Any] | None = None,
+) -> None:
     """Writes `README.md`; pictures that lie in the folder are shown.
 
     Args:
@@ -29,17 +39,20 @@ def write_card(folder: Path, task: "Task", results: dict[str, float], command: s
         task: what was trained, on what.
         results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as they were computed.
         command: the command line that did it.
+        predictions: of the splits that have any, texts or logits by split.
     """
     name = folder.resolve().name
+    examples = examples_section(task, predictions or {})
     parts = [
         front_matter(name, task, results),
         f"# {name}",
         _what_it_is(task),
         "## How to use",
-        *(["Needs the Python package `hf-seq2seq`, which holds this architecture."] if is_hand_built(task) else []),
+        *([OWN_CODE] if is_hand_built(task) else []),
         fence(how_to_use(folder, task), "python"),
         "## Results",
-        *results_section(folder, task, results),
+        *results_section(folder, task, results, score_intervals(task, predictions or {})),
+        *(["## Examples", *examples] if examples else []),
         "## Data",
         *data_section(task),
         "## Training",
@@ -82,7 +95,14 @@ def _origin(task: "Task") -> str:
     if base:
         link = f"[{code(base)}](https://huggingface.co/{base})" if hub_name(base) else code(base)
         start = f"Fine-tuned from {link}"
-    return f"{start} by the recipe {code(task.recipe)} of hf-seq2seq."
+    return f"{start} by the recipe {code(task.recipe)} of hf-seq2seq{_adapter(task)}."
+
+
+def _adapter(task: "Task") -> str:
+    rank = flatten(task.config).get("lora_r")
+    if rank is None:
+        return ""
+    return f", by a low-rank adapter ([LoRA](https://arxiv.org/abs/2106.09685), rank {rank})"
 
 
 def _training(task: "Task", results: dict[str, float], command: str) -> list[str]:
@@ -90,7 +110,6 @@ def _training(task: "Task", results: dict[str, float], command: str) -> list[str
         "train_steps": "{:,.0f} optimizer steps",
         "epoch": "{:.2f} epochs",
         "train_target_tokens": "{:,.0f} target tokens",
-        "train_runtime": "{:,.0f} seconds",
     }
     done = [text.format(results[key]) for key, text in known.items() if results.get(key)]
     libraries = [f"{name} {found}" for name in ("hf-seq2seq", "transformers", "torch") if (found := _version(name))]
@@ -99,8 +118,16 @@ def _training(task: "Task", results: dict[str, float], command: str) -> list[str
     return [
         fence(command, "bash"),
         f"{', '.join(done)}; {', '.join(libraries)}." if done else f"{', '.join(libraries)}.",
+        *([cost_paragraph(results, _gpu(task))] if results.get("train_runtime") else []),
         folded("Resolved configuration", configuration),
     ]
+
+
+def _gpu(task: "Task") -> str | None:
+    import torch
+
+    on_gpu = torch.cuda.is_available() and not flatten(task.config).get("use_cpu")
+    return torch.cuda.get_device_name() if on_gpu else None
 
 
 def _version(package: str) -> str | None:

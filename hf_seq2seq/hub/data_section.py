@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
 SHOWN_LABELS = 50
+FIRST_ROWS = 100
+LONGEST_EXAMPLE = 100  # characters
 
 
 def data_section(task: "Task") -> list[str]:
@@ -58,9 +60,19 @@ def _length_rows(split: str, examples: "Examples") -> list[list[object]]:
 
 
 def _labels(task: "Task") -> str:
-    labels = task.splits["train"].labels
-    assert labels is not None
-    counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=len(task.label_names))
-    rows = [[name, f"{int(count):,}"] for name, count in zip(task.label_names, counts, strict=True)]
-    listing = table(["Label", "Training rows"], rows)
+    train = task.splits["train"]
+    assert train.labels is not None
+    has = train.labels > 0 if train.labels.ndim == 2 else train.labels[:, None] == np.arange(len(task.label_names))
+    rows = [
+        [name, f"{int(of_label.sum()):,}", _example(train, np.flatnonzero(of_label))]
+        for name, of_label in zip(task.label_names, has.T, strict=True)
+    ]
+    listing = table(["Label", "Training rows", "One of them"], rows)
     return listing if len(rows) <= SHOWN_LABELS else folded(f"{len(rows)} labels", listing)
+
+
+def _example(examples: "Examples", rows: np.ndarray) -> str:
+    """The first short text among the rows, or the beginning of the first."""
+    texts = [examples.texts[row] for row in rows[:FIRST_ROWS]]
+    text = next((text for text in texts if len(text) <= LONGEST_EXAMPLE), texts[0] if texts else "")
+    return code(text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - 1] + "…") if text.strip() else ""

@@ -18,9 +18,9 @@ def fence(text: str, language: str = "") -> str:
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table; every column after the first is aligned right."""
-    rule = ["---"] + ["---:"] * (len(header) - 1)
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 1) -> str:
+    """A table; the columns after the first `texts` are aligned right."""
+    rule = ["---"] * texts + ["---:"] * (len(header) - texts)
     lines = [header, rule, *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

@@ -7,12 +7,14 @@ The Hub's tasks are listed in https://github.com/huggingface/huggingface.js (pac
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.languages import LANGUAGES
 from hf_seq2seq.sections import flatten
 
@@ -87,17 +89,19 @@ def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float
 
 
 def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
-    """YAML between two lines of `---`; nothing is claimed that the run does not know, so there is no license."""
+    """YAML between two lines of `---`; nothing is claimed that the run does not know."""
     options = flatten(task.config)
     measured = _measured(task, results)
+    named = hub_name(options.get("dataset_name"))
     data = ModelCardData(
         model_name=name,
         eval_results=measured or None,
         library_name="transformers",
         pipeline_tag=pipeline_tag(task),
         base_model=hub_name(options.get("model_name_or_path")),
-        datasets=hub_name(options.get("dataset_name")),
-        language=languages(task) or None,
+        datasets=[named] if named else None,
+        language=list(options.get("language") or languages(task)) or None,
+        license=options.get("license"),
         metrics=sorted({result.metric_type for result in measured if result.metric_type != "loss"}) or None,
         tags=[
             "hf-seq2seq",
@@ -110,9 +114,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
 
 def pipeline_tag(task: "Task") -> str:
     """The Hub's task: translation and summarization where the options or columns say so."""
-    if task.problem == "denoising":
-        return "text2text-generation"
-    if task.problem == "causal_lm":
+    if task.problem in ("denoising", "causal_lm"):
         return "text-generation"
     if task.problem == "masked_lm":
         return "fill-mask"
@@ -130,6 +132,17 @@ def hub_name(name: str | None) -> str | None:
     """The name of a model or data set on the Hub; None for a local folder, which means nothing to others."""
     on_hub = name is not None and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII) and not Path(name).exists()
     return name if on_hub else None
+
+
+def check_languages(codes: Iterable[str]) -> None:
+    """Refuses languages that the Hub would not accept in a card.
+
+    Raises:
+        InputError: not a code of two or three letters.
+    """
+    for code in codes:
+        if code not in LANGUAGES | {"multilingual", "code"} and not re.fullmatch("[a-z]{3}", code):
+            raise InputError(f"--language: {code!r} is no code of two or three letters (ISO 639), such as de or deu")
 
 
 def languages(task: "Task") -> list[str]:
@@ -177,6 +190,18 @@ def _dataset(task: "Task", split: str) -> dict[str, Any]:
         "dataset_type": hub_name(name) or "local",
         "dataset_name": Path(name).name,
         "dataset_config": options.get("dataset_config_name"),
-        "dataset_revision": options.get("dataset_revision"),
+        "dataset_revision": downloaded_commit(name, options.get("dataset_revision")),
         "dataset_split": options.get(f"{kind_of(split)}_split") or kind_of(split),
     }
+
+
+def downloaded_commit(name: str, revision: str | None) -> str | None:
+    """The commit of a data set that was downloaded last, for a branch moves; what was asked for where none is known."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    if hub_name(name) is None:
+        return revision
+    place = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=name, repo_type="dataset") / "refs"
+    commit = place / (revision or "main")
+    return commit.read_text().strip() if commit.is_file() else revision

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_seq2seq.data.evaluation_sets import RESULTS, sets_of, title_of
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, split_of, title_of
+from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.markdown import code, table
 from hf_seq2seq.hub.metadata import SCORES, scores
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
@@ -24,21 +25,29 @@ UNITS = {
     "multi_label": _CLASSES,
     "regression": "The loss is the mean squared error; correlations are on -1 to 1.",
 }
+BRACKETS = " In brackets: where 95 % of scores lie when the rows are drawn anew."
 PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
 
 
-def results_section(folder: Path, task: "Task", results: dict[str, float]) -> list[str]:
-    """Paragraphs with the scores that the run measured and the pictures that lie in its folder."""
+def results_section(folder: Path, task: "Task", results: dict[str, float], intervals: Intervals) -> list[str]:
+    """Paragraphs with the scores that the run measured and the pictures that lie in its folder.
+
+    Args:
+        folder: of the run.
+        task: what was trained.
+        results: all results, by name.
+        intervals: the least and the most that a score may be, by the same names, where they were estimated.
+    """
     measured = scores(results, task)
     if not measured:
         return ["Nothing was measured: the run had neither validation nor test rows.", *_pictures(folder)]
     keys = dict.fromkeys(key for found in measured.values() for key in found)
-    rows = [[_title(task, key), *(_number(key, found.get(key)) for found in measured.values())] for key in keys]
+    rows = [[_title(task, key), *(_shown(split, key, results, intervals) for split in measured)] for key in keys]
     signatures = _signatures(task)
     titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
         table(["Score", *titles], rows),
-        f"Arrows point to what is better. {UNITS[task.problem]}",
+        f"Arrows point to what is better. {UNITS[task.problem]}{BRACKETS if intervals else ''}",
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
         *_pictures(folder),
     ]
@@ -59,6 +68,16 @@ def _number(key: str, value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if key in NOT_PERCENT or key not in SCORES else f"{value:.2f}"
+
+
+def _shown(split: str, key: str, results: dict[str, float], intervals: Intervals) -> str:
+    """A score, with its interval in brackets."""
+    name = f"{split_of(RESULTS[kind_of(split)], name_of(split))}_{key}"
+    score = _number(key, results.get(name))
+    if not score or name not in intervals:
+        return score
+    least, most = intervals[name]
+    return f"{score} ({_number(key, least)}–{_number(key, most)})"
 
 
 def _signatures(task: "Task") -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.hub.published_card import CONFIG_LINE
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -31,23 +32,24 @@ def takes_pairs(task: "Task") -> bool:
 
 
 def _load(auto: str, task: "Task") -> list[str]:
-    own = ["", "from hf_seq2seq.architectures import register", "", "register()"] if is_hand_built(task) else []
+    allowed = ", trust_remote_code=True" if is_hand_built(task) else ""
+    adapted = getattr(task.model, "_hf_peft_config_loaded", False)  # then the base may lack labels and languages
     return [
-        f"from transformers import {auto}, AutoTokenizer",
-        *own,
+        f"from transformers import {auto}{', AutoConfig' if adapted else ''}, AutoTokenizer",
         "",
-        "model_path = MODEL_PATH  # or the repository's name on the Hub",
-        "tokenizer = AutoTokenizer.from_pretrained(model_path)",
-        *_load_target_tokenizer(task),
-        f"model = {auto}.from_pretrained(model_path)",
+        "model_path = MODEL_PATH",
+        f"tokenizer = AutoTokenizer.from_pretrained(model_path{allowed})",
+        *_load_target_tokenizer(task, allowed),
+        *([CONFIG_LINE] if adapted else []),
+        f"model = {auto}.from_pretrained(model_path{', config=config' if adapted else ''}{allowed})",
         "",
     ]
 
 
-def _load_target_tokenizer(task: "Task") -> list[str]:
+def _load_target_tokenizer(task: "Task", allowed: str) -> list[str]:
     if task.tokenizers.target is task.tokenizers.source:
         return []
-    return ['target_tokenizer = AutoTokenizer.from_pretrained(model_path, subfolder="target_tokenizer")']
+    return [f'target_tokenizer = AutoTokenizer.from_pretrained(model_path, subfolder="target_tokenizer"{allowed})']
 
 
 def _writer(task: "Task") -> list[str]:

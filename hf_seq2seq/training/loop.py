@@ -125,11 +125,12 @@ class Loop:
         return self.state
 
     def _train_on(self, step: Step, interrupts: Interrupts) -> None:
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         self.signal = self._step(step, interrupts.signal)
         state = self.state
         state.global_step += 1
         state.train_runtime += time.perf_counter() - started
+        state.train_cpu_time += time.process_time() - cpu_started
         self.log.advance()
         if state.global_step % self.schedule.logging_steps == 0 or state.finished:
             self._log_training()

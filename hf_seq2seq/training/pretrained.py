@@ -1,11 +1,14 @@
 """Checkpoints to start from, checked to be what the recipe trains."""
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.loading import explained
 from hf_seq2seq.decoding.places import find_model
 from hf_seq2seq.decoding.quantization import keep_differentiable
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -90,6 +93,31 @@ def load_pretrained(
         loaded: PreTrainedModel = auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
     keep_differentiable(loaded)
     return loaded
+
+
+def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedModel, Tokenizers]":
+    """Loads a hand-built model with its tokenizers, to train on.
+
+    Args:
+        recipe: the recipe's name, for the error.
+        model_type: that it trains.
+        config: of the recipe; its section `start` names the checkpoint.
+
+    Raises:
+        InputError: no model there, another architecture, or a flag that asks for another model than it is.
+    """
+    from transformers import AutoModelForSeq2SeqLM
+
+    source = config.start
+    model = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source)
+    shape = [getattr(config, name) for name in ("model", "alignment", "stack") if hasattr(config, name)]
+    for section in shape:
+        for item in fields(section):
+            asked, found = getattr(section, item.name), getattr(model.config, item.name, item.default)
+            if asked not in (item.default, found):
+                place = source.model_name_or_path
+                raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
+    return model, Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
 
 
 def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":

@@ -19,13 +19,14 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
-from hf_seq2seq.configs import Evaluation
+from hf_seq2seq.configs import Evaluation, Hub
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.decoding.adapters import is_adapted, merge_adapter
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
@@ -45,7 +46,7 @@ LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "p
 
 
 def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
-    """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, the output folder.
+    """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, folder, card.
 
     Args:
         config: the recipe's.
@@ -55,7 +56,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
 
     Raises:
         InputError: a precision that fails, adaptations that exclude each other, an unknown metric, a tracker that is
-            not installed, or a folder that holds a run.
+            not installed, a folder that holds a run, or a license or language that the Hub refuses.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     adaptation = getattr(config, "adaptation", None)
@@ -72,6 +73,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
+    check_run_publication(config)
 
 
 def without_metrics(config: Any, gives: str) -> Any:
@@ -168,14 +170,27 @@ def run(task: Task) -> dict[str, float]:
     accelerator.end_training()
     if signal:
         raise SystemExit(128 + signal)
+    if accelerator.is_main_process:
+        publish(config)
     return results
+
+
+def publish(config: Any) -> None:
+    """Uploads the run's folder where that is wished; no process waits for it.
+
+    Raises:
+        InputError: the upload failed; says how to repeat it.
+    """
+    hub = getattr(config, "hub", Hub())
+    if hub.push_to_hub:
+        push_finished_run(Path(config.run.output_dir), hub)
 
 
 def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights) -> dict[str, float]:
     """Evaluates and predicts with the trained model, and saves everything; returns all results."""
     if is_adapted(task.model) and task.config.adaptation.merge_adapter:
         merge_adapter(task.model)
-    results: dict[str, float] = train_results(task, state)
+    results: dict[str, float] = train_results(task, state, accelerator.num_processes)
     predictions: dict[str, Predictions] = {}
     for kind, prefix in RESULTS.items():
         found, predicted = evaluate_and_predict(task, kind, accelerator, prefix)
@@ -213,14 +228,16 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     )
 
 
-def train_results(task: Task, state: State) -> dict[str, float]:
-    """What training itself gives: how long, how much."""
+def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
+    """What training itself gives: how long, how much; processes are taken to compute alike long."""
     return {
         "epoch": round(state.epoch, 4),
         "train_samples": len(task.splits["train"]),
         "train_steps": state.global_step,
         "train_loss": state.train_loss_sum / max(1.0, state.train_loss_weight),
         "train_runtime": state.train_runtime,
+        "train_cpu_time": state.train_cpu_time * processes,
+        "train_processes": processes,
         "train_target_tokens": state.target_tokens_seen,
     }
 
@@ -265,7 +282,7 @@ def save_run(
     if predictions:
         write_predictions(folder, task, predictions)
     draw_losses(folder / LOG_FILE, folder / "loss.png")
-    write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]))
+    write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]), dict(predictions))
 
 
 def _replace(source: Path, target: Path) -> None:

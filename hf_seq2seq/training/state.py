@@ -24,6 +24,7 @@ class State:
         train_loss_weight: what it is divided by for their mean.
         target_tokens_seen: weights of the losses so far: target tokens, or rows.
         train_runtime: seconds of training so far, over all resumed runs.
+        train_cpu_time: CPU seconds of the first process in that time.
         optimizer_scalars: optimizer state that is not a tensor.
         stopped_early: whether patience ended the run.
         log_history: evaluation results so far.
@@ -39,6 +40,7 @@ class State:
     train_loss_weight: float = 0.0
     target_tokens_seen: float = 0.0
     train_runtime: float = 0.0
+    train_cpu_time: float = 0.0
     optimizer_scalars: dict[str, float] = field(default_factory=dict)
     stopped_early: bool = False
     log_history: list[dict[str, Any]] = field(default_factory=list)

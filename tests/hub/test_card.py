@@ -25,6 +25,7 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.special_tokens import BERT
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.hub.card import write_card
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.recipes import bert_classifier, rnn, t5
@@ -150,7 +151,7 @@ def test_the_program_in_the_card_of_a_seq2seq_model_gives_its_outputs(tmp_path):
     tasks = [t5_task(separate, num_beams=2, no_repeat_ngram_size=2) for separate in (False, True)] + [rnn_task()]
     cards = [card_of(tmp_path / f"run{i}", task, RESULTS) for i, task in enumerate(tasks)]
     assert ['subfolder="target_tokenizer"' in card for card in cards] == [False, True, True]
-    assert ["register()" in card for card in cards] == [False, False, True]
+    assert ["trust_remote_code=True)" in card for card in cards] == [False, False, True]
     for task, printed in zip(tasks, run_programs(cards, tmp_path), strict=True):
         settings, search = task.config.tokens, task.config.decoding
         text = task.config.data.source_prefix + PAIRS["test"].sources[0]
@@ -198,15 +199,28 @@ def test_front_matter_says_what_the_hub_reads(tmp_path):
     assert {r.verified for r in data.eval_results} == {False}
 
 
+def test_license_and_languages_are_what_the_user_says(tmp_path):
+    card_of(tmp_path / "run", t5_task(license="cc-by-4.0", language="nds,en"), RESULTS)
+    data = ModelCard.load(tmp_path / "run" / "README.md").data
+    assert (data.license, data.language) == ("cc-by-4.0", ["nds", "en"])
+
+
 def test_names_on_the_hub_are_linked_and_folders_are_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "local").mkdir()
     hub = {"from_scratch": False, "model_name_or_path": "google-t5/t5-small", "dataset_name": "bentrevett/multi30k"}
     card_of(tmp_path / "run", t5_task(**hub, dataset_revision="abc", test_split="flickr"), RESULTS)
     data = ModelCard.load(tmp_path / "run" / "README.md").data
-    assert (data.base_model, data.datasets) == ("google-t5/t5-small", "bentrevett/multi30k")
+    assert (data.base_model, data.datasets) == ("google-t5/t5-small", ["bentrevett/multi30k"])
     assert {(r.dataset_type, r.dataset_revision) for r in data.eval_results} == {("bentrevett/multi30k", "abc")}
     assert {r.dataset_split for r in data.eval_results} == {"validation", "flickr"}
+    refs = tmp_path / "cache" / "datasets--bentrevett--multi30k" / "refs"
+    refs.mkdir(parents=True)
+    (refs / "main").write_text("f" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    card_of(tmp_path / "run", t5_task(**hub), RESULTS)
+    data = ModelCard.load(tmp_path / "run" / "README.md").data
+    assert {r.dataset_revision for r in data.eval_results} == {"f" * 40}
     local = {"from_scratch": False, "model_name_or_path": "local", "dataset_name": "./local"}
     card_of(tmp_path / "run", t5_task(**local), RESULTS)
     data = ModelCard.load(tmp_path / "run" / "README.md").data
@@ -229,12 +243,31 @@ def test_the_body_gives_results_data_and_training(tmp_path):
     cut = task.splits["train"].truncated
     assert 0 < cut[0] <= 20
     assert f"| train | 20 | source | 20 | 20 | 20 | 20 | 20 | {100 * cut[0] / 20:.2f} % |" in card
-    assert "1,200 optimizer steps, 3.00 epochs, 75 seconds" in card
+    assert "1,200 optimizer steps, 3.00 epochs; " in card
+    assert "Training took 75 seconds on the CPU (1 process)." in card
     assert "hf-seq2seq train t5 -c `run`.yaml" in card
     assert "max_source_length: 20\n" in card
     assert f"- {100 * cut[0] / 20:.1f} % of the training sources were cut" in card
     assert "`data/train.de,data/train.en`" in card
     assert f"{sum(p.numel() for p in task.model.parameters()):,} parameters" in card
+
+
+def test_intervals_stand_beside_their_scores(tmp_path):
+    task = t5_task()
+    (tmp_path / "run").mkdir()
+    predictions = {"validation": ["a man cycles with a dog", "two cats"], "test": ["two men"]}
+    write_card(tmp_path / "run", task, RESULTS, "hf-seq2seq", predictions)
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    # Two rows can be drawn in three ways, each likelier than what lies outside the interval.
+    rows = list(zip(predictions["validation"], PAIRS["validation"].references, strict=True))
+    draws = [[rows[first], rows[second]] for first, second in ((0, 0), (0, 1), (1, 1))]
+    scores = [check_metrics(["bleu"], TEXT_METRICS)["bleu"].compute(*zip(*draw, strict=True))["bleu"] for draw in draws]
+    assert min(scores) < max(scores)
+    assert f"| BLEU ↑ | 31.42 ({min(scores):.2f}–{max(scores):.2f}) | 27.18 (" in card
+    assert "| Loss ↓ | 1.2500 | nan |" in card
+    assert "In brackets" in card
+    assert "## Examples\n\nThe best 1 of 1 test rows by chrF:" in card
+    assert "| `two men` | `two men read aloud` |" in card
 
 
 def test_a_run_without_evaluation_says_so(tmp_path):
@@ -249,8 +282,8 @@ def test_labels_are_listed_with_their_rows(tmp_path):
     (tmp_path / "run" / "confusion.png").write_bytes(b"")
     results = {"eval_loss": 0.5, "eval_accuracy": 75.0, "eval_matthews": 0.5}
     card = card_of(tmp_path / "run", bert_task(), results)
-    assert "| neg\\|ative | 1 |" in card
-    assert "| positive | 2 |" in card
+    assert "| neg\\|ative | 1 | `ein mann fährt rad` |" in card
+    assert "| positive | 2 | `eine frau liest` |" in card
     assert "| Matthews correlation ↑ | 0.5000 |" in card
     assert "![confusion matrix](confusion.png)" in card
     data = ModelCard.load(tmp_path / "run" / "README.md").data

@@ -1,0 +1,46 @@
+"""`hf-seq2seq pull REPOSITORY FOLDER`: bring a model from the Hub into a folder."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.sections import Section, build, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(Section):
+    """Hub."""
+
+    revision: str | None = option(None, "Branch, tag or commit; by default main.", aliases=("hub_revision",))
+
+
+@dataclass(frozen=True)
+class PullConfig:
+    """The flags of `pull`."""
+
+    hub: Version = field(default_factory=Version)
+
+
+Repository = Annotated[str, typer.Argument(metavar="REPOSITORY", help="Its name on the Hub, such as me/my-model.")]
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder.")]
+
+
+def build_command(name: str, help: str) -> Any:
+    """The command."""
+    return make_command(name, with_flags(pull, PullConfig), help)
+
+
+def pull(repository: Repository, folder: Folder, *, values: Values) -> None:
+    """Downloads a model, and says what can be done with it."""
+    config = build(PullConfig, values, origin="pull")
+    from hf_seq2seq.hub.pull import pull as download
+    from hf_seq2seq.hub.pull import what_next
+
+    place = Path(folder).expanduser()
+    download(repository, place, config.hub.revision)
+    print(what_next(place), file=sys.stderr)
