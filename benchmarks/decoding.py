@@ -56,13 +56,13 @@ def main() -> None:
 
 def build(folder: str, sentences: int, size: int) -> dict[str, Callable[[], Outputs]]:
     """The contenders by name: the library alone, the library in batches, this package."""
-    from hf_seq2seq.configs import Search
     from hf_seq2seq.data.batches import ordered_batches
     from hf_seq2seq.data.collation import source_batch
     from hf_seq2seq.data.encoding import encode_texts
     from hf_seq2seq.decoding.generation import generate_hypotheses
     from hf_seq2seq.decoding.library import generate_ids
     from hf_seq2seq.decoding.loading import load_seq2seq
+    from hf_seq2seq.decoding.options import Search
     from hf_seq2seq.decoding.search import Searcher
 
     model, tokenizers, _ = load_seq2seq(folder)

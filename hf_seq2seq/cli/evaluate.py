@@ -13,7 +13,8 @@ from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.scored_labels import confusion, print_confusion
 from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, check_others, read_others, score_files, score_rows
 from hf_seq2seq.cli.significance import Significance, print_table
-from hf_seq2seq.configs import LabelledData, PairData, Search
+from hf_seq2seq.configs import LabelledData, PairData
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Decoding, Search
+from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import Advance, as_search
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.errors import InputError, nearest

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from hf_seq2seq.configs import SAMPLING, Decoding, Search
+from hf_seq2seq.configs import Decoding
 from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
 from hf_seq2seq.decoding.constraints import ConstrainedBeam, Word
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
@@ -20,6 +20,7 @@ from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLe
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.library import generate_ids, needs_library
 from hf_seq2seq.decoding.normalization import LengthNormalization
+from hf_seq2seq.decoding.options import SAMPLING, Search
 from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
 from hf_seq2seq.decoding.rules import Rule
 from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one

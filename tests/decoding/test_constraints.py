@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from hf_seq2seq.configs import Search
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.constraints import Word, find_words, progress
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from transformers import GenerationConfig
 
-from hf_seq2seq.configs import Decoding, Search
+from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator, search_options
 from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.settings import RunSettings
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.configs import Decoding, NewTokenizer, Search
+from hf_seq2seq.configs import Decoding, NewTokenizer
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.prompts import wrap_texts
@@ -17,6 +17,7 @@ from hf_seq2seq.data.special_tokens import GPT
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
 

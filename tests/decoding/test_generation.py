@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from hf_seq2seq.configs import Decoding, Search
+from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import batches, generate_texts
 from hf_seq2seq.decoding.library import clean_ids, generate_ids, generation_settings
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
 
