@@ -20,7 +20,6 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import numpy as np
 from machine import describe, table
 
 DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -137,46 +136,18 @@ def scores(family: str, task: str) -> list[list[str]]:
     folders = [OUTPUTS / f"{family}-{task}-{start}" for start in ("scratch", "pretrained")]
     if not all((folder / "all_results.json").exists() for folder in folders):
         return []
-    test = {"translation": "translation_test_2016_flickr.de", "summarization": "summarization_test.jsonl"}[task]
     columns = []
     for folder in folders:
-        written = folder / "beam.txt"
-        command = ["hf-seq2seq", "generate", str(folder), "--input-file", str(OUTPUTS / "data" / test)]
-        subprocess.run([*command, "--num-beams", "4", "--output-file", str(written)], check=True)
-        columns.append(score(task, written.read_text(encoding="utf-8").splitlines()))
-    name = {"translation": "Multi30k test2016", "summarization": "SciTLDR test"}[task]
-    return [[f"{name}, {metric}", family, columns[0][metric], columns[1][metric]] for metric in columns[0]]
+        command = ["hf-seq2seq", "evaluate", str(folder), "--num-beams", "4", "--confidence", "95", "--json"]
+        columns.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+    test = {"translation": "Multi30k test2016", "summarization": "SciTLDR test"}[task]
+    metrics = [name.removesuffix("_low") for name in columns[0] if name.endswith("_low")]
+    return [[f"{test}, {name}", family, *(interval(found, name) for found in columns)] for name in metrics]
 
 
-def score(task: str, predictions: list[str]) -> dict[str, str]:
-    """Every metric's value and 95 % interval, by 1,000 bootstrap samples of the rows."""
-    draws = np.random.default_rng(0).integers(len(predictions), size=(1000, len(predictions)))
-    if task == "translation":
-        from sacrebleu.metrics import BLEU
-
-        references = (OUTPUTS / "data/translation_test_2016_flickr.en").read_text(encoding="utf-8").splitlines()
-        metric = BLEU()
-        statistics = np.array(metric._extract_corpus_statistics(predictions, [references]))
-        totals = [statistics.sum(0), *(statistics[rows].sum(0) for rows in draws)]
-        values = [metric._compute_score_from_stats(total.tolist()).score for total in totals]
-        return {"BLEU": interval(values)}
-    from rouge_score.rouge_scorer import RougeScorer
-
-    kinds = ("rouge1", "rouge2", "rougeL")
-    lines = (OUTPUTS / "data/summarization_test.jsonl").read_text(encoding="utf-8").splitlines()
-    scorer = RougeScorer(list(kinds), use_stemmer=True)
-    found = [
-        scorer.score_multi(json.loads(line)["target"], prediction)
-        for line, prediction in zip(lines, predictions, strict=True)
-    ]
-    columns = {kind: np.array([100 * row[kind].fmeasure for row in found]) for kind in kinds}
-    return {f"ROUGE-{kind[5:]}": interval([rows.mean(), *rows[draws].mean(1)]) for kind, rows in columns.items()}
-
-
-def interval(values: list[float]) -> str:
-    """The first value, and where 95 % of the others lie."""
-    low, high = np.percentile(values[1:], (2.5, 97.5))
-    return f"{values[0]:.1f} ({low:.1f}–{high:.1f})"
+def interval(found: dict[str, float], name: str) -> str:
+    """A score and its interval."""
+    return f"{found[name]:.1f} ({found[f'{name}_low']:.1f}–{found[f'{name}_high']:.1f})"
 
 
 if __name__ == "__main__":
