@@ -72,8 +72,11 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 def folds(model: PreTrainedModel) -> bool:
     """Whether a model's decoder can attend this way."""
-    known = getattr(model.config, "_attn_implementation", None) in ("sdpa", "eager")
-    return model.config.model_type in FOLDING and known
+    config = model.config
+    known = getattr(config, "_attn_implementation", None) in ("sdpa", "eager")
+    # The hand-built Transformer adds its bias to the mask, which is one of true and false here.
+    biased = getattr(config, "position_embedding_type", None) == "relative_bias"
+    return config.model_type in FOLDING and known and not biased
 
 
 @contextmanager
