@@ -15,7 +15,6 @@ from hf_seq2seq.data.conventions import BOOKKEEPING, is_known_name
 from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
 from hf_seq2seq.data.line_files import split_paths
 from hf_seq2seq.data.named_sets import load_folder, load_named
-from hf_seq2seq.data.readers import iterate_rows as iterate_rows
 from hf_seq2seq.data.readers import read_table
 from hf_seq2seq.data.samples import sample_path
 from hf_seq2seq.data.tables import Misfit, Table, kind
