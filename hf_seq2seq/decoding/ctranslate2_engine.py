@@ -1,18 +1,15 @@
 """Generates with CTranslate2, through the same calls as with PyTorch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.batches import ordered_batches
-from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.generation import Advance, as_search
+from hf_seq2seq.decoding.generation import as_search
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output
-from hf_seq2seq.decoding.settings import UNBOUNDED
+from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.sections import flag
 
@@ -110,41 +107,18 @@ class CTranslate2Model:
 
 
 @dataclass
-class CTranslate2TextGenerator:
-    """Generates for many texts, as `TextGenerator` does, whose attributes these are; of details it has the score."""
+class CTranslate2TextGenerator(TextGenerator):
+    """`TextGenerator` for an exported model; of details it has the score, and ensembles it has not."""
 
-    model: CTranslate2Model
-    tokenizers: Tokenizers
-    decoding: Decoding
-    max_new_tokens: int
-    max_source_length: int | None = None
-    prefix: str = ""
-    advance: Advance | None = None
-    details: tuple[str, ...] = ()
-    truncated: int = field(default=0, init=False)
+    model: CTranslate2Model  # type: ignore[assignment]  # answers the calls of the methods that are kept
 
-    @property
-    def several(self) -> bool:
-        """Whether a source may have more than one output."""
-        return as_search(self.decoding).num_return_sequences > 1
-
-    def __call__(self, texts: list[str]) -> list[str]:
-        """Generates a text for each of a few thousand; an empty text gives an empty one."""
-        return [outputs[0].text for outputs in self.outputs(texts)]
-
-    def outputs(self, texts: list[str]) -> list[list[Output]]:
-        """Every text's outputs, best first; an empty text has one, which is empty."""
-        asked = [row for row, text in enumerate(texts) if text.strip()]
-        found = [[Output("")] for _ in texts]
-        if not asked:
-            return found
-        prefixed = [self.prefix + texts[row] for row in asked]
-        sources, cut = encode_texts(prefixed, self.tokenizers.source, self.max_source_length or UNBOUNDED)
-        self.truncated += cut
+    def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
+        sources = self.encode(texts)
+        found: list[list[Output]] = [[] for _ in texts]
         # Longest first: what does not fit in memory fails at once.
         for rows in reversed(ordered_batches(sources.lengths[:, None], self.decoding.per_device_eval_batch_size)):
             for row, best in zip(rows, self._batch(sources, rows), strict=True):
-                found[asked[row]] = best
+                found[row] = best
             if self.advance:
                 self.advance(len(rows))
         return found
