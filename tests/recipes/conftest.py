@@ -35,3 +35,21 @@ def fresh_process() -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def plain_outputs(fresh_process: Callable[[str], str]) -> Callable[[Path, str], list[str]]:
+    """What transformers alone generates, in a new process, for the sources of a file of pairs."""
+
+    def generate(model: Path, pairs: str) -> list[str]:
+        program = f"""
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained({str(model)!r})
+model = AutoModelForSeq2SeqLM.from_pretrained({str(model)!r})
+for word in open({pairs!r}).read().splitlines()[1:]:
+    ids = model.generate(**tokenizer(word.split("\\t")[0], return_tensors="pt"), do_sample=False)
+    print(tokenizer.decode(ids[0], skip_special_tokens=True))
+"""
+        return fresh_process(program).splitlines()
+
+    return generate
