@@ -11,7 +11,7 @@ from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import Row, open_output, read_rows, report_cut, text_cell, write_json, write_text
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.options import AVERAGES, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, flag, option
 
@@ -60,7 +60,7 @@ class Ensemble(Section):
     """Ensemble: several models that write together."""
 
     ensemble: tuple[str, ...] = option((), "Other models with the same vocabulary.")
-    ensemble_average: str = option("probability", "What is averaged.", choices=("probability", "log_probability"))
+    ensemble_average: str = option("probability", "What is averaged.", choices=AVERAGES)
 
 
 @dataclass(frozen=True)

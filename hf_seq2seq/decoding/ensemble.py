@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from hf_seq2seq.data.vocabulary import Tokenizers
 
-AVERAGES = ("probability", "log_probability")
-
 
 def average(logits: Sequence[Tensor], kind: str = "probability") -> Tensor:
     """The logarithm of the mean probability, or the mean logarithm, which is not normalised.

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-NORMALIZATIONS = ("power", "gnmt")
 SMALLEST = 1e-9
 """Attention below this is raised to it, so that its logarithm is finite."""
 

@@ -6,6 +6,8 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag, option
 
+AVERAGES = ("probability", "log_probability")
+NORMALIZATIONS = ("power", "gnmt")
 SAMPLING = ("temperature", "top_k", "top_p", "typical_p", "min_p")
 
 
@@ -20,7 +22,7 @@ class Search(Decoding):
         choices=("true", "false", "never"),
     )
     length_normalization: str = option(
-        "power", "Divide by the length, or by GNMT's formula of it.", choices=("power", "gnmt")
+        "power", "Divide by the length, or by GNMT's formula of it.", choices=NORMALIZATIONS
     )
     coverage_penalty: float = option(0.0, "Weight of GNMT's penalty for source tokens left unattended.", at_least=0)
     num_beam_groups: int = option(1, "Split the beams into groups that differ.", at_least=1)
