@@ -212,6 +212,7 @@ class Optimization(Section):
     per_device_train_batch_size: int = option(32, "Examples a device, where no token budget is set.", at_least=1)
     gradient_accumulation_steps: int = option(1, "Batches a device for one optimizer step.", at_least=1)
     optim: str = option("adamw", "Optimizer.", choices=OPTIMIZERS, aliases=("optimizer",))
+    scale_parameter: bool = option(False, "AdaFactor: steps in proportion to each matrix, as T5 was pretrained.")
     learning_rate: float = option(5e-4, "Peak learning rate.", above=0)
     weight_decay: float = option(0.0, "Decoupled weight decay; biases and norms are spared.", at_least=0)
     adam_beta1: float = option(0.9, "AdamW's beta 1.", at_least=0, at_most=1)

@@ -9,13 +9,26 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.sharding import part_of, whole
+
+
+def check_optimizer(options: Optimization) -> None:
+    """Refuses an option of another optimizer.
+
+    Raises:
+        InputError: names it.
+    """
+    if options.scale_parameter and options.optim != "adafactor":
+        raise InputError(f"--scale-parameter: --optim {options.optim} has no such option; add --optim adafactor")
 
 
 def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:
     """AdamW or AdaFactor over the parameters that train; vectors (biases, norms) are spared weight decay.
 
-    AdaFactor takes the given learning rate as it is (no relative step, no parameter scaling).
+    AdaFactor takes the given learning rate as it is (no relative step). With `scale_parameter` it is a share of each
+    parameter's root mean square (section 8), which T5 wants from scratch: its embeddings start at a standard deviation
+    of 1, its queries under 0.01, and no one rate serves both.
 
     Paper: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101;
         Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
@@ -29,7 +42,7 @@ def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimizat
     if options.optim == "adafactor":
         from transformers import Adafactor
 
-        return Adafactor(groups, lr=options.learning_rate, relative_step=False, scale_parameter=False)
+        return Adafactor(groups, lr=options.learning_rate, relative_step=False, scale_parameter=options.scale_parameter)
     betas = (options.adam_beta1, options.adam_beta2)
     return torch.optim.AdamW(groups, lr=options.learning_rate, betas=betas, eps=options.adam_epsilon, fused=True)
 

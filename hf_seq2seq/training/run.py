@@ -35,6 +35,7 @@ from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.optimizers import check_optimizer
 from hf_seq2seq.training.precision import Weights, check_precision
 from hf_seq2seq.training.sharding import check_sharding, is_asked_for, left_to_us
 from hf_seq2seq.training.state import FILE as STATE_FILE
@@ -55,10 +56,12 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
         sets: the metrics of each named validation set; by default those of `--validation-file` have all metrics.
 
     Raises:
-        InputError: a precision that fails, adaptations that exclude each other, an unknown metric, a tracker that is
-            not installed, a folder that holds a run, or a license or language that the Hub refuses.
+        InputError: a precision that fails, an option of another optimizer, adaptations that exclude each other, an
+            unknown metric, a tracker that is not installed, a folder that holds a run, or a license or language that
+            the Hub refuses.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
+    check_optimizer(config.optimization)
     adaptation = getattr(config, "adaptation", None)
     check_sharding(config.optimization, adaptation)
     if adaptation:

@@ -8,7 +8,14 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
-from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.optimizers import (
+    check_optimizer,
+    load_optimizer,
+    make_optimizer,
+    optimizer_state,
+    save_optimizer,
+)
 
 KINDS = ["adamw", "adafactor"]
 
@@ -101,3 +108,17 @@ def test_adafactor_takes_the_learning_rate_as_it_is() -> None:
     make_optimizer(named, Optimization(optim="adafactor", learning_rate=0.01)).step()
     # Scaling by the parameter would move it by 1.
     torch.testing.assert_close(named["weight"].detach(), torch.full((3, 4), 99.99), atol=1e-4, rtol=0)
+
+
+def test_adafactor_scales_by_each_parameter_where_asked() -> None:
+    named = {str(size): nn.Parameter(torch.full((3, 4), size)) for size in (100.0, 1.0)}
+    for parameter in named.values():
+        parameter.grad = torch.ones(3, 4)
+    make_optimizer(named, Optimization(optim="adafactor", learning_rate=0.01, scale_parameter=True)).step()
+    torch.testing.assert_close(named["100.0"].detach(), torch.full((3, 4), 99.0))
+    torch.testing.assert_close(named["1.0"].detach(), torch.full((3, 4), 0.99))
+
+
+def test_parameters_are_scaled_by_adafactor_alone() -> None:
+    with pytest.raises(InputError, match=r"--scale-parameter: --optim adamw has no such option; add --optim adafactor"):
+        check_optimizer(Optimization(scale_parameter=True))
