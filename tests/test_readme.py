@@ -20,6 +20,7 @@ from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.sections import options
 
 README = Path(__file__).parents[1] / "README.md"
+FIGURES = README.parent / "benchmarks" / "README.md"
 CONFIGS = {
     "average": AverageConfig,
     "generate": GenerateConfig,
@@ -53,11 +54,17 @@ def test_every_flag_exists(line: str) -> None:
     assert given <= known | {"predictions", "references"}
 
 
-def test_every_file_that_is_named_exists() -> None:
+@pytest.mark.parametrize("page", [README, FIGURES], ids=["readme", "figures"])
+def test_every_file_that_is_named_exists(page: Path) -> None:
     root = README.parent
-    named = re.findall(r"(?:benchmarks|recipes/configs|hf_seq2seq/data/samples)/[\w./-]*\w", README.read_text())
+    named = re.findall(r"(?:benchmarks|recipes/configs|hf_seq2seq/data/samples)/[\w./-]*\w", page.read_text())
     assert named
     assert not [name for name in named if not (root / name).exists()]
+
+
+def test_every_benchmark_has_its_figures() -> None:
+    programs = {path.name for path in FIGURES.parent.glob("*.py")} - {"machine.py"}
+    assert programs == set(re.findall(r"`python benchmarks/(\w+\.py)", FIGURES.read_text()))
 
 
 def test_the_python_in_it_runs() -> None:
