@@ -71,13 +71,16 @@ def prepare(config: Config) -> "Task":
 
 
 def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
-    """The configuration of a model from scratch."""
+    """The configuration of a model from scratch, its embeddings scaled as those of the published checkpoints.
+
+    Unscaled, the sinusoids of the positions, fifty times as large, drown them, and little is learnt but word frequencies.
+    """
     from transformers import PegasusConfig
 
     start = {"decoder_start_token_id": tokenizer.pad_token_id, "forced_eos_token_id": tokenizer.eos_token_id}
     ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
     start |= {"max_position_embeddings": max(512, tokenizer.model_max_length)}
-    return PegasusConfig(**({"vocab_size": len(tokenizer)} | ids | start | fields))
+    return PegasusConfig(**({"vocab_size": len(tokenizer), "scale_embedding": True} | ids | start | fields))
 
 
 def main(config: Config) -> None:

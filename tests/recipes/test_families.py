@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart, pegasus, t5
@@ -44,6 +45,16 @@ def test_from_scratch_then_fine_tuned(
 def test_pegasus_starts_as_in_the_paper() -> None:
     config = build(pegasus.Config, {})
     assert (config.optimization.optim, config.optimization.gradient_checkpointing) == ("adafactor", True)
+
+
+def test_positions_do_not_drown_the_tokens_of_pegasus(pair_files: dict[str, str]) -> None:
+    model = pegasus.prepare(
+        build(pegasus.Config, SMALL | pair_files | {"from_scratch": True, "model_size": "tiny"})
+    ).model
+    tokens = torch.arange(4, 24)[None]
+    encoder = model.get_encoder()
+    seen = encoder.embed_tokens(tokens) * encoder.embed_scale
+    assert seen.std() > 0.15  # sinusoids have 0.7; unscaled it is 0.02
 
 
 @pytest.mark.parametrize(
