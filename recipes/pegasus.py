@@ -73,7 +73,7 @@ def prepare(config: Config) -> "Task":
 def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
     """The configuration of a model from scratch, its embeddings scaled as those of the published checkpoints.
 
-    Unscaled, the sinusoids of the positions, fifty times as large, drown them, and little is learnt but word frequencies.
+    Unscaled, the sinusoids of the positions, which are far larger, drown them, and only word frequencies are learnt.
     """
     from transformers import PegasusConfig
 
