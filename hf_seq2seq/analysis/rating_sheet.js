@@ -143,7 +143,9 @@ function slider(id, criterion, changed) {
 
 function question(id, letter, criterion) {
   const legend = make("legend", {}, title(criterion.name), make("span", { className: "unseen" }, ` of text ${letter}`));
-  const group = make("fieldset", {}, legend, make("p", { className: "hint" }, criterion.question));
+  const hint = make("p", { className: "hint", id: `${id}-${criterion.name}-hint` }, criterion.question);
+  const group = make("fieldset", {}, legend, hint);
+  group.setAttribute("aria-describedby", hint.id);
   const changed = (value) => {
     group.classList.add("rated");
     rate(id, criterion.name, value);

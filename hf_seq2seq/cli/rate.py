@@ -77,14 +77,16 @@ def build_command(name: str, help: str) -> Any:
 def rate(systems: Systems, *, values: Values) -> None:
     """Writes a rating sheet and its key."""
     config = build(RateConfig, values, origin="rate")
-    scale = parse_scale(config.questions.scale)
+    asked = config.questions
+    criteria, scale = tuple(dict.fromkeys(asked.criteria)), parse_scale(asked.scale)
+    if not criteria:
+        raise InputError(f"--criteria: names none; choose from {', '.join(CRITERIA)}")
     folder = Path(config.output.output_dir)
     _check_output(folder, config.output.overwrite_output_dir)
     texts = _read(system_files(systems), config.rows)
     from hf_seq2seq.analysis.rating_sheet import make_sheet, render
 
-    asked = config.questions
-    page, key = make_sheet(texts, tuple(dict.fromkeys(asked.criteria)), scale, asked.sample, asked.seed)
+    page, key = make_sheet(texts, criteria, scale, asked.sample, asked.seed)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in ((KEY, json.dumps(key, indent=1)), (SHEET, render(page))):
         with open_output(str(folder / name), None) as stream:
