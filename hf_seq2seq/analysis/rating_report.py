@@ -1,6 +1,7 @@
 """What ratings say: means of systems, differences between them, agreement between raters, each with its interval.
 
-Rows are what is drawn anew, each with all its texts and ratings, because the ratings of one row hang together.
+Rows are what is drawn or exchanged, each with all its ratings, because the ratings of one row hang together. Ratings are few
+whole numbers, so that exchanges often make just the real difference: these ties count in p-values.
 """
 
 from dataclasses import dataclass
@@ -12,23 +13,25 @@ import numpy as np
 from hf_seq2seq.analysis.ratings import Key, Ratings
 from hf_seq2seq.metrics.agreement import make_alpha
 from hf_seq2seq.metrics.metric import Scores, summed
-from hf_seq2seq.metrics.resampling import SEED, Sample, bootstrap, interval, paired_bootstrap
+from hf_seq2seq.metrics.resampling import SEED, Sample, approximate_randomisation, bootstrap, interval
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals are found.
+    """How intervals and p-values are found.
 
     Attributes:
         confidence: in percent.
         resamples: draws of rows.
-        seed: of the draws.
+        trials: exchanges of systems within rows.
+        seed: of both.
     """
 
     confidence: float = 95.0
     resamples: int = 1000
+    trials: int = 10000
     seed: int = SEED
 
     def drawn(self, sample: Sample) -> np.ndarray:
@@ -90,7 +93,7 @@ def _difference(first: np.ndarray, second: np.ndarray, resampling: Resampling) -
     return {
         "difference": float((one.score() - two.score())[0]),
         **resampling.bounds("difference", resampling.drawn(one) - resampling.drawn(two)),
-        "p": float(paired_bootstrap(one, two, resampling.resamples, resampling.seed)[0]),
+        "p": float(approximate_randomisation(one, two, resampling.trials, resampling.seed, ties=True)[0]),
         "pairs": int(both.sum()),
     }
 

@@ -22,7 +22,8 @@ class Report(Section):
     """Report: how sure its numbers are, and how it is shown."""
 
     confidence: float = option(95.0, "Intervals hold this percentage, by bootstrap over rows.", at_least=1)
-    confidence_n: int = option(1000, "Resamples for intervals and p-values.", at_least=2)
+    confidence_n: int = option(1000, "Resamples for intervals.", at_least=2)
+    paired_ar_n: int = option(10000, "Trials of approximate randomisation, for p-values.", at_least=2)
     resampling_seed: int = option(12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0)
     alpha_level: str = option("ordinal", "What alpha takes ratings for.", choices=("ordinal", "interval", "nominal"))
     json: bool = option(False, "Print one JSON object.")
@@ -59,7 +60,7 @@ def ratings(key: KeyFile, files: RatingFiles, *, values: Values) -> None:
     path = Path(key).expanduser()
     known = read_key(path / KEY if path.is_dir() else path)
     given = read_ratings([Path(file).expanduser() for file in files], known)
-    resampling = Resampling(config.confidence, config.confidence_n, config.resampling_seed)
+    resampling = Resampling(config.confidence, config.confidence_n, config.paired_ar_n, config.resampling_seed)
     found = {
         "sheet": known.sheet,
         "rows": known.authored.shape[1],
@@ -67,7 +68,8 @@ def ratings(key: KeyFile, files: RatingFiles, *, values: Values) -> None:
         "raters": given.counts(),
         "criteria": report(known, given, config.alpha_level, resampling),
         "alpha_level": config.alpha_level,
-        "resampling": {"confidence": config.confidence, "bs": config.confidence_n, "seed": config.resampling_seed},
+        "resampling": {"confidence": config.confidence, "bs": config.confidence_n}
+        | {"ar": config.paired_ar_n, "seed": config.resampling_seed},
     }
     if config.json:
         print(json.dumps(found))

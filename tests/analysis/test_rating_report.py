@@ -1,6 +1,7 @@
 """What ratings say, against plain loops over the raters and the rows that they rated."""
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,17 @@ def test_a_difference_that_is_there_is_found(study: Any) -> None:
     ours_theirs, ours_third, _ = scores(study)["differences"]
     assert 0 < ours_theirs["difference_low"] < ours_theirs["difference"] < ours_theirs["difference_high"]
     assert ours_theirs["p"] < 0.05 < ours_third["p"]
+
+
+def test_p_values_are_those_of_all_exchanges(study: Any) -> None:
+    """Of the 4,096 ways to exchange two systems in some rows, how many differ by as much as the real one?"""
+    for pair in scores(study)["differences"]:
+        sums = np.zeros(ROWS)
+        for row, value in pairs(study[2], *pair["systems"]):
+            sums[row - 1] += value
+        exchanged = np.abs(np.array(list(product([1, -1], repeat=ROWS))) @ sums)
+        exact = np.mean(exchanged >= abs(sums.sum()) - 1e-9)
+        assert pair["p"] == pytest.approx(exact, abs=0.02)
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -55,11 +55,13 @@ def test_from_predictions_to_a_report(command, folder: Path) -> None:
     assert {name: system["mean"] for name, system in fluency["systems"].items()} == {"run": 3.0, "other": 4.0}
     assert fluency["differences"][0]["difference"] == -1.0
     assert found["raters"] == {"Ann": 5, "Bob": 5}
-    assert command("ratings", KEY.parent, *files, "--json").out == command("ratings", KEY, *files, "--json").out
-    printed = command("ratings", KEY, *files).out.splitlines()
+    assert found["resampling"] == {"confidence": 95, "bs": 1000, "ar": 10000, "seed": 12345}
+    few = ["--paired-ar-n", "99", "--confidence-n", "50"]
+    printed = command("ratings", KEY, *files, *few).out.splitlines()
     assert "Ann: 5 of 10 ratings" in printed
     assert next(line for line in printed if line.startswith("run - other")).split()[3] == "-1.0000"
-    assert "resampling  confidence:95|bs:1000|seed:12345" in printed
+    assert command("ratings", KEY.parent, *files, *few).out.splitlines() == printed
+    assert "resampling  confidence:95|bs:50|ar:99|seed:12345" in printed
 
 
 def test_rows_of_other_files(command, folder: Path) -> None:
