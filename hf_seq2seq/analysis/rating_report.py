@@ -1,7 +1,7 @@
 """What ratings say: means of systems, differences between them, agreement between raters, each with its interval.
 
-Rows are what is drawn or exchanged, each with all its ratings, because the ratings of one row hang together. Ratings are few
-whole numbers, so that exchanges often make just the real difference: these ties count in p-values.
+Rows are what is drawn or exchanged, each with all its ratings, because the ratings of one row hang together. Exchanges
+often make just the real difference, because ratings are few whole numbers: these ties count in p-values.
 """
 
 from dataclasses import dataclass
