@@ -14,6 +14,8 @@ from hf_seq2seq.cli.export import ExportConfig
 from hf_seq2seq.cli.generate import GenerateConfig
 from hf_seq2seq.cli.pull import PullConfig
 from hf_seq2seq.cli.push import PushConfig
+from hf_seq2seq.cli.rate import RateConfig
+from hf_seq2seq.cli.ratings import RatingsConfig
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
 from hf_seq2seq.metrics import check_metrics, metrics_for
@@ -29,6 +31,8 @@ CONFIGS = {
     "export": ExportConfig,
     "pull": PullConfig,
     "push": PushConfig,
+    "rate": RateConfig,
+    "ratings": RatingsConfig,
 }
 
 

@@ -1,1 +1,1 @@
-"""What a run did and where it errs, as pictures."""
+"""What a run did and where it errs: pictures, and sheets for people who rate its texts."""

@@ -22,6 +22,8 @@ COMMANDS = {
     "generate": "Write the target of every source: translate, summarise, pronounce, whatever a model was trained for.",
     "classify": "Name the label of every text, with its score.",
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
+    "rate": "Make a blind rating sheet of systems' texts, a page that people fill in by a browser.",
+    "ratings": "Report what people rated: means, differences, agreement.",
     "average": "Write a model whose weights are the mean of several checkpoints'.",
     "export": "Write a model for another engine, and check at once that it says the same.",
     "push": "Publish a finished run on the Hub; what is there already is not sent again.",

@@ -101,27 +101,38 @@ def paired_bootstrap(first: Sample, second: Sample, resamples: int = 1000, seed:
     return _p_values(differences - differences.mean(axis=0), first, second)
 
 
-def approximate_randomisation(first: Sample, second: Sample, trials: int = 10000, seed: int = SEED) -> np.ndarray:
+def approximate_randomisation(
+    first: Sample, second: Sample, trials: int = 10000, seed: int = SEED, ties: bool = False
+) -> np.ndarray:
     """Two-sided p-values of two systems' difference, `(keys,)`, by approximate randomisation.
 
     They say how often a random exchange of rows between the systems makes a greater difference.
+
+    Args:
+        first: a system.
+        second: another one, on the same rows.
+        trials: random exchanges.
+        seed: of these.
+        ties: whether an exchange that makes just the same difference counts, as it must where scores are few whole
+            numbers; sacreBLEU leaves it out.
     """
     generator = np.random.default_rng(seed)
     found = []
     for n in _pieces(trials, _TRIALS):
         mine = generator.integers(2, size=(n, len(first)), dtype=bool)
         found.append(np.abs(first.exchanged(second, mine) - first.exchanged(second, ~mine)))
-    return _p_values(np.concatenate(found), first, second)
+    return _p_values(np.concatenate(found), first, second, ties)
 
 
-def _p_values(differences: np.ndarray, first: Sample, second: Sample) -> np.ndarray:
+def _p_values(differences: np.ndarray, first: Sample, second: Sample, ties: bool = False) -> np.ndarray:
     """With one added above and below, so that a true null hypothesis is not rejected too often.
 
     Systems without any difference get 1, where sacreBLEU gives them the least p-value that there is.
     """
     real = np.abs(first.score() - second.score())
-    # The tolerance keeps an exchange of all rows, whose difference is the real one, from passing by rounding.
-    found = ((differences > real + 1e-9).sum(axis=0) + 1) / (len(differences) + 1)
+    # The tolerance: an exchange of all rows, whose difference is the real one, must not pass or fail by rounding.
+    least = real - 1e-9 if ties else real + 1e-9
+    found = ((differences > least).sum(axis=0) + 1) / (len(differences) + 1)
     return np.where(real == 0, 1.0, found)
 
 

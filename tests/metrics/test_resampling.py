@@ -10,7 +10,7 @@ from sacrebleu.significance import PairedTest
 
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS
 from hf_seq2seq.metrics.corpus import Corpus
-from hf_seq2seq.metrics.metric import Metric
+from hf_seq2seq.metrics.metric import Metric, averaged
 from hf_seq2seq.metrics.resampling import (
     Sample,
     approximate_randomisation,
@@ -137,3 +137,11 @@ def test_a_wider_interval_for_more_confidence():
     assert [bound.item() for bound in interval(scores, 95)] == [25, 974]
     assert [bound.item() for bound in interval(scores, 90)] == [50, 949]
     assert [bound.item() for bound in interval(scores, 99.9)] == [0, 999]
+
+
+def test_ties_count_where_they_are_asked_for() -> None:
+    """One system is better by one in each of three rows: 2 of the 8 exchanges make just the same difference."""
+    mean = averaged(lambda rows, _: rows, True, ("mean",))
+    first, second = (Sample(mean, mean.statistics(np.full(3, value), range(3))) for value in (2.0, 1.0))
+    assert approximate_randomisation(first, second, 4000)[0] == pytest.approx(1 / 4001)
+    assert approximate_randomisation(first, second, 4000, ties=True)[0] == pytest.approx(0.25, abs=0.03)

@@ -1,0 +1,84 @@
+"""What people rate in a text, in the words that they are given, and on what scale.
+
+Paper: Callison-Burch et al. 2007, (Meta-) Evaluation of Machine Translation, section 3 (fluency and adequacy, five
+    points each), https://aclanthology.org/W07-0718
+Paper: Dang 2006, DUC 2005: Evaluation of Question-Focused Summarization Systems (five points, very poor to very good,
+    and what is called readability here), https://aclanthology.org/W06-0707
+Paper: Grusky et al. 2018, Newsroom, section 5 (informativeness), https://aclanthology.org/N18-1065
+Paper: Graham et al. 2013, Continuous Measurement Scales in Human Evaluation of Machine Translation (0 to 100),
+    https://aclanthology.org/W13-2305
+"""
+
+import re
+from dataclasses import dataclass
+
+from hf_seq2seq.errors import InputError
+
+WIDEST = 100
+_POOR_TO_GOOD = ("Very poor", "Poor", "Barely acceptable", "Good", "Very good")
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A question about a text.
+
+    Attributes:
+        question: that a rating answers.
+        guidelines: how to answer it.
+        points: names of the five points of a scale from worst to best; a scale of another length shows the ends alone.
+    """
+
+    question: str
+    guidelines: str
+    points: tuple[str, ...]
+
+
+CRITERIA = {
+    "fluency": Criterion(
+        "How good is the language of this text?",
+        "Judge the text alone, as if you had not seen where it comes from: grammar, spelling, choice of words, natural"
+        " phrasing. A fluent text may still say something wrong; that costs nothing here.",
+        ("Incomprehensible", "Disfluent", "Non-native", "Good", "Flawless"),
+    ),
+    "adequacy": Criterion(
+        "How much of the meaning does this text express?",
+        "Compare its meaning with that of the source, or with the reference where you see no source. What is added or"
+        " wrong counts like what is lost. Awkward language costs nothing as long as the meaning is clear.",
+        ("None", "Little", "Much", "Most", "All"),
+    ),
+    "informativeness": Criterion(
+        "How well does this text cover what matters in the source?",
+        "Ask whether a reader of this text alone would know the main points. A main point that is missing, and anything"
+        " that the source does not say, make it worse; a detail left out does not.",
+        _POOR_TO_GOOD,
+    ),
+    "readability": Criterion(
+        "How easy is this text to read?",
+        "Judge the text alone: grammar, no needless repetition, clear what each word refers to, one sentence leading to"
+        " the next. Whether it is true or complete does not matter here.",
+        _POOR_TO_GOOD,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Whole numbers from the worst rating to the best, both included."""
+
+    low: int
+    high: int
+
+
+def parse_scale(text: str) -> Scale:
+    """Reads `1-5`.
+
+    Raises:
+        InputError: it has another form, does not rise, or is wider than `WIDEST`.
+    """
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text)
+    if not found:
+        raise InputError(f"--scale: {text!r} is not LOW-HIGH, such as 1-5, 1-7 or 0-100")
+    scale = Scale(*map(int, found.groups()))
+    if not 0 < scale.high - scale.low <= WIDEST:
+        raise InputError(f"--scale: {text!r} must rise, by {WIDEST} at most, as 1-5 or 0-100 do")
+    return scale

@@ -1,0 +1,110 @@
+"""A blind rating sheet: one HTML page that shows texts without their systems, and the key that names them.
+
+The page asks nothing of any server, and a browser opens it from a file. A text that several systems wrote alike is
+shown once and counts for each of them: to read it twice would tire the raters, and two ratings of one text would differ
+by chance and look like a difference of systems.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from string import Template, ascii_uppercase
+from typing import Any
+
+import numpy as np
+
+from hf_seq2seq.analysis.rating_criteria import CRITERIA, Scale
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Rows of texts that belong together.
+
+    Attributes:
+        systems: a text a row, by the system's name.
+        sources: a text a row, or none at all.
+        references: likewise; a row has any number.
+    """
+
+    systems: Mapping[str, Sequence[str]]
+    sources: Sequence[str] = ()
+    references: Sequence[Sequence[str]] = ()
+
+
+def make_sheet(texts: Texts, criteria: Sequence[str], scale: Scale, rows: int | None, seed: int) -> tuple[Json, Json]:
+    """Draws rows, and puts them and the systems of each in an order that says nothing.
+
+    Args:
+        texts: all rows.
+        criteria: names of `CRITERIA`.
+        scale: of every criterion.
+        rows: how many are drawn; all where there are fewer or this is None.
+        seed: the same one and the same texts give the same sheet.
+
+    Returns:
+        What raters see, and the key, which they must not see.
+    """
+    generator = _generator(texts, seed)
+    order = generator.permutation(len(next(iter(texts.systems.values()))))[:rows]
+    shown, keys = [], []
+    for number, row in enumerate(order.tolist(), start=1):
+        authors: dict[str, list[str]] = {}
+        for place in generator.permutation(len(texts.systems)):
+            name = list(texts.systems)[place]
+            authors.setdefault(texts.systems[name][row].strip(), []).append(name)
+        keys += [
+            {"id": f"{number}{_letters(place)}", "row": row + 1, "systems": sorted(names)}
+            for place, names in enumerate(authors.values())
+        ]
+        shown.append(
+            {
+                "source": texts.sources[row] if texts.sources else None,
+                "references": list(texts.references[row]) if texts.references else [],
+                "texts": [{"id": f"{number}{_letters(place)}", "text": text} for place, text in enumerate(authors)],
+            }
+        )
+    asked = [{"name": name, **asdict(CRITERIA[name])} for name in criteria]
+    page = {"criteria": asked, "low": scale.low, "high": scale.high, "rows": shown}
+    page = {"sheet": _digest(page).hex()[:16], **page}
+    key = {"sheet": page["sheet"], "criteria": list(criteria), **asdict(scale), "seed": seed}
+    return page, {**key, "systems": list(texts.systems), "texts": keys}
+
+
+def _generator(texts: Texts, seed: int) -> np.random.Generator:
+    """Seeded by the systems' texts, too: a seed that a rater guesses must not give away who wrote what."""
+    return np.random.default_rng(list(_digest([seed, list(texts.systems.values())])))
+
+
+def _digest(value: Any) -> bytes:
+    return hashlib.sha256(json.dumps(value).encode()).digest()
+
+
+def _letters(place: int) -> str:
+    """A, B, …, Z, AA, AB, …, as the columns of a spreadsheet."""
+    before, last = divmod(place, len(ascii_uppercase))
+    return (_letters(before - 1) if before else "") + ascii_uppercase[last]
+
+
+def render(page: Json) -> str:
+    """The HTML of what raters see.
+
+    No text can leave its place: the data is JSON without a `<`, and the page's policy lets only its own script run.
+    """
+    folder = files("hf_seq2seq.analysis")
+    style, script, frame = (
+        (folder / f"rating_sheet.{ending}").read_text(encoding="utf-8") for ending in ("css", "js", "html")
+    )
+    data = json.dumps(page)
+    for letter in "<>&":
+        data = data.replace(letter, f"\\u{ord(letter):04x}")
+    hashes = {"style_hash": _policy_hash(style), "script_hash": _policy_hash(script)}
+    return Template(frame).substitute(style=style, script=script, data=data, **hashes)
+
+
+def _policy_hash(code: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

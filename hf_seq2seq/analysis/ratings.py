@@ -1,0 +1,139 @@
+"""Ratings that people saved from a sheet, checked against its key."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_seq2seq.analysis.rating_criteria import Scale
+from hf_seq2seq.data.text_files import open_text
+from hf_seq2seq.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a sheet's key says.
+
+    Attributes:
+        sheet: the sheet's id.
+        criteria: that were asked for.
+        scale: of every criterion.
+        systems: their names.
+        texts: the place of every text that was shown, by its id.
+        rows: the row of each text, counted from 0, `(texts,)`.
+        authored: the place of the text that each system wrote in each row, `(systems, rows)`.
+    """
+
+    sheet: str
+    criteria: tuple[str, ...]
+    scale: Scale
+    systems: tuple[str, ...]
+    texts: Mapping[str, int]
+    rows: np.ndarray
+    authored: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """All raters' ratings.
+
+    Attributes:
+        raters: their names.
+        values: `(texts, raters)` for each criterion, NaN where a rating is missing.
+    """
+
+    raters: tuple[str, ...]
+    values: Mapping[str, np.ndarray]
+
+    def counts(self) -> dict[str, int]:
+        """How many ratings each rater gave."""
+        given = sum(np.asarray(~np.isnan(values)).sum(axis=0) for values in self.values.values())
+        return dict(zip(self.raters, np.asarray(given).tolist(), strict=True))
+
+
+def read_key(path: Path) -> Key:
+    """Reads the key of a sheet.
+
+    Raises:
+        InputError: no such file, or it is no key.
+    """
+    found = _read(path)
+    try:
+        numbers = {row: number for number, row in enumerate(dict.fromkeys(text["row"] for text in found["texts"]))}
+        rows = np.array([numbers[text["row"]] for text in found["texts"]])
+        systems = tuple(found["systems"])
+        authored = np.full((len(systems), len(numbers)), -1)
+        for place, text in enumerate(found["texts"]):
+            for name in text["systems"]:
+                authored[systems.index(name), rows[place]] = place
+        texts = {text["id"]: place for place, text in enumerate(found["texts"])}
+        scale = Scale(int(found["low"]), int(found["high"]))
+        key = Key(found["sheet"], tuple(found["criteria"]), scale, systems, texts, rows, authored)
+    except (KeyError, TypeError, ValueError):
+        hint = "; it holds ratings, and the key comes first" if "rater" in found else ""
+        raise InputError(f"{path}: is no key of a rating sheet{hint}") from None
+    if not key.authored.size or (key.authored < 0).any():
+        raise InputError(f"{path}: is a damaged key; it lacks texts of a system")
+    return key
+
+
+def read_ratings(paths: Sequence[Path], key: Key) -> Ratings:
+    """Reads files that raters saved.
+
+    Args:
+        paths: a file a rater.
+        key: of the sheet that they rated.
+
+    Raises:
+        InputError: a file that is no file of ratings, holds none, or is of another sheet; a rater who comes twice; a
+            text or a criterion that the sheet does not have; a rating that the scale does not have.
+    """
+    raters: dict[str, Path] = {}
+    values = {name: np.full((len(key.texts), len(paths)), np.nan) for name in key.criteria}
+    for column, path in enumerate(paths):
+        found = _read(path)
+        if not isinstance(found.get("rater"), str) or not isinstance(found.get("ratings"), dict):
+            raise InputError(f"{path}: is no file of ratings that a rating sheet saved")
+        if found.get("sheet") != key.sheet:
+            raise InputError(f"{path}: rates the sheet {found.get('sheet')!r}, but the key is that of {key.sheet!r}")
+        rater = " ".join(found["rater"].split())
+        if not rater:
+            raise InputError(f'{path}: names no rater; give "rater" a name in it')
+        if rater in raters:
+            raise InputError(f"{path}: the rater {rater!r} is that of {raters[rater]}; give each rater's file once")
+        raters[rater] = path
+        if not _fill(values, column, found["ratings"], key, path):
+            raise InputError(f"{path}: holds no rating")
+    return Ratings(tuple(raters), values)
+
+
+def _fill(values: Mapping[str, np.ndarray], column: int, found: Mapping[str, Any], key: Key, path: Path) -> int:
+    """Writes a rater's ratings into his column, and counts them."""
+    count = 0
+    for text, given in found.items():
+        if text not in key.texts or not isinstance(given, dict):
+            raise InputError(f"{path}: the sheet has no text {text!r}")
+        for criterion, value in given.items():
+            if criterion not in values:
+                raise InputError(f"{path}: text {text}: unknown criterion {criterion!r}{nearest(criterion, values)}")
+            if type(value) is not int or not key.scale.low <= value <= key.scale.high:
+                scale = f"{key.scale.low}-{key.scale.high}"
+                raise InputError(f"{path}: text {text}, {criterion}: {value!r} is not on the scale {scale}")
+            values[criterion][key.texts[text], column] = value
+            count += 1
+    return count
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with open_text(path, "utf-8") as stream:
+        text = stream.read()
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(f"{path}: is not JSON") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: is not a JSON object")
+    return found

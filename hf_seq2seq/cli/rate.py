@@ -1,0 +1,150 @@
+"""`hf-seq2seq rate SYSTEM...`: a blind rating sheet, and the key that says who wrote what."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hf_seq2seq.analysis.rating_criteria import CRITERIA, parse_scale
+from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.rows import open_output
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, build, option
+
+if TYPE_CHECKING:
+    from hf_seq2seq.analysis.rating_sheet import Texts
+
+SHEET, KEY = "rating_sheet.html", "rating_key.json"
+PREDICTIONS = "generated_predictions.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions(Section):
+    """Questions: what is rated, and how."""
+
+    criteria: tuple[str, ...] = option(
+        ("fluency", "adequacy"), "Criteria, separated by commas.", choices=tuple(CRITERIA)
+    )
+    scale: str = option("1-5", "Worst and best rating, such as 1-5, 1-7 or 0-100.")
+    sample: int | None = option(None, "Draw at most so many rows; by default all.", at_least=1)
+    seed: int = option(42, "Seed of the rows that are drawn and of every order.", at_least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows(Section):
+    """Rows: what the texts come from."""
+
+    source_file: str | None = option(None, "File of sources, text or a table as in training.")
+    source_column: str = option("source", "Column of the source text, where there are several.")
+    references: tuple[str, ...] = option((), "File of references that are shown; several files, several a row.")
+    encoding: str = option("utf-8", "Encoding of text files.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output(Section):
+    """Output."""
+
+    output_dir: str = option("outputs/rating", f"Folder of {SHEET}, for raters, and {KEY}, for yourself.")
+    overwrite_output_dir: bool = option(False, "Replace a sheet that the folder already holds.")
+
+
+@dataclass(frozen=True)
+class RateConfig:
+    """The flags of `rate`."""
+
+    questions: Questions = field(default_factory=Questions)
+    rows: Rows = field(default_factory=Rows)
+    output: Output = field(default_factory=Output)
+
+
+Systems = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SYSTEM...", help=f"Predictions, each a file or a run's folder with {PREDICTIONS}; NAME=FILE names one."
+    ),
+]
+
+
+def build_command(name: str, help: str) -> Any:
+    """The command."""
+    return make_command(name, with_flags(rate, RateConfig), help)
+
+
+def rate(systems: Systems, *, values: Values) -> None:
+    """Writes a rating sheet and its key."""
+    config = build(RateConfig, values, origin="rate")
+    asked = config.questions
+    criteria, scale = tuple(dict.fromkeys(asked.criteria)), parse_scale(asked.scale)
+    if not criteria:
+        raise InputError(f"--criteria: names none; choose from {', '.join(CRITERIA)}")
+    folder = Path(config.output.output_dir)
+    _check_output(folder, config.output.overwrite_output_dir)
+    texts = _read(system_files(systems), config.rows)
+    from hf_seq2seq.analysis.rating_sheet import make_sheet, render
+
+    page, key = make_sheet(texts, criteria, scale, asked.sample, asked.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((KEY, json.dumps(key, indent=1)), (SHEET, render(page))):
+        with open_output(str(folder / name), None) as stream:
+            stream.write(content + "\n" * (name == KEY))
+    rows, shown = len(page["rows"]), len(key["texts"])
+    print(f"{folder / SHEET}: {rows} rows, {shown} texts of {len(texts.systems)} systems; for raters")
+    print(f"{folder / KEY}: who wrote which text; for you alone")
+
+
+def _check_output(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output-dir: {folder} is a file")
+    if not overwrite and any((folder / name).exists() for name in (SHEET, KEY)):
+        raise InputError(f"--output-dir: {folder} holds a rating sheet; give --overwrite-output-dir or another folder")
+
+
+def system_files(systems: Sequence[str]) -> dict[str, str]:
+    """The file of every system, by its name: one that is given, or else what its path ends in.
+
+    Raises:
+        InputError: two systems of one name, one file given twice, or a folder without predictions.
+    """
+    found: dict[str, str] = {}
+    for system in systems:
+        name, equals, place = system.partition("=")
+        if not equals or Path(system).exists():
+            name, place = "", system
+        path = Path(place).expanduser()
+        name = name or (path.name if path.is_dir() else path.stem) or place
+        if path.is_dir() and not (path / PREDICTIONS).exists():
+            raise InputError(f"{place}: has no {PREDICTIONS}; name the file")
+        file = str(path / PREDICTIONS if path.is_dir() else place)
+        if file in found.values():
+            raise InputError(f"rate: {file} is given twice; compare different systems")
+        if name in found:
+            raise InputError(f"rate: {found[name]} and {file} are both called {name!r}; name them: NAME={place}")
+        found[name] = file
+    return found
+
+
+def _read(systems: dict[str, str], rows: Rows) -> "Texts":
+    from hf_seq2seq.analysis.rating_sheet import Texts
+    from hf_seq2seq.cli.scored_files import Cell, read_cells
+
+    if rows.source_file is None and not rows.references:
+        raise InputError("rate: give --source-file or --references, so that raters know what a text should say")
+    files = [(file, "prediction") for file in systems.values()]
+    files += [(rows.source_file, rows.source_column)] if rows.source_file else []
+    files += [(file, "reference") for file in rows.references]
+    columns: list[list[Cell]] = [list(read_cells(file, column, rows.encoding)) for file, column in files]
+    for (file, column), cells in zip(files, columns, strict=True):
+        if len(cells) != len(columns[0]):
+            raise InputError(f"{file}: {len(cells)} {column}s for {len(columns[0])} in {files[0][0]}")
+    others = columns[len(systems) :]
+    sources = [str(cell) for cell in others.pop(0)] if rows.source_file else []
+    references = [
+        [text for cell in row for text in ([cell] if isinstance(cell, str) else cell)]
+        for row in zip(*others, strict=True)
+    ]
+    texts = {name: list(map(str, cells)) for name, cells in zip(systems, columns, strict=False)}
+    return Texts(texts, sources, references)
