@@ -89,6 +89,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
     from hf_seq2seq.data.columns import has_header
+    from hf_seq2seq.data.conversations import is_dialogue
 
     options = config.rows
     check_search(config.decoding, values)
@@ -100,7 +101,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     with open_output(options.output_file, options.input_file) as stream:
         network, tokenizers, settings = _load(model, config.model)
         place = options.input_file or "standard input"
-        replies = settings.run.get("objective") == "dialogue" or any(isinstance(r.get(MESSAGES), list) for r in sample)
+        replies = is_dialogue(settings.run) or any(isinstance(r.get(MESSAGES), list) for r in sample)
         if replies:
             sources = _histories(rows, options.source_column or settings.run.get("source_column") or MESSAGES, place)
         else:
@@ -267,13 +268,16 @@ def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -
 
 
 def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
-    """The rows with their messages under "source"; a plain text is a user's only message."""
+    """The rows with their messages under "source"; a plain text is a user's only message, a blank one gets no reply."""
     from hf_seq2seq.data.conversations import check_messages
 
     for number, row in enumerate(rows, start=1):
         text = row.get("text") if column not in row else None
-        messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
         others = {name: value for name, value in row.items() if name not in (column, "text", "source")}
+        if isinstance(text, str) and not text.strip():
+            yield {"source": ""} | others
+            continue
+        messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
         checked = check_messages(messages, f"{place}: row {number}, column {column!r}", reply=False)
         yield {"source": checked} | others
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.conversations import is_dialogue
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.hub.published_card import CONFIG_LINE
 from hf_seq2seq.sections import flatten
@@ -57,13 +58,12 @@ def _writer(task: "Task") -> list[str]:
     prefix = options.get("source_prefix") or ""
     texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
     decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
-    is_dialogue = options.get("objective") == "dialogue"
     is_alone = not task.model.config.is_encoder_decoder
     search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
     return [
         *_load("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
         f"texts = [{_sample(task)!r}]",
-        *(_ASK if is_dialogue else [_encode(texts, options["max_source_length"])]),
+        *(_ASK if is_dialogue(options) else [_encode(texts, options["max_source_length"])]),
         f"search = dict(max_new_tokens={options['max_target_length']}{search})",
         "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
         *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # what follows the source"] if is_alone else []),

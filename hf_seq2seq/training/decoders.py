@@ -23,8 +23,6 @@ def check_decoder_run(config: Any) -> Any:
     check_start("gpt", config)
     if config.data.objective == "causal":
         config = without_metrics(config, "--objective causal gives loss, perplexity and bits a byte")
-    if config.data.objective == "dialogue" and config.data.source_prefix:
-        raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
     check_run(config, "seq2seq", model_type="gpt2")
     return config
 
