@@ -40,9 +40,9 @@ def start_decoder(
         tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
-    loaded = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
+    loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
     set_seed(config.run.seed)  # an adapter starts at random
-    adapt(loaded, config.adaptation)
+    adapt(loaded, config.adaptation, fresh)
     return loaded, tokenizer
 
 

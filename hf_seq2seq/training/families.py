@@ -86,13 +86,13 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     if model.from_scratch:
         tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
         return new_model(family, config, tokenizers), tokenizers
-    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
+    loaded, fresh = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
         raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
-    adapt(loaded, config.adaptation)
+    adapt(loaded, config.adaptation, fresh)
     return loaded, Tokenizers(tokenizer, tokenizer)
 
 
