@@ -142,10 +142,6 @@ def make_generator(
     Raises:
         InputError: lengths are over the model's table of positions, or conversations cannot be read.
     """
-    from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, CTranslate2TextGenerator
-    from hf_seq2seq.decoding.dialogue import ReplyGenerator
-    from hf_seq2seq.decoding.streaming import TextGenerator
-
     check_lengths(config.model, settings)
     longest_source = config.model.max_source_length or settings.max_source_length
     longest_output = config.model.max_new_tokens or settings.max_target_length
@@ -155,12 +151,7 @@ def make_generator(
             f"one sequence holds both; this model has {settings.positions} positions"
         )
     prefix = config.model.source_prefix
-    generator: Any = ReplyGenerator if replies else TextGenerator
-    if isinstance(network, CTranslate2Model):
-        generator = CTranslate2TextGenerator
-        if replies:
-            raise InputError("--engine ctranslate2: answers no conversations")
-    return generator(
+    return _generator_class(getattr(config.model, "engine", ENGINES[0]), replies)(
         network,
         tokenizers,
         merged_search(config.decoding, values, settings),
@@ -168,6 +159,23 @@ def make_generator(
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
     )
+
+
+def _generator_class(engine: str, replies: bool) -> Any:
+    """What generates; of the modules of the others none is imported."""
+    if engine == "ctranslate2":
+        from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator
+
+        if replies:
+            raise InputError("--engine ctranslate2: answers no conversations")
+        return CTranslate2TextGenerator
+    if replies:
+        from hf_seq2seq.decoding.dialogue import ReplyGenerator
+
+        return ReplyGenerator
+    from hf_seq2seq.decoding.streaming import TextGenerator
+
+    return TextGenerator
 
 
 def check_exported(config: GenerateConfig) -> None:
