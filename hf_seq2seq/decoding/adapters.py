@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.decoding.places import ADAPTER_CONFIG
+from hf_seq2seq.decoding.places import ADAPTER_CONFIG, find_model
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: di
     """
     settings = json.loads((Path(folder) / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     base, own = settings["base_model_name_or_path"], settings.get("modules_to_save") or []
-    options = options | {"config": config, "output_loading_info": True, "ignore_mismatched_sizes": bool(own)}
-    model, report = auto.from_pretrained(base, **options)
+    options = options | find_model(base) | {"config": config, "ignore_mismatched_sizes": bool(own)}
+    model, report = auto.from_pretrained(base, output_loading_info=True, **options)
 
     def others(keys: Any) -> list[str]:
         return sorted(key for key in keys if not any(f"{name}." in key for name in own))
