@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.loading import explained
-from hf_seq2seq.decoding.places import find_model
+from hf_seq2seq.decoding.places import config_place, find_model
 from hf_seq2seq.decoding.quantization import keep_differentiable
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.sections import flag
@@ -75,8 +75,8 @@ def load_pretrained(
         The model, and the names of its modules whose weights the checkpoint lacks, which are random: a new head.
 
     Raises:
-        InputError: no model there, the Hub cannot be asked, a checkpoint of another architecture, or an override that
-            it does not have.
+        InputError: no model there or an adapter alone, the Hub cannot be asked, a checkpoint of another architecture,
+            or an override that it does not have.
     """
     import torch
     from transformers import AutoConfig
@@ -86,6 +86,10 @@ def load_pretrained(
     register()
     name = source.model_name_or_path
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    if config_place(name) != name:
+        raise InputError(
+            f"{name}: holds an adapter, no whole model; `hf-seq2seq export {name} NEW --format safetensors` makes one"
+        )
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
         if families and config.model_type not in families:

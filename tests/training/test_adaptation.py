@@ -83,6 +83,8 @@ def test_a_merged_adapter_is_a_plain_model(base: str, rows: dict[str, str], tmp_
     apart, merged = (AutoModelForSeq2SeqLM.from_pretrained(tmp_path / n).eval() for n in ("apart", "merged"))
     assert type(merged.decoder.block[0].layer[0].SelfAttention.q) is torch.nn.Linear
     torch.testing.assert_close(apart(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"apart: holds an adapter, no whole model; `hf-seq2seq export .* makes one"):
+        t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more"))
 
 
 def test_a_resumed_adapter_ends_with_the_same_bits(base: str, rows: dict[str, str], tmp_path: Path) -> None:
