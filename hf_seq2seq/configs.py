@@ -52,6 +52,13 @@ class PairData(Sources):
     source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PairsOrDialogue(PairData):
+    """Data: pairs of source and target text, or conversations."""
+
+    objective: str = option("supervised", "Learn targets, or replies.", choices=("supervised", "dialogue"))
+
+
 MIXINGS = ("examples_proportional", "temperature", "equal")
 
 
@@ -94,9 +101,11 @@ class PretrainedOrNew(Pretrained):
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising(Section):
-    """Objective: pairs, or raw text that is noised and to be restored."""
+    """Objective: pairs, conversations, or raw text that is noised and to be restored."""
 
-    objective: tuple[str, ...] = option(("supervised",), "supervised, or noises of raw text, separated by commas.")
+    objective: tuple[str, ...] = option(
+        ("supervised",), "supervised (pairs), dialogue, or noises of raw text, separated by commas."
+    )
     mlm_probability: float | None = option(None, "Share of tokens that are noised.", above=0, at_most=0.95)
     mean_noise_span_length: float = option(3.0, "Mean length of noised spans in tokens.", at_least=1)
     gap_sentences_ratio: float = option(0.3, "Share of sentences that are masked.", above=0, at_most=0.95)

@@ -63,7 +63,7 @@ class Config:
 
 
 def prepare(config: Config) -> "Task":
-    """Reads the pairs, loads or trains the tokenizer, loads or builds the model."""
+    """Reads pairs, conversations or raw text, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.special_tokens import PEGASUS
     from hf_seq2seq.training.families import Family, family_task
 

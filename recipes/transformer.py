@@ -48,7 +48,7 @@ class Config:
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
     model: Model = field(default_factory=Model)
-    data: configs.PairData = field(default_factory=configs.PairData)
+    data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
     optimization: configs.Optimization = field(default_factory=configs.Optimization)
     schedule: configs.Schedule = field(default_factory=configs.Schedule)
@@ -59,14 +59,14 @@ class Config:
 
 
 def prepare(config: Config) -> "Task":
-    """Reads the pairs, trains the tokenizers, builds the model, or loads both from a checkpoint."""
+    """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
     from hf_seq2seq.data.vocabulary import train_tokenizers
-    from hf_seq2seq.training.pairs import pair_task, read_all_pairs
+    from hf_seq2seq.training.pairs import pair_task, read_all_rows
     from hf_seq2seq.training.pretrained import load_own
     from hf_seq2seq.training.run import check_run
 
     check_run(config, "seq2seq", model_type="transformer-seq2seq")
-    pairs = read_all_pairs(config.data)
+    pairs = read_all_rows(config.data, config.data.objective == "dialogue")
     if config.start.model_name_or_path is not None:
         return pair_task("transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs)
     tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, config.tokens)

@@ -128,7 +128,7 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
 
 def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
     from hf_seq2seq.cli.generate import make_generator
-    from hf_seq2seq.data.conversations import read_conversations
+    from hf_seq2seq.data.conversations import is_dialogue, read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.loading import load_seq2seq
@@ -143,11 +143,13 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
     chosen = check_metrics(names, metrics_for("seq2seq"))
     data = PairData(**_data("seq2seq", config.rows, settings.run))
-    is_dialogue = settings.run.get("objective") == "dialogue"
-    generator = make_generator(config, values, network, tokenizers, settings, replies=is_dialogue)
+    replies = is_dialogue(settings.run)
+    generator = make_generator(config, values, network, tokenizers, settings, replies)
     generator.advance = advance
-    if is_dialogue:
+    if replies:
         conversations = _test_sets(read_conversations(data))
+        if network.config.is_encoder_decoder:  # which learnt a pair for each reply
+            conversations = {split: found.each_reply() for split, found in conversations.items()}
         rows = {split: (found.histories, found.references) for split, found in conversations.items()}
     else:
         pairs = read_pairs(_test_sets(load_splits(data)), data)

@@ -159,7 +159,9 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
 
 def _file_of(run: dict[str, Any]) -> str | None:
     """The run's test file, or else its validation file, if it is still there and holds texts."""
-    if run.get("objective") == "dialogue":
+    from hf_seq2seq.data.conversations import is_dialogue
+
+    if is_dialogue(run):
         return None
     for name in ("test_file", "validation_file"):
         file = run.get(name)

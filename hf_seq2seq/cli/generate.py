@@ -89,6 +89,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
     from hf_seq2seq.data.columns import has_header
+    from hf_seq2seq.data.conversations import is_dialogue
 
     options = config.rows
     check_search(config.decoding, values)
@@ -100,7 +101,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     with open_output(options.output_file, options.input_file) as stream:
         network, tokenizers, settings = _load(model, config.model)
         place = options.input_file or "standard input"
-        replies = settings.run.get("objective") == "dialogue" or any(isinstance(r.get(MESSAGES), list) for r in sample)
+        replies = is_dialogue(settings.run) or any(isinstance(r.get(MESSAGES), list) for r in sample)
         if replies:
             sources = _histories(rows, options.source_column or settings.run.get("source_column") or MESSAGES, place)
         else:
@@ -141,10 +142,6 @@ def make_generator(
     Raises:
         InputError: lengths are over the model's table of positions, or conversations cannot be read.
     """
-    from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, CTranslate2TextGenerator
-    from hf_seq2seq.decoding.dialogue import ReplyGenerator
-    from hf_seq2seq.decoding.streaming import TextGenerator
-
     check_lengths(config.model, settings)
     longest_source = config.model.max_source_length or settings.max_source_length
     longest_output = config.model.max_new_tokens or settings.max_target_length
@@ -154,12 +151,7 @@ def make_generator(
             f"one sequence holds both; this model has {settings.positions} positions"
         )
     prefix = config.model.source_prefix
-    generator: Any = ReplyGenerator if replies else TextGenerator
-    if isinstance(network, CTranslate2Model):
-        generator = CTranslate2TextGenerator
-        if replies:
-            raise InputError("--engine ctranslate2: answers no conversations")
-    return generator(
+    return _generator_class(getattr(config.model, "engine", ENGINES[0]), replies)(
         network,
         tokenizers,
         merged_search(config.decoding, values, settings),
@@ -167,6 +159,23 @@ def make_generator(
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
     )
+
+
+def _generator_class(engine: str, replies: bool) -> Any:
+    """What generates; of the modules of the others none is imported."""
+    if engine == "ctranslate2":
+        from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator
+
+        if replies:
+            raise InputError("--engine ctranslate2: answers no conversations")
+        return CTranslate2TextGenerator
+    if replies:
+        from hf_seq2seq.decoding.dialogue import ReplyGenerator
+
+        return ReplyGenerator
+    from hf_seq2seq.decoding.streaming import TextGenerator
+
+    return TextGenerator
 
 
 def check_exported(config: GenerateConfig) -> None:
@@ -267,13 +276,16 @@ def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -
 
 
 def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
-    """The rows with their messages under "source"; a plain text is a user's only message."""
+    """The rows with their messages under "source"; a plain text is a user's only message, a blank one gets no reply."""
     from hf_seq2seq.data.conversations import check_messages
 
     for number, row in enumerate(rows, start=1):
         text = row.get("text") if column not in row else None
-        messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
         others = {name: value for name, value in row.items() if name not in (column, "text", "source")}
+        if isinstance(text, str) and not text.strip():
+            yield {"source": ""} | others
+            continue
+        messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
         checked = check_messages(messages, f"{place}: row {number}, column {column!r}", reply=False)
         yield {"source": checked} | others
 

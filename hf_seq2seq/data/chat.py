@@ -112,32 +112,42 @@ def encode_history(
     Raises:
         InputError: the template refuses it, or rewrites what was said.
     """
-    parts = _shorter(messages)
-
-    def encoded(part: Messages) -> Any:
-        text = _write(tokenizer, part, place, asks=True)
-        return tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-
-    # The first part that fits; each is shorter than the one before.
-    chosen = bisect(parts, False, key=lambda part: limit is None or len(encoded(part)["input_ids"]) <= limit)
-    part = parts[min(chosen, len(parts) - 1)]
-    found = encoded(part)
+    part = latest_part(messages, tokenizer, limit, place)
+    text = write(tokenizer, part, place, asks=True)
+    found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     learnt = _learnt(part, np.array([begin for begin, _ in found["offset_mapping"]]), tokenizer, place)
     ids = np.array(found["input_ids"], dtype=np.int32)
     start = 0 if limit is None else max(0, len(ids) - limit)
-    return History(ids[start:], learnt[start:], bool(chosen or start))
+    return History(ids[start:], learnt[start:], bool(start) or len(part) < len(messages))
 
 
-def _shorter(messages: Messages) -> list[Messages]:
-    """The messages, and what is left without the first exchange, the first two and so on; a system's message stays."""
+def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> Messages:
+    """The messages without the fewest of the oldest exchanges that make them fit; a system's message stays.
+
+    Args:
+        messages: a history.
+        tokenizer: writes and encodes it.
+        limit: tokens that it may have; if even the last exchange has more, it is returned alone.
+        place: for errors.
+
+    Raises:
+        InputError: the template refuses it.
+    """
     first = 1 if messages[0]["role"] == "system" else 0
     starts = [i for i in range(first + 1, len(messages)) if messages[i - 1]["role"] == ASSISTANT]
-    return [messages, *(messages[:first] + messages[start:] for start in starts)]
+    parts = [messages, *(messages[:first] + messages[start:] for start in starts)]
+
+    def fits(part: Messages) -> bool:
+        text = write(tokenizer, part, place, asks=True)
+        return limit is None or len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) <= limit
+
+    # Each part is shorter than the one before.
+    return parts[min(bisect(parts, False, key=fits), len(parts) - 1)]
 
 
 def _learnt(messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str) -> np.ndarray:
     """Whether the tokens of a history, which begin at these characters, lie in a reply."""
-    text = _write(tokenizer, messages, place, asks=True)
+    text = write(tokenizer, messages, place, asks=True)
     learnt = np.zeros(len(begins), dtype=np.int32)
     for index, message in enumerate(messages):
         if message["role"] == ASSISTANT:
@@ -150,14 +160,19 @@ def _learnt(messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokeni
 
 def _reply(tokenizer: "PreTrainedTokenizerBase", messages: Messages, index: int, place: str) -> tuple[int, str]:
     """Where a reply begins in what the template writes, and its text with the end of its turn."""
-    before = _write(tokenizer, messages[:index], place, asks=True)
-    whole = _write(tokenizer, messages[: index + 1], place, asks=False)
+    before = write(tokenizer, messages[:index], place, asks=True)
+    whole = write(tokenizer, messages[: index + 1], place, asks=False)
     if not whole.startswith(before):
         raise InputError(f"{place}: {REWRITES}")
     return len(before), whole[len(before) :].rstrip()
 
 
-def _write(tokenizer: "PreTrainedTokenizerBase", messages: Messages, place: str, asks: bool) -> str:
+def write(tokenizer: "PreTrainedTokenizerBase", messages: Messages, place: str, asks: bool) -> str:
+    """What the chat template writes; where it `asks`, up to where the assistant is to reply.
+
+    Raises:
+        InputError: the template refuses the messages.
+    """
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks)
     except TemplateError as error:

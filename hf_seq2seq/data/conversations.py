@@ -1,8 +1,8 @@
 """Conversations, every message checked: rows of messages, or the numbered lines of the bAbI dialogues."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,13 +13,16 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, row_sample, shown
 from hf_seq2seq.data.columns import named_column
 from hf_seq2seq.data.sources import load_splits, row_number, split_place
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, nearest
 
 Messages = list[dict[str, str]]
 """A conversation: `[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]`."""
 
+OBJECTIVE = "dialogue"
 COLUMN = "messages"
-ASSISTANT = "assistant"
+USER, ASSISTANT = "user", "assistant"
+ROLES = ("system", "developer", USER, ASSISTANT, "tool", "function")
+"""Those of the chat templates that models come with."""
 _NUMBERED = re.compile(r"(\d+) (.*)", re.DOTALL)
 
 
@@ -41,6 +44,11 @@ class Conversations:
         return len(self.messages)
 
     @property
+    def columns(self) -> tuple[str, str]:
+        """Where sources and targets were found, for people."""
+        return self.column, "each reply"
+
+    @property
     def histories(self) -> list[Messages]:
         """What stands before the last reply."""
         return [messages[:-1] for messages in self.messages]
@@ -55,6 +63,31 @@ class Conversations:
         """The text of all messages."""
         return [message["content"] for messages in self.messages for message in messages]
 
+    @property
+    def sources(self) -> list[str]:
+        """Every message with its speaker, as text that a vocabulary of sources is learnt from."""
+        return [f"{message['role']}: {message['content']}" for messages in self.messages for message in messages]
+
+    @property
+    def targets(self) -> list[str]:
+        """The text of every reply."""
+        return [messages[-1]["content"] for messages in self.each_reply().messages]
+
+    def each_reply(self) -> "Conversations":
+        """A row for every reply, which ends with it."""
+        ends = [
+            messages[: index + 1]
+            for messages in self.messages
+            for index, message in enumerate(messages)
+            if message["role"] == ASSISTANT
+        ]
+        return replace(self, messages=ends)
+
+
+def is_dialogue(options: Mapping[str, Any]) -> bool:
+    """Whether a run, by its options' flat names, learns replies: some recipes have one objective, others a list."""
+    return options.get("objective") in (OBJECTIVE, [OBJECTIVE])
+
 
 def read_conversations(data: PairData) -> dict[str, Conversations]:
     """The conversations of every split.
@@ -63,9 +96,11 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
         data: where the rows come from; `source_column` names another column than `messages`.
 
     Raises:
-        InputError: no such column, a cell that is no list of messages, or a conversation that does not end with a
-            reply.
+        InputError: a prefix; no such column, a cell that is no list of messages, or a conversation that does not end
+            with a reply.
     """
+    if data.source_prefix:
+        raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
     splits = load_splits(data, arrange=joined_lines)
     column = data.source_column or COLUMN
     found = {}
@@ -88,7 +123,7 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
     Args:
         value: the cell.
         place: for errors.
-        reply: whether the last message must be the assistant's, with some text; otherwise it must not.
+        reply: whether the last message must be the assistant's; otherwise it must not.
 
     Raises:
         InputError: names the message.
@@ -100,13 +135,15 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
         if not isinstance(role, str) or not isinstance(content, str):
             raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
+        if role not in ROLES:
+            raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")
+        if role in (USER, ASSISTANT) and not content.strip():
+            raise InputError(f"{place}: message {number}, the {role}'s, is empty; fill it in or remove the row")
         messages.append({"role": role, "content": content})
     if messages[0]["role"] == ASSISTANT:
         raise InputError(f"{place}: the first message is the assistant's, who can but reply")
     if (messages[-1]["role"] == ASSISTANT) != reply:
         raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's")
-    if reply and not messages[-1]["content"].strip():
-        raise InputError(f"{place}: the last reply is empty")
     return messages
 
 

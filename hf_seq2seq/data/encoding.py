@@ -65,7 +65,7 @@ def encode_labelled(
         sides["text_pair"] = labelled.pairs
         outputs += ["token_type_ids"] * ("token_type_ids" in tokenizer.model_input_names)
     special = tokenizer.num_special_tokens_to_add(pair=labelled.pairs is not None)
-    _check_room(limits.max_source_length, special, "max_source_length")
+    check_room(limits.max_source_length, special, "max_source_length")
     columns, truncated = _encode(tokenizer, limits.max_source_length, sides, outputs)
     return Examples(
         source=columns["input_ids"],
@@ -82,7 +82,7 @@ def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max
     Raises:
         InputError: the limit leaves no room for text beside the special tokens.
     """
-    _check_room(max_length, tokenizer.num_special_tokens_to_add(), "max_source_length")
+    check_room(max_length, tokenizer.num_special_tokens_to_add(), "max_source_length")
     columns, truncated = _encode(tokenizer, max_length, {"text": texts}, ["input_ids"])
     return columns["input_ids"], truncated
 
@@ -98,7 +98,7 @@ def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", m
     closing = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     wrapped = tokenizer(text_target=["a"])["input_ids"][0]
     ending = [] if closing is None or closing in wrapped else [closing]
-    _check_room(max_length, tokenizer.num_special_tokens_to_add() + len(ending), "max_target_length")
+    check_room(max_length, tokenizer.num_special_tokens_to_add() + len(ending), "max_target_length")
     columns, truncated = _encode(tokenizer, max_length, {"text_target": texts}, ["input_ids"], ending)
     return columns["input_ids"], truncated
 
@@ -112,7 +112,7 @@ def encode_continuations(
         InputError: the limit leaves no room for text beside EOS.
     """
     ending = [tokenizer.eos_token_id]
-    _check_room(max_length, len(ending), "max_target_length")
+    check_room(max_length, len(ending), "max_target_length")
     sides = {"text": texts}
     columns, truncated = _encode(tokenizer, max_length, sides, ["input_ids"], ending, wrapped=False)
     return columns["input_ids"], truncated
@@ -123,7 +123,17 @@ def encode_documents(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase")
     return _encode(tokenizer, sys.maxsize, {"text": texts}, ["input_ids"], [tokenizer.eos_token_id])[0]["input_ids"]
 
 
-def _check_room(limit: int, special: int, option: str) -> None:
+def encode_written(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Ragged:
+    """Encodes whole texts that have their special tokens in them, as a chat template writes them."""
+    return _encode(tokenizer, sys.maxsize, {"text": texts}, ["input_ids"], wrapped=False)[0]["input_ids"]
+
+
+def check_room(limit: int, special: int, option: str) -> None:
+    """Refuses a limit that leaves no room for text.
+
+    Raises:
+        InputError: names the option and the least that it can be.
+    """
     if limit <= special:
         raise InputError(
             f"{flag(option)}: {limit} leaves no room for text;"

@@ -10,7 +10,7 @@ from hf_seq2seq.decoding.generation import as_search
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.decoding.streaming import TextGenerator
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
@@ -58,13 +58,16 @@ class CTranslate2Model:
     generation_config: "GenerationConfig"
     config: Shape
 
-    def generate(self, sources: Sequence[Sequence[int]], search: Search, max_new_tokens: int) -> list[list[Scored]]:
+    def generate(
+        self, sources: Sequence[Sequence[int]], search: Search, max_new_tokens: int, first_token: int | None = None
+    ) -> list[list[Scored]]:
         """Generates the best targets of every source, best first.
 
         Args:
             sources: ids of each source, special tokens included, without padding.
             search: how to search, and outputs a source.
             max_new_tokens: longest target in tokens, EOS counted.
+            first_token: that every target of an encoder-decoder begins with; by default that of the model's settings.
 
         Returns:
             For each source the ids of each target, without start token and EOS, and its score: the sum of
@@ -75,7 +78,8 @@ class CTranslate2Model:
         suppressed = options.pop("suppress_tokens")
         options["suppress_sequences"] = [[self.target_tokens[number]] for number in suppressed] or None
         if self.config.is_encoder_decoder:
-            first = self._first_token(search)
+            number = self.generation_config.forced_bos_token_id if first_token is None else first_token
+            first = None if number is None else self.target_tokens[number]
             found = self._translate(tokens, options, max_new_tokens, first)
         else:
             lengths = {"max_length": max_new_tokens, "min_length": options.pop("min_decoding_length")}
@@ -86,12 +90,6 @@ class CTranslate2Model:
             [([number for number in row if number != pad], score) for row, score in zip(*best, strict=True)]
             for best in found
         ]
-
-    def _first_token(self, search: Search) -> str | None:
-        token, number = search.forced_bos_token, self.generation_config.forced_bos_token_id
-        if token is not None and token not in self.target_tokens:
-            raise InputError(f"--forced-bos-token: the vocabulary has no {token!r}{nearest(token, self.target_tokens)}")
-        return token if token is not None or number is None else self.target_tokens[number]
 
     def _translate(
         self, tokens: list[list[str]], options: dict[str, Any], max_new_tokens: int, first: str | None
@@ -125,7 +123,7 @@ class CTranslate2TextGenerator(TextGenerator):
 
     def _batch(self, sources: Ragged, rows: Any) -> list[list[Output]]:
         ids = [sources[row].tolist() for row in rows]
-        results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens)
+        results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, self.first_token)
         found = [row for best in results for row, _ in best]
         texts = iter(self.tokenizers.target.batch_decode(found, skip_special_tokens=True))
         told = "score" in self.details

@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_seq2seq.data.chat import encode_history
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.replies import encode_histories
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
 
@@ -25,7 +26,11 @@ class ReplyGenerator(TextGenerator):
             raise InputError(f"{name}: its tokenizer has no chat template, so that it cannot read conversations")
 
     def encode(self, rows: list[Any]) -> Ragged:
-        """Encodes histories, and counts those that were cut."""
+        """Encodes histories, and counts those that were cut; an encoder reads them as sources."""
+        if self.model.config.is_encoder_decoder:
+            sources, cut = encode_histories(rows, self.tokenizers.source, self.max_source_length)
+            self.truncated += cut
+            return sources
         found = [encode_history(messages, self.tokenizers.source, self.max_source_length) for messages in rows]
         self.truncated += sum(history.cut for history in found)
         return Ragged.of(history.ids for history in found)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.places import config_place, find_model, local_copy
+from hf_seq2seq.decoding.adapters import load_adapted
+from hf_seq2seq.decoding.places import ADAPTER_CONFIG, config_place, find_model, local_copy
 from hf_seq2seq.decoding.quantization import check_quantization, four_bits, keep_differentiable
 from hf_seq2seq.decoding.settings import RUN_FILE, RunSettings, read_run, read_settings
 from hf_seq2seq.errors import InputError
@@ -99,9 +100,12 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
         check_quantization()
         options |= four_bits(torch.float32, on_cpu=not torch.cuda.is_available())
     with explained(path):
-        model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
+        if (Path(path) / ADAPTER_CONFIG).is_file():
+            model, missing = load_adapted(auto, path, config, options)
+        else:
+            model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
+            missing = sorted(report["missing_keys"])
     keep_differentiable(model)
-    missing = sorted(report["missing_keys"])
     if missing:
         raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

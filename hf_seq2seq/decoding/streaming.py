@@ -19,7 +19,7 @@ from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -90,8 +90,7 @@ class TextGenerator:
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
         sources, unknown = self.name_unknown(self.encode(texts), texts)
-        search = as_search(self.decoding)
-        first = token_id(search.forced_bos_token, self.tokenizers.target)
+        search, first = as_search(self.decoding), self.first_token
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         searcher = Searcher(self.model, search, self.max_new_tokens, first, self.others, self.average, words)
         found = generate_hypotheses(searcher, sources, self.tokenizers.source, self.advance, numbers)
@@ -130,25 +129,26 @@ class TextGenerator:
         return sources, None
 
     @property
+    def first_token(self) -> int | None:
+        """The id of the token that every output is to begin with, where the search names one.
+
+        Raises:
+            InputError: the vocabulary has no such token; says which is the nearest.
+        """
+        token = as_search(self.decoding).forced_bos_token
+        if token is None:
+            return None
+        known = self.tokenizers.target.get_vocab()
+        if token not in known:
+            raise InputError(f"--forced-bos-token: {token!r} is not in the vocabulary{nearest(token, known)}")
+        return int(known[token])
+
+    @property
     def reader(self) -> Reader:
         """What describes outputs."""
         models = (self.model, *self.others)
         size = self.decoding.per_device_eval_batch_size
         return Reader(models, self.tokenizers, self.details, self.replacing, self.prefix, self.average, size)
-
-
-def token_id(token: str | None, tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    """The id of a token of a vocabulary.
-
-    Raises:
-        InputError: there is none, with the nearest that there is.
-    """
-    if token is None:
-        return None
-    known = tokenizer.get_vocab()
-    if token not in known:
-        raise InputError(f"--forced-bos-token: {token!r} is not in the vocabulary{nearest(token, known)}")
-    return int(known[token])
 
 
 def in_windows(

@@ -15,7 +15,7 @@ from hf_seq2seq.hub.intervals import score_intervals
 from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
 from hf_seq2seq.hub.results_section import results_section
-from hf_seq2seq.hub.snippet import how_to_use, is_hand_built
+from hf_seq2seq.hub.snippet import how_to_use, is_hand_built, with_peft
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def write_card(
         "## How to use",
         *([OWN_CODE] if is_hand_built(task) else []),
         fence(how_to_use(folder, task), "python"),
+        *with_peft(task),
         "## Results",
         *results_section(folder, task, results, score_intervals(task, predictions or {})),
         *(["## Examples", *examples] if examples else []),

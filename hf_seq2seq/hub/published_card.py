@@ -6,8 +6,14 @@ from typing import Any
 
 from hf_seq2seq.decoding.places import BASE_CONFIG
 
+ADAPTED = {
+    False: ", config=config",
+    True: ", config=config, ignore_mismatched_sizes=True",
+}
+"""How an adapter's model is loaded, by whether it classifies: then its base may have a head for other labels."""
 CONFIG_LINE = f'config = AutoConfig.from_pretrained(f"{{model_path}}/{BASE_CONFIG}")'
 LOAD_LINE = re.compile(r"^model_path = .*$", re.MULTILINE)
+WITH_PEFT = re.compile(r"^PEFT loads it, too: .*\n\n", re.MULTILINE)
 TITLE = re.compile(r"^# .*$", re.MULTILINE)
 
 
@@ -45,9 +51,9 @@ def published_card(text: str, repository: str, revision: str | None) -> str:
 
 def merged_card(text: str) -> str:
     """The card of an adapter that was added to its base: its program loads a whole model."""
-    for words in (", AutoConfig", CONFIG_LINE + "\n", ", config=config"):
+    for words in (", AutoConfig", CONFIG_LINE + "\n", ADAPTED[True], ADAPTED[False]):
         text = text.replace(words, "", 1)
-    return text
+    return WITH_PEFT.sub("", text, count=1)
 
 
 def _read(path: Path) -> Any:

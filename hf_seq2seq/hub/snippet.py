@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.conversations import is_dialogue
 from hf_seq2seq.data.evaluation_sets import sets_of
-from hf_seq2seq.hub.published_card import CONFIG_LINE
+from hf_seq2seq.decoding.adapters import is_adapted
+from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINE
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -21,6 +23,14 @@ def how_to_use(folder: Path, task: "Task") -> str:
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 
+def with_peft(task: "Task") -> list[str]:
+    """How PEFT's own class loads an adapter with a head, in words; nothing for another model."""
+    if not is_adapted(task.model) or task.problem not in _ANSWERS:
+        return []
+    labels = f"num_labels={task.model.config.num_labels}, ignore_mismatched_sizes=True"
+    return [f"PEFT loads it, too: `AutoPeftModelForSequenceClassification.from_pretrained(model_path, {labels})`."]
+
+
 def is_hand_built(task: "Task") -> bool:
     """Whether the model is one of this package's own architectures, which transformers alone cannot load."""
     return type(task.model).__module__.startswith("hf_seq2seq.")
@@ -33,7 +43,8 @@ def takes_pairs(task: "Task") -> bool:
 
 def _load(auto: str, task: "Task") -> list[str]:
     allowed = ", trust_remote_code=True" if is_hand_built(task) else ""
-    adapted = getattr(task.model, "_hf_peft_config_loaded", False)  # then the base may lack labels and languages
+    adapted = is_adapted(task.model)  # then the base may lack labels and languages
+    told = ADAPTED[task.problem in _ANSWERS] if adapted else ""
     return [
         f"from transformers import {auto}{', AutoConfig' if adapted else ''}, AutoTokenizer",
         "",
@@ -41,7 +52,7 @@ def _load(auto: str, task: "Task") -> list[str]:
         f"tokenizer = AutoTokenizer.from_pretrained(model_path{allowed})",
         *_load_target_tokenizer(task, allowed),
         *([CONFIG_LINE] if adapted else []),
-        f"model = {auto}.from_pretrained(model_path{', config=config' if adapted else ''}{allowed})",
+        f"model = {auto}.from_pretrained(model_path{told}{allowed})",
         "",
     ]
 
@@ -57,13 +68,12 @@ def _writer(task: "Task") -> list[str]:
     prefix = options.get("source_prefix") or ""
     texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
     decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
-    is_dialogue = options.get("objective") == "dialogue"
     is_alone = not task.model.config.is_encoder_decoder
     search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
     return [
         *_load("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
         f"texts = [{_sample(task)!r}]",
-        *(_ASK if is_dialogue else [_encode(texts, options["max_source_length"])]),
+        *(_ASK if is_dialogue(options) else [_encode(texts, options["max_source_length"])]),
         f"search = dict(max_new_tokens={options['max_target_length']}{search})",
         "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
         *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # what follows the source"] if is_alone else []),

@@ -1,5 +1,6 @@
 """Training fewer weights: low-rank adapters, and parts of a model that stay as they are."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,12 +60,17 @@ def quantization(config: Any) -> dict[str, Any]:
     return four_bits(compute, on_cpu=config.run.use_cpu or not torch.cuda.is_available())
 
 
-def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
+def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = ()) -> None:
     """Freezes what is to stay, and adds a low-rank adapter where one is asked for.
 
     By default queries and values get one (section 4.2); where one layer computes both, keys do, too.
 
     Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685
+
+    Args:
+        model: changed in place.
+        options: the section.
+        fresh: modules with random weights, which are learnt whole and saved beside the adapter, as a head is.
 
     Raises:
         InputError: target modules that match nothing, or that cannot be merged; an encoder to freeze where is none.
@@ -83,9 +89,20 @@ def adapt(model: "PreTrainedModel", options: Adaptation) -> None:
         lora_dropout=options.lora_dropout,
         target_modules=targets,
         fan_in_fan_out=_is_transposed(model, targets),
-        modules_to_save=heads or None,
+        modules_to_save=list(dict.fromkeys([*heads, *fresh])) or None,
+        task_type=_task_type(model),
     )
     model.add_adapter(settings)
+
+
+def _task_type(model: "PreTrainedModel") -> str | None:
+    """PEFT's name of what the model does, by which its Auto classes load the adapter; None where it has none."""
+    kind = type(model).__name__
+    if kind.endswith("ForSequenceClassification"):
+        return "SEQ_CLS"
+    if model.config.is_encoder_decoder:
+        return "SEQ_2_SEQ_LM"
+    return "CAUSAL_LM" if kind.endswith(("ForCausalLM", "LMHeadModel")) else None
 
 
 def _freeze(model: "PreTrainedModel", part: str) -> None:

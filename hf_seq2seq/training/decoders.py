@@ -23,8 +23,6 @@ def check_decoder_run(config: Any) -> Any:
     check_start("gpt", config)
     if config.data.objective == "causal":
         config = without_metrics(config, "--objective causal gives loss, perplexity and bits a byte")
-    if config.data.objective == "dialogue" and config.data.source_prefix:
-        raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
     check_run(config, "seq2seq", model_type="gpt2")
     return config
 
@@ -42,9 +40,9 @@ def start_decoder(
         tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
-    loaded = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
+    loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
     set_seed(config.run.seed)  # an adapter starts at random
-    adapt(loaded, config.adaptation)
+    adapt(loaded, config.adaptation, fresh)
     return loaded, tokenizer
 
 

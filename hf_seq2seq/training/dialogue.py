@@ -1,4 +1,4 @@
-"""A task of conversations for a decoder without an encoder: every reply is learnt, the last one is generated."""
+"""Conversations: of every split, and a task for a decoder alone, which learns every reply and generates the last."""
 
 from typing import TYPE_CHECKING, Any
 

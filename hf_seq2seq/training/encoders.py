@@ -72,15 +72,16 @@ def start_encoder(
     else:
         tokenizer = train_tokenizers(texts, [], config.tokens, specials=BERT).source
     set_seed(config.run.seed)
+    fresh: list[str] = []
     if model.from_scratch:
         encoder = new_encoder(config, sizes[model.model_size], tokenizer, head)
     else:
         paired = config.masking.next_sentence_prediction
         who, families = ("--next-sentence-prediction", PAIRED) if paired else ("bert_classifier", ())
-        encoder = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
+        encoder, fresh = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
     if encoder.config.model_type == "transformer-encoder":  # which has no segments
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
-    adapt(encoder, config.adaptation)
+    adapt(encoder, config.adaptation, fresh)
     return encoder, tokenizer
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.data.conversations import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.special_tokens import SpecialTokens
 from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
@@ -12,7 +13,7 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.denoising import denoising_task
 from hf_seq2seq.training.mixtures import check_mixed_run, mixture_task, read_mixture
-from hf_seq2seq.training.pairs import pair_task, read_all_pairs
+from hf_seq2seq.training.pairs import pair_task, read_all_rows
 from hf_seq2seq.training.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.run import without_metrics
 from hf_seq2seq.training.task import Task
@@ -41,7 +42,7 @@ class Family:
 
 
 def family_task(family: Family, config: Any) -> Task:
-    """Reads the pairs, loads or trains the tokenizer, loads or builds the model.
+    """Reads pairs, conversations or raw text, loads or trains the tokenizer, loads or builds the model.
 
     Raises:
         InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
@@ -55,8 +56,8 @@ def family_task(family: Family, config: Any) -> Task:
         mixed, mixture = read_mixture(members, config)
         sides = mixed["train"].sources, mixed["train"].targets
         return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
-    if config.denoising.objective == ("supervised",):
-        pairs = read_all_pairs(config.data)
+    if config.denoising.objective in (("supervised",), (DIALOGUE,)):
+        pairs = read_all_rows(config.data, config.denoising.objective == (DIALOGUE,))
         sides = pairs["train"].sources, pairs["train"].targets
         return pair_task(recipe, config, *_start(family, config, *sides), pairs)
     _check_objective(recipe, config.denoising.objective)
@@ -67,11 +68,14 @@ def family_task(family: Family, config: Any) -> Task:
 
 def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
     known = NOISES[recipe]
+    alone = ("supervised", DIALOGUE)
     for name in names:
+        if name in alone:
+            raise InputError(f"--objective: {name!r} goes with no other; leave out one of them")
         if name not in known:
-            raise InputError(f"--objective: {name!r} is not one of {recipe}{nearest(name, ('supervised', *known))}")
+            raise InputError(f"--objective: {name!r} is not one of {recipe}{nearest(name, (*alone, *known))}")
     if not names or (len(names) > 1 and recipe != "bart"):
-        raise InputError(f"--objective: name one of supervised, {', '.join(known)}")
+        raise InputError(f"--objective: name one of {', '.join((*alone, *known))}")
 
 
 def _start(family: Family, config: Any, sources: list[str], targets: list[str]) -> tuple["PreTrainedModel", Tokenizers]:
@@ -82,13 +86,13 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     if model.from_scratch:
         tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
         return new_model(family, config, tokenizers), tokenizers
-    loaded = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
+    loaded, fresh = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
     tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
         raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
-    adapt(loaded, config.adaptation)
+    adapt(loaded, config.adaptation, fresh)
     return loaded, Tokenizers(tokenizer, tokenizer)
 
 

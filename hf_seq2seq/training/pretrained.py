@@ -1,11 +1,12 @@
 """Checkpoints to start from, checked to be what the recipe trains."""
 
+from collections.abc import Collection
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.decoding.loading import explained
-from hf_seq2seq.decoding.places import find_model
+from hf_seq2seq.decoding.places import config_place, find_model
 from hf_seq2seq.decoding.quantization import keep_differentiable
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.sections import flag
@@ -59,7 +60,7 @@ def load_pretrained(
     source: Any,
     quantization: dict[str, Any] | None = None,
     **changes: Any,
-) -> "PreTrainedModel":
+) -> tuple["PreTrainedModel", list[str]]:
     """Loads a checkpoint in float32 to train on.
 
     Args:
@@ -70,9 +71,12 @@ def load_pretrained(
         quantization: options of `from_pretrained` that quantize its weights; none keeps them in float32.
         changes: to the checkpoint's configuration.
 
+    Returns:
+        The model, and the names of its modules whose weights the checkpoint lacks, which are random: a new head.
+
     Raises:
-        InputError: no model there, the Hub cannot be asked, a checkpoint of another architecture, or an override that
-            it does not have.
+        InputError: no model there or an adapter alone, the Hub cannot be asked, a checkpoint of another architecture,
+            or an override that it does not have.
     """
     import torch
     from transformers import AutoConfig
@@ -82,6 +86,10 @@ def load_pretrained(
     register()
     name = source.model_name_or_path
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    if config_place(name) != name:
+        raise InputError(
+            f"{name}: holds an adapter, no whole model; `hf-seq2seq export {name} NEW --format safetensors` makes one"
+        )
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
         if families and config.model_type not in families:
@@ -90,9 +98,20 @@ def load_pretrained(
             setattr(config, key, value)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
         options |= quantization or {}
-        loaded: PreTrainedModel = auto.from_pretrained(name, config=config, dtype=torch.float32, **where, **options)
+        options |= {"config": config, "dtype": torch.float32, "output_loading_info": True}
+        loaded, report = auto.from_pretrained(name, **where, **options)
     keep_differentiable(loaded)
-    return loaded
+    return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+
+
+def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]:
+    """The outermost modules all of whose weights are among the `fresh` ones, by their names."""
+    found: list[str] = []
+    for name, module in model.named_modules():
+        weights = {f"{name}.{weight}" for weight, _ in module.named_parameters(remove_duplicate=False)}
+        if weights and weights.issubset(fresh) and not name.startswith(tuple(f"{outer}." for outer in found)):
+            found.append(name)
+    return found
 
 
 def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedModel, Tokenizers]":
@@ -109,7 +128,7 @@ def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedMode
     from transformers import AutoModelForSeq2SeqLM
 
     source = config.start
-    model = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source)
+    model, _ = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source)
     shape = [getattr(config, name) for name in ("model", "alignment", "stack") if hasattr(config, name)]
     for section in shape:
         for item in fields(section):

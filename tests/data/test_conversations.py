@@ -63,7 +63,9 @@ def test_the_real_dialogues(shared_data: Path) -> None:
         ([ANSWERS], "the first message is the assistant's, who can but reply"),
         ([], r"row 2, column 'messages': \[\] is no list of messages"),
         ([ASKS, {"role": "assistant", "content": None}], "message 2, .* needs a role and a content, both text"),
-        ([ASKS, ANSWERS | {"content": " "}], "the last reply is empty"),
+        ([ASKS, ANSWERS | {"content": " "}], "message 2, the assistant's, is empty; fill it in or remove the row"),
+        ([ASKS | {"content": ""}, ANSWERS], "message 1, the user's, is empty"),
+        ([ASKS, {"role": "asistant", "content": "hello"}], "unknown role 'asistant'; did you mean 'assistant'"),
     ],
 )
 def test_what_is_no_conversation_is_refused(tmp_path: Path, messages: list[dict[str, Any]], message: str) -> None:

@@ -120,6 +120,12 @@ def test_flags(folder: Path, bart: Any, tokenizers: Tokenizers, texts: list[str]
     assert CTranslate2TextGenerator(model, saved, Search(**FLAGS[name]), LONGEST)(texts) == wanted
 
 
+def test_a_first_token_that_is_not_there(folder: Path, texts: list[str]) -> None:
+    model, tokenizers, _ = load_ctranslate2(str(folder))
+    with pytest.raises(InputError, match="--forced-bos-token: 'reed' is not in the vocabulary; did you mean 'red'"):
+        CTranslate2TextGenerator(model, tokenizers, Search(forced_bos_token="reed"), LONGEST)(texts)
+
+
 @pytest.mark.parametrize("flags", [{"do_sample": True}, {"min_length_ratio": 0.5}, {"early_stopping": "never"}])
 def test_flags_that_ctranslate2_cannot_follow(flags: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="--" + next(iter(flags)).replace("_", "-")):

@@ -23,11 +23,12 @@ def write_pairs(path: Path, rows: int, seed: int) -> Path:
     return path
 
 
-@pytest.fixture
-def pairs(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("pairs")
     return {
-        "train_file": str(write_pairs(tmp_path / "train.tsv", 90, 1)),
-        "validation_file": str(write_pairs(tmp_path / "dev.tsv", 17, 2)),
+        "train_file": str(write_pairs(folder / "train.tsv", 90, 1)),
+        "validation_file": str(write_pairs(folder / "dev.tsv", 17, 2)),
     }
 
 

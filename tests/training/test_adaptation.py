@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import (
-    AutoConfig,
     AutoModelForSeq2SeqLM,
-    AutoModelForSequenceClassification,
     BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
     BertModel,
+    BertTokenizer,
 )
 
+from hf_seq2seq.cli.app import app
 from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier, t5
@@ -79,6 +83,8 @@ def test_a_merged_adapter_is_a_plain_model(base: str, rows: dict[str, str], tmp_
     apart, merged = (AutoModelForSeq2SeqLM.from_pretrained(tmp_path / n).eval() for n in ("apart", "merged"))
     assert type(merged.decoder.block[0].layer[0].SelfAttention.q) is torch.nn.Linear
     torch.testing.assert_close(apart(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(InputError, match=r"apart: holds an adapter, no whole model; `hf-seq2seq export .* makes one"):
+        t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more"))
 
 
 def test_a_resumed_adapter_ends_with_the_same_bits(base: str, rows: dict[str, str], tmp_path: Path) -> None:
@@ -103,32 +109,67 @@ def test_frozen_parts_stay(base: str, rows: dict[str, str], tmp_path: Path, part
     assert moved or part == "all_but_head"
 
 
-def test_a_classifier_keeps_its_head_beside_the_adapter(tmp_path: Path) -> None:
-    from transformers import BertTokenizer
-
+def classifier(folder: Path, kind: type[Any] = BertModel, **changes: Any) -> tuple[Path, str]:
+    """Trains an adapter of a small BERT, and names its folder and its test file."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
-    BertModel(BertConfig(vocab_size=len(words), **sizes)).save_pretrained(tmp_path / "bert")
-    BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(tmp_path / "bert")
-    rows = [("good film", "pos"), ("bad film", "neg")] * 20
-    for split in ("train", "validation"):
-        lines = "".join(f"{label}\t{text}\n" for text, label in rows)
-        (tmp_path / f"{split}.tsv").write_text("label\ttext\n" + lines)
+    kind(BertConfig(vocab_size=len(words), **sizes, **changes)).save_pretrained(folder / "bert")
+    BertTokenizer(vocab={word: n for n, word in enumerate(words)}).save_pretrained(folder / "bert")
+    rows = [("good film", "pos"), ("bad film", "neg"), ("film", "none")] * 8
+    (folder / "rows.tsv").write_text("label\ttext\n" + "".join(f"{label}\t{text}\n" for text, label in rows))
     values = {
-        "model_name_or_path": str(tmp_path / "bert"), "train_file": str(tmp_path / "train.tsv"),
-        "validation_file": str(tmp_path / "validation.tsv"), "output_dir": str(tmp_path / "out"), "lora_r": 2,
-        "learning_rate": 1e-2, "num_train_epochs": 20, "per_device_train_batch_size": 8,
+        "model_name_or_path": str(folder / "bert"), "output_dir": str(folder / "out"), "lora_r": 2,
+        "train_file": str(folder / "rows.tsv"), "validation_file": str(folder / "rows.tsv"),
+        "learning_rate": 5e-2, "max_steps": 80, "eval_steps": 40, "per_device_train_batch_size": 12,
     }  # fmt: skip
     bert_classifier.main(build(bert_classifier.Config, values))
-    saved = load_file(tmp_path / "out" / "adapter_model.safetensors")
-    assert {name.split(".")[2] for name in saved} == {"bert", "classifier"}
-    assert json.loads((tmp_path / "out" / "all_results.json").read_text())["eval_accuracy"] == 100
-    ours, _, _ = load_classifier(str(tmp_path / "out"))
-    settings = AutoConfig.from_pretrained(tmp_path / "out" / "base_config.json")
-    theirs = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out", config=settings).eval()
-    for model in (ours, theirs):
-        logits = model(input_ids=torch.tensor([[2, 5, 7, 3], [2, 6, 7, 3]])).logits
-        assert [model.config.id2label[int(row.argmax())] for row in logits] == ["pos", "neg"]
+    assert json.loads((folder / "out" / "all_results.json").read_text())["eval_accuracy"] == 100
+    return folder / "out", str(folder / "rows.tsv")
+
+
+BASES: dict[str, tuple[type[Any], dict[str, Any], set[str]]] = {
+    "no head": (BertModel, {}, set()),
+    "a head for other labels": (BertForSequenceClassification, {"num_labels": 5}, set()),
+    "no pooler": (BertForMaskedLM, {}, {"pooler"}),
+}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_a_classifier_keeps_its_head_beside_the_adapter(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind, changes, more = BASES[name]
+    folder, rows = classifier(tmp_path, kind, **changes)
+    saved = load_file(folder / "adapter_model.safetensors")
+    whole = {key.split(".")[-2 if more else 2] for key in saved if "lora" not in key}
+    assert whole == {"classifier"} | ({"dense"} if more else set())
+    app(["evaluate", str(folder), "--test-file", rows, "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 100
+    if name == "no head":
+        return
+    # What the card says: transformers alone, and PEFT alone, in a process of their own.
+    card = (folder / "README.md").read_text()
+    program = card.split("```python\n")[1].split("```")[0]
+    peft = card.split("PEFT loads it, too: `")[1].split("`")[0]
+    program += f"""
+from peft import AutoPeftModelForSequenceClassification
+rows = tokenizer(["good film", "bad film", "film"], return_tensors="pt", padding=True)
+print([[[model.config.id2label[i] for i in model(**rows).logits.argmax(-1).tolist()]]])
+model = {peft}.eval()
+print(model(**rows).logits.argmax(-1).tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-2:] == ["[[['pos', 'neg', 'none']]]", "[2, 0, 1]"]
+
+
+def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder, _ = classifier(tmp_path)
+    BertModel(BertConfig(vocab_size=9, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(
+        tmp_path / "bert"
+    )
+    with pytest.raises(InputError, match=r"out: holds an adapter of another model than .*bert: the sizes of bert\."):
+        load_classifier(str(folder))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""Conversations as an encoder-decoder reads them: each reply is a target, and the turns before it are its source.
+
+A source is written and encoded as `tokenizer.apply_chat_template(messages, add_generation_prompt=True)` does it. A
+tokenizer without a chat template gets one that names the speaker of each turn, between the special tokens of any text:
+`user: hi assistant: hello user: a table for two</s>`.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_seq2seq.data.chat import latest_part, write
+from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages
+from hf_seq2seq.data.encoding import check_room, encode_targets, encode_written
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.ragged import Ragged
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from hf_seq2seq.configs import PairTokenization
+    from hf_seq2seq.data.vocabulary import Tokenizers
+
+NAMED_TURNS = (
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}"
+    "{% if not loop.last %} {% endif %}{% endfor %}"
+)
+
+
+def prepare_turns(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Gives a tokenizer a chat template if it has none, and lets it read the special tokens that templates write."""
+    if tokenizer.chat_template is None:
+        parts = [tokenizer.convert_ids_to_tokens(ids) for ids in _wrapping(tokenizer)]
+        before, after = [f"{{{{ {''.join(tokens)!r} }}}}" if tokens else "" for tokens in parts]
+        tokenizer.chat_template = before + NAMED_TURNS + after
+    tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = False
+
+
+def _wrapping(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
+    """The special tokens that a tokenizer puts before and behind a text."""
+    alone: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
+    wrapped: list[int] = tokenizer("a")["input_ids"]
+    start = next(i for i in range(len(wrapped)) if wrapped[i : i + len(alone)] == alone)
+    return wrapped[:start], wrapped[start + len(alone) :]
+
+
+def encode_replies(conversations: Conversations, tokenizers: "Tokenizers", limits: "PairTokenization") -> Examples:
+    """Encodes a pair for every reply of every conversation.
+
+    Args:
+        conversations: of one split.
+        tokenizers: the source's has a chat template.
+        limits: longest source and target in tokens.
+
+    Raises:
+        InputError: the template refuses a conversation, or a limit leaves no room for text.
+    """
+    check_room(limits.max_source_length, tokenizers.source.num_special_tokens_to_add(), "max_source_length")
+    rows = conversations.each_reply()
+    places = [
+        f"{conversations.place}: conversation {number}"
+        for number, messages in enumerate(conversations.messages, start=1)
+        for message in messages
+        if message["role"] == ASSISTANT
+    ]
+    source, cut_sources = encode_histories(rows.histories, tokenizers.source, limits.max_source_length, places)
+    replies = [references[0] for references in rows.references]
+    target, cut_targets = encode_targets(replies, tokenizers.target, limits.max_target_length)
+    return Examples(
+        source=source,
+        texts=[history[-1]["content"] for history in rows.histories],
+        target=target,
+        references=rows.references,
+        truncated=(cut_sources, cut_targets),
+    )
+
+
+def encode_histories(
+    histories: Sequence[Messages],
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int | None,
+    places: Sequence[str] | None = None,
+) -> tuple[Ragged, int]:
+    """Encodes what was said before each reply; returns the ids, and how many histories were cut.
+
+    Of a history of more than `limit` tokens the oldest exchanges are left out, but for a system's message; of a last
+    exchange that is too long itself, the oldest tokens.
+
+    Args:
+        histories: of one message at least.
+        tokenizer: with a chat template.
+        limit: most tokens, special tokens included; None cuts nothing.
+        places: of each history, for errors.
+
+    Raises:
+        InputError: the template refuses a history.
+    """
+    places = places or ["the conversation"] * len(histories)
+    texts = [write(tokenizer, *row, asks=True) for row in zip(histories, places, strict=True)]
+    whole = encode_written(texts, tokenizer)
+    if limit is None or whole.lengths.max(initial=0) <= limit:
+        return whole, 0
+    rows = [whole[row] for row in range(len(whole))]
+    long = np.flatnonzero(whole.lengths > limit).tolist()
+    for row in long:
+        part = latest_part(histories[row], tokenizer, limit, places[row])
+        ids = encode_written([write(tokenizer, part, places[row], asks=True)], tokenizer)[0]
+        rows[row] = _latest_tokens(ids, limit, [i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id])
+    return Ragged.of(rows), len(long)
+
+
+def _latest_tokens(ids: np.ndarray, limit: int, special: Sequence[int]) -> np.ndarray:
+    """The special tokens that the ids begin with, and as many of the last tokens as there is room for."""
+    start = int(np.argmin(np.isin(ids, special)))
+    return np.concatenate([ids[:start], ids[start + max(0, len(ids) - limit) :]])
