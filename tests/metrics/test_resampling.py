@@ -106,7 +106,7 @@ def test_labels_and_numbers_are_resampled_too(name):
     generator = np.random.default_rng(0)
     if "regression" in metric.problems:
         labels = generator.normal(size=30)
-        logits, other = (labels[:, None] + generator.normal(size=(30, 1)) for _ in range(2))
+        logits, other = (labels[:, None] + generator.normal(mean, size=(30, 1)) for mean in (0, 4))
     else:
         shape = (30, 4) if "multi_label" in metric.problems else (30,)
         labels = generator.integers(0, 2 if len(shape) == 2 else 4, size=shape)
