@@ -93,7 +93,7 @@ def _difference(first: np.ndarray, second: np.ndarray, resampling: Resampling) -
     return {
         "difference": float((one.score() - two.score())[0]),
         **resampling.bounds("difference", resampling.drawn(one) - resampling.drawn(two)),
-        "p": float(approximate_randomisation(one, two, resampling.trials, resampling.seed, ties=True)[0]),
+        "p": float(approximate_randomisation(one, two, resampling.trials, resampling.seed)[0]),
         "pairs": int(both.sum()),
     }
 

@@ -117,6 +117,23 @@ class Attention(nn.Module):
         """What is carried to the first step."""
         return self.alignment.start(memory)
 
+    def attend(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
+        """`forward`, also for one step of several hypotheses a source, which are neighbours among the queries.
+
+        Nothing is repeated for them: they attend as if they were steps of one target. Not where something is carried.
+
+        Args:
+            queries: `(sources x hypotheses, 1, hidden)`, or as for `forward`.
+            memory: of the sources.
+            carried: as for `forward`.
+        """
+        rows, sources = len(queries), len(memory.values)
+        if rows == sources:
+            return self(queries, memory, carried)
+        folded = queries.reshape(sources, -1, queries.shape[-1])
+        contexts, weights, carried = self(folded, memory, carried)
+        return contexts.reshape(rows, 1, -1), weights.transpose(1, 2).flatten(0, 1)[:, :, None], carried
+
     def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
         """Attends from every target step.
 

@@ -54,8 +54,12 @@ class RecurrentLayer(CacheLayerMixin):
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keeps the named rows."""
-        self.states = {name: part[indices] for name, part in self.states.items()}
-        self.source = {name: part[indices] for name, part in self.source.items()}
+        self.select(indices, indices)
+
+    def select(self, rows: Tensor, sources: Tensor) -> None:
+        """Keeps the named hypotheses, and what belongs to the named sources."""
+        self.states = {name: part[rows] for name, part in self.states.items()}
+        self.source = {name: part[sources] for name, part in self.source.items()}
 
     def reset(self) -> None:
         """Forgets everything."""

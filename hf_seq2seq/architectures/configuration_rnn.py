@@ -172,6 +172,12 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         return self.dropout if value is None else value
 
     @property
+    def reads_source_afresh(self) -> bool:
+        """Whether each decoder step reads the source by its state alone, so that hypotheses can share one source."""
+        carries = self.attention in ("location", "monotonic") or self.coverage or self.local_attention == "monotonic"
+        return not (carries or self.context_feeding or self.pointer_generator)
+
+    @property
     def has_context(self) -> bool:
         """Whether the decoder reads the source as one vector."""
         return self.context_feeding or self.decoder_start == "bridge"

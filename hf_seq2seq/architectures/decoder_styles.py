@@ -130,7 +130,7 @@ class LuongDecoder(PlainDecoder):
         layers, states = self._run(embedded, states)
         assert memory is not None
         carried = self.attention.start(memory) if carried is None else carried
-        contexts, weights, carried = self.attention(layers[-1].transpose(0, 1), memory, carried)
+        contexts, weights, carried = self.attention.attend(layers[-1].transpose(0, 1), memory, carried)
         outputs = torch.tanh(self.combine(torch.cat([contexts.transpose(0, 1), layers[-1]], -1)))
         return Decoded(outputs, layers, states, weights, carried)
 
@@ -166,7 +166,7 @@ class InputFeedingDecoder(LuongDecoder):
                 states[depth] = cell.step(time, below * kept[depth - 1][time] if depth else below, states[depth])
                 below = self.after[depth](states[depth][0], below)
                 heights.append(below)
-            context, weight, carried = self.attention(below[:, None], memory, carried)
+            context, weight, carried = self.attention.attend(below[:, None], memory, carried)
             fed = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
             steps.append([fed, *heights])
             weights.append(weight)
@@ -203,7 +203,7 @@ class BahdanauDecoder(PlainDecoder):
         state, cell = states[0], self.layers[0](embedded, stepwise=True, kept=self._kept(states[0]))
         outputs, contexts, weights = [], [], []
         for time in range(len(embedded)):
-            context, weight, carried = self.attention(state[0][:, None], memory, carried)
+            context, weight, carried = self.attention.attend(state[0][:, None], memory, carried)
             state = cell.step(time, context[:, 0], state)
             outputs.append(state[0])
             contexts.append(context[:, 0])

@@ -11,8 +11,9 @@ from hf_seq2seq.cli.generate import check_search
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.scored_labels import confusion, print_confusion
-from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, check_others, read_others, score_files, score_rows
+from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
 from hf_seq2seq.cli.significance import Significance, print_table
+from hf_seq2seq.cli.systems import DocumentReader, Systems
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.errors import InputError
@@ -111,9 +112,9 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
 
 
 def _check_names(names: tuple[str, ...]) -> None:
-    from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+    from hf_seq2seq.metrics import LABEL_METRICS, LIKELIHOOD_METRICS, TEXT_METRICS, check_metrics
 
-    check_metrics(names, TEXT_METRICS | LABEL_METRICS)
+    check_metrics(names, TEXT_METRICS | LABEL_METRICS | LIKELIHOOD_METRICS)
 
 
 def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
@@ -127,7 +128,6 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
 
 
 def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
-    from hf_seq2seq.cli.generate import make_generator
     from hf_seq2seq.data.conversations import is_dialogue, read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
@@ -136,45 +136,80 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
 
     if config.measures.confusion_matrix:
         raise InputError(NO_LABELS)
-    others = read_others(config.significance.compare, config.rows.encoding or "utf-8")
-    network, tokenizers, settings = load_seq2seq(model, config.model.trust_remote_code)
+    loaded = load_seq2seq(model, config.model.trust_remote_code)
+    settings = loaded[2]
     if settings.run.get("objective") == "causal":
-        return _score_documents(network, tokenizers.source, config, settings.run)
+        return _score_documents(loaded, config)
     names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
-    chosen = check_metrics(names, metrics_for("seq2seq"))
+    chosen = check_metrics(names, metrics_for("seq2seq") | metrics_for("likelihood"))
+    systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
+    generator = _generator(loaded, config, values, advance)
+    others = {
+        place: _generator(_other(place, settings.run, config), config, values, advance) for place in systems.folders
+    }
     data = PairData(**_data("seq2seq", config.rows, settings.run))
-    replies = is_dialogue(settings.run)
-    generator = make_generator(config, values, network, tokenizers, settings, replies)
-    generator.advance = advance
-    if replies:
+    rows: dict[str, Any]
+    if is_dialogue(settings.run):
         conversations = _test_sets(read_conversations(data))
-        if network.config.is_encoder_decoder:  # which learnt a pair for each reply
+        if loaded[0].config.is_encoder_decoder:  # which learnt a pair for each reply
             conversations = {split: found.each_reply() for split, found in conversations.items()}
         rows = {split: (found.histories, found.references) for split, found in conversations.items()}
     else:
         pairs = read_pairs(_test_sets(load_splits(data)), data)
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
-    check_others(others, [len(right) for _, right in rows.values()])
-    sure = config.significance
-    return _by_set(
-        {split: score_rows(chosen, generator(texts), right, sure, others) for split, (texts, right) in rows.items()}
-    )
+    systems.check([len(right) for _, right in rows.values()])
+    return _by_set({split: systems.score(generator, others, *found) for split, found in rows.items()})
 
 
-def _score_documents(network: Any, tokenizer: Any, config: EvaluateConfig, run: dict[str, Any]) -> Found:
+def _generator(loaded: Any, config: EvaluateConfig, values: Values, advance: Any) -> Any:
+    from hf_seq2seq.cli.generate import make_generator
+    from hf_seq2seq.data.conversations import is_dialogue
+
+    network, tokenizers, settings = loaded
+    replies = is_dialogue(settings.run)
+    generator = make_generator(config, values, network, tokenizers, settings, replies)
+    generator.advance = advance
+    return generator
+
+
+def _other(place: str, run: dict[str, Any], config: EvaluateConfig) -> Any:
+    """Another model, which must have been trained on rows of the same kind as those of this run."""
+    from hf_seq2seq.decoding.loading import load_seq2seq
+
+    loaded = load_seq2seq(place, config.model.trust_remote_code)
+    kind, other = _kind(run), _kind(loaded[2].run)
+    if kind != other:
+        raise InputError(f"--compare {place}: was trained on {other}, the model on {kind}")
+    return loaded
+
+
+def _kind(run: dict[str, Any]) -> str:
+    from hf_seq2seq.data.conversations import is_dialogue
+
+    return "conversations" if is_dialogue(run) else "raw text" if run.get("objective") == "causal" else "pairs"
+
+
+def _score_documents(loaded: Any, config: EvaluateConfig) -> Found:
     from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.training.causal import score_documents
+    from hf_seq2seq.metrics import check_metrics, metrics_for
 
-    if config.measures.metrics:
+    known, run = metrics_for("likelihood"), loaded[2].run
+    names = config.measures.metrics or tuple(known)
+    if not set(names) <= set(known):
         raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
-    if config.significance.resamples:
-        raise InputError(
-            "--confidence and --compare need metrics; this model of raw text has loss, perplexity, bits a byte"
-        )
+    chosen = check_metrics(names, known)
+    systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
+    rows = config.decoding.per_device_eval_batch_size
+    model = DocumentReader.of(loaded, rows)
+    others = {place: DocumentReader.of(_other(place, run, config), rows) for place in systems.folders}
     data = PairData(**_data("seq2seq", config.rows, run))
     sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
-    rows, size = config.decoding.per_device_eval_batch_size, run["block_size"]
-    return _by_set({split: score_documents(network, tokenizer, found, size, rows) for split, found in sets.items()})
+    systems.check([len(found) for found in sets.values()])
+    if config.significance.resamples and min(map(len, sets.values())) == 1:
+        raise InputError("--confidence, --compare: documents are drawn again, and the test rows are one document")
+    return _by_set(
+        {split: systems.score(model, others, found, [[text] for text in found]) for split, found in sets.items()}
+    )
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:

@@ -150,11 +150,17 @@ def make_generator(
             f"--max-source-length {longest_source} and --max-new-tokens {longest_output}: "
             f"one sequence holds both; this model has {settings.positions} positions"
         )
+    search = merged_search(config.decoding, values, settings)
+    if (search.min_new_tokens or 0) > longest_output:
+        raise InputError(
+            f"--min-new-tokens: {search.min_new_tokens} is more than the longest output, {longest_output} tokens "
+            "(--max-new-tokens)"
+        )
     prefix = config.model.source_prefix
     return _generator_class(getattr(config.model, "engine", ENGINES[0]), replies)(
         network,
         tokenizers,
-        merged_search(config.decoding, values, settings),
+        search,
         max_new_tokens=longest_output,
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,

@@ -83,9 +83,9 @@ def score_rows(
     predictions: Any,
     truth: Any,
     significance: Significance,
-    others: Mapping[str, Sequence[str]] | None = None,
+    others: Mapping[str, Any] | None = None,
 ) -> Found:
-    """Scores a model's predictions, texts or logits, and the texts of the systems that it is compared with."""
+    """Scores a model's predictions, texts, logits or likelihoods, and those of the systems it is compared with."""
     from hf_seq2seq.metrics.corpus import Corpus
 
     found: dict[str, Any] = {_MODEL: predictions, **(others or {})}
@@ -95,6 +95,14 @@ def score_rows(
     texts = {name: rows for name, rows in found.items() if isinstance(rows, list)}
     empty = {name: sum(not text.strip() for text in rows) for name, rows in texts.items()}
     return _with_empty(report(systems, metrics, significance), empty)
+
+
+def joined(first: Found, second: Found) -> Found:
+    """One report of two, which have other metrics of the same rows and systems."""
+    nested = {key: first[key] | second[key] for key in ("signatures",) if key in first and key in second}
+    if "compared" in first:
+        nested["compared"] = {name: first["compared"][name] | found for name, found in second["compared"].items()}
+    return first | second | nested
 
 
 def _with_empty(found: Found, empty: Mapping[str, int]) -> Found:

@@ -17,7 +17,7 @@ class Significance(Section):
 
     confidence: float | None = option(None, "Also intervals that hold this percentage, by bootstrap.", at_least=1)
     confidence_n: int = option(1000, "Resamples for --confidence.", at_least=2)
-    compare: tuple[str, ...] = option((), "Files of other systems' predictions, compared with the first system.")
+    compare: tuple[str, ...] = option((), "Compare with other systems: files of predictions, or folders of models.")
     paired_bs: bool = option(
         False, "Test the difference by paired bootstrap resampling: what --compare does by itself."
     )

@@ -46,7 +46,7 @@ def name_copies(examples: Examples, tokenizers: "Tokenizers", room: int, prefix:
     assert examples.target is not None
     assert examples.references is not None
     targets = [references[0] for references in examples.references]
-    target = _name(examples.target, targets, tokenizers.target, [_numbers(row) for row in words])
+    target = name_target_words(examples.target, targets, tokenizers.target, words)
     return replace(examples, source=source, target=target, unknown=words)
 
 
@@ -57,6 +57,13 @@ def name_source_words(
     found = _unknown(source, texts, tokenizer)
     words = [tuple(dict.fromkeys(found.get(row, {}).values()))[:room] for row in range(len(texts))]
     return _name(source, texts, tokenizer, [_numbers(row) for row in words], found), words
+
+
+def name_target_words(
+    target: Ragged, texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", words: Sequence[Words]
+) -> Ragged:
+    """The targets with the ids of those unknown words that their sources name, `words`."""
+    return _name(target, texts, tokenizer, [_numbers(row) for row in words])
 
 
 def spell(ids: Sequence[int], words: Words, tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -71,7 +71,12 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 def folds(model: PreTrainedModel) -> bool:
-    """Whether a model's decoder can attend this way."""
+    """Whether a model's decoder takes fewer sources than hypotheses; a recurrent one does so by itself."""
+    return _switches(model) or getattr(model.config, "reads_source_afresh", False)
+
+
+def _switches(model: PreTrainedModel) -> bool:
+    """Whether a model's attention can be exchanged for `attend_together`."""
     config = model.config
     known = getattr(config, "_attn_implementation", None) in ("sdpa", "eager")
     # The hand-built Transformer adds its bias to the mask, which is one of true and false here.
@@ -81,8 +86,8 @@ def folds(model: PreTrainedModel) -> bool:
 
 @contextmanager
 def attending_together(model: PreTrainedModel) -> Iterator[None]:
-    """Lets a model that `folds` attend this way for a while, one target position at a time."""
-    if not folds(model):
+    """Lets a Transformer that `folds` attend this way for a while, one target position at a time."""
+    if not _switches(model):
         yield
         return
     before = model.config._attn_implementation

@@ -149,7 +149,7 @@ class CrossDecoder:
             own.reorder_cache(rows)
             return
         if isinstance(own, RecurrentCache):
-            own.batch_select_indices(rows)
+            own.state.select(rows, kept)
         else:
             own.reorder_cache(rows)
             self.cache.cross_attention_cache.reorder_cache(kept)

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hf_seq2seq.data.chat import encode_history
+from hf_seq2seq.configs import PairTokenization
+from hf_seq2seq.data.chat import encode_conversations, encode_history
+from hf_seq2seq.data.conversations import ASSISTANT, Conversations
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.replies import encode_histories
+from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
+
+ALL = PairTokenization(max_source_length=UNBOUNDED, max_target_length=UNBOUNDED)
 
 
 @dataclass
@@ -34,3 +39,14 @@ class ReplyGenerator(TextGenerator):
         found = [encode_history(messages, self.tokenizers.source, self.max_source_length) for messages in rows]
         self.truncated += sum(history.cut for history in found)
         return Ragged.of(history.ids for history in found)
+
+    def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:
+        """Encodes replies to histories as in training."""
+        if self.model.config.is_encoder_decoder:
+            return super().encode_targets(texts, targets)
+        messages = [
+            [*history, {"role": ASSISTANT, "content": reply}] for history, reply in zip(texts, targets, strict=True)
+        ]
+        found = encode_conversations(Conversations(messages, "", "the references"), self.tokenizers.source, ALL)
+        assert found.target is not None
+        return found.target

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words
 from hf_seq2seq.data.ragged import Ragged
@@ -105,15 +106,16 @@ class Reader:
 
     def score(self, sources: Ragged, targets: Sequence[Sequence[int]]) -> list[Scored]:
         """What the models think of targets, one a source."""
-        found: list[Scored] = []
+        found: dict[int, Scored] = {}
         pad, left = self.tokenizers.source.pad_token_id or 0, not self.models[0].config.is_encoder_decoder
         attend = self.replacing or "alignment" in self.details
-        for start in range(0, len(targets), self.batch_size):
-            rows = np.arange(start, min(start + self.batch_size, len(targets)))
+        lengths = np.array([[len(target), length] for target, length in zip(targets, sources.lengths, strict=True)])
+        for rows in ordered_batches(lengths, self.batch_size) if len(targets) else []:
             batch = source_batch(sources, rows, pad, left)
             batch = {name: part.to(self.models[0].device) for name, part in batch.items()}
-            found += score_targets(self.models, batch, targets[start : start + self.batch_size], self.average, attend)
-        return found
+            scored = score_targets(self.models, batch, [targets[row] for row in rows], self.average, attend)
+            found |= zip(rows.tolist(), scored, strict=True)
+        return [found[row] for row in range(len(targets))]
 
     def source_words(self, source: np.ndarray) -> list[int]:
         """The number of the word, of the text without prefix, that each source token belongs to; below 0 for none."""

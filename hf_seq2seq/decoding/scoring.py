@@ -55,8 +55,11 @@ def score_targets(
     device = batch["input_ids"].device
     ids = pad([np.asarray(row, dtype=np.int64) for row in targets], -1).to(device)
     passes = [_pass(model, batch, ids, attend) for model in models]
-    logits = passes[0][0].log_softmax(-1) if len(passes) == 1 else average([each[0] for each in passes], kind)
-    found = logits.gather(2, ids.clamp(min=0)[..., None])[..., 0].cpu()
+    logits = passes[0][0] if len(passes) == 1 else average([each[0] for each in passes], kind)
+    found = logits.gather(2, ids.clamp(min=0)[..., None])[..., 0]
+    if len(passes) == 1:  # a log_softmax would be as large as the logits once more
+        found = found - logits.logsumexp(-1)
+    found = found.cpu()
     weights = [each[1] for each in passes if each[1] is not None]
     attention = torch.stack(weights).mean(0).cpu() if weights else None
     return [

@@ -12,11 +12,12 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
-from hf_seq2seq.decoding.constraints import ConstrainedBeam, Word
+from hf_seq2seq.decoding.constraints import ConstrainedBeam
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
 from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.ensemble import EnsembleDecoder
 from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
+from hf_seq2seq.decoding.forced_words import ForcedWords
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.library import generate_ids, needs_library
 from hf_seq2seq.decoding.normalization import LengthNormalization
@@ -48,7 +49,7 @@ class Searcher:
     first_token: int | None = None
     others: tuple[PreTrainedModel, ...] = ()
     average: str = "probability"
-    words: tuple[Word, ...] = ()
+    words: ForcedWords | None = None
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
         """Outputs of every source, best first.

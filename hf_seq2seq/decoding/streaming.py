@@ -1,19 +1,22 @@
 """Long inputs: windows of rows are sorted by length and generated, so memory does not grow with the input."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from hf_seq2seq.configs import Decoding
-from hf_seq2seq.data.copying import Words, name_source_words
+from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.constraints import find_words
+from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
+from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.errors import InputError, nearest
@@ -107,19 +110,69 @@ class TextGenerator:
         return self.reader.describe(written)
 
     def score(self, texts: list[Any], targets: list[str]) -> list[dict[str, Any]]:
-        """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for."""
-        sources, _ = self.name_unknown(self.encode(texts), texts)
-        encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
-        ids, _ = encode(targets, self.tokenizers.target, UNBOUNDED)
-        rows = [ids[row].tolist() for row in range(len(ids))]
-        reader, found = self.reader, []
-        with evaluating(self.model):
-            scored = reader.score(sources, rows)
-        for row, each in enumerate(scored):
-            known = {"score": sum(each.log_probs) / len(rows[row])} | reader.details_of(sources[row], rows[row], each)
+        """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for.
+
+        Raises:
+            InputError: a target for which the model has no positions.
+        """
+        reader, found, first = self.reader, [], self.seen
+        self.seen += len(texts)
+        for source, ids, words, each in self._read(reader, texts, targets, range(first, self.seen)):
+            known = {"score": sum(each.log_probs) / len(ids)} | reader.details_of(source, ids, each, words)
             sums = {"log_prob": sum(each.log_probs), "perplexity": each.perplexity}
             found.append(sums | {name: known[name] for name in self.details if name in known})
         return found
+
+    def likelihoods(self, texts: list[Any], references: Sequence[Sequence[str]]) -> np.ndarray:
+        """How likely the model finds references: log-probability and tokens, EOS counted, `(rows, 2)` float64.
+
+        Those of a row with several references are their sums.
+
+        Raises:
+            InputError: as for `score`.
+        """
+        sums = np.zeros((len(texts), 2))
+        for start in range(0, len(texts), WINDOW):
+            end = min(start + WINDOW, len(texts))
+            rows = [row for row in range(start, end) for _ in references[row]]
+            targets = [target for row in range(start, end) for target in references[row]]
+            read = self._read(self.reader, [texts[row] for row in rows], targets, rows)
+            for row, (_, ids, _, each) in zip(rows, read, strict=True):
+                sums[row] += (sum(each.log_probs), len(ids))
+            if self.advance:
+                self.advance(end - start)
+        return sums
+
+    def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:
+        """Encodes the targets of texts as in training."""
+        encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
+        return encode(targets, self.tokenizers.target, UNBOUNDED)[0]
+
+    def _read(
+        self, reader: Reader, texts: list[Any], targets: list[str], numbers: Sequence[int]
+    ) -> Iterator[tuple[np.ndarray, list[int], Words, Scored]]:
+        """Ids of every source and target, unknown words that they name, and what the model thinks of the target."""
+        sources, unknown = self.name_unknown(self.encode(texts), texts)
+        encoded = self.encode_targets(texts, targets)
+        self._check_positions(sources, encoded, numbers)
+        if unknown is not None:
+            encoded = name_target_words(encoded, targets, self.tokenizers.target, unknown)
+        rows = [encoded[row].tolist() for row in range(len(encoded))]
+        with evaluating(self.model):
+            scored = reader.score(sources, rows)
+        named = [()] * len(rows) if unknown is None else unknown
+        return zip((sources[row] for row in range(len(rows))), rows, named, scored, strict=True)
+
+    def _check_positions(self, sources: Ragged, targets: Ragged, numbers: Sequence[int]) -> None:
+        room = getattr(self.model.config, "max_position_embeddings", None)
+        joined = not self.model.config.is_encoder_decoder
+        lengths = targets.lengths + (sources.lengths - 1 if joined else 0)  # the last token is nobody's input
+        long = np.flatnonzero(lengths > (room or UNBOUNDED))
+        if len(long):
+            what = "its source and target have" if joined else "its target has"
+            number, length = numbers[int(long[0])] + 1, lengths[long[0]]
+            hint = " (--max-source-length cuts sources)" if joined else ""
+            raise InputError(f"row {number}: {what} {length} tokens; this model has {room} positions{hint}")
 
     def name_unknown(self, sources: Ragged, texts: list[Any]) -> tuple[Ragged, list[Words] | None]:
         """Gives unknown words ids of their own where the model copies them."""

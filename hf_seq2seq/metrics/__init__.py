@@ -13,6 +13,7 @@ from hf_seq2seq.metrics import (
     cider,
     classification,
     error_rate,
+    language_modelling,
     matching,
     meteor,
     question_answering,
@@ -62,10 +63,17 @@ LABEL_METRICS: dict[str, Metric] = {
     "mse": regression.MSE,
 }
 
+# Of what a model thinks of the references; files hold no probabilities.
+LIKELIHOOD_METRICS: dict[str, Metric] = {
+    "perplexity": language_modelling.PERPLEXITY,
+    "bits_per_byte": language_modelling.BITS_PER_BYTE,
+}
+
 
 def metrics_for(problem: str) -> dict[str, Metric]:
-    """The metrics that apply to a problem: "seq2seq", "single_label", "multi_label" or "regression"."""
-    return {name: metric for name, metric in (TEXT_METRICS | LABEL_METRICS).items() if problem in metric.problems}
+    """The metrics that apply to a problem: "seq2seq", "single_label", "multi_label", "regression" or "likelihood"."""
+    every = TEXT_METRICS | LABEL_METRICS | LIKELIHOOD_METRICS
+    return {name: metric for name, metric in every.items() if problem in metric.problems}
 
 
 def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str, Metric]:
@@ -86,6 +94,8 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
         return MADE_METRICS[family](argument)
     if texts and is_script(name):
         return load_script(name)
+    if name in LIKELIHOOD_METRICS and name not in known:
+        raise InputError(f"--metrics {name}: asks for a model's probabilities of texts: hf-seq2seq evaluate MODEL")
     if name not in known:
         raise InputError(
             f"--metrics: unknown metric {name!r}{nearest(name, [*known, *(MADE_METRICS if texts else ())])}"

@@ -1,6 +1,16 @@
-"""How well a language model foretells text: perplexity a token, and bits a byte, which no tokenizer changes."""
+"""How well a model foretells text: perplexity a token, and bits a byte, which no tokenizer changes.
+
+Predictions are what a model thinks of the references, not texts: the summed log-probability of the row's tokens, and
+their number, `(rows, 2)`.
+"""
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics.metric import Scores, TextRows, summed
 
 
 def perplexity(total: float, tokens: float) -> float:
@@ -16,7 +26,7 @@ def perplexity(total: float, tokens: float) -> float:
     return math.exp(mean) if mean < 700 else math.inf  # float64 ends there
 
 
-def bits_per_byte(total: float, documents: list[str]) -> float:
+def bits_per_byte(total: float, documents: Sequence[str]) -> float:
     """The summed loss in bits, divided by the bytes of the text in UTF-8.
 
     What the ends of documents cost is in the sum, while the bytes are those of the documents alone.
@@ -27,4 +37,30 @@ def bits_per_byte(total: float, documents: list[str]) -> float:
 
     Paper: Gao et al., 2020, section 3.1, https://arxiv.org/abs/2101.00027
     """
-    return total / math.log(2) / sum(len(text.encode("utf-8", "replace")) for text in documents)
+    return total / math.log(2) / _bytes(documents)
+
+
+def _bytes(texts: Sequence[str]) -> int:
+    return sum(len(text.encode("utf-8", "replace")) for text in texts)
+
+
+def _statistics(likelihoods: np.ndarray, references: TextRows) -> np.ndarray:
+    """Loss in nats, tokens and bytes, `(rows, 3)`."""
+    if len(likelihoods) != len(references):
+        raise InputError(f"metrics: {len(likelihoods)} likelihoods, but references for {len(references)} rows")
+    return np.column_stack([-likelihoods[:, 0], likelihoods[:, 1], [_bytes(row) for row in references]])
+
+
+def _per_token(sums: np.ndarray) -> Scores:
+    total, tokens, _ = sums.tolist()
+    return {"loss": total / tokens, "perplexity": perplexity(total, tokens)}
+
+
+def _per_byte(sums: np.ndarray) -> Scores:
+    total, _, size = sums.tolist()
+    return {"bits_per_byte": total / math.log(2) / size if size else math.inf}
+
+
+_PROBLEMS = ("likelihood",)
+PERPLEXITY = summed(_statistics, _per_token, False, ("loss", "perplexity"), problems=_PROBLEMS)
+BITS_PER_BYTE = summed(_statistics, _per_byte, False, ("bits_per_byte",), problems=_PROBLEMS)

@@ -19,10 +19,11 @@ class Metric:
 
     Attributes:
         compute: for text, `(predictions, references) -> scores`, one prediction and one or more references a row;
-            for labels, `(logits, labels) -> scores`, arrays of `(rows, classes)` or `(rows,)`.
+            for labels, `(logits, labels) -> scores`, arrays of `(rows, classes)` or `(rows,)`; for likelihoods as
+            `language_modelling` says.
         greater_is_better: False for errors and losses; holds for all keys.
         keys: the names of the scores that `compute` returns.
-        problems: where it applies: "seq2seq", "single_label", "multi_label", "regression".
+        problems: where it applies: "seq2seq", "single_label", "multi_label", "regression", "likelihood".
         signature: given the references, how the scores were computed, in a form that can be cited; None where the
             name says it all.
         statistics: takes what `compute` takes and gives `(rows, statistics)` numbers whose sum over the rows is all

@@ -9,8 +9,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from hf_seq2seq.errors import InputError
-from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics import LABEL_METRICS, LIKELIHOOD_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.metric import Metric, Scores
 
 _TEXT = datasets.Value("string")
@@ -20,20 +19,19 @@ _LABEL, _NUMBER = datasets.Value("int64"), datasets.Value("float64")
 class Module(evaluate.Metric):
     """One of this package's metrics.
 
-    For texts it takes a prediction and a text or a list of texts a row; for labels the number of a class a row, and
-    for numbers a number.
+    For texts it takes a prediction and a text or a list of texts a row; for labels the number of a class a row, or
+    for several labels a row 0 or 1 for every class; for numbers a number. Perplexity and bits a byte take the
+    log-probabilities of a row's tokens, and its text.
 
     Args:
         name: what `--metrics` calls it.
 
     Raises:
-        InputError: no such metric, or one of several labels a row, which takes logits and has no form here.
+        InputError: no such metric.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
-        self._metric: Metric = check_metrics((name,), TEXT_METRICS | LABEL_METRICS)[name]
-        if self._metric.problems == ("multi_label",):
-            raise InputError(f"metric {name!r} is for several labels a row; call its `compute` with logits")
+        self._metric: Metric = check_metrics((name,), TEXT_METRICS | LABEL_METRICS | LIKELIHOOD_METRICS)[name]
         self._title = name
         super().__init__(**{"keep_in_memory": True} | options)
 
@@ -43,22 +41,33 @@ class Module(evaluate.Metric):
         )
 
     def _layouts(self) -> list[datasets.Features]:
-        problems = self._metric.problems
-        if "seq2seq" in problems:
-            kinds = [(_TEXT, datasets.List(_TEXT)), (_TEXT, _TEXT)]
-        else:
-            kinds = [(_NUMBER, _NUMBER)] if "regression" in problems else [(_LABEL, _LABEL)]
-        return [datasets.Features({"predictions": said, "references": true}) for said, true in kinds]
+        texts, labels, numbers = (datasets.List(kind) for kind in (_TEXT, _LABEL, _NUMBER))
+        kinds = {
+            "seq2seq": [(_TEXT, texts), (_TEXT, _TEXT)],
+            "likelihood": [(numbers, texts), (numbers, _TEXT)],
+            "regression": [(_NUMBER, _NUMBER)],
+            "single_label": [(_LABEL, _LABEL)],
+            "multi_label": [(labels, labels)],
+        }
+        return [
+            datasets.Features({"predictions": said, "references": true})
+            for problem in self._metric.problems
+            for said, true in kinds[problem]
+        ]
 
     def _compute(self, predictions: Any, references: Any) -> Scores:
         import numpy as np
 
-        if "seq2seq" in self._metric.problems:
+        if "seq2seq" in self._metric.problems or "likelihood" in self._metric.problems:
             rows = [[row] if isinstance(row, str) else list(row) for row in references]
-            return self._metric.compute(list(predictions), rows)
+            texts = "seq2seq" in self._metric.problems
+            said = list(predictions) if texts else np.array([(sum(row), len(row)) for row in predictions])
+            return self._metric.compute(said, rows)
         said, true = np.asarray(predictions), np.asarray(references)
         if "regression" in self._metric.problems:
             return self._metric.compute(said, true)
+        if true.ndim == 2:
+            return self._metric.compute(said - 0.5, true)
         return self._metric.compute(np.eye(int(max(said.max(), true.max())) + 1)[said], true)
 
 

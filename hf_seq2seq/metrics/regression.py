@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hf_seq2seq.metrics.metric import Metric, Scores, averaged, summed
+from hf_seq2seq.metrics.metric import Metric, Scores, averaged
 
 
 def _columns(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -10,8 +10,7 @@ def _columns(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _moments(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """A row's terms of the moments, `(rows, 6)`; from the means of all rows, so that no digits are lost."""
-    left, right = left - left.mean(), right - right.mean()
+    """A row's terms of the moments, `(rows, 6)`."""
     return np.stack([np.ones(len(left)), left, right, left * left, right * right, left * right], axis=1)
 
 
@@ -22,6 +21,17 @@ def _correlation(sums: np.ndarray) -> float:
     if spread <= 1e-12 * squares or other_spread <= 1e-12 * other_squares:
         return 0.0
     return float((products - left * right / rows) / np.sqrt(spread * other_spread))
+
+
+def _centred_correlation(left: np.ndarray, right: np.ndarray) -> float:
+    """The correlation, from the means of all rows, so that no digits are lost."""
+    return _correlation(_moments(left - left.mean(), right - right.mean()).sum(axis=0))
+
+
+def _statistics(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The moments from the labels' mean on both sides, so that rows of two systems can be exchanged."""
+    left, right = _columns(predictions, labels)
+    return _moments(left - right.mean(), right - right.mean())
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -38,13 +48,13 @@ def _squared_errors(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def pearson(predictions: np.ndarray, labels: np.ndarray) -> Scores:
     """Pearson's correlation, -1 to 1; 0 where a side is constant."""
-    return PEARSON.compute(predictions, labels)
+    return {"pearson": _centred_correlation(*_columns(predictions, labels))}
 
 
 def spearman(predictions: np.ndarray, labels: np.ndarray) -> Scores:
     """Spearman's rank correlation, -1 to 1; 0 where a side is constant."""
-    ranks = (_ranks(values) for values in _columns(predictions, labels))
-    return {"spearman": _correlation(_moments(*ranks).sum(axis=0))}
+    left, right = _columns(predictions, labels)
+    return {"spearman": _centred_correlation(_ranks(left), _ranks(right))}
 
 
 def mse(predictions: np.ndarray, labels: np.ndarray) -> Scores:
@@ -53,13 +63,13 @@ def mse(predictions: np.ndarray, labels: np.ndarray) -> Scores:
 
 
 _NUMBERS = ("regression",)
-PEARSON = summed(
-    lambda predictions, labels: _moments(*_columns(predictions, labels)),
-    lambda sums: {"pearson": _correlation(sums)},
+PEARSON = Metric(
+    pearson,
     True,
     ("pearson",),
     problems=_NUMBERS,
-    streams=False,
+    statistics=_statistics,
+    score=lambda sums: {"pearson": _correlation(sums)},
 )
 SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)  # ranks are of all rows: no sums to resample
 MSE = averaged(_squared_errors, False, ("mse",), problems=_NUMBERS)

@@ -1,7 +1,7 @@
 """How sure a score is: confidence intervals by the bootstrap, and tests of the difference between two systems.
 
 A metric with statistics that sum over rows is resampled by one matrix product for many draws; any other metric is
-computed again on every draw. Draws and p-values are those of sacreBLEU with the same seed.
+computed again on every draw. Draws are those of sacreBLEU with the same seed, and so are p-values but for ties.
 
 Paper: Koehn 2004, Statistical significance tests for machine translation evaluation, https://aclanthology.org/W04-3250
 Paper: Riezler and Maxwell 2005, On some pitfalls in automatic evaluation and significance testing for MT,
@@ -101,38 +101,28 @@ def paired_bootstrap(first: Sample, second: Sample, resamples: int = 1000, seed:
     return _p_values(differences - differences.mean(axis=0), first, second)
 
 
-def approximate_randomisation(
-    first: Sample, second: Sample, trials: int = 10000, seed: int = SEED, ties: bool = False
-) -> np.ndarray:
+def approximate_randomisation(first: Sample, second: Sample, trials: int = 10000, seed: int = SEED) -> np.ndarray:
     """Two-sided p-values of two systems' difference, `(keys,)`, by approximate randomisation.
 
-    They say how often a random exchange of rows between the systems makes a greater difference.
-
-    Args:
-        first: a system.
-        second: another one, on the same rows.
-        trials: random exchanges.
-        seed: of these.
-        ties: whether an exchange that makes just the same difference counts, as it must where scores are few whole
-            numbers; sacreBLEU leaves it out.
+    They say how often a random exchange of rows between the systems makes as great a difference.
     """
     generator = np.random.default_rng(seed)
     found = []
     for n in _pieces(trials, _TRIALS):
         mine = generator.integers(2, size=(n, len(first)), dtype=bool)
         found.append(np.abs(first.exchanged(second, mine) - first.exchanged(second, ~mine)))
-    return _p_values(np.concatenate(found), first, second, ties)
+    return _p_values(np.concatenate(found), first, second)
 
 
-def _p_values(differences: np.ndarray, first: Sample, second: Sample, ties: bool = False) -> np.ndarray:
+def _p_values(differences: np.ndarray, first: Sample, second: Sample) -> np.ndarray:
     """With one added above and below, so that a true null hypothesis is not rejected too often.
 
-    Systems without any difference get 1, where sacreBLEU gives them the least p-value that there is.
+    A difference that equals the real one counts, as for Riezler and Maxwell; sacreBLEU counts greater
+    ones alone, and so calls systems different that differ in one row. Systems without any difference get 1.
     """
     real = np.abs(first.score() - second.score())
-    # The tolerance: an exchange of all rows, whose difference is the real one, must not pass or fail by rounding.
-    least = real - 1e-9 if ties else real + 1e-9
-    found = ((differences > least).sum(axis=0) + 1) / (len(differences) + 1)
+    # The tolerance lets an exchange of all rows, whose difference is the real one, pass in spite of rounding.
+    found = ((differences > real - 1e-9).sum(axis=0) + 1) / (len(differences) + 1)
     return np.where(real == 0, 1.0, found)
 
 

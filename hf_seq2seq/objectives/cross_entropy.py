@@ -256,3 +256,18 @@ class TokenCrossEntropy(Objective):
             loss = chunked_cross_entropy(hidden[real], weight, labels[real], bias=bias, label_smoothing=smoothing)
         auxiliary = getattr(outputs, "auxiliary_losses", None) if self.training else None
         return loss if auxiliary is None else loss + auxiliary[real].float().sum(), outputs
+
+    @torch.no_grad()
+    def token_losses(self, batch: dict[str, Tensor]) -> Tensor:
+        """The losses that `forward` sums up in evaluation, `(tokens,)` float32; row by row."""
+        labels, inputs = batch["labels"], self.inputs(batch)
+        real = labels != IGNORE
+        if self._projection is None:
+            logits = self.model(**inputs, use_cache=False).logits[real]
+            return F.cross_entropy(logits.float(), labels[real], reduction="none")
+        hidden = self._projection.run(self.model, inputs)[0][real]
+        weight, bias = self._projection.weight, self._projection.bias
+        pieces = zip(*(part.split(chunk_rows(weight)) for part in (hidden, labels[real])), strict=True)
+        return torch.cat(
+            [F.cross_entropy(F.linear(part, weight, bias).float(), right, reduction="none") for part, right in pieces]
+        )

@@ -3,10 +3,11 @@
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from hf_seq2seq.data.batches import ordered_batches
-from hf_seq2seq.data.collation import CausalCollator, PackedCollator
+from hf_seq2seq.data.collation import IGNORE, CausalCollator, PackedCollator
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
 from hf_seq2seq.data.examples import Examples
@@ -14,7 +15,6 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
 from hf_seq2seq.training.task import Collate, Task
 
@@ -95,10 +95,10 @@ def text_task(
 
 
 @torch.inference_mode()
-def score_documents(
+def document_likelihoods(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", documents: list[str], block_size: int, rows: int
-) -> dict[str, float]:
-    """What an evaluation of raw text gives, for a saved model and its tokenizer.
+) -> np.ndarray:
+    """How likely a saved model finds documents, read in the blocks of an evaluation of raw text.
 
     Args:
         model: in evaluation mode.
@@ -108,18 +108,21 @@ def score_documents(
         rows: blocks of a batch.
 
     Returns:
-        `loss` (nats a token), `perplexity`, `bits_per_byte` and `samples`, the number of documents.
+        Log-probability, and tokens but the first, which nothing foretells, `(documents, 2)` float64.
     """
-    blocks, places = pack(encode_documents(documents, tokenizer), block_size)
+    encoded = encode_documents(documents, tokenizer)
+    blocks, places = pack(encoded, block_size)
     examples = Examples(blocks, documents, positions=places)
     objective, collate = NextTokenCrossEntropy(model).eval(), PackedCollator(tokenizer.eos_token_id)
-    total = tokens = 0.0
+    sums = np.zeros((len(documents), 2))
     for batch_rows in ordered_batches(examples.lengths, rows):
         batch = {name: tensor.to(model.device) for name, tensor in collate(examples, batch_rows).items()}
-        total += float(objective(batch))
-        tokens += float(objective.weight(batch))
-    measured = {"perplexity": perplexity(total, tokens), "bits_per_byte": bits_per_byte(total, documents)}
-    return {"loss": total / tokens} | measured | {"samples": len(documents)}
+        losses = objective.token_losses(batch).double().cpu().numpy()
+        row, place = (batch["labels"] != IGNORE).nonzero().cpu().numpy().T
+        label = batch_rows[row] * block_size + place + 1  # where in all documents' tokens a label stands
+        document = np.searchsorted(encoded.offsets, label, side="right") - 1
+        np.add.at(sums, document, np.stack([-losses, np.ones(len(losses))], axis=1))
+    return sums
 
 
 def positions(model: "PreTrainedModel") -> int | None:

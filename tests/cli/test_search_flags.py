@@ -84,6 +84,7 @@ def test_words_lengths_and_an_ensemble(command, model_folder: Path, tmp_path: Pa
         (["--forced-bos-token", "hause"], "did you mean 'house'"),
         (["--output-details", "score"], "add --json-lines"),
         (["--json-lines", "--output-details", "scores"], "did you mean 'score'"),
+        (["--min-new-tokens", "5", "--max-new-tokens", "4"], "--min-new-tokens: 5 is more than the longest output, 4"),
         (["--max-tokens-per-batch", "4"], "--max-tokens-per-batch: 4 is too small"),
     ],
 )

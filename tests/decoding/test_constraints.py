@@ -10,24 +10,15 @@ import torch
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.vocabulary import Tokenizers
-from hf_seq2seq.decoding.constraints import Word, find_words, progress
+from hf_seq2seq.decoding.forced_words import ForcedWords, Word, find_words
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
-from hf_seq2seq.errors import InputError
 
 EOS, DEPTH, SIZE = 1, 4, 5
 
 
-def test_progress_counts_whole_words_and_the_one_that_is_begun() -> None:
-    words = (Word((5, 6, 7), (4, 7)), Word((5, 8), (5, 8)))
-    assert progress(words, []) == (0, {4, 5}, False)
-    assert progress(words, [4]) == (1, {5, 7}, False)
-    assert progress(words, [3, 4]) == (0, {5}, False)  # only a text begins that way
-    assert progress(words, [3, 5]) == (1, {5, 6, 8}, False)
-    assert progress(words, [3, 5, 6]) == (2, {5, 7}, False)
-    assert progress(words, [5, 8, 5, 6]) == (4, {5, 7}, False)
-    assert progress(words, [5, 8, 5, 5]) == (3, {5, 6}, False)
-    assert progress(words, [4, 7, 5, 8]) == (5, set(), True)
+def spelled(ids: tuple[int, ...]) -> str:
+    return " ".join(map(str, ids))
 
 
 @pytest.mark.parametrize("words", [((3,),), ((2, 4),), ((3,), (2,))])
@@ -41,8 +32,9 @@ def test_the_best_of_all_outputs_that_hold_the_words_is_found(
     others = [token for token in range(SIZE) if token != EOS]
     outputs = [(*ids, EOS) for n in range(DEPTH) for ids in itertools.product(others, repeat=n)]
     outputs += list(itertools.product(others, repeat=DEPTH))
-    needed = tuple(Word(word, word) for word in words)
-    allowed = [ids for ids in outputs if all(word.met(ids) for word in needed)]
+    needed = ForcedWords([Word(spelled(word), word, word) for word in words], spelled)
+    allowed = [ids for ids in outputs if needed.progress(tuple(id for id in ids if id != EOS)).complete]
+    assert allowed == [ids for ids in outputs if all(f" {spelled(word)} " in f" {spelled(ids)} " for word in words)]
     assert len(allowed) < len(outputs) * 2 / 3
     padded = torch.tensor([[*ids, *[0] * (DEPTH - len(ids))] for ids in allowed])
     inputs = torch.cat([torch.full((len(allowed), 1), 3), padded[:, :-1]], 1)
@@ -73,10 +65,3 @@ def test_every_output_holds_the_words(
             assert hypotheses
             said = tokenizers.target.decode(hypotheses[0].ids).split()
             assert {"house", "dog", "tree"} <= set(said)
-
-
-def test_words_that_cannot_appear(tokenizers: Tokenizers) -> None:
-    with pytest.raises(InputError, match="'zebra' is not in the vocabulary"):
-        find_words(("dog", "zebra"), tokenizers.target, 10)
-    with pytest.raises(InputError, match="need 3 tokens; the longest output has 2"):
-        find_words(("dog", "cat"), tokenizers.target, 2)

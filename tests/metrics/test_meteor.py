@@ -1,5 +1,7 @@
 """METEOR against the example of its paper and its formula, with and without synonyms."""
 
+import gzip
+import operator
 import sys
 from types import SimpleNamespace
 
@@ -9,6 +11,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.metrics import meteor as module
 from hf_seq2seq.metrics.meteor import NoWordNet, meteor
+from hf_seq2seq.metrics.words import words
 
 pytest.importorskip("nltk")
 
@@ -66,3 +69,39 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk.corpus", None)
     with pytest.raises(InputError, match=r"pip install 'hf-seq2seq\[meteor\]'"):
         meteor(["a"], [["a"]])
+
+
+@pytest.fixture
+def wordnet(monkeypatch):
+    """WordNet as NLTK reads it, where its data are installed."""
+    from nltk.corpus import wordnet
+
+    monkeypatch.undo()
+    try:
+        wordnet.ensure_loaded()
+    except LookupError:
+        pytest.skip("WordNet's data are not installed: NLTK_DATA names no folder with corpora/wordnet")
+    module.thesaurus.cache_clear()
+    return wordnet
+
+
+def test_synonyms_of_wordnet(wordnet):
+    rows = ["the car is quick"], [["the car is fast"]]
+    assert meteor(*rows)["meteor"] == pytest.approx(formula(4, 4, 4, 1))
+    assert TEXT_METRICS["meteor"].signature(rows[1]).startswith("matchers:exact,stem,synonym|")
+
+
+def test_equals_nltk_with_wordnet_on_real_data(wordnet, shared_data):
+    from nltk.translate.meteor_score import meteor_score
+
+    texts = []
+    for year in (2016, 2017):
+        with gzip.open(shared_data / "multi30k" / f"test_{year}_flickr.en.gz", "rt", encoding="utf-8") as file:
+            texts.append(file.read().splitlines()[:100])
+    said, references = texts[0], [list(row) for row in zip(texts[1], texts[0][1:] + texts[0][:1], strict=True)]
+    found = TEXT_METRICS["meteor"].statistics(said, references)[:, 0] / 100
+    tokens = [[words(reference) for reference in row] for row in references]
+    expected = [meteor_score(row, words(text), wordnet=wordnet) for row, text in zip(tokens, said, strict=True)]
+    assert found == pytest.approx(expected, abs=1e-9)
+    plain = [meteor_score(row, words(text), wordnet=NoWordNet()) for row, text in zip(tokens, said, strict=True)]
+    assert sum(map(operator.gt, expected, plain)) > 5

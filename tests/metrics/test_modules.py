@@ -42,5 +42,12 @@ def test_made_metrics_and_refusals():
     assert load("aer:0-1").compute(predictions=["0-0 1-1"], references=["1-1 2p2"]) == {"aer": 0}
     with pytest.raises(InputError, match="'blue'; did you mean 'bleu'"):
         load("blue")
-    with pytest.raises(InputError, match="several labels"):
-        load("micro_f1")
+
+
+@pytest.mark.parametrize("name", ["micro_f1", "accuracy", "macro_f1"])
+def test_several_labels_a_row(name):
+    predictions, labels = [[1, 0, 1], [0, 0, 1], [1, 1, 0]], [[1, 1, 1], [0, 0, 1], [0, 1, 0]]
+    found = load(name).compute(predictions=predictions, references=labels)
+    assert found == LABEL_METRICS[name].compute(np.array(predictions) - 0.5, np.array(labels))
+    expected = {"micro_f1": 100 * 2 * 4 / (5 + 5), "accuracy": 100 / 3, "macro_f1": 100 * (2 / 3 + 2 / 3 + 1) / 3}
+    assert found[name] == pytest.approx(expected[name])

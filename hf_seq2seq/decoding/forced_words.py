@@ -1,0 +1,134 @@
+"""Words that must appear in an output: their tokens, and how far an output has come with them.
+
+Whether an output has a word is read off its text, so any tokens that spell the word will do, and a word does not count
+where it is a part of a longer one.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Ids = tuple[int, ...]
+KEPT = 2**16  # outputs whose progress is remembered: a candidate of one step is a hypothesis of the next
+# Letters of scripts that put no spaces between words: Thai to Tibetan, Burmese, Khmer, kana and Han.
+_UNSPACED = r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+_LETTER = rf"(?![{_UNSPACED}])\w"
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word, or several in a row.
+
+    Attributes:
+        text: as the vocabulary spells it.
+        inner: its tokens behind another word.
+        first: its tokens where a text begins with it, or behind a mark such as a bracket.
+    """
+
+    text: str
+    inner: Ids
+    first: Ids
+
+    def end(self, text: str) -> int | None:
+        """Where a text first has it: the place behind it; None if the text does not have it as a word."""
+        before = rf"(?<!{_LETTER})" if re.match(_LETTER, self.text) else ""
+        after = rf"(?!{_LETTER})" if re.match(_LETTER, self.text[-1]) else ""
+        found = re.search(before + re.escape(self.text) + after, text)
+        return None if found is None else found.end()
+
+
+class Progress(NamedTuple):
+    """How far an output has come.
+
+    Attributes:
+        tokens: of the words that it has, and of one that it has begun.
+        onward: tokens that would carry a word on.
+        complete: whether it has all words.
+        fresh: whether its last letters are a word's, which another letter would make part of a longer one.
+    """
+
+    tokens: int
+    onward: frozenset[int]
+    complete: bool
+    fresh: bool
+
+
+class ForcedWords:
+    """Words that every output must have.
+
+    Args:
+        words: at least one.
+        decode: gives the text of ids.
+    """
+
+    def __init__(self, words: Sequence[Word], decode: Callable[[Ids], str]) -> None:
+        self.words, self._decode = words, lru_cache(KEPT)(decode)
+        self.size = sum(len(word.inner) for word in words)
+        self.progress = lru_cache(KEPT)(self._progress)
+
+    def _progress(self, ids: Ids) -> Progress:
+        """How far an output of these tokens has come."""
+        text = self._decode(ids)
+        ends = [word.end(text) for word in self.words]
+        unmet = [word for word, end in zip(self.words, ends, strict=True) if end is None]
+        begun = [step for word in unmet for step in self._begun(word, ids)]
+        whole = self.size - sum(len(word.inner) for word in unmet)
+        partial = max((size for _, size in begun), default=0)
+        return Progress(whole + partial, frozenset(token for token, _ in begun), not unmet, len(text) in ends)
+
+    def _begun(self, word: Word, ids: Ids) -> Iterator[tuple[int, int]]:
+        """Tokens that would carry a word on, each with how many tokens of the word the output ends with."""
+        for tokens in {word.inner, word.first}:
+            for size in range(min(len(tokens), len(ids) + 1)):
+                before = ids[: len(ids) - size]
+                if ids[len(before) :] == tokens[:size] and self._fits(word, tokens, before):
+                    yield tokens[size], size
+
+    def _fits(self, word: Word, tokens: Ids, before: Ids) -> bool:
+        """Whether a word may be spelled so behind these tokens."""
+        if word.inner == word.first:
+            return True
+        text = self._decode(before)
+        return bool(text) if tokens == word.inner else not text or not re.match(_LETTER, text[-1])
+
+
+def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longest: int) -> ForcedWords | None:
+    """The tokens of words that must appear; None where there are none.
+
+    Raises:
+        InputError: a word that the vocabulary lacks, or words that need more than `longest` tokens and EOS.
+    """
+
+    def decode(ids: Ids) -> str:
+        # Beyond the vocabulary lie words that a model copies.
+        return str(tokenizer.decode([token for token in ids if token < len(tokenizer)], skip_special_tokens=True))
+
+    found = {word.text: word for word in (_find_word(text, tokenizer, decode) for text in texts)}
+    words = [word for word in found.values() if not any(word.end(text) for text in found if text != word.text)]
+    if not words:
+        return None
+    saved = max(0, *(len(word.inner) - len(word.first) for word in words))
+    needed = sum(len(word.inner) for word in words) - saved + 1
+    if needed > longest:
+        raise InputError(
+            f"--force-words: {', '.join(texts)} and the end need {needed} tokens; the longest output has {longest} "
+            "(--max-new-tokens)"
+        )
+    return ForcedWords(words, decode)
+
+
+def _find_word(text: str, tokenizer: "PreTrainedTokenizerBase", decode: Callable[[Ids], str]) -> Word:
+    """The tokens of a word where a text begins, and behind another word: itself, which the vocabulary surely has."""
+    first, twice = (tuple(tokenizer(each, add_special_tokens=False)["input_ids"]) for each in (text, f"{text} {text}"))
+    spelled = decode(first).strip()
+    if not spelled or tokenizer.unk_token_id in twice:
+        raise InputError(f"--force-words: {text!r} is not in the vocabulary")
+    inner = twice[len(first) :] if twice[: len(first)] == first else first
+    return Word(spelled, inner, first)
