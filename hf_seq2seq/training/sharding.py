@@ -23,6 +23,7 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.training.precision import Weights
 
 SWITCH = "ACCELERATE_USE_FSDP"
+DEEPSPEED = "ACCELERATE_USE_DEEPSPEED"
 PLACE = "Accelerate's configuration"
 NO_WRAP = "NO_WRAP"
 WRAPS = ("TRANSFORMER_BASED_WRAP", NO_WRAP)
@@ -44,8 +45,6 @@ def check_sharding(optimization: Optimization, adaptation: Adaptation | None) ->
     Raises:
         InputError: names the option of the configuration, or the flag.
     """
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
-        raise InputError(f"{PLACE}: DeepSpeed is not served; --accelerate-config zero2 or zero3 spreads the same")
     if not is_asked_for():
         return
     if (version := _told("VERSION", "1")) != "2":
@@ -167,6 +166,11 @@ def unsharded(objective: Any) -> Iterator[None]:
 @contextmanager
 def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]:
     """Keeps the gradients of a backward pass in each process, to be exchanged with a later one's."""
+    if hasattr(objective, "set_gradient_accumulation_boundary"):  # DeepSpeed's engine
+        objective.set_gradient_accumulation_boundary(False)
+        yield
+        objective.set_gradient_accumulation_boundary(True)
+        return
     if not is_sharded(objective):
         with accelerator.no_sync(objective):
             yield
@@ -202,9 +206,8 @@ def _on(main: bool, value: Tensor) -> Tensor:
 @contextmanager
 def left_to_us() -> Iterator[None]:
     """Hides from Accelerate that weights are to be sharded, for it would do so on GPUs, and in its own way."""
-    asked = os.environ.pop(SWITCH, None)
+    asked = {name: os.environ.pop(name) for name in (SWITCH, DEEPSPEED) if name in os.environ}
     try:
         yield
     finally:
-        if asked is not None:
-            os.environ[SWITCH] = asked
+        os.environ.update(asked)
