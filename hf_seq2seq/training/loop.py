@@ -21,7 +21,7 @@ from torch import Tensor
 from hf_seq2seq.configs import Optimization, Schedule
 from hf_seq2seq.data.batches import BatchPlan, Step, share
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training import zero
+from hf_seq2seq.training import zero_settings
 from hf_seq2seq.training.checkpoints import find_checkpoint, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_model
@@ -34,6 +34,7 @@ from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.sharding import ShardedWeights, is_asked_for, whole, without_exchange
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
+from hf_seq2seq.training.zero import ZeroWeights
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 
@@ -62,6 +63,7 @@ class Loop:
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
         self.signal = 0
         self.selection = Selection(self.schedule, task, len(self.plan))
+        self.optimizer: Any
         self.weights = self._prepare()
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume))
@@ -83,8 +85,8 @@ class Loop:
         bf16 = self.optimization.bf16
         if self.optimization.torch_compile:
             model.compile(dynamic=True)
-        if zero.is_asked_for():
-            zero_weights = zero.ZeroWeights(self.task.objective, self.optimization, self.accelerator)
+        if zero_settings.is_asked_for():
+            zero_weights = ZeroWeights(self.task.objective, self.optimization, self.accelerator)
             self.objective, self.optimizer = zero_weights.engine, zero_weights.optimizer
             return zero_weights
         if is_asked_for():
@@ -124,6 +126,7 @@ class Loop:
                     if self.state.finished or self.signal:
                         break
         self.log.close()
+        del self.objective, self.optimizer  # what trains holds memory
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
             load_weights(self.weights, self.output_dir / best)

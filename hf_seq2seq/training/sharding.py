@@ -55,13 +55,22 @@ def check_sharding(optimization: Optimization, adaptation: Adaptation | None) ->
         raise InputError(f"{PLACE}: fsdp_activation_checkpointing: write false, and give --gradient-checkpointing")
     if (wrap := _told("AUTO_WRAP_POLICY", NO_WRAP).upper()) not in WRAPS:
         raise InputError(f"{PLACE}: fsdp_auto_wrap_policy {wrap} is not served; choose from {', '.join(WRAPS)}")
-    if optimization.optim != "adamw":
-        raise InputError(f"--optim {optimization.optim}: works on whole weights alone; with FSDP take --optim adamw")
-    for name in ("fp16", "torch_compile"):
-        if getattr(optimization, name):
-            raise InputError(f"--{name.replace('_', '-')} does not go together with FSDP; leave it out")
+    check_flags("FSDP", optimization)
     if adaptation is not None and adaptation.merge_adapter:
         raise InputError("--merge-adapter does not go together with FSDP; leave it out, and the adapter is saved")
+
+
+def check_flags(kind: str, optimization: Optimization) -> None:
+    """Refuses flags that do not go together with FSDP or DeepSpeed, whichever `kind` says.
+
+    Raises:
+        InputError: names the flag.
+    """
+    if optimization.optim != "adamw":
+        raise InputError(f"--optim {optimization.optim}: works on whole weights alone; with {kind} take --optim adamw")
+    for name in ("fp16", "torch_compile"):
+        if getattr(optimization, name):
+            raise InputError(f"--{name.replace('_', '-')} does not go together with {kind}; leave it out")
 
 
 class ShardedWeights(Weights):

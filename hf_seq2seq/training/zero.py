@@ -2,8 +2,8 @@
 
 Accelerate runs DeepSpeed on GPUs alone. Here DeepSpeed's engine is made on any device, from the configuration that
 Accelerate reads out of the environment; so two processes on a CPU run the very code that GPUs run. The engine counts
-each backward pass in full (`gradient_accumulation_steps` is 1 to it, and the last pass of a step is marked as such), and
-averages over processes, which the loop's factor undoes: so it sums what the loop sums.
+each backward pass in full (`gradient_accumulation_steps` is 1 to it, and the last pass of a step is marked as such),
+and averages over processes, which the loop's factor undoes: so it sums what the loop sums.
 
 Paper: Rajbhandari et al., 2020, section 5, https://arxiv.org/abs/1910.02054
 """
@@ -20,17 +20,11 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
-from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.training.optimizers import make_optimizer
 from hf_seq2seq.training.precision import Weights
+from hf_seq2seq.training.zero_settings import engine_settings
 
-SWITCH = "ACCELERATE_USE_DEEPSPEED"
 MOMENTS = ("exp_avg", "exp_avg_sq")
-
-
-def is_asked_for() -> bool:
-    """Whether the environment, as `accelerate launch` and this project's launcher set it, asks for DeepSpeed."""
-    return os.environ.get(SWITCH, "").lower() == "true"
 
 
 class ZeroWeights(Weights):
@@ -49,15 +43,18 @@ class ZeroWeights(Weights):
 
     sharded = True
 
-    def __init__(self, objective: Objective, options: Optimization, accelerator: Accelerator) -> None:
+    def __init__(self, objective: Any, options: Optimization, accelerator: Accelerator) -> None:
         super().__init__(objective.model)
-        self._main = accelerator.is_main_process
+        self._accelerator = accelerator
         exact = {name: value.detach() for name, value in self.model.state_dict().items()} if options.bf16 else {}
         optimizer = make_optimizer(self.parameters, options)
-        self.optimizer = ZeroOptimizer(optimizer, self._main)
+        self.optimizer = ZeroOptimizer(optimizer, accelerator.is_main_process)
         self.engine = _make_engine(objective, optimizer, engine_settings(options), accelerator.device)
         self.optimizer.attach(self.engine)
-        objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)  # what cuts weights up, if any does
+        objective.offload = getattr(
+            self.engine.optimizer, "parameter_offload", None
+        )  # what cuts weights up, if any does
+        self._objective = objective
         self.load_state_dict(exact)  # the engine made its master of weights that it had rounded
         trained = {name for name, parameter in self.parameters.items() if parameter.requires_grad}
         self._exact = {name: value for name, value in exact.items() if name not in trained}
@@ -73,14 +70,18 @@ class ZeroWeights(Weights):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The whole weights in float32 on the main process's CPU, shared ones once for all names; elsewhere nothing."""
+        state = self._gather(self._accelerator.is_main_process)
+        return state if self._accelerator.is_main_process else {}
+
+    def _gather(self, wanted: bool) -> dict[str, Tensor]:
         found: dict[int, Tensor] = {}
         state = self.model.state_dict() | self._exact
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
             if id(parameter) not in found:
                 value = self._exact[name] if name in self._exact else _whole(parameter)
-                found[id(parameter)] = value.cpu() if self._main else value.new_empty(0)
+                found[id(parameter)] = value.cpu() if wanted else value.new_empty(0)
             state[name] = found[id(parameter)]
-        return state if self._main else {}
+        return state
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -94,6 +95,23 @@ class ZeroWeights(Weights):
         buffers = dict(self.model.named_buffers())
         for name in buffers.keys() & state.keys():
             buffers[name].copy_(state[name])
+
+    def release(self) -> Weights:
+        """Ends the engine, and leaves each process a plain model with whole weights."""
+        state = self._gather(wanted=True)
+        self.engine.destroy()
+        fresh = {
+            id(parameter): nn.Parameter(state[name], parameter.requires_grad)
+            for name, parameter in self.parameters.items()
+        }
+        for module in self.model.modules():
+            module._parameters = {n: p if p is None else fresh[id(p)] for n, p in module._parameters.items()}
+        del self.engine, self.optimizer, self.parameters
+        self._objective.offload = None
+        self._objective.to(self._accelerator.device)
+        weights = Weights(self.model)
+        weights.load_state_dict({name: state[name] for name, _ in self.model.named_buffers() if name in state})
+        return weights
 
 
 class ZeroOptimizer:
@@ -113,8 +131,8 @@ class ZeroOptimizer:
         """Begins to act on an engine, and gives each of its parts the state that AdamW starts with."""
         self._engine = engine
         optimizer = engine.optimizer
-        name = "fp32_partitioned_groups_flat" if hasattr(optimizer, "parameter_offload") else "single_partition_of_fp32_groups"
-        self._parts = getattr(optimizer, name)
+        third = hasattr(optimizer, "parameter_offload")
+        self._parts = optimizer.fp32_partitioned_groups_flat if third else optimizer.single_partition_of_fp32_groups
         for part in self._parts:
             moments = {name: torch.zeros_like(part) for name in MOMENTS}
             optimizer.state[part] = {"step": torch.zeros((), device=part.device)} | moments
@@ -147,25 +165,6 @@ class ZeroOptimizer:
                 _set(self._parameters[index], entries[name], name)
         for part in self._parts:
             self._engine.optimizer.state[part]["step"].fill_(float(whole["state"][0]["step"]))
-
-
-def engine_settings(options: Optimization) -> dict[str, Any]:
-    """DeepSpeed's configuration: what Accelerate reads from the environment, with this run's precision and clipping."""
-    from accelerate.utils import DeepSpeedPlugin
-
-    found: dict[str, Any] = DeepSpeedPlugin().deepspeed_config
-    settings = found | {
-        "train_micro_batch_size_per_gpu": 1,  # means nothing: the loop makes the batches
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": options.max_grad_norm or 0.0,
-        "bf16": {"enabled": options.bf16},
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-    }
-    if options.bf16:
-        settings |= {"communication_data_type": "fp32", "data_types": {"grad_accum_dtype": "fp32"}}
-    settings.pop("train_batch_size", None)
-    return settings
 
 
 def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any], device: torch.device) -> Any:
@@ -208,6 +207,13 @@ def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
         utils.safe_set_local_fp32_param(parameter, part)
     else:
         utils.safe_set_local_optimizer_state(parameter, part, name)
+
+
+def count(model: Any, only_trainable: bool) -> int:
+    """The parameters of a model, of which this process may hold a part."""
+    parted = [p for p in model.parameters() if hasattr(p, "ds_id") and (p.requires_grad or not only_trainable)]
+    found: int = model.num_parameters(only_trainable=only_trainable)
+    return found + sum(parameter.ds_numel - parameter.numel() for parameter in parted)
 
 
 def is_parted(parameters: list[nn.Parameter]) -> bool:
