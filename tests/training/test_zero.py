@@ -63,14 +63,14 @@ from hf_seq2seq.sections import build
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import finish
 
-start, output, stages, cases = Path(sys.argv[1]), Path(sys.argv[2]), *map(json.loads, sys.argv[3:])
+start, output, (stages, cases, resumed) = Path(sys.argv[1]), Path(sys.argv[2]), map(json.loads, sys.argv[3:])
 accelerator = Accelerator(cpu=True)
 rank = accelerator.process_index
 common = {
     "train_file": start / "train.tsv", "validation_file": start / "dev.tsv", "max_eval_samples": 9,
     "per_device_train_batch_size": 5, "max_steps": 4, "save_steps": 2, "eval_steps": 2, "logging_steps": 1,
     "gradient_accumulation_steps": 2, "max_target_length": 12, "learning_rate": 1e-3, "weight_decay": 0.1,
-    "adam_epsilon": 1e-3, "max_grad_norm": 0.8, "metrics": "chrf", "per_device_eval_batch_size": 4,
+    "adam_epsilon": 1e-3, "max_grad_norm": 0.2, "metrics": "chrf", "per_device_eval_batch_size": 4,
 }
 
 
@@ -97,11 +97,10 @@ def train(name, recipe, stage, resume=None, **values):
 for recipe, values in cases:
     values = {key: value.replace("START", str(start)) for key, value in values.items()}
     name = values.pop("name")
-    only = values.pop("stages", None)
-    for stage in [None, *(only.split() if only else stages)]:
+    for stage in [None, *values.pop("stages", "zero3").split()]:
         train(f"{name}-{stage}", recipe, stage, **values)
         accelerator.wait_for_everyone()
-        if name in ("t5", "bf16") and stage is not None:
+        if [name, stage] in resumed:
             if rank == 0:
                 folder = Path(f"{name}-{stage}") / "checkpoint-2"
                 shutil.copytree(output / folder, output / f"resumed-{folder}")
@@ -111,16 +110,14 @@ accelerator.wait_for_everyone()
 os._exit(0)  # what exchanged the gradients of whole models would wait for ever for the group that it outlives
 '''
 CASES = [
-    ("t5", {"name": "t5", "model_name_or_path": "START/t5"}),
+    ("t5", {"name": "t5", "model_name_or_path": "START/t5", "stages": "zero1 zero2 zero3 offload"}),
     ("t5", {"name": "bf16", "model_name_or_path": "START/t5", "bf16": "true", "stages": "zero2 zero3"}),
     ("t5", {"name": "adapter", "model_name_or_path": "START/t5", "lora_r": "4", "merge_adapter": "true"}),
     ("t5", {"name": "frozen", "model_name_or_path": "START/t5", "freeze": "encoder", "gradient_checkpointing": "true"}),
-    ("rnn", {"name": "rnn", "tokenizer_type": "char", "hidden_size": "15", "embedding_size": "15", "dropout": "0"}),
+    ("rnn", {"name": "rnn", "tokenizer_type": "char", "hidden_size": "14", "embedding_size": "15", "dropout": "0"}),
 ]
-RUNS = [
-    (values["name"], stage) for _, values in CASES for stage in values.get("stages", " ".join(STAGES)).split()
-]  # fmt: skip
-RESUMED = [(name, stage) for name, stage in RUNS if name in ("t5", "bf16")]
+RUNS = [(values["name"], stage) for _, values in CASES for stage in values.get("stages", "zero3").split()]
+RESUMED = [(name, stage) for name in ("t5", "bf16") for stage in ("zero2", "zero3")]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +126,7 @@ def runs(start: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, d
     output = tmp_path_factory.mktemp("runs")
     (output / "job.py").write_text(JOB)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launcher, str(output / "job.py"), str(start), str(output), json.dumps(STAGES), json.dumps(CASES)]
+    command = [*launcher, str(output / "job.py"), str(start), str(output), *map(json.dumps, (STAGES, CASES, RESUMED))]
     environment = os.environ | {"DS_ACCELERATOR": "cpu"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
@@ -146,11 +143,12 @@ def tensors(folder: Path, name: str) -> dict[str, Tensor]:
 def test_parts_of_a_model_equal_the_whole(name: str, stage: str, runs: tuple[Path, dict[str, Any]]) -> None:
     folder, figures = runs
     whole, parts = figures[f"{name}-None"], figures[f"{name}-{stage}"]
-    tolerance = 5e-2 if name == "bf16" else 1e-5
+    tolerance = 1e-2 if name == "bf16" else 1e-5
     for figure, count in (("loss", 4), ("grad_norm", 4), ("eval_loss", 2)):
         assert len(whole[figure]) == count
-        assert parts[figure] == pytest.approx(whole[figure], rel=tolerance)
-    assert min(whole["grad_norm"]) > 0.8  # every step is clipped
+        exact = 1 if (name, figure) == ("bf16", "grad_norm") else count  # rounding is amplified from step to step
+        assert parts[figure][:exact] == pytest.approx(whole[figure][:exact], rel=tolerance)
+    assert min(whole["grad_norm"]) > 0.2  # every step is clipped
     files = ["optimizer.safetensors", "adapter_model.safetensors" if name == "adapter" else "model.safetensors"]
     for file in files:
         expected, found = (tensors(folder / f"{name}-{run}" / "checkpoint-4", file) for run in (None, stage))
@@ -178,7 +176,7 @@ def test_resumed_bit_for_bit(name: str, stage: str, runs: tuple[Path, dict[str, 
 @needs_deepspeed
 def test_rounded_weights_start_from_unrounded_ones(start: Path, runs: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = runs
-    first, last = load_file(start / "t5" / "model.safetensors"), None
+    first = load_file(start / "t5" / "model.safetensors")
     for stage in ("zero2", "zero3"):
         last = tensors(folder / f"bf16-{stage}" / "checkpoint-2", "model.safetensors")
         for key, value in last.items():
