@@ -46,18 +46,16 @@ class ZeroWeights(Weights):
     def __init__(self, objective: Any, options: Optimization, accelerator: Accelerator) -> None:
         super().__init__(objective.model)
         self._accelerator = accelerator
-        exact = {name: value.detach() for name, value in self.model.state_dict().items()} if options.bf16 else {}
+        exact = {name: parameter.detach() for name, parameter in self.parameters.items()} if options.bf16 else {}
+        self._frozen = {name: value for name, value in exact.items() if not self.parameters[name].requires_grad}
+        self._buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()} if options.bf16 else {}
         optimizer = make_optimizer(self.parameters, options)
         self.optimizer = ZeroOptimizer(optimizer, accelerator.is_main_process)
         self.engine = _make_engine(objective, optimizer, engine_settings(options), accelerator.device)
         self.optimizer.attach(self.engine)
-        objective.offload = getattr(
-            self.engine.optimizer, "parameter_offload", None
-        )  # what cuts weights up, if any does
         self._objective = objective
+        objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)  # of stage 3: cuts weights up
         self.load_state_dict(exact)  # the engine made its master of weights that it had rounded
-        trained = {name for name, parameter in self.parameters.items() if parameter.requires_grad}
-        self._exact = {name: value for name, value in exact.items() if name not in trained}
 
     def backward(self, loss: Tensor, accelerator: Accelerator) -> None:
         """Adds a batch's gradients to the step's, of which each process keeps its part."""
@@ -75,10 +73,11 @@ class ZeroWeights(Weights):
 
     def _gather(self, wanted: bool) -> dict[str, Tensor]:
         found: dict[int, Tensor] = {}
-        state = self.model.state_dict() | self._exact
+        state = self.model.state_dict()
+        state |= {name: buffer for name, buffer in self._buffers.items() if name in state}
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
             if id(parameter) not in found:
-                value = self._exact[name] if name in self._exact else _whole(parameter)
+                value = self._frozen[name] if name in self._frozen else _whole(parameter)
                 found[id(parameter)] = value.cpu() if wanted else value.new_empty(0)
             state[name] = found[id(parameter)]
         return state
@@ -96,22 +95,23 @@ class ZeroWeights(Weights):
         for name in buffers.keys() & state.keys():
             buffers[name].copy_(state[name])
 
+    @torch.no_grad()
     def release(self) -> Weights:
         """Ends the engine, and leaves each process a plain model with whole weights."""
         state = self._gather(wanted=True)
         self.engine.destroy()
-        fresh = {
-            id(parameter): nn.Parameter(state[name], parameter.requires_grad)
-            for name, parameter in self.parameters.items()
-        }
+        fresh = {id(p): nn.Parameter(state[name], p.requires_grad) for name, p in self.parameters.items()}
         for module in self.model.modules():
-            module._parameters = {n: p if p is None else fresh[id(p)] for n, p in module._parameters.items()}
+            module._parameters = dict(module._parameters)
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    setattr(module, name, fresh[id(parameter)])  # tells recurrent layers, too
         del self.engine, self.optimizer, self.parameters
         self._objective.offload = None
-        self._objective.to(self._accelerator.device)
-        weights = Weights(self.model)
-        weights.load_state_dict({name: state[name] for name, _ in self.model.named_buffers() if name in state})
-        return weights
+        self._objective.to(self._accelerator.device).float()
+        for name, buffer in self.model.named_buffers():
+            buffer.copy_(self._buffers.get(name, buffer))
+        return Weights(self.model)
 
 
 class ZeroOptimizer:
