@@ -138,6 +138,8 @@ def make_accelerator(config: Any) -> Accelerator:
         on_cpu or is_asked_for() or zero_settings.is_asked_for()
     )  # in bfloat16; sharded layers, and those of a CPU, are cast themselves
     precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and autocast else "no"
+    if on_cpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed, where it is installed, is loaded in any case, and seeks a GPU
     with left_to_us():
         accelerator = Accelerator(
             mixed_precision=precision,

@@ -9,7 +9,6 @@ Paper: Rajbhandari et al., 2020, section 5, https://arxiv.org/abs/1910.02054
 """
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +50,7 @@ class ZeroWeights(Weights):
         self._buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()} if options.bf16 else {}
         optimizer = make_optimizer(self.parameters, options)
         self.optimizer = ZeroOptimizer(optimizer, accelerator.is_main_process)
-        self.engine = _make_engine(objective, optimizer, engine_settings(options), accelerator.device)
+        self.engine = _make_engine(objective, optimizer, engine_settings(options))
         self.optimizer.attach(self.engine)
         self._objective = objective
         objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)  # of stage 3: cuts weights up
@@ -167,9 +166,7 @@ class ZeroOptimizer:
             self._engine.optimizer.state[part]["step"].fill_(float(whole["state"][0]["step"]))
 
 
-def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any], device: torch.device) -> Any:
-    if device.type == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"  # else it takes a GPU that is there
+def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any]) -> Any:
     import deepspeed
 
     # For CPUs it would compile an exchange of its own, through shared memory; the process group has one.
@@ -194,7 +191,7 @@ def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
     """Puts this process's part of a whole value into the master, or into the named state of the optimizer."""
     from deepspeed import utils
 
-    if not hasattr(parameter, "ds_id"):  # stages 1 and 2
+    if not hasattr(parameter, "ds_id"):  # stage 2
         if name is None:
             utils.safe_set_full_fp32_param(parameter, value)
         else:

@@ -9,7 +9,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.sharding import PLACE, check_flags
 
 SWITCH = "ACCELERATE_USE_DEEPSPEED"
-STAGES = (1, 2, 3)
+STAGES = (2, 3)
 SERVED = (
     "bf16",
     "comms_logger",
@@ -95,7 +95,7 @@ def _check_sections(settings: dict[str, Any]) -> None:
 
 def _check_stage(zero: dict[str, Any]) -> None:
     if (stage := zero.get("stage", 0)) not in STAGES:
-        raise InputError(f"{PLACE}: zero_stage {stage} is not served; choose from 1, 2, 3, or take ddp")
+        raise InputError(f"{PLACE}: zero_stage {stage} is not served; choose from 2, 3, or take ddp")
     for name, usual in USUAL.items():
         if zero.get(name, usual) != usual:
             raise InputError(f"{PLACE}: {name} is not served; leave it out")

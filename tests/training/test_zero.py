@@ -22,11 +22,11 @@ from hf_seq2seq.training.zero_settings import check_zero, engine_settings
 
 needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs the package deepspeed")
 STAGES = {
-    "zero1": {"stage": 1},
     "zero2": {"stage": 2},
     # Each weight is spread, the small ones too, and goes as soon as it was used.
     "zero3": {"stage": 3, "stage3_param_persistence_threshold": 0, "stage3_max_live_parameters": 2000},
-    "offload": {"stage": 3, "offload_optimizer": {"device": "cpu"}, "offload_param": {"device": "cpu"}},
+    "offload2": {"stage": 2, "offload_optimizer": {"device": "cpu"}},
+    "offload3": {"stage": 3, "offload_optimizer": {"device": "cpu"}, "offload_param": {"device": "cpu"}},
 }
 
 
@@ -111,7 +111,7 @@ accelerator.wait_for_everyone()
 os._exit(0)  # what exchanged the gradients of whole models would wait for ever for the group that it outlives
 '''
 CASES = [
-    ("t5", {"name": "t5", "model_name_or_path": "START/t5", "stages": "zero1 zero2 zero3 offload"}),
+    ("t5", {"name": "t5", "model_name_or_path": "START/t5", "stages": "zero2 zero3 offload2 offload3"}),
     ("t5", {"name": "bf16", "model_name_or_path": "START/t5", "bf16": "true", "stages": "zero2 zero3"}),
     ("t5", {"name": "adapter", "model_name_or_path": "START/t5", "lora_r": "4", "merge_adapter": "true"}),
     ("t5", {"name": "frozen", "model_name_or_path": "START/t5", "freeze": "encoder", "gradient_checkpointing": "true"}),
@@ -194,7 +194,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, Any
 @pytest.mark.parametrize(
     ("settings", "flags", "message"),
     [
-        ({"zero_optimization": {"stage": 0}}, {}, "zero_stage 0 is not served; choose from 1, 2, 3"),
+        ({"zero_optimization": {"stage": 0}}, {}, "zero_stage 0 is not served; choose from 2, 3"),
         ({"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme"}}}, {}, "offload_param_device nvme"),
         ({"zero_optimization": {"stage": 3, "zero_quantized_weights": True}}, {}, "zero_quantized_weights is not"),
         ({"optimizer": {"type": "AdamW"}}, {}, "'optimizer' is not served; leave it out, and give --optim"),
