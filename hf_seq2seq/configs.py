@@ -340,7 +340,7 @@ class Run(Section):
     num_processes: int | None = option(None, "Start so many processes, one a GPU or on CPU.", at_least=1)
     gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
     accelerate_config: str | None = option(
-        None, "How processes share the work: ddp, fsdp, zero2, zero3, or a file that `accelerate config` wrote."
+        None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file that `accelerate config` wrote."
     )
     use_cpu: bool = option(False, "Stay on the CPU where there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))

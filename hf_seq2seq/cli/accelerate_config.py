@@ -7,6 +7,7 @@ difference whether this project's launcher, `accelerate launch` or `torchrun` st
 import dataclasses
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,19 @@ from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError, nearest
 
 PRESETS = FOLDER / "configs" / "accelerate"
-KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP")
+KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED")
+DEEPSPEED = {
+    "zero_stage": "DEEPSPEED_ZERO_STAGE",
+    "gradient_accumulation_steps": "GRADIENT_ACCUMULATION_STEPS",
+    "gradient_clipping": "GRADIENT_CLIPPING",
+    "offload_optimizer_device": "DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE",
+    "offload_param_device": "DEEPSPEED_OFFLOAD_PARAM_DEVICE",
+    "zero3_init_flag": "DEEPSPEED_ZERO3_INIT",
+    "zero3_save_16bit_model": "DEEPSPEED_ZERO3_SAVE_16BIT_MODEL",
+    "deepspeed_config_file": "DEEPSPEED_CONFIG_FILE",
+}
+"""Options of `deepspeed_config`, and the variables in which Accelerate's plugin looks for them."""
+SEVERAL_MACHINES = ("deepspeed_multinode_launcher", "deepspeed_hostfile")
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def read_launch_file(name: str) -> LaunchFile:
     config = _load(path, flag)
     kind = config.distributed_type.value
     if kind == "DEEPSPEED":
-        raise InputError(f"{flag}: DeepSpeed is not served; zero2 and zero3 spread the same by torch's FSDP")
+        _check_installed(config.deepspeed_config, flag)
     if kind not in KINDS:
         raise InputError(f"{flag}: distributed_type {kind} is not served; choose from {', '.join(KINDS)}")
     if config.num_machines > 1:
@@ -117,6 +130,28 @@ def _environment(config: Any, kind: str, flag: str) -> dict[str, str]:
         found["ACCELERATE_MIXED_PRECISION"] = str(config.mixed_precision)
     if kind == "FSDP":
         found |= {"ACCELERATE_USE_FSDP": "true"} | _fsdp(config.fsdp_config, flag)
+    if kind == "DEEPSPEED":
+        found |= {"ACCELERATE_USE_DEEPSPEED": "true"} | _deepspeed(config.deepspeed_config, flag)
+    return found
+
+
+def _check_installed(options: dict[str, Any], flag: str) -> None:
+    """Names, where DeepSpeed is missing, the preset of FSDP that spreads as much."""
+    if find_spec("deepspeed") is None:
+        instead = "fsdp" if options.get("zero_stage") == 3 else "fsdp-shard-grad-op"
+        raise InputError(
+            f"{flag}: DeepSpeed is not installed; pip install 'hf-seq2seq[deepspeed]', or take "
+            f"--accelerate-config {instead}, which spreads the same by torch's FSDP"
+        )
+
+
+def _deepspeed(options: dict[str, Any], flag: str) -> dict[str, str]:
+    found = {"ACCELERATE_CONFIG_DS_FIELDS": ",".join(options).lower()}
+    for key, value in options.items():
+        if key not in DEEPSPEED and key not in SEVERAL_MACHINES:
+            raise InputError(f"{flag}: unknown key {key!r}{nearest(key, DEEPSPEED)}")
+        if key in DEEPSPEED and value is not None:
+            found[f"ACCELERATE_{DEEPSPEED[key]}"] = str(value).lower() if key != "deepspeed_config_file" else str(value)
     return found
 
 

@@ -1,5 +1,6 @@
 """`hf-seq2seq train RECIPE`: train, evaluate, save."""
 
+import os
 from typing import Any
 
 from hf_seq2seq.cli.accelerate_config import apply_launch_file
@@ -21,7 +22,8 @@ def train(request: Request) -> None:
 
         check_publication(hub)  # not only after hours of training
     count = processes(run)
-    if count > 1:
+    in_group = rank() is None and "ACCELERATE_USE_DEEPSPEED" in os.environ  # it wants a group even of one process
+    if count > 1 or in_group:
         launch(["train", *request.arguments], count, run)
     else:
         show_only(run)

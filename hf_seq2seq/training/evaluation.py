@@ -17,6 +17,7 @@ from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.training.sharding import unsharded
 from hf_seq2seq.training.task import Task
+from hf_seq2seq.training.zero import unhooked
 
 Predictions = list[str] | np.ndarray
 SUMMED = ("samples", "runtime")
@@ -47,7 +48,7 @@ def evaluate_and_predict(
 ) -> tuple[dict[str, float], dict[str, Predictions]]:
     """`evaluate`, with the predictions of every split that has any, in row order: texts or `(rows, classes)` logits."""
     measured, predictions = {}, {}
-    with unsharded(task.objective):
+    with unsharded(task.objective), unhooked(task.objective):
         for split in sets_of(task.splits, kind):
             measured[split], predicted = _measure(task, split, accelerator)
             if len(predicted):

@@ -21,6 +21,7 @@ from torch import Tensor
 from hf_seq2seq.configs import Optimization, Schedule
 from hf_seq2seq.data.batches import BatchPlan, Step, share
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.training import zero_settings
 from hf_seq2seq.training.checkpoints import find_checkpoint, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_model
@@ -33,6 +34,7 @@ from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.sharding import ShardedWeights, is_asked_for, whole, without_exchange
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
+from hf_seq2seq.training.zero import ZeroWeights
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 
@@ -61,6 +63,7 @@ class Loop:
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
         self.signal = 0
         self.selection = Selection(self.schedule, task, len(self.plan))
+        self.optimizer: Any
         self.weights = self._prepare()
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume))
@@ -82,6 +85,10 @@ class Loop:
         bf16 = self.optimization.bf16
         if self.optimization.torch_compile:
             model.compile(dynamic=True)
+        if zero_settings.is_asked_for():
+            zero_weights = ZeroWeights(self.task.objective, self.optimization, self.accelerator)
+            self.objective, self.optimizer = zero_weights.engine, zero_weights.optimizer
+            return zero_weights
         if is_asked_for():
             weights: Weights = ShardedWeights(self.task.objective, bf16, self.accelerator)
             self.objective = self.task.objective
@@ -119,6 +126,7 @@ class Loop:
                     if self.state.finished or self.signal:
                         break
         self.log.close()
+        del self.objective, self.optimizer  # what trains holds memory
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
             load_weights(self.weights, self.output_dir / best)
@@ -153,9 +161,8 @@ class Loop:
             last = index == len(batches) - 1
             with nullcontext() if last or self.weights.low else without_exchange(self.objective, accelerator):
                 loss = self.objective(batch) * factor
-                accelerator.backward(loss * (accelerator.num_processes / total))
+                self.weights.backward(loss * (accelerator.num_processes / total), accelerator)
             self._loss += loss.detach()
-            self.weights.collect_gradients()
         self._update()
         self._weight += total
         self.state.target_tokens_seen += total
@@ -176,10 +183,7 @@ class Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.optimization.learning_rate * factor
         limit = self.optimization.max_grad_norm or math.inf
-        self._norm = self.accelerator.clip_grad_norm_(self.weights.parameters.values(), limit)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.weights.publish()
+        self._norm = self.weights.update(self.optimizer, limit, self.accelerator)
 
     def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         batch = self.task.collate(self.train, rows)

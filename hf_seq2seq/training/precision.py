@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
@@ -29,6 +30,19 @@ class Weights:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.parameters: dict[str, nn.Parameter] = dict(model.named_parameters())
+
+    def backward(self, loss: Tensor, accelerator: Accelerator) -> None:
+        """Adds a batch's gradients to the step's."""
+        accelerator.backward(loss)
+        self.collect_gradients()
+
+    def update(self, optimizer: Any, limit: float, accelerator: Accelerator) -> Any:
+        """Clips the gradients, steps and forgets them; returns their norm before clipping."""
+        norm = accelerator.clip_grad_norm_(self.parameters.values(), limit)
+        optimizer.step()
+        optimizer.zero_grad()
+        self.publish()
+        return norm
 
     def collect_gradients(self) -> None:
         """Called after each backward pass."""

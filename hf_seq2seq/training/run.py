@@ -29,6 +29,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.sections import flag, flatten
+from hf_seq2seq.training import zero_settings
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
@@ -41,6 +42,7 @@ from hf_seq2seq.training.sharding import check_sharding, is_asked_for, left_to_u
 from hf_seq2seq.training.state import FILE as STATE_FILE
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
+from hf_seq2seq.training.zero import count
 
 WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
@@ -64,6 +66,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
     check_optimizer(config.optimization)
     adaptation = getattr(config, "adaptation", None)
     check_sharding(config.optimization, adaptation)
+    zero_settings.check_zero(config.optimization, adaptation)
     if adaptation:
         on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
         check_adaptation(adaptation, getattr(config.model, "from_scratch", False), on_cpu)
@@ -131,8 +134,12 @@ def runs_on_cpu(run: Any) -> bool:
 def make_accelerator(config: Any) -> Accelerator:
     """The processes, the device and the precision of a run; seeds what happens before training."""
     on_cpu = runs_on_cpu(config.run)
-    autocast = not (on_cpu or is_asked_for())  # in bfloat16; sharded layers, and those of a CPU, are cast themselves
+    autocast = not (
+        on_cpu or is_asked_for() or zero_settings.is_asked_for()
+    )  # in bfloat16; sharded layers, and those of a CPU, are cast themselves
     precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and autocast else "no"
+    if on_cpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed, where it is installed, is loaded in any case, and seeks a GPU
     with left_to_us():
         accelerator = Accelerator(
             mixed_precision=precision,
@@ -213,7 +220,7 @@ def longest(task: Task) -> int:
 
 def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:
     """Says on standard error what is about to be trained."""
-    parameters, every = (task.model.num_parameters(only_trainable=trained) for trained in (True, False))
+    parameters, every = (count(task.model, only_trainable=trained) for trained in (True, False))
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
     train = task.splits["train"]

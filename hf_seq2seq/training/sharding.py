@@ -23,6 +23,7 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.training.precision import Weights
 
 SWITCH = "ACCELERATE_USE_FSDP"
+DEEPSPEED = "ACCELERATE_USE_DEEPSPEED"
 PLACE = "Accelerate's configuration"
 NO_WRAP = "NO_WRAP"
 WRAPS = ("TRANSFORMER_BASED_WRAP", NO_WRAP)
@@ -44,8 +45,6 @@ def check_sharding(optimization: Optimization, adaptation: Adaptation | None) ->
     Raises:
         InputError: names the option of the configuration, or the flag.
     """
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
-        raise InputError(f"{PLACE}: DeepSpeed is not served; --accelerate-config zero2 or zero3 spreads the same")
     if not is_asked_for():
         return
     if (version := _told("VERSION", "1")) != "2":
@@ -56,13 +55,22 @@ def check_sharding(optimization: Optimization, adaptation: Adaptation | None) ->
         raise InputError(f"{PLACE}: fsdp_activation_checkpointing: write false, and give --gradient-checkpointing")
     if (wrap := _told("AUTO_WRAP_POLICY", NO_WRAP).upper()) not in WRAPS:
         raise InputError(f"{PLACE}: fsdp_auto_wrap_policy {wrap} is not served; choose from {', '.join(WRAPS)}")
-    if optimization.optim != "adamw":
-        raise InputError(f"--optim {optimization.optim}: works on whole weights alone; with FSDP take --optim adamw")
-    for name in ("fp16", "torch_compile"):
-        if getattr(optimization, name):
-            raise InputError(f"--{name.replace('_', '-')} does not go together with FSDP; leave it out")
+    check_flags("FSDP", optimization)
     if adaptation is not None and adaptation.merge_adapter:
         raise InputError("--merge-adapter does not go together with FSDP; leave it out, and the adapter is saved")
+
+
+def check_flags(kind: str, optimization: Optimization) -> None:
+    """Refuses flags that do not go together with FSDP or DeepSpeed, whichever `kind` says.
+
+    Raises:
+        InputError: names the flag.
+    """
+    if optimization.optim != "adamw":
+        raise InputError(f"--optim {optimization.optim}: works on whole weights alone; with {kind} take --optim adamw")
+    for name in ("fp16", "torch_compile"):
+        if getattr(optimization, name):
+            raise InputError(f"--{name.replace('_', '-')} does not go together with {kind}; leave it out")
 
 
 class ShardedWeights(Weights):
@@ -167,6 +175,11 @@ def unsharded(objective: Any) -> Iterator[None]:
 @contextmanager
 def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]:
     """Keeps the gradients of a backward pass in each process, to be exchanged with a later one's."""
+    if hasattr(objective, "set_gradient_accumulation_boundary"):  # DeepSpeed's engine
+        objective.set_gradient_accumulation_boundary(False)
+        yield
+        objective.set_gradient_accumulation_boundary(True)
+        return
     if not is_sharded(objective):
         with accelerator.no_sync(objective):
             yield
@@ -202,9 +215,8 @@ def _on(main: bool, value: Tensor) -> Tensor:
 @contextmanager
 def left_to_us() -> Iterator[None]:
     """Hides from Accelerate that weights are to be sharded, for it would do so on GPUs, and in its own way."""
-    asked = os.environ.pop(SWITCH, None)
+    asked = {name: os.environ.pop(name) for name in (SWITCH, DEEPSPEED) if name in os.environ}
     try:
         yield
     finally:
-        if asked is not None:
-            os.environ[SWITCH] = asked
+        os.environ.update(asked)

@@ -14,6 +14,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.run import runs_on_cpu
 from hf_seq2seq.training.sharding import check_sharding
 
+DEEPSPEED = {"distributed_type": "DEEPSPEED"}
 FSDP = {"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": 2}}
 
 
@@ -23,29 +24,40 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", dict(os.environ))
 
 
+@pytest.fixture
+def deepspeed_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets files that ask for DeepSpeed be read without it."""
+    monkeypatch.setattr("hf_seq2seq.cli.accelerate_config.find_spec", lambda _: object())
+
+
 def write(folder: Path, values: dict[str, object]) -> str:
     path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump(values))
     return str(path)
 
 
+@pytest.mark.usefixtures("deepspeed_there")
 def test_the_presets() -> None:
-    assert presets() == ["ddp", "fsdp", "zero2", "zero3"]
-    kinds = {name: read_launch_file(name).kind for name in presets()}
-    assert kinds == {"ddp": "MULTI_GPU", "fsdp": "FSDP", "zero2": "FSDP", "zero3": "FSDP"}
-    assert read_launch_file("zero2").environment["FSDP_RESHARD_AFTER_FORWARD"] == "false"
+    assert presets() == ["ddp", "fsdp", "fsdp-shard-grad-op", "zero2", "zero3"]
+    kinds = [read_launch_file(name).kind for name in presets()]
+    assert kinds == ["MULTI_GPU", "FSDP", "FSDP", "DEEPSPEED", "DEEPSPEED"]
+    assert read_launch_file("fsdp-shard-grad-op").environment["FSDP_RESHARD_AFTER_FORWARD"] == "false"
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp", "zero2", "zero3"])
+@pytest.mark.usefixtures("deepspeed_there")
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "fsdp-shard-grad-op", "zero2", "zero3"])
 def test_processes_are_told_what_accelerate_launch_tells_them(name: str) -> None:
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
-    from accelerate.utils.launch import prepare_multi_gpu_env
+    from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
     words = ["--config_file", str(PRESETS / f"{name}.yaml"), "--num_processes", "2", "--main_process_port", "0"]
-    theirs = prepare_multi_gpu_env(_validate_launch_command(launch_command_parser().parse_args([*words, "x"]))[0])
+    told, defaults, _ = _validate_launch_command(launch_command_parser().parse_args([*words, "x"]))
+    told.deepspeed_fields_from_accelerate_config = ",".join(defaults.deepspeed_config)
+    theirs = prepare_deepspeed_cmd_env(told)[1] if name.startswith("zero") else prepare_multi_gpu_env(told)
     ours = read_launch_file(name).environment
     assert {variable: theirs[variable] for variable in ours} == ours
-    assert theirs.get("ACCELERATE_USE_FSDP") == ours.get("ACCELERATE_USE_FSDP")
+    for switch in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", "ACCELERATE_DEEPSPEED_ZERO_STAGE"):
+        assert theirs.get(switch) == ours.get(switch)
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -66,6 +78,35 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert apply_launch_file(Run(accelerate_config=name, num_processes=2)).num_processes == 2
 
 
+def test_deepspeed_as_accelerate_config_writes_it(deepspeed_there: None, tmp_path: Path) -> None:
+    options = {"gradient_accumulation_steps": 1, "offload_optimizer_device": "none", "zero3_init_flag": True}
+    options |= {"zero_stage": 3, "deepspeed_multinode_launcher": "standard", "offload_param_device": "cpu"}
+    name = write(tmp_path, DEEPSPEED | {"deepspeed_config": options, "num_processes": 1})
+    assert read_launch_file(name).environment == {
+        "ACCELERATE_USE_DEEPSPEED": "true",
+        "ACCELERATE_CONFIG_DS_FIELDS": ",".join(sorted(options)),
+        "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "1",
+        "ACCELERATE_DEEPSPEED_OFFLOAD_OPTIMIZER_DEVICE": "none",
+        "ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE": "cpu",
+        "ACCELERATE_DEEPSPEED_ZERO3_INIT": "true",
+        "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3",
+    }
+    assert apply_launch_file(Run(accelerate_config=name)).num_processes == 1  # a GPU alone can offload
+
+
+@pytest.mark.parametrize(("preset", "instead"), [("zero2", "fsdp-shard-grad-op"), ("zero3", "fsdp")])
+def test_without_deepspeed_there_is_one_line(
+    preset: str, instead: str, command, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_seq2seq.cli.accelerate_config.find_spec", lambda _: None)
+    result = command("train", recipe, "--accelerate-config", preset, "--num-processes", "2")
+    line = f"error: --accelerate-config {preset}: DeepSpeed is not installed; pip install 'hf-seq2seq[deepspeed]', "
+    line += f"or take --accelerate-config {instead}, which spreads the same by torch's FSDP\n"
+    assert (result.code, result.err) == (2, line)
+    monkeypatch.setattr("hf_seq2seq.cli.accelerate_config.find_spec", lambda _: object())
+    assert read_launch_file(preset).environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == preset[-1]
+
+
 def test_gpus_of_a_file(tmp_path: Path) -> None:
     name = write(tmp_path, {"distributed_type": "MULTI_GPU", "num_processes": 2, "gpu_ids": "1,3"})
     assert apply_launch_file(Run(accelerate_config=name)).gpus == "1,3"
@@ -73,10 +114,11 @@ def test_gpus_of_a_file(tmp_path: Path) -> None:
     assert (given.gpus, given.num_processes) == ("0,1,2", None)
 
 
+@pytest.mark.usefixtures("deepspeed_there")
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"distributed_type": "DEEPSPEED"}, "DeepSpeed is not served; zero2 and zero3"),
+        (DEEPSPEED | {"deepspeed_config": {"zero_stge": 2}}, "unknown key 'zero_stge'; did you mean 'zero_stage'"),
         ({"distributed_type": "MEGATRON_LM"}, "MEGATRON_LM is not served; choose from NO"),
         ({"distributed_type": "FSPD"}, "Accelerate cannot read it: 'FSPD' is not a valid"),
         ({"num_processes": 2}, "A `distributed_type` must be specified"),
@@ -110,7 +152,6 @@ def test_one_process_has_nothing_to_share(flags: tuple[str, ...], command, recip
         ({"FSDP_OFFLOAD_PARAMS": "true"}, {}, "fsdp_offload_params is not served"),
         ({"FSDP_ACTIVATION_CHECKPOINTING": "true"}, {}, "give --gradient-checkpointing"),
         ({"FSDP_AUTO_WRAP_POLICY": "SIZE_BASED_WRAP"}, {}, "SIZE_BASED_WRAP is not served; choose from TRANSF"),
-        ({"ACCELERATE_USE_DEEPSPEED": "true"}, {}, "DeepSpeed is not served"),
         ({}, {"optim": "adafactor"}, "--optim adafactor: .* take --optim adamw"),
         ({}, {"fp16": True}, "--fp16 does not go together with FSDP"),
         ({}, {"torch_compile": True}, "--torch-compile does not go together with FSDP"),
@@ -152,9 +193,16 @@ def main(config):
 '''
 
 
-ACCELERATE = ["-m", "accelerate.commands.launch", "--config_file", str(PRESETS / "zero2.yaml"), "--num_processes", "2"]
+ACCELERATE = [
+    "-m",
+    "accelerate.commands.launch",
+    "--config_file",
+    str(PRESETS / "fsdp-shard-grad-op.yaml"),
+    "--num_processes",
+    "2",
+]
 LAUNCHERS = {
-    "ours": (["-m", "hf_seq2seq"], ["--accelerate-config", "zero2", "--num-processes", "2"]),
+    "ours": (["-m", "hf_seq2seq"], ["--accelerate-config", "fsdp-shard-grad-op", "--num-processes", "2"]),
     "accelerate": ([*ACCELERATE, "--main_process_port", "0", "-m", "hf_seq2seq"], []),
 }
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +85,10 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-5, msg=name)
 
 
-@pytest.mark.parametrize("preset", [None, "fsdp"])
+DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs the package deepspeed")
+
+
+@pytest.mark.parametrize("preset", [None, "fsdp", pytest.param("zero3", marks=DEEPSPEED)])
 def test_two_processes_equal_one(preset: str | None, one: Run, start: Path, tmp_path: Path) -> None:
     flags = ["--gradient-accumulation-steps", "2", "--num-processes", "2"]
     two = train(start, tmp_path / "run", *flags, *(["--accelerate-config", preset] if preset else []))
