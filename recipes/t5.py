@@ -1,7 +1,7 @@
 """Fine-tune T5 on pairs of text, or train it from scratch.
 
     hf-seq2seq train t5 --model-name-or-path google-t5/t5-small --train-file train.csv --output-dir outputs/t5
-    hf-seq2seq train t5 --from-scratch --model-size tiny --train-file train.csv --output-dir outputs/t5
+    hf-seq2seq train t5 --from-scratch --optim adafactor --scale-parameter --learning-rate 1e-2 --train-file train.csv
 
 Paper: Raffel et al., 2020, https://arxiv.org/abs/1910.10683
 """
