@@ -78,7 +78,7 @@ def test_masked_tokens_lose_what_transformers_says(kind: str) -> None:
     right = (logits.argmax(-1) == batch["labels"][chosen]).sum()
     with torch.no_grad():
         measured = objective.measure(batch)
-    torch.testing.assert_close(measured, torch.tensor([[float(loss), count], [100.0 * right, count]]).double())
+    torch.testing.assert_close(measured, torch.tensor([[loss.item(), count], [100.0 * right, count]]).double())
 
 
 def test_padded_positions_are_never_seen_by_the_output_layer() -> None:
