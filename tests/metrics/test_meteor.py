@@ -56,8 +56,12 @@ def test_synonyms_match_where_there_is_a_thesaurus(monkeypatch):
 
 
 def test_absent_data_mean_no_synonyms(monkeypatch, tmp_path):
+    from nltk.corpus import LazyCorpusLoader, WordNetCorpusReader
+
     monkeypatch.undo()
     monkeypatch.setattr("nltk.data.path", [str(tmp_path)])
+    # One that has not read anything yet: a test before this one may have found data.
+    monkeypatch.setattr("nltk.corpus.wordnet", LazyCorpusLoader("wordnet", WordNetCorpusReader, None))
     module.thesaurus.cache_clear()
     assert isinstance(module.thesaurus(), NoWordNet)
     module.thesaurus.cache_clear()
