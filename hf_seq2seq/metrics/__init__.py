@@ -95,7 +95,9 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
     if texts and is_script(name):
         return load_script(name)
     if name in LIKELIHOOD_METRICS and name not in known:
-        raise InputError(f"--metrics {name}: asks for a model's probabilities of texts: hf-seq2seq evaluate MODEL")
+        raise InputError(
+            f"--metrics {name}: needs a model's probabilities: hf-seq2seq evaluate MODEL; training gives the loss"
+        )
     if name not in known:
         raise InputError(
             f"--metrics: unknown metric {name!r}{nearest(name, [*known, *(MADE_METRICS if texts else ())])}"

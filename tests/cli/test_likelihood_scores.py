@@ -134,4 +134,4 @@ def test_bad_input(
 def test_files_have_no_probabilities(command, test_file: str) -> None:
     Path("a.txt").write_text("a\n")
     result = command("evaluate", "--predictions", "a.txt", "--references", "a.txt", "--metrics", "perplexity")
-    assert (result.code, "asks for a model's probabilities" in result.err) == (2, True)
+    assert (result.code, "needs a model's probabilities" in result.err) == (2, True)

@@ -67,5 +67,5 @@ def test_as_a_module_of_evaluate() -> None:
 
 
 def test_texts_have_no_perplexity() -> None:
-    with pytest.raises(InputError, match="perplexity: asks for a model's probabilities of texts: hf-seq2seq evaluate"):
+    with pytest.raises(InputError, match="perplexity: needs a model's probabilities: hf-seq2seq evaluate"):
         check_metrics(("perplexity",), TEXT_METRICS)
