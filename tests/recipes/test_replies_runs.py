@@ -1,6 +1,7 @@
 """Conversations for encoder-decoders, from rows to replies: training, commands, a process with transformers alone."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -80,9 +81,10 @@ def test_from_conversations_to_replies(
     assert [row["prediction"] for row in answered] == written
     assert answered[1]["source"] == asked[1]
     assert "texts were cut to 48 tokens" in said.err
-    app(["evaluate", str(folder), "--json"], standalone_mode=False)
+    app(["evaluate", str(folder), "--metrics", "bleu,perplexity", "--json"], standalone_mode=False)
     scores = json.loads(capsys.readouterr().out)
     assert (scores["bleu"], scores["samples"]) == (pytest.approx(results["predict_bleu"]), len(asked))
+    assert scores["perplexity"] == pytest.approx(math.exp(results["predict_loss"]), rel=1e-4)
     if recipe == "rnn":
         return
     short = [number for number, row in enumerate(asked) if len(row) < 3]
