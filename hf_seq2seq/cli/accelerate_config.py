@@ -18,6 +18,7 @@ from hf_seq2seq.errors import InputError, nearest
 
 PRESETS = FOLDER / "configs" / "accelerate"
 KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED")
+USE_DEEPSPEED = "ACCELERATE_USE_DEEPSPEED"
 DEEPSPEED = {
     "zero_stage": "DEEPSPEED_ZERO_STAGE",
     "gradient_accumulation_steps": "GRADIENT_ACCUMULATION_STEPS",
@@ -131,7 +132,7 @@ def _environment(config: Any, kind: str, flag: str) -> dict[str, str]:
     if kind == "FSDP":
         found |= {"ACCELERATE_USE_FSDP": "true"} | _fsdp(config.fsdp_config, flag)
     if kind == "DEEPSPEED":
-        found |= {"ACCELERATE_USE_DEEPSPEED": "true"} | _deepspeed(config.deepspeed_config, flag)
+        found |= {USE_DEEPSPEED: "true"} | _deepspeed(config.deepspeed_config, flag)
     return found
 
 

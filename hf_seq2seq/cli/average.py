@@ -8,6 +8,7 @@ import typer
 
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.rows import check_folder
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -39,8 +40,7 @@ def average(checkpoints: Folders, *, values: Values) -> None:
     """Writes a model whose weights are the mean of several checkpoints'."""
     output = build(AverageConfig, values, origin="average").output
     target = Path(output.output_dir)
-    if (target / "config.json").exists() and not output.overwrite_output_dir:
-        raise InputError(f"--output-dir: {target} holds a model; give --overwrite-output-dir or another folder")
+    check_folder(target, ("config.json",), "a model", output.overwrite_output_dir)
     if len(checkpoints) < 2:
         raise InputError(f"average: one checkpoint, {checkpoints[0]}; give two or more")
     from hf_seq2seq.decoding.averaging import average_checkpoints

@@ -11,7 +11,7 @@ import typer
 from hf_seq2seq.analysis.rating_criteria import CRITERIA, parse_scale
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
-from hf_seq2seq.cli.rows import open_output
+from hf_seq2seq.cli.rows import check_folder, open_output
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -82,7 +82,7 @@ def rate(systems: Systems, *, values: Values) -> None:
     if not criteria:
         raise InputError(f"--criteria: names none; choose from {', '.join(CRITERIA)}")
     folder = Path(config.output.output_dir)
-    _check_output(folder, config.output.overwrite_output_dir)
+    check_folder(folder, (SHEET, KEY), "a rating sheet", config.output.overwrite_output_dir)
     texts = _read(system_files(systems), config.rows)
     from hf_seq2seq.analysis.rating_sheet import make_sheet, render
 
@@ -94,13 +94,6 @@ def rate(systems: Systems, *, values: Values) -> None:
     rows, shown = len(page["rows"]), len(key["texts"])
     print(f"{folder / SHEET}: {rows} rows, {shown} texts of {len(texts.systems)} systems; for raters")
     print(f"{folder / KEY}: who wrote which text; for you alone")
-
-
-def _check_output(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output-dir: {folder} is a file")
-    if not overwrite and any((folder / name).exists() for name in (SHEET, KEY)):
-        raise InputError(f"--output-dir: {folder} holds a rating sheet; give --overwrite-output-dir or another folder")
 
 
 def system_files(systems: Sequence[str]) -> dict[str, str]:

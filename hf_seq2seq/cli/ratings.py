@@ -11,7 +11,7 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.rate import KEY
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.cli.significance import check_percentage
 from hf_seq2seq.sections import Section, build, option
 
 NO_ALPHA = "not defined: it needs texts that two people rated, and ratings that differ"
@@ -31,8 +31,7 @@ class Report(Section):
     def __post_init__(self) -> None:
         """Refuses what is no percentage."""
         super().__post_init__()
-        if self.confidence >= 100:
-            raise InputError(f"--confidence: {self.confidence:g} must be below 100; it is a percentage")
+        check_percentage(self.confidence)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,24 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     return value
 
 
+def check_folder(folder: Path, names: Sequence[str], holds: str, overwrite: bool) -> None:
+    """Refuses a folder to write in that is a file, or that holds what may not be replaced.
+
+    Args:
+        folder: may be absent.
+        names: of files that say that it is in use.
+        holds: what it then holds, for people.
+        overwrite: whether that may be replaced.
+
+    Raises:
+        InputError: names the folder.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output-dir: {folder} is a file")
+    if not overwrite and any((folder / name).exists() for name in names):
+        raise InputError(f"--output-dir: {folder} holds {holds}; give --overwrite-output-dir or another folder")
+
+
 @contextmanager
 def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name when all is written; until then it ends in `.partial`.

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
 
 
+def check_percentage(confidence: float) -> None:
+    """Refuses an interval that would hold everything.
+
+    Raises:
+        InputError: names the flag.
+    """
+    if confidence >= 100:
+        raise InputError(f"--confidence: {confidence:g} must be below 100; it is a percentage")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Significance(Section):
     """Significance: how sure the scores are, for every metric."""
@@ -29,8 +39,8 @@ class Significance(Section):
     def __post_init__(self) -> None:
         """Refuses flags that go against each other."""
         super().__post_init__()
-        if self.confidence is not None and self.confidence >= 100:
-            raise InputError(f"--confidence: {self.confidence:g} must be below 100; it is a percentage")
+        if self.confidence is not None:
+            check_percentage(self.confidence)
         if self.paired_bs and self.paired_ar:
             raise InputError("--paired-bs and --paired-ar exclude each other")
         if (self.paired_bs or self.paired_ar) and not self.compare:

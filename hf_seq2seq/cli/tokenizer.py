@@ -8,6 +8,7 @@ import typer
 
 from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.rows import check_folder
 from hf_seq2seq.configs import NewTokenizer, PairData
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
@@ -39,8 +40,7 @@ def train_tokenizer(values: Values) -> None:
     """Train a tokenizer on the training rows: pairs, or a file with one column of text."""
     config = build(TokenizerConfig, values, origin="tokenizer train")
     folder = Path(config.output.output_dir)
-    if (folder / "tokenizer.json").exists() and not config.output.overwrite_output_dir:
-        raise InputError(f"--output-dir: {folder} holds a tokenizer; give --overwrite-output-dir or another folder")
+    check_folder(folder, ("tokenizer.json",), "a tokenizer", config.output.overwrite_output_dir)
     if not config.data.train_file and not config.data.dataset_name:
         raise InputError("tokenizer train: give --train-file or --dataset-name")
     from hf_seq2seq.data.sources import load_splits

@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from hf_seq2seq.cli.accelerate_config import apply_launch_file
+from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
 from hf_seq2seq.cli.launch import launch, processes, rank, show_only
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.configs import Hub
@@ -22,7 +22,7 @@ def train(request: Request) -> None:
 
         check_publication(hub)  # not only after hours of training
     count = processes(run)
-    in_group = rank() is None and "ACCELERATE_USE_DEEPSPEED" in os.environ  # it wants a group even of one process
+    in_group = rank() is None and USE_DEEPSPEED in os.environ  # it wants a group even of one process
     if count > 1 or in_group:
         launch(["train", *request.arguments], count, run)
     else:

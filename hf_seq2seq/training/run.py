@@ -134,9 +134,8 @@ def runs_on_cpu(run: Any) -> bool:
 def make_accelerator(config: Any) -> Accelerator:
     """The processes, the device and the precision of a run; seeds what happens before training."""
     on_cpu = runs_on_cpu(config.run)
-    autocast = not (
-        on_cpu or is_asked_for() or zero_settings.is_asked_for()
-    )  # in bfloat16; sharded layers, and those of a CPU, are cast themselves
+    # In bfloat16 the layers of a CPU, and those that are sharded, are cast themselves.
+    autocast = not (on_cpu or is_asked_for() or zero_settings.is_asked_for())
     precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and autocast else "no"
     if on_cpu:
         os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed, where it is installed, is loaded in any case, and seeks a GPU

@@ -6,9 +6,8 @@ from typing import Any
 
 from hf_seq2seq.configs import Adaptation, Optimization
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.sharding import PLACE, check_flags
+from hf_seq2seq.training.sharding import DEEPSPEED, PLACE, check_flags
 
-SWITCH = "ACCELERATE_USE_DEEPSPEED"
 STAGES = (2, 3)
 SERVED = (
     "bf16",
@@ -40,7 +39,7 @@ USUAL = {
 
 def is_asked_for() -> bool:
     """Whether the environment, as `accelerate launch` and this project's launcher set it, asks for DeepSpeed."""
-    return os.environ.get(SWITCH, "").lower() == "true"
+    return os.environ.get(DEEPSPEED, "").lower() == "true"
 
 
 def check_zero(optimization: Optimization, adaptation: Adaptation | None) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import T5Config, T5ForConditionalGeneration
 
+from hf_seq2seq.configs import NewTokenizer
+from hf_seq2seq.data.vocabulary import train_tokenizers
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.training.task import Task
@@ -30,6 +33,27 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "train_file": str(write_pairs(folder / "train.tsv", 90, 1)),
         "validation_file": str(write_pairs(folder / "dev.tsv", 17, 2)),
     }
+
+
+@pytest.fixture(scope="module")
+def save_start(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int, dict[str, int]], Path]:
+    """Saves `train.tsv`, `dev.tsv` and a T5 without dropout in a folder, and names it: rows, training rows, sizes."""
+
+    def save(rows: int, train: int, sizes: dict[str, int]) -> Path:
+        folder: Path = tmp_path_factory.mktemp("start")
+        torch.manual_seed(0)
+        words = ["".join(chr(97 + (7 * row + 3 * k * row) % 10) for k in range(1 + row % 9)) for row in range(rows)]
+        for name, part in (("train", words[:train]), ("dev", words[train:])):
+            (folder / f"{name}.tsv").write_text("source\ttarget\n" + "".join(f"{w}\t{w[::-1]}\n" for w in part))
+        tokenizers = train_tokenizers(words, words, NewTokenizer(tokenizer_type="char"))
+        ids = {"pad_token_id": tokenizers.source.pad_token_id, "eos_token_id": tokenizers.source.eos_token_id}
+        ids |= {"decoder_start_token_id": ids["pad_token_id"], "vocab_size": len(tokenizers.source)}
+        config = T5Config(initializer_factor=1.5, dropout_rate=0.0, **sizes, **ids)
+        T5ForConditionalGeneration(config).save_pretrained(folder / "t5")
+        tokenizers.save(folder / "t5")
+        return folder
+
+    return save
 
 
 MakeTask = Callable[..., Task]

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import T5Config, T5ForConditionalGeneration
-
-from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.vocabulary import train_tokenizers
 
 
 class Run(NamedTuple):
@@ -29,21 +26,9 @@ class Run(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def start(save_start: Callable[[int, int, dict[str, int]], Path]) -> Path:
     """Words to be reversed, and a T5 without dropout that writes a different text for each."""
-    folder: Path = tmp_path_factory.mktemp("start")
-    torch.manual_seed(0)
-    words = ["".join(chr(97 + (7 * row + 3 * k * row) % 10) for k in range(1 + row % 9)) for row in range(107)]
-    for name, rows in (("train", words[:90]), ("dev", words[90:])):
-        (folder / f"{name}.tsv").write_text("source\ttarget\n" + "".join(f"{w}\t{w[::-1]}\n" for w in rows))
-    tokenizers = train_tokenizers(words, words, NewTokenizer(tokenizer_type="char"))
-    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4, "dropout_rate": 0.0}
-    ids = {"pad_token_id": tokenizers.source.pad_token_id, "eos_token_id": tokenizers.source.eos_token_id}
-    ids["decoder_start_token_id"] = ids["pad_token_id"]
-    config = T5Config(vocab_size=len(tokenizers.source), initializer_factor=1.5, **sizes, **ids)
-    T5ForConditionalGeneration(config).save_pretrained(folder / "t5")
-    tokenizers.save(folder / "t5")
-    return folder
+    return save_start(107, 90, {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4})
 
 
 def train(start: Path, output: Path, *flags: str) -> Run:

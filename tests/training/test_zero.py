@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import T5Config, T5ForConditionalGeneration
 
-from hf_seq2seq.configs import Adaptation, NewTokenizer, Optimization
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.configs import Adaptation, Optimization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training import zero_settings
 from hf_seq2seq.training.zero_settings import check_zero, engine_settings
@@ -31,21 +30,9 @@ STAGES = {
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def start(save_start: Callable[[int, int, dict[str, int]], Path]) -> Path:
     """Words to be reversed, and a T5 without dropout whose parameters do not all halve evenly."""
-    folder: Path = tmp_path_factory.mktemp("start")
-    torch.manual_seed(0)
-    words = ["".join(chr(97 + (7 * row + 3 * k * row) % 10) for k in range(1 + row % 9)) for row in range(52)]
-    for name, rows in (("train", words[:40]), ("dev", words[40:])):
-        (folder / f"{name}.tsv").write_text("source\ttarget\n" + "".join(f"{w}\t{w[::-1]}\n" for w in rows))
-    tokenizers = train_tokenizers(words, words, NewTokenizer(tokenizer_type="char"))
-    sizes = {"d_model": 15, "d_kv": 5, "d_ff": 31, "num_layers": 2, "num_heads": 3, "dropout_rate": 0.0}
-    ids = {"pad_token_id": tokenizers.source.pad_token_id, "eos_token_id": tokenizers.source.eos_token_id}
-    ids["decoder_start_token_id"] = ids["pad_token_id"]
-    config = T5Config(vocab_size=len(tokenizers.source), initializer_factor=1.5, **sizes, **ids)
-    T5ForConditionalGeneration(config).save_pretrained(folder / "t5")
-    tokenizers.save(folder / "t5")
-    return folder
+    return save_start(52, 40, {"d_model": 15, "d_kv": 5, "d_ff": 31, "num_layers": 2, "num_heads": 3})
 
 
 JOB = '''"""Trains with a whole model in each process and with DeepSpeed, and resumes runs."""
