@@ -82,9 +82,9 @@ def generator(place: str, beams: int) -> Any:
     from hf_seq2seq.configs import Decoding
     from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator
     from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
-    from hf_seq2seq.decoding.loading import load_seq2seq
-    from hf_seq2seq.decoding.places import REPORT_FILE
     from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.saved.loading import load_seq2seq
+    from hf_seq2seq.saved.model_paths import REPORT_FILE
 
     exported = (Path(place) / REPORT_FILE).is_file()
     model, tokenizers, settings = (load_ctranslate2 if exported else load_seq2seq)(place)

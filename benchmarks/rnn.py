@@ -107,7 +107,7 @@ def read_batches() -> tuple[list[dict[str, Tensor]], int]:
     from hf_seq2seq.data.collation import Seq2SeqCollator
     from hf_seq2seq.data.encoding import encode_pairs
     from hf_seq2seq.data.pairs import Pairs
-    from hf_seq2seq.data.vocabulary import train_tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
     sources, targets = read("train", "de"), read("train", "en")
     config = Config()

@@ -158,8 +158,8 @@ def contend(options: argparse.Namespace) -> dict[str, Any]:
 def make_task(options: argparse.Namespace, folder: Path) -> "Task":
     """Multi30k from German to English, a tokenizer trained on it, a model with random weights."""
     from hf_seq2seq.data.pairs import Pairs
-    from hf_seq2seq.data.vocabulary import train_tokenizers
-    from hf_seq2seq.training.pairs import pair_task
+    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+    from hf_seq2seq.tasks.pairs import pair_task
 
     steps = None if options.quality else WARM_UP + options.steps + 1
     config = Config(

@@ -55,8 +55,8 @@ class Config:
 
 def prepare(config: Config) -> "Task":
     """Reads pairs, conversations or raw text, loads or trains the tokenizer, loads or builds the model."""
-    from hf_seq2seq.data.special_tokens import BART
-    from hf_seq2seq.training.families import Family, family_task
+    from hf_seq2seq.data.tokenizers.special_tokens import BART
+    from hf_seq2seq.tasks.start_seq2seq import Family, family_task
 
     return family_task(Family("bart", FAMILIES, SIZES, BART, new_config), config)
 

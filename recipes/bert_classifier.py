@@ -76,9 +76,9 @@ class Config:
 def prepare(config: Config) -> "Task":
     """Reads labelled texts or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.training.encoders import check_encoder_run, start_encoder
-    from hf_seq2seq.training.labelled import head_changes, label_task, read_all_labelled
-    from hf_seq2seq.training.masked import masked_task
+    from hf_seq2seq.tasks.labelled import head_changes, label_task, read_all_labelled
+    from hf_seq2seq.tasks.masked_lm import masked_task
+    from hf_seq2seq.tasks.start_encoder import check_encoder_run, start_encoder
 
     config = check_encoder_run(config)
     if config.masking.objective == "masked_language_model":

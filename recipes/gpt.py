@@ -74,10 +74,10 @@ class Config:
 def prepare(config: Config) -> "Task":
     """Reads pairs, conversations or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.training.causal import joined_task, text_task
-    from hf_seq2seq.training.decoders import check_decoder_run, start_decoder
-    from hf_seq2seq.training.dialogue import dialogue_task, read_all_conversations
-    from hf_seq2seq.training.pairs import read_all_pairs
+    from hf_seq2seq.tasks.causal_lm import joined_task, text_task
+    from hf_seq2seq.tasks.dialogue import dialogue_task, read_all_conversations
+    from hf_seq2seq.tasks.pairs import read_all_pairs
+    from hf_seq2seq.tasks.start_decoder import check_decoder_run, start_decoder
 
     config = check_decoder_run(config)
     sizes = SIZES[config.model.model_size]

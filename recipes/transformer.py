@@ -15,7 +15,7 @@ from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
-    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
     from hf_seq2seq.training.task import Task
 
 
@@ -60,9 +60,9 @@ class Config:
 
 def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
-    from hf_seq2seq.data.vocabulary import train_tokenizers
-    from hf_seq2seq.training.pairs import pair_task, read_all_rows
-    from hf_seq2seq.training.pretrained import load_own
+    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+    from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
+    from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.training.run import check_run
 
     check_run(config, "seq2seq", model_type="transformer-seq2seq")

@@ -95,8 +95,8 @@ def tiny_checkpoint(tmp_path: Path) -> Callable[[str, list[str]], str]:
 
     def save(family: str, texts: list[str]) -> str:
         from hf_seq2seq.configs import NewTokenizer
-        from hf_seq2seq.data.special_tokens import BERT, GPT, SEQ2SEQ
-        from hf_seq2seq.data.vocabulary import train_tokenizers
+        from hf_seq2seq.data.tokenizers.special_tokens import BERT, GPT, SEQ2SEQ
+        from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
         folder = tmp_path / f"tiny-{family}"
         specials = {"gpt2": GPT, "llama": GPT, "bert_classifier": BERT}.get(family, SEQ2SEQ)

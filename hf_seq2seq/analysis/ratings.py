@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.analysis.rating_criteria import Scale
-from hf_seq2seq.data.text_files import open_text
+from hf_seq2seq.data.files.text_files import open_text
 from hf_seq2seq.errors import InputError, nearest
 
 

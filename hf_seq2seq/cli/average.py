@@ -43,7 +43,7 @@ def average(checkpoints: Folders, *, values: Values) -> None:
     check_folder(target, ("config.json",), "a model", output.overwrite_output_dir)
     if len(checkpoints) < 2:
         raise InputError(f"average: one checkpoint, {checkpoints[0]}; give two or more")
-    from hf_seq2seq.decoding.averaging import average_checkpoints
+    from hf_seq2seq.saved.averaging import average_checkpoints
 
     average_checkpoints([Path(folder) for folder in checkpoints], target)
     print(f"{target}: the mean of {len(checkpoints)} checkpoints")

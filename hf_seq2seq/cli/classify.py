@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hf_seq2seq.decoding.classification import TextClassifier
-    from hf_seq2seq.decoding.settings import RunSettings
+    from hf_seq2seq.saved.run_settings import RunSettings
 
 THRESHOLD = 0.5
 
@@ -60,14 +60,14 @@ def build_command(name: str, help: str) -> Any:
 def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the label and the score of every text, in the input's order."""
     config = build(ClassifyConfig, values, origin="classify")
-    from hf_seq2seq.data.columns import has_header
+    from hf_seq2seq.data.columns.finding import has_header
 
     options = config.rows
     header = has_header(options.text_column, options.text_pair_column)
     rows, sample = read_rows(texts, options.input_file, options.encoding, header)
     with open_output(options.output_file, options.input_file) as stream:
         from hf_seq2seq.decoding.classification import TextClassifier
-        from hf_seq2seq.decoding.loading import load_classifier
+        from hf_seq2seq.saved.loading import load_classifier
 
         network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
         check_lengths(config.model, settings)
@@ -86,7 +86,7 @@ def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple
         if options.text_pair_column:
             raise InputError("--text-pair-column needs --input-file")
         return "text", None
-    from hf_seq2seq.data.label_columns import find_text_columns
+    from hf_seq2seq.data.columns.labels import find_text_columns
 
     def trained(name: str) -> str | None:
         column = settings.run.get(name)

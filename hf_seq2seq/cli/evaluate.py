@@ -10,13 +10,13 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.generate import check_search
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.scored_labels import confusion, print_confusion
-from hf_seq2seq.cli.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
-from hf_seq2seq.cli.significance import Significance, print_table
-from hf_seq2seq.cli.systems import DocumentReader, Systems
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.scored_labels import confusion, print_confusion
+from hf_seq2seq.evaluation.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
+from hf_seq2seq.evaluation.significance import Significance, print_table
+from hf_seq2seq.evaluation.systems import DocumentReader, Systems
 from hf_seq2seq.sections import Section, build, option
 
 COLUMNS = {
@@ -118,8 +118,8 @@ def _check_names(names: tuple[str, ...]) -> None:
 
 
 def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
-    from hf_seq2seq.decoding.loading import is_classifier, load_config
-    from hf_seq2seq.decoding.places import local_copy
+    from hf_seq2seq.saved.loading import is_classifier, load_config
+    from hf_seq2seq.saved.model_paths import local_copy
 
     place = local_copy(model)
     labels = is_classifier(load_config(place, config.model.trust_remote_code))
@@ -131,8 +131,8 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     from hf_seq2seq.data.conversations import is_dialogue, read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
-    from hf_seq2seq.decoding.loading import load_seq2seq
     from hf_seq2seq.metrics import check_metrics, metrics_for
+    from hf_seq2seq.saved.loading import load_seq2seq
 
     if config.measures.confusion_matrix:
         raise InputError(NO_LABELS)
@@ -174,7 +174,7 @@ def _generator(loaded: Any, config: EvaluateConfig, values: Values, advance: Any
 
 def _other(place: str, run: dict[str, Any], config: EvaluateConfig) -> Any:
     """Another model, which must have been trained on rows of the same kind as those of this run."""
-    from hf_seq2seq.decoding.loading import load_seq2seq
+    from hf_seq2seq.saved.loading import load_seq2seq
 
     loaded = load_seq2seq(place, config.model.trust_remote_code)
     kind, other = _kind(run), _kind(loaded[2].run)
@@ -217,8 +217,8 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.classification import TextClassifier
-    from hf_seq2seq.decoding.loading import load_classifier
     from hf_seq2seq.metrics import check_metrics, metrics_for
+    from hf_seq2seq.saved.loading import load_classifier
 
     if config.significance.compare:
         raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")

@@ -82,8 +82,8 @@ def export(model: ModelPath, output: Output, *, values: Values) -> None:
     config = build(ExportConfig, values, origin="export")
     kind, quantization = config.target.format, config.target.quantization
     check_target(kind, quantization)
-    from hf_seq2seq.decoding.places import local_copy
     from hf_seq2seq.hub.export import check_output, export_model, summary
+    from hf_seq2seq.saved.model_paths import local_copy
 
     folder = Path(output).expanduser()
     check_output(folder)
@@ -109,11 +109,11 @@ def check_target(kind: str, quantization: str) -> None:
 
 def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
     """The model with the rows to compare on, and where these come from."""
-    from hf_seq2seq.data.vocabulary import Tokenizers
-    from hf_seq2seq.decoding.loading import is_classifier, load_classifier, load_config, load_seq2seq
-    from hf_seq2seq.decoding.settings import RUN_FILE, read_run
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
     from hf_seq2seq.hub.export import check_model
     from hf_seq2seq.hub.export_check import Subject
+    from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config, load_seq2seq
+    from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 
     trust = config.target.trust_remote_code
     architecture = load_config(place, trust)
@@ -132,8 +132,8 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
 
 def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str], list[str] | None, str]:
     """Texts, second texts, and where they are from: the file that is named, the run's own, or a few built-in ones."""
-    from hf_seq2seq.data.columns import has_header
-    from hf_seq2seq.data.readers import iterate_rows
+    from hf_seq2seq.data.columns.finding import has_header
+    from hf_seq2seq.data.files.readers import iterate_rows
 
     file = check.input_file or _file_of(run)
     if file is None:
@@ -173,8 +173,8 @@ def _file_of(run: dict[str, Any]) -> str | None:
 def _columns(
     rows: list[Row], columns: dict[str, Any], run: dict[str, Any], file: str, labelled: bool
 ) -> tuple[str, str | None]:
-    from hf_seq2seq.data.label_columns import find_text_columns
-    from hf_seq2seq.data.pair_columns import find_source_column
+    from hf_seq2seq.data.columns.labels import find_text_columns
+    from hf_seq2seq.data.columns.pairs import find_source_column
 
     names = list(rows[0])
     if labelled:

@@ -16,9 +16,9 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, flag, option
 
 if TYPE_CHECKING:
-    from hf_seq2seq.data.vocabulary import Tokenizers
-    from hf_seq2seq.decoding.settings import RunSettings
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
     from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.saved.run_settings import RunSettings
 
 ENGINES = ("transformers", "ctranslate2")
 
@@ -88,7 +88,7 @@ def build_command(name: str, help: str) -> Any:
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
-    from hf_seq2seq.data.columns import has_header
+    from hf_seq2seq.data.columns.finding import has_header
     from hf_seq2seq.data.conversations import is_dialogue
 
     options = config.rows
@@ -121,7 +121,7 @@ def _load(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings"]:
         from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
 
         return load_ctranslate2(path)
-    from hf_seq2seq.decoding.loading import load_seq2seq
+    from hf_seq2seq.saved.loading import load_seq2seq
 
     return load_seq2seq(path, model.trust_remote_code)
 
@@ -234,7 +234,7 @@ def load_others(name: str, network: Any, tokenizers: Any, config: GenerateConfig
     if not config.ensemble.ensemble:
         return ()
     from hf_seq2seq.decoding.ensemble import check_alike
-    from hf_seq2seq.decoding.loading import load_seq2seq
+    from hf_seq2seq.saved.loading import load_seq2seq
 
     found = [(place, *load_seq2seq(place, config.model.trust_remote_code)[:2]) for place in config.ensemble.ensemble]
     check_alike((name, network, tokenizers), found)
@@ -257,7 +257,7 @@ def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:
     """The column of the source: as the flag says, as in the run's training, or by looking."""
     if not sample:
         return "text"
-    from hf_seq2seq.data.pair_columns import find_source_column
+    from hf_seq2seq.data.columns.pairs import find_source_column
 
     trained = settings.run.get("source_column")
     column = options.source_column or (trained if trained in sample[0] else None)

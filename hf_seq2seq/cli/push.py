@@ -52,7 +52,7 @@ def push(folder: Folder, *, values: Values) -> None:
         raise InputError(f"--merge-adapter: {folder} holds no adapter")
     hub.check_publication(config.hub)
     sign_card(place / "README.md", config.hub.license, config.hub.language)
-    from hf_seq2seq.training.merging import merged_copy
+    from hf_seq2seq.hub.merging import merged_copy
 
     with merged_copy(place) as copy:
         hub.report(hub.push(copy, config.hub))

@@ -122,7 +122,7 @@ def system_files(systems: Sequence[str]) -> dict[str, str]:
 
 def _read(systems: dict[str, str], rows: Rows) -> "Texts":
     from hf_seq2seq.analysis.rating_sheet import Texts
-    from hf_seq2seq.cli.scored_files import Cell, read_cells
+    from hf_seq2seq.evaluation.scored_files import Cell, read_cells
 
     if rows.source_file is None and not rows.references:
         raise InputError("rate: give --source-file or --references, so that raters know what a text should say")

@@ -11,7 +11,7 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.rate import KEY
-from hf_seq2seq.cli.significance import check_percentage
+from hf_seq2seq.evaluation.significance import check_percentage
 from hf_seq2seq.sections import Section, build, option
 
 NO_ALPHA = "not defined: it needs texts that two people rated, and ratings that differ"

@@ -25,7 +25,7 @@ def read_rows(
     Raises:
         InputError: both texts and a file are given, or the file cannot be read or has no rows.
     """
-    from hf_seq2seq.data.readers import iterate_rows
+    from hf_seq2seq.data.files.readers import iterate_rows
 
     if texts and file:
         raise InputError(f"texts are given both as arguments and by --input-file {file}; give one of them")
@@ -49,7 +49,7 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
         InputError: the cell holds no text.
     """
     from hf_seq2seq.data.cells import shown
-    from hf_seq2seq.data.columns import cell
+    from hf_seq2seq.data.columns.finding import cell
 
     value = cell(row, column)
     if not isinstance(value, str):

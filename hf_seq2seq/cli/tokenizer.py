@@ -44,7 +44,7 @@ def train_tokenizer(values: Values) -> None:
     if not config.data.train_file and not config.data.dataset_name:
         raise InputError("tokenizer train: give --train-file or --dataset-name")
     from hf_seq2seq.data.sources import load_splits
-    from hf_seq2seq.data.vocabulary import train_tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
     sources, targets = _texts(load_splits(config.data), config.data)
     tokenizers = train_tokenizers(sources, targets, config.tokens)
@@ -57,7 +57,7 @@ def train_tokenizer(values: Values) -> None:
 def _texts(splits: dict[str, Any], data: PairData) -> tuple[list[str], list[str]]:
     """Sources and targets of the training rows; no targets where the rows have one column of text."""
     from hf_seq2seq.data.cells import row_sample
-    from hf_seq2seq.data.columns import text_columns
+    from hf_seq2seq.data.columns.finding import text_columns
     from hf_seq2seq.data.pairs import read_pairs
 
     train = {"train": splits["train"]}
@@ -72,8 +72,8 @@ def show_pieces(
     target: Annotated[bool, typer.Option("--target", help="Use the target's tokenizer where it has its own.")] = False,
 ) -> None:
     """Show the pieces and ids of a text."""
-    from hf_seq2seq.data.vocabulary import Tokenizers
-    from hf_seq2seq.decoding.loading import explained
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+    from hf_seq2seq.saved.loading import explained
 
     with explained(path):
         tokenizers = Tokenizers.load(path)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
+from hf_seq2seq.data.files.tables import kind
 from hf_seq2seq.data.sources import row_number
-from hf_seq2seq.data.tables import kind
 from hf_seq2seq.errors import InputError
 
 SAMPLE_ROWS = 100

@@ -11,7 +11,7 @@ from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, row_sample, shown
-from hf_seq2seq.data.columns import named_column
+from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.sources import load_splits, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
 

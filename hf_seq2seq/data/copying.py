@@ -20,7 +20,7 @@ from hf_seq2seq.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 Words = tuple[str, ...]
 

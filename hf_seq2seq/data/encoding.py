@@ -10,7 +10,7 @@ import numpy as np
 from hf_seq2seq import configs
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.data.unicode_text import valid_text
+from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from hf_seq2seq.data.labels import Labelled
     from hf_seq2seq.data.pairs import Pairs
-    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 CHUNK = 256
 """Texts handed to a tokenizer at once; more are no faster, and their lists of ids take more memory."""

@@ -12,10 +12,10 @@ from datasets import ClassLabel, Dataset
 
 from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts
-from hf_seq2seq.data.columns import named_column
-from hf_seq2seq.data.label_columns import find_label_columns
+from hf_seq2seq.data.columns.finding import named_column
+from hf_seq2seq.data.columns.labels import find_label_columns
+from hf_seq2seq.data.files.tables import kind
 from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
-from hf_seq2seq.data.tables import kind
 from hf_seq2seq.errors import InputError, nearest
 
 logger = logging.getLogger(__name__)

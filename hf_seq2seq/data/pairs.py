@@ -9,9 +9,9 @@ from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
-from hf_seq2seq.data.columns import cell, named_column
+from hf_seq2seq.data.columns.finding import cell, named_column
+from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.evaluation_sets import kind_of
-from hf_seq2seq.data.pair_columns import find_pair_columns, find_source_column
 from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
 

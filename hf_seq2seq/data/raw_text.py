@@ -9,7 +9,7 @@ import numpy as np
 
 from hf_seq2seq.data.encoding import CHUNK
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.data.unicode_text import valid_text
+from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:

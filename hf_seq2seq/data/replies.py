@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hf_seq2seq.configs import PairTokenization
-    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 NAMED_TURNS = (
     "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}"

@@ -10,14 +10,14 @@ from datasets import Dataset, Features
 from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import Sources
-from hf_seq2seq.data.columns import has_header
-from hf_seq2seq.data.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.data.columns.finding import has_header
 from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
-from hf_seq2seq.data.line_files import split_paths
+from hf_seq2seq.data.files.lines import split_paths
+from hf_seq2seq.data.files.readers import read_table
+from hf_seq2seq.data.files.tables import Misfit, Table, kind
 from hf_seq2seq.data.named_sets import load_folder, load_named
-from hf_seq2seq.data.readers import read_table
 from hf_seq2seq.data.samples import sample_path
-from hf_seq2seq.data.tables import Misfit, Table, kind
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)

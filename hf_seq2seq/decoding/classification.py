@@ -13,7 +13,7 @@ from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.labels import Labelled
 from hf_seq2seq.decoding.generation import Advance, evaluating
-from hf_seq2seq.decoding.settings import UNBOUNDED
+from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, Shape
-from hf_seq2seq.decoding.places import REPORT_FILE
-from hf_seq2seq.decoding.settings import RunSettings, read_settings
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.model_paths import REPORT_FILE
+from hf_seq2seq.saved.run_settings import RunSettings, read_settings
 
 WEIGHTS_FILE = "model.bin"
 

@@ -13,7 +13,7 @@ from hf_seq2seq.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from hf_seq2seq.data.vocabulary import Tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 
 def average(logits: Sequence[Tensor], kind: str = "probability") -> Tensor:

@@ -11,15 +11,15 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
-from hf_seq2seq.decoding.settings import UNBOUNDED
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, CTranslate2TextGenerator, Shape
 from hf_seq2seq.decoding.ctranslate2_loading import read_vocabularies, start_engine
 from hf_seq2seq.errors import InputError

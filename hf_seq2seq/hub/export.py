@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.decoding.adapters import is_adapted, merge_adapter
-from hf_seq2seq.decoding.places import REPORT_FILE
-from hf_seq2seq.decoding.settings import RUN_FILE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.ctranslate2_export import check_convertible, ctranslate2_outputs, write_ctranslate2
 from hf_seq2seq.hub.export_check import Outputs, Subject, as_sentence, check_equal, compare, own_outputs, text_shape
 from hf_seq2seq.hub.onnx_export import check_traceable, model_outputs, onnx_outputs, write_onnx
 from hf_seq2seq.hub.safetensors_export import safetensors_outputs, write_safetensors
+from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
+from hf_seq2seq.saved.model_paths import REPORT_FILE
+from hf_seq2seq.saved.run_settings import RUN_FILE
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hf_seq2seq.configs import Decoding, Inference
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.classification import TextClassifier
-from hf_seq2seq.decoding.settings import RunSettings
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.bleu import chrf
+from hf_seq2seq.saved.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.decoding.places import BASE_CONFIG
+from hf_seq2seq.saved.model_paths import BASE_CONFIG
 
 ADAPTED = {
     False: ", config=config",

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
 from hf_seq2seq.hub.export_check import Outputs, Subject, own_outputs
+from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 
 
 def write_safetensors(folder: Path, subject: Subject, quantization: str) -> None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.conversations import is_dialogue
 from hf_seq2seq.data.evaluation_sets import sets_of
-from hf_seq2seq.decoding.adapters import is_adapted
 from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINE
+from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_seq2seq.configs import Adaptation
-from hf_seq2seq.decoding.quantization import HEADS, check_quantization, four_bits
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -15,9 +15,9 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
-from hf_seq2seq.training.sharding import unsharded
 from hf_seq2seq.training.task import Task
-from hf_seq2seq.training.zero import unhooked
+from hf_seq2seq.training.weights.sharding import unsharded
+from hf_seq2seq.training.weights.zero import unhooked
 
 Predictions = list[str] | np.ndarray
 SUMMED = ("samples", "runtime")

@@ -21,20 +21,20 @@ from torch import Tensor
 from hf_seq2seq.configs import Optimization, Schedule
 from hf_seq2seq.data.batches import BatchPlan, Step, share
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training import zero_settings
 from hf_seq2seq.training.checkpoints import find_checkpoint, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
-from hf_seq2seq.training.precision import Weights, lower_precision
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.selection import Selection
-from hf_seq2seq.training.sharding import ShardedWeights, is_asked_for, whole, without_exchange
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
-from hf_seq2seq.training.zero import ZeroWeights
+from hf_seq2seq.training.weights import zero_settings
+from hf_seq2seq.training.weights.precision import Weights, lower_precision
+from hf_seq2seq.training.weights.sharding import ShardedWeights, is_asked_for, whole, without_exchange
+from hf_seq2seq.training.weights.zero import ZeroWeights
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.sharding import part_of, whole
+from hf_seq2seq.training.weights.sharding import part_of, whole
 
 
 def check_optimizer(options: Optimization) -> None:

@@ -23,13 +23,12 @@ from hf_seq2seq.configs import Evaluation, Hub
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
-from hf_seq2seq.decoding.adapters import is_adapted, merge_adapter
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
+from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.sections import flag, flatten
-from hf_seq2seq.training import zero_settings
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
@@ -37,12 +36,13 @@ from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, write_json, wr
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.optimizers import check_optimizer
-from hf_seq2seq.training.precision import Weights, check_precision
-from hf_seq2seq.training.sharding import check_sharding, is_asked_for, left_to_us
 from hf_seq2seq.training.state import FILE as STATE_FILE
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
-from hf_seq2seq.training.zero import count
+from hf_seq2seq.training.weights import zero_settings
+from hf_seq2seq.training.weights.precision import Weights, check_precision
+from hf_seq2seq.training.weights.sharding import check_sharding, is_asked_for, left_to_us
+from hf_seq2seq.training.weights.zero import count
 
 WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)

@@ -10,7 +10,7 @@ from torch import Tensor
 from hf_seq2seq.data.evaluation_sets import name_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.mixtures import Mixture
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.objectives.objective import Objective
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hf_seq2seq.configs import NewTokenizer, Optimization, PairTokenization, Run
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.pairs import Pairs
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.training.task import Task
 

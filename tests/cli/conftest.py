@@ -94,7 +94,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BartConfig, BartForConditionalGeneration
 
     from hf_seq2seq.configs import NewTokenizer
-    from hf_seq2seq.data.vocabulary import train_tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
     folder: Path = tmp_path_factory.mktemp("run") / "bart"
     texts = [" ".join(np.random.default_rng(row).choice(WORDS, size=6)) for row in range(40)]

@@ -12,7 +12,7 @@ from hf_seq2seq.cli.accelerate_config import PRESETS, apply_launch_file, presets
 from hf_seq2seq.configs import Adaptation, Optimization, Run
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.run import runs_on_cpu
-from hf_seq2seq.training.sharding import check_sharding
+from hf_seq2seq.training.weights.sharding import check_sharding
 
 DEEPSPEED = {"distributed_type": "DEEPSPEED"}
 FSDP = {"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": 2}}

@@ -16,8 +16,8 @@ def make_classifier(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
     from transformers import BertConfig, BertForSequenceClassification
 
     from hf_seq2seq.configs import NewTokenizer
-    from hf_seq2seq.data.special_tokens import BERT
-    from hf_seq2seq.data.vocabulary import train_tokenizers
+    from hf_seq2seq.data.tokenizers.special_tokens import BERT
+    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
     def make(**options: Any) -> Path:
         folder: Path = tmp_path_factory.mktemp("classifier")

@@ -11,8 +11,8 @@ from hf_seq2seq.configs import NewTokenizer, PairTokenization
 from hf_seq2seq.data.chat import encode_conversations, encode_history, end_of_turn, prepare_chat
 from hf_seq2seq.data.collation import CausalCollator
 from hf_seq2seq.data.conversations import Conversations, Messages
-from hf_seq2seq.data.special_tokens import GPT
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import GPT
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
 
 CHATML = (

@@ -7,7 +7,7 @@ from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.copying import name_copies, spell
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.pairs import Pairs
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 
 SOURCES = ["the Zebra saw the Yak and the Zebra", "the cat saw", "Ibex saw the Yak Emu Gnu"]
 TARGETS = ["Zebra saw Yak near Owl", "cat saw Owl", "Emu and Ibex and Gnu"]

@@ -10,8 +10,8 @@ from transformers import AutoTokenizer, GPT2Tokenizer, LlamaTokenizer, PreTraine
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.encoding import encode_continuations, encode_texts
 from hf_seq2seq.data.prompts import wrap_texts
-from hf_seq2seq.data.special_tokens import GPT
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import GPT
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
 
 

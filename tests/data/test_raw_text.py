@@ -8,7 +8,7 @@ import pytest
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentence_starts, sentences_of, stretches
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
 TEXTS = ["One two. Three four! Five", "no end here", 'He said "go." Then\nwent.', ""]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 
 WORDS = [
     "the",

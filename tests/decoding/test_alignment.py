@@ -3,7 +3,7 @@
 import numpy as np
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.alignment import align, pharaoh, replace_unknown, words_of
 
 

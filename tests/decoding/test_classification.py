@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.special_tokens import BERT
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import BERT
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.decoding.classification import TextClassifier, probabilities
 
 

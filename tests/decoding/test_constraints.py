@@ -9,7 +9,7 @@ import torch
 
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.forced_words import ForcedWords, Word, find_words
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher

@@ -9,15 +9,15 @@ import pytest
 from transformers import GenerationConfig
 
 from hf_seq2seq.configs import Decoding
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator, search_options
 from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
 from hf_seq2seq.decoding.options import Search
-from hf_seq2seq.decoding.settings import RunSettings
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.export import export_model
 from hf_seq2seq.hub.export_check import Subject
+from hf_seq2seq.saved.run_settings import RunSettings
 
 pytest.importorskip("ctranslate2", reason="needs the extra [export]")
 LONGEST = 12

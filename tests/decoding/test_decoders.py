@@ -13,13 +13,13 @@ from hf_seq2seq.configs import Decoding, NewTokenizer
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.prompts import wrap_texts
-from hf_seq2seq.data.special_tokens import GPT
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import GPT
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.generation import generate_texts
-from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 
 IDS = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3}
 GPT2 = {"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 64}

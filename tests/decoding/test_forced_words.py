@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.forced_words import ForcedWords, Word, find_words
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher

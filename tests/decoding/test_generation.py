@@ -9,7 +9,7 @@ import pytest
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import batches, generate_texts
 from hf_seq2seq.decoding.library import clean_ids, generate_ids, generation_settings
 from hf_seq2seq.decoding.options import Search

@@ -16,13 +16,13 @@ from hf_seq2seq.data.copying import name_copies
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
-from hf_seq2seq.data.special_tokens import GPT
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import GPT
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.dialogue import ALL, ReplyGenerator
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
-from hf_seq2seq.training.causal import document_likelihoods
+from hf_seq2seq.tasks.causal_lm import document_likelihoods
 
 REFERENCES = [["the dog runs", "a small red dog"], ["green"], ["the old man sees a big house under the new tree"], [""]]
 

@@ -11,7 +11,7 @@ import torch
 from transformers.generation.logits_process import TopPLogitsWarper
 
 from hf_seq2seq.data.encoding import encode_texts
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import generate_hypotheses
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.rules import Prefixes

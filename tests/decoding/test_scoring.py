@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
-from hf_seq2seq.data.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ensemble import average
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.scoring import Scored, score_targets

@@ -22,8 +22,8 @@ from hf_seq2seq.data.collation import LabelCollator, Seq2SeqCollator
 from hf_seq2seq.data.encoding import encode_labelled, encode_pairs
 from hf_seq2seq.data.labels import Labelled
 from hf_seq2seq.data.pairs import Pairs
-from hf_seq2seq.data.special_tokens import BERT
-from hf_seq2seq.data.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import BERT
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives.classification import Classification

@@ -32,14 +32,14 @@ from transformers import (
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data import special_tokens
 from hf_seq2seq.data.prompts import wrap_texts
-from hf_seq2seq.data.vocabulary import train_tokenizers
-from hf_seq2seq.decoding.settings import read_settings
+from hf_seq2seq.data.tokenizers import special_tokens
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub import export as exporting
 from hf_seq2seq.hub.export import check_model, export_model
 from hf_seq2seq.hub.export_check import Subject, compare, own_outputs
+from hf_seq2seq.saved.run_settings import read_settings
 
 register()
 WORDS = (

@@ -12,12 +12,12 @@ import pytest
 from transformers import BertConfig, BertModel
 
 from hf_seq2seq.cli.generate import GenerateConfig, make_generator
-from hf_seq2seq.data.special_tokens import BERT
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.data.tokenizers.special_tokens import BERT
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.decoding.classification import TextClassifier
-from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
 from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.recipes import bart, bert_classifier, gpt, pegasus, rnn, t5, transformer
+from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 from hf_seq2seq.sections import build
 from hf_seq2seq.training.files import write_model
 from hf_seq2seq.training.task import Task

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from hf_seq2seq.data.special_tokens import SEQ2SEQ
-from hf_seq2seq.data.tokenizer_training import Plan, train_tokenizer
+from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ
+from hf_seq2seq.data.tokenizers.training import Plan, train_tokenizer
 from hf_seq2seq.noising.rows import Rows, offsets_of
 
 SENTINELS = tuple(range(90_000, 90_100))

@@ -14,7 +14,7 @@ from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
-from hf_seq2seq.training.precision import lower_precision
+from hf_seq2seq.training.weights.precision import lower_precision
 
 SPECIALS = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3}
 GPT2 = {"n_layer": 2, "n_head": 2, "n_embd": 32, "n_positions": 64, **dict.fromkeys(("resid_pdrop", "embd_pdrop"), 0.0)}

@@ -21,9 +21,9 @@ from transformers import (
 )
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.decoding.loading import load_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import gpt
+from hf_seq2seq.saved.loading import load_seq2seq
 from hf_seq2seq.sections import build
 
 SMALL = {"max_tokens_per_batch": 400, "max_source_length": 12, "max_target_length": 12, "logging_steps": 10}

@@ -10,7 +10,7 @@ import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.vocabulary import train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.training.task import Task

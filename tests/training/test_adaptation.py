@@ -20,9 +20,9 @@ from transformers import (
 )
 
 from hf_seq2seq.cli.app import app
-from hf_seq2seq.decoding.loading import load_classifier, load_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier, t5
+from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 from hf_seq2seq.sections import build
 
 VALUES: dict[str, Any] = {

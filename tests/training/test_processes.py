@@ -108,7 +108,7 @@ from safetensors.torch import load_file
 
 from hf_seq2seq.sections import build
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.sharding import is_sharded
+from hf_seq2seq.training.weights.sharding import is_sharded
 
 start, output = Path(sys.argv[1]), Path(sys.argv[2])
 accelerator = Accelerator(cpu=True)

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from hf_seq2seq.cli.recipe_files import load
-from hf_seq2seq.decoding import quantization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
+from hf_seq2seq.saved import quantization
 from hf_seq2seq.sections import build
 
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")

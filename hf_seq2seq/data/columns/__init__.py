@@ -1,0 +1,1 @@
+"""Finding the columns of a task by convention or by looking."""

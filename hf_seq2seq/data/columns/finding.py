@@ -1,0 +1,121 @@
+"""Which columns a task reads: those that flags name, else those with usual names, else the only ones left.
+
+A cell inside an object is named with a dot: `translation.de` is the cell `de` of the column `translation`.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+
+Row = Mapping[str, Any]
+# Longer names than this are text.
+LONGEST_NAME = 60
+
+
+def cell(row: Row, column: str) -> Any:
+    """The cell of a row, reaching into objects for a dotted name; None where there is none."""
+    if column in row or "." not in column:
+        return row.get(column)
+    outer, inner = column.rsplit(".", 1)
+    holder = cell(row, outer)
+    return holder.get(inner) if isinstance(holder, Mapping) else None
+
+
+def named_column(names: Sequence[str], sample: Sequence[Row], option: str, column: str, place: str) -> str:
+    """The column that a flag names, after a look that it is there.
+
+    Args:
+        names: the columns there are.
+        sample: a few rows.
+        option: the flag's field, such as "source_column".
+        column: what the flag says.
+        place: the file or data set, for the message.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    if column in names or any(cell(row, column) is not None for row in sample):
+        return column
+    close = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    raise InputError(f"{place}: no column {column!r} ({flag(option)}); its columns are {', '.join(names)}{hint}")
+
+
+def text_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
+    """The columns of text, in the file's order: strings in every row of the sample that is not null."""
+    return _columns_of(names, sample, lambda value: isinstance(value, str))
+
+
+def reference_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
+    """The columns of several texts a row, as references are."""
+    return _columns_of(names, sample, lambda v: isinstance(v, list) and bool(v) and all(isinstance(t, str) for t in v))
+
+
+def candidates(names: Sequence[str]) -> list[str]:
+    """The columns that are worth a look: all but row numbers and ids."""
+    return [name for name in names if name.lower() not in BOOKKEEPING]
+
+
+def without_numbers(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
+    """The columns of text that is not numbers all through: in a csv file every cell is text."""
+    return [n for n in names if not all(_is_number(row.get(n)) for row in sample if row.get(n) is not None)]
+
+
+def by_lower_case(names: Sequence[str]) -> dict[str, str]:
+    """The columns by their names in small letters; conventions do not care for capitals."""
+    return {name.lower(): name for name in reversed(names)}
+
+
+def check_header(columns: Sequence[str], sample: Sequence[Row], place: str, flags: tuple[str, str]) -> None:
+    """Refuses column names that were found by looking and look like the first row of a file without a header.
+
+    A name is taken for data if it ends as a sentence does, if its column holds the same cell again, or if it is
+    several words that all occur in its column.
+
+    Args:
+        columns: the names that were found.
+        sample: a few rows.
+        place: the file or data set, for the message.
+        flags: the flags that name columns, for the message.
+
+    Raises:
+        InputError: a name is data, with the way to read such a file.
+    """
+    for column in columns:
+        cells = [str(row.get(column)) for row in sample]
+        words = column.split()
+        seen = {word for text in cells for word in text.split()} if len(words) > 1 else set()
+        repeats = column in cells or (len(words) > 1 and seen.issuperset(words))
+        if not is_known_name(column) and (repeats or len(column) > LONGEST_NAME or re.search(r"[.!?。！？]$", column)):
+            numbers = f"{flags[0]} 1 {flags[1]} 2"
+            raise InputError(
+                f"{place}: the first row names a column {column[:LONGEST_NAME]!r}, which looks like data; if there is "
+                f"no header, give the columns by number, as in {numbers}; if there is one, by name"
+            )
+
+
+def has_header(*columns: str | None) -> bool:
+    """Whether delimited files have a first row of names: they have none if the flags give columns as numbers."""
+    return not any(column is not None and column.isdecimal() for column in columns)
+
+
+def _columns_of(names: Sequence[str], sample: Sequence[Row], fits: Callable[[Any], bool]) -> list[str]:
+    found = []
+    for name in candidates(names):
+        cells = [row.get(name) for row in sample if row.get(name) is not None]
+        if cells and all(map(fits, cells)):
+            found.append(name)
+    return found
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

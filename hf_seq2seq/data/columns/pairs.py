@@ -1,0 +1,141 @@
+"""Which columns hold source and target."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.columns.conventions import PAIRS, TRANSLATION
+from hf_seq2seq.data.columns.finding import (
+    by_lower_case,
+    check_header,
+    has_header,
+    named_column,
+    reference_columns,
+    text_columns,
+    without_numbers,
+)
+from hf_seq2seq.errors import InputError
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place: str = "the data") -> tuple[str, str]:
+    """Finds the columns of source and target.
+
+    In this order: the flags that name columns; the languages, as keys of an object or as columns; usual names; the
+    only columns of text left, in the file's order.
+
+    Args:
+        names: the columns there are, in the file's order.
+        sample: a few rows.
+        data: the options.
+        place: the file or data set, for messages.
+
+    Returns:
+        Source and target; a dotted name such as "translation.de" reaches into an object.
+
+    Raises:
+        InputError: a named column is not there, or more than one choice remains.
+    """
+    source, target = _given(names, sample, data, place)
+    if source and target:
+        return source, target
+    usual = _usual(names, source, target)
+    if len(usual) == 1:
+        return usual[0]
+    if not usual:
+        guess = _looked(names, sample, source, target)
+        if guess:
+            if has_header(data.source_column, data.target_column):
+                check_header(guess, sample, place, ("--source-column", "--target-column"))
+            return guess
+    missing = [f"--{role}-column" for role, column in (("source", source), ("target", target)) if not column]
+    raise InputError(_unclear(names, sample, missing, place))
+
+
+def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place: str = "the data") -> str:
+    """Finds the column of the source where there may be no target; otherwise as `find_pair_columns`.
+
+    Raises:
+        InputError: a named column is not there, or more than one choice remains.
+    """
+    source, _ = _given(names, sample, data, place, need_target=False)
+    text = text_columns(names, sample)
+    if source or len(text) == 1:
+        return source or text[0]
+    lower = by_lower_case(names)
+    usual = dict.fromkeys(lower[s] for s, _ in PAIRS if s in lower)
+    if len(usual) > 1:
+        usual = dict.fromkeys(pair[0] for pair in _usual(names, None, None))
+    if len(usual) == 1:
+        return next(iter(usual))
+    raise InputError(_unclear(names, sample, ["--source-column"], place))
+
+
+def _given(
+    names: Sequence[str], sample: Rows, data: PairData, place: str, need_target: bool = True
+) -> tuple[str | None, str | None]:
+    """The columns that the flags name, directly or by their language."""
+    found: list[str | None] = []
+    sides = [("source_column", data.source_column, data.source_lang)]
+    if need_target:
+        sides.append(("target_column", data.target_column, data.target_lang))
+    for option, column, language in sides:
+        if column is not None:
+            found.append(named_column(names, sample, option, column, place))
+        else:
+            found.append(_language_column(names, sample, language, place) if language else None)
+    return found[0], found[1] if need_target else None
+
+
+def _language_column(names: Sequence[str], sample: Rows, language: str, place: str) -> str | None:
+    """The column of a language: one that is called so, or its key in an object. "en_XX" finds "en" too."""
+    objects = {name: row[name] for row in reversed(sample) for name in names if isinstance(row.get(name), Mapping)}
+    for code in dict.fromkeys((language, language.split("_")[0])):
+        if code in names:
+            return code
+        for name, keys in objects.items():
+            if code in keys:
+                return f"{name}.{code}"
+    if TRANSLATION in objects:
+        keys = ", ".join(objects[TRANSLATION])
+        raise InputError(f"{place}: no language {language!r} in column 'translation'; its languages are {keys}")
+    return None
+
+
+def _usual(names: Sequence[str], source: str | None, target: str | None) -> list[tuple[str, str]]:
+    """The pairs of usual names that are there and go with what is known; one side may be usual alone."""
+    lower = by_lower_case(names)
+    there = [(lower[s], lower[t]) for s, t in PAIRS if s in lower and t in lower]
+    fitting = [pair for pair in there if source in (None, pair[0]) and target in (None, pair[1])]
+    if source and not fitting:
+        return [(source, name) for name in dict.fromkeys(lower[t] for _, t in PAIRS if t in lower) if name != source]
+    if target and not fitting:
+        return [(name, target) for name in dict.fromkeys(lower[s] for s, _ in PAIRS if s in lower) if name != target]
+    return fitting
+
+
+def _looked(names: Sequence[str], sample: Rows, source: str | None, target: str | None) -> tuple[str, str] | None:
+    """The only columns of text that are left, without those of numbers where that decides."""
+    known = [column for column in (source, target) if column]
+    left = [name for name in text_columns(names, sample) if name not in known]
+    if not target:
+        left += [name for name in reference_columns(names, sample) if name not in known]
+    if len(left) != 2 - len(known):
+        left = without_numbers(left, sample)
+    if len(left) != 2 - len(known):
+        return None
+    return source or left[0], target or left[-1]
+
+
+def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str) -> str:
+    """Says what is missing and how to give it."""
+    objects = {name: row[name] for row in reversed(sample) for name in names if isinstance(row.get(name), Mapping)}
+    if TRANSLATION in objects:
+        keys = ", ".join(objects[TRANSLATION])
+        return f"{place}: column 'translation' holds {keys}; give --source-lang and --target-lang"
+    if list(names) == ["text"] and any("\t" in str(row["text"]) for row in sample):
+        return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"
+    if list(names) == ["text"] and "--target-column" in missing:
+        return f"{place}: plain text has no targets; give two files that line up, as in train.de,train.en"
+    return f"{place}: name the columns by {' and '.join(missing)}; its columns are {', '.join(names)}"

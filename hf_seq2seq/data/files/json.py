@@ -1,0 +1,97 @@
+"""Rows of JSON files: an object a line (`.jsonl`), or one document (`.json`)."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.data.files.text_files import lines, open_text
+from hf_seq2seq.errors import InputError
+
+Row = tuple[int, dict[str, Any]]
+
+
+def json_line_rows(path: Path, encoding: str) -> Iterator[Row]:
+    """Reads JSON lines one by one; blank lines are skipped.
+
+    Yields:
+        The number of the line and its object.
+
+    Raises:
+        InputError: a line is broken JSON or no object.
+    """
+    with open_text(path, encoding) as stream:
+        yield from parse_lines(str(path), stream)
+
+
+def parse_lines(place: str, stream: Iterable[str]) -> Iterator[Row]:
+    """Reads JSON lines from an open stream; `place` names it in errors."""
+    for number, line in enumerate(lines(stream), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise InputError(_broken(f"{place}:{number}:{{column}}", error)) from error
+        if not isinstance(row, dict):
+            hint = "; a list of objects needs a name that ends in .json" if isinstance(row, list) else ""
+            raise InputError(f"{place}:{number}: {json.dumps(row)[:60]} is not a JSON object with columns{hint}")
+        yield number, row
+
+
+def json_document_rows(path: Path, encoding: str) -> Iterator[Row]:
+    """Reads a JSON file: a list of objects, `{"data": [objects]}`, columns as lists, one object, or JSON lines.
+
+    Yields:
+        The number of the item, counted from 1 (in JSON lines: of the line), and its object.
+
+    Raises:
+        InputError: broken JSON, or an item that is no object.
+    """
+    with open_text(path, encoding) as stream:
+        text = stream.read()
+    if not text.strip():
+        return
+    try:
+        document, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
+        rest = text[end:].lstrip()
+    except (ValueError, RecursionError) as error:
+        raise InputError(_broken(f"{path}:{{line}}:{{column}}", error)) from error
+    if rest and isinstance(document, dict):
+        yield from json_line_rows(path, encoding)
+        return
+    if rest:
+        line, column = _position(text, len(text) - len(rest))
+        raise InputError(f"{path}:{line}:{column}: broken JSON: text after the end of the document")
+    for number, item in enumerate(_items(document), 1):
+        if not isinstance(item, dict):
+            raise InputError(f"{path}: item {number}, {json.dumps(item)[:60]}, is not a JSON object with columns")
+        yield number, item
+
+
+def _items(document: Any) -> list[Any]:
+    if isinstance(document, list):
+        return document
+    if not isinstance(document, dict):
+        return [document]
+    if isinstance(document.get("data"), list):
+        return document["data"]
+    columns = list(document.values())
+    if columns and all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
+        return [dict(zip(document, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return [document]
+
+
+def _position(text: str, offset: int) -> tuple[int, int]:
+    before = text[:offset]
+    return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
+
+
+def _broken(place: str, error: Exception) -> str:
+    """The message for text that does not parse; `place` has room for `{line}` and `{column}`."""
+    if isinstance(error, json.JSONDecodeError):
+        return (
+            place.replace("{line}", str(error.lineno)).replace("{column}", str(error.colno))
+            + f": broken JSON: {error.msg}"
+        )
+    return place.replace(":{line}", "").replace(":{column}", "") + f": broken JSON: {error}"

@@ -1,0 +1,72 @@
+"""Plain text, one row a line: one file, or several whose lines belong together."""
+
+import re
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from hf_seq2seq.data.files.text_files import bare_name, lines, open_text
+from hf_seq2seq.errors import InputError
+
+
+def split_paths(value: str, languages: tuple[str | None, ...] = ()) -> tuple[Path, ...]:
+    """The files that an option names.
+
+    Args:
+        value: one path, paths joined by commas, or the stem that parallel files share: "train" for train.de, train.en.
+        languages: the endings to try on a stem, source first.
+
+    Returns:
+        One path, or the paths of parallel files.
+    """
+    path = Path(value).expanduser()
+    if path.exists():
+        return (path,)
+    if "," in value:
+        return tuple(Path(part.strip()).expanduser() for part in value.split(",") if part.strip())
+    for ending in ("", ".gz"):
+        named = tuple(Path(f"{path}.{language}{ending}") for language in languages if language)
+        if len(named) > 1 and all(p.exists() for p in named):
+            return named
+    return (path,)
+
+
+def column_names(paths: tuple[Path, ...]) -> list[str]:
+    """Names for the columns of line files: "text" for one file, for several what sets their names apart.
+
+    train.de and train.en give "de" and "en"; train_text.txt and train_labels.txt give "text" and "labels".
+    """
+    if len(paths) == 1:
+        return ["text"]
+    parts = [re.split(r"[/\\._-]+", str(path.with_name(bare_name(path)))) for path in paths]
+    while all(parts) and len({p[0] for p in parts}) == 1:
+        parts = [p[1:] for p in parts]
+    while all(parts) and len({p[-1] for p in parts}) == 1:
+        parts = [p[:-1] for p in parts]
+    names = ["_".join(p) for p in parts]
+    if all(names) and len(set(names)) == len(names):
+        return names
+    return ["source", "target"] if len(paths) == 2 else [str(number) for number in range(1, len(paths) + 1)]
+
+
+def line_rows(paths: tuple[Path, ...], encoding: str) -> Iterator[tuple[str, ...]]:
+    """Reads the files side by side.
+
+    Yields:
+        The next line of each file, without its end.
+
+    Raises:
+        InputError: one file has more lines than another.
+    """
+    files = [_file_lines(path, encoding) for path in paths]
+    for row, cells in enumerate(zip_longest(*files)):
+        if None in cells:
+            counts = [row + (cell is not None) + sum(1 for _ in rest) for cell, rest in zip(cells, files, strict=True)]
+            told = ", ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
+            raise InputError(f"parallel files need equally many lines: {told}")
+        yield cells
+
+
+def _file_lines(path: Path, encoding: str) -> Iterator[str]:
+    with open_text(path, encoding) as stream:
+        yield from lines(stream)

@@ -1,0 +1,143 @@
+"""Local files of every format, whole as a table or streamed row by row.
+
+The format is told by the ending, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. Any
+other text file is taken as tsv if its first line holds a tab or its columns are numbered, and as plain lines if not.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hf_seq2seq.data.files.delimited import delimited_rows
+from hf_seq2seq.data.files.json import json_document_rows, json_line_rows, parse_lines
+from hf_seq2seq.data.files.lines import column_names, line_rows, split_paths
+from hf_seq2seq.data.files.tables import ROWS_AT_A_TIME, Table, object_table, text_table
+from hf_seq2seq.data.files.text_files import bare_name, check_file, decoded_lines, lines, open_bytes
+from hf_seq2seq.errors import InputError
+
+FORMS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".txt": "txt",
+}
+
+
+def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: bool = True) -> Table:
+    """Reads a file, or parallel files, whole.
+
+    Args:
+        paths: one file of any format, or several text files that line up.
+        encoding: of text files.
+        header: False for delimited files without column names; their columns are then called "1", "2", …
+
+    Raises:
+        InputError: the file cannot be read or holds no rows; the message names the place.
+    """
+    form = file_form(paths[0], header) if len(paths) == 1 else "txt"
+    if form in ("csv", "tsv"):
+        rows = delimited_rows(paths[0], form, encoding, header)
+        _, names = next(rows)
+        table = Table(text_table(names, (cells for _, cells in rows)))
+    elif form in ("json", "jsonl"):
+        table = object_table(_json_rows(paths[0], form, encoding), "line" if form == "jsonl" else "item")
+    elif form == "txt":
+        table = Table(text_table(column_names(paths), line_rows(paths, encoding)))
+    else:
+        batches = list(_arrow_batches(paths[0], form))
+        table = Table(pa.Table.from_batches(batches) if batches else pa.table({}))
+    if not len(table.arrow) and not table.misfits:
+        # A header alone, `[]`, or nothing at all.
+        raise InputError(f"{', '.join(map(str, paths))}: has no rows")
+    return table
+
+
+def iterate_rows(
+    source: str | Path | TextIO, encoding: str = "utf-8", header: bool = True, form: str = "txt"
+) -> Iterator[dict[str, Any]]:
+    """Streams rows in their order, holding little more than one at a time (a .json document is read whole).
+
+    Args:
+        source: a file as in `read_table`, parallel files joined by commas, or an open stream such as `sys.stdin`.
+        encoding: of text files and of a stream that has bytes below.
+        header: False for delimited files without column names; their columns are then called "1", "2", …
+        form: what a stream holds: "txt" lines or "jsonl" objects. A file's form is told by its name.
+
+    Yields:
+        Each row by column name; a line of plain text is `{"text": line}`.
+
+    Raises:
+        InputError: the source cannot be read on; the message names the place.
+    """
+    if not isinstance(source, str | Path):
+        yield from _stream_rows(source, encoding, form)
+        return
+    paths = split_paths(str(source))
+    form = file_form(paths[0], header) if len(paths) == 1 else "txt"
+    if form in ("csv", "tsv"):
+        rows = delimited_rows(paths[0], form, encoding, header)
+        _, names = next(rows)
+        yield from (dict(zip(names, cells, strict=True)) for _, cells in rows)
+    elif form in ("json", "jsonl"):
+        yield from (row for _, row in _json_rows(paths[0], form, encoding))
+    elif form == "txt":
+        names = column_names(paths)
+        yield from (dict(zip(names, cells, strict=True)) for cells in line_rows(paths, encoding))
+    else:
+        yield from (row for batch in _arrow_batches(paths[0], form) for row in batch.to_pylist())
+
+
+def file_form(path: Path, header: bool = True) -> str:
+    """The format of a file: one of the values of `FORMS`.
+
+    Raises:
+        InputError: no such file, or a binary file of a format that is not read.
+    """
+    check_file(path)
+    form = FORMS.get(Path(bare_name(path)).suffix.lower())
+    if form is None:
+        with open_bytes(path) as stream:
+            start = stream.read(4096)
+        if b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise InputError(f"{path}: unknown format; known are {', '.join(FORMS)}, and .gz of those that are text")
+        form = "tsv" if b"\t" in start.split(b"\n")[0] else "txt"
+    return "tsv" if form == "txt" and not header else form
+
+
+def _json_rows(path: Path, form: str, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    return (json_line_rows if form == "jsonl" else json_document_rows)(path, encoding)
+
+
+def _stream_rows(stream: TextIO, encoding: str, form: str) -> Iterator[dict[str, Any]]:
+    place = "standard input"
+    read = decoded_lines(stream.buffer, place, encoding) if hasattr(stream, "buffer") else stream
+    if form == "jsonl":
+        yield from (row for _, row in parse_lines(place, read))
+    else:
+        yield from ({"text": line} for line in lines(read))
+
+
+def _arrow_batches(path: Path, form: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a parquet or Arrow file; `datasets` writes Arrow streams, other tools Arrow files."""
+    try:
+        if form == "parquet":
+            yield from pq.ParquetFile(path).iter_batches(batch_size=ROWS_AT_A_TIME)
+            return
+        source = pa.OSFile(str(path))
+        if source.read(6) == b"ARROW1":
+            reader = pa.ipc.open_file(source)
+            yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
+        else:
+            source.seek(0)
+            yield from pa.ipc.open_stream(source)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: no {form} file that can be read: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,1 @@
+"""Tokenizers: vocabularies, their training and what they are kept in."""

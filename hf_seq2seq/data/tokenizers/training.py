@@ -1,0 +1,197 @@
+"""Trains a tokenizer of each kind from text; the same text and options give the same tokenizer, byte for byte."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
+from hf_seq2seq.data.tokenizers.unigram import learn_unigram
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+
+FIRST_PRIVATE = 0xF0000
+"""Start of the private characters that stand for (character, inside a word) pairs while word pieces are learned."""
+LONGEST_WORD = 500
+"""Characters of a word that WordPiece still cuts up; BERT's 100 would turn a sentence without spaces into `<unk>`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train.
+
+    Attributes:
+        kind: one of `configs.TOKENIZERS`.
+        vocab_size: largest vocabulary, special tokens included.
+        min_frequency: rarer words, characters or merges are left out; Unigram has no such limit.
+        lowercase: whether text is lowercased, in training and ever after.
+        specials: special tokens and templates.
+        size_option: the option that set the size, for the error.
+    """
+
+    kind: str
+    vocab_size: int
+    min_frequency: int
+    lowercase: bool
+    specials: SpecialTokens
+    size_option: str = "vocab_size"
+
+    @property
+    def unknown(self) -> str:
+        """The token of what is not in the vocabulary."""
+        return self.specials.roles["unk_token"]
+
+    @property
+    def room(self) -> int:
+        """Tokens that the vocabulary holds beside the special ones."""
+        return self.vocab_size - len(self.specials.tokens)
+
+    def check_room(self, least: int) -> None:
+        """Raises `InputError` when the vocabulary cannot hold the `least` tokens that every text needs."""
+        if least > self.room:
+            needed = least + len(self.specials.tokens)
+            raise InputError(
+                f"{flag(self.size_option)}: {self.vocab_size} is too small for a {self.kind} tokenizer of this text;"
+                f" its characters and special tokens alone are {needed}"
+            )
+
+
+def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    """Trains a tokenizer whose decoder gives the text back.
+
+    What is lost: characters that training never saw (except with "bpe"), runs of white space with "word" and
+    "wordpiece", capitals where the text is lowercased.
+
+    Args:
+        texts: valid Unicode; at least one is not empty.
+        plan: what to train.
+
+    Raises:
+        InputError: the vocabulary is too small for the characters of the texts.
+    """
+    tokenizer = TRAINERS[plan.kind](texts, plan)
+    tokenizer.add_special_tokens(plan.specials.tokens)
+    numbers = {token: tokenizer.token_to_id(token) for token in plan.specials.tokens}
+    used = [token for token in numbers if token in plan.specials.pair.replace(":1", "").split()]
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=plan.specials.single, pair=plan.specials.pair, special_tokens=[(token, numbers[token]) for token in used]
+    )
+    return tokenizer
+
+
+def _train_characters(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token=plan.unknown))
+    tokenizer.normalizer = _normalizer(plan)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    counts = Counter(chain.from_iterable(_normalized(texts, tokenizer)))
+    tokenizer.model = models.WordLevel(_most_frequent(counts, plan), unk_token=plan.unknown)
+    return tokenizer
+
+
+def _train_words(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token=plan.unknown))
+    tokenizer.normalizer = _normalizer(plan)
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.model = models.WordLevel(_most_frequent(_count_words(texts, tokenizer), plan), unk_token=plan.unknown)
+    return tokenizer
+
+
+def _train_bpe(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    """Byte-level BPE: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners", section 2.2."""
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    plan.check_room(len(alphabet))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = _normalizer(plan)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=plan.vocab_size,
+        min_frequency=plan.min_frequency,
+        special_tokens=plan.specials.tokens,
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    """Unigram over words that begin with the space before them; the first gets one too."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = _normalizer(plan, normalizers.Prepend("▁"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
+    words = _count_words(texts, tokenizer)
+    plan.check_room(len(set().union(*words)))
+    # A special token has no probability, so that the same letters in a text are read as letters.
+    specials = [(token, -1000.0) for token in plan.specials.tokens]
+    pieces = [item for item in learn_unigram(words, plan.room) if item[0] not in plan.specials.tokens]
+    tokenizer.model = models.Unigram(specials + pieces, unk_id=plan.specials.tokens.index(plan.unknown))
+    return tokenizer
+
+
+def _train_wordpiece(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    """Word pieces; BERT's own cleaning and splitting at punctuation for an encoder, which is never decoded."""
+    tokenizer = Tokenizer(models.WordPiece({}, unk_token=plan.unknown))
+    if "cls_token" in plan.specials.roles:
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=plan.lowercase, strip_accents=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    else:
+        tokenizer.normalizer = _normalizer(plan)
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.decoder = decoders.WordPiece(cleanup=False)
+    pieces = learn_word_pieces(_count_words(texts, tokenizer), plan)
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(plan.specials.tokens + pieces))}
+    tokenizer.model = models.WordPiece(vocabulary, unk_token=plan.unknown, max_input_chars_per_word=LONGEST_WORD)
+    return tokenizer
+
+
+def learn_word_pieces(words: Counter[str], plan: Plan) -> list[str]:
+    """Learns word pieces by merging the most frequent pairs, as `tokenizers` does, but in a fixed order.
+
+    Its own WordPiece trainer numbers the characters inside words in the order of a randomly seeded hash table. Here
+    each (character, inside a word) pair is first written as one private character, whose order is fixed.
+    """
+    pairs = sorted({(character, place > 0) for word in words for place, character in enumerate(word)})
+    plan.check_room(len(pairs))
+    private = {pair: chr(FIRST_PRIVATE + number) for number, pair in enumerate(pairs)}
+    coded = {w: "".join(private[c, place > 0] for place, c in enumerate(w)) for w in words}
+    tokenizer = Tokenizer(models.BPE())
+    trainer = trainers.BpeTrainer(vocab_size=plan.room, min_frequency=plan.min_frequency, show_progress=False)
+    tokenizer.train_from_iterator(chain.from_iterable(repeat(coded[w], n) for w, n in words.items()), trainer)
+    learned = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    plain = {mark: pair for pair, mark in private.items()}
+    return ["##" * plain[token[0]][1] + "".join(plain[mark][0] for mark in token) for token, _ in learned]
+
+
+TRAINERS: dict[str, Callable[[Sequence[str], Plan], Tokenizer]] = {
+    "char": _train_characters,
+    "word": _train_words,
+    "bpe": _train_bpe,
+    "unigram": _train_unigram,
+    "wordpiece": _train_wordpiece,
+}
+
+
+def _normalizer(plan: Plan, *more: normalizers.Normalizer) -> normalizers.Normalizer | None:
+    steps = [normalizers.Lowercase()] * plan.lowercase + list(more)
+    return normalizers.Sequence(steps) if steps else None
+
+
+def _normalized(texts: Iterable[str], tokenizer: Tokenizer) -> Iterable[str]:
+    return map(tokenizer.normalizer.normalize_str, texts) if tokenizer.normalizer else texts
+
+
+def _count_words(texts: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:
+    split = tokenizer.pre_tokenizer.pre_tokenize_str
+    return Counter(word for text in _normalized(texts, tokenizer) for word, _ in split(text))
+
+
+def _most_frequent(counts: Counter[str], plan: Plan) -> dict[str, int]:
+    """Ids of the special tokens and of the most frequent others, in the order of their counts, then of the text."""
+    frequent = [item for item, count in counts.most_common() if count >= plan.min_frequency]
+    kept = [item for item in frequent if item not in plan.specials.tokens][: plan.room]
+    return {token: number for number, token in enumerate(plan.specials.tokens + kept)}

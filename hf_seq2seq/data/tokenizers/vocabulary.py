@@ -1,0 +1,213 @@
+"""The tokenizers of a run: trained from its text or ready-made, saved and loaded."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import cached_file
+
+from hf_seq2seq import configs
+from hf_seq2seq.data.tokenizers.cache import trained_once
+from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
+from hf_seq2seq.data.tokenizers.training import Plan
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+
+TARGET_FOLDER = "target_tokenizer"
+"""Where a target tokenizer of its own lies, inside the folder of the source tokenizer."""
+
+SECONDS_TO_ANSWER = 10
+
+
+@dataclass(frozen=True)
+class Tokenizers:
+    """The tokenizers of source and target; one object twice where the vocabulary is shared."""
+
+    source: PreTrainedTokenizerBase
+    target: PreTrainedTokenizerBase
+
+    @property
+    def shared(self) -> bool:
+        """Whether source and target have one vocabulary."""
+        return self.source is self.target
+
+    def model_settings(self) -> dict[str, Any]:
+        """The vocabularies as a new model's configuration describes them."""
+        ids = {f"{role}_token_id": getattr(self.target, f"{role}_token_id") for role in ("pad", "eos", "bos", "unk")}
+        sizes = {"vocab_size": len(self.target), "source_vocab_size": len(self.source)}
+        return sizes | ids | {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
+
+    def source_to_target_ids(self) -> list[int]:
+        """The target id of every source id: that of the same token, or the unknown token's."""
+        target, unknown = self.target.get_vocab(), self.target.unk_token_id
+        return [target.get(token, unknown) for token, _ in sorted(self.source.get_vocab().items(), key=lambda t: t[1])]
+
+    def separator_ids(self, options: dict[str, Any]) -> dict[str, Any]:
+        """Options as a model's configuration wants them: `x_separator`, a source token, as `x_separator_token_id`.
+
+        Raises:
+            InputError: the source vocabulary has no such token.
+        """
+        known, found = self.source.get_vocab(), dict(options)
+        for name in [name for name in options if name.endswith("_separator")]:
+            token = found.pop(name)
+            if token is not None and token not in known:
+                raise InputError(
+                    f"{flag(name)}: the source vocabulary has no token {token!r}; "
+                    "a word or char tokenizer keeps each one apart"
+                )
+            found[f"{name}_token_id"] = known.get(token)
+        return found
+
+    def save(self, folder: str | Path) -> None:
+        """Saves the source tokenizer in `folder`, and a target tokenizer of its own in its `target_tokenizer`."""
+        _save(self.source, Path(folder))
+        if not self.shared:
+            _save(self.target, Path(folder) / TARGET_FOLDER)
+
+    @classmethod
+    def load(cls, name: str | Path, trust_remote_code: bool = False) -> "Tokenizers":
+        """Loads what `save` left in a folder or a Hub repository, or the one tokenizer of any other model.
+
+        Raises:
+            InputError: there is no tokenizer.
+        """
+        # Neither left to its default, which asks on the terminal, or a silent Hub for most of a minute.
+        where = {"trust_remote_code": trust_remote_code, "local_files_only": not _on_hub(name)}
+        source = _load(name, "", where)
+        separate = _has_file(name, f"{TARGET_FOLDER}/tokenizer.json", where["local_files_only"])
+        return cls(source, _load(name, TARGET_FOLDER, where) if separate else source)
+
+
+def train_tokenizers(
+    sources: Sequence[str],
+    targets: Sequence[str],
+    options: configs.OneTokenizer,
+    *,
+    specials: SpecialTokens = SEQ2SEQ,
+) -> Tokenizers:
+    """Trains the tokenizers of a model that starts from scratch, or loads the ready one that `options` names.
+
+    Source and target share a vocabulary unless a separate one is asked for, by name, kind or size. Training the same
+    text with the same options again takes the result from `$HF_HOME/hf_seq2seq/tokenizers`.
+
+    Args:
+        sources: texts of the training rows.
+        targets: theirs; empty for a classifier.
+        options: kind, sizes and limits; a `NewTokenizer` where there are targets.
+        specials: special tokens and templates.
+
+    Raises:
+        InputError: no text; a vocabulary too small; a ready tokenizer that is missing or lacks a special token.
+    """
+    if options.tokenizer_name is not None:
+        return _ready(options.tokenizer_name, options, specials)
+    plan = Plan(options.tokenizer_type, options.vocab_size, options.min_frequency, options.lowercase, specials)
+    if not targets:
+        one = _wrap(trained_once(sources, "source", plan), specials, options.max_source_length)
+        return Tokenizers(one, one)
+    assert isinstance(options, configs.NewTokenizer)
+    target_kind = options.target_tokenizer_type or options.tokenizer_type
+    target_size = options.target_vocab_size or options.vocab_size
+    if not options.separate_vocabularies and (target_kind, target_size) == (plan.kind, plan.vocab_size):
+        longest = max(options.max_source_length, options.max_target_length)
+        both = _wrap(trained_once([*sources, *targets], "source and target", plan), specials, longest)
+        return Tokenizers(both, both)
+    size_option = "target_vocab_size" if options.target_vocab_size else "vocab_size"
+    target_plan = Plan(target_kind, target_size, options.min_frequency, options.lowercase, specials, size_option)
+    return Tokenizers(
+        _wrap(trained_once(sources, "source", plan), specials, options.max_source_length),
+        _wrap(trained_once(targets, "target", target_plan), specials, options.max_target_length),
+    )
+
+
+def _on_hub(name: str | Path) -> bool:
+    if Path(name).is_dir():
+        return False
+    try:
+        HfApi().model_info(str(name), timeout=SECONDS_TO_ANSWER)
+    except Exception:  # no network, offline mode, no such name: each HTTP library has its own errors
+        return False
+    return True
+
+
+def _load(name: str | Path, subfolder: str, where: dict[str, bool]) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(name), subfolder=subfolder, **where)
+    except Exception as error:  # transformers raises any of a dozen types here
+        raise InputError(_no_tokenizer(name, subfolder, error)) from error
+    # Of a model folder without tokenizer files, transformers makes an empty tokenizer.
+    if len(tokenizer) - len(tokenizer.all_special_ids) < 2:
+        raise InputError(f"{name}: the folder has a model's configuration but no tokenizer files")
+    return tokenizer
+
+
+def _no_tokenizer(name: str | Path, subfolder: str, error: Exception) -> str:
+    place = Path(name) / subfolder
+    if place.is_dir():
+        reason = str(error).strip().splitlines()[0] if place.joinpath("tokenizer.json").exists() else ""
+        return f"{place}: no tokenizer that can be loaded in this folder" + (f" ({reason})" if reason else "")
+    return f"{name}: no such folder, and no tokenizer of this name on the Hub (or the Hub is out of reach)"
+
+
+def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
+    found = cached_file(
+        str(name),
+        file,
+        local_files_only=local_files_only,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return found is not None
+
+
+def _ready(name: str, options: configs.OneTokenizer, specials: SpecialTokens) -> Tokenizers:
+    for option in ("target_tokenizer_type", "target_vocab_size", "separate_vocabularies"):
+        if getattr(options, option, None):
+            raise InputError(f"--tokenizer-name: names a ready tokenizer, so {flag(option)} has no effect")
+    try:
+        ready = Tokenizers.load(name)
+    except InputError as error:
+        raise InputError(f"--tokenizer-name: {error}") from error
+    needed = [role for role in ("pad_token", "eos_token") if role in specials.roles]
+    for tokenizer in (ready.source, ready.target):
+        for role in needed:
+            if getattr(tokenizer, role) is None:
+                raise InputError(f"--tokenizer-name: {name} has no {role}, which this model needs")
+    return ready
+
+
+def _wrap(tokenizer: Tokenizer, specials: SpecialTokens, longest: int) -> PreTrainedTokenizerBase:
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_max_length=longest,
+        model_input_names=list(specials.inputs),
+        clean_up_tokenization_spaces=False,
+        # A text that spells "</s>" is text: only the encoder's template and the model end a sequence.
+        split_special_tokens="cls_token" not in specials.roles,
+        extra_special_tokens=list(specials.more),
+        **specials.roles,
+    )
+
+
+def _save(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    rust = getattr(tokenizer, "backend_tokenizer", None)
+    if rust is not None:
+        # A call with truncation or padding leaves its settings behind, and they would be written.
+        rust.no_truncation()
+        rust.no_padding()
+    tokenizer.save_pretrained(folder)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        # The same class under the name that transformers 4 knows too.
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    for trace in ("is_local", "local_files_only"):
+        config.pop(trace, None)
+    path.write_text(json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Scoring of models and of files, and comparison of systems."""

@@ -1,0 +1,112 @@
+"""What `evaluate` reports: of files against files, and of a model's predictions beside files of other systems'."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.scored_files import Files, read_cells, report_empty, score_windows
+from hf_seq2seq.evaluation.scored_labels import confusion, score_labels
+from hf_seq2seq.evaluation.significance import Significance, report
+
+Found = dict[str, Any]
+TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
+NO_LABELS = (
+    "--confusion-matrix: counts labels; it needs a classifier, or files and --metrics of labels such as accuracy"
+)
+_MODEL = "the model"
+
+
+def score_files(measures: Any, significance: Significance, encoding: str) -> Found:
+    """Scores a file of predictions, and the files that it is compared with.
+
+    Args:
+        measures: the metrics, texts by default, and the files.
+        significance: how sure the scores are to be.
+        encoding: of text files.
+
+    Raises:
+        InputError: files that do not fit each other or the metrics.
+    """
+    from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+    from hf_seq2seq.metrics.corpus import Corpus
+
+    if not measures.references:
+        raise InputError("--predictions needs --references")
+    chosen = check_metrics(measures.metrics or TEXT_DEFAULTS, TEXT_METRICS | LABEL_METRICS)
+    of_texts = ["seq2seq" in metric.problems for metric in chosen.values()]
+    if any(of_texts) and measures.confusion_matrix:
+        raise InputError(NO_LABELS)
+    files = (str(measures.predictions), *significance.compare)
+    systems = {file: Corpus(chosen, keep=significance.resamples) for file in files}
+    may_be_empty = any(metric.empty_rows for metric in chosen.values())
+    windows = Files(files, measures.references, encoding, may_be_empty)
+    if all(of_texts):
+        empty = score_windows(systems, windows)
+        return _with_empty(report(systems, chosen, significance), {} if may_be_empty else empty)
+    labels = score_labels(systems, chosen, windows, measures.references[0])
+    found = report(systems, chosen, significance)
+    if measures.confusion_matrix and labels:
+        found["confusion_matrix"] = confusion(*labels)
+    return found
+
+
+def read_others(files: Sequence[str], encoding: str) -> dict[str, list[str]]:
+    """The predictions of other systems, by file.
+
+    Raises:
+        InputError: a file that cannot be read, or that is named twice.
+    """
+    if len(set(files)) < len(files):
+        raise InputError("--compare: a file is given twice; compare different systems")
+    return {file: [str(text) for text in read_cells(file, "prediction", encoding)] for file in files}
+
+
+def check_others(others: Mapping[str, Sequence[str]], sets: Sequence[int]) -> None:
+    """Refuses files of other systems that have not as many predictions as there are test rows.
+
+    Args:
+        others: what `read_others` read.
+        sets: the rows of each test set, of which there must be one.
+
+    Raises:
+        InputError: such a file, or several sets.
+    """
+    if others and len(sets) > 1:
+        raise InputError(f"--compare: there are {len(sets)} test sets; evaluate one at a time")
+    for file, texts in others.items():
+        if len(texts) != sets[0]:
+            raise InputError(f"--compare {file}: {len(texts)} predictions for {sets[0]} test rows")
+
+
+def score_rows(
+    metrics: Mapping[str, Any],
+    predictions: Any,
+    truth: Any,
+    significance: Significance,
+    others: Mapping[str, Any] | None = None,
+) -> Found:
+    """Scores a model's predictions, texts, logits or likelihoods, and those of the systems it is compared with."""
+    from hf_seq2seq.metrics.corpus import Corpus
+
+    found: dict[str, Any] = {_MODEL: predictions, **(others or {})}
+    systems = {name: Corpus(metrics, keep=significance.resamples) for name in found}
+    for name, corpus in systems.items():
+        corpus.add(found[name], truth)
+    texts = {name: rows for name, rows in found.items() if isinstance(rows, list)}
+    empty = {name: sum(not text.strip() for text in rows) for name, rows in texts.items()}
+    return _with_empty(report(systems, metrics, significance), empty)
+
+
+def joined(first: Found, second: Found) -> Found:
+    """One report of two, which have other metrics of the same rows and systems."""
+    nested = {key: first[key] | second[key] for key in ("signatures",) if key in first and key in second}
+    if "compared" in first:
+        nested["compared"] = {name: first["compared"][name] | found for name, found in second["compared"].items()}
+    return first | second | nested
+
+
+def _with_empty(found: Found, empty: Mapping[str, int]) -> Found:
+    """Says how many predictions are empty; of the first system in the results too."""
+    report_empty(empty, found["samples"])
+    first = next(iter(empty.values()), 0)
+    return found | ({"empty_predictions": first} if first else {})

@@ -1,0 +1,104 @@
+"""The systems that `evaluate` compares a model with: other models' folders, and files of predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.scoring import Found, check_others, joined, read_others, score_rows
+from hf_seq2seq.evaluation.significance import Significance
+
+
+def divided(compare: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is to be compared: folders of models, and files of predictions.
+
+    Raises:
+        InputError: one is named twice.
+    """
+    folders = tuple(place for place in compare if Path(place).is_dir())
+    if len(set(folders)) < len(folders):
+        raise InputError("--compare: a model is given twice; compare different systems")
+    return folders, tuple(place for place in compare if place not in folders)
+
+
+@dataclass(frozen=True)
+class DocumentReader:
+    """A model of raw text; it writes nothing.
+
+    Attributes:
+        model: in evaluation mode.
+        tokenizer: as its training left it.
+        block_size: tokens that are read at once.
+        rows: blocks of a batch.
+    """
+
+    model: Any
+    tokenizer: Any
+    block_size: int
+    rows: int
+
+    @classmethod
+    def of(cls, loaded: Any, rows: int) -> "DocumentReader":
+        """Reads with what `load_seq2seq` gave."""
+        model, tokenizers, settings = loaded
+        return cls(model, tokenizers.source, settings.run["block_size"], rows)
+
+    def likelihoods(self, documents: list[str], references: list[list[str]]) -> Any:
+        """Of the documents, which are their own references; as `TextGenerator.likelihoods`."""
+        from hf_seq2seq.tasks.causal_lm import document_likelihoods
+
+        return document_likelihoods(self.model, self.tokenizer, documents, self.block_size, self.rows)
+
+
+class Systems:
+    """A model and its competitors on test rows that are texts.
+
+    Args:
+        metrics: of texts, and of how likely a model finds the references.
+        significance: how sure the scores are to be, and which systems are compared.
+        encoding: of files of predictions.
+
+    Raises:
+        InputError: a file that cannot be read, or that has no probabilities although they are asked for.
+    """
+
+    def __init__(self, metrics: Mapping[str, Any], significance: Significance, encoding: str) -> None:
+        self.folders, files = divided(significance.compare)
+        self._likely = {name: metric for name, metric in metrics.items() if "likelihood" in metric.problems}
+        self._written = {name: metric for name, metric in metrics.items() if name not in self._likely}
+        if files and self._likely:
+            name = next(iter(self._likely))
+            raise InputError(f"--compare {files[0]}: no folder of a model, which --metrics {name} asks for")
+        self._significance, self._files = significance, read_others(files, encoding)
+
+    def check(self, sets: Sequence[int]) -> None:
+        """Refuses what cannot be compared on sets of so many rows.
+
+        Raises:
+            InputError: several sets, or a file of another length.
+        """
+        if self.folders and len(sets) > 1:
+            raise InputError(f"--compare: there are {len(sets)} test sets; evaluate one at a time")
+        check_others(self._files, sets)
+
+    def score(self, model: Any, others: Mapping[str, Any], texts: list[Any], references: list[list[str]]) -> Found:
+        """The report of one test set.
+
+        Args:
+            model: a `TextGenerator`, or a `DocumentReader`.
+            others: those of the folders.
+            texts: sources, conversations or documents.
+            references: one or more texts a row.
+        """
+        found: Found = {}
+        sure = self._significance
+        if self._written:
+            written = {name: other(texts) for name, other in others.items()}
+            found = score_rows(self._written, model(texts), references, sure, written | self._files)
+        if self._likely:
+            likely = {name: other.likelihoods(texts, references) for name, other in others.items()}
+            found = joined(
+                found, score_rows(self._likely, model.likelihoods(texts, references), references, sure, likely)
+            )
+        return found

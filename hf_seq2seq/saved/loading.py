@@ -1,0 +1,179 @@
+"""Loads a saved model with all that belongs to it: tokenizers, lengths, and how its run decoded."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.adapters import load_adapted
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
+from hf_seq2seq.saved.quantization import check_quantization, four_bits, keep_differentiable
+from hf_seq2seq.saved.run_settings import RUN_FILE, RunSettings, read_run, read_settings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+_AUTO = {
+    "seq2seq": "AutoModelForSeq2SeqLM",
+    "causal": "AutoModelForCausalLM",
+    "classifier": "AutoModelForSequenceClassification",
+}
+_OTHER = {
+    "seq2seq": "not an encoder-decoder that writes text",
+    "causal": "not a decoder that writes text",
+    "classifier": "not a classifier of texts",
+}
+_ENDINGS = {
+    "seq2seq": ("ForConditionalGeneration", "MTModel", "MTHeadModel"),
+    "causal": ("ForCausalLM", "LMHeadModel"),
+    "classifier": ("ForSequenceClassification",),
+}
+_COMMANDS = {"seq2seq": "generate", "causal": "generate", "classifier": "classify"}
+
+
+def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTrainedModel", Tokenizers, RunSettings]:
+    """Loads an encoder-decoder, or a decoder alone, in float32, in evaluation mode, on the GPU if there is one.
+
+    Raises:
+        InputError: no model there, the Hub cannot be asked, or another architecture.
+    """
+    place = local_copy(path)
+    config = load_config(place, trust_remote_code)
+    is_causal = any(name.endswith(_ENDINGS["causal"]) for name in config.architectures or ())
+    model = load_model("causal" if is_causal else "seq2seq", place, trust_remote_code)
+    tokenizers = Tokenizers.load(place, trust_remote_code)
+    return model, tokenizers, read_settings(place, model, tokenizers.source)
+
+
+def load_classifier(
+    path: str, trust_remote_code: bool = False
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", RunSettings]:
+    """Loads a classifier in float32, in evaluation mode, on the GPU if there is one.
+
+    Raises:
+        InputError: no model there, the Hub cannot be asked, or a model without a classification head.
+    """
+    place = local_copy(path)
+    model = load_model("classifier", place, trust_remote_code)
+    tokenizer = Tokenizers.load(place, trust_remote_code).source
+    return model, tokenizer, read_settings(place, model, tokenizer)
+
+
+def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig":
+    """Loads the configuration of a model, this project's own architectures among them.
+
+    Raises:
+        InputError: no model there, or the Hub cannot be asked.
+    """
+    from transformers import AutoConfig
+
+    from hf_seq2seq.architectures import register
+
+    register()
+    where = find_model(path)
+    with explained(path):
+        return AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
+
+
+def is_classifier(config: "PreTrainedConfig") -> bool:
+    """Whether a checkpoint has a head that classifies texts."""
+    return any(name.endswith(_ENDINGS["classifier"]) for name in config.architectures or ())
+
+
+def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTrainedModel":
+    """Loads a "seq2seq" model, a "causal" one or a "classifier" whose every weight is in the checkpoint.
+
+    Raises:
+        InputError: no model there, the Hub cannot be asked, another architecture, or weights that do not fit.
+    """
+    import torch
+    import transformers
+
+    config = load_config(path, trust_remote_code)
+    check_kind(kind, path, config)
+    auto: Any = getattr(transformers, _AUTO[kind])
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "dtype": torch.float32} | find_model(path)
+    if read_run(Path(path) / RUN_FILE).get("load_in_4bit"):
+        check_quantization()
+        options |= four_bits(torch.float32, on_cpu=not torch.cuda.is_available())
+    with explained(path):
+        if (Path(path) / ADAPTER_CONFIG).is_file():
+            model, missing = load_adapted(auto, path, config, options)
+        else:
+            model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
+            missing = sorted(report["missing_keys"])
+    keep_differentiable(model)
+    if missing:
+        raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def check_kind(kind: str, path: str, config: "PreTrainedConfig") -> None:
+    """Refuses a checkpoint of another architecture before its weights are read.
+
+    Raises:
+        InputError: naming the architecture, and the command that reads it where there is one.
+    """
+    from transformers import (
+        MODEL_FOR_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    )
+
+    mapping: Any = {
+        "seq2seq": MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+        "causal": MODEL_FOR_CAUSAL_LM_MAPPING,
+        "classifier": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    }[kind]
+    classes = tuple(config.architectures or ())
+    known = type(config) in mapping or _AUTO[kind] in (getattr(config, "auto_map", None) or {})
+    others = [other for other, ends in _ENDINGS.items() if other != kind and any(c.endswith(ends) for c in classes)]
+    if not known or others:
+        found = ", ".join(classes) or config.model_type
+        hint = "".join(f"; `hf-seq2seq {_COMMANDS[other]}` reads it" for other in others)
+        raise InputError(f"{path}: holds {found}, {_OTHER[kind]}{hint}")
+
+
+@contextmanager
+def explained(path: str) -> Iterator[None]:
+    """Turns what the libraries raise over an absent or broken checkpoint into one line, and keeps them quiet.
+
+    Their reports of missing weights are left to the caller; their progress bars stay off where nobody looks, and for
+    folders, where there is nothing to wait for.
+    """
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    bars, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.set_verbosity_error()
+    if Path(path).is_dir() or not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path}: {_first_line(error)}") from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    from huggingface_hub import constants
+
+    text = str(error).strip().split("\n")[0] or type(error).__name__
+    if "connect" in text or "offline" in text:
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub does not answer"
+        return f"no such folder, and not among the downloaded models; {why}"
+    if "trust_remote_code" in str(error):
+        return "the repository runs its own code; --trust-remote-code allows it"
+    if "ignore_mismatched_sizes" in text:
+        return "the weights do not fit config.json: their sizes differ"
+    if type(error).__name__ == "SafetensorError":
+        return f"the weights are damaged ({text})"
+    return text

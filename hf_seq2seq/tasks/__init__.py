@@ -1,0 +1,1 @@
+"""Builders of tasks: what a recipe's configuration asks for, read, encoded and joined with a model."""

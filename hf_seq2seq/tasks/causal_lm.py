@@ -1,0 +1,175 @@
+"""Tasks for a decoder without an encoder: pairs as one sequence each, and raw text in packed blocks."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.data.collation import IGNORE, CausalCollator, PackedCollator
+from hf_seq2seq.data.documents import pack
+from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.prompts import wrap_texts
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.training.task import Collate, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def joined_task(
+    config: Any, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: dict[str, Pairs]
+) -> Task:
+    """Encodes each pair as one sequence, source, separator, target and EOS, of which the target alone is learnt.
+
+    Raises:
+        InputError: a source and a target of the longest lengths have no room in the model's table of positions.
+    """
+    tokens = config.tokens
+    check_room(model, tokens)
+    wrap_texts(tokenizer, tokens.separator)
+    splits = {name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix) for name, rows in pairs.items()}
+    source, target = pairs["train"].columns
+    return decoder_task(
+        config, model, tokenizer, splits, {"source": source, "target": target}, metrics=config.evaluation.metrics
+    )
+
+
+def check_room(model: "PreTrainedModel", tokens: Any) -> None:
+    """Refuses a source and a target whose longest lengths have no room in the model's table of positions.
+
+    Raises:
+        InputError: names both flags.
+    """
+    most = positions(model)
+    if most is not None and tokens.max_source_length + tokens.max_target_length > most:
+        raise InputError(
+            f"--max-source-length {tokens.max_source_length} and --max-target-length {tokens.max_target_length}: "
+            f"one sequence holds both; the model has {most} positions"
+        )
+
+
+def encode_joined(pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: Any, prefix: str = "") -> Examples:
+    """Encodes the source, wrapped as a prompt, and the first reference of every row."""
+    prompts, cut_sources = encode_texts([prefix + s for s in pairs.sources], tokenizer, limits.max_source_length)
+    targets, cut_targets = encode_continuations(pairs.targets, tokenizer, limits.max_target_length)
+    return Examples(
+        prompts, pairs.sources, targets, pairs.references, truncated=(cut_sources, cut_targets), joined=True
+    )
+
+
+def text_task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    documents: dict[str, list[str]],
+    column: str,
+) -> Task:
+    """Packs documents into blocks, in which every token is learnt from those of its own document.
+
+    The longest prompt and continuation, of which training makes no use, are lowered to fit into a block together.
+
+    Raises:
+        InputError: a block is longer than the model's table of positions, or the model cannot keep documents apart.
+    """
+    size, most = config.tokens.block_size, positions(model)
+    if most is not None and size > most:
+        raise InputError(f"--block-size: {size} is too large; the model has {most} positions")
+    if not keeps_documents_apart(model):
+        kind = model.config.model_type
+        raise InputError(f"a {kind!r} model lets packed documents see each other: --objective causal cannot train it")
+    longest = min(config.tokens.max_target_length, size // 2)
+    fitting = {"max_source_length": min(config.tokens.max_source_length, size - longest), "max_target_length": longest}
+    config = dataclasses.replace(config, tokens=dataclasses.replace(config.tokens, **fitting))
+    wrap_texts(tokenizer, None)
+    splits = {}
+    for name, found in documents.items():
+        blocks, places = pack(encode_documents(found, tokenizer), size)
+        splits[name] = Examples(blocks, found, positions=places)
+    return decoder_task(config, model, tokenizer, splits, {"text": column}, problem="causal_lm")
+
+
+@torch.inference_mode()
+def document_likelihoods(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", documents: list[str], block_size: int, rows: int
+) -> np.ndarray:
+    """How likely a saved model finds documents, read in the blocks of an evaluation of raw text.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: as its training left it.
+        documents: the text.
+        block_size: tokens that are read at once.
+        rows: blocks of a batch.
+
+    Returns:
+        Log-probability, and tokens but the first, which nothing foretells, `(documents, 2)` float64.
+    """
+    encoded = encode_documents(documents, tokenizer)
+    blocks, places = pack(encoded, block_size)
+    examples = Examples(blocks, documents, positions=places)
+    objective, collate = NextTokenCrossEntropy(model).eval(), PackedCollator(tokenizer.eos_token_id)
+    sums = np.zeros((len(documents), 2))
+    for batch_rows in ordered_batches(examples.lengths, rows):
+        batch = {name: tensor.to(model.device) for name, tensor in collate(examples, batch_rows).items()}
+        losses = objective.token_losses(batch).double().cpu().numpy()
+        row, place = (batch["labels"] != IGNORE).nonzero().cpu().numpy().T
+        label = batch_rows[row] * block_size + place + 1  # where in all documents' tokens a label stands
+        document = np.searchsorted(encoded.offsets, label, side="right") - 1
+        np.add.at(sums, document, np.stack([-losses, np.ones(len(losses))], axis=1))
+    return sums
+
+
+def positions(model: "PreTrainedModel") -> int | None:
+    """The longest sequence that a model has positions for; None where nothing limits it."""
+    return getattr(model.config, "max_position_embeddings", None)
+
+
+@torch.no_grad()
+def keeps_documents_apart(model: "PreTrainedModel") -> bool:
+    """Whether positions that start again keep a model's documents apart, tried on two documents of four tokens."""
+    ids = torch.arange(1, 9)[None] % model.config.vocab_size
+    other = torch.cat([ids[:, :4].flip(1), ids[:, 4:]], dim=1)
+    places = torch.arange(4).repeat(2)[None]
+    training = model.training
+    model.eval()
+    found, changed = (
+        model(input_ids=x.to(model.device), position_ids=places.to(model.device), use_cache=False).logits[:, 4:]
+        for x in (ids, other)
+    )
+    model.train(training)
+    return torch.allclose(found, changed, rtol=1e-5, atol=1e-7)
+
+
+def decoder_task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    splits: dict[str, Examples],
+    columns: dict[str, str],
+    **more: Any,
+) -> Task:
+    """A task of any kind; the model is told the tokens that end and fill what it writes."""
+    settings = model.generation_config
+    assert settings is not None
+    settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if splits["train"].positions is None:
+        collate: Collate = CausalCollator(tokenizer.pad_token_id)
+    else:
+        collate = PackedCollator(tokenizer.eos_token_id)  # for padding without a mask, transformers would warn
+    return Task(
+        recipe="gpt",
+        config=config,
+        model=model,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        splits=splits,
+        columns=columns,
+        objective=NextTokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        collate=collate,
+        **{"metrics": ()} | more,
+    )

@@ -1,0 +1,175 @@
+"""Pretraining on raw text: every epoch is noised anew, and the model restores what the noise took."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_seq2seq.configs import Denoising
+from hf_seq2seq.data.collation import Seq2SeqCollator
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.noising import NOISES
+from hf_seq2seq.noising.gap_sentences import GapSentences
+from hf_seq2seq.noising.masked_tokens import MaskedTokens
+from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
+from hf_seq2seq.noising.rows import Rows
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+SENTENCE_MASK = "<mask_1>"
+
+
+@dataclass(frozen=True)
+class NoisedRows:
+    """The rows of a split, noised in another way in every epoch.
+
+    Attributes:
+        rows: clean tokens.
+        texts: the text that each row is from.
+        noise: makes source and target.
+        seed: of the noise.
+    """
+
+    rows: RawRows
+    texts: list[str]
+    noise: Noise
+    seed: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens that source and target have in any epoch, `(rows, 2)`."""
+        return self.noise.bound(self.rows.tokens.lengths, self.rows.starts)
+
+    def __call__(self, epoch: int) -> Examples:
+        """The noised rows of an epoch; the same for the same seed and epoch."""
+        tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
+        source, target, labels = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
+        masked = None if labels is None else Ragged(*labels)
+        return Examples(Ragged(*source), self.texts, Ragged(*target), source_labels=masked)
+
+
+def denoising_task(
+    recipe: str,
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizers: Tokenizers,
+    documents: dict[str, list[str]],
+    column: str,
+) -> Task:
+    """A task whose training rows are noised anew in every epoch, and whose other rows once.
+
+    Raises:
+        InputError: a noise that the tokenizer or the text does not allow.
+    """
+    tokenizer = tokenizers.source
+    noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
+    splits = {}
+    for number, (split, texts) in enumerate(documents.items()):
+        rows = _encode(texts, tokenizer, config, noise, split)
+        splits[split] = NoisedRows(rows, [texts[i] for i in rows.documents], noise, config.run.seed + number)
+    objective = TargetAndMaskedCrossEntropy if config.denoising.gap_masked_tokens else TokenCrossEntropy
+    return Task(
+        recipe=recipe,
+        config=config,
+        model=model,
+        tokenizers=tokenizers,
+        splits={split: rows(0) for split, rows in splits.items()},
+        columns={"text": column},
+        objective=objective(model, config.optimization.label_smoothing_factor),
+        collate=Seq2SeqCollator(tokenizer.pad_token_id),
+        metrics=(),
+        problem="denoising",
+        renewed=splits["train"],
+    )
+
+
+def make_noise(kinds: dict[str, type[Noise]], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Enclosed:
+    """The noise that the options name, several applied one after the other, between the tokenizer's special tokens.
+
+    Args:
+        kinds: what the recipe offers.
+        options: which of it, and how much.
+        tokenizer: gives the special tokens.
+
+    Raises:
+        InputError: the tokenizer lacks the sentinels or the mask token that it needs.
+    """
+    chosen = [_make(kinds[name], options, tokenizer) for name in options.objective]
+    special = tokenizer("")["input_ids"]
+    return Enclosed(chosen[0] if len(chosen) == 1 else Combined(tuple(chosen)), tuple(special[:-1]), (special[-1],))
+
+
+def _make(kind: type[Noise], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Noise:
+    """The noise with the options that it has; what it needs of the tokenizer is looked for only then."""
+    known: dict[str, Callable[[], Any]] = {
+        "mask": lambda: _token(tokenizer, SENTENCE_MASK if kind is GapSentences else tokenizer.mask_token),
+        "sentinels": lambda: _sentinels(tokenizer),
+        "mean_span_length": lambda: options.mean_noise_span_length,
+        "ratio": lambda: options.gap_sentences_ratio,
+        "selection": lambda: options.gap_selection,
+        "sequential": lambda: options.gap_sequential,
+        "unique": lambda: options.gap_unique,
+    }
+    if options.mlm_probability is not None:
+        known["rate"] = lambda: options.mlm_probability
+    if options.gap_masked_tokens:
+        known["masked_tokens"] = lambda: make_masked_tokens(tokenizer, options.mlm_probability)
+    return kind(**{name: known[name]() for name in signature(kind).parameters if name in known})
+
+
+def make_masked_tokens(
+    tokenizer: "PreTrainedTokenizerBase", rate: float | None, whole_words: bool = False
+) -> MaskedTokens:
+    """BERT's noise in the terms of a tokenizer, 15 % of the tokens where no rate is given.
+
+    Raises:
+        InputError: the tokenizer has no mask token.
+    """
+    mask = _token(tokenizer, tokenizer.mask_token)
+    special = tuple(tokenizer.all_special_ids)
+    shares = {} if rate is None else {"rate": rate}
+    return MaskedTokens(mask, len(tokenizer), special, whole_words=whole_words, **shares)
+
+
+def _sentinels(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
+    known = tokenizer.get_vocab()
+    found = [known[f"<extra_id_{number}>"] for number in range(len(known)) if f"<extra_id_{number}>" in known]
+    if not found:
+        raise InputError("--objective: this tokenizer has no sentinels <extra_id_0>, <extra_id_1>, …")
+    return tuple(found)
+
+
+def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:
+    if token is None or token not in tokenizer.get_vocab():
+        raise InputError(f"--objective: this tokenizer has no token {token or '<mask>'!r}")
+    return tokenizer.get_vocab()[token]
+
+
+def _encode(
+    texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Any, noise: Enclosed, split: str
+) -> RawRows:
+    """Rows as long as the longest source allows; too short ones are left out."""
+    room = config.tokens.max_source_length - len(noise.before) - len(noise.after)
+    if room < 2:
+        raise InputError(f"--max-source-length: {config.tokens.max_source_length} leaves no room for text")
+    rows = encode_raw(texts, tokenizer, room)
+    enough = rows.tokens.lengths > 1
+    if "gap_sentences" in config.denoising.objective:
+        enough &= sentences_of(rows) > 1
+    if not enough.any():
+        raise InputError(
+            f"{split}: no row has two sentences; sentences end with . ! ? and a blank, or with a line"
+            if (rows.tokens.lengths > 1).any()
+            else f"{split}: the text has no row of two tokens"
+        )
+    return keep_rows(rows, enough)

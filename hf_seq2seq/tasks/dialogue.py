@@ -1,0 +1,48 @@
+"""Conversations: of every split, and a task for a decoder alone, which learns every reply and generates the last."""
+
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.chat import encode_conversations, end_of_turn, prepare_chat
+from hf_seq2seq.data.conversations import Conversations, read_conversations
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def read_all_conversations(data: PairData) -> dict[str, Conversations]:
+    """The conversations of every split.
+
+    Raises:
+        InputError: there are no training rows.
+    """
+    conversations = read_conversations(data)
+    if "train" not in conversations:
+        raise InputError("no training rows: give --train-file or --dataset-name")
+    return conversations
+
+
+def dialogue_task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    conversations: dict[str, Conversations],
+) -> Task:
+    """Encodes each conversation as one sequence, of which every reply and its end is learnt, and nothing else.
+
+    Raises:
+        InputError: a history and a reply of the longest lengths have no room in the model's table of positions.
+    """
+    check_room(model, config.tokens)
+    prepare_chat(tokenizer, config.tokens.separator)
+    splits = {name: encode_conversations(rows, tokenizer, config.tokens) for name, rows in conversations.items()}
+    columns = {"source": conversations["train"].column, "target": "the last reply"}
+    task = decoder_task(config, model, tokenizer, splits, columns, metrics=config.evaluation.metrics)
+    settings = model.generation_config
+    assert settings is not None
+    ends = {end_of_turn(tokenizer): None, tokenizer.eos_token_id: None}
+    settings.eos_token_id = list(ends) if len(ends) > 1 else tokenizer.eos_token_id
+    return task

@@ -1,0 +1,112 @@
+"""What the recipes for labelled texts share: checks, reading, the loss of each problem, and a task from its parts."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from hf_seq2seq.configs import LabelledData
+from hf_seq2seq.data.collation import LabelCollator
+from hf_seq2seq.data.encoding import encode_labelled
+from hf_seq2seq.data.labels import Labelled, read_labelled
+from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
+from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.training.run import check_positions, check_run
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DEFAULT_METRICS = {
+    "single_label": ("accuracy", "macro_f1", "matthews"),
+    "multi_label": ("micro_f1", "macro_f1"),
+    "regression": ("pearson", "spearman", "mse"),
+}
+
+
+def check_labelled_run(config: Any) -> Any:
+    """`check_run`, with the problem's metrics where none were chosen; returns the configuration with them.
+
+    Raises:
+        InputError: also for class weights or label smoothing where there are no single classes.
+    """
+    problem = config.model.problem_type
+    if problem != "single_label":
+        if config.model.class_weights != "none":
+            raise InputError(f"--class-weights needs --problem-type single_label, not {problem}")
+        if config.optimization.label_smoothing_factor:
+            raise InputError(f"--label-smoothing-factor needs --problem-type single_label, not {problem}")
+    if not config.evaluation.metrics:
+        evaluation = dataclasses.replace(config.evaluation, metrics=DEFAULT_METRICS[problem])
+        config = dataclasses.replace(config, evaluation=evaluation)
+    check_run(config, problem, model_type="bert")
+    return config
+
+
+def read_all_labelled(data: LabelledData, problem: str) -> tuple[dict[str, Labelled], tuple[str, ...]]:
+    """The rows of every split, and the label names in the order of their ids.
+
+    Raises:
+        InputError: there are no training rows.
+    """
+    splits = load_splits(data)
+    if "train" not in splits:
+        raise InputError("no training rows: give --train-file or --dataset-name")
+    return read_labelled(splits, data, problem)
+
+
+def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:
+    """What a classification head changes in its encoder's configuration."""
+    kind = model.problem_type if model.problem_type == "regression" else f"{model.problem_type}_classification"
+    names = label_names or ("LABEL_0",)
+    return {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+        "problem_type": kind,
+        "classifier_dropout": model.classifier_dropout,
+    }
+
+
+def label_task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    splits: dict[str, Labelled],
+    label_names: tuple[str, ...],
+) -> Task:
+    """Encodes the texts and sets the problem's loss as what is minimised."""
+    check_positions(model, config.tokens)
+    examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
+    return Task(
+        recipe="bert_classifier",
+        config=config,
+        model=model,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        splits=examples,
+        columns=splits["train"].columns,
+        objective=_objective(config, model, splits["train"].labels, len(label_names)),
+        collate=LabelCollator(tokenizer.pad_token_id),
+        metrics=config.evaluation.metrics,
+        problem=config.model.problem_type,
+        label_names=label_names,
+    )
+
+
+def _objective(config: Any, model: "PreTrainedModel", labels: np.ndarray, classes: int) -> Objective:
+    problem = config.model.problem_type
+    if problem == "multi_label":
+        return MultiLabel(model)
+    if problem == "regression":
+        return Regression(model)
+    weights = balanced_weights(labels, classes) if config.model.class_weights == "balanced" else None
+    return Classification(model, weights, config.optimization.label_smoothing_factor)
+
+
+def balanced_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
+    """Weights by which every class weighs the same in all: rows / (classes * rows of the class), `(classes,)`."""
+    counts = np.bincount(labels, minlength=classes)
+    return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)

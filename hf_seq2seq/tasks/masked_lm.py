@@ -1,0 +1,207 @@
+"""Pretraining of an encoder on raw text: every epoch other tokens are masked, and other stretches paired."""
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_seq2seq.data.collation import MaskedCollator
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, stretches
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.noising.masked_tokens import MaskedTokens
+from hf_seq2seq.noising.next_sentence import NextSentence
+from hf_seq2seq.noising.rows import Rows, counts_within, enclose
+from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
+from hf_seq2seq.tasks.denoising import make_masked_tokens
+from hf_seq2seq.training.run import check_positions
+from hf_seq2seq.training.task import Renewed, Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Masks rows of tokens.
+
+    Attributes:
+        noise: BERT's.
+        starts: whether a word starts at a token, by its id, `(vocabulary,)` bool; None where single tokens are chosen.
+    """
+
+    noise: MaskedTokens
+    starts: np.ndarray | None
+
+    def __call__(self, rows: Rows, rng: np.random.Generator) -> tuple[Ragged, Ragged]:
+        """The masked rows, and what their masked tokens were, -100 elsewhere."""
+        source, labels, _ = self.noise(rows, rng, None if self.starts is None else self.starts[rows.values])
+        return Ragged(*source), Ragged(*labels)
+
+
+@dataclass(frozen=True)
+class MaskedRows:
+    """The rows of a split, masked in another way in every epoch.
+
+    Attributes:
+        rows: clean tokens, special ones among them.
+        texts: the text that each row is from.
+        masks: masks them.
+        seed: of the masks.
+    """
+
+    rows: Rows
+    texts: list[str]
+    masks: Masks
+    seed: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The tokens that every row has in any epoch, `(rows, 1)`."""
+        return self.rows.lengths[:, None]
+
+    def __call__(self, epoch: int) -> Examples:
+        """The masked rows of an epoch; the same for the same seed and epoch."""
+        source, labels = self.masks(self.rows, np.random.default_rng([self.seed, epoch]))
+        return Examples(source, self.texts, source_labels=labels)
+
+
+@dataclass(frozen=True)
+class MaskedPairs:
+    """Every stretch of a split with the next of its document or one of another, drawn and masked anew in every epoch.
+
+    Attributes:
+        stretches: clean tokens, without special ones; two stretches or more make rows of their document.
+        texts: the documents.
+        pairs: pairs them.
+        masks: masks the pairs.
+        seed: of both.
+    """
+
+    stretches: RawRows
+    texts: list[str]
+    pairs: NextSentence
+    masks: Masks
+    seed: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens that every row has in any epoch, `(rows, 1)`."""
+        lengths = self.stretches.tokens.lengths
+        return np.minimum(lengths[self._first()] + lengths.max() + 3, self.pairs.max_tokens)[:, None]
+
+    def __call__(self, epoch: int) -> Examples:
+        """The pairs of an epoch; the same for the same seed and epoch."""
+        rng = np.random.default_rng([self.seed, epoch])
+        tokens, documents = self.stretches.tokens, self.stretches.documents
+        rows, segments, is_next = self.pairs(Rows(tokens.values, tokens.offsets), documents, rng)
+        source, labels = self.masks(rows, rng)
+        texts = [self.texts[number] for number in documents[self._first()]]
+        follows = np.where(is_next, 0, 1).astype(np.int64)  # transformers' convention
+        types = Ragged(segments, rows.offsets)
+        return Examples(source, texts, labels=follows, token_types=types, source_labels=labels)
+
+    def _first(self) -> np.ndarray:
+        """The stretches that have a next one."""
+        documents = self.stretches.documents
+        return np.flatnonzero(documents[1:] == documents[:-1])
+
+
+def masked_task(
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    documents: dict[str, list[str]],
+    column: str,
+) -> Task:
+    """A task whose training rows are masked anew in every epoch, and whose other rows once.
+
+    Raises:
+        InputError: a tokenizer without a mask token, or text that cannot be cut as the options want.
+    """
+    options = config.masking
+    check_positions(model, config.tokens)
+    noise = make_masked_tokens(tokenizer, options.mlm_probability, options.whole_word_masking)
+    masks = Masks(noise, word_starts(tokenizer) if options.whole_word_masking else None)
+    make = _pairs if options.next_sentence_prediction else _rows
+    rows: dict[str, Renewed] = {}
+    splits: dict[str, Examples] = {}
+    for number, (split, texts) in enumerate(documents.items()):
+        try:
+            rows[split] = make(texts, tokenizer, config.tokens.max_source_length, masks, config.run.seed + number)
+            splits[split] = rows[split](0)
+        except InputError as error:
+            raise InputError(f"{split}: {error}") from error
+    return Task(
+        recipe="bert_classifier",
+        config=config,
+        model=model,
+        tokenizers=Tokenizers(tokenizer, tokenizer),
+        splits=splits,
+        columns={"text": column},
+        objective=MaskedTokenCrossEntropy(
+            model, options.next_sentence_prediction, config.optimization.label_smoothing_factor
+        ),
+        collate=MaskedCollator(tokenizer.pad_token_id),
+        metrics=(),
+        problem="masked_lm",
+        renewed=rows["train"],
+    )
+
+
+def word_starts(tokenizer: "PreTrainedTokenizerBase") -> np.ndarray:
+    """Whether a token begins a word, `(vocabulary,)` bool, as tokenizers mark it: not by `##`, but by `▁` or `Ġ`.
+
+    A special token begins one, too, so that no word reaches over it.
+
+    Raises:
+        InputError: no token has such a mark.
+    """
+    tokens = [token or "" for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
+    counts = {mark: sum(token.startswith(mark) for token in tokens) for mark in ("##", "▁", "Ġ")}
+    mark = max(counts, key=lambda name: counts[name])
+    if not counts[mark]:
+        raise InputError("--whole-word-masking: the tokens of this tokenizer do not tell where words start")
+    starts = np.array([token.startswith(mark) != (mark == "##") for token in tokens])
+    starts[tokenizer.all_special_ids] = True
+    return starts
+
+
+def _rows(texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int) -> MaskedRows:
+    special = tokenizer("")["input_ids"]
+    if longest - len(special) < 2:
+        raise InputError(f"--max-source-length: {longest} leaves no room for text")
+    found = _with_words(encode_raw(texts, tokenizer, longest - len(special)), masks)
+    rows = enclose(Rows(found.tokens.values, found.tokens.offsets), special[:-1], special[-1:])
+    return MaskedRows(rows, [texts[number] for number in found.documents], masks, seed)
+
+
+def _pairs(
+    texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int
+) -> MaskedPairs:
+    if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
+        raise InputError("--next-sentence-prediction: this tokenizer has no [CLS] or no [SEP]")
+    whole = encode_raw(texts, tokenizer, sys.maxsize)
+    found = _with_words(stretches(whole, max(1, (longest - 3) // 2)), masks)
+    pairs = NextSentence(tokenizer.cls_token_id, tokenizer.sep_token_id, longest)
+    made = MaskedPairs(found, texts, pairs, masks, seed)
+    if not len(made.lengths):
+        raise InputError("no document has two sentences, which end with . ! ? and a blank, or with a line")
+    return made
+
+
+def _with_words(rows: RawRows, masks: Masks) -> RawRows:
+    """The rows that have a token to mask.
+
+    Raises:
+        InputError: none has.
+    """
+    special = [masks.noise.mask, *masks.noise.special]
+    places = np.flatnonzero(~np.isin(rows.tokens.values, special))
+    some = counts_within(places, rows.tokens.offsets) > 0
+    if not some.any():
+        raise InputError("the text has no token of the vocabulary")
+    return keep_rows(rows, some)

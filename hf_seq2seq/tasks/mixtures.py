@@ -1,0 +1,73 @@
+"""A run on a mixture of tasks: each is drawn by its rate, and evaluated by itself."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import Evaluation, Mixing
+from hf_seq2seq.data.evaluation_sets import name_of
+from hf_seq2seq.data.mixtures import Member, Mixture, all_metrics, mix, read_member_pairs, read_members
+from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+from hf_seq2seq.tasks.pairs import pair_task
+from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def check_mixed_run(config: Any, model_type: str) -> tuple[Member, ...]:
+    """`check_run`, for the metrics and the sets of every task; returns the tasks, none where there is no mixture.
+
+    Raises:
+        InputError: also for flags of a mixture without one or that go with none, and for what is wrong in its file.
+    """
+    options: Mixing = config.mixture
+    if options.mixture is None:
+        _check_no_mixture(options)
+        check_run(config, "seq2seq", model_type)
+        return ()
+    if config.denoising.objective != ("supervised",):
+        raise InputError("--objective and --mixture: a mixture has pairs; leave out one of them")
+    members = read_members(options, config.data, config.evaluation)
+    measured = dataclasses.replace(config, evaluation=Evaluation(metrics=all_metrics(members)))
+    check_run(measured, "seq2seq", model_type, {name: m.metrics for m in members for name in m.validation_sets})
+    return members
+
+
+def _check_no_mixture(options: Mixing) -> None:
+    for item in dataclasses.fields(options):
+        if getattr(options, item.name) != item.default:
+            raise InputError(f"{flag(item.name)} needs --mixture")
+
+
+def read_mixture(members: tuple[Member, ...], config: Any) -> tuple[dict[str, Pairs], Mixture]:
+    """The rows of all tasks, and how they are drawn.
+
+    Raises:
+        InputError: rows that cannot be read; names the task.
+    """
+    pairs = [read_member_pairs(member, config.mixture.mixture) for member in members]
+    return mix(members, pairs, config.mixture, config.run.seed)
+
+
+def mixture_task(
+    recipe: str,
+    config: Any,
+    model: "PreTrainedModel",
+    tokenizers: Tokenizers,
+    splits: dict[str, Pairs],
+    mixture: Mixture,
+) -> Task:
+    """A task for pairs whose training rows are drawn, and whose sets have the metrics of their members."""
+    task = pair_task(recipe, config, model, tokenizers, splits)
+    members: dict[str, Member] = {name_of(s): mixture.member_of(s)[0] for s in splits if s != "train"}
+    return dataclasses.replace(
+        task,
+        columns={"source": "the source of each task", "target": "its target"},
+        metrics=all_metrics(mixture.members),
+        set_metrics={name: member.metrics for name, member in members.items()},
+        mixture=mixture,
+    )

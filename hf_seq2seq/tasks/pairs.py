@@ -1,0 +1,83 @@
+"""What the recipes for pairs share: reading every split, pairs or conversations, and a task from its parts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.collation import Seq2SeqCollator
+from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.copying import name_copies
+from hf_seq2seq.data.encoding import encode_pairs
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.pairs import Pairs, read_pairs
+from hf_seq2seq.data.replies import encode_replies, prepare_turns
+from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.tasks.dialogue import read_all_conversations
+from hf_seq2seq.training.run import check_positions
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+Rows = Pairs | Conversations
+
+
+def read_all_rows(data: PairData, dialogue: bool) -> Mapping[str, Rows]:
+    """The pairs of every split, or its conversations, each reply of which is the target of a pair.
+
+    Raises:
+        InputError: there are no training rows.
+    """
+    return read_all_conversations(data) if dialogue else read_all_pairs(data)
+
+
+def read_all_pairs(data: PairData) -> dict[str, Pairs]:
+    """The pairs of every split.
+
+    Raises:
+        InputError: there are no training rows.
+    """
+    pairs = read_pairs(load_splits(data), data)
+    if "train" not in pairs:
+        raise InputError("no training rows: give --train-file or --dataset-name")
+    return pairs
+
+
+def pair_task(
+    recipe: str, config: Any, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
+) -> Task:
+    """Encodes the pairs and sets cross-entropy of the target tokens as what is minimised.
+
+    Raises:
+        InputError: lengths beyond the model's positions, or words to copy from conversations.
+    """
+    check_positions(model, config.tokens)
+    if isinstance(pairs["train"], Conversations):
+        if getattr(model.config, "copy_vocab_size", 0):
+            raise InputError("--copy-vocab-size: names words of pairs alone; leave it out with --objective dialogue")
+        prepare_turns(tokenizers.source)
+    splits = {name: _encode(rows, model, tokenizers, config) for name, rows in pairs.items()}
+    source, target = pairs["train"].columns
+    return Task(
+        recipe=recipe,
+        config=config,
+        model=model,
+        tokenizers=tokenizers,
+        splits=splits,
+        columns={"source": source, "target": target},
+        objective=TokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        collate=Seq2SeqCollator(tokenizers.source.pad_token_id),
+        metrics=config.evaluation.metrics,
+    )
+
+
+def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: Any) -> Examples:
+    if isinstance(rows, Conversations):
+        return encode_replies(rows, tokenizers, config.tokens)
+    prefix, room = config.data.source_prefix, getattr(model.config, "copy_vocab_size", 0)
+    examples = encode_pairs(rows, tokenizers, config.tokens, prefix)
+    return name_copies(examples, tokenizers, room, prefix) if room else examples

@@ -1,0 +1,157 @@
+"""Checkpoints to start from, checked to be what the recipe trains."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.saved.loading import explained
+from hf_seq2seq.saved.model_paths import config_place, find_model
+from hf_seq2seq.saved.quantization import keep_differentiable
+from hf_seq2seq.sections import flag
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_start(recipe: str, config: Any) -> None:
+    """Refuses a start that is not one: a checkpoint and random weights at once or neither, or two vocabularies.
+
+    Raises:
+        InputError: names the flags.
+    """
+    model, tokens = config.model, config.tokens
+    if (model.model_name_or_path is None) != model.from_scratch:
+        raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
+    if getattr(tokens, "separate_vocabularies", False) or getattr(tokens, "target_tokenizer_type", None) is not None:
+        raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
+
+
+def known_overrides(model: Any, known: "PreTrainedConfig") -> dict[str, Any]:
+    """Reads `config_overrides`, such as `("d_model=64", "dropout=0.0")`; values are read as YAML.
+
+    Args:
+        model: the section that has them, or has none.
+        known: a configuration of the kind that they change.
+
+    Raises:
+        InputError: no equals sign, or a field that the configuration does not have.
+    """
+    import yaml
+
+    found = {}
+    for pair in getattr(model, "config_overrides", ()):
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
+        name = name.strip().replace("-", "_")
+        if not hasattr(known, name):
+            hint = nearest(name, known.to_dict())
+            raise InputError(f"--config-overrides: {known.model_type} has no {name!r}{hint}")
+        found[name] = yaml.safe_load(value)
+    return found
+
+
+def load_pretrained(
+    recipe: str,
+    families: tuple[str, ...],
+    auto: Any,
+    source: Any,
+    quantization: dict[str, Any] | None = None,
+    **changes: Any,
+) -> tuple["PreTrainedModel", list[str]]:
+    """Loads a checkpoint in float32 to train on.
+
+    Args:
+        recipe: the recipe's name, for the error.
+        families: the `model_type`s that it trains; none means any that the class knows.
+        auto: the Auto class.
+        source: has `model_name_or_path`, `model_revision`, `trust_remote_code` and perhaps `config_overrides`.
+        quantization: options of `from_pretrained` that quantize its weights; none keeps them in float32.
+        changes: to the checkpoint's configuration.
+
+    Returns:
+        The model, and the names of its modules whose weights the checkpoint lacks, which are random: a new head.
+
+    Raises:
+        InputError: no model there or an adapter alone, the Hub cannot be asked, a checkpoint of another architecture,
+            or an override that it does not have.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    from hf_seq2seq.architectures import register
+
+    register()
+    name = source.model_name_or_path
+    where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    if config_place(name) != name:
+        raise InputError(
+            f"{name}: holds an adapter, no whole model; `hf-seq2seq export {name} NEW --format safetensors` makes one"
+        )
+    with explained(name):
+        config = AutoConfig.from_pretrained(name, **where)
+        if families and config.model_type not in families:
+            raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
+        for key, value in (changes | known_overrides(source, config)).items():
+            setattr(config, key, value)
+        options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
+        options |= quantization or {}
+        options |= {"config": config, "dtype": torch.float32, "output_loading_info": True}
+        loaded, report = auto.from_pretrained(name, **where, **options)
+    keep_differentiable(loaded)
+    return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+
+
+def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]:
+    """The outermost modules all of whose weights are among the `fresh` ones, by their names."""
+    found: list[str] = []
+    for name, module in model.named_modules():
+        weights = {f"{name}.{weight}" for weight, _ in module.named_parameters(remove_duplicate=False)}
+        if weights and weights.issubset(fresh) and not name.startswith(tuple(f"{outer}." for outer in found)):
+            found.append(name)
+    return found
+
+
+def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedModel, Tokenizers]":
+    """Loads a hand-built model with its tokenizers, to train on.
+
+    Args:
+        recipe: the recipe's name, for the error.
+        model_type: that it trains.
+        config: of the recipe; its section `start` names the checkpoint.
+
+    Raises:
+        InputError: no model there, another architecture, or a flag that asks for another model than it is.
+    """
+    from transformers import AutoModelForSeq2SeqLM
+
+    source = config.start
+    model, _ = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source)
+    shape = [getattr(config, name) for name in ("model", "alignment", "stack") if hasattr(config, name)]
+    for section in shape:
+        for item in fields(section):
+            asked, found = getattr(section, item.name), getattr(model.config, item.name, item.default)
+            if asked not in (item.default, found):
+                place = source.model_name_or_path
+                raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
+    return model, Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
+
+
+def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":
+    """Loads a checkpoint's tokenizer; with `pad_by_eos`, one without a padding token (GPT-2's) pads by EOS.
+
+    Raises:
+        InputError: there is none, or it has no padding token.
+    """
+    from transformers import AutoTokenizer
+
+    where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    with explained(name):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+    if tokenizer.pad_token_id is None and pad_by_eos:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise InputError(f"{name}: its tokenizer has no padding token")
+    return tokenizer

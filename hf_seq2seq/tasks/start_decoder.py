@@ -1,0 +1,80 @@
+"""How a run of a decoder without an encoder starts: checks, then a checkpoint or fresh weights."""
+
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.architectures import register
+from hf_seq2seq.data.tokenizers.special_tokens import GPT
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.run import check_run, without_metrics
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def check_decoder_run(config: Any) -> Any:
+    """`check_run`, for what the objective measures; returns the configuration, without metrics of texts for raw text.
+
+    Raises:
+        InputError: also for no start or two, for two vocabularies, and for metrics of texts where none is generated.
+    """
+    check_start("gpt", config)
+    if config.data.objective == "causal":
+        config = without_metrics(config, "--objective causal gives loss, perplexity and bits a byte")
+    check_run(config, "seq2seq", model_type="gpt2")
+    return config
+
+
+def start_decoder(
+    config: Any, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The checkpoint and its tokenizer; or fresh weights of the sizes, and a tokenizer trained on the texts."""
+    from transformers import AutoModelForCausalLM, set_seed
+
+    name = config.tokens.tokenizer_name or config.model.model_name_or_path
+    if name:
+        tokenizer = load_tokenizer(name, config.model, pad_by_eos=True)
+    else:
+        tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
+    if config.model.from_scratch:
+        return new_decoder(config, sizes, tokenizer), tokenizer
+    loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
+    set_seed(config.run.seed)  # an adapter starts at random
+    adapt(loaded, config.adaptation, fresh)
+    return loaded, tokenizer
+
+
+def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+    """A model with fresh weights, and with as many positions as the longest sequence has tokens.
+
+    Raises:
+        InputError: sizes that do not fit together, or an override that the configuration does not have.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, set_seed
+
+    register()
+    sizes = {name: getattr(config.model, name) or size for name, size in sizes.items()}
+    tokens, rate = config.tokens, config.model.dropout
+    pairs_length = tokens.max_source_length + tokens.max_target_length
+    length = tokens.block_size if config.data.objective == "causal" else pairs_length
+    ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "eos", "bos")}
+    if config.model.architecture == "gpt2":
+        kind: dict[str, Any] = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), rate)
+    else:  # GPT's choices
+        kind = {"position_embedding_type": "learned", "norm_placement": "pre", "activation_function": "gelu"}
+        kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": rate}
+        kind |= {"scale_embedding": False, "initializer_range": 0.02}
+    set_seed(config.run.seed)
+    usual = AutoConfig.for_model(config.model.architecture)
+    settings = sizes | ids | kind | {"vocab_size": len(tokenizer), "max_position_embeddings": length}
+    overrides = known_overrides(config.model, usual)
+    # One field may go by two names (n_embd is hidden_size): an override must meet the field that it overrides.
+    own = [
+        {usual.attribute_map.get(name, name): value for name, value in part.items()} for part in (settings, overrides)
+    ]
+    try:
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.model.architecture, **own[0] | own[1]))
+    except ValueError as error:
+        raise InputError(str(error).splitlines()[0]) from error

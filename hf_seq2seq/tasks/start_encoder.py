@@ -1,0 +1,118 @@
+"""How a run of an encoder starts: checks, then a checkpoint or fresh weights, with the head of its objective."""
+
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.architectures import register
+from hf_seq2seq.data.tokenizers.special_tokens import BERT
+from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+from hf_seq2seq.tasks.labelled import check_labelled_run
+from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.run import check_run
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+PAIRED = ("bert", "ernie", "megatron-bert", "mobilebert")
+"""Encoders whose pretraining head also predicts whether one stretch follows another."""
+
+
+def check_encoder_run(config: Any) -> Any:
+    """Refuses, before anything is loaded, options that do not go together; returns the configuration with its metrics.
+
+    Raises:
+        InputError: as `check_start` and `check_labelled_run`; flags of labels for raw text, or of masks for labels.
+    """
+    check_start("bert_classifier", config)
+    masking, model = config.masking, config.model
+    if masking.objective == "supervised":
+        names = ("mlm_probability", "whole_word_masking", "next_sentence_prediction")
+        _refuse(masking, names, "raw text; it needs --objective masked_language_model")
+        return check_labelled_run(config)
+    why = "labels; --objective masked_language_model reads raw text without any"
+    _refuse(config.data, ("label_column", "text_pair_column"), why)
+    _refuse(model, ("problem_type", "class_weights"), why)
+    if config.evaluation.metrics:
+        raise InputError("--metrics score labels; --objective masked_language_model gives its own scores")
+    if config.adaptation.freeze == "all_but_head":
+        raise InputError("--freeze all_but_head: the head that predicts masked tokens is made of the embeddings")
+    if masking.next_sentence_prediction and model.from_scratch and model.architecture not in PAIRED:
+        raise InputError(f"--next-sentence-prediction: a {model.architecture!r} has no head for it; 'bert' has one")
+    check_run(config, "single_label", model_type="bert")
+    return config
+
+
+def _refuse(section: Any, names: tuple[str, ...], why: str) -> None:
+    usual = type(section)()
+    for name in names:
+        if getattr(section, name) != getattr(usual, name):
+            raise InputError(f"{flag(name)} is about {why}")
+
+
+def start_encoder(
+    config: Any, sizes: dict[str, dict[str, int]], texts: list[str], **head: Any
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The checkpoint and its tokenizer; or fresh weights of a size, and a tokenizer trained on the texts.
+
+    Args:
+        config: of the recipe.
+        sizes: fields of a new model's configuration, by the name of a size.
+        texts: of the training rows.
+        head: what a classifier's head changes in the configuration.
+    """
+    from transformers import set_seed
+
+    register()
+    model = config.model
+    name = config.tokens.tokenizer_name or model.model_name_or_path
+    if name:
+        tokenizer = load_tokenizer(name, model)
+    else:
+        tokenizer = train_tokenizers(texts, [], config.tokens, specials=BERT).source
+    set_seed(config.run.seed)
+    fresh: list[str] = []
+    if model.from_scratch:
+        encoder = new_encoder(config, sizes[model.model_size], tokenizer, head)
+    else:
+        paired = config.masking.next_sentence_prediction
+        who, families = ("--next-sentence-prediction", PAIRED) if paired else ("bert_classifier", ())
+        encoder, fresh = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
+    if encoder.config.model_type == "transformer-encoder":  # which has no segments
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    adapt(encoder, config.adaptation, fresh)
+    return encoder, tokenizer
+
+
+def new_encoder(
+    config: Any, size: dict[str, int], tokenizer: "PreTrainedTokenizerBase", head: dict[str, Any]
+) -> "PreTrainedModel":
+    """A model with fresh weights, and with positions for the longest source, at least BERT's 512.
+
+    Raises:
+        InputError: an override that the configuration does not have, or sizes that do not fit together.
+    """
+    from transformers import AutoConfig
+
+    kind = config.model.architecture
+    changes = known_overrides(config.model, AutoConfig.for_model(kind))
+    settings: dict[str, Any] = size | head | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    settings["max_position_embeddings"] = max(512, config.tokens.max_source_length)
+    if kind != "bert":  # BERT's choices
+        settings |= {"position_embedding_type": "learned", "norm_placement": "post", "activation_function": "gelu"}
+        settings |= {"scale_embedding": False, "initializer_range": 0.02, "dropout": 0.1, "attention_dropout": 0.1}
+    try:
+        return _auto(config).from_config(AutoConfig.for_model(kind, **settings | changes))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
+
+
+def _auto(config: Any) -> Any:
+    """The Auto class of the objective's head."""
+    import transformers
+
+    if config.masking.objective == "supervised":
+        return transformers.AutoModelForSequenceClassification
+    paired = config.masking.next_sentence_prediction
+    return transformers.AutoModelForPreTraining if paired else transformers.AutoModelForMaskedLM

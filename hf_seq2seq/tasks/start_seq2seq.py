@@ -1,0 +1,144 @@
+"""Encoder-decoders of the pretrained families: a checkpoint to fine-tune, or a size to train from scratch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.data.conversations import OBJECTIVE as DIALOGUE
+from hf_seq2seq.data.documents import read_documents
+from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.noising import NOISES
+from hf_seq2seq.tasks.denoising import denoising_task
+from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
+from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
+from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.run import without_metrics
+from hf_seq2seq.training.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a recipe trains.
+
+    Attributes:
+        recipe: its name.
+        model_types: checkpoints that it fine-tunes.
+        sizes: fields of the configuration, by the name of a size.
+        specials: special tokens of a tokenizer that is trained.
+        new_config: makes a configuration of such fields, or of none, for a tokenizer.
+    """
+
+    recipe: str
+    model_types: tuple[str, ...]
+    sizes: dict[str, dict[str, Any]]
+    specials: SpecialTokens
+    new_config: "Callable[[dict[str, Any], PreTrainedTokenizerBase], PreTrainedConfig]"
+
+
+def family_task(family: Family, config: Any) -> Task:
+    """Reads pairs, conversations or raw text, loads or trains the tokenizer, loads or builds the model.
+
+    Raises:
+        InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
+    """
+    recipe = family.recipe
+    members = check_mixed_run(config, model_type=family.model_types[0])
+    check_start(recipe, config)
+    if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
+        raise InputError("--gap-masked-tokens needs --objective gap_sentences")
+    if members:
+        mixed, mixture = read_mixture(members, config)
+        sides = mixed["train"].sources, mixed["train"].targets
+        return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
+    if config.denoising.objective in (("supervised",), (DIALOGUE,)):
+        pairs = read_all_rows(config.data, config.denoising.objective == (DIALOGUE,))
+        sides = pairs["train"].sources, pairs["train"].targets
+        return pair_task(recipe, config, *_start(family, config, *sides), pairs)
+    _check_objective(recipe, config.denoising.objective)
+    documents, column = read_documents(config.data)
+    config = without_metrics(config, "--objective on raw text gives the loss alone")
+    return denoising_task(recipe, config, *_start(family, config, documents["train"], []), documents, column)
+
+
+def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
+    known = NOISES[recipe]
+    alone = ("supervised", DIALOGUE)
+    for name in names:
+        if name in alone:
+            raise InputError(f"--objective: {name!r} goes with no other; leave out one of them")
+        if name not in known:
+            raise InputError(f"--objective: {name!r} is not one of {recipe}{nearest(name, (*alone, *known))}")
+    if not names or (len(names) > 1 and recipe != "bart"):
+        raise InputError(f"--objective: name one of {', '.join((*alone, *known))}")
+
+
+def _start(family: Family, config: Any, sources: list[str], targets: list[str]) -> tuple["PreTrainedModel", Tokenizers]:
+    """The checkpoint and its tokenizer, or fresh weights and a tokenizer trained on the texts."""
+    from transformers import AutoModelForSeq2SeqLM, set_seed
+
+    model, tokens, recipe = config.model, config.tokens, family.recipe
+    if model.from_scratch:
+        tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
+        return new_model(family, config, tokenizers), tokenizers
+    loaded, fresh = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
+    tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
+        raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
+    set_languages(loaded, tokenizer, config.data)
+    set_seed(config.run.seed)  # an adapter starts at random
+    adapt(loaded, config.adaptation, fresh)
+    return loaded, Tokenizers(tokenizer, tokenizer)
+
+
+def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTrainedModel":
+    """A model of the named size with fresh weights.
+
+    Raises:
+        InputError: an override that the configuration does not have, or a size that cannot be built.
+    """
+    from transformers import AutoModelForSeq2SeqLM, set_seed
+
+    changes = known_overrides(config.model, family.new_config({}, tokenizers.target))
+    set_seed(config.run.seed)
+    fields = family.sizes[config.model.model_size] | changes
+    try:
+        return AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target))
+    except (ValueError, TypeError, AssertionError) as error:
+        raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
+
+
+def set_languages(model: "PreTrainedModel", tokenizer: Any, data: Any) -> None:
+    """Sets the language codes of a tokenizer that has them, and lets generation begin with the target's.
+
+    A target that begins with its code (mBART-50, NLLB) is generated with the code as first token; one that ends with
+    it (mBART) with the code as the decoder's start.
+
+    Raises:
+        InputError: a language is not named, or the tokenizer does not know it.
+    """
+    codes = getattr(tokenizer, "lang_code_to_id", None)
+    if not codes:
+        return
+    tokenizer.src_lang = _language("--source-lang", data.source_lang, list(codes))
+    tokenizer.tgt_lang = _language("--target-lang", data.target_lang, list(codes))
+    code, settings = codes[tokenizer.tgt_lang], model.generation_config
+    if tokenizer(text_target="")["input_ids"][0] == code:
+        settings.forced_bos_token_id = code
+    else:
+        model.config.decoder_start_token_id = settings.decoder_start_token_id = code
+
+
+def _language(option: str, name: str | None, codes: list[str]) -> str:
+    """The code of a language named by it (`de_DE`) or by its beginning (`de`)."""
+    if name is None:
+        raise InputError(f"{option}: this checkpoint needs a language, such as {codes[0]}")
+    found = [code for code in codes if code == name] or [code for code in codes if code.startswith(f"{name}_")]
+    if not found:
+        raise InputError(f"{option}: {name!r} is not a language of this tokenizer{nearest(name, codes)}")
+    return found[0]

@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq.data.files.delimited import delimited_rows
+from hf_seq2seq.errors import InputError
+
+
+def read(path: str, header: bool = True) -> list[tuple[int, list[str]]]:
+    return list(delimited_rows(Path(path), Path(path).suffix[1:], "utf-8", header))
+
+
+def test_quoted_cells_hold_separators_quotation_marks_and_line_ends(write):
+    path = write("a.csv", 'source,target\r\n"a, ""b""","two\nlines"\r\n\r\nc,d\r\n')
+    assert read(path) == [(1, ["source", "target"]), (2, ['a, "b"', "two\nlines"]), (5, ["c", "d"])]
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_the_separator_is_seen_in_the_first_line(write, separator):
+    path = write("a.csv", f"source{separator}target\na, b{separator}c\n")
+    assert read(path)[1] == (2, ["a, b", "c"])
+
+
+def test_quotation_marks_in_tsv_are_characters(write):
+    path = write("a.tsv", 'label\ttext\nham\t"Hi" she said, 5" wide\nham\t"open\n')
+    assert [cells for _, cells in read(path)[1:]] == [["ham", '"Hi" she said, 5" wide'], ["ham", '"open']]
+
+
+def test_numbered_columns_keep_the_first_row(write):
+    assert read(write("a.tsv", "aa\tb b\ncc\td d\n"), header=False) == [
+        (1, ["1", "2"]),
+        (1, ["aa", "b b"]),
+        (2, ["cc", "d d"]),
+    ]
+
+
+def test_numbered_columns_of_a_file_with_a_known_header_are_refused(write):
+    with pytest.raises(InputError, match=r"a\.tsv:1: this is a header \(Source, target\)"):
+        read(write("a.tsv", "Source\ttarget\na\tb\n"), header=False)
+
+
+def test_a_byte_order_mark_and_blanks_are_no_part_of_a_name(write):
+    assert read(write("a.csv", b"\xef\xbb\xbfsource, target\na,b\n"))[0] == (1, ["source", "target"])
+
+
+def test_a_column_of_row_numbers_needs_no_name(write):
+    assert read(write("a.csv", ",source\n0,a\n"))[0] == (1, ["Unnamed: 0", "source"])
+
+
+def test_a_cell_may_be_larger_than_the_csv_modules_limit(write):
+    assert len(read(write("a.csv", f"source,target\n{'x' * 300_000},b\n"))[1][1][0]) == 300_000
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", 'source,target\n"a\nb",c\nd,e,f\n', "a.csv:4: found 3 fields, the header has 2"),
+        ("a.tsv", "source\ttarget\na\n", "a.tsv:2: found 1 field, the header has 2"),
+        ("a.csv", 'source,target\na,b\nc,"d\ne,f\n', "a.csv:3: a quotation mark is opened and never closed"),
+        ("a.csv", 'source,target\n"a"b,c\n', "a.csv:2: broken csv"),
+        ("a.csv", "source,source\na,b\n", "a.csv:1: the header names column 'source' twice"),
+        ("a.csv", "", "a.csv: is empty"),
+    ],
+)
+def test_a_broken_file_is_refused_with_its_line(write, name, content, message):
+    with pytest.raises(InputError) as error:
+        read(write(name, content))
+    assert message in str(error.value)
+
+
+def test_a_ragged_row_without_a_header_is_measured_by_the_first(write):
+    with pytest.raises(InputError, match=":2: found 3 fields, the first row has 2"):
+        read(write("a.tsv", "a\tb\nc\td\te\n"), header=False)

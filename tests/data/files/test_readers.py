@@ -1,0 +1,151 @@
+import io
+import itertools
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+
+from hf_seq2seq.data.files.readers import file_form, iterate_rows, read_table
+from hf_seq2seq.errors import InputError
+
+ROWS = [{"source": "a", "target": "b"}, {"source": "c", "target": "ü"}]
+CONTENT = {
+    "a.csv": "source,target\na,b\nc,ü\n",
+    "a.tsv": "source\ttarget\na\tb\nc\tü\n",
+    "a.json": '[{"source": "a", "target": "b"}, {"source": "c", "target": "ü"}]',
+    "a.jsonl": '{"source": "a", "target": "b"}\n{"source": "c", "target": "ü"}\n',
+    "a.pairs": "source\ttarget\na\tb\nc\tü\n",
+}
+
+
+def both_ways(path: str, **options) -> list[dict]:
+    """The rows of a file, which are the same whether it is read whole or streamed."""
+    whole = read_table((Path(path),), **options).arrow.to_pylist()
+    assert list(iterate_rows(path, **options)) == whole
+    return whole
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("name", CONTENT)
+def test_text_formats(write, name, ending):
+    assert both_ways(write(name + ending, CONTENT[name])) == ROWS
+
+
+def test_parquet_and_arrow(tmp_path):
+    table = pa.Table.from_pylist([{"source": "a", "when": date(2020, 1, 2), "n": [1, None]}])
+    pa.parquet.write_table(table, tmp_path / "a.parquet")
+    pa.feather.write_feather(table, tmp_path / "file.arrow")
+    with pa.ipc.new_stream(tmp_path / "stream.arrow", table.schema) as stream:
+        stream.write_table(table)
+    for name in ("a.parquet", "file.arrow", "stream.arrow"):
+        assert both_ways(str(tmp_path / name)) == table.to_pylist()
+
+
+def test_plain_lines_keep_blank_ones(write):
+    assert both_ways(write("a.txt", "one\n\n two\t2 \n")) == [{"text": "one"}, {"text": ""}, {"text": " two\t2 "}]
+
+
+def test_numbered_columns_split_any_text_at_tabs(write):
+    for name in ("a.txt", "a.tsv", "a-train-high"):
+        assert both_ways(write(name, "a\tb b\nc\td\n"), header=False) == [{"1": "a", "2": "b b"}, {"1": "c", "2": "d"}]
+
+
+def test_parallel_files_are_streamed_by_their_names(write):
+    value = ",".join([write("t.de", "eins\nzwei\n"), write("t.en", "one\ntwo\n")])
+    assert list(iterate_rows(value)) == [{"de": "eins", "en": "one"}, {"de": "zwei", "en": "two"}]
+
+
+def test_another_encoding(write):
+    assert both_ways(write("a.csv", "source,target\nKäse,ö\n".encode("cp1252")), encoding="cp1252") == [
+        {"source": "Käse", "target": "ö"}
+    ]
+
+
+def test_a_changed_file_is_read_anew(write):
+    for content in ("a", "b"):
+        assert both_ways(write("a.csv", f"source,target\n{content},x\n"))[0]["source"] == content
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.tsv", "a.jsonl"])
+def test_rows_come_before_the_file_ends(write, name):
+    good = {"a.txt": "a\n", "a.csv": "text\na\n", "a.tsv": "text\na\n", "a.jsonl": '{"text": "a"}\n'}[name]
+    path = write(name, good.encode() + b" " * 100_000 + b"\n\xff\n")
+    rows = iterate_rows(path)
+    assert next(rows) == {"text": "a"}
+    with pytest.raises(InputError, match=r":\d+: byte"):
+        list(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", ""),
+        ("a.csv", "source,target\n"),
+        ("a.json", "[]"),
+        ("a.jsonl", "\n"),
+        ("a.json", ""),
+        ("a.tsv.gz", "a\n"),
+    ],
+)
+def test_a_file_without_rows_is_refused(write, name, content):
+    with pytest.raises(InputError, match=rf"{name}: has no rows"):
+        read_table((Path(write(name, content)),))
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    pa.parquet.write_table(pa.table({"source": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="has no rows"):
+        read_table((tmp_path / "a.parquet",))
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+def test_a_file_of_another_format_is_refused(write, name):
+    with pytest.raises(InputError, match=rf"{name}: no \w+ file that can be read"):
+        list(iterate_rows(write(name, "source,target\na,b\n")))
+
+
+def test_a_parquet_file_cut_short_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    pa.parquet.write_table(pa.table({"source": ["a"] * 100}), path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"a\.parquet: no parquet file"):
+        read_table((path,))
+
+
+def test_an_unknown_binary_format_is_refused_with_the_known_ones(write):
+    with pytest.raises(InputError, match=r"a\.xlsx: unknown format; known are \.csv, .*\.parquet"):
+        file_form(Path(write("a.xlsx", b"PK\x03\x04\0\0")))
+
+
+class Input(io.TextIOWrapper):
+    """A stream as `sys.stdin` is: text over bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content), encoding="ascii")
+
+
+def test_standard_input_holds_lines_or_objects():
+    assert list(iterate_rows(Input("\ufeffKäse\r\n\nb".encode()))) == [{"text": "Käse"}, {"text": ""}, {"text": "b"}]
+    assert list(iterate_rows(Input(b'{"a": 1}\n'), form="jsonl")) == [{"a": 1}]
+    assert list(iterate_rows(io.StringIO("a\nb\n"))) == [{"text": "a"}, {"text": "b"}]
+
+
+def test_standard_input_is_decoded_as_told_and_checked():
+    assert list(iterate_rows(Input(b"K\xe4se\n"), encoding="latin-1")) == [{"text": "Käse"}]
+    with pytest.raises(InputError, match="standard input:2: byte 1 of the line, 0xE4"):
+        list(iterate_rows(Input(b"a\n\xe4\n")))
+    with pytest.raises(InputError, match="standard input:1:2: broken JSON"):
+        list(iterate_rows(Input(b"{\n"), form="jsonl"))
+
+
+def test_standard_input_is_read_no_further_than_asked():
+    def endless():
+        yield from (f"{number}\n".encode() for number in itertools.count())
+
+    class Endless:
+        buffer = endless()
+
+    assert list(itertools.islice(iterate_rows(Endless()), 2)) == [{"text": "0"}, {"text": "1"}]

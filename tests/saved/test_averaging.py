@@ -1,0 +1,61 @@
+"""The mean of checkpoints."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.averaging import average_checkpoints
+
+
+def checkpoint(folder: Path, value: float, **more: torch.Tensor) -> Path:
+    folder.mkdir()
+    tensors = {"weight": torch.full((2, 3), value), "half": torch.full((2,), value, dtype=torch.bfloat16)}
+    save_file(tensors | {"count": torch.tensor([int(value)])} | more, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"value": value}))
+    (folder / "optimizer.safetensors").write_bytes(b"")
+    (folder / "trainer_state.json").write_text("{}")
+    return folder
+
+
+def test_weights_are_averaged_and_the_last_s_files_are_kept(tmp_path: Path) -> None:
+    folders = [checkpoint(tmp_path / str(n), value) for n, value in enumerate((1.0, 2.0, 6.0))]
+    average_checkpoints(folders, tmp_path / "mean")
+    found = load_file(tmp_path / "mean" / "model.safetensors")
+    assert found["weight"].tolist() == [[3.0] * 3] * 2
+    assert found["half"].dtype == torch.bfloat16
+    assert found["count"].item() == 6
+    assert json.loads((tmp_path / "mean" / "config.json").read_text()) == {"value": 6.0}
+    assert sorted(path.name for path in (tmp_path / "mean").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_weights_in_several_files(tmp_path: Path) -> None:
+    whole, parts = checkpoint(tmp_path / "a", 1.0), checkpoint(tmp_path / "b", 3.0)
+    tensors = load_file(parts / "model.safetensors")
+    (parts / "model.safetensors").unlink()
+    for name, tensor in tensors.items():
+        save_file({name: tensor}, parts / f"{name}.safetensors")
+    index = {"weight_map": {name: f"{name}.safetensors" for name in tensors}}
+    (parts / "model.safetensors.index.json").write_text(json.dumps(index))
+    average_checkpoints([whole, parts], tmp_path / "mean")
+    assert load_file(tmp_path / "mean" / "model.safetensors")["weight"].tolist() == [[2.0] * 3] * 2
+
+
+def test_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
+    good, odd = checkpoint(tmp_path / "good", 1.0), checkpoint(tmp_path / "odd", 1.0, more=torch.ones(1))
+    wide = checkpoint(tmp_path / "wide", 1.0, weight=torch.ones(2, 4))
+    (tmp_path / "empty").mkdir()
+    broken = checkpoint(tmp_path / "broken", 1.0)
+    (broken / "model.safetensors").write_bytes(b"no")
+    for other, message in [
+        (odd, "odd: other weights than .*good, such as more"),
+        (wide, r"wide: weight is \(2, 4\); in .*good \(2, 3\)"),
+        (tmp_path / "empty", "empty: holds no model.safetensors"),
+        (broken, "broken.*cannot be read"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            average_checkpoints([good, other], tmp_path / "mean")
+        assert not (tmp_path / "mean").exists()

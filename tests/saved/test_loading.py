@@ -1,0 +1,210 @@
+"""Loading: what a run saved comes back, and what is no model is refused in a line or two."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.encoding import encode_texts
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.generation import generate_texts
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config, load_seq2seq
+
+
+def copy(folder: Path, target: Path) -> Path:
+    return Path(shutil.copytree(folder, target))
+
+
+def rewrite(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "rnn"])
+def test_a_saved_model_gives_the_same_texts(
+    family: str, make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str], tmp_path: Path
+) -> None:
+    model = make_model(family)
+    sources, _ = encode_texts(texts[:6], tokenizers.source, 64)
+    expected = generate_texts(model, tokenizers, sources, Decoding(), 10)
+    model.save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    loaded, found, _ = load_seq2seq(str(tmp_path))
+    assert not loaded.training
+    assert loaded.dtype == torch.float32
+    assert generate_texts(loaded, found, sources, Decoding(), 10) == expected
+
+
+def test_half_precision_weights_are_loaded_in_single_precision(saved_model: Path, tmp_path: Path) -> None:
+    model, tokenizers, _ = load_seq2seq(str(saved_model))
+    model.half().save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    assert load_seq2seq(str(tmp_path))[0].dtype == torch.float32
+
+
+def test_settings_come_from_the_run(saved_model: Path, tmp_path: Path) -> None:
+    folder = copy(saved_model, tmp_path / "run")
+    run = {"recipe": "t5", "source_prefix": "say: ", "max_source_length": 33, "max_target_length": 44, "num_beams": 5}
+    (folder / "run.yaml").write_text(yaml.safe_dump(run))
+    settings = load_seq2seq(str(folder))[2]
+    assert (settings.prefix, settings.max_source_length, settings.max_target_length) == ("say: ", 33, 44)
+    assert settings.decoding["num_beams"] == 5
+    assert settings.run == run
+
+
+def test_no_length_exceeds_the_positions(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    make_model("bart").save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    (tmp_path / "run.yaml").write_text("max_source_length: 1000\nmax_target_length: 2000\n")
+    settings = load_seq2seq(str(tmp_path))[2]
+    assert (settings.max_source_length, settings.max_target_length, settings.positions) == (64, 64, 64)
+
+
+def test_generation_settings_win_where_they_name_a_length(saved_model: Path, tmp_path: Path) -> None:
+    folder = copy(saved_model, tmp_path / "run")
+    (folder / "run.yaml").write_text("max_target_length: 44\n")
+    rewrite(folder / "generation_config.json", max_new_tokens=77, num_beams=3)
+    settings = load_seq2seq(str(folder))[2]
+    assert settings.max_target_length == 77
+    assert settings.decoding["num_beams"] == 3
+
+
+def test_settings_of_a_model_that_another_tool_saved(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    model = make_model("bart")
+    model.generation_config.max_length = 20
+    model.save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    settings = load_seq2seq(str(tmp_path))[2]
+    assert settings.prefix == ""
+    assert (settings.max_source_length, settings.max_target_length) == (64, 64)  # the table of positions
+    t5 = make_model("t5")
+    t5.generation_config.max_length = 20
+    t5.save_pretrained(tmp_path)
+    settings = load_seq2seq(str(tmp_path))[2]
+    assert settings.max_target_length == 128  # not the 20 that the library writes by default
+    assert settings.max_source_length == 256  # the tokenizer's own
+
+
+def test_the_nearest_checkpoint_is_named(saved_model: Path, tmp_path: Path) -> None:
+    for step in (20, 100):
+        copy(saved_model, tmp_path / "run" / f"checkpoint-{step}")
+    with pytest.raises(InputError, match=r"run: holds no model; did you mean '.*run/checkpoint-100'\?"):
+        load_seq2seq(str(tmp_path / "run"))
+
+
+def test_places_without_a_model_are_refused(saved_model: Path, tmp_path: Path) -> None:
+    copy(saved_model, tmp_path / "outputs" / "best")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for place, message in {
+        empty: "holds no model: it has no config.json",
+        tmp_path / "outputs" / "bst": "no such folder; did you mean .*outputs/best",
+        tmp_path / "nowhere" / "at" / "all": "no such folder",
+        saved_model / "config.json": "a file, not a model folder",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            load_seq2seq(str(place))
+
+
+def test_a_path_beside_a_folder_is_no_name_on_the_hub(
+    saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy(saved_model, tmp_path / "outputs" / "best")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="outputs/bst: no such folder; did you mean 'outputs/best'"):
+        load_seq2seq("outputs/bst")
+
+
+def test_a_name_on_the_hub_while_offline() -> None:
+    with pytest.raises(InputError) as caught:
+        load_seq2seq("google-t5/t5-small")
+    assert "google-t5/t5-small: no such folder, and not among the downloaded models; HF_HUB_OFFLINE is set" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "model.safetensors").write_bytes(b"\x10" * 40), "the weights are damaged"),
+        (lambda f: (f / "model.safetensors").unlink(), "no file named model.safetensors"),
+        (lambda f: (f / "config.json").write_text("{"), "not a valid JSON"),
+        (lambda f: (f / "config.json").write_text('{"model_type": "nonesuch"}'), "nonesuch"),
+        (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "holds a model, but no tokenizer"),
+        (lambda f: rewrite(f / "config.json", d_ff=48), "the weights do not fit"),
+        (lambda f: (f / "run.yaml").write_text("a: [1"), "run.yaml: not YAML"),
+        (lambda f: (f / "run.yaml").write_text("- 1"), "run.yaml: not the configuration of a run"),
+    ],
+)
+def test_a_damaged_folder_is_refused(
+    damage: Callable[[Path], Any], message: str, saved_model: Path, tmp_path: Path
+) -> None:
+    folder = copy(saved_model, tmp_path / "model")
+    damage(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        load_seq2seq(str(folder))
+    assert str(caught.value).count("\n") <= 1
+    assert str(folder) in str(caught.value)
+
+
+def test_missing_weights_are_refused(saved_model: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = copy(saved_model, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name in weights if "decoder.block.1" in name)
+    save_file({n: w for n, w in weights.items() if n != name}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(InputError, match=f"lacks 1 of the model's weights, such as {name}"):
+        load_seq2seq(str(folder))
+
+
+def save_bert(folder: Path, tokenizers: Tokenizers, head: bool) -> Path:
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(vocab_size=len(tokenizers.source), id2label={0: "no", 1: "yes"}, **shape)
+    (BertForSequenceClassification if head else BertModel)(config).save_pretrained(folder)
+    tokenizers.save(folder)
+    return folder
+
+
+def test_models_of_another_kind_are_refused(saved_model: Path, tokenizers: Tokenizers, tmp_path: Path) -> None:
+    classifier = save_bert(tmp_path / "classifier", tokenizers, head=True)
+    encoder = save_bert(tmp_path / "encoder", tokenizers, head=False)
+    with pytest.raises(InputError, match=r"BertForSequenceClassification, not an encoder-decoder.*classify` reads it"):
+        load_seq2seq(str(classifier))
+    with pytest.raises(InputError, match=r"BertModel, not an encoder-decoder that writes text$"):
+        load_seq2seq(str(encoder))
+    with pytest.raises(InputError, match=r"T5ForConditionalGeneration, not a classifier.*generate` reads it"):
+        load_classifier(str(saved_model))
+    with pytest.raises(InputError, match=r"lacks 2 of the model's weights, such as classifier.bias; not a classifier"):
+        load_classifier(str(encoder))
+    assert is_classifier(load_config(str(classifier)))
+    assert not is_classifier(load_config(str(saved_model)))
+
+
+def test_refusals_say_nothing_else(
+    saved_model: Path,
+    tokenizers: Tokenizers,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The libraries' own reports and progress bars stay off the terminal."""
+    encoder = str(save_bert(tmp_path / "encoder", tokenizers, head=False))
+    capfd.readouterr()
+    load_seq2seq(str(saved_model))
+    with pytest.raises(InputError):
+        load_classifier(encoder)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
