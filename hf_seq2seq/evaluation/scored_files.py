@@ -93,7 +93,7 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     Raises:
         InputError: the file cannot be read, has no such column or, at that row, no text in it.
     """
-    from hf_seq2seq.cli.rows import read_rows, text_cell
+    from hf_seq2seq.data.rows import read_rows, text_cell
 
     rows, sample = read_rows(None, file, encoding)
     names = list(sample[0])

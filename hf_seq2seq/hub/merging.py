@@ -9,8 +9,7 @@ from pathlib import Path
 from hf_seq2seq.hub.published_card import merged_card
 from hf_seq2seq.saved.adapters import merge_adapter
 from hf_seq2seq.saved.loading import is_classifier, load_config, load_model
-from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, BASE_CONFIG
-from hf_seq2seq.training.files import ADAPTER_FILE
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, BASE_CONFIG
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 from hf_seq2seq.errors import InputError, nearest
 
+WEIGHTS_FILE = "model.safetensors"
+ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 BASE_CONFIG = "base_config.json"
 """Configuration of the model that an adapter in the same folder adapts."""

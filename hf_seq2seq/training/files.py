@@ -9,13 +9,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hf_seq2seq.saved.adapters import is_adapted
-from hf_seq2seq.saved.model_paths import BASE_CONFIG
+from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG, WEIGHTS_FILE
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights.precision import Weights
 
-WEIGHTS_FILE = "model.safetensors"
-ADAPTER_FILE = "adapter_model.safetensors"
 RUN_FILE = "run.yaml"
 
 

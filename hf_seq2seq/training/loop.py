@@ -34,7 +34,7 @@ from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import ShardedWeights, is_asked_for, whole, without_exchange
-from hf_seq2seq.training.weights.zero import ZeroWeights
+from hf_seq2seq.training.zero import ZeroWeights
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 

@@ -28,11 +28,12 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
+from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
-from hf_seq2seq.training.files import ADAPTER_FILE, WEIGHTS_FILE, write_json, write_model
+from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.optimizers import check_optimizer
@@ -42,7 +43,7 @@ from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding, is_asked_for, left_to_us
-from hf_seq2seq.training.weights.zero import count
+from hf_seq2seq.training.zero import count
 
 WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)

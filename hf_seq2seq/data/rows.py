@@ -1,0 +1,52 @@
+"""Rows of texts that are given one by one: arguments, a file or standard input."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any
+
+from hf_seq2seq.data.cells import shown
+from hf_seq2seq.data.columns.finding import cell
+from hf_seq2seq.data.files.readers import iterate_rows
+from hf_seq2seq.errors import InputError
+
+Row = dict[str, Any]
+SAMPLE_ROWS = 100
+
+
+def read_rows(
+    texts: Sequence[str] | None, file: str | None, encoding: str, header: bool = True
+) -> tuple[Iterator[Row], list[Row]]:
+    """Rows, read as they are asked for; arguments and lines of standard input are rows with the one column "text".
+
+    Returns:
+        All rows, and for a file its first ones, to look for columns.
+
+    Raises:
+        InputError: both texts and a file are given, or the file cannot be read or has no rows.
+    """
+    if texts and file:
+        raise InputError(f"texts are given both as arguments and by --input-file {file}; give one of them")
+    if texts:
+        return iter([{"text": text} for text in texts]), []
+    if file is None:
+        if sys.stdin.isatty():
+            print("reading a text a line; Ctrl-D ends", file=sys.stderr)
+        return iterate_rows(sys.stdin, encoding), []
+    rows = iterate_rows(file, encoding, header)
+    sample = list(islice(rows, SAMPLE_ROWS))  # so that what is wrong with the file shows before a model is loaded
+    if not sample:
+        raise InputError(f"{file}: has no rows")
+    return chain(sample, rows), sample
+
+
+def text_cell(row: Row, column: str, number: int, place: str) -> str:
+    """The text in a row's column; `number` counts rows from 1.
+
+    Raises:
+        InputError: the cell holds no text.
+    """
+    value = cell(row, column)
+    if not isinstance(value, str):
+        raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} is not text")
+    return value
