@@ -8,7 +8,6 @@ import typer
 
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
-from hf_seq2seq.cli.rows import check_folder
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -18,7 +17,7 @@ class Output(Section):
     """Output."""
 
     output_dir: str = option("outputs/average", "Folder of the new model.")
-    overwrite_output_dir: bool = option(False, "Replace a model that the folder already holds.")
+    overwrite_output_dir: bool = option(False, "Replace the files of a model that the folder already holds.")
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,11 @@ def average(checkpoints: Folders, *, values: Values) -> None:
     """Writes a model whose weights are the mean of several checkpoints'."""
     output = build(AverageConfig, values, origin="average").output
     target = Path(output.output_dir)
-    check_folder(target, ("config.json",), "a model", output.overwrite_output_dir)
     if len(checkpoints) < 2:
         raise InputError(f"average: one checkpoint, {checkpoints[0]}; give two or more")
-    from hf_seq2seq.saved.averaging import average_checkpoints
+    from hf_seq2seq.saved.averaging import average_checkpoints, check_target
 
-    average_checkpoints([Path(folder) for folder in checkpoints], target)
+    folders = [Path(folder) for folder in checkpoints]
+    check_target(folders, target, output.overwrite_output_dir)
+    average_checkpoints(folders, target)
     print(f"{target}: the mean of {len(checkpoints)} checkpoints")

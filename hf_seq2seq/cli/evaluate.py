@@ -131,7 +131,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     from hf_seq2seq.data.conversations import is_dialogue, read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
-    from hf_seq2seq.metrics import check_metrics, metrics_for
+    from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
     from hf_seq2seq.saved.loading import load_seq2seq
 
     if config.measures.confusion_matrix:
@@ -140,8 +140,9 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     settings = loaded[2]
     if settings.run.get("objective") == "causal":
         return _score_documents(loaded, config)
-    names = config.measures.metrics or tuple(settings.run.get("metrics") or TEXT_DEFAULTS)
-    chosen = check_metrics(names, metrics_for("seq2seq") | metrics_for("likelihood"))
+    known = metrics_for("seq2seq") | metrics_for("likelihood")
+    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or TEXT_DEFAULTS, known)
+    chosen = check_metrics(names, known)
     systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
     generator = _generator(loaded, config, values, advance)
     others = {
@@ -217,7 +218,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.classification import TextClassifier
-    from hf_seq2seq.metrics import check_metrics, metrics_for
+    from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
     from hf_seq2seq.saved.loading import load_classifier
 
     if config.significance.compare:
@@ -231,7 +232,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
             "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
         )
     known = metrics_for(classifier.problem)
-    names = config.measures.metrics or tuple(settings.run.get("metrics") or known)
+    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
     sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 
 Row = dict[str, Any]
@@ -32,7 +33,7 @@ def check_folder(folder: Path, names: Sequence[str], holds: str, overwrite: bool
 
 @contextmanager
 def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name when all is written; until then it ends in `.partial`.
+    """Standard output, or a file that appears under its name when all is written.
 
     Raises:
         InputError: the file cannot be written, or is the one that is read.
@@ -41,22 +42,18 @@ def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    path, draft = Path(file), Path(file + ".partial")
+    path = Path(file)
     if source and path.exists() and path.samefile(source):
         raise InputError(f"--output-file {file}: is the input file")
     if path.is_dir():
         raise InputError(f"--output-file {file}: is a folder")
     try:
-        stream = draft.open("w", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"--output-file {file}: cannot be written: {error.strerror}") from None
-    try:
-        with stream:
+        with open_draft(path) as stream:
             yield stream
-        draft.replace(path)
-    finally:
-        if draft.exists() and not draft.stat().st_size:
-            draft.unlink()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InputError(f"--output-file {file}: cannot be written: {error.strerror or error}") from None
 
 
 def write_json(stream: TextIO, row: Row) -> None:

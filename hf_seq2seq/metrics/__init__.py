@@ -105,6 +105,21 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
     return known[name]
 
 
+def trained_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> tuple[str, ...]:
+    """The metrics that a model's folder names, if they are all in a closed set: a folder must not choose code to run.
+
+    Raises:
+        InputError: one of them is a script, a model or unknown.
+    """
+    names = tuple(names)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"run.yaml: metric {name!r} of the model's folder is not one of this package's; name it by --metrics"
+            )
+    return names
+
+
 def best_metric(name: str, metrics: Iterable[str], sets: Mapping[str, Iterable[str]] | None = None) -> bool:
     """Whether a greater value of the score that chooses the best checkpoint is better.
 

@@ -5,6 +5,7 @@ Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762, ther
 
 import json
 import shutil
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -42,17 +43,38 @@ def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
             target.
     """
     mean = mean_weights(folders)
-    draft = target.with_name(target.name + ".writing")
     try:
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING))
-        save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
-        shutil.rmtree(target, ignore_errors=True)
-        draft.rename(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=f".{target.resolve().name}.") as place:
+            draft = Path(place) / "model"
+            shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING))
+            save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
+            (draft / WEIGHTS).chmod((draft / "config.json").stat().st_mode)  # safetensors writes for its owner alone
+            target.mkdir(exist_ok=True)
+            for path in sorted(draft.iterdir()):
+                path.replace(target / path.name)
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None:
+    """Refuses a target that holds anything, or that an input lies in.
+
+    Args:
+        folders: the checkpoints to read.
+        target: may be absent.
+        overwrite: whether a model in it may be replaced, file by file; its other files stay.
+
+    Raises:
+        InputError: names the folder.
+    """
+    if target.exists() and not target.is_dir():
+        raise InputError(f"--output-dir: {target} is a file")
+    for folder in folders:
+        if folder.resolve().is_relative_to(target.resolve()):
+            raise InputError(f"--output-dir: {target} holds {folder}, which is read; give another folder")
+    if target.exists() and any(target.iterdir()) and not overwrite:
+        raise InputError(f"--output-dir: {target} is not empty; give --overwrite-output-dir or another folder")
 
 
 def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:

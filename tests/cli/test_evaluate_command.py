@@ -218,3 +218,15 @@ def test_several_test_sets_have_intervals_each(command, folder: Path, model_fold
     assert "far_bleu_signature  nrefs:1" in table
     result = command("evaluate", model_folder, *flags, "--compare", "found.txt")
     assert (result.code, "there are 2 test sets" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("metric", ["spice:evil.py", "evil.py", "bertscore:evil"])
+def test_a_model_s_folder_does_not_choose_code_to_run(command, model_folder: Path, folder: Path, metric: str) -> None:
+    shutil.copytree(model_folder, "m", dirs_exist_ok=True)
+    Path("evil.py").write_text("open('ran', 'w').close()\ndef parse(text): return set()\n")
+    Path("m/run.yaml").write_text(f"recipe: t5\nmetrics: ['{metric}']\n")
+    Path("rows.csv").write_text("source,target\na b,b a\n")
+    result = command("evaluate", "m", "--test-file", "rows.csv")
+    assert result.code == 2
+    assert metric in result.err
+    assert not Path("ran").exists()

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.saved.averaging import average_checkpoints
+from hf_seq2seq.saved.averaging import average_checkpoints, check_target
 
 
 def checkpoint(folder: Path, value: float, **more: torch.Tensor) -> Path:
@@ -59,3 +59,21 @@ def test_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             average_checkpoints([good, other], tmp_path / "mean")
         assert not (tmp_path / "mean").exists()
+
+
+def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    folders = [checkpoint(tmp_path / "run" / name, 1.0) for name in ("a", "b")]
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter1.txt").write_text("x")
+    with pytest.raises(InputError, match="not empty"):
+        check_target(folders, thesis, overwrite=False)
+    check_target(folders, thesis, overwrite=True)
+    average_checkpoints(folders, thesis)
+    assert sorted(p.name for p in thesis.iterdir()) == ["chapter1.txt", "config.json", "model.safetensors"]
+    modes = {(thesis / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
+    for target in (tmp_path / "run", folders[0]):
+        with pytest.raises(InputError, match="which is read"):
+            check_target(folders, target, overwrite=True)

@@ -1,0 +1,82 @@
+"""Files that appear whole."""
+
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq.drafts import open_draft
+
+
+def write(path: Path, text: str) -> None:
+    with open_draft(path) as stream:
+        stream.write(text)
+
+
+def test_a_file_appears_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with open_draft(path) as stream:
+        stream.write("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+def fail(path: Path) -> None:
+    with open_draft(path) as stream:
+        stream.write("half")
+        raise RuntimeError
+
+
+def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError):
+        fail(path)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_a_link_keeps_pointing_and_its_file_changes(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    write(tmp_path / "link.txt", "new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
+def test_the_mode_is_kept(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    path.chmod(mode)
+    write(path, "new")
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_a_new_file_has_the_mode_that_others_get(tmp_path: Path) -> None:
+    write(tmp_path / "out.txt", "new")
+    (tmp_path / "other.txt").write_text("")
+    assert (tmp_path / "out.txt").stat().st_mode == (tmp_path / "other.txt").stat().st_mode
+
+
+def test_a_named_pipe_stays_one_and_its_reader_gets_the_text(tmp_path: Path) -> None:
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()), daemon=True)
+    reader.start()
+    write(pipe, "text")
+    reader.join(10)
+    assert got == ["text"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    with open_draft(path) as first, open_draft(path) as second:
+        first.write("first\n" * 1000)
+        second.write("second\n" * 1000)
+    assert path.read_text() == "first\n" * 1000  # renamed last
