@@ -11,9 +11,8 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.generate import ModelPath
 from hf_seq2seq.cli.options import Values, with_flags
-from hf_seq2seq.cli.rows import Row
 from hf_seq2seq.configs import LabelledData, PairData
-from hf_seq2seq.data.rows import text_cell
+from hf_seq2seq.data.rows import Row, text_cell
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 

@@ -9,9 +9,9 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import Row, open_output, report_cut, write_json, write_text
+from hf_seq2seq.cli.rows import open_output, report_cut, write_json, write_text
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.rows import read_rows, text_cell
+from hf_seq2seq.data.rows import Row, read_rows, text_cell
 from hf_seq2seq.decoding.options import AVERAGES, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, flag, option

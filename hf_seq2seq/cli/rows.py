@@ -5,12 +5,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
+from hf_seq2seq.data.rows import Row
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
-
-Row = dict[str, Any]
 
 
 def check_folder(folder: Path, names: Sequence[str], holds: str, overwrite: bool) -> None:

@@ -1,13 +1,13 @@
-"""Rows of texts that are given one by one: arguments, a file or standard input."""
+"""Rows of texts that are given one by one: arguments, a file or standard input.
+
+The readers, which bring pyarrow and datasets, are imported where they are called: commands import this for `--help`.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from hf_seq2seq.data.cells import shown
-from hf_seq2seq.data.columns.finding import cell
-from hf_seq2seq.data.files.readers import iterate_rows
 from hf_seq2seq.errors import InputError
 
 Row = dict[str, Any]
@@ -25,6 +25,8 @@ def read_rows(
     Raises:
         InputError: both texts and a file are given, or the file cannot be read or has no rows.
     """
+    from hf_seq2seq.data.files.readers import iterate_rows
+
     if texts and file:
         raise InputError(f"texts are given both as arguments and by --input-file {file}; give one of them")
     if texts:
@@ -46,6 +48,9 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     Raises:
         InputError: the cell holds no text.
     """
+    from hf_seq2seq.data.cells import shown
+    from hf_seq2seq.data.columns.finding import cell
+
     value = cell(row, column)
     if not isinstance(value, str):
         raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} is not text")
