@@ -20,7 +20,7 @@ def open_draft(path: Path) -> Iterator[TextIO]:
     Raises:
         OSError: the file cannot be written; it is as it was.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         with target.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
@@ -29,7 +29,7 @@ def open_draft(path: Path) -> Iterator[TextIO]:
     draft = Path(name)
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - an open file has no path
-            draft.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
+            draft.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else new_file_mode())
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -49,7 +49,8 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
+def new_file_mode() -> int:
+    """The mode that a new file gets from the process's umask, which can only be read by setting it."""
+    mask = os.umask(0o077)
     os.umask(mask)
-    return mask
+    return 0o666 & ~mask

@@ -1,5 +1,6 @@
 """Files that appear whole."""
 
+import errno
 import os
 import stat
 import threading
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hf_seq2seq.cli.rows import open_output
 from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.errors import InputError
 
 
 def write(path: Path, text: str) -> None:
@@ -80,3 +83,24 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         first.write("first\n" * 1000)
         second.write("second\n" * 1000)
     assert path.read_text() == "first\n" * 1000  # renamed last
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, InputError), (errno.ECONNRESET, OSError)])
+def test_only_a_full_disk_is_laid_to_the_output(tmp_path: Path, number: int, kind: type[Exception]) -> None:
+    def fill() -> None:
+        with open_output(str(tmp_path / "out.txt"), None) as stream:
+            stream.write("half")
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(kind, match=os.strerror(number)):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    def miss() -> None:
+        with open_output(str(tmp_path / "none" / "out.txt"), None):
+            raise AssertionError
+
+    with pytest.raises(InputError, match="cannot be written: No such file"):
+        miss()

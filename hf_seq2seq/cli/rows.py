@@ -1,5 +1,6 @@
 """Where commands write: the folder, and the stream of text or JSON lines."""
 
+import errno
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,8 @@ from typing import TextIO
 from hf_seq2seq.data.rows import Row
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_folder(folder: Path, names: Sequence[str], holds: str, overwrite: bool) -> None:
@@ -46,13 +49,14 @@ def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
         raise InputError(f"--output-file {file}: is the input file")
     if path.is_dir():
         raise InputError(f"--output-file {file}: is a folder")
+    stream = None
     try:
         with open_draft(path) as stream:
             yield stream
-    except BrokenPipeError:
-        raise
     except OSError as error:
-        raise InputError(f"--output-file {file}: cannot be written: {error.strerror or error}") from None
+        if stream is not None and error.errno not in FULL:
+            raise  # of what the block reads meanwhile, such as a model
+        raise InputError(f"--output-file {file}: cannot be written: {error.strerror}") from None
 
 
 def write_json(stream: TextIO, row: Row) -> None:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.saved.model_paths import BASE_CONFIG
 
 ADAPTED = {
@@ -32,9 +33,8 @@ def sign_card(path: Path, license: str | None, languages: tuple[str, ...]) -> No
     if any(getattr(card.data, key) != value for key, value in new.items()):
         for key, value in new.items():
             setattr(card.data, key, value)
-        draft = path.with_name(path.name + ".writing")
-        card.save(draft)
-        draft.replace(path)
+        with open_draft(path) as stream:
+            stream.write(str(card))
 
 
 def published_card(text: str, repository: str, revision: str | None) -> str:

@@ -15,7 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hf_seq2seq.drafts import new_file_mode
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
@@ -36,25 +38,36 @@ def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
 
     Args:
         folders: checkpoints of one architecture.
-        target: appears when it is whole.
+        target: appears when it is whole; where it exists, each file is replaced when all are written.
 
     Raises:
         InputError: a folder without weights in safetensors files, weights of other names or shapes, or an unwritable
             target.
     """
     mean = mean_weights(folders)
+    place = target.resolve()
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.resolve().parent, prefix=f".{target.resolve().name}.") as place:
-            draft = Path(place) / "model"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as drafts:
+            draft = Path(drafts) / "model"
             shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING))
             save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
-            (draft / WEIGHTS).chmod((draft / "config.json").stat().st_mode)  # safetensors writes for its owner alone
-            target.mkdir(exist_ok=True)
-            for path in sorted(draft.iterdir()):
-                path.replace(target / path.name)
+            (draft / WEIGHTS).chmod(new_file_mode())  # safetensors writes for its owner alone
+            _put_in_place(draft, place)
     except OSError as error:
         raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _put_in_place(draft: Path, target: Path) -> None:
+    """Renames a folder, or, where the target exists, file by file, so that the target's other files stay."""
+    if not target.exists():
+        draft.rename(target)
+        return
+    for path in sorted(draft.rglob("*")):
+        if path.is_file():
+            goal = target / path.relative_to(draft)
+            goal.parent.mkdir(exist_ok=True)
+            path.replace(goal)
 
 
 def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None:
@@ -75,6 +88,9 @@ def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None
             raise InputError(f"--output-dir: {target} holds {folder}, which is read; give another folder")
     if target.exists() and any(target.iterdir()) and not overwrite:
         raise InputError(f"--output-dir: {target} is not empty; give --overwrite-output-dir or another folder")
+    for name in (INDEX, ADAPTER_CONFIG):
+        if (target / name).exists():
+            raise InputError(f"--output-dir: {target} holds {name}, which hides other weights; name another folder")
 
 
 def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:

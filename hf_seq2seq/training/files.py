@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG, WEIGHTS_FILE
 from hf_seq2seq.sections import flatten
@@ -77,6 +78,5 @@ def load_weights(weights: Weights, folder: Path) -> None:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes JSON beside its place and renames it."""
-    draft = path.with_name(path.name + ".writing")
-    draft.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-    draft.replace(path)
+    with open_draft(path) as stream:
+        stream.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -49,7 +49,10 @@ def test_wrong_words_are_refused_in_one_line(command, arguments: list[str], mess
     assert len(result.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["train", "rnn", "--help"], ["train", "rnn", "--seed", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["train", "rnn", "--help"], ["train", "rnn", "--seed", "x"], *([name, "--help"] for name in NAMES)],
+)
 def test_nothing_heavy_is_imported_before_work_begins(arguments: list[str]) -> None:
     code = f"""
 import sys

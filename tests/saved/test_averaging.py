@@ -77,3 +77,24 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
     for target in (tmp_path / "run", folders[0]):
         with pytest.raises(InputError, match="which is read"):
             check_target(folders, target, overwrite=True)
+
+
+def test_a_model_is_replaced_with_its_folders(tmp_path: Path) -> None:
+    folders = [checkpoint(tmp_path / name, value) for name, value in (("a", 1.0), ("b", 3.0))]
+    (folders[1] / "target_tokenizer").mkdir()
+    (folders[1] / "target_tokenizer" / "tokenizer.json").write_text("{}")
+    (folders[1] / "config.json").unlink()
+    for value in (2.0, 3.0):
+        average_checkpoints(folders, tmp_path / "mean")
+        assert load_file(tmp_path / "mean" / "model.safetensors")["weight"][0, 0] == value
+        folders[0] = folders[1]
+    assert (tmp_path / "mean" / "target_tokenizer" / "tokenizer.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "adapter_config.json"])
+def test_other_weights_that_would_hide_the_mean_are_refused(tmp_path: Path, name: str) -> None:
+    folders = [checkpoint(tmp_path / letter, 1.0) for letter in "ab"]
+    (tmp_path / "mean").mkdir()
+    (tmp_path / "mean" / name).write_text("{}")
+    with pytest.raises(InputError, match=name):
+        check_target(folders, tmp_path / "mean", overwrite=True)

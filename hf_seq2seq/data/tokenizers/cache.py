@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from huggingface_hub import constants
 
 from hf_seq2seq.data.tokenizers.training import Plan, train_tokenizer
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 
 FORMAT = 1
@@ -55,14 +55,7 @@ def _key(texts: Sequence[str], plan: Plan) -> str:
 
 def _keep(content: str, path: Path) -> None:
     """Writes the file beside and renames it; a full or read-only disk costs the next run a training, not this one."""
-    try:
+    with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        number, beside = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    except OSError:
-        return
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(content)
-        Path(beside).replace(path)
-    except OSError:
-        Path(beside).unlink()
+        with open_draft(path) as stream:
+            stream.write(content)
