@@ -141,7 +141,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     if settings.run.get("objective") == "causal":
         return _score_documents(loaded, config)
     known = metrics_for("seq2seq") | metrics_for("likelihood")
-    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or TEXT_DEFAULTS, known)
+    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or TEXT_DEFAULTS, known, model)
     chosen = check_metrics(names, known)
     systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
     generator = _generator(loaded, config, values, advance)
@@ -232,7 +232,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
             "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
         )
     known = metrics_for(classifier.problem)
-    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known)
+    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known, model)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
     sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]

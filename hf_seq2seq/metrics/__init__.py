@@ -105,7 +105,7 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
     return known[name]
 
 
-def trained_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> tuple[str, ...]:
+def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: str) -> tuple[str, ...]:
     """The metrics that a model's folder names, if they are all in a closed set: a folder must not choose code to run.
 
     Raises:
@@ -115,7 +115,8 @@ def trained_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> tuple[
     for name in names:
         if name not in known:
             raise InputError(
-                f"run.yaml: metric {name!r} of the model's folder is not one of this package's; name it by --metrics"
+                f"{model}/run.yaml: metric {name!r} is not one of this package's; a script or a model that measures "
+                "has to be named by --metrics"
             )
     return names
 

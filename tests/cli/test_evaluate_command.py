@@ -229,4 +229,5 @@ def test_a_model_s_folder_does_not_choose_code_to_run(command, model_folder: Pat
     result = command("evaluate", "m", "--test-file", "rows.csv")
     assert result.code == 2
     assert metric in result.err
+    assert "m/run.yaml" in result.err
     assert not Path("ran").exists()
