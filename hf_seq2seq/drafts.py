@@ -1,5 +1,6 @@
 """Files that appear whole: written beside their place, synced, and renamed when all is written."""
 
+import errno
 import os
 import stat
 import tempfile
@@ -21,6 +22,8 @@ def open_draft(path: Path) -> Iterator[TextIO]:
         OSError: the file cannot be written; it is as it was.
     """
     target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
         with target.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream

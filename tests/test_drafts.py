@@ -51,6 +51,21 @@ def test_a_link_keeps_pointing_and_its_file_changes(tmp_path: Path) -> None:
     assert (tmp_path / "real.txt").read_text() == "new"
 
 
+def test_links_in_a_circle_are_refused_and_stay(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        write(tmp_path / "a", "text")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_a_link_to_nothing_yet_makes_its_file(tmp_path: Path) -> None:
+    (tmp_path / "link.txt").symlink_to("new.txt")
+    write(tmp_path / "link.txt", "text")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "new.txt").read_text() == "text"
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
 def test_the_mode_is_kept(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "out.txt"
