@@ -1,9 +1,8 @@
-"""Rows to noise: random ones of every length, and real abstracts cut by a tokenizer that was trained on them."""
+"""Rows to noise: random ones of every length, and real prose cut by a tokenizer that was trained on it."""
 
-import gzip
-import json
+import re
 from collections.abc import Sequence
-from pathlib import Path
+from pydoc_data.topics import topics
 from typing import NamedTuple
 
 import numpy as np
@@ -39,15 +38,14 @@ def random_split(seed: int, rows: int = 600) -> Split:
 
 
 @pytest.fixture(scope="session")
-def real(shared_data: Path) -> Split:
-    """Abstracts of papers, tokenised by byte-level BPE sentence by sentence."""
-    with gzip.open(shared_data / "scitldr" / "dev.jsonl.gz", "rt", encoding="utf-8") as file:
-        abstracts = [json.loads(line)["source"] for line in file]
-    texts = [" ".join(sentences) for sentences in abstracts]
-    tokenizer = train_tokenizer(texts, Plan("bpe", 4_000, 1, False, SEQ2SEQ))
+def real() -> Split:
+    """Paragraphs of the manual that comes with Python, tokenised by byte-level BPE sentence by sentence."""
+    paragraphs = [" ".join(text.split()) for topic in topics.values() for text in topic.split("\n\n")]
+    documents = [re.split(r"(?<=[.!?]) (?=[A-Z])", text) for text in paragraphs if 300 < len(text) < 2000]
+    tokenizer = train_tokenizer([" ".join(sentences) for sentences in documents], Plan("bpe", 4_000, 1, False, SEQ2SEQ))
     encoded = [
-        tokenizer.encode_batch([" " + sentence.strip() for sentence in sentences], add_special_tokens=False)
-        for sentences in abstracts
+        tokenizer.encode_batch([" " + sentence for sentence in sentences], add_special_tokens=False)
+        for sentences in documents
     ]
     tokens = pack_rows([[token for sentence in row for token in sentence.ids] for row in encoded])
     starts = np.array([place == 0 for row in encoded for sentence in row for place in range(len(sentence.ids))])
