@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.generate import ModelPath, Texts, check_lengths
+from hf_seq2seq.cli.generate import ModelPath, Texts
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import open_output, report_cut, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
 from hf_seq2seq.data.rows import Row, read_rows, text_cell
+from hf_seq2seq.decoding.pipeline import check_lengths
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.generate import check_search
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.pipeline import check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_labels import confusion, print_confusion
 from hf_seq2seq.evaluation.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
@@ -163,8 +163,8 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
 
 
 def _generator(loaded: Any, config: EvaluateConfig, values: Values, advance: Any) -> Any:
-    from hf_seq2seq.cli.generate import make_generator
     from hf_seq2seq.data.conversations import is_dialogue
+    from hf_seq2seq.decoding.pipeline import make_generator
 
     network, tokenizers, settings = loaded
     replies = is_dialogue(settings.run)
@@ -214,10 +214,10 @@ def _score_documents(loaded: Any, config: EvaluateConfig) -> Found:
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
-    from hf_seq2seq.cli.generate import check_lengths
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.pipeline import check_lengths
     from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
     from hf_seq2seq.saved.loading import load_classifier
 

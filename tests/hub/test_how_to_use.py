@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from transformers import BertConfig, BertModel
 
-from hf_seq2seq.cli.generate import GenerateConfig, make_generator
+from hf_seq2seq.cli.generate import GenerateConfig
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.decoding.classification import TextClassifier
+from hf_seq2seq.decoding.pipeline import make_generator
 from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.recipes import bart, bert_classifier, gpt, pegasus, rnn, t5, transformer
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq

@@ -1,0 +1,168 @@
+"""From a loaded model and the flags of a search to what generates: lengths, search, ensemble, engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.decoding.options import AVERAGES, Search
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, flag, option
+
+if TYPE_CHECKING:
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.saved.run_settings import RunSettings
+
+ENGINES = ("transformers", "ctranslate2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Section):
+    """Model: lengths and prefix; by default those of its training."""
+
+    source_prefix: str | None = option(None, "Text put before every source.")
+    max_source_length: int | None = option(None, "Longer sources are cut to so many tokens.", at_least=2)
+    max_new_tokens: int | None = option(
+        None, "Longest output in tokens.", at_least=1, aliases=("max_target_length", "max_length")
+    )
+    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
+    engine: str = option("transformers", "What runs the model; `export` writes ctranslate2's.", choices=ENGINES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble(Section):
+    """Ensemble: several models that write together."""
+
+    ensemble: tuple[str, ...] = option((), "Other models with the same vocabulary.")
+    ensemble_average: str = option("probability", "What is averaged.", choices=AVERAGES)
+
+
+def load_model(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings"]:
+    """A model that writes text, its tokenizers and what its training says, for the engine that is asked for."""
+    if model.engine == "ctranslate2":
+        from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
+
+        return load_ctranslate2(path)
+    from hf_seq2seq.saved.loading import load_seq2seq
+
+    return load_seq2seq(path, model.trust_remote_code)
+
+
+def make_generator(
+    config: Any,
+    values: Mapping[str, Any],
+    network: Any,
+    tokenizers: Any,
+    settings: "RunSettings",
+    replies: bool = False,
+) -> "TextGenerator":
+    """The model as the flags want it, and as its training had it where they say nothing.
+
+    Args:
+        config: has the sections `model` (lengths and prefix) and `decoding`.
+        values: the flags that were given.
+        network: the model.
+        tokenizers: its `Tokenizers`.
+        settings: of its training.
+        replies: whether it answers conversations rather than texts.
+
+    Raises:
+        InputError: lengths are over the model's table of positions, or conversations cannot be read.
+    """
+    check_lengths(config.model, settings)
+    longest_source = config.model.max_source_length or settings.max_source_length
+    longest_output = config.model.max_new_tokens or settings.max_target_length
+    if settings.joined and settings.positions and (longest_source or 0) + longest_output > settings.positions:
+        raise InputError(
+            f"--max-source-length {longest_source} and --max-new-tokens {longest_output}: "
+            f"one sequence holds both; this model has {settings.positions} positions"
+        )
+    search = merged_search(config.decoding, values, settings)
+    if (search.min_new_tokens or 0) > longest_output:
+        raise InputError(
+            f"--min-new-tokens: {search.min_new_tokens} is more than the longest output, {longest_output} tokens "
+            "(--max-new-tokens)"
+        )
+    prefix = config.model.source_prefix
+    return _generator_class(getattr(config.model, "engine", ENGINES[0]), replies)(
+        network,
+        tokenizers,
+        search,
+        max_new_tokens=longest_output,
+        max_source_length=longest_source,
+        prefix=settings.prefix if prefix is None else prefix,
+    )
+
+
+def _generator_class(engine: str, replies: bool) -> Any:
+    """What generates; of the modules of the others none is imported."""
+    if engine == "ctranslate2":
+        from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator
+
+        if replies:
+            raise InputError("--engine ctranslate2: answers no conversations")
+        return CTranslate2TextGenerator
+    if replies:
+        from hf_seq2seq.decoding.dialogue import ReplyGenerator
+
+        return ReplyGenerator
+    from hf_seq2seq.decoding.streaming import TextGenerator
+
+    return TextGenerator
+
+
+def check_search(search: Search, values: Mapping[str, Any]) -> None:
+    """Refuses flags that do not go together, as far as they do not depend on the model.
+
+    Raises:
+        InputError: naming the flag that is in the way.
+    """
+    if "num_beams" in values or search.do_sample:
+        search.check()
+    if search.mbr_metric:
+        from hf_seq2seq.metrics import check_metrics, metrics_for
+
+        check_metrics((search.mbr_metric,), metrics_for("seq2seq"))
+
+
+def merged_search(search: Search, values: Mapping[str, Any], settings: "RunSettings") -> Search:
+    """The flags that were given, and what the model's training had; its beams do not count where outputs are drawn.
+
+    Raises:
+        InputError: they do not go together.
+    """
+    trained = {} if search.do_sample else settings.decoding
+    given = {name: getattr(search, name) for name in values if hasattr(search, name)}
+    merged = Search(**trained | given)
+    merged.check()
+    return merged
+
+
+def load_others(
+    name: str, network: Any, tokenizers: Any, ensemble: Ensemble, trust_remote_code: bool = False
+) -> tuple[Any, ...]:
+    """The rest of an ensemble.
+
+    Raises:
+        InputError: one of the models has another vocabulary, or cannot be loaded.
+    """
+    if not ensemble.ensemble:
+        return ()
+    from hf_seq2seq.decoding.ensemble import check_alike
+    from hf_seq2seq.saved.loading import load_seq2seq
+
+    found = [(place, *load_seq2seq(place, trust_remote_code)[:2]) for place in ensemble.ensemble]
+    check_alike((name, network, tokenizers), found)
+    return tuple(each for _, each, _ in found)
+
+
+def check_lengths(model: Any, settings: "RunSettings") -> None:
+    """Refuses lengths that a flag gives and the model has no positions for.
+
+    Raises:
+        InputError: naming the flag and the most that it can be.
+    """
+    for name in ("max_source_length", "max_new_tokens"):
+        length = getattr(model, name, None)
+        if length and settings.positions and length > settings.positions:
+            raise InputError(f"{flag(name)}: {length} is too large; this model has {settings.positions} positions")
