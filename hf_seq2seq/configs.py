@@ -6,7 +6,7 @@ A field is at once a command-line flag (`--learning-rate`), a YAML key (`learnin
 
 from dataclasses import dataclass
 
-from hf_seq2seq.sections import Section, option
+from hf_seq2seq.sections import LARGEST_SEED, MANY, Section, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +32,9 @@ class Sources(Section):
         None, "Share of the training rows held out when there is no validation set, in percent.", above=0, at_most=50
     )
     encoding: str = option("utf-8", "Encoding of local text files.")
-    max_train_samples: int | None = option(None, "Use at most so many training rows.", at_least=1)
-    max_eval_samples: int | None = option(None, "Use at most so many validation rows.", at_least=1)
-    max_predict_samples: int | None = option(None, "Use at most so many test rows.", at_least=1)
+    max_train_samples: int | None = option(None, "Use at most so many training rows.", at_least=1, at_most=MANY)
+    max_eval_samples: int | None = option(None, "Use at most so many validation rows.", at_least=1, at_most=MANY)
+    max_predict_samples: int | None = option(None, "Use at most so many test rows.", at_least=1, at_most=MANY)
     deduplicate: bool = option(False, "Drop training rows that repeat an earlier row.")
 
 
@@ -270,16 +270,18 @@ class Schedule(Section):
     """Schedule: how long, how fast, when to evaluate, save and stop."""
 
     num_train_epochs: float = option(3.0, "Passes over the training rows.", above=0)
-    max_steps: int | None = option(None, "Optimizer steps, in place of epochs.", at_least=1)
+    max_steps: int | None = option(None, "Optimizer steps, in place of epochs.", at_least=1, at_most=MANY)
     lr_scheduler_type: str = option("linear", "How the learning rate moves after warm-up.", choices=SCHEDULES)
     warmup_steps: int = option(0, "Steps to reach the peak learning rate.", at_least=0)
     warmup_ratio: float = option(0.0, "The same as a share of all steps.", at_least=0, at_most=1)
-    logging_steps: int = option(50, "Log the training loss every so many steps.", at_least=1)
-    eval_steps: int | None = option(None, "Evaluate every so many steps; by default once an epoch.", at_least=1)
-    save_steps: int | None = option(
-        None, "Save a checkpoint every so many steps; by default at each evaluation.", at_least=1
+    logging_steps: int = option(50, "Log the training loss every so many steps.", at_least=1, at_most=MANY)
+    eval_steps: int | None = option(
+        None, "Evaluate every so many steps; by default once an epoch.", at_least=1, at_most=MANY
     )
-    save_total_limit: int | None = option(2, "Checkpoints to keep, beside the best.", at_least=1)
+    save_steps: int | None = option(
+        None, "Save a checkpoint every so many steps; by default at each evaluation.", at_least=1, at_most=MANY
+    )
+    save_total_limit: int | None = option(2, "Checkpoints to keep, beside the best.", at_least=1, at_most=MANY)
     metric_for_best_model: str = option("loss", "What chooses the best checkpoint; the final model is that one.")
     early_stopping_patience: int | None = option(None, "Stop after so many evaluations without a gain.", at_least=1)
 
@@ -329,6 +331,9 @@ class Hub(Publication):
     push_to_hub: bool = option(False, "Publish the run when it is finished and saved.")
 
 
+MOST_PROCESSES = 1024
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run(Section):
     """Run: where it goes and how it starts."""
@@ -336,8 +341,12 @@ class Run(Section):
     output_dir: str = option("outputs/run", "Folder of the model, its checkpoints, results and card.")
     overwrite_output_dir: bool = option(False, "Replace a run that the folder already holds.")
     resume_from_checkpoint: str | None = option(None, "A checkpoint folder, or 'last'.")
-    seed: int = option(42, "Seed of the initial weights, the order of batches and dropout.", at_least=0)
-    num_processes: int | None = option(None, "Start so many processes, one a GPU or on CPU.", at_least=1)
+    seed: int = option(
+        42, "Seed of the initial weights, the order of batches and dropout.", at_least=0, at_most=LARGEST_SEED
+    )
+    num_processes: int | None = option(
+        None, "Start so many processes, one a GPU or on CPU.", at_least=1, at_most=MOST_PROCESSES
+    )
     gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
     accelerate_config: str | None = option(
         None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file that `accelerate config` wrote."

@@ -4,9 +4,11 @@ A value is checked when its section is made, whether it comes from the command l
 """
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +16,14 @@ from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.settings_files import Setting
 
 C = TypeVar("C")
+LARGEST = 2**31 - 1
+"""The most that a whole number may be where its option says nothing else."""
+LARGEST_SEED = 2**32 - 1
+"""The most that numpy seeds from."""
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+MANY = 2**63 - 1
+"""The most rows, steps or tokens that can be counted: where people write a large number for "all"."""
 
 
 def option(
@@ -68,19 +78,19 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         items = (value.split(",") if value else []) if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
-            raise InputError(f"{flag(name)}: {value!r} is not a list")
+            raise InputError(f"{flag(name)}: {_short(repr(value))} is not a list")
         return tuple(_typed(name, i.strip() if isinstance(i, str) else i, typing.get_args(kind)[0]) for i in items)
     return _scalar(name, value, kind)
 
 
 def _scalar(name: str, value: Any, kind: type) -> Any:
+    if isinstance(value, str | int) and not isinstance(value, bool) and kind in (int, float):
+        with suppress(ValueError, OverflowError):
+            value = kind(value)
+    if kind is float and isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{flag(name)}: {value} is not a finite number")
     if type(value) is kind:
         return value
-    if isinstance(value, str | int) and not isinstance(value, bool) and kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            pass
     if isinstance(value, float) and kind is int and value.is_integer():
         return int(value)
     if kind is str and isinstance(value, int | float) and not isinstance(value, bool):
@@ -88,7 +98,7 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
     if kind is bool and str(value).lower() in ("true", "false"):
         return str(value).lower() == "true"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    raise InputError(f"{flag(name)}: {value!r} is not {words[kind]}")
+    raise InputError(f"{flag(name)}: {_short(repr(value))} is not {words[kind]}")
 
 
 def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
@@ -96,13 +106,20 @@ def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
         if item is None:
             continue
         if limits.get("choices") and item not in limits["choices"]:
-            raise InputError(f"{flag(name)}: unknown value {item!r}{nearest(str(item), limits['choices'])}")
+            raise InputError(f"{flag(name)}: unknown value {_short(repr(item))}{nearest(str(item), limits['choices'])}")
         if limits.get("at_least") is not None and not item >= limits["at_least"]:
-            raise InputError(f"{flag(name)}: {item} is too small; the least is {limits['at_least']}")
+            raise InputError(f"{flag(name)}: {_short(str(item))} is too small; the least is {limits['at_least']}")
         if limits.get("above") is not None and not item > limits["above"]:
             raise InputError(f"{flag(name)}: {item} must be above {limits['above']}")
-        if limits.get("at_most") is not None and not item <= limits["at_most"]:
-            raise InputError(f"{flag(name)}: {item} is too large; the most is {limits['at_most']}")
+        most = limits.get("at_most")
+        most = LARGEST if most is None and type(item) is int else most
+        if most is not None and not item <= most:
+            raise InputError(f"{flag(name)}: {_short(str(item))} is too large; the most is {most}")
+
+
+def _short(text: str) -> str:
+    """A value for a message: what is very long is cut."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def both_sides(**fields: int) -> dict[str, int]:

@@ -15,6 +15,8 @@ from hf_seq2seq.cli.launch import leave_after, rank
 from hf_seq2seq.errors import InputError
 
 SECONDS_FOR_RANK_0 = 5.0
+LINES = 2
+"""Of a message; a path may have line ends of its own."""
 # One module a command, imported when it is called for; its `build_command` makes the command.
 COMMANDS = {
     "train": "Train a model by a recipe, evaluate it and save it.",
@@ -107,7 +109,8 @@ def _refuse(message: str) -> int:
     """Prints bad input once: of several processes the first one speaks, unless it is still alive and well."""
     if rank():
         time.sleep(SECONDS_FOR_RANK_0)
-    print(f"error: {message}", file=sys.stderr)
+    lines = f"error: {message}".splitlines()
+    print("\n".join(lines) if len(lines) <= LINES else " ".join(lines), file=sys.stderr)
     return 2
 
 

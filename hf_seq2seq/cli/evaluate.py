@@ -17,7 +17,7 @@ from hf_seq2seq.evaluation.scored_labels import confusion, print_confusion
 from hf_seq2seq.evaluation.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
 from hf_seq2seq.evaluation.significance import Significance, print_table
 from hf_seq2seq.evaluation.systems import DocumentReader, Systems
-from hf_seq2seq.sections import Section, build, option
+from hf_seq2seq.sections import MANY, Section, build, option
 
 COLUMNS = {
     "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
@@ -49,7 +49,7 @@ class Rows(Section):
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
     test_split: str | None = option(None, "Split of the Hub data set; by default test.")
     encoding: str | None = option(None, "Encoding of local text files; by default that of training, or UTF-8.")
-    max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1)
+    max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1, at_most=MANY)
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
     context_column: str | None = option(None, "Column of the text that a question is about.")

@@ -13,7 +13,7 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.rows import check_folder, open_output
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, build, option
+from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.analysis.rating_sheet import Texts
@@ -31,7 +31,7 @@ class Questions(Section):
     )
     scale: str = option("1-5", "Worst and best rating, such as 1-5, 1-7 or 0-100.")
     sample: int | None = option(None, "Draw at most so many rows; by default all.", at_least=1)
-    seed: int = option(42, "Seed of the rows that are drawn and of every order.", at_least=0)
+    seed: int = option(42, "Seed of the rows that are drawn and of every order.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)

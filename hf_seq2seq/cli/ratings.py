@@ -12,7 +12,7 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.rate import KEY
 from hf_seq2seq.evaluation.significance import check_percentage
-from hf_seq2seq.sections import Section, build, option
+from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 
 NO_ALPHA = "not defined: it needs texts that two people rated, and ratings that differ"
 
@@ -24,7 +24,9 @@ class Report(Section):
     confidence: float = option(95.0, "Intervals hold this percentage, by bootstrap over rows.", at_least=1)
     confidence_n: int = option(1000, "Resamples for intervals.", at_least=2)
     paired_ar_n: int = option(10000, "Trials of approximate randomisation, for p-values.", at_least=2)
-    resampling_seed: int = option(12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0)
+    resampling_seed: int = option(
+        12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0, at_most=LARGEST_SEED
+    )
     alpha_level: str = option("ordinal", "What alpha takes ratings for.", choices=("ordinal", "interval", "nominal"))
     json: bool = option(False, "Print one JSON object.")
 

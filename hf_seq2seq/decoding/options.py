@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import flag, option
+from hf_seq2seq.sections import LARGEST_SEED, flag, option
 
 AVERAGES = ("probability", "log_probability")
 NORMALIZATIONS = ("power", "gnmt")
@@ -38,7 +38,12 @@ class Search(Decoding):
     min_p: float | None = option(
         None, "Draw from tokens with this share of the best one's probability.", at_least=0, at_most=1
     )
-    seed: int = option(42, "Seed of what is drawn; a row's output does not depend on the rows beside it.", at_least=0)
+    seed: int = option(
+        42,
+        "Seed of what is drawn; a row's output does not depend on the rows beside it.",
+        at_least=0,
+        at_most=LARGEST_SEED,
+    )
     repetition_penalty: float | None = option(None, "Above 1 disfavours tokens that are there already.", above=0)
     min_new_tokens: int | None = option(None, "Shortest output in tokens.", at_least=0, aliases=("min_length",))
     min_length_ratio: float | None = option(None, "The same in tokens a source token.", at_least=0)

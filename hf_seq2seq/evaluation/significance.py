@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, option
+from hf_seq2seq.sections import LARGEST_SEED, Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
@@ -34,7 +34,9 @@ class Significance(Section):
     paired_bs_n: int = option(1000, "Resamples for --paired-bs.", at_least=2)
     paired_ar: bool = option(False, "Test the difference by approximate randomisation instead.")
     paired_ar_n: int = option(10000, "Trials for --paired-ar.", at_least=2)
-    resampling_seed: int = option(12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0)
+    resampling_seed: int = option(
+        12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0, at_most=LARGEST_SEED
+    )
 
     def __post_init__(self) -> None:
         """Refuses flags that go against each other."""
