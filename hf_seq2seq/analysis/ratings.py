@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.analysis.rating_criteria import Scale
-from hf_seq2seq.data.files.text_files import open_text
+from hf_seq2seq.data.files.text_files import opened
 from hf_seq2seq.errors import InputError, nearest
 
 
@@ -128,8 +128,8 @@ def _fill(values: Mapping[str, np.ndarray], column: int, found: Mapping[str, Any
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with open_text(path, "utf-8") as stream:
-        text = stream.read()
+    with opened(path) as file:
+        text = file.text("utf-8")
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

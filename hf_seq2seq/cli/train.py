@@ -1,12 +1,17 @@
 """`hf-seq2seq train RECIPE`: train, evaluate, save."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
 from hf_seq2seq.cli.launch import launch, processes, rank, show_only
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.configs import Hub
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+
+FILES = ("train_file", "validation_file", "test_file")
 
 
 def build_command(name: str, help: str) -> Any:
@@ -24,7 +29,21 @@ def train(request: Request) -> None:
     count = processes(run)
     in_group = rank() is None and USE_DEEPSPEED in os.environ  # it wants a group even of one process
     if count > 1 or in_group:
+        check_pipes(getattr(request.config, "data", None), count)
         launch(["train", *request.arguments], count, run)
     else:
         show_only(run)
         request.recipe.main(request.config)
+
+
+def check_pipes(data: Any, count: int) -> None:
+    """Refuses rows that can be read but once where several processes are to read them.
+
+    Raises:
+        InputError: naming the flag.
+    """
+    for name in FILES:
+        for part in (getattr(data, name, None) or "").split(","):
+            path = Path(part.rpartition("=")[2]).expanduser()
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise InputError(f"{flag(name)} {path}: is a pipe, which is read once; {count} processes need a file")

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -158,3 +160,13 @@ def test_a_pipe_shows_neither_progress_nor_reports(model_folder: Path, expected:
     found = subprocess.run(run, input="\n".join(TEXTS), capture_output=True, text=True, check=True)
     assert found.stderr == ""
     assert found.stdout.splitlines() == expected
+
+
+def test_pipes_are_read_from_their_start(command, model_folder: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "texts"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("".join(f"{text}\n" for text in TEXTS * 2000),))
+    writer.start()
+    result = command("generate", model_folder, "--input-file", pipe, "--max-new-tokens", "1")
+    writer.join(10)
+    assert len(result.out.splitlines()) == 2000 * len(TEXTS)

@@ -192,3 +192,13 @@ def test_gpus_that_are_not_there(command, recipe: Path, monkeypatch: pytest.Monk
     result = command("train", recipe, "--gpus", "0,1")
     assert result.code == 2
     assert "--gpus 0,1: there is no such GPU" in result.err
+
+
+def test_a_pipe_is_refused_where_several_processes_are_to_read_it(command, tmp_path: Path) -> None:
+    pipe, train = tmp_path / "rows.tsv", tmp_path / "train.tsv"
+    os.mkfifo(pipe)
+    train.write_text("source\ttarget\na\tb\n")
+    flags = ["--train-file", train, "--test-file", f"x={train},y={pipe}", "--num-processes", "2", "--use-cpu"]
+    result = command("train", "rnn", *flags)
+    assert (result.code, result.out) == (2, "")
+    assert f"--test-file {pipe}: is a pipe, which is read once; 2 processes need a file" in result.err

@@ -1,7 +1,9 @@
 """Small files to read."""
 
 import gzip
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,20 @@ def write(tmp_path: Path) -> Write:
         return str(path)
 
     return written
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Write]:
+    """Makes a named pipe that some bytes are written into once it is read, and returns its path."""
+    writers = []
+
+    def made(name: str, content: bytes) -> str:
+        path = tmp_path / name
+        os.mkfifo(path)
+        writers.append(threading.Thread(target=path.write_bytes, args=(content,), daemon=True))
+        writers[-1].start()
+        return str(path)
+
+    yield made
+    for writer in writers:
+        writer.join(5)

@@ -9,15 +9,14 @@ The first row names the columns. A file without such a row is read by giving its
 """
 
 import csv
+import io
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
-from typing import TextIO
 
 from hf_seq2seq.data.columns.conventions import is_known_name
-from hf_seq2seq.data.files.text_files import lines, open_text
+from hf_seq2seq.data.files.text_files import Opened, lines
 from hf_seq2seq.errors import InputError
 
 # A cell may be as large as memory: csv would stop at 128 KiB.
@@ -26,11 +25,11 @@ csv.field_size_limit(sys.maxsize)
 Row = tuple[int, list[str]]
 
 
-def delimited_rows(path: Path, form: str, encoding: str, header: bool = True) -> Iterator[Row]:
+def delimited_rows(file: Opened, form: str, encoding: str, header: bool = True) -> Iterator[Row]:
     """Reads a csv or tsv file row by row; blank lines are skipped.
 
     Args:
-        path: the file.
+        file: the file.
         form: "csv" or "tsv".
         encoding: of the file.
         header: whether the first row names the columns; if not, they are called "1", "2", …
@@ -41,25 +40,26 @@ def delimited_rows(path: Path, form: str, encoding: str, header: bool = True) ->
     Raises:
         InputError: an empty file, a bad header, a row with another number of cells, an unclosed quotation mark.
     """
-    with open_text(path, encoding, newline="" if form == "csv" else "\n") as stream:
-        rows = _csv_rows(path, stream) if form == "csv" else _tsv_rows(stream)
-        line, first = next(rows, (0, []))
-        if not first:
-            raise InputError(f"{path}: is empty")
-        yield line, _names(path, line, first, header)
-        for number, cells in rows if header else chain([(line, first)], rows):
-            if len(cells) != len(first):
-                raise InputError(_ragged(path, form, number, len(cells), len(first), header))
-            yield number, cells
+    path, stream = file.place, file.lines(encoding)
+    rows = _csv_rows(path, stream) if form == "csv" else _tsv_rows(stream)
+    line, first = next(rows, (0, []))
+    if not first:
+        raise InputError(f"{path}: is empty")
+    yield line, _names(path, line, first, header)
+    for number, cells in rows if header else chain([(line, first)], rows):
+        if len(cells) != len(first):
+            raise InputError(_ragged(path, form, number, len(cells), len(first), header))
+        yield number, cells
 
 
-def _tsv_rows(stream: TextIO) -> Iterator[Row]:
+def _tsv_rows(stream: Iterable[str]) -> Iterator[Row]:
     for number, line in enumerate(lines(stream), 1):
         if line:
             yield number, line.split("\t")
 
 
-def _csv_rows(path: Path, stream: TextIO) -> Iterator[Row]:
+def _csv_rows(path: str, stream: Iterable[str]) -> Iterator[Row]:
+    stream = (part for line in stream for part in _parts(line))
     first = next(stream, "")
     separator = next((s for s in ",;\t" if s in first), ",")
     reader = csv.reader(chain([first], stream), delimiter=separator, strict=True)
@@ -76,7 +76,12 @@ def _csv_rows(path: Path, stream: TextIO) -> Iterator[Row]:
         raise InputError(f"{path}:{start}: {problem}; inside a quoted cell, write each quotation mark twice") from error
 
 
-def _names(path: Path, line: int, first: list[str], header: bool) -> list[str]:
+def _parts(line: str) -> Iterable[str]:
+    """A line cut at the carriage returns in it, which end rows, too."""
+    return io.StringIO(line, newline="") if "\r" in line[:-2] else (line,)
+
+
+def _names(path: str, line: int, first: list[str], header: bool) -> list[str]:
     """The names of the columns, from the first row or, where there is no header, from 1 on."""
     if not header:
         if all(is_known_name(cell) for cell in first):
@@ -91,7 +96,7 @@ def _names(path: Path, line: int, first: list[str], header: bool) -> list[str]:
     return names
 
 
-def _ragged(path: Path, form: str, line: int, found: int, expected: int, header: bool) -> str:
+def _ragged(path: str, form: str, line: int, found: int, expected: int, header: bool) -> str:
     owner = "the header" if header else "the first row"
     hint = "put cells that hold the separator in double quotes" if form == "csv" else "a cell may not hold a tab"
     return f"{path}:{line}: found {found} field{'s' * (found != 1)}, {owner} has {expected}; {hint}"

@@ -2,26 +2,24 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.data.files.text_files import lines, open_text
+from hf_seq2seq.data.files.text_files import Opened, lines
 from hf_seq2seq.errors import InputError
 
 Row = tuple[int, dict[str, Any]]
 
 
-def json_line_rows(path: Path, encoding: str) -> Iterator[Row]:
+def json_line_rows(file: Opened, encoding: str) -> Iterator[Row]:
     """Reads JSON lines one by one; blank lines are skipped.
 
-    Yields:
-        The number of the line and its object.
+    Returns:
+        The number of each line and its object.
 
     Raises:
         InputError: a line is broken JSON or no object.
     """
-    with open_text(path, encoding) as stream:
-        yield from parse_lines(str(path), stream)
+    return parse_lines(file.place, file.lines(encoding))
 
 
 def parse_lines(place: str, stream: Iterable[str]) -> Iterator[Row]:
@@ -39,7 +37,7 @@ def parse_lines(place: str, stream: Iterable[str]) -> Iterator[Row]:
         yield number, row
 
 
-def json_document_rows(path: Path, encoding: str) -> Iterator[Row]:
+def json_document_rows(file: Opened, encoding: str) -> Iterator[Row]:
     """Reads a JSON file: a list of objects, `{"data": [objects]}`, columns as lists, one object, or JSON lines.
 
     Yields:
@@ -48,8 +46,7 @@ def json_document_rows(path: Path, encoding: str) -> Iterator[Row]:
     Raises:
         InputError: broken JSON, or an item that is no object.
     """
-    with open_text(path, encoding) as stream:
-        text = stream.read()
+    path, text = file.place, file.text(encoding)
     if not text.strip():
         return
     try:
@@ -58,7 +55,7 @@ def json_document_rows(path: Path, encoding: str) -> Iterator[Row]:
     except (ValueError, RecursionError) as error:
         raise InputError(_broken(f"{path}:{{line}}:{{column}}", error)) from error
     if rest and isinstance(document, dict):
-        yield from json_line_rows(path, encoding)
+        yield from parse_lines(path, text.split("\n"))
         return
     if rest:
         line, column = _position(text, len(text) - len(rest))

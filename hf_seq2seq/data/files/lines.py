@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from hf_seq2seq.data.files.text_files import bare_name, lines, open_text
+from hf_seq2seq.data.files.text_files import bare_name, lines, opened
 from hf_seq2seq.errors import InputError
 
 
@@ -68,5 +68,5 @@ def line_rows(paths: tuple[Path, ...], encoding: str) -> Iterator[tuple[str, ...
 
 
 def _file_lines(path: Path, encoding: str) -> Iterator[str]:
-    with open_text(path, encoding) as stream:
-        yield from lines(stream)
+    with opened(path) as file:
+        yield from lines(file.lines(encoding))

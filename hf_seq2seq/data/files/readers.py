@@ -1,9 +1,11 @@
 """Local files of every format, whole as a table or streamed row by row.
 
 The format is told by the ending, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. Any
-other text file is taken as tsv if its first line holds a tab or its columns are numbered, and as plain lines if not.
+other file, such as a pipe, is told by its start: parquet, arrow, JSON lines if its first line is an object, tsv if that
+line holds a tab or the columns are numbered, and plain lines if not.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -15,7 +17,7 @@ from hf_seq2seq.data.files.delimited import delimited_rows
 from hf_seq2seq.data.files.json import json_document_rows, json_line_rows, parse_lines
 from hf_seq2seq.data.files.lines import column_names, line_rows, split_paths
 from hf_seq2seq.data.files.tables import ROWS_AT_A_TIME, Table, object_table, text_table
-from hf_seq2seq.data.files.text_files import bare_name, check_file, decoded_lines, lines, open_bytes
+from hf_seq2seq.data.files.text_files import Opened, bare_name, lines, opened
 from hf_seq2seq.errors import InputError
 
 FORMS = {
@@ -30,6 +32,8 @@ FORMS = {
     ".feather": "arrow",
     ".txt": "txt",
 }
+MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
+"""How files of bytes begin."""
 
 
 def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: bool = True) -> Table:
@@ -43,22 +47,29 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: bool = 
     Raises:
         InputError: the file cannot be read or holds no rows; the message names the place.
     """
-    form = file_form(paths[0], header) if len(paths) == 1 else "txt"
-    if form in ("csv", "tsv"):
-        rows = delimited_rows(paths[0], form, encoding, header)
-        _, names = next(rows)
-        table = Table(text_table(names, (cells for _, cells in rows)))
-    elif form in ("json", "jsonl"):
-        table = object_table(_json_rows(paths[0], form, encoding), "line" if form == "jsonl" else "item")
-    elif form == "txt":
+    if len(paths) > 1:
         table = Table(text_table(column_names(paths), line_rows(paths, encoding)))
     else:
-        batches = list(_arrow_batches(paths[0], form))
-        table = Table(pa.Table.from_batches(batches) if batches else pa.table({}))
+        with opened(paths[0]) as file:
+            table = _table(file, paths[0], encoding, header)
     if not len(table.arrow) and not table.misfits:
         # A header alone, `[]`, or nothing at all.
         raise InputError(f"{', '.join(map(str, paths))}: has no rows")
     return table
+
+
+def _table(file: Opened, path: Path, encoding: str, header: bool) -> Table:
+    form = file_form(file, path, encoding, header)
+    if form in ("csv", "tsv"):
+        rows = delimited_rows(file, form, encoding, header)
+        _, names = next(rows)
+        return Table(text_table(names, (cells for _, cells in rows)))
+    if form in ("json", "jsonl"):
+        return object_table(_json_rows(file, form, encoding), "line" if form == "jsonl" else "item")
+    if form == "txt":
+        return Table(text_table(column_names((path,)), ((line,) for line in lines(file.lines(encoding)))))
+    batches = list(_arrow_batches(file, path, form))
+    return Table(pa.Table.from_batches(batches) if batches else pa.table({}))
 
 
 def iterate_rows(
@@ -82,57 +93,81 @@ def iterate_rows(
         yield from _stream_rows(source, encoding, form)
         return
     paths = split_paths(str(source))
-    form = file_form(paths[0], header) if len(paths) == 1 else "txt"
+    if len(paths) > 1:
+        names = column_names(paths)
+        yield from (dict(zip(names, cells, strict=True)) for cells in line_rows(paths, encoding))
+        return
+    with opened(paths[0]) as file:
+        yield from _rows(file, paths[0], encoding, header)
+
+
+def _rows(file: Opened, path: Path, encoding: str, header: bool) -> Iterator[dict[str, Any]]:
+    form = file_form(file, path, encoding, header)
     if form in ("csv", "tsv"):
-        rows = delimited_rows(paths[0], form, encoding, header)
+        rows = delimited_rows(file, form, encoding, header)
         _, names = next(rows)
         yield from (dict(zip(names, cells, strict=True)) for _, cells in rows)
     elif form in ("json", "jsonl"):
-        yield from (row for _, row in _json_rows(paths[0], form, encoding))
+        yield from (row for _, row in _json_rows(file, form, encoding))
     elif form == "txt":
-        names = column_names(paths)
-        yield from (dict(zip(names, cells, strict=True)) for cells in line_rows(paths, encoding))
+        yield from ({"text": line} for line in lines(file.lines(encoding)))
     else:
-        yield from (row for batch in _arrow_batches(paths[0], form) for row in batch.to_pylist())
+        yield from (row for batch in _arrow_batches(file, path, form) for row in batch.to_pylist())
 
 
-def file_form(path: Path, header: bool = True) -> str:
+def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: bool = True) -> str:
     """The format of a file: one of the values of `FORMS`.
 
     Raises:
-        InputError: no such file, or a binary file of a format that is not read.
+        InputError: a binary file of a format that is not read.
     """
-    check_file(path)
-    form = FORMS.get(Path(bare_name(path)).suffix.lower())
-    if form is None:
-        with open_bytes(path) as stream:
-            start = stream.read(4096)
-        if b"\0" in start and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise InputError(f"{path}: unknown format; known are {', '.join(FORMS)}, and .gz of those that are text")
-        form = "tsv" if b"\t" in start.split(b"\n")[0] else "txt"
+    form = FORMS.get(Path(bare_name(path)).suffix.lower()) or _form_by_start(file, encoding)
     return "tsv" if form == "txt" and not header else form
 
 
-def _json_rows(path: Path, form: str, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    return (json_line_rows if form == "jsonl" else json_document_rows)(path, encoding)
+def _form_by_start(file: Opened, encoding: str) -> str:
+    start = file.start
+    if magic := next((form for magic, form in MAGIC.items() if start.startswith(magic)), None):
+        return magic
+    wide = start.startswith((b"\xff\xfe", b"\xfe\xff")) or "\n".encode(encoding) != b"\n"
+    if b"\0" in start and not wide:
+        raise InputError(f"{file.place}: unknown format; known are {', '.join(FORMS)}, and .gz of those that are text")
+    if start.startswith(b"{") and _is_object(start):
+        return "jsonl"
+    return "tsv" if b"\t" in start else "txt"
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _json_rows(file: Opened, form: str, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    return (json_line_rows if form == "jsonl" else json_document_rows)(file, encoding)
 
 
 def _stream_rows(stream: TextIO, encoding: str, form: str) -> Iterator[dict[str, Any]]:
     place = "standard input"
-    read = decoded_lines(stream.buffer, place, encoding) if hasattr(stream, "buffer") else stream
+    read = Opened(stream.buffer, place).lines(encoding) if hasattr(stream, "buffer") else stream
     if form == "jsonl":
         yield from (row for _, row in parse_lines(place, read))
     else:
         yield from ({"text": line} for line in lines(read))
 
 
-def _arrow_batches(path: Path, form: str) -> Iterator[pa.RecordBatch]:
-    """The batches of a parquet or Arrow file; `datasets` writes Arrow streams, other tools Arrow files."""
+def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator[pa.RecordBatch]:
+    """The batches of a parquet or Arrow file; `datasets` writes Arrow streams, other tools Arrow files.
+
+    A pipe, whose end cannot be looked at first, is read whole.
+    """
     try:
+        regular = path.is_file() and not file.compressed
+        source = pa.OSFile(str(path)) if regular else pa.BufferReader(file.raw().read())
         if form == "parquet":
-            yield from pq.ParquetFile(path).iter_batches(batch_size=ROWS_AT_A_TIME)
+            yield from pq.ParquetFile(source).iter_batches(batch_size=ROWS_AT_A_TIME)
             return
-        source = pa.OSFile(str(path))
         if source.read(6) == b"ARROW1":
             reader = pa.ipc.open_file(source)
             yield from (reader.get_batch(index) for index in range(reader.num_record_batches))

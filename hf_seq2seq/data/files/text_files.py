@@ -7,12 +7,16 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, cast
 
 from hf_seq2seq.errors import InputError, nearest
 
 ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1251", "iso8859-15", "shift_jis", "gb18030", "big5", "euc-kr")
+# So much of a file's first line is looked at, in bytes.
+LOOK_AT = 1 << 16
+GZIP = b"\x1f\x8b"
 
 
 def check_file(path: Path) -> None:
@@ -37,34 +41,104 @@ def bare_name(path: Path) -> str:
     return path.name.removesuffix(".gz")
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """Opens a file that `check_file` lets through; gzip is undone where the name ends in `.gz`."""
-    check_file(path)
-    try:
-        return cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+class Opened:
+    """A file that is opened once: what is looked at before it is read is read again, so that a pipe loses nothing.
+
+    Args:
+        stream: its bytes.
+        place: names it in messages.
+
+    Attributes:
+        start: its first line, or as much of it as is looked at.
+        compressed: whether its bytes are those of gzip, which is undone.
+    """
+
+    def __init__(self, stream: BinaryIO, place: str) -> None:
+        self.place = place
+        self.start = stream.readline(LOOK_AT)
+        self._stream = stream
+        self.compressed = self.start.startswith(GZIP)
+        if self.compressed:
+            self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.raw()))
+            self.start = self._stream.readline(LOOK_AT)
+
+    def raw(self) -> io.BufferedReader:
+        """All bytes, from the start; to be asked for once."""
+        return io.BufferedReader(_Resumed(self.start, self._stream))
+
+    def lines(self, encoding: str) -> Iterator[str]:
+        """All lines with their ends, each as soon as it can be read; to be asked for once.
+
+        A line ends at a line feed; where the start has carriage returns and no line feed, at a carriage return.
+
+        Raises:
+            InputError: unknown encoding, or bytes that are not of this encoding.
+        """
+        codec = text_encoding(encoding)
+        wide = "\n".encode(encoding).removeprefix(codecs.BOM_UTF8) != b"\n"
+        ending = "\r" if _is_mac(self.start.decode(codec, "ignore")) else "\n"
+        if wide:
+            return self._wide_lines(encoding, ending)
+        return decoded_lines(self._byte_lines(ending), self.place, encoding)
+
+    def text(self, encoding: str) -> str:
+        """The whole text; to be asked for once."""
+        return "".join(self.lines(encoding))
+
+    def _byte_lines(self, ending: str) -> Iterator[bytes]:
+        if ending == "\r":
+            # In Latin-1 every byte is a character.
+            return (line.encode("latin-1") for line in io.TextIOWrapper(self.raw(), "latin-1", newline=ending))
+        first = self.start if self.start.endswith(b"\n") else self.start + self._stream.readline()
+        return chain([first] if first else [], self._stream)
+
+    def _wide_lines(self, encoding: str, ending: str) -> Iterator[str]:
+        """Lines whose ends are not the bytes of ASCII, as in UTF-16."""
+        try:
+            yield from io.TextIOWrapper(self.raw(), encoding, newline=ending)
+        except UnicodeError as error:
+            raise InputError(f"{self.place}: is not {encoding} text; name its encoding by --encoding") from error
+
+
+class _Resumed(io.RawIOBase):
+    """A stream from its start on, which was read already."""
+
+    def __init__(self, start: bytes, stream: BinaryIO) -> None:
+        self._start, self._stream = start, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._start[: len(buffer)] or cast(io.BufferedIOBase, self._stream).read1(len(buffer))
+        self._start = self._start[len(piece) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+def _is_mac(start: str) -> bool:
+    """Whether lines end in carriage returns alone; at the very end one may belong to a line feed."""
+    return "\r" in start[:-1] and "\n" not in start
 
 
 @contextmanager
-def open_text(path: Path, encoding: str, newline: str = "\n") -> Iterator[TextIO]:
-    """Opens a text file; what goes wrong while it is read inside the `with` becomes an `InputError`.
-
-    Args:
-        path: the file, `.gz` or not.
-        encoding: how it is encoded; a byte order mark of UTF-8 is skipped.
-        newline: as for `open`; by default a line ends at a line feed and nowhere else.
+def opened(path: Path) -> Iterator[Opened]:
+    """Opens a file, gzip or not; what goes wrong while it is read inside the `with` becomes an `InputError`.
 
     Raises:
-        InputError: no such file, unknown encoding, bytes that are not of this encoding, a damaged gzip file.
+        InputError: no such file, one that may not be read, a damaged gzip file.
     """
-    with open_bytes(path) as stream:
-        try:
-            yield io.TextIOWrapper(stream, encoding=text_encoding(encoding), newline=newline)
-        except UnicodeError as error:
-            raise InputError(_undecodable(path, encoding)) from error
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise InputError(f"{path}: damaged gzip file: {error}") from error
+    check_file(path)
+    try:
+        with path.open("rb") as stream:
+            file = Opened(stream, str(path))
+            if path.suffix == ".gz" and file.start and not file.compressed:
+                raise gzip.BadGzipFile("it is not compressed")
+            yield file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: damaged gzip file: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def text_encoding(encoding: str) -> str:
@@ -86,8 +160,8 @@ def lines(stream: Iterable[str]) -> Iterator[str]:
         yield line.removesuffix("\n").removesuffix("\r")
 
 
-def decoded_lines(stream: BinaryIO, place: str, encoding: str) -> Iterator[str]:
-    """The lines of an open stream of bytes, which cannot be read twice; `place` names it in errors.
+def decoded_lines(stream: Iterable[bytes], place: str, encoding: str) -> Iterator[str]:
+    """Decodes lines of bytes; `place` names their file in errors.
 
     Raises:
         InputError: bytes that are not of this encoding.
@@ -98,22 +172,10 @@ def decoded_lines(stream: BinaryIO, place: str, encoding: str) -> Iterator[str]:
             # Past the first line the mark is a character of the text.
             yield line.decode(codec if number == 1 else encoding)
         except UnicodeDecodeError as error:
-            raise InputError(_bad_byte(f"{place}:{number}", encoding, line, error)) from error
-
-
-def _undecodable(path: Path, encoding: str) -> str:
-    """Says which byte of which line does not decode; reads the file again to find it."""
-    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
-        return f"{path}: is not {encoding} text; name its encoding by --encoding"
-    with open_bytes(path) as stream:
-        for number, line in enumerate(stream, 1):
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                return f"{path}:1: byte 1 is a mark of UTF-16, not {encoding}; add --encoding utf-16"
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError as error:
-                return _bad_byte(f"{path}:{number}", encoding, line, error)
-    return f"{path}: is not {encoding} text; name its encoding by --encoding"
+                told = f"{place}:1: byte 1 is a mark of UTF-16, not {encoding}; add --encoding utf-16"
+                raise InputError(told) from error
+            raise InputError(_bad_byte(f"{place}:{number}", encoding, line, error)) from error
 
 
 def _bad_byte(place: str, encoding: str, line: bytes, error: UnicodeDecodeError) -> str:

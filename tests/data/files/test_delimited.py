@@ -3,11 +3,13 @@ from pathlib import Path
 import pytest
 
 from hf_seq2seq.data.files.delimited import delimited_rows
+from hf_seq2seq.data.files.text_files import opened
 from hf_seq2seq.errors import InputError
 
 
 def read(path: str, header: bool = True) -> list[tuple[int, list[str]]]:
-    return list(delimited_rows(Path(path), Path(path).suffix[1:], "utf-8", header))
+    with opened(Path(path)) as file:
+        return list(delimited_rows(file, Path(path).suffix[1:], "utf-8", header))
 
 
 def test_quoted_cells_hold_separators_quotation_marks_and_line_ends(write):

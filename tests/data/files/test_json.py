@@ -1,14 +1,21 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hf_seq2seq.data.files.json import json_document_rows, json_line_rows
+from hf_seq2seq.data.files.text_files import opened
 from hf_seq2seq.errors import InputError
 
 
+def read(rows: Callable, path: str) -> list[tuple[int, dict]]:
+    with opened(Path(path)) as file:
+        return list(rows(file, "utf-8"))
+
+
 def test_json_lines_are_numbered_as_in_the_file(write):
-    path = Path(write("a.jsonl", '{"a": 1}\n\n{"a": [2, null]}\n'))
-    assert list(json_line_rows(path, "utf-8")) == [(1, {"a": 1}), (3, {"a": [2, None]})]
+    path = write("a.jsonl", '{"a": 1}\n\n{"a": [2, null]}\n')
+    assert read(json_line_rows, path) == [(1, {"a": 1}), (3, {"a": [2, None]})]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +29,7 @@ def test_json_lines_are_numbered_as_in_the_file(write):
 )
 def test_a_bad_line_is_named(write, content, message):
     with pytest.raises(InputError) as error:
-        list(json_line_rows(Path(write("a.jsonl", content)), "utf-8"))
+        read(json_line_rows, write("a.jsonl", content))
     assert f"a.jsonl{message}" in str(error.value)
 
 
@@ -40,12 +47,12 @@ ROWS = [{"s": "a", "t": "b"}, {"s": "c", "t": "d"}]
     ids=["list", "data", "columns", "lines"],
 )
 def test_a_document_has_rows_in_four_forms(write, content):
-    rows = list(json_document_rows(Path(write("a.json", content)), "utf-8"))
+    rows = read(json_document_rows, write("a.json", content))
     assert rows == [(1, ROWS[0]), (2, ROWS[1])]
 
 
 def test_a_document_may_be_one_row(write):
-    assert list(json_document_rows(Path(write("a.json", '{"s": "a"}')), "utf-8")) == [(1, {"s": "a"})]
+    assert read(json_document_rows, write("a.json", '{"s": "a"}')) == [(1, {"s": "a"})]
 
 
 @pytest.mark.parametrize(
@@ -61,5 +68,5 @@ def test_a_document_may_be_one_row(write):
 )
 def test_a_bad_document_is_refused_with_its_place(write, content, message):
     with pytest.raises(InputError) as error:
-        list(json_document_rows(Path(write("a.json", content)), "utf-8"))
+        read(json_document_rows, write("a.json", content))
     assert message in str(error.value)

@@ -1,5 +1,6 @@
+import gzip
 import io
-import itertools
+import json
 from datetime import date
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from hf_seq2seq.data.files.readers import file_form, iterate_rows, read_table
+from hf_seq2seq.data.files.readers import iterate_rows, read_table
 from hf_seq2seq.errors import InputError
 
 ROWS = [{"source": "a", "target": "b"}, {"source": "c", "target": "ü"}]
@@ -117,7 +118,7 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path):
 
 def test_an_unknown_binary_format_is_refused_with_the_known_ones(write):
     with pytest.raises(InputError, match=r"a\.xlsx: unknown format; known are \.csv, .*\.parquet"):
-        file_form(Path(write("a.xlsx", b"PK\x03\x04\0\0")))
+        list(iterate_rows(write("a.xlsx", b"PK\x03\x04\0\0")))
 
 
 class Input(io.TextIOWrapper):
@@ -141,11 +142,96 @@ def test_standard_input_is_decoded_as_told_and_checked():
         list(iterate_rows(Input(b"{\n"), form="jsonl"))
 
 
-def test_standard_input_is_read_no_further_than_asked():
-    def endless():
-        yield from (f"{number}\n".encode() for number in itertools.count())
+class Endless(io.RawIOBase):
+    """A producer that writes a line at a time, and of whom no more is asked than is needed."""
 
-    class Endless:
-        buffer = endless()
+    asked = 0
 
-    assert list(itertools.islice(iterate_rows(Endless()), 2)) == [{"text": "0"}, {"text": "1"}]
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        line = f"{self.asked}\n".encode()
+        self.asked += 1
+        buffer[: len(line)] = line
+        return len(line)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_standard_input_is_read_no_further_than_asked(encoding):
+    raw = Endless()
+    stream = io.TextIOWrapper(io.BufferedReader(raw))
+    rows = iterate_rows(stream, encoding)
+    for number in range(5):
+        assert next(rows) == {"text": str(number)}
+        assert raw.asked == number + 1
+
+
+def test_standard_input_in_utf_16():
+    assert list(iterate_rows(Input("Käse\r\n\nĊb".encode("utf-16")), "utf-16")) == [
+        {"text": "Käse"},
+        {"text": ""},
+        {"text": "Ċb"},
+    ]
+    assert list(iterate_rows(Input("ab\n".encode("utf-16-le")), "utf-16-le")) == [{"text": "ab"}]
+    with pytest.raises(InputError, match=r"standard input:1: .*--encoding utf-16"):
+        list(iterate_rows(Input("Käse\n".encode("utf-16"))))
+    with pytest.raises(InputError, match="standard input: is not utf-16 text"):
+        list(iterate_rows(Input(b"\xff\xfea\0b"), "utf-16"))
+
+
+LONG = [{"text": f"row {number} " + "x" * 90} for number in range(3000)]
+PIPED = {
+    "lines": "".join(f"{row['text']}\n" for row in LONG),
+    "nameless-jsonl": "".join(json.dumps(row) + "\n" for row in LONG),
+    "rows.jsonl": "".join(json.dumps(row) + "\n" for row in LONG),
+    "rows.json": json.dumps(LONG),
+    "lines.json": "".join(json.dumps(row) + "\n" for row in LONG),
+    "rows.csv": "id,text\n" + "".join(f"{i},{row['text']}\n" for i, row in enumerate(LONG)),
+    "rows.tsv": "id\ttext\n" + "".join(f"{i}\t{row['text']}\n" for i, row in enumerate(LONG)),
+    "nameless-tsv": "id\ttext\n" + "".join(f"{i}\t{row['text']}\n" for i, row in enumerate(LONG)),
+}
+
+
+@pytest.mark.parametrize("name", PIPED)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_pipe_is_read_from_its_start(pipe, name, compressed):
+    content = PIPED[name].encode()
+    content = gzip.compress(content) if compressed else content
+    assert [row["text"] for row in iterate_rows(pipe(name, content))] == [row["text"] for row in LONG]
+    table = read_table((Path(pipe(name + "2" if "." not in name else "again." + name, content)),)).arrow
+    assert table.column("text").to_pylist() == [row["text"] for row in LONG]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "nameless"])
+def test_a_table_comes_through_a_pipe(pipe, name):
+    table, out = pa.Table.from_pylist(LONG), io.BytesIO()
+    pa.parquet.write_table(table, out)
+    assert list(iterate_rows(pipe(name, out.getvalue()))) == LONG
+    out = io.BytesIO()
+    pa.feather.write_feather(table, out)
+    assert list(iterate_rows(pipe("arrow", out.getvalue()))) == LONG
+
+
+def test_parallel_pipes_are_read_side_by_side(pipe):
+    value = ",".join([pipe("t.de", b"eins\nzwei\n"), pipe("t.en", b"one\ntwo\n")])
+    assert list(iterate_rows(value)) == [{"de": "eins", "en": "one"}, {"de": "zwei", "en": "two"}]
+
+
+def test_a_broken_line_of_a_pipe_is_named_without_a_second_look(pipe):
+    with pytest.raises(InputError, match=r"lines:3001: byte 2 of the line, 0xE4, is not utf-8"):
+        list(iterate_rows(pipe("lines", PIPED["lines"].encode() + b"K\xe4se\n")))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.tsv", "a.csv", "a.jsonl", "pairs"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_may_end_in_carriage_returns_alone(write, name, encoding):
+    content = {"a.txt": "text\rKäse\rb\r", "a.jsonl": '{"text": "Käse"}\r{"text": "b"}\r'}
+    columns = {"a.tsv": "id\ttext\r1\tKäse\r2\tb\r", "a.csv": 'id,text\r1,"Käse"\r2,b\r'}
+    columns["pairs"] = columns["a.tsv"]
+    path = write(name, (content | columns)[name].encode(encoding))
+    assert [row["text"] for row in both_ways(path, encoding=encoding)][-2:] == ["Käse", "b"]
+
+
+def test_a_carriage_return_within_lines_is_a_character(write):
+    assert both_ways(write("a.txt", "a\rb\nc\rd\n")) == [{"text": "a\rb"}, {"text": "c\rd"}]

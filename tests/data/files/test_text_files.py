@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.data.files.text_files import decoded_lines, lines, open_text
+from hf_seq2seq.data.files.text_files import Opened, lines, opened
 from hf_seq2seq.errors import InputError
 
 
 def read(path: str, encoding: str = "utf-8") -> list[str]:
-    with open_text(Path(path), encoding) as stream:
-        return list(lines(stream))
+    with opened(Path(path)) as file:
+        return list(lines(file.lines(encoding)))
 
 
 def test_a_line_ends_at_a_line_feed_and_nowhere_else(write):
@@ -79,7 +79,7 @@ def test_a_damaged_gzip_file_is_refused(write, damage):
 
 def test_a_stream_of_bytes_is_decoded_line_by_line():
     stream = io.BytesIO(b"\xef\xbb\xbfeins\n\xef\xbb\xbfzwei\nK\xe4se\n")
-    read_lines = decoded_lines(stream, "standard input", "utf-8")
+    read_lines = Opened(stream, "standard input").lines("utf-8")
     assert [next(read_lines), next(read_lines)] == ["eins\n", "\ufeffzwei\n"]
     with pytest.raises(InputError, match="standard input:3: byte 2 of the line, 0xE4"):
         next(read_lines)
