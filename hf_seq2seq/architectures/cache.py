@@ -4,7 +4,9 @@ from typing import NoReturn
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache, DynamicLayer
+
+from .positions import key_positions
 
 
 class RecurrentLayer(CacheLayerMixin):
@@ -97,3 +99,25 @@ class RecurrentCache(Cache):
         layer = self.layers[0]
         assert isinstance(layer, RecurrentLayer)
         return layer
+
+
+def cached_positions(cache: Cache, depth: int, positions: Tensor, padding: Tensor | None) -> Tensor:
+    """The positions `(batch, keys)` of a decoder's keys: those that the cache holds, then the new ones, which it keeps.
+
+    A dynamic cache holds them as one more layer, so that what reorders, repeats, selects or crops its rows does so with
+    their positions. A cache of fixed layers holds none; there the keys' positions are counted.
+
+    Args:
+        cache: before its layers have seen the new tokens.
+        depth: layers of the decoder.
+        positions: of the new tokens, `(batch, new)`.
+        padding: as for `positions_of`.
+    """
+    keys = cache.get_mask_sizes(positions.shape[1], 0)[0]
+    if isinstance(cache, DynamicCache):
+        cache.layers += [DynamicLayer() for _ in range(len(cache.layers), depth + 1)]
+        new = positions[:, None, :, None]
+        held, _ = cache.update(new, new[..., :0], depth)
+        if held.shape[2] == keys:
+            return held[:, 0, :, 0]
+    return key_positions(padding, keys, positions.device)

@@ -5,6 +5,7 @@ https://cdn.openai.com/research-covers/language-unsupervised/language_understand
 """
 
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils import can_return_tuple
@@ -118,6 +119,7 @@ class TransformerForCausalLM(TransformerDecoderPreTrainedModel, GenerationMixin)
         past_key_values: Cache | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
@@ -129,23 +131,28 @@ class TransformerForCausalLM(TransformerDecoderPreTrainedModel, GenerationMixin)
         Args:
             labels: `(batch, length)`, the inputs once more, -100 where nothing is to be learnt; each is predicted
                 from what comes before it.
+            shift_labels: `(batch, length)`, in place of `labels`: what follows each input, as where a row's next token
+                lies on another device.
             logits_to_keep: logits of so many last positions only; 0 gives all.
             num_items_in_batch: what the summed loss is divided by; None divides by the labels that are predicted.
         """
+        learns = labels is not None or shift_labels is not None
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
             past_key_values=past_key_values,
             inputs_embeds=inputs_embeds,
-            use_cache=False if labels is not None else use_cache,
+            use_cache=False if learns else use_cache,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])
+        if shift_labels is None and labels is not None:
+            shift_labels = functional.pad(labels, (0, 1), value=-100)[:, 1:]
         return CausalLMOutputWithPast(
-            loss=None if labels is None else mean_loss(logits[:, :-1], labels[:, 1:], num_items_in_batch),
+            loss=None if shift_labels is None else mean_loss(logits, shift_labels, num_items_in_batch),
             logits=logits,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,

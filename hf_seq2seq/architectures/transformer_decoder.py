@@ -10,6 +10,7 @@ from transformers import Cache, EncoderDecoderCache
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from .cache import cached_positions
 from .configuration_transformer import TransformerConfig
 from .positions import key_positions, positions_of
 from .transformer_encoder import known
@@ -55,7 +56,8 @@ class TransformerDecoder(TransformerStack):
         if positions is None:
             positions = positions_of(embedded, attention_mask, 0 if own is None else own.get_seq_length())
         mask: Any = create_causal_mask(self.config, embedded, attention_mask, own, position_ids)
-        mask = self._bias(mask, positions, attention_mask, own, embedded)
+        if self.relative_bias is not None:
+            mask = self.bias(mask, positions, self._keys(positions, attention_mask, cache, embedded), embedded.dtype)
         seen: Any = None if memory is None else create_bidirectional_mask(self.config, embedded, memory_mask, memory)
         rotation = self.rotation(positions, embedded.dtype)
         hidden = self.dropout(self.positions(embedded, positions))
@@ -74,13 +76,11 @@ class TransformerDecoder(TransformerStack):
             cross_attentions=known(cross_attentions),
         )
 
-    def _bias(
-        self, mask: Tensor | None, queries: Tensor, padding: Tensor | None, cache: Cache | None, embedded: Tensor
-    ) -> Tensor | None:
-        """Relative bias over all keys, those of the cache among them."""
-        if self.relative_bias is None:
-            return mask
-        keys = queries
-        if cache is not None:
-            keys = key_positions(padding, cache.get_mask_sizes(queries.shape[1], 0)[0], queries.device)
-        return self.bias(mask, queries, keys, embedded.dtype)
+    def _keys(self, queries: Tensor, padding: Tensor | None, cache: Cache | None, embedded: Tensor) -> Tensor:
+        """The positions `(1 or batch, keys)` of all keys, those of the cache among them."""
+        if cache is None:
+            return queries
+        if not isinstance(cache, EncoderDecoderCache):
+            return cached_positions(cache, len(self.layers), queries.expand(len(embedded), -1), padding)
+        sizes = cache.self_attention_cache.get_mask_sizes(queries.shape[1], 0)
+        return key_positions(padding, sizes[0], queries.device)

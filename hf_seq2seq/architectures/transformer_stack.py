@@ -77,7 +77,8 @@ class TransformerStack(nn.Module):
             )
         bias = self.relative_bias(queries, keys).to(dtype)
         if mask is None and self.is_causal:
-            mask = keys[:, None, None, :] <= queries[:, None, :, None]
+            earlier = torch.ones(queries.shape[1], keys.shape[1], dtype=torch.bool, device=keys.device)
+            mask = earlier.tril(keys.shape[1] - queries.shape[1])
         if mask is None:
             return bias
         return bias.masked_fill(~mask, torch.finfo(dtype).min) if mask.dtype == torch.bool else bias + mask

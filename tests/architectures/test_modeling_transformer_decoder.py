@@ -1,7 +1,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, DynamicCache
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.architectures.configuration_transformer import TransformerDecoderConfig
@@ -84,6 +84,60 @@ def test_positions_may_be_given():
     counted = model(ids).logits
     torch.testing.assert_close(model(ids, position_ids=torch.arange(6)[None]).logits, counted)
     assert not torch.allclose(model(ids, position_ids=torch.arange(6)[None] + 3).logits, counted)
+
+
+def given_positions():
+    """Positions of two rows of six tokens, and which keys each token may see: two branches after a prefix of two."""
+    positions = torch.tensor([[0, 1, 2, 3, 2, 3], [5, 6, 9, 10, 11, 3]])
+    mask = torch.ones(2, 1, 6, 6, dtype=torch.bool).tril()
+    mask[:, :, 4:, 2:4] = False
+    return positions, mask
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("kind", ["eager", "sdpa"])
+@pytest.mark.parametrize("steps", [(6,), (4, 2), (1, 2, 2, 1)])
+def test_given_positions_hold_for_cached_keys(masked, kind, steps):
+    model = build(position_embedding_type="relative_bias", attn_implementation=kind)
+    ids = torch.randint(4, 30, (2, 6))
+    positions, mask = given_positions()
+    whole = mask if masked else torch.ones(2, 6)  # a mask, so that positions which go back do not start a document
+    expected = model(ids, attention_mask=whole, position_ids=positions, use_cache=False).logits
+    cache, found, done = DynamicCache(config=model.config), [], 0
+    for step in steps:
+        end = done + step
+        seen = mask[:, :, done:end, :end] if masked else whole[:, :end]
+        ids_, positions_ = ids[:, done:end], positions[:, done:end]
+        found.append(model(ids_, attention_mask=seen, position_ids=positions_, past_key_values=cache).logits)
+        done = end
+    torch.testing.assert_close(torch.cat(found, 1), expected)
+
+
+def test_positions_follow_their_rows_of_the_cache():
+    model = build(position_embedding_type="relative_bias")
+    ids, positions = torch.randint(4, 30, (2, 6)), given_positions()[0]
+    mask = torch.ones(2, 6)
+    expected = model(ids, attention_mask=mask, position_ids=positions).logits
+    cache = model(ids[:, :5], attention_mask=mask[:, :5], position_ids=positions[:, :5]).past_key_values
+    cache.crop(-1)
+    cache.reorder_cache(torch.tensor([1, 0]))
+    swapped = [part.flip(0) for part in (ids[:, 4:], mask, positions[:, 4:])]
+    found = model(swapped[0], attention_mask=swapped[1], position_ids=swapped[2], past_key_values=cache).logits
+    torch.testing.assert_close(found.flip(0), expected[:, 4:])
+
+
+def test_loss_of_labels_that_are_shifted_already(prompts):
+    model = build()
+    labels = prompts["input_ids"].masked_fill(prompts["attention_mask"] == 0, -100)
+    shifted = F.pad(labels[:, 1:], (0, 1), value=-100)
+    torch.testing.assert_close(model(**prompts, shift_labels=shifted).loss, model(**prompts, labels=labels).loss)
+    beyond = shifted.clone()
+    beyond[:, -1] = 7  # the next token of each row, which another device holds
+    logits = model(**prompts).logits
+    found = model(**prompts, shift_labels=beyond, num_items_in_batch=10).loss
+    torch.testing.assert_close(
+        found, F.cross_entropy(logits.flatten(0, 1), beyond.flatten(), reduction="sum") / 10, check_dtype=False
+    )
 
 
 def test_loss_is_of_the_next_token(prompts):
