@@ -10,7 +10,7 @@ from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import open_output, report_cut, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
-from hf_seq2seq.data.rows import Row, read_rows, text_cell
+from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import check_lengths
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
@@ -90,16 +90,18 @@ def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple
         return "text", None
     from hf_seq2seq.data.columns.labels import find_text_columns
 
+    names = names_of(sample)
+
     def trained(name: str) -> str | None:
         column = settings.run.get(name)
-        return getattr(options, name) or (column if column in sample[0] else None)
+        return getattr(options, name) or (column if column in names else None)
 
     data = LabelledData(
         text_column=trained("text_column"),
         text_pair_column=trained("text_pair_column"),
         label_column=settings.run.get("label_column"),
     )
-    text, second = find_text_columns(list(sample[0]), sample, data, str(options.input_file))
+    text, second = find_text_columns(names, sample, data, str(options.input_file))
     return str(text), second
 
 

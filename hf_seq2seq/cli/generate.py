@@ -11,7 +11,7 @@ from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import open_output, report_cut, write_json, write_text
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.rows import Row, read_rows, text_cell
+from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.pipeline import Ensemble, Model, check_search, load_model, load_others, make_generator
 from hf_seq2seq.errors import InputError
@@ -113,16 +113,16 @@ def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:
         return "text"
     from hf_seq2seq.data.columns.pairs import find_source_column
 
-    trained = settings.run.get("source_column")
-    column = options.source_column or (trained if trained in sample[0] else None)
+    trained, names = settings.run.get("source_column"), names_of(sample)
+    column = options.source_column or (trained if trained in names else None)
     data = PairData(source_column=column, source_lang=settings.run.get("source_lang"))
-    return find_source_column(list(sample[0]), sample, data, str(options.input_file))
+    return find_source_column(names, sample, data, str(options.input_file))
 
 
 def _context_column(sample: list[Row], options: Rows, settings: "RunSettings") -> str | None:
     """The column of what a question is about: as the flag says, or as in the run's training."""
     trained = settings.run.get("context_column")
-    return options.context_column or (trained if sample and trained in sample[0] else None)
+    return options.context_column or (trained if trained in names_of(sample) else None)
 
 
 def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Row]:

@@ -42,6 +42,11 @@ def read_rows(
     return chain(sample, rows), sample
 
 
+def names_of(sample: Sequence[Row]) -> list[str]:
+    """The columns of rows, of which not every one need have all."""
+    return list(dict.fromkeys(name for row in sample for name in row))
+
+
 def text_cell(row: Row, column: str, number: int, place: str) -> str:
     """The text in a row's column; `number` counts rows from 1.
 

@@ -93,10 +93,10 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     Raises:
         InputError: the file cannot be read, has no such column or, at that row, no text in it.
     """
-    from hf_seq2seq.data.rows import read_rows, text_cell
+    from hf_seq2seq.data.rows import names_of, read_rows, text_cell
 
     rows, sample = read_rows(None, file, encoding)
-    names = list(sample[0])
+    names = names_of(sample)
     if column not in names and len(names) > 1:
         raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")
     found = column if column in names else names[0]

@@ -170,3 +170,21 @@ def test_pipes_are_read_from_their_start(command, model_folder: Path, tmp_path: 
     result = command("generate", model_folder, "--input-file", pipe, "--max-new-tokens", "1")
     writer.join(10)
     assert len(result.out.splitlines()) == 2000 * len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"source": 123, "target": "a dog"}, "column 'source': 123 is not text"),
+        ({"source": None, "target": "a dog"}, "column 'source': None is not text"),
+        ({"source": ["a"], "target": "a dog"}, "column 'source': ['a'] is not text"),
+        ({"document": {"body": "a"}, "summary": "a dog"}, "column 'document': {'body': 'a'} is not text"),
+    ],
+)
+def test_a_target_is_never_read_in_place_of_a_source(command, model_folder: Path, tmp_path: Path, row, told) -> None:
+    for number, rows in enumerate(([row], [dict.fromkeys(row, "a cat"), row]), 1):
+        path = tmp_path / "in.jsonl"
+        path.write_text("".join(json.dumps(each) + "\n" for each in rows))
+        result = command("generate", model_folder, "--input-file", path)
+        assert (result.code, result.out) == (2, "")
+        assert f"in.jsonl: row {number}, {told}" in result.err

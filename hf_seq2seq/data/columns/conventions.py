@@ -76,9 +76,20 @@ TRANSLATION = "translation"
 # Columns that count or name rows: never text that a model should read.
 BOOKKEEPING = frozenset({"id", "idx", "index", "guid", "unnamed: 0", "__index_level_0__"})
 
+_TARGETS = frozenset(target for _, target in PAIRS) - {source for source, _ in PAIRS}
 _KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {*TEXTS, *LABELS, *BOOKKEEPING, TRANSLATION}
 
 
 def is_known_name(name: str) -> bool:
     """Whether a column is often called so; capitals do not matter."""
     return name.strip().lower() in _KNOWN
+
+
+def is_target_name(name: str) -> bool:
+    """Whether a column that is called so usually holds targets, and never sources."""
+    return name.strip().lower() in _TARGETS
+
+
+def is_label_name(name: str) -> bool:
+    """Whether a column that is called so usually holds labels."""
+    return name.strip().lower() in LABELS

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_seq2seq.configs import LabelledData
-from hf_seq2seq.data.columns.conventions import LABELS, TEXT_PAIRS, TEXTS
+from hf_seq2seq.data.columns.conventions import LABELS, TEXT_PAIRS, TEXTS, is_label_name
 from hf_seq2seq.data.columns.finding import (
     by_lower_case,
     candidates,
@@ -82,8 +82,10 @@ def find_text_columns(
         text, second = pairs[0] if pairs else (None, None)
     taken = (second, data.label_column)
     text = text or next((lower[n] for n in TEXTS if n in lower and lower[n] not in taken), None)
-    left = [name for name in text_columns(names, sample) if name not in taken]
     if not text and only:
+        others = [name for name in candidates(names) if name not in taken]
+        left = [name for name in text_columns(names, sample) if name in others]
+        left = [name for name in left if len(others) == 1 or not is_label_name(name)]
         if len(left) != 1:
             raise InputError(f"{place}: name the column by --text-column; its columns are {', '.join(names)}")
         text = left[0]

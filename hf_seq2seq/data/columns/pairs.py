@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.columns.conventions import PAIRS, TRANSLATION
+from hf_seq2seq.data.columns.conventions import PAIRS, TRANSLATION, is_target_name
 from hf_seq2seq.data.columns.finding import (
     by_lower_case,
+    candidates,
     check_header,
     has_header,
     named_column,
@@ -56,19 +57,25 @@ def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place:
 def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place: str = "the data") -> str:
     """Finds the column of the source where there may be no target; otherwise as `find_pair_columns`.
 
+    A usual name wins whatever its cells are. A column with the usual name of a target is the source only where the file
+    has no other.
+
     Raises:
         InputError: a named column is not there, or more than one choice remains.
     """
     source, _ = _given(names, sample, data, place, need_target=False)
-    text = text_columns(names, sample)
-    if source or len(text) == 1:
-        return source or text[0]
+    if source:
+        return source
     lower = by_lower_case(names)
     usual = dict.fromkeys(lower[s] for s, _ in PAIRS if s in lower)
     if len(usual) > 1:
         usual = dict.fromkeys(pair[0] for pair in _usual(names, None, None))
     if len(usual) == 1:
         return next(iter(usual))
+    others = candidates(names)
+    text = [name for name in text_columns(names, sample) if len(others) == 1 or not is_target_name(name)]
+    if len(text) == 1:
+        return text[0]
     raise InputError(_unclear(names, sample, ["--source-column"], place))
 
 
@@ -125,6 +132,8 @@ def _looked(names: Sequence[str], sample: Rows, source: str | None, target: str 
         left = without_numbers(left, sample)
     if len(left) != 2 - len(known):
         return None
+    if not known and is_target_name(left[0]) and not is_target_name(left[1]):
+        left.reverse()
     return source or left[0], target or left[-1]
 
 

@@ -61,6 +61,14 @@ def test_what_is_unclear_is_asked(rows, options, message):
         find(rows, **options)
 
 
+def test_a_label_is_no_text_because_nothing_else_is():
+    with pytest.raises(InputError, match="name the column by --text-column; its columns are remark, label"):
+        find({"remark": 5, "label": "good"}, find_text_columns)
+    assert find({"text": 5, "label": "good"}, find_text_columns) == ("text", None)
+    assert find({"idx": 5, "label": "good"}, find_text_columns) == ("label", None)
+    assert find({"remark": "a", "label": "good"}, find_text_columns) == ("remark", None)
+
+
 def test_text_alone_is_found_by_name_or_as_the_only_one():
     assert find({"sentence1": "a", "sentence2": "b"}, find_text_columns) == ("sentence1", "sentence2")
     assert find({"anything": "a", "n": 1}, find_text_columns) == ("anything", None)

@@ -42,6 +42,7 @@ def test_a_flag_decides_and_the_other_side_follows(row, options, found):
         ({"german": "a", "score": "0.5", "english": "b"}, ("german", "english")),
         ({"sum": "1", "is": "2"}, ("sum", "is")),
         ({"references": ["b"], "german": "a"}, ("german", "references")),
+        ({"summary": "S", "story": "a", "n": 3}, ("story", "summary")),
     ],
 )
 def test_the_only_text_columns_left_are_taken_in_order(row, found):
@@ -104,10 +105,21 @@ def test_numbered_columns_are_no_data_in_place_of_a_header():
         ({"article": "a", "text": "b", "highlights": "c"}, {}, "article"),
         ({"x": "a", "y": "b"}, {"source_column": "y", "target_column": "absent"}, "y"),
         ({"translation": {"de": "a"}}, {"source_lang": "de", "target_lang": "en"}, "translation.de"),
+        ({"source": 123, "target": "a b"}, {}, "source"),
+        ({"source": ["x"], "target": "a b"}, {}, "source"),
+        ({"source": None, "target": "a b"}, {}, "source"),
+        ({"document": {"body": "D"}, "summary": "S"}, {}, "document"),
+        ({"id": 7, "target": "a b"}, {}, "target"),
+        ({"mine": "a", "summary": "S"}, {}, "mine"),
     ],
 )
 def test_a_source_is_found_without_a_target(row, options, source):
     assert find(row, find_source_column, **options) == source
+
+
+def test_a_target_is_no_source_because_nothing_else_is_text():
+    with pytest.raises(InputError, match="name the columns by --source-column; its columns are mine, summary"):
+        find({"mine": 5, "summary": "S"}, find_source_column)
 
 
 def test_an_unclear_source_is_asked():
