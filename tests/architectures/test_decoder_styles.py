@@ -1,5 +1,7 @@
 """Each decoder style against its paper's recurrence, one step and one layer at a time."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -123,3 +125,13 @@ def test_dropout_lies_between_layers_only(case):
         torch.testing.assert_close(first.layers[0], second.layers[0])
     assert not torch.allclose(first.layers[1], second.layers[1])
     torch.testing.assert_close(decode(style.eval(), *inputs).outputs, decode(style, *inputs).outputs)
+
+
+def test_dropout_is_drawn_anew_at_every_step(case):
+    _, style, *inputs = case
+    style.dropout.p, masks = 0.5, []
+    style.dropout.register_forward_hook(lambda _, given, found: masks.append(found != 0))
+    decode(style.train(), *inputs)
+    steps = masks[0].unbind(0) if masks[0].ndim == 3 else masks[:TARGET]
+    assert len(steps) == TARGET
+    assert not any(torch.equal(a, b) for a, b in itertools.pairwise(steps))

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from hf_seq2seq.architectures.local_attention import LocalMonotonicAlignment
 from hf_seq2seq.architectures.location_attention import HistoryAttention, LocationFeatures, coverage_losses
 
 BATCH, TARGET, SOURCE, WIDTH, MEMORY = 2, 4, 5, 3, 4
@@ -120,3 +121,17 @@ def test_coverage_loss_equals_the_formula():
             assert found[row, step].item() == pytest.approx(expected)
             coverage = [c + a for c, a in zip(coverage, alpha, strict=True)]
     assert not found[:, 0].any()
+
+
+@pytest.mark.parametrize("width", [0, 1, 2])
+@pytest.mark.parametrize("parts", [(9,), (4, 5)])
+def test_a_window_moves_on_with_every_step(width, parts):
+    attention = HistoryAttention(WIDTH, MEMORY, LocationFeatures(2, 3), True, LocalMonotonicAlignment(width)).double()
+    values = torch.randn(1, 10, MEMORY, dtype=torch.float64)
+    memory = attention.remember(values, torch.ones(1, 10, dtype=torch.long))
+    carried, found = attention.start(memory), []
+    for part in torch.randn(1, 9, WIDTH, dtype=torch.float64).split(parts, 1):
+        _, weights, carried = attention(part, memory, carried)
+        found.append(weights[0, 0])
+    near = (torch.arange(10)[None] - torch.arange(9)[:, None]).abs() <= width
+    assert torch.equal(torch.cat(found) > 0, near)

@@ -97,3 +97,19 @@ def test_ordered_batches_hold_every_row_once(lengths: np.ndarray) -> None:
     batches = ordered_batches(lengths, 64)
     assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
     assert all(len(batch) <= 64 for batch in batches)
+
+
+def test_steps_of_an_epoch_are_in_random_order() -> None:
+    lengths = np.arange(1, 401)[:, None]
+    for number in range(3):
+        first = [int(step[0][0]) for step in plan(lengths, per_device_train_batch_size=4).epoch(number)]
+        assert sorted(first) != first
+        assert abs(np.corrcoef(first, np.arange(100))[0, 1]) < 0.3
+
+
+def test_part_of_an_epoch_is_rounded_up() -> None:
+    seven = plan(np.ones((28, 2), dtype=int), per_device_train_batch_size=4)
+    assert [seven.steps(epochs) for epochs in (1.0, 1.5, 0.1, 2.0)] == [7, 11, 1, 14]
+    draw = lambda epoch: np.arange(28 - epoch)  # noqa: E731
+    drawn = BatchPlan(np.ones((28, 2), dtype=int), Optimization(per_device_train_batch_size=3), 1, 0, draw)
+    assert [drawn.steps(epochs) for epochs in (1.0, 1.5, 2.0)] == [10, 15, 19]

@@ -103,3 +103,8 @@ def test_a_row_that_no_batch_can_hold_is_refused_before_it_is_drawn() -> None:
     lengths = np.array([[2, 2]] * 50 + [[90, 90]])
     with pytest.raises(InputError, match="one row alone has 180 tokens"):
         BatchPlan(lengths, Optimization(max_tokens_per_batch=100), 1, 0, MixedEpochs((51,), (1,), 0))
+
+
+def test_tasks_of_one_size_draw_different_rows() -> None:
+    rows = MixedEpochs((50, 50, 50), (20, 20, 20), 3)(0).reshape(3, 20) - np.array([[0], [50], [100]])
+    assert not any(np.array_equal(rows[a], rows[b]) for a, b in ((0, 1), (0, 2), (1, 2)))

@@ -34,6 +34,8 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "no_length": {"length_penalty": 0.0},
     "longer": {"length_penalty": 2.0},
     "early": {"early_stopping": True},
+    "shorter": {"length_penalty": -1.0},
+    "shorter_never": {"length_penalty": -1.0, "early_stopping": "never"},
     "never": {"early_stopping": "never", "length_penalty": 1.5},
     "ngrams": {"no_repeat_ngram_size": 2},
     "repetition": {"repetition_penalty": 1.7},

@@ -307,3 +307,20 @@ def test_an_eighth_of_the_plain_memory() -> None:
         return json.loads(subprocess.run(command, env=dict(os.environ), check=True, capture_output=True).stdout)
 
     assert megabytes("chunked") <= megabytes("plain") / 8
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("plain", [False, True])
+def test_losses_of_single_tokens(name: str, plain: bool) -> None:
+    objective = TokenCrossEntropy(MODELS[name](), label_smoothing=0.1).eval()
+    if plain:
+        objective._projection = None
+    rows = batch()
+    inputs = {name: value for name, value in rows.items() if name != "labels"}
+    starts = objective.model.prepare_decoder_input_ids_from_labels(labels=rows["labels"])
+    logits, real = objective.model(**inputs, decoder_input_ids=starts).logits, rows["labels"] != IGNORE
+    expected = F.cross_entropy(logits[real], rows["labels"][real], reduction="none")
+    with torch.no_grad():
+        found = objective.token_losses(rows)
+        torch.testing.assert_close(found.sum(), objective(rows))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)

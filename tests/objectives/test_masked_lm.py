@@ -154,3 +154,19 @@ def test_pegasus_loses_by_decoder_and_encoder(smoothing: float) -> None:
     assert measured[:, 1].tolist() == [sum(counts), *counts]
     expected = [float(sum(parts)), *map(float, parts)]
     assert measured[:, 0].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_smoothing_of_masked_tokens_is_for_training_alone() -> None:
+    model = loud(AutoModelForMaskedLM.from_config(AutoConfig.for_model("bert", **KINDS["bert"])))
+    batch = batch_of(12, 7)
+    logits = model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits.flatten(0, 1)
+    plain, smooth = (
+        F.cross_entropy(logits, batch["labels"].flatten(), reduction="sum", label_smoothing=share)
+        for share in (0.0, 0.2)
+    )
+    objective = MaskedTokenCrossEntropy(model, label_smoothing=0.2)
+    torch.testing.assert_close(objective.eval()(batch), plain, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(objective.measure(batch)[0, 0], plain.double(), rtol=1e-5, atol=1e-4)
+    objective.train()
+    model.eval()  # without its dropout
+    torch.testing.assert_close(objective(batch), smooth, rtol=1e-5, atol=1e-4)
