@@ -9,6 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of the errors that say: no more can be written."""
+
 
 @contextmanager
 def open_draft(path: Path) -> Iterator[TextIO]:
@@ -21,6 +24,12 @@ def open_draft(path: Path) -> Iterator[TextIO]:
     Raises:
         OSError: the file cannot be written; it is as it was.
     """
+    with naming(path), _open_draft(path) as stream:
+        yield stream
+
+
+@contextmanager
+def _open_draft(path: Path) -> Iterator[TextIO]:
     target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -32,19 +41,37 @@ def open_draft(path: Path) -> Iterator[TextIO]:
     draft = Path(name)
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - an open file has no path
-            draft.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else new_file_mode())
+            draft.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else new_mode(0o666))
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(target)
-        sync_folder(target.parent)
+        sync(target.parent)
     finally:
         draft.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes the names in a folder last through a loss of power, where its file system can."""
-    handle = os.open(folder, os.O_RDONLY)
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Gives an error of a full disk, which knows no file, the name of the one that is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def failure_of_writing(error: Exception) -> str | None:
+    """Why no more could be written, if an exception says so; libraries in other languages say it in words alone."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return os.strerror(error.errno)
+    return next((text for text in map(os.strerror, FULL) if text in str(error)), None)
+
+
+def sync(path: Path) -> None:
+    """Makes what a file or a folder holds last through a loss of power, where the file system can."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):
             os.fsync(handle)
@@ -52,8 +79,8 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def new_file_mode() -> int:
-    """The mode that a new file gets from the process's umask, which can only be read by setting it."""
+def new_mode(most: int) -> int:
+    """The part of a mode that the process's umask grants, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
-    return 0o666 & ~mask
+    return most & ~mask

@@ -69,7 +69,7 @@ class ExportConfig:
     check: Check = field(default_factory=Check)
 
 
-Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder to write; it must not exist.")]
+Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder to write; absent or empty.")]
 
 
 def build_command(name: str, help: str) -> Any:

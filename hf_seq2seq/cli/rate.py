@@ -11,8 +11,8 @@ import typer
 from hf_seq2seq.analysis.rating_criteria import CRITERIA, parse_scale
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
-from hf_seq2seq.cli.rows import check_folder, open_output
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 
 if TYPE_CHECKING:
@@ -82,15 +82,16 @@ def rate(systems: Systems, *, values: Values) -> None:
     if not criteria:
         raise InputError(f"--criteria: names none; choose from {', '.join(CRITERIA)}")
     folder = Path(config.output.output_dir)
-    check_folder(folder, (SHEET, KEY), "a rating sheet", config.output.overwrite_output_dir)
-    texts = _read(system_files(systems), config.rows)
+    files = system_files(systems)
+    read = [*files.values(), *config.rows.references, config.rows.source_file or ""]
+    check_folder(folder, config.output.overwrite_output_dir, [Path(file) for file in read if file], (SHEET, KEY))
+    texts = _read(files, config.rows)
     from hf_seq2seq.analysis.rating_sheet import make_sheet, render
 
     page, key = make_sheet(texts, criteria, scale, asked.sample, asked.seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in ((KEY, json.dumps(key, indent=1)), (SHEET, render(page))):
-        with open_output(str(folder / name), None) as stream:
-            stream.write(content + "\n" * (name == KEY))
+    with fill_folder(folder) as draft:
+        for name, content in ((KEY, json.dumps(key, indent=1) + "\n"), (SHEET, render(page))):
+            (draft / name).write_text(content, encoding="utf-8", newline="\n")
     rows, shown = len(page["rows"]), len(key["texts"])
     print(f"{folder / SHEET}: {rows} rows, {shown} texts of {len(texts.systems)} systems; for raters")
     print(f"{folder / KEY}: who wrote which text; for you alone")

@@ -1,36 +1,15 @@
-"""Where commands write: the folder, and the stream of text or JSON lines."""
+"""Where commands write: the stream of text or JSON lines."""
 
-import errno
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from hf_seq2seq.data.rows import Row
-from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def check_folder(folder: Path, names: Sequence[str], holds: str, overwrite: bool) -> None:
-    """Refuses a folder to write in that is a file, or that holds what may not be replaced.
-
-    Args:
-        folder: may be absent.
-        names: of files that say that it is in use.
-        holds: what it then holds, for people.
-        overwrite: whether that may be replaced.
-
-    Raises:
-        InputError: names the folder.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output-dir: {folder} is a file")
-    if not overwrite and any((folder / name).exists() for name in names):
-        raise InputError(f"--output-dir: {folder} holds {holds}; give --overwrite-output-dir or another folder")
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import typer
 
 from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.cli.options import Values, with_flags
-from hf_seq2seq.cli.rows import check_folder
 from hf_seq2seq.configs import NewTokenizer, PairData
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.sections import Section, build, option
 
 
@@ -40,16 +40,16 @@ def train_tokenizer(values: Values) -> None:
     """Train a tokenizer on the training rows: pairs, or a file with one column of text."""
     config = build(TokenizerConfig, values, origin="tokenizer train")
     folder = Path(config.output.output_dir)
-    check_folder(folder, ("tokenizer.json",), "a tokenizer", config.output.overwrite_output_dir)
+    check_folder(folder, config.output.overwrite_output_dir)
     if not config.data.train_file and not config.data.dataset_name:
         raise InputError("tokenizer train: give --train-file or --dataset-name")
     from hf_seq2seq.data.sources import load_splits
-    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+    from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER, train_tokenizers
 
     sources, targets = _texts(load_splits(config.data), config.data)
     tokenizers = train_tokenizers(sources, targets, config.tokens)
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizers.save(folder)
+    with fill_folder(folder, stale=(TARGET_FOLDER,)) as draft:
+        tokenizers.save(draft)
     sizes = {len(tokenizers.source), len(tokenizers.target)}
     print(f"{folder}: {' and '.join(f'{size:,}' for size in sorted(sizes))} pieces from {len(sources):,} rows")
 

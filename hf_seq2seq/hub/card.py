@@ -8,6 +8,7 @@ import yaml
 
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.statistics import describe_lengths
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.hub.cost import cost_paragraph
 from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.hub.examples_section import examples_section
@@ -61,7 +62,8 @@ def write_card(
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(task, results)),
     ]
-    (folder / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    with open_draft(folder / "README.md") as stream:
+        stream.write("\n\n".join(parts) + "\n")
 
 
 def _what_it_is(task: "Task") -> str:

@@ -67,7 +67,7 @@ def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None
     """Writes `model.bin`, CTranslate2's `config.json` and the vocabularies, and of a classifier its last layer.
 
     Args:
-        folder: where to; it does not exist yet.
+        folder: where to; it is replaced.
         subject: its model is one that `check_convertible` lets through, in float32.
         quantization: of the weights, as CTranslate2 names it.
 
@@ -83,7 +83,7 @@ def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None
             return _specification(model, subject.tokenizers)
 
     try:
-        InMemory().convert(str(folder), quantization=quantization)
+        InMemory().convert(str(folder), quantization=quantization, force=True)
     except (AttributeError, KeyError, NotImplementedError, ValueError) as error:
         raise InputError(f"--format ctranslate2: does not know {_first_line(error)}, a part of this model") from error
     if subject.is_classifier:

@@ -2,13 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_is_folder, fill_folder, is_free
 from hf_seq2seq.hub.ctranslate2_export import check_convertible, ctranslate2_outputs, write_ctranslate2
 from hf_seq2seq.hub.export_check import Outputs, Subject, as_sentence, check_equal, compare, own_outputs, text_shape
 from hf_seq2seq.hub.onnx_export import check_traceable, model_outputs, onnx_outputs, write_onnx
@@ -51,7 +51,7 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
     Args:
         place: the folder that the model was loaded from.
         subject: a model that `check_model` lets through and the rows to compare on; an adapter is merged into it.
-        output: the folder to write, which must not exist.
+        output: the folder to write, absent or empty.
         kind: a key of `FORMATS`.
         quantization: of the weights; in float32 all outputs must be equal.
 
@@ -73,7 +73,7 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
     }
     if not subject.is_classifier:
         report |= text_shape(subject)
-    with _draft(output) as folder:
+    with fill_folder(output) as folder:
         form.write(folder, subject, quantization)
         subject.tokenizers.save(folder)
         found = form.outputs(folder, subject)
@@ -109,23 +109,9 @@ def check_output(output: Path) -> None:
     Raises:
         InputError: something lies there.
     """
-    if output.exists():
-        raise InputError(f"{output}: exists already; name a folder that does not")
-
-
-@contextmanager
-def _draft(output: Path) -> Iterator[Path]:
-    """A folder to write into, which takes its name when all is well, and is gone when not."""
-    draft = output.with_name(output.name + ".partial")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        draft.replace(output)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise InputError(f"{output}: cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    check_is_folder(output, "OUTPUT")
+    if not is_free(output):
+        raise InputError(f"{output}: exists already, and holds something; name a folder that does not")
 
 
 def summary(report: dict[str, Any], output: Path, origin: str) -> str:

@@ -5,7 +5,6 @@ Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762, ther
 
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hf_seq2seq.drafts import new_file_mode
+from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 
 INDEX = "model.safetensors.index.json"
@@ -45,29 +45,9 @@ def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
             target.
     """
     mean = mean_weights(folders)
-    place = target.resolve()
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as drafts:
-            draft = Path(drafts) / "model"
-            shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING))
-            save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
-            (draft / WEIGHTS).chmod(new_file_mode())  # safetensors writes for its owner alone
-            _put_in_place(draft, place)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written: {error.strerror or error}") from None
-
-
-def _put_in_place(draft: Path, target: Path) -> None:
-    """Renames a folder, or, where the target exists, file by file, so that the target's other files stay."""
-    if not target.exists():
-        draft.rename(target)
-        return
-    for path in sorted(draft.rglob("*")):
-        if path.is_file():
-            goal = target / path.relative_to(draft)
-            goal.parent.mkdir(exist_ok=True)
-            path.replace(goal)
+    with fill_folder(target, stale=(TARGET_FOLDER,)) as draft:
+        shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING), dirs_exist_ok=True)
+        save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
 
 
 def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None:
@@ -81,13 +61,7 @@ def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None
     Raises:
         InputError: names the folder.
     """
-    if target.exists() and not target.is_dir():
-        raise InputError(f"--output-dir: {target} is a file")
-    for folder in folders:
-        if folder.resolve().is_relative_to(target.resolve()):
-            raise InputError(f"--output-dir: {target} holds {folder}, which is read; give another folder")
-    if target.exists() and any(target.iterdir()) and not overwrite:
-        raise InputError(f"--output-dir: {target} is not empty; give --overwrite-output-dir or another folder")
+    check_folder(target, overwrite, read=folders)
     for name in (INDEX, ADAPTER_CONFIG):
         if (target / name).exists():
             raise InputError(f"--output-dir: {target} holds {name}, which hides other weights; name another folder")

@@ -1,14 +1,12 @@
-"""Checkpoint folders: written beside and renamed, so a folder that exists is whole."""
+"""Checkpoint folders: a folder that exists is whole."""
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import new_folder
 from hf_seq2seq.training import state as run_state
 
 NAME = re.compile(r"checkpoint-(\d+)")
@@ -38,34 +36,20 @@ def find_checkpoint(output_dir: Path, wanted: str) -> Path:
     return path
 
 
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Gives a folder to write into, and puts it in place of `path` when the block ends well.
+def save_checkpoint(output_dir: Path, state: run_state.State, write: Callable[[Path], None]) -> Path:
+    """Saves `checkpoint-STEP`; `write` fills the folder beside the state file.
 
     Raises:
-        InputError: the files could not be written (no space left, no permission); `path` is as it was.
+        InputError: it could not be written (no space left, no permission); what was there is as it was.
     """
-    draft = path.with_name(path.name + ".writing")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        draft.mkdir(parents=True)
-        yield draft
-        shutil.rmtree(path, ignore_errors=True)
-        draft.rename(path)
-    except (OSError, SafetensorError) as error:
-        kept = ", ".join(p.name for p in list_checkpoints(path.parent)) or "none"
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: could not be saved: {reason}; checkpoints that are whole: {kept}") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def save_checkpoint(output_dir: Path, state: run_state.State, write: Callable[[Path], None]) -> Path:
-    """Saves `checkpoint-STEP`; `write` fills the folder beside the state file."""
     path = output_dir / f"checkpoint-{state.global_step}"
-    with new_folder(path) as draft:
-        write(draft)
-        state.save(draft)
+    try:
+        with new_folder(path) as draft:
+            write(draft)
+            state.save(draft)
+    except InputError as error:
+        kept = ", ".join(p.name for p in list_checkpoints(output_dir)) or "none"
+        raise InputError(f"{error}; checkpoints that are whole: {kept}") from error
     return path
 
 

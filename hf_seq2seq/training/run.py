@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -23,15 +22,17 @@ from hf_seq2seq.configs import Evaluation, Hub
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
+from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_is_folder, fill_folder, remove
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
-from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, new_folder
+from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
@@ -113,8 +114,7 @@ def check_positions(model: Any, tokens: Any) -> None:
 def check_output_dir(run: Any) -> None:
     """Refuses a folder that holds a run, unless the run is to be resumed or replaced."""
     folder = Path(run.output_dir)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output-dir: {folder} is a file")
+    check_is_folder(folder)
     if run.resume_from_checkpoint is not None:
         find_checkpoint(folder, run.resume_from_checkpoint)
     elif not run.overwrite_output_dir and (
@@ -260,10 +260,7 @@ def _make_room(folder: Path, resumes: bool) -> None:
             *list_checkpoints(folder),
             *(folder / name for name in (*LEFT_BEHIND, LOG_FILE, *WEIGHTS, "adapter_config.json")),
         ]:
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            remove(path)
 
 
 def save_run(
@@ -278,27 +275,19 @@ def save_run(
     from hf_seq2seq.analysis.pictures import draw_losses
     from hf_seq2seq.hub.card import write_card
 
-    with new_folder(folder / "model.draft") as draft:
+    with fill_folder(folder, stale=(TARGET_FOLDER,)) as draft:
         write_model(draft, task, weights)
-    for path in sorted((folder / "model.draft").iterdir()):
-        _replace(path, folder / path.name)
-    (folder / "model.draft").rmdir()
-    for prefix in ("train", "eval", "predict"):
-        found = {k: v for k, v in results.items() if k.startswith(f"{prefix}_") or k == "epoch"}
-        if len(found) > 1:
-            write_json(folder / f"{prefix}_results.json", found)
-    write_json(folder / "all_results.json", results)
-    state.save(folder)
-    if predictions:
-        write_predictions(folder, task, predictions)
-    draw_losses(folder / LOG_FILE, folder / "loss.png")
+    with fill_folder(folder) as draft:
+        for prefix in ("train", "eval", "predict"):
+            found = {k: v for k, v in results.items() if k.startswith(f"{prefix}_") or k == "epoch"}
+            if len(found) > 1:
+                write_json(draft / f"{prefix}_results.json", found)
+        write_json(draft / "all_results.json", results)
+        state.save(draft)
+        if predictions:
+            write_predictions(draft, task, predictions)
+        draw_losses(folder / LOG_FILE, draft / "loss.png")
     write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]), dict(predictions))
-
-
-def _replace(source: Path, target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    source.replace(target)
 
 
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:

@@ -105,6 +105,7 @@ def test_folders_that_cannot_be_exported(command: Command, model_folder: Path, t
     (unfinished / "checkpoint-5").mkdir(parents=True)
     taken.mkdir()
     (unfinished / "checkpoint-5" / "config.json").write_text("{}")
+    (taken / "thesis.txt").write_text("mine")
     export = ("--format", "safetensors")
     done = command("export", unfinished, tmp_path / "out", *export)
     assert done.code == 2

@@ -26,7 +26,7 @@ def test_a_shared_tokenizer(command, pairs: Path, tmp_path: Path) -> None:
     assert [int(number) for number, _ in shown] == ids
     assert [piece for _, piece in shown] == ["the", "hund", "runs", "</s>"]
     result = command("tokenizer", "train", *flags)
-    assert (result.code, "holds a tokenizer; give --overwrite-output-dir" in result.err) == (2, True)
+    assert (result.code, "is not empty; give --overwrite-output-dir" in result.err) == (2, True)
     result = command("tokenizer", "train", *flags[:-1], folder / "tokenizer.json")
     assert (result.code, "tokenizer.json is a file" in result.err) == (2, True)
     assert command("tokenizer", "train", *flags, "--overwrite-output-dir").code == 0

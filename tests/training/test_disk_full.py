@@ -27,7 +27,7 @@ def test_the_last_good_checkpoint_survives(make_task: Callable[..., Task], tmp_p
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in list_checkpoints(tmp_path / "out")] == ["checkpoint-2"]
-    assert not list((tmp_path / "out").glob("*.writing"))
+    assert not list((tmp_path / "out").glob(".*"))
     AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out" / "checkpoint-2")
     Loop(make_task(max_steps=4, **options), Accelerator(cpu=True), tmp_path / "out", "last").run()
     assert list_checkpoints(tmp_path / "out")[-1].name == "checkpoint-4"
