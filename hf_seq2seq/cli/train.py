@@ -1,6 +1,7 @@
 """`hf-seq2seq train RECIPE`: train, evaluate, save."""
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hf_seq2seq.cli.launch import launch, processes, rank, show_only
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.configs import Hub
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import flag
 
 FILES = ("train_file", "validation_file", "test_file")
@@ -26,14 +28,17 @@ def train(request: Request) -> None:
         from hf_seq2seq.hub.push import check_publication
 
         check_publication(hub)  # not only after hours of training
-    count = processes(run)
+    count, folder = processes(run), Path(run.output_dir)
     in_group = rank() is None and USE_DEEPSPEED in os.environ  # it wants a group even of one process
     if count > 1 or in_group:
         check_pipes(getattr(request.config, "data", None), count)
+        with locked_folder(folder):
+            pass  # what the first process would be refused for is said before they all start
         launch(["train", *request.arguments], count, run)
     else:
         show_only(run)
-        request.recipe.main(request.config)
+        with nullcontext() if rank() else locked_folder(folder):
+            request.recipe.main(request.config)
 
 
 def check_pipes(data: Any, count: int) -> None:

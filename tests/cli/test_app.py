@@ -108,9 +108,27 @@ def test_bad_input_inside_a_recipe_is_one_line(command, recipe: Path) -> None:
     assert command("preview", recipe) == (2, "", "error: nothing to prepare\n")
 
 
+WAITING = "import time\n    print('ready', flush=True)\n    time.sleep(60)"
+
+
+def test_two_runs_do_not_share_a_folder(recipe: Path, tmp_path: Path) -> None:
+    """Neither of one process nor of several; what is killed leaves a folder that is free."""
+    recipe.write_text(recipe.read_text().replace("print(flatten(config))", WAITING))
+    with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        for flags in ([], ["--num-processes", "2"], ["--overwrite-output-dir"]):
+            second = subprocess.run([*RUN, "train", recipe, *flags], capture_output=True, text=True)
+            assert (second.returncode, second.stdout, len(second.stderr.splitlines())) == (2, "", 1)
+            assert f"--output-dir: outputs/run is in use by another run, process {run.pid} on " in second.stderr
+        run.kill()
+    recipe.write_text(recipe.read_text().replace(WAITING, "print('done')"))
+    assert subprocess.run([*RUN, "train", recipe], capture_output=True, text=True).stdout == "done\n"
+    assert not list((tmp_path / "outputs" / "run").iterdir())
+
+
 def test_ctrl_c_ends_with_130(recipe: Path) -> None:
-    waiting = "import time\n    print('ready', flush=True)\n    time.sleep(60)"
-    recipe.write_text(recipe.read_text().replace("print(flatten(config))", waiting))
+    recipe.write_text(recipe.read_text().replace("print(flatten(config))", WAITING))
     with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "ready\n"

@@ -74,7 +74,8 @@ def main(config):
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)  # where its run's folder is made
     path = tmp_path / "several.py"
     path.write_text(RECIPE)
     return path
