@@ -76,6 +76,7 @@ class Config:
 def prepare(config: Config) -> "Task":
     """Reads labelled texts or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
+    from hf_seq2seq.tasks.kept import kept_labels
     from hf_seq2seq.tasks.labelled import head_changes, label_task, read_all_labelled
     from hf_seq2seq.tasks.masked_lm import masked_task
     from hf_seq2seq.tasks.start_encoder import check_encoder_run, start_encoder
@@ -85,7 +86,7 @@ def prepare(config: Config) -> "Task":
         documents, column = read_documents(config.data)
         encoder, tokenizer = start_encoder(config, SIZES, documents["train"])
         return masked_task(config, encoder, tokenizer, documents, column)
-    splits, names = read_all_labelled(config.data, config.model.problem_type)
+    splits, names = read_all_labelled(config.data, config.model.problem_type, kept_labels(config.run))
     texts = [*splits["train"].texts, *(splits["train"].pairs or ())]
     encoder, tokenizer = start_encoder(config, SIZES, texts, **head_changes(config.model, names))
     return label_task(config, encoder, tokenizer, splits, names)

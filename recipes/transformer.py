@@ -60,7 +60,7 @@ class Config:
 
 def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
-    from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+    from hf_seq2seq.tasks.kept import start_tokenizers
     from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
     from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.training.run import check_run
@@ -69,7 +69,7 @@ def prepare(config: Config) -> "Task":
     pairs = read_all_rows(config.data, config.data.objective == "dialogue")
     if config.start.model_name_or_path is not None:
         return pair_task("transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs)
-    tokenizers = train_tokenizers(pairs["train"].sources, pairs["train"].targets, config.tokens)
+    tokenizers = start_tokenizers(config, pairs["train"].sources, pairs["train"].targets)
     return pair_task("transformer", config, build_model(config, tokenizers), tokenizers, pairs)
 
 

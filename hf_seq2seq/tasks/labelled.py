@@ -47,8 +47,10 @@ def check_labelled_run(config: Any) -> Any:
     return config
 
 
-def read_all_labelled(data: LabelledData, problem: str) -> tuple[dict[str, Labelled], tuple[str, ...]]:
-    """The rows of every split, and the label names in the order of their ids.
+def read_all_labelled(
+    data: LabelledData, problem: str, names: tuple[str, ...] = ()
+) -> tuple[dict[str, Labelled], tuple[str, ...]]:
+    """The rows of every split, and the label names in the order of their ids, which `names` may fix.
 
     Raises:
         InputError: there are no training rows.
@@ -56,7 +58,7 @@ def read_all_labelled(data: LabelledData, problem: str) -> tuple[dict[str, Label
     splits = load_splits(data)
     if "train" not in splits:
         raise InputError("no training rows: give --train-file or --dataset-name")
-    return read_labelled(splits, data, problem)
+    return read_labelled(splits, data, problem, names)
 
 
 def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hf_seq2seq.saved.loading import explained
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.quantization import keep_differentiable
 from hf_seq2seq.sections import flag
+from hf_seq2seq.tasks.kept import kept_tokenizers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -136,7 +137,8 @@ def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedMode
             if asked not in (item.default, found):
                 place = source.model_name_or_path
                 raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
-    return model, Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
+    kept = kept_tokenizers(config.run, source.trust_remote_code)
+    return model, kept or Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
 
 
 def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":

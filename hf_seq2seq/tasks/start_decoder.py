@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
-from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.run import check_run, without_metrics
@@ -35,9 +35,10 @@ def start_decoder(
 
     name = config.tokens.tokenizer_name or config.model.model_name_or_path
     if name:
-        tokenizer = load_tokenizer(name, config.model, pad_by_eos=True)
+        kept = kept_tokenizers(config.run, config.model.trust_remote_code)
+        tokenizer = kept.source if kept else load_tokenizer(name, config.model, pad_by_eos=True)
     else:
-        tokenizer = train_tokenizers(texts, [], config.tokens, specials=GPT).source
+        tokenizer = start_tokenizers(config, texts, [], GPT).source
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
     loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
-from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
+from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
@@ -68,9 +68,10 @@ def start_encoder(
     model = config.model
     name = config.tokens.tokenizer_name or model.model_name_or_path
     if name:
-        tokenizer = load_tokenizer(name, model)
+        kept = kept_tokenizers(config.run, model.trust_remote_code)
+        tokenizer = kept.source if kept else load_tokenizer(name, model)
     else:
-        tokenizer = train_tokenizers(texts, [], config.tokens, specials=BERT).source
+        tokenizer = start_tokenizers(config, texts, [], BERT).source
     set_seed(config.run.seed)
     fresh: list[str] = []
     if model.from_scratch:

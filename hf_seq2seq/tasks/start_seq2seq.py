@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.data.conversations import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
-from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.tasks.denoising import denoising_task
+from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
@@ -84,10 +85,11 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
 
     model, tokens, recipe = config.model, config.tokens, family.recipe
     if model.from_scratch:
-        tokenizers = train_tokenizers(sources, targets, tokens, specials=family.specials)
+        tokenizers = start_tokenizers(config, sources, targets, family.specials)
         return new_model(family, config, tokenizers), tokenizers
     loaded, fresh = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
-    tokenizer = load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    kept = kept_tokenizers(config.run, model.trust_remote_code)
+    tokenizer = kept.source if kept else load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
         raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     set_languages(loaded, tokenizer, config.data)

@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.training.state import State
 
 FILE = "train_log.jsonl"
@@ -73,11 +74,20 @@ class StepLog:
                 file.write(json.dumps({"step": state.global_step, "epoch": round(state.epoch, 4)} | values) + "\n")
 
     def _cut_back(self) -> None:
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        # The last line of a killed run may be half a line.
-        whole = [line for line in lines if line.endswith("}")]
-        kept = [line for line in whole if json.loads(line)["step"] <= self._state.global_step]
-        self._path.write_text("".join(line + "\n" for line in kept))
+        """Rewrites the log without steps still to come, and without what a killed run or a full disk left broken."""
+        lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        kept = [line for line in lines if 0 <= _step(line) <= self._state.global_step]
+        with open_draft(self._path) as file:
+            file.writelines(line.decode() + "\n" for line in kept)
+
+
+def _step(line: bytes) -> int:
+    """The step of a line of the log; -1 of a line that is broken."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return -1
+    return step if isinstance(step, int) else -1
 
 
 def _clock(seconds: float) -> str:

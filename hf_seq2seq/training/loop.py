@@ -21,12 +21,14 @@ from torch import Tensor
 from hf_seq2seq.configs import Optimization, Schedule
 from hf_seq2seq.data.batches import BatchPlan, Step, share
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.checkpoints import find_checkpoint, prune_checkpoints, save_checkpoint
+from hf_seq2seq.training.checkpoints import prune_checkpoints, save_checkpoint
+from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
+from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
@@ -35,8 +37,6 @@ from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import ShardedWeights, is_asked_for, whole, without_exchange
 from hf_seq2seq.training.zero import ZeroWeights
-
-OPTIMIZER_FILE = "optimizer.safetensors"
 
 
 class Loop:
@@ -47,6 +47,9 @@ class Loop:
         accelerator: the processes and the precision.
         output_dir: where checkpoints and the log go.
         resume: a checkpoint folder to go on from, or 'last'.
+
+    Attributes:
+        notes: what is to be said of the checkpoint, and of what has changed since.
     """
 
     def __init__(self, task: Task, accelerator: Accelerator, output_dir: Path, resume: str | None = None) -> None:
@@ -60,13 +63,14 @@ class Loop:
         lengths = self.train.lengths if task.renewed is None else task.renewed.lengths
         draw = task.mixture.epochs if task.mixture else None
         self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed, draw)
-        self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan))
+        self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
+        self.notes: list[str] = []
         self.signal = 0
         self.selection = Selection(self.schedule, task, len(self.plan))
         self.optimizer: Any
         self.weights = self._prepare()
         if resume is not None:
-            self._resume(find_checkpoint(output_dir, resume))
+            self._resume(find_checkpoint(output_dir, resume, self.notes.append))
         self._loss = torch.zeros((), dtype=torch.float64, device=accelerator.device)
         self._weight = self._tokens = 0.0
 
@@ -98,14 +102,27 @@ class Loop:
         self.optimizer = self.accelerator.prepare(make_optimizer(weights.parameters, self.optimization))
         return weights
 
-    def _resume(self, checkpoint: Path) -> None:
+    def _resume(self, checkpoint: Path | None) -> None:
+        if checkpoint is None:
+            self.notes.append(f"{self.output_dir} holds no checkpoint yet; begins at the first step")
+            return
         state = State.load(checkpoint)
         if state.steps_per_epoch != len(self.plan):
             raise InputError(
                 f"{checkpoint}: was trained with {state.steps_per_epoch} steps an epoch, this run has "
                 f"{len(self.plan)}; resume with the same data, batch size and number of processes"
             )
-        state.max_steps = self.state.max_steps
+        if state.global_step > self.state.max_steps:
+            raise InputError(
+                f"{checkpoint}: has {state.global_step} steps done; this run ends at {self.state.max_steps}"
+            )
+        check_weights(self.task.model, checkpoint)
+        changes = describe_changes(self.task.config, checkpoint, self.state.data)
+        self.notes.append(f"goes on from {checkpoint}" + "".join(f"\n  changed: {change}" for change in changes))
+        if (best := state.best_model_checkpoint) and (fault := damage(self.output_dir / best)):
+            self.notes.append(f"the best checkpoint so far is sought anew: {best}: {fault}")
+            state.best_model_checkpoint = state.best_metric = None
+        state.max_steps, state.data = self.state.max_steps, self.state.data
         self.state = state
         load_weights(self.weights, checkpoint)
         load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)

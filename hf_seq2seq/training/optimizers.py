@@ -66,11 +66,16 @@ def save_optimizer(state: dict[str, Any], path: Path) -> dict[str, float]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, scalars: dict[str, float]) -> None:
-    """Restores what `save_optimizer` wrote, on the optimizer's own devices; each process keeps its part."""
+    """Restores what `save_optimizer` wrote, on the optimizer's own devices; each process keeps its part.
+
+    Raises:
+        InputError: it is of another optimizer, or of parameters of other shapes.
+    """
     state: dict[int, dict[str, Any]] = {}
     with safe_open(path, "pt") as file:
         entries: dict[str, Any] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    _check_entries(entries | scalars, optimizer.param_groups, path)
     for key, value in (entries | scalars).items():
         index, name = key.split(".", 1)
         part = part_of(value, parameters[int(index)]) if isinstance(value, Tensor) else value
@@ -78,3 +83,34 @@ def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, scalars: dict[s
     whole = optimizer.state_dict()
     whole["state"] = state
     optimizer.load_state_dict(whole)
+
+
+ADAMW = {"step", "exp_avg", "exp_avg_sq"}
+ADAFACTOR = {"step", "RMS", "exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq"}
+
+
+def _check_entries(entries: dict[str, Any], groups: list[dict[str, Any]], path: Path) -> None:
+    """Refuses a state that does not belong to these parameters."""
+    parameters = [p for group in groups for p in group["params"]]
+    known = ADAMW if "betas" in groups[0] else ADAFACTOR
+    for key, value in entries.items():
+        index, _, name = key.partition(".")
+        number = int(index) if index.isdecimal() else len(parameters)
+        if number >= len(parameters) or name not in known:
+            raise InputError(f"{path}: is the state of another optimizer or of another model: {key!r}")
+        shape = tuple(getattr(parameters[number], "ds_shape", parameters[number].shape))
+        fitting = _moment_shape(name, shape)
+        if isinstance(value, Tensor) and tuple(value.shape) != fitting:
+            raise InputError(f"{path}: {key!r} has the shape {tuple(value.shape)}; this model's is {fitting}")
+    for index in {key.partition(".")[0] for key in entries}:
+        factored = len(getattr(parameters[int(index)], "ds_shape", parameters[int(index)].shape)) >= 2
+        left_out = {"exp_avg_sq"} if factored else {"exp_avg_sq_row", "exp_avg_sq_col"}
+        needed = ADAMW if known is ADAMW else ADAFACTOR - left_out
+        if lost := sorted(name for name in needed if f"{index}.{name}" not in entries):
+            raise InputError(f"{path}: lacks {index}.{lost[0]}")
+
+
+def _moment_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an optimizer's tensor for a parameter's; AdaFactor keeps means over rows and over columns."""
+    shapes = {"step": (), "RMS": (), "exp_avg_sq_row": shape[:-1], "exp_avg_sq_col": shape[:-2] + shape[-1:]}
+    return shapes.get(name, shape)

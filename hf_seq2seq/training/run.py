@@ -32,12 +32,13 @@ from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
-from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints
+from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.optimizers import check_optimizer
+from hf_seq2seq.training.resuming import check_resume
 from hf_seq2seq.training.state import FILE as STATE_FILE
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
@@ -81,6 +82,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
     check_output_dir(config.run)
+    check_resume(config)
     check_run_publication(config)
 
 
@@ -115,10 +117,10 @@ def check_output_dir(run: Any) -> None:
     """Refuses a folder that holds a run, unless the run is to be resumed or replaced."""
     folder = Path(run.output_dir)
     check_is_folder(folder)
-    if run.resume_from_checkpoint is not None:
-        find_checkpoint(folder, run.resume_from_checkpoint)
-    elif not run.overwrite_output_dir and (
-        list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS)
+    if (
+        run.resume_from_checkpoint is None
+        and not run.overwrite_output_dir
+        and (list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS))
     ):
         raise InputError(
             f"--output-dir: {folder} holds a run already; "
@@ -164,6 +166,7 @@ def run(task: Task) -> dict[str, float]:
     loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
     if accelerator.is_main_process:
         _make_room(folder, config.run.resume_from_checkpoint is not None)
+        print(*(f"{note}\n" for note in loop.notes), sep="", end="", file=sys.stderr)
         describe_start(task, loop.plan, loop.state, accelerator.num_processes)
     accelerator.wait_for_everyone()
     if config.run.report_to:

@@ -2,9 +2,11 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from hf_seq2seq.errors import InputError
 
 FILE = "trainer_state.json"
 
@@ -28,6 +30,8 @@ class State:
         optimizer_scalars: optimizer state that is not a tensor.
         stopped_early: whether patience ended the run.
         log_history: evaluation results so far.
+        data: rows and a digest of the content of every split, by its name.
+        files: of a checkpoint, the size in bytes of every other file.
     """
 
     global_step: int = 0
@@ -44,6 +48,8 @@ class State:
     optimizer_scalars: dict[str, float] = field(default_factory=dict)
     stopped_early: bool = False
     log_history: list[dict[str, Any]] = field(default_factory=list)
+    data: dict[str, list[Any]] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
 
     @property
     def epoch(self) -> float:
@@ -69,7 +75,41 @@ class State:
 
     @classmethod
     def load(cls, folder: Path) -> "State":
-        """Reads the JSON file of a folder."""
-        values = json.loads((folder / FILE).read_text())
-        values.pop("epoch")
+        """Reads the JSON file of a folder.
+
+        Raises:
+            InputError: there is none, or it does not hold a state.
+        """
+        path = folder / FILE
+        try:
+            values = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise InputError(f"{path} is missing") from None
+        except ValueError:
+            raise InputError(f"{path} is not JSON") from None
+        if not isinstance(values, dict):
+            raise InputError(f"{path} does not hold the state of a run")
+        values.pop("epoch", None)
+        _check(values, path)
         return cls(**values)
+
+
+PLACE = ("global_step", "max_steps", "steps_per_epoch")
+"""What every state must say; an earlier version's may lack the rest."""
+KINDS: dict[str, type] = {"best_metric": float, "best_model_checkpoint": str}
+"""What may be None, and is this otherwise."""
+
+
+def _check(values: dict[str, Any], path: Path) -> None:
+    """Refuses what is no state: names that it lacks or does not have, and values of another type."""
+    usual = {item.name: getattr(State(), item.name) for item in fields(State)}
+    for name in PLACE:
+        if name not in values:
+            raise InputError(f"{path} has no {name!r}")
+    for name, value in values.items():
+        if name not in usual:
+            raise InputError(f"{path} has an unknown {name!r}")
+        kind = KINDS.get(name, type(usual[name]))
+        fits = isinstance(value, (int, float) if kind is float else kind) or value is usual[name] is None
+        if not fits or (name in PLACE and (isinstance(value, bool) or value < (name != "global_step"))):
+            raise InputError(f"{path} has {name!r}: {str(value)[:40]!r}")

@@ -2,14 +2,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from hf_seq2seq.configs import Schedule
-from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.checkpoints import find_checkpoint, list_checkpoints, prune_checkpoints
+from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
@@ -63,13 +61,3 @@ def test_pruning_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
         (tmp_path / f"checkpoint-{step}").mkdir()
     prune_checkpoints(tmp_path, 1, "checkpoint-10")
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-100"]
-
-
-def test_finding_a_checkpoint(tmp_path: Path) -> None:
-    for step in (9, 10):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        State(global_step=step).save(tmp_path / f"checkpoint-{step}")
-    assert find_checkpoint(tmp_path, "last").name == "checkpoint-10"
-    assert find_checkpoint(tmp_path, str(tmp_path / "checkpoint-9")).name == "checkpoint-9"
-    with pytest.raises(InputError, match=r"checkpoint-8 is no checkpoint; .*checkpoint-9, .*checkpoint-10"):
-        find_checkpoint(tmp_path, str(tmp_path / "checkpoint-8"))
