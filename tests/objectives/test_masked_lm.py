@@ -154,6 +154,8 @@ def test_pegasus_loses_by_decoder_and_encoder(smoothing: float) -> None:
     assert measured[:, 1].tolist() == [sum(counts), *counts]
     expected = [float(sum(parts)), *map(float, parts)]
     assert measured[:, 0].tolist() == pytest.approx(expected, rel=1e-5)
+    plain = TargetAndMaskedCrossEntropy(model, 0.0).eval()
+    torch.testing.assert_close(objective.eval()(batch), plain(batch))  # smoothing is for training alone
 
 
 def test_smoothing_of_masked_tokens_is_for_training_alone() -> None:
