@@ -8,7 +8,7 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.generate import ModelPath, Texts
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import open_output, report_cut, write_json, write_text
+from hf_seq2seq.cli.rows import open_output, report_cut, report_unknown, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
 from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import check_lengths
@@ -80,6 +80,7 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         with counted("texts") as classifier.advance:
             count = _write(stream, found, classifier, options.json_lines)
     report_cut(classifier.truncated, limit, count)
+    report_unknown(classifier.unknown)
 
 
 def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple[str, str | None]:

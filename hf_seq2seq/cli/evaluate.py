@@ -9,6 +9,7 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
+from hf_seq2seq.cli.rows import report_unknown
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.pipeline import check_search
@@ -159,7 +160,9 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
         pairs = read_pairs(_test_sets(load_splits(data)), data)
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
     systems.check([len(right) for _, right in rows.values()])
-    return _by_set({split: systems.score(generator, others, *found) for split, found in rows.items()})
+    scores = {split: systems.score(generator, others, *found) for split, found in rows.items()}
+    report_unknown(generator.unknown)
+    return _by_set(scores)
 
 
 def _generator(loaded: Any, config: EvaluateConfig, values: Values, advance: Any) -> Any:
@@ -242,6 +245,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
         scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
         if config.measures.confusion_matrix:
             scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
+    report_unknown(classifier.unknown)
     return _by_set(scores)
 
 

@@ -9,7 +9,7 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import open_output, report_cut, write_json, write_text
+from hf_seq2seq.cli.rows import open_output, report_cut, report_unknown, write_json, write_text
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.options import Search
@@ -91,6 +91,8 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         with counted("texts") as generator.advance:
             count = _write(stream, sources, generator, options)
     report_cut(generator.truncated, generator.max_source_length, count)
+    report_unknown(generator.unknown)
+    report_unknown(generator.unknown_targets, "target")
 
 
 def check_exported(config: GenerateConfig) -> None:

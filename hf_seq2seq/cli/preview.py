@@ -24,6 +24,8 @@ def build_command(name: str, help: str) -> Any:
 
 def preview(request: Request) -> None:
     """Prints rows, columns, lengths, a few examples, parameters and memory."""
+    from hf_seq2seq.data.statistics import missing_spaces
+
     show_only(request.config.run)
     # A finished run's configuration can be previewed too: nothing is written, so nothing is overwritten.
     run = replace(request.config.run, overwrite_output_dir=True, resume_from_checkpoint=None)
@@ -34,6 +36,8 @@ def preview(request: Request) -> None:
         print(f"labels      {', '.join(task.label_names)}")
     print(f"vocabulary  {_vocabulary(task)}")
     print(f"\n{_lengths(task)}\n")
+    for line in missing_spaces(task.splits["train"], task.tokenizers):
+        print(f"{line}\n")
     for number in range(min(EXAMPLES, len(task.splits["train"]))):
         print(f"example {number + 1}")
         for line in describe_example(task, number):
@@ -49,14 +53,15 @@ def _vocabulary(task: "Task") -> str:
 
 
 def _lengths(task: "Task") -> str:
-    """A table: a line a split and side; the percentiles of its lengths in tokens, and the share that was cut."""
+    """A line a split and side: percentiles of its lengths in tokens, shares of cut rows and of unknown tokens."""
     from hf_seq2seq.data.evaluation_sets import title_of
     from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
+    from hf_seq2seq.data.tokenizers.unknown import percent
 
-    header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut"]
+    header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut", "unknown"]
     lines = []
     for split, examples in task.splits.items():
-        for side, found in describe_lengths(examples).items():
+        for side, found in describe_lengths(examples, task.tokenizers).items():
             percentiles = [f"{found.percentiles[p]:,}" for p in PERCENTILES]
             lines.append(
                 [
@@ -66,6 +71,7 @@ def _lengths(task: "Task") -> str:
                     *percentiles,
                     f"{found.tokens:,}",
                     f"{found.truncated:.1f}%",
+                    percent(found.unknown),
                 ]
             )
     return _table([header, *lines])

@@ -5,11 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from hf_seq2seq.data.rows import Row
 from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.data.tokenizers.unknown import Unknown
 
 
 @contextmanager
@@ -52,3 +55,10 @@ def report_cut(cut: int, limit: int | None, rows: int) -> None:
     """Says on standard error how many texts were cut."""
     if cut:
         print(f"{cut} of {rows} texts were cut to {limit} tokens (--max-source-length)", file=sys.stderr)
+
+
+def report_unknown(unknown: "Unknown", side: str = "source") -> None:
+    """Says on standard error how many tokens stand for what the vocabulary lacks."""
+    if unknown.tokens:
+        what = "which the model does not read" if side == "source" else "which likelihoods do not count"
+        print(f"{unknown} of the {side} tokens are unknown: they stand for text, {what}", file=sys.stderr)

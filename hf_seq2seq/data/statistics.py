@@ -1,10 +1,14 @@
-"""How long rows are in tokens, and how many the limits cut."""
+"""How long rows are in tokens, how many the limits cut, and how many tokens the vocabulary lacks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.tokenizers.unknown import count_unknown, lacks_spaces, no_spaces, percent, reads_words
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 PERCENTILES = (50, 90, 95, 99, 100)
 
@@ -18,30 +22,56 @@ class Lengths:
             cut count as long as the limit.
         tokens: of all rows together.
         truncated: share of the rows that the limit cut, in percent.
+        unknown: share of the tokens of text that stand for what the vocabulary lacks, in percent.
     """
 
     percentiles: dict[int, int]
     tokens: int
     truncated: float
+    unknown: float = 0.0
 
 
-def describe_lengths(examples: Examples) -> dict[str, Lengths]:
+def describe_lengths(examples: Examples, tokenizers: Tokenizers) -> dict[str, Lengths]:
     """Measures a split.
 
     Args:
         examples: an encoded split; one without rows has lengths of 0.
+        tokenizers: that encoded it.
 
     Returns:
         The lengths of "source" and, where there is one, of "target".
     """
     sides = {"source": examples.source, "target": examples.target}
+    read = (tokenizers.source, tokenizers.target)
     described = {}
-    for (side, ids), cut in zip(sides.items(), examples.truncated, strict=True):
+    for (side, ids), cut, tokenizer in zip(sides.items(), examples.truncated, read, strict=True):
         if ids is None:
             continue
         lengths = ids.lengths if len(ids) else np.zeros(1, dtype=np.int64)
         # The length of a row that is there, not a mean of two.
         percentiles = np.percentile(lengths, PERCENTILES, method="inverted_cdf")
         whole = {percent: int(length) for percent, length in zip(PERCENTILES, percentiles, strict=True)}
-        described[side] = Lengths(whole, int(lengths.sum()), 100 * cut / len(lengths))
+        unknown = count_unknown(ids.values, tokenizer).share
+        described[side] = Lengths(whole, int(lengths.sum()), 100 * cut / len(lengths), unknown)
     return described
+
+
+def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> list[str]:
+    """Lines that say what of the text a model does not get to see: what is cut, and what the vocabulary lacks."""
+    found = {split: describe_lengths(examples, tokenizers) for split, examples in splits.items()}
+    cut = ", ".join(f"{side} {lengths.truncated:.1f}%" for side, lengths in found["train"].items())
+    unknown = [
+        f"{title_of(split)} {side} {percent(lengths.unknown)}"
+        for split, sides in found.items()
+        for side, lengths in sides.items()
+        if lengths.unknown
+    ]
+    lines = [f"cut to the limits: {cut}; unknown tokens: {', '.join(unknown) or 'none'}"]
+    return lines + missing_spaces(splits["train"], tokenizers)
+
+
+def missing_spaces(train: Examples, tokenizers: Tokenizers) -> list[str]:
+    """A line for each side whose tokenizer takes words for tokens, and whose texts do not part them."""
+    targets = [references[0] for references in train.references or []]
+    sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
+    return [no_spaces(side) for side, (read, texts) in sides.items() if reads_words(read) and lacks_spaces(texts)]

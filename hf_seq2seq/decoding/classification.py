@@ -12,6 +12,7 @@ from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.data.tokenizers.unknown import Unknown, count_unknown
 from hf_seq2seq.decoding.generation import Advance, evaluating
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
@@ -36,6 +37,7 @@ class TextClassifier:
         max_source_length: longer texts are cut to so many tokens; None cuts nothing.
         advance: told the number of rows done after every batch.
         truncated: texts that were cut so far.
+        unknown: tokens so far that stand for what the vocabulary lacks.
     """
 
     model: "PreTrainedModel"
@@ -44,6 +46,7 @@ class TextClassifier:
     max_source_length: int | None = None
     advance: Advance | None = None
     truncated: int = field(default=0, init=False)
+    unknown: Unknown = field(default=Unknown(), init=False)
 
     @property
     def problem(self) -> str:
@@ -65,6 +68,7 @@ class TextClassifier:
         limit = Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
         examples = encode_labelled(rows, self.tokenizer, limit)
         self.truncated += examples.truncated[0]
+        self.unknown += count_unknown(examples.source.values, self.tokenizer)
         found = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         collate = LabelCollator(self.tokenizer.pad_token_id or 0)
         with evaluating(self.model):

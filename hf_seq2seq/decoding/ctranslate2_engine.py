@@ -111,7 +111,7 @@ class CTranslate2TextGenerator(TextGenerator):
     model: CTranslate2Model  # type: ignore[assignment]  # answers the calls of the methods that are kept
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
-        sources = self.encode(texts)
+        sources, _ = self.read_sources(texts)
         found: list[list[Output]] = [[] for _ in texts]
         # Longest first: what does not fit in memory fails at once.
         for rows in reversed(ordered_batches(sources.lengths[:, None], self.decoding.per_device_eval_batch_size)):

@@ -11,6 +11,7 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.tokenizers.unknown import Unknown, count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
@@ -46,6 +47,8 @@ class TextGenerator:
         details: what is told of outputs: "score", "tokens", "log_probs", "alignment".
         replacing: put source words in the place of unknown words.
         truncated: sources that were cut so far.
+        unknown: source tokens so far that stand for what the vocabulary lacks.
+        unknown_targets: those of targets that were scored.
         seen: texts so far; a row draws by its number.
     """
 
@@ -61,6 +64,8 @@ class TextGenerator:
     details: tuple[str, ...] = ()
     replacing: bool = False
     truncated: int = field(default=0, init=False)
+    unknown: Unknown = field(default=Unknown(), init=False)
+    unknown_targets: Unknown = field(default=Unknown(), init=False)
     seen: int = field(default=0, init=False)
 
     @property
@@ -75,6 +80,12 @@ class TextGenerator:
         sources, cut = encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
         self.truncated += cut
         return sources
+
+    def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None]:
+        """Encodes texts, with ids for the unknown words that a model copies; counts those that stay unknown."""
+        sources, words = self.name_unknown(self.encode(texts), texts)
+        self.unknown += count_unknown(sources.values, self.tokenizers.source)
+        return sources, words
 
     def __call__(self, texts: list[Any]) -> list[str]:
         """Generates a text for each of a few thousand; an empty text gives an empty one."""
@@ -92,7 +103,7 @@ class TextGenerator:
         return found
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
-        sources, unknown = self.name_unknown(self.encode(texts), texts)
+        sources, unknown = self.read_sources(texts)
         search, first = as_search(self.decoding), self.first_token
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         searcher = Searcher(self.model, search, self.max_new_tokens, first, self.others, self.average, words)
@@ -112,6 +123,8 @@ class TextGenerator:
     def score(self, texts: list[Any], targets: list[str]) -> list[dict[str, Any]]:
         """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for.
 
+        Where the vocabulary lacks a part of a target, `unknown_tokens` stand for what neither of the two counts.
+
         Raises:
             InputError: a target for which the model has no positions.
         """
@@ -119,7 +132,9 @@ class TextGenerator:
         self.seen += len(texts)
         for source, ids, words, each in self._read(reader, texts, targets, range(first, self.seen)):
             known = {"score": sum(each.log_probs) / len(ids)} | reader.details_of(source, ids, each, words)
-            sums = {"log_prob": sum(each.log_probs), "perplexity": each.perplexity}
+            sums: dict[str, Any] = {"log_prob": sum(each.log_probs), "perplexity": each.perplexity}
+            if (unknown := count_unknown(np.array(ids), self.tokenizers.target)).tokens:
+                sums["unknown_tokens"] = unknown.tokens
             found.append(sums | {name: known[name] for name in self.details if name in known})
         return found
 
@@ -152,11 +167,12 @@ class TextGenerator:
         self, reader: Reader, texts: list[Any], targets: list[str], numbers: Sequence[int]
     ) -> Iterator[tuple[np.ndarray, list[int], Words, Scored]]:
         """Ids of every source and target, unknown words that they name, and what the model thinks of the target."""
-        sources, unknown = self.name_unknown(self.encode(texts), texts)
+        sources, unknown = self.read_sources(texts)
         encoded = self.encode_targets(texts, targets)
         self._check_positions(sources, encoded, numbers)
         if unknown is not None:
             encoded = name_target_words(encoded, targets, self.tokenizers.target, unknown)
+        self.unknown_targets += count_unknown(encoded.values, self.tokenizers.target)
         rows = [encoded[row].tolist() for row in range(len(encoded))]
         with evaluating(self.model):
             scored = reader.score(sources, rows)

@@ -1,10 +1,12 @@
 """The systems that `evaluate` compares a model with: other models' folders, and files of predictions."""
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, Unknown, count_unknown
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scoring import Found, check_others, joined, read_others, score_rows
 from hf_seq2seq.evaluation.significance import Significance
@@ -22,7 +24,7 @@ def divided(compare: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return folders, tuple(place for place in compare if place not in folders)
 
 
-@dataclass(frozen=True)
+@dataclass
 class DocumentReader:
     """A model of raw text; it writes nothing.
 
@@ -31,12 +33,14 @@ class DocumentReader:
         tokenizer: as its training left it.
         block_size: tokens that are read at once.
         rows: blocks of a batch.
+        unknown_targets: tokens so far that stand for what the vocabulary lacks.
     """
 
     model: Any
     tokenizer: Any
     block_size: int
     rows: int
+    unknown_targets: Unknown = field(default=Unknown(), init=False)
 
     @classmethod
     def of(cls, loaded: Any, rows: int) -> "DocumentReader":
@@ -46,8 +50,10 @@ class DocumentReader:
 
     def likelihoods(self, documents: list[str], references: list[list[str]]) -> Any:
         """Of the documents, which are their own references; as `TextGenerator.likelihoods`."""
+        from hf_seq2seq.data.encoding import encode_documents
         from hf_seq2seq.tasks.causal_lm import document_likelihoods
 
+        self.unknown_targets += count_unknown(encode_documents(documents, self.tokenizer).values, self.tokenizer)
         return document_likelihoods(self.model, self.tokenizer, documents, self.block_size, self.rows)
 
 
@@ -97,8 +103,18 @@ class Systems:
             written = {name: other(texts) for name, other in others.items()}
             found = score_rows(self._written, model(texts), references, sure, written | self._files)
         if self._likely:
-            likely = {name: other.likelihoods(texts, references) for name, other in others.items()}
-            found = joined(
-                found, score_rows(self._likely, model.likelihoods(texts, references), references, sure, likely)
-            )
+            likely = {name: _likelihoods(other, texts, references, name)[0] for name, other in others.items()}
+            own, unknown = _likelihoods(model, texts, references, "the model")
+            found = joined(found, score_rows(self._likely, own, references, sure, likely))
+            found |= {"unknown_tokens": unknown.share} if unknown.tokens else {}
         return found
+
+
+def _likelihoods(model: Any, texts: list[Any], references: list[list[str]], name: str) -> tuple[Any, Unknown]:
+    """Likelihoods of references, and how many of their tokens are unknown, which is said on standard error."""
+    model.unknown_targets = Unknown()
+    found = model.likelihoods(texts, references)
+    unknown: Unknown = model.unknown_targets
+    if unknown.tokens:
+        print(f"{name}: {unknown} of the tokens are unknown. {TOO_LOW}", file=sys.stderr)
+    return found, unknown

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
 
 OWN_CODE = "The architecture is Python code beside the weights; `trust_remote_code=True` runs it."
-TELLING_SHARE = 1.0  # percent of cut rows that is worth a warning
+TELLING_SHARE = 1.0  # percent of cut rows, or of unknown tokens, that is worth a warning
 
 
 def write_card(
@@ -140,14 +140,28 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _unknown(task: "Task") -> list[str]:
+    """What the vocabulary lacks of any split's texts."""
+    shares: dict[str, float] = {}
+    for examples in task.splits.values():
+        for side, lengths in describe_lengths(examples, task.tokenizers).items():
+            shares[side] = max(shares.get(side, 0.0), lengths.unknown)
+    ends = {"source": "it cannot read what they stand for", "target": "it cannot write what they stand for"}
+    told = {side: share for side, share in shares.items() if share >= TELLING_SHARE}
+    return [
+        f"Up to {share:.1f} % of a split's {side} tokens are unknown: {ends[side]}." for side, share in told.items()
+    ]
+
+
 def _limits(task: "Task", results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
     limits = [f"A source longer than {options['max_source_length']} tokens is cut, and what was cut is not read."]
     if task.writes:
         limits.append(f"An output ends after {options['max_target_length']} tokens.")
-    for side, lengths in describe_lengths(task.splits["train"]).items():
+    for side, lengths in describe_lengths(task.splits["train"], task.tokenizers).items():
         if lengths.truncated >= TELLING_SHARE:
             limits.append(f"{lengths.truncated:.1f} % of the training {side}s were cut: it never saw their ends.")
+    limits += _unknown(task)
     kinds = {kind_of(split) for split in scores(results, task)}
     if not kinds:
         limits.append("It was not measured on any rows that it had not seen.")

@@ -7,6 +7,7 @@ import numpy as np
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.mixtures import shares
 from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
+from hf_seq2seq.data.tokenizers.unknown import percent
 from hf_seq2seq.hub.markdown import code, folded, table
 from hf_seq2seq.sections import flatten
 
@@ -28,9 +29,10 @@ def data_section(task: "Task") -> list[str]:
     columns = [f"{role.replace('_', ' ')} {code(column)}" for role, column in task.columns.items()]
     parts = [f"From {', '.join(places)}; columns: {', '.join(columns)}."] if places else []
     parts += _mixture(task.mixture) if task.mixture else []
-    rows = [row for split, examples in task.splits.items() for row in _length_rows(split, examples)]
-    header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Cut to the limit"]
+    rows = [row for split, examples in task.splits.items() for row in _length_rows(task, split, examples)]
+    header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Cut to the limit", "Unknown"]
     lengths = "A length under p % is one that p % of the rows do not exceed, special tokens included, after the cut."
+    lengths += " An unknown token stands for what the vocabulary lacks; its share is of the tokens of text."
     if task.problem == "causal_lm":
         lengths += " A row is a block of documents, which do not see each other."
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
@@ -51,11 +53,18 @@ def _place(member: "Member") -> str:
     return ", ".join(code(name) for name in (member.data.dataset_name, member.data.train_file) if name)
 
 
-def _length_rows(split: str, examples: "Examples") -> list[list[object]]:
+def _length_rows(task: "Task", split: str, examples: "Examples") -> list[list[object]]:
     count = f"{len(examples):,}"
     return [
-        [title_of(split), count, side, *lengths.percentiles.values(), f"{lengths.truncated:.2f} %"]
-        for side, lengths in describe_lengths(examples).items()
+        [
+            title_of(split),
+            count,
+            side,
+            *lengths.percentiles.values(),
+            f"{lengths.truncated:.2f} %",
+            percent(lengths.unknown).replace("%", " %"),
+        ]
+        for side, lengths in describe_lengths(examples, task.tokenizers).items()
     ]
 
 

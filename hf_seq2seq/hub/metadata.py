@@ -65,7 +65,7 @@ SCORES = {
     "spearman": ("Spearman correlation", "spearmanr"),
     "mse": ("Mean squared error", "mse"),
 }
-NO_SCORE = ("samples", "runtime")
+NO_SCORE = ("samples", "runtime", "unknown_tokens")
 
 
 def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float]]:

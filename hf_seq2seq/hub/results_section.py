@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, split_of, title_of
+from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, percent
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.markdown import code, table
 from hf_seq2seq.hub.metadata import SCORES, scores
@@ -48,9 +49,18 @@ def results_section(folder: Path, task: "Task", results: dict[str, float], inter
     return [
         table(["Score", *titles], rows),
         f"Arrows point to what is better. {UNITS[task.problem]}{BRACKETS if intervals else ''}",
+        *_unknown(results),
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
         *_pictures(folder),
     ]
+
+
+def _unknown(results: dict[str, float]) -> list[str]:
+    """Says of likelihoods that they are of unknown tokens too."""
+    shares = [value for key, value in results.items() if key.endswith("_unknown_tokens")]
+    if not shares:
+        return []
+    return [f"Up to {percent(max(shares)).replace('%', ' %')} of the tokens are unknown. {TOO_LOW}"]
 
 
 def _pictures(folder: Path) -> list[str]:

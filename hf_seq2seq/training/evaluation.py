@@ -12,6 +12,7 @@ from torch import Tensor
 from hf_seq2seq.data.batches import length_order, ordered_batches
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
@@ -35,7 +36,8 @@ def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> di
 
     Returns:
         `eval_loss` (nats a target token, or a row), the metrics, for raw text `eval_perplexity` (a token) and
-        `eval_bits_per_byte` or what else the objective measures, `eval_samples` and `eval_runtime` (seconds). A named
+        `eval_bits_per_byte` or what else the objective measures, `eval_unknown_tokens` (percent, where there
+        are any and a perplexity does not count them), `eval_samples` and `eval_runtime` (seconds). A named
         set has its name in between, `eval_english_loss`; without it stands the mean over the sets, each of which weighs
         the same, or for samples and runtime the sum.
     """
@@ -83,6 +85,8 @@ def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str
         results["perplexity"] = perplexity(*measured.get("masked_loss", measured["loss"]))
     if task.problem == "causal_lm":
         results["bits_per_byte"] = bits_per_byte(measured["loss"][0], examples.texts)
+    if "perplexity" in results and (unknown := count_unknown(examples.source.values, task.tokenizers.source)).tokens:
+        results["unknown_tokens"] = unknown.share
     metrics = task.metrics_of(split)
     predictions = predict(task, examples, accelerator) if metrics else []
     if metrics:

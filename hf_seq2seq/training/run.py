@@ -22,6 +22,7 @@ from hf_seq2seq.configs import Evaluation, Hub
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
+from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
@@ -226,13 +227,10 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     parameters, every = (count(task.model, only_trainable=trained) for trained in (True, False))
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
-    train = task.splits["train"]
-    cut = ", ".join(
-        f"{side} {count / len(train):.1%}" for side, count in zip(("source", "target"), train.truncated, strict=True)
-    )
+    losses = "".join(f"{line}\n" for line in describe_losses(task.splits, task.tokenizers))
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
-        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; cut to the limits: {cut}\n",
+        f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
         *mixed,
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
         f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",

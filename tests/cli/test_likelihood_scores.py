@@ -135,3 +135,13 @@ def test_files_have_no_probabilities(command, test_file: str) -> None:
     Path("a.txt").write_text("a\n")
     result = command("evaluate", "--predictions", "a.txt", "--references", "a.txt", "--metrics", "perplexity")
     assert (result.code, "needs a model's probabilities" in result.err) == (2, True)
+
+
+def test_unknown_tokens_are_told_beside_likelihoods(command, test_file: str, model_folder: Path) -> None:
+    flags = ["--test-file", test_file, *LIKELY, "--json"]
+    assert "unknown_tokens" not in json.loads(command("evaluate", model_folder, *flags).out)
+    Path(test_file).write_text("question\tanswer\nthe ☃ dog\ta ☃ house\n")
+    result = command("evaluate", model_folder, *flags)
+    assert 0 < json.loads(result.out)["unknown_tokens"] < 100
+    assert "the model: " in result.err
+    assert "tokens are unknown" in result.err

@@ -27,11 +27,11 @@ def test_a_recipe_for_pairs(command, flags: list[str], tmp_path: Path) -> None:
     assert (result.code, result.err) == (0, "")
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert "columns source: source, target: target" in lines
-    assert "split rows side 50% 90% 95% 99% 100% tokens cut" in lines
+    assert "split rows side 50% 90% 95% 99% 100% tokens cut unknown" in lines
     # With the prefix and the end of the sentence, two rows of four have more than four tokens.
-    assert "train 20 source 4 4 4 4 4 75 50.0%" in lines
-    assert "train 20 target 3 5 5 5 5 70 0.0%" in lines
-    assert "validation 1 source 4 4 4 4 4 4 0.0%" in lines
+    assert "train 20 source 4 4 4 4 4 75 50.0% 0.0%" in lines
+    assert "train 20 target 3 5 5 5 5 70 0.0% 0.0%" in lines
+    assert "validation 1 source 4 4 4 4 4 4 0.0% 0.0%" in lines
     example = lines[lines.index("example 2") :]
     assert example[1] == "text a cat"
     assert example[3] == "pieces the a cat </s>"
@@ -42,6 +42,18 @@ def test_a_recipe_for_pairs(command, flags: list[str], tmp_path: Path) -> None:
     assert "example 3" in lines
     assert "example 4" not in lines
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.tsv", "train.tsv"]
+
+
+def test_unknown_tokens_and_missing_spaces_are_told(command, flags: list[str]) -> None:
+    Path("train.tsv").write_text("source\ttarget\n" + "a cat\t我们今天去学校看书学习\n" * 3)
+    Path("dev.tsv").write_text("source\ttarget\na cat saw\t老师说明天要早点来\n")
+    result = command("preview", "rnn", *flags)
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert [line.split()[-1] for line in lines if line.startswith(("train ", "validation "))] == [
+        *("0.0%", "0.0%", "33.3%", "100.0%")
+    ]
+    assert "warning: the target texts have no spaces between words" in result.out
+    assert "no spaces" not in command("preview", "rnn", *flags, "--tokenizer-type", "char").out
 
 
 def test_parameters_and_memory(command, flags: list[str]) -> None:

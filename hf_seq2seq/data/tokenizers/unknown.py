@@ -1,0 +1,91 @@
+"""Tokens that stand for what a vocabulary lacks, and texts of which a word tokenizer makes little else."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers.models import WordLevel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+LONG_WORD = 12
+"""Letters that words have on average where a text has no spaces between them; German has 6, Finnish 8."""
+LETTERS_OF_IDEOGRAM = 3
+READ = 2_000  # texts
+TOO_LOW = (
+    "Loss, perplexity and bits a byte do not count what they stand for: with another vocabulary compare none of them."
+)
+"""What unknown tokens mean for likelihoods."""
+_IDEOGRAM = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """How many tokens are unknown.
+
+    Attributes:
+        tokens: unknown ones.
+        of: all that stand for text, which special tokens do not.
+    """
+
+    tokens: int = 0
+    of: int = 0
+
+    @property
+    def share(self) -> float:
+        """In percent."""
+        return 100 * self.tokens / max(1, self.of)
+
+    def __add__(self, other: "Unknown") -> "Unknown":
+        return Unknown(self.tokens + other.tokens, self.of + other.of)
+
+    def __str__(self) -> str:
+        """The share, which is never shown as nothing where there are any."""
+        return percent(self.share)
+
+
+def percent(share: float) -> str:
+    """A share in percent, with as many places as it takes to tell it from 0."""
+    return f"{share:.1f}%" if share == 0 or share >= 0.05 else f"{share:.1g}%"
+
+
+def unknown_id(tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """The unknown token; None where no text has it, as in a vocabulary of bytes, whose end of text has its name too."""
+    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.cls_token_id)
+    found: int | None = tokenizer.unk_token_id
+    return None if found in others else found
+
+
+def count_unknown(ids: np.ndarray, tokenizer: "PreTrainedTokenizerBase") -> Unknown:
+    """Counts the unknown tokens among ids."""
+    unknown = unknown_id(tokenizer)
+    special = [number for number in tokenizer.all_special_ids if number != unknown]
+    found = 0 if unknown is None else int((ids == unknown).sum())
+    return Unknown(found, int((~np.isin(ids, special)).sum()))
+
+
+def reads_words(tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether each token is a whole word, which ends at a space."""
+    if not tokenizer.is_fast:
+        return False
+    rust = tokenizer.backend_tokenizer
+    return isinstance(rust.model, WordLevel) and "WhitespaceSplit" in repr(rust.pre_tokenizer)
+
+
+def lacks_spaces(texts: Iterable[str]) -> bool:
+    """Whether texts have no spaces between words: Chinese, Thai, DNA; judged by the first few thousand."""
+    words = [word for text in islice(texts, READ) for word in text.split()]
+    letters = sum(len(word) + (LETTERS_OF_IDEOGRAM - 1) * len(_IDEOGRAM.findall(word)) for word in words)
+    return letters >= LONG_WORD * len(words) > 0
+
+
+def no_spaces(side: str) -> str:
+    """What is to be said of a word tokenizer for such texts."""
+    return (
+        f"warning: the {side} texts have no spaces between words, so that a word tokenizer takes whole sentences for "
+        "words; --tokenizer-type unigram or char does not"
+    )
