@@ -119,3 +119,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="cannot be written: No such file"):
         miss()
+
+
+def test_a_full_disk_is_given_the_name_of_the_file(tmp_path: Path) -> None:
+    def fill() -> None:
+        with open_draft(tmp_path / "predictions.txt"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError) as caught:
+        fill()
+    assert caught.value.filename == str(tmp_path / "predictions.txt")

@@ -1,10 +1,11 @@
 """The command `hf-seq2seq`."""
 
-import errno
 import os
+import signal
 import sys
 import time
 from importlib import import_module
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from hf_seq2seq import __version__
 from hf_seq2seq.cli.help_page import Group
 from hf_seq2seq.cli.launch import leave_after, rank
+from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError
 
 SECONDS_FOR_RANK_0 = 5.0
@@ -79,7 +81,11 @@ def _root(context: typer.Context, version: Version = False) -> None:
 
 
 def main() -> NoReturn:
-    """Runs the command line and ends the process: 0, 2 after bad input, 130 after Ctrl-C, 1 after an error of ours."""
+    """Runs the command line and ends the process.
+
+    Its code is 0, 2 after bad input, 1 after an error of ours, or 128 + the number of the signal that ended it.
+    """
+    unwind_on_signals()
     try:
         code = app(prog_name="hf-seq2seq", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -91,7 +97,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             leave_after(error)
             raise
         code = _refuse(f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole")
@@ -103,6 +109,22 @@ def main() -> NoReturn:
             raise
         code = _refuse(_usage_message(error))
     sys.exit(code)
+
+
+def unwind_on_signals() -> None:
+    """Lets SIGTERM and SIGHUP end the process as Ctrl-C does, so that half-written files are removed; a second kills.
+
+    A signal that is ignored, as by nohup, stays so. The processes of a launcher, which may wait for one another in the
+    depths of a library, end at once.
+    """
+
+    def leave(number: int, _: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if rank() is None and signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, leave)
 
 
 def _refuse(message: str) -> int:

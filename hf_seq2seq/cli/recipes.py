@@ -1,6 +1,5 @@
 """`hf-seq2seq recipes`: list them, read one, copy one to change it."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ import typer
 
 from hf_seq2seq.cli import recipe_files
 from hf_seq2seq.cli.commands import make_group
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 
 Name = Annotated[
@@ -46,5 +46,6 @@ def copy_recipe(name: Name, destination: Destination = None) -> None:
         raise InputError(f"{target}: is there already; name another file")
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {str(target.parent)!r}")
-    shutil.copyfile(source, target)
+    with open_draft(target) as stream:
+        stream.write(source.read_text(encoding="utf-8"))
     print(f"{target}\nrun it:  hf-seq2seq train {target if target.is_absolute() else f'./{target}'} --help")

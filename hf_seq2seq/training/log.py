@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.drafts import naming, open_draft
 from hf_seq2seq.training.state import State
 
 FILE = "train_log.jsonl"
@@ -70,7 +70,7 @@ class StepLog:
         self._accelerator.log(values, step=state.global_step)
         self.say(f"step {state.global_step}/{state.max_steps}  epoch {state.epoch:.2f}  {text}")
         if self._accelerator.is_main_process:
-            with self._path.open("a") as file:
+            with naming(self._path), self._path.open("a") as file:
                 file.write(json.dumps({"step": state.global_step, "epoch": round(state.epoch, 4)} | values) + "\n")
 
     def _cut_back(self) -> None:
