@@ -84,8 +84,9 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         else:
             columns = (_column(sample, options, settings), _context_column(sample, options, settings))
             sources = _sources(rows, columns, place)
+        others, settings = load_others(model, network, tokenizers, settings, config)
         generator = make_generator(config, values, network, tokenizers, settings, replies)
-        generator.others = load_others(model, network, tokenizers, config.ensemble, config.model.trust_remote_code)
+        generator.others = others
         generator.average = config.ensemble.ensemble_average
         generator.details, generator.replacing = options.output_details, options.replace_unknown
         with counted("texts") as generator.advance:

@@ -169,9 +169,8 @@ class Beam:
         for row, place in found.nonzero().tolist():
             source, token = int(self.sources[row]), int(tokens[row, place])
             ids = [*self.tokens[row, parents[row, place], self.prompt :].tolist(), token]
-            ended = token in self.bounds.eos
             finished = self.finished[source]
-            insort(finished, Hypothesis(ids[:-1] if ended else ids, float(scores[row, place]), ended), key=_rank)
+            insort(finished, Hypothesis.of(ids, float(scores[row, place]), self.bounds.eos), key=_rank)
             del finished[width:]
             if len(finished) == width:
                 self.worst[source] = finished[-1].score

@@ -175,12 +175,6 @@ def start_token(model: PreTrainedModel) -> int:
     return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
 
 
-def end_tokens(model: PreTrainedModel) -> list[int]:
-    """The tokens that end an output."""
-    own: Any = model.generation_config
-    return as_list(own.eos_token_id)
-
-
 def as_list(tokens: Any) -> list[int]:
     """The ids of a setting that may be one id, several or none."""
     return [] if tokens is None else list(tokens) if isinstance(tokens, list | tuple) else [int(tokens)]

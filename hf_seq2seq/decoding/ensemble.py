@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from hf_seq2seq.decoding.decoder import Decoder
+from hf_seq2seq.decoding.decoder import Decoder, as_list
+from hf_seq2seq.decoding.library import library_reason, state_reason
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,9 +66,13 @@ def check_alike(
     """Refuses models that cannot search together.
 
     Raises:
-        InputError: another vocabulary, another EOS, or not both with, or both without, an encoder.
+        InputError: another vocabulary, another EOS, not both with, or both without, an encoder, or one that only the
+            library decodes.
     """
     name, model, tokenizers = first
+    for place, reason in [(name, library_reason(model)), *((place, state_reason(each)) for place, each, _ in others)]:
+        if reason:
+            raise InputError(f"--ensemble: {place} cannot be in one: {reason}, so that the library alone decodes it")
     for place, other, pieces in others:
         for side in ("source", "target"):
             if getattr(tokenizers, side).get_vocab() != getattr(pieces, side).get_vocab():
@@ -77,3 +82,8 @@ def check_alike(
         if other.config.vocab_size != model.config.vocab_size:
             sizes = f"{other.config.vocab_size} and {model.config.vocab_size}"
             raise InputError(f"--ensemble: {place} and {name} have output layers of {sizes} words")
+        if getattr(other.config, "copy_vocab_size", 0) != getattr(model.config, "copy_vocab_size", 0):
+            raise InputError(f"--ensemble: of {name} and {place} one copies source words, the other does not")
+        ends = [set(as_list(each.generation_config.eos_token_id)) for each in (model, other)]
+        if all(ends) and not ends[0] & ends[1]:
+            raise InputError(f"--ensemble: {place} ends outputs with token {min(ends[1])}, {name} with {min(ends[0])}")

@@ -45,7 +45,7 @@ def generate_texts(
         advance: told the number of rows done after every batch.
         unknown: unknown words of every source that ids beyond the vocabulary name; None where there are none.
     """
-    searcher = Searcher(model, as_search(decoding), max_new_tokens)
+    searcher = Searcher(model, as_search(decoding), max_new_tokens, tokenizer=tokenizers.target)
     found = [outputs[0].ids for outputs in generate_hypotheses(searcher, sources, tokenizers.source, advance)]
     return texts_of(found, tokenizers, unknown)
 

@@ -12,12 +12,34 @@ class Hypothesis:
     Attributes:
         ids: without start token and source, without EOS.
         score: the sum of log-probabilities, EOS counted, after length normalisation and coverage penalty.
-        ended: whether it ends with EOS, not at the greatest length.
+        end: the EOS token that ended it, of which a model may have several; None at the greatest length.
     """
 
     ids: list[int]
     score: float
-    ended: bool = True
+    end: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it ends with EOS, not at the greatest length."""
+        return self.end is not None
+
+    @property
+    def whole(self) -> list[int]:
+        """Its ids, with the EOS token if it ends with one."""
+        return self.ids if self.end is None else [*self.ids, self.end]
+
+    @classmethod
+    def of(cls, ids: list[int], score: float, eos: Tensor) -> "Hypothesis":
+        """One of ids whose last may be EOS.
+
+        Args:
+            ids: of the output.
+            score: of it.
+            eos: the tokens that end outputs.
+        """
+        ended = bool((eos == ids[-1]).any())
+        return cls(ids[:-1], score, ids[-1]) if ended else cls(ids, score)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from transformers import StoppingCriteria
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.decoding.decoder import as_list
+from hf_seq2seq.decoding.hypothesis import Hypothesis
+from hf_seq2seq.decoding.options import Search
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 UNSERVED = (
     "encoder_no_repeat_ngram_size",
     "encoder_repetition_penalty",
     "epsilon_cutoff",
     "eta_cutoff",
-    "exponential_decay_length_penalty",
     "guidance_scale",
-    "renormalize_logits",
-    "sequence_bias",
     "stop_strings",
     "top_h",
     "watermarking_config",
@@ -28,60 +29,129 @@ UNSERVED = (
 """Generation settings that a model may come with, and that only the library knows."""
 FACTORS = ("encoder_repetition_penalty", "guidance_scale")
 """Those of them that do nothing at 1."""
+SERVED = (
+    *("num_beams", "length_penalty", "no_repeat_ngram_size", "num_return_sequences"),
+    *("early_stopping", "repetition_penalty", "min_new_tokens", "forced_bos_token"),
+    *("per_device_eval_batch_size", "max_tokens_per_batch", "seed", "mbr_metric"),
+)
+"""Flags of the search that the library follows, or that are followed around it."""
 
 
-def needs_library(model: "PreTrainedModel") -> bool:
-    """Whether only the library decodes a model: its state is no cache of ours, or its settings ask for more."""
+def library_reason(model: "PreTrainedModel") -> str | None:
+    """Why only the library decodes a model: its state is no cache of ours, or its settings ask for more; or None."""
     settings: Any = model.generation_config
+    asked = next((name for name in UNSERVED if _asks(name, getattr(settings, name, None))), None)
+    return state_reason(model) or (asked and f"generation_config.json sets {asked}")
+
+
+def state_reason(model: "PreTrainedModel") -> str | None:
+    """Says that a model keeps a state which the search engine of this package cannot reorder; None if it does not."""
     stateful = getattr(model, "_is_stateful", False) and model.config.model_type != "rnn-seq2seq"
-    phrases = any(len(ids) > 1 for ids in settings.bad_words_ids or ())
-    return stateful or phrases or any(_asks(name, getattr(settings, name, None)) for name in UNSERVED)
+    return f"{model.config.model_type} keeps a state of its own" if stateful else None
 
 
 def _asks(name: str, value: Any) -> bool:
     return bool(value) and not (name in FACTORS and value == 1)
 
 
+class StopStrings(StoppingCriteria):
+    """Ends an output whose text holds one of some strings.
+
+    Args:
+        strings: one or several.
+        tokenizer: that decodes outputs.
+        start: tokens before each.
+    """
+
+    def __init__(self, strings: str | Sequence[str], tokenizer: "PreTrainedTokenizerBase", start: int) -> None:
+        self.strings = [strings] if isinstance(strings, str) else list(strings)
+        self.tokenizer, self.start = tokenizer, start
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
+        """Whether each row ends, `(rows,)`."""
+        texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
+        return torch.tensor([any(each in text for each in self.strings) for text in texts], device=input_ids.device)
+
+
 @torch.inference_mode()
-def generate_ids(
-    model: "PreTrainedModel", batch: dict[str, Tensor], decoding: Decoding, max_new_tokens: int
-) -> list[list[int]]:
-    """Generates the target of every row.
+def search_by_library(
+    model: "PreTrainedModel",
+    batch: dict[str, Tensor],
+    search: Search,
+    max_new_tokens: int,
+    first_token: int | None = None,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
+) -> list[list[Hypothesis]]:
+    """Outputs of every row, best first.
 
     Args:
         model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
         batch: `input_ids` and `attention_mask`, each `(batch, source)`, 1 on real tokens; other keys are left alone.
             Padding is on the left for a decoder alone.
-        decoding: how to search.
+        search: how to search, of which it follows `SERVED`.
         max_new_tokens: longest target in tokens, EOS counted.
-
-    Returns:
-        Ids of each row without the decoder's start token or the source, cut before EOS, without padding.
+        first_token: of every output of an encoder-decoder; None for what the model's settings say.
+        tokenizer: that decodes outputs, for models whose settings name strings that end an output.
     """
     inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
-    settings = generation_settings(model, decoding, max_new_tokens)
-    found: Tensor = model.generate(**inputs, generation_config=settings)  # type: ignore[operator]
-    eos = settings.eos_token_id
+    settings: Any = generation_settings(model, search, max_new_tokens)
+    if first_token is not None:
+        settings.forced_bos_token_id = first_token
     start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
-    return [
-        clean_ids(row[start:], settings.pad_token_id, eos if isinstance(eos, list) else [eos]) for row in found.tolist()
-    ]
+    # The library's own criterion takes no tokenizer of words; what the settings lack it takes from the model's.
+    strings, settings.stop_strings = settings.stop_strings, None
+    model = copy.copy(model)
+    model.generation_config = settings
+    stops = {"stopping_criteria": [StopStrings(strings, tokenizer, start)]} if strings and tokenizer else {}
+    settings.return_dict_in_generate = settings.output_scores = True
+    found: Any = model.generate(**inputs, **stops)  # type: ignore[operator]
+    eos = as_list(settings.eos_token_id)
+    rows = [_cut(row, settings.pad_token_id, eos) for row in found.sequences[:, start:].tolist()]
+    scores = found.sequences_scores.tolist() if search.num_beams > 1 else _scores(found, start, rows, search)
+    hypotheses = iter(
+        Hypothesis.of(row, score, torch.tensor(eos)) if row else Hypothesis([], score)
+        for row, score in zip(rows, scores, strict=True)
+    )
+    return [list(part) for part in zip(*[hypotheses] * search.num_return_sequences, strict=True)]
 
 
-def generation_settings(model: "PreTrainedModel", decoding: Decoding, max_new_tokens: int) -> "GenerationConfig":
+def _cut(row: list[int], pad: int | None, eos: Sequence[int]) -> list[int]:
+    """An output up to its EOS, or else to the padding behind its greatest length."""
+    end = next((place + 1 for place, token in enumerate(row) if token in eos), len(row))
+    while end and row[end - 1] == pad and pad not in eos:
+        end -= 1
+    return row[:end]
+
+
+def _scores(found: Any, start: int, rows: Sequence[Sequence[int]], search: Search) -> list[float]:
+    """Sums of log-probabilities of greedy outputs after what the settings forbid, normalised as in our own search."""
+    steps = torch.stack(found.scores, 1).log_softmax(-1)
+    each = steps.gather(2, found.sequences[:, start:, None])[..., 0].tolist()
+    power = search.length_penalty
+    return [sum(part[: len(row)]) / max(1, len(row)) ** power for part, row in zip(each, rows, strict=True)]
+
+
+def generate_ids(
+    model: "PreTrainedModel", batch: dict[str, Tensor], decoding: Decoding, max_new_tokens: int
+) -> list[list[int]]:
+    """The best output of every row, as `search_by_library` says: ids without start token, source, EOS or padding."""
+    search = decoding if isinstance(decoding, Search) else Search(**vars(decoding))
+    return [best.ids for best, *_ in search_by_library(model, batch, search, max_new_tokens)]
+
+
+def generation_settings(model: "PreTrainedModel", search: Search, max_new_tokens: int) -> "GenerationConfig":
     """The model's own generation settings (forced tokens, shortest length, …) with the search asked for."""
-    settings = copy.deepcopy(model.generation_config)
+    settings: Any = copy.deepcopy(model.generation_config)
     settings.max_length = None
     settings.max_new_tokens = max_new_tokens
     settings.do_sample = False
-    settings.num_beams = decoding.num_beams
-    settings.no_repeat_ngram_size = decoding.no_repeat_ngram_size
-    settings.length_penalty = decoding.length_penalty if decoding.num_beams > 1 else None
-    settings.early_stopping = settings.early_stopping if decoding.num_beams > 1 else None
-    return settings
-
-
-def clean_ids(row: Sequence[int], pad: int | None, eos: Sequence[int | None]) -> list[int]:
-    """What a tokenizer can decode: cut before the first EOS, without padding and without the label filler -100."""
-    end = next((place for place, token in enumerate(row) if token in eos), len(row))
-    return [token for token in row[:end] if token != pad and token >= 0]
+    settings.num_beams, settings.num_return_sequences = search.num_beams, search.num_return_sequences
+    settings.no_repeat_ngram_size = search.no_repeat_ngram_size
+    settings.length_penalty = search.length_penalty if search.num_beams > 1 else None
+    given = {"true": True, "false": False, "never": "never", None: settings.early_stopping}[search.early_stopping]
+    settings.early_stopping = given if search.num_beams > 1 else None
+    for name in ("repetition_penalty", "min_new_tokens"):
+        if getattr(search, name) is not None:
+            setattr(settings, name, getattr(search, name))
+    found: GenerationConfig = settings
+    return found

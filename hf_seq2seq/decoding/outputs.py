@@ -12,7 +12,6 @@ from hf_seq2seq.data.copying import Words
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.alignment import align, pharaoh, replace_unknown, words_of
-from hf_seq2seq.decoding.decoder import end_tokens
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.scoring import Scored, score_targets
 
@@ -89,19 +88,15 @@ class Reader:
             return [
                 [Output(text, {"score": each.score} if wanted else {}) for each, text in one.pairs()] for one in written
             ]
-        end = end_tokens(self.models[0])[:1]
-        targets = [each.ids + (end if each.ended else []) for one in written for each in one.hypotheses]
+        targets = [each.whole for one in written for each in one.hypotheses]
         scored = iter(self.score(Ragged.of(one.ids for one in written for _ in one.hypotheses), targets))
-        return [
-            [self._output(one, each, text, next(scored), end if each.ended else []) for each, text in one.pairs()]
-            for one in written
-        ]
+        return [[self._output(one, each, text, next(scored)) for each, text in one.pairs()] for one in written]
 
-    def _output(self, one: Written, each: Hypothesis, text: str, scored: Scored, end: list[int]) -> Output:
+    def _output(self, one: Written, each: Hypothesis, text: str, scored: Scored) -> Output:
         target = self.tokenizers.target
         if self.replacing and scored.attention is not None and target.unk_token_id in each.ids:
             text = replace_unknown(each.ids, scored.attention, self.source_words(one.ids), one.source.split(), target)
-        known = {"score": each.score} | self.details_of(one.ids, each.ids + end, scored, one.words)
+        known = {"score": each.score} | self.details_of(one.ids, each.whole, scored, one.words)
         return Output(text, {name: known[name] for name in self.details if name in known})
 
     def score(self, sources: Ragged, targets: Sequence[Sequence[int]]) -> list[Scored]:

@@ -1,7 +1,8 @@
 """From a loaded model and the flags of a search to what generates: lengths, search, ensemble, engine."""
 
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.decoding.options import AVERAGES, Search
@@ -139,25 +140,56 @@ def merged_search(search: Search, values: Mapping[str, Any], settings: "RunSetti
 
 
 def load_others(
-    name: str, network: Any, tokenizers: Any, ensemble: Ensemble, trust_remote_code: bool = False
-) -> tuple[Any, ...]:
-    """The rest of an ensemble.
+    name: str, network: Any, tokenizers: "Tokenizers", settings: "RunSettings", config: Any
+) -> tuple[tuple[Any, ...], "RunSettings"]:
+    """The rest of an ensemble, and the settings that all its models can follow.
+
+    Args:
+        name: of the first model.
+        network: the first model.
+        tokenizers: its own.
+        settings: of its training.
+        config: has the sections `model` and `ensemble`.
 
     Raises:
-        InputError: one of the models has another vocabulary, or cannot be loaded.
+        InputError: one of the models has another vocabulary, too few positions for lengths that a flag gives, cannot
+            be loaded, or cannot be in an ensemble.
     """
-    if not ensemble.ensemble:
-        return ()
+    if not config.ensemble.ensemble:
+        return (), settings
     from hf_seq2seq.decoding.ensemble import check_alike
     from hf_seq2seq.saved.loading import load_seq2seq
 
-    found = [(place, *load_seq2seq(place, trust_remote_code)[:2]) for place in ensemble.ensemble]
-    check_alike((name, network, tokenizers), found)
-    return tuple(each for _, each, _ in found)
+    loaded = [(place, *load_seq2seq(place, config.model.trust_remote_code)) for place in config.ensemble.ensemble]
+    check_alike((name, network, tokenizers), [(place, each, pieces) for place, each, pieces, _ in loaded])
+    for place, _, _, own in loaded:
+        check_lengths(config.model, own, place)
+        settings = _narrowed(settings, own, place, config.model)
+    return tuple(each for _, each, _, _ in loaded), settings
 
 
-def check_lengths(model: Any, settings: "RunSettings") -> None:
-    """Refuses lengths that a flag gives and the model has no positions for.
+def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Model) -> "RunSettings":
+    """Settings within another model's positions, too; says so where they were not."""
+    positions = own.positions
+    if positions is None or (settings.positions is not None and settings.positions <= positions):
+        return settings
+    source, target = settings.max_source_length, min(settings.max_target_length, positions)
+    if settings.joined:
+        target = target if target < positions else positions // 2
+    room = positions - target if settings.joined else positions
+    source = room if source is None else min(source, room)
+    cut = []
+    if model.max_source_length is None and source != settings.max_source_length:
+        cut.append(f"sources are cut to {source} tokens")
+    if model.max_new_tokens is None and target < settings.max_target_length:
+        cut.append(f"outputs to {target}")
+    if cut:
+        print(f"{place}: has {positions} positions: {', '.join(cut)}", file=sys.stderr)
+    return replace(settings, positions=positions, max_source_length=source, max_target_length=target)
+
+
+def check_lengths(model: Any, settings: "RunSettings", place: str = "this model") -> None:
+    """Refuses lengths that a flag gives and a model has no positions for.
 
     Raises:
         InputError: naming the flag and the most that it can be.
@@ -165,4 +197,4 @@ def check_lengths(model: Any, settings: "RunSettings") -> None:
     for name in ("max_source_length", "max_new_tokens"):
         length = getattr(model, name, None)
         if length and settings.positions and length > settings.positions:
-            raise InputError(f"{flag(name)}: {length} is too large; this model has {settings.positions} positions")
+            raise InputError(f"{flag(name)}: {length} is too large; {place} has {settings.positions} positions")

@@ -78,9 +78,9 @@ def one_by_one(
         tokens = torch.cat([tokens, chosen[:, None]], 1)
         ends = writing & bounds.ends(chosen, length, rows)
         for row in ends.nonzero()[:, 0].tolist():
-            ended, ids = bool(torch.isin(chosen[row], bounds.eos)), tokens[row, start:].tolist()
             score = float(sums[row] / normalization.divisor(length))
-            found[int(rows[row])][row % samples] = Hypothesis(ids[:-1] if ended else ids, score, ended)
+            hypothesis = Hypothesis.of(tokens[row, start:].tolist(), score, bounds.eos)
+            found[int(rows[row])][row % samples] = hypothesis
         writing = writing & ~ends
         left = writing.view(-1, samples).any(1)
         if not left.any():

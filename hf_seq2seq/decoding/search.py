@@ -1,6 +1,5 @@
 """From settings to outputs: a batch's rules, bounds and strategy."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
@@ -8,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_seq2seq.configs import Decoding
 from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
 from hf_seq2seq.decoding.constraints import ConstrainedBeam
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
@@ -19,7 +17,8 @@ from hf_seq2seq.decoding.ensemble import EnsembleDecoder
 from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
 from hf_seq2seq.decoding.forced_words import ForcedWords
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
-from hf_seq2seq.decoding.library import generate_ids, needs_library
+from hf_seq2seq.decoding.library import SERVED, library_reason, search_by_library
+from hf_seq2seq.decoding.library_rules import bad_words, length_decay, renormalization, sequence_bias
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.options import SAMPLING, Search
 from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
@@ -27,6 +26,7 @@ from hf_seq2seq.decoding.rules import Rule
 from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
 from hf_seq2seq.decoding.warping import WARPERS, Warper
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Searcher:
         others: the rest of an ensemble.
         average: what an ensemble averages, "probability" or "log_probability".
         words: that every output must hold.
+        tokenizer: of the outputs, for models whose generation settings name strings that end one.
     """
 
     model: PreTrainedModel
@@ -50,6 +51,7 @@ class Searcher:
     others: tuple[PreTrainedModel, ...] = ()
     average: str = "probability"
     words: ForcedWords | None = None
+    tokenizer: PreTrainedTokenizerBase | None = None
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
         """Outputs of every source, best first.
@@ -59,8 +61,8 @@ class Searcher:
                 a decoder alone.
             numbers: what tells the sources apart in sampling, whatever their batch.
         """
-        if needs_library(self.model):
-            return self._by_library(batch)
+        if reason := library_reason(self.model):
+            return self._by_library(batch, reason)
         with self._decoder(batch) as decoder:
             bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
             rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
@@ -95,21 +97,20 @@ class Searcher:
         with decoding([self.model, *self.others], batch, watch) as decoders:
             yield EnsembleDecoder(decoders, self.average) if self.others else decoders[0]
 
-    def _by_library(self, batch: dict[str, Tensor]) -> list[list[Hypothesis]]:
-        """What `generate` gives, without scores.
+    def _by_library(self, batch: dict[str, Tensor], reason: str) -> list[list[Hypothesis]]:
+        """What `generate` gives.
 
         Raises:
             InputError: the search is one that only this package knows.
         """
-        search = self.search
-        plain = Search(**{item.name: getattr(search, item.name) for item in fields(Decoding)})
-        named = replace(plain, seed=search.seed, max_tokens_per_batch=search.max_tokens_per_batch)
-        if search != named or self.first_token is not None:
-            raise InputError(
-                f"{self.model.config.model_type}: decoded by the library alone, which knows only --num-beams, "
-                "--length-penalty and --no-repeat-ngram-size here"
-            )
-        return [[Hypothesis(ids, math.nan)] for ids in generate_ids(self.model, batch, search, self.max_new_tokens)]
+        has_encoder = self.model.config.is_encoder_decoder
+        others = [item for item in fields(Search) if item.name not in SERVED]
+        strange = [flag(item.name) for item in others if getattr(self.search, item.name) != item.default]
+        strange += ["--ensemble"] if self.others else []
+        strange += ["--forced-bos-token"] if self.first_token is not None and not has_encoder else []
+        if strange:
+            raise InputError(f"{strange[0]}: not supported here; {reason}, so that the library alone decodes it")
+        return search_by_library(self.model, batch, self.search, self.max_new_tokens, self.first_token, self.tokenizer)
 
     @property
     def settings(self) -> GenerationConfig:
@@ -151,21 +152,23 @@ def find_rules(
     decoder: Decoder, search: Search, own: GenerationConfig, bounds: Bounds, first_token: int | None
 ) -> list[Rule]:
     """The rules, in the library's order."""
-    search, rules = complete(search, own), list[Rule]()
+    search, rules = complete(search, own), list[Rule](sequence_bias(own))
     if search.repetition_penalty is not None:
         rules.append(RepetitionPenalty(search.repetition_penalty))
     if search.no_repeat_ngram_size:
         rules.append(NgramBlocking(search.no_repeat_ngram_size))
-    rules.append(Suppressed([ids[0] for ids in own.bad_words_ids or ()]))
+    rules += bad_words(own, bounds.eos)
     rules.append(MinimumLength(bounds.eos, find_shortest(decoder, search, own)))
     if own.forced_bos_token_id is not None and decoder.prompt.shape[1] == 1:
         first_token = own.forced_bos_token_id if first_token is None else first_token
     if first_token is not None:
         rules.append(ForcedFirst(first_token))
     rules.append(ForcedLast(as_list(own.forced_eos_token_id), bounds.longest))
+    rules += length_decay(own, bounds.eos, decoder.prompt.shape[1])
     rules.append(Suppressed(as_list(own.suppress_tokens)))
     rules.append(Suppressed(as_list(own.begin_suppress_tokens), only_first=True))
     rules += [Warper(name, getattr(search, name)) for name in WARPERS if getattr(search, name) is not None]
+    rules += renormalization(own)
     return [rule for rule in rules if getattr(rule, "matters", True)]
 
 

@@ -106,7 +106,8 @@ class TextGenerator:
         sources, unknown = self.read_sources(texts)
         search, first = as_search(self.decoding), self.first_token
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
-        searcher = Searcher(self.model, search, self.max_new_tokens, first, self.others, self.average, words)
+        every = (self.others, self.average, words, self.tokenizers.target)
+        searcher = Searcher(self.model, search, self.max_new_tokens, first, *every)
         found = generate_hypotheses(searcher, sources, self.tokenizers.source, self.advance, numbers)
         written = []
         for row, hypotheses in enumerate(found):

@@ -67,6 +67,68 @@ def test_words_lengths_and_an_ensemble(command, model_folder: Path, tmp_path: Pa
     assert command("generate", tmp_path / "mean", *TEXTS, *beams).out == plain.out
 
 
+def with_settings(folder: Path, copy: Path, **settings: object) -> Path:
+    """A copy of a model with other settings of generation."""
+    shutil.copytree(folder, copy)
+    file = copy / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    return copy
+
+
+def with_positions(folder: Path, copy: Path, positions: int) -> Path:
+    """A copy of a model with fewer positions."""
+    from transformers import BartForConditionalGeneration
+
+    shutil.copytree(folder, copy)
+    model = BartForConditionalGeneration.from_pretrained(folder)
+    for side in (model.model.encoder, model.model.decoder):
+        weight = side.embed_positions.weight
+        weight.data = weight.data[: positions + side.embed_positions.offset]
+    model.config.max_position_embeddings = positions
+    model.save_pretrained(copy)
+    return copy
+
+
+def test_an_ensemble_with_fewer_positions(command, model_folder: Path, tmp_path: Path) -> None:
+    small = with_positions(model_folder, tmp_path / "small", 8)
+    text = " ".join(["dog"] * 20)
+    result = command("generate", model_folder, text, "the dog", "--ensemble", small)
+    assert result.code == 0, result.err
+    assert "has 8 positions: sources are cut to 8 tokens, outputs to 8" in result.err
+    assert "1 of 2 texts were cut to 8 tokens" in result.err
+    result = command("generate", model_folder, text, "--ensemble", small, "--max-new-tokens", 9)
+    assert result.code == 2
+    assert f"--max-new-tokens: 9 is too large; {small} has 8 positions" in result.err
+    lengths = ["--max-new-tokens", 8, "--max-source-length", 8]
+    assert "has 8 positions" not in command("generate", model_folder, text, "--ensemble", small, *lengths).err
+
+
+def test_an_ensemble_of_a_model_that_the_library_decodes(command, model_folder: Path, tmp_path: Path) -> None:
+    odd = with_settings(model_folder, tmp_path / "odd", encoder_no_repeat_ngram_size=2)
+    flags = ["--ensemble", model_folder, "--json-lines", "--output-details", "score"]
+    result = command("generate", odd, *TEXTS, *flags)
+    assert result.code == 2
+    assert "generation_config.json sets encoder_no_repeat_ngram_size" in result.err
+    assert len(result.err.splitlines()) == 1
+    assert all(math.isfinite(row["score"]) for row in rows(command("generate", odd, *TEXTS, *flags[2:])))
+    bias = with_settings(model_folder, tmp_path / "bias", renormalize_logits=True, bad_words_ids=[[5, 6], [9]])
+    together, alone = (command("generate", bias, *TEXTS, *more) for more in (flags[:2], []))
+    assert together.code == 0, together.err
+    assert together.out != alone.out or together.out == command("generate", bias, *TEXTS).out
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_the_end_that_ended_an_output_is_told(command, model_folder: Path, tmp_path: Path, beams: int) -> None:
+    word = command("generate", model_folder, TEXTS[0], "--num-beams", beams).out.split()[2]
+    number = json.loads((model_folder / "tokenizer.json").read_text())["model"]["vocab"][word]
+    several = with_settings(model_folder, tmp_path / "several", eos_token_id=[1, number])
+    details = ["--json-lines", "--output-details", "score,tokens,log_probs", "--num-beams", beams]
+    found = rows(command("generate", several, *TEXTS, *details))
+    for row in found:
+        assert row["score"] == pytest.approx(sum(row["log_probs"]) / len(row["log_probs"]), rel=1e-3)
+    assert word in [row["tokens"][-1] for row in found if len(row["tokens"]) < 10]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

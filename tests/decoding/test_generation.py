@@ -11,10 +11,8 @@ from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import batches, generate_texts
-from hf_seq2seq.decoding.library import clean_ids, generate_ids, generation_settings
+from hf_seq2seq.decoding.library import generate_ids, generation_settings
 from hf_seq2seq.decoding.options import Search
-from hf_seq2seq.decoding.search import Searcher
-from hf_seq2seq.errors import InputError
 
 Make = Callable[[str], Any]
 LIMIT = 16
@@ -50,7 +48,7 @@ def test_outputs_may_be_longer_than_the_library_s_twenty_tokens(
     model = make_model("bart")
     model.generation_config.max_length = 20
     sources, _ = encode_texts(texts, tokenizers.source, 64)
-    assert generation_settings(model, Decoding(), 40).max_length is None  # the library warns of two lengths
+    assert generation_settings(model, Search(), 40).max_length is None  # the library warns of two lengths
     lengths = [len(text.split()) for text in generate_texts(model, tokenizers, sources, Decoding(), 40)]
     assert 20 < max(lengths) <= 40
     shorter = [len(text.split()) for text in generate_texts(model, tokenizers, sources, Decoding(), 5)]
@@ -92,39 +90,6 @@ def test_progress_counts_every_row_once(make_model: Make, tokenizers: Tokenizers
     generate_texts(make_model("rnn"), tokenizers, sources, decoding, 2, done.append)
     assert len(done) == 2
     assert sum(done) == len(texts)
-
-
-@pytest.mark.parametrize(
-    ("row", "expected"),
-    [
-        ([5, 6, 1, 7, 1], [5, 6]),
-        ([0, 5, -100, 6, 0, 0], [5, 6]),
-        ([1], []),
-        ([], []),
-        ([5, 2, 6], [5]),
-    ],
-)
-def test_ids_are_cleaned(row: list[int], expected: list[int]) -> None:
-    assert clean_ids(row, pad=0, eos=[1, 2]) == expected
-
-
-def test_ids_are_cleaned_where_a_model_has_no_special_tokens() -> None:
-    assert clean_ids([4, 5], pad=None, eos=[None]) == [4, 5]
-
-
-def test_what_only_the_library_knows_goes_through_it(
-    make_model: Make, tokenizers: Tokenizers, texts: list[str]
-) -> None:
-    model = make_model("bart")
-    sources, _ = encode_texts(texts[:4], tokenizers.source, 64)
-    batch, free = source_batch(sources, range(4), 0), Searcher(model, Search(num_beams=2), 10)
-    before = [each[0].ids for each in free(batch, range(4))]
-    model.generation_config.encoder_no_repeat_ngram_size = 1
-    found = [each[0].ids for each in free(batch, range(4))]
-    assert found == generate_ids(model, batch, Decoding(num_beams=2), 10)
-    assert found != before
-    with pytest.raises(InputError, match="the library alone"):
-        Searcher(model, Search(num_beams=2, coverage_penalty=0.5), 10)(batch, range(4))
 
 
 def test_batches_keep_to_a_budget_of_tokens(make_model: Make, tokenizers: Tokenizers, texts: list[str]) -> None:
