@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable
 
 MANY = 30
+SHOWN = 60
+"""Characters of a wrong value that a message shows."""
 
 
 class InputError(ValueError):
@@ -20,3 +22,8 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; choose from {', '.join(names)}" if 0 < len(names) <= MANY else ""
+
+
+def shorten(text: str) -> str:
+    """Returns a value for a message; of what is very long, its start."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

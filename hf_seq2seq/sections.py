@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.settings_files import Setting
 
 C = TypeVar("C")
@@ -20,8 +20,8 @@ LARGEST = 2**31 - 1
 """The most that a whole number may be where its option says nothing else."""
 LARGEST_SEED = 2**32 - 1
 """The most that numpy seeds from."""
-SHOWN = 60
-"""Characters of a wrong value that a message shows."""
+PATHS = ("_dir", "_file", "_path")
+"""How the options end that name a place, which is not empty."""
 MANY = 2**63 - 1
 """The most rows, steps or tokens that can be counted: where people write a large number for "all"."""
 
@@ -78,7 +78,7 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         items = (value.split(",") if value else []) if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
-            raise InputError(f"{flag(name)}: {_short(repr(value))} is not a list")
+            raise InputError(f"{flag(name)}: {shorten(repr(value))} is not a list")
         return tuple(_typed(name, i.strip() if isinstance(i, str) else i, typing.get_args(kind)[0]) for i in items)
     return _scalar(name, value, kind)
 
@@ -90,6 +90,7 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
     if kind is float and isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{flag(name)}: {value} is not a finite number")
     if type(value) is kind:
+        _check_path(name, value)
         return value
     if isinstance(value, float) and kind is int and value.is_integer():
         return int(value)
@@ -98,7 +99,14 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
     if kind is bool and str(value).lower() in ("true", "false"):
         return str(value).lower() == "true"
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    raise InputError(f"{flag(name)}: {_short(repr(value))} is not {words[kind]}")
+    raise InputError(f"{flag(name)}: {shorten(repr(value))} is not {words[kind]}")
+
+
+def _check_path(name: str, value: Any) -> None:
+    if name.endswith(PATHS) and value == "":
+        raise InputError(f"{flag(name)}: needs a value")
+    if isinstance(value, str) and "\0" in value:
+        raise InputError(f"{flag(name)}: {shorten(repr(value))} holds a character that no file or column has")
 
 
 def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
@@ -106,20 +114,17 @@ def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
         if item is None:
             continue
         if limits.get("choices") and item not in limits["choices"]:
-            raise InputError(f"{flag(name)}: unknown value {_short(repr(item))}{nearest(str(item), limits['choices'])}")
+            raise InputError(
+                f"{flag(name)}: unknown value {shorten(repr(item))}{nearest(str(item), limits['choices'])}"
+            )
         if limits.get("at_least") is not None and not item >= limits["at_least"]:
-            raise InputError(f"{flag(name)}: {_short(str(item))} is too small; the least is {limits['at_least']}")
+            raise InputError(f"{flag(name)}: {shorten(str(item))} is too small; the least is {limits['at_least']}")
         if limits.get("above") is not None and not item > limits["above"]:
             raise InputError(f"{flag(name)}: {item} must be above {limits['above']}")
         most = limits.get("at_most")
         most = LARGEST if most is None and type(item) is int else most
         if most is not None and not item <= most:
-            raise InputError(f"{flag(name)}: {_short(str(item))} is too large; the most is {most}")
-
-
-def _short(text: str) -> str:
-    """A value for a message: what is very long is cut."""
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+            raise InputError(f"{flag(name)}: {shorten(str(item))} is too large; the most is {most}")
 
 
 def both_sides(**fields: int) -> dict[str, int]:

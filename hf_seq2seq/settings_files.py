@@ -1,5 +1,8 @@
-"""YAML files of settings, flat `key: value` lines, each with the line where it stands."""
+"""Files of settings: YAML of flat `key: value` lines, each with the line where it stands, and JSON objects."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,20 +50,77 @@ def _read_root(path: str) -> Any:
     """The mapping that a YAML file holds, None for an empty file."""
     import yaml
 
-    try:
+    with _explained(path), explained_yaml(path):
         root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    if root is not None and not isinstance(root, yaml.MappingNode):
+        raise InputError(f"{path}:1: needs lines such as 'learning_rate: 3e-4'")
+    return root
+
+
+@contextmanager
+def _explained(path: str | Path) -> Iterator[None]:
+    """Turns what reading a file raises into one line."""
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text, at byte {error.start}") from None
+
+
+@contextmanager
+def explained_yaml(place: str | Path) -> Iterator[None]:
+    """Turns what PyYAML raises over a broken text into one line that begins with the place.
+
+    Raises:
+        InputError: in place of PyYAML's errors.
+    """
+    import yaml
+
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InputError(f"{path}:{line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
-    if root is not None and not isinstance(root, yaml.MappingNode):
-        raise InputError(f"{path}:1: needs lines such as 'learning_rate: 3e-4'")
-    return root
+        raise InputError(f"{place}:{line}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:  # such as a date that is none
+        raise InputError(f"{place}: not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise InputError(f"{place}: nested too deep") from None
+
+
+def read_yaml_object(path: str | Path) -> dict[str, Any]:
+    """Reads a YAML file that holds a mapping, with its values as they are.
+
+    Raises:
+        InputError: no such file, not YAML, or something else than a mapping.
+    """
+    import yaml
+
+    with _explained(path), explained_yaml(path):
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: needs lines such as 'learning_rate: 3e-4'")
+    return found
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """Reads a JSON file that holds an object.
+
+    Raises:
+        InputError: no such file, not JSON, or something else than an object.
+    """
+    try:
+        with _explained(path):
+            found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return found
 
 
 def _settings(path: str, root: Any) -> dict[str, Setting]:

@@ -7,6 +7,7 @@ difference whether this project's launcher, `accelerate launch` or `torchrun` st
 import dataclasses
 import os
 from dataclasses import dataclass
+from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 from hf_seq2seq.cli.launch import gpus_there, processes, rank
 from hf_seq2seq.cli.recipe_files import FOLDER
 from hf_seq2seq.configs import Run
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError, nearest, shorten
+from hf_seq2seq.settings_files import read_yaml_object
 
 PRESETS = FOLDER / "configs" / "accelerate"
 KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED")
@@ -30,6 +32,9 @@ DEEPSPEED = {
     "deepspeed_config_file": "DEEPSPEED_CONFIG_FILE",
 }
 """Options of `deepspeed_config`, and the variables in which Accelerate's plugin looks for them."""
+TYPES = {"distributed_type": Enum, "num_processes": int, "num_machines": int}
+TYPES |= {"fsdp_config": dict, "deepspeed_config": dict}
+"""What a file that Accelerate reads may still have wrong."""
 SEVERAL_MACHINES = ("deepspeed_multinode_launcher", "deepspeed_hostfile")
 
 
@@ -111,17 +116,18 @@ def read_launch_file(name: str) -> LaunchFile:
 
 
 def _load(path: Path, flag: str) -> Any:
-    import yaml
     from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
+    read_yaml_object(path)
     try:
         config = load_config_from_file(str(path))
-    except yaml.MarkedYAMLError as error:
-        raise InputError(f"{flag}: not YAML: {error.problem}") from None
-    except (ValueError, TypeError, AttributeError, OSError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{flag}: Accelerate cannot read it: {str(error).splitlines()[0]}") from None
     if not isinstance(config, ClusterConfig):
         raise InputError(f"{flag}: made for another service's machines; this command runs on its own")
+    for name, kind in TYPES.items():
+        if not isinstance(value := getattr(config, name), kind):
+            raise InputError(f"{flag}: {name}: {shorten(repr(value))} is not what Accelerate writes there")
     return config
 
 

@@ -1,5 +1,6 @@
 """The command `hf-seq2seq`."""
 
+import errno
 import os
 import signal
 import sys
@@ -17,6 +18,13 @@ from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError
 
 SECONDS_FOR_RANK_0 = 5.0
+UNUSABLE = (
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE),
+)
+"""Errors of a path that somebody named, or may not use; that a file is absent is checked where it is named."""
+NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
+"""How torch words it on its devices."""
 LINES = 2
 """Of a message; a path may have line ends of its own."""
 # One module a command, imported when it is called for; its `build_command` makes the command.
@@ -96,18 +104,14 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except OSError as error:
-        if error.errno not in FULL:
-            leave_after(error)
-            raise
-        code = _refuse(f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would try to write once more
     except Exception as error:
-        # Typer brings its own copy of click from some version on, so its errors have no class that one can name.
-        if not hasattr(error, "format_message"):
+        message = _outside_reason(error)
+        if message is None:
             leave_after(error)
             raise
-        code = _refuse(_usage_message(error))
+        code = _refuse(message)
+        if getattr(error, "errno", None) in FULL:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would try to write once more
     sys.exit(code)
 
 
@@ -127,11 +131,26 @@ def unwind_on_signals() -> None:
             signal.signal(number, leave)
 
 
+def _outside_reason(error: Exception) -> str | None:
+    """What to say of an error that has its reason outside this program: a flag, a path, the disk, too little memory."""
+    # Typer brings its own copy of click from some version on, so its errors have no class that one can name.
+    if hasattr(error, "format_message"):
+        return _usage_message(error)
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole"
+    if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, MemoryError) or any(words in first for words in NO_MEMORY):
+        return f"out of memory ({first}); a smaller model, shorter texts or smaller batches need less"
+    return None
+
+
 def _refuse(message: str) -> int:
     """Prints bad input once: of several processes the first one speaks, unless it is still alive and well."""
     if rank():
         time.sleep(SECONDS_FOR_RANK_0)
-    lines = f"error: {message}".splitlines()
+    lines = f"error: {message}".encode("utf-8", "backslashreplace").decode().splitlines()
     print("\n".join(lines) if len(lines) <= LINES else " ".join(lines), file=sys.stderr)
     return 2
 

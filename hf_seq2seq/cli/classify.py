@@ -8,7 +8,7 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.generate import ModelPath, Texts
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import open_output, report_cut, report_unknown, write_json, write_text
+from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_unknown, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
 from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import check_lengths
@@ -106,30 +106,30 @@ def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple
     return str(text), second
 
 
-def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Row]:
-    """The rows with their text under "text", and the second text under "text_pair" where there is one."""
+def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[tuple[Row, Row]]:
+    """The text of each row under "text", a second text under "text_pair", and the row's other columns."""
     text, second = columns
     for number, row in enumerate(rows, start=1):
         found = {"text": text_cell(row, text, number, place)}
         if second:
             found["text_pair"] = text_cell(row, second, number, place)
-        yield found | {name: value for name, value in row.items() if name not in (text, second, *found)}
+        yield found, {name: value for name, value in row.items() if name not in columns}
 
 
-def _write(stream: TextIO, rows: Iterator[Row], classifier: "TextClassifier", as_json: bool) -> int:
+def _write(stream: TextIO, rows: Iterator[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> int:
     from hf_seq2seq.decoding.classification import probabilities
     from hf_seq2seq.decoding.streaming import in_windows
 
-    def scores(block: list[Row]) -> list["np.ndarray"]:
-        pairs = [row["text_pair"] for row in block] if "text_pair" in block[0] else None
-        return list(probabilities(classifier.logits([row["text"] for row in block], pairs), classifier.problem))
+    def scores(block: list[tuple[Row, Row]]) -> list["np.ndarray"]:
+        pairs = [row["text_pair"] for row, _ in block] if "text_pair" in block[0][0] else None
+        return list(probabilities(classifier.logits([row["text"] for row, _ in block], pairs), classifier.problem))
 
     count = 0
-    for row, found in in_windows(rows, scores):
+    for (row, others), found in in_windows(rows, scores):
         count += 1
         verdict = _verdict(found, classifier)
         if as_json:
-            write_json(stream, row | verdict)
+            write_json(stream, beside(row | verdict, others))
         else:
             write_text(stream, *_cells(verdict, classifier.problem))
     return count

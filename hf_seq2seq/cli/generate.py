@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 
 import typer
 
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import open_output, report_cut, report_unknown, write_json, write_text
+from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_unknown, write_json, write_text
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.options import Search
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 DETAILS = ("score", "tokens", "log_probs", "alignment")
 MESSAGES = "messages"
+
+
+class Sourced(NamedTuple):
+    """What the model reads of a row, a text or messages, and the row's other columns."""
+
+    source: Any
+    others: Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,63 +135,63 @@ def _context_column(sample: list[Row], options: Rows, settings: "RunSettings") -
     return options.context_column or (trained if trained in names_of(sample) else None)
 
 
-def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Row]:
-    """The rows with their source text, that of a question with its context, under "source"."""
+def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Sourced]:
+    """The source text of each row, that of a question with its context."""
     from hf_seq2seq.data.pairs import about
 
     for number, row in enumerate(rows, start=1):
-        others = {name: value for name, value in row.items() if name not in (*columns, "source")}
+        others = {name: value for name, value in row.items() if name not in columns}
         found = [text_cell(row, column, number, place) for column in columns if column]
-        yield {"source": about(*found) if len(found) > 1 else found[0]} | others
+        yield Sourced(about(*found) if len(found) > 1 else found[0], others)
 
 
-def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Row]:
-    """The rows with their messages under "source"; a plain text is a user's only message, a blank one gets no reply."""
+def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced]:
+    """The messages of each row; a plain text is a user's only message, a blank one gets no reply."""
     from hf_seq2seq.data.conversations import check_messages
 
     for number, row in enumerate(rows, start=1):
         text = row.get("text") if column not in row else None
-        others = {name: value for name, value in row.items() if name not in (column, "text", "source")}
+        others = {name: value for name, value in row.items() if name != (column if column in row else "text")}
         if isinstance(text, str) and not text.strip():
-            yield {"source": ""} | others
+            yield Sourced("", others)
             continue
         messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
         checked = check_messages(messages, f"{place}: row {number}, column {column!r}", reply=False)
-        yield {"source": checked} | others
+        yield Sourced(checked, others)
 
 
-def _write(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", options: Rows) -> int:
+def _write(stream: TextIO, sources: Iterator[Sourced], generator: "TextGenerator", options: Rows) -> int:
     from hf_seq2seq.decoding.streaming import in_windows
 
     if options.target_column:
         return _write_scores(stream, sources, generator, options)
     count = 0
-    for row, outputs in in_windows(sources, lambda rows: generator.outputs([row["source"] for row in rows])):
+    for row, outputs in in_windows(sources, lambda rows: generator.outputs([row.source for row in rows])):
         count += 1
         found = [{"prediction": output.text} | output.details for output in outputs]
         if not options.json_lines:
             for output in outputs:
                 write_text(stream, output.text)
         elif not generator.several:
-            write_json(stream, row | found[0])
+            write_json(stream, beside({"source": row.source} | found[0], row.others))
         else:
-            write_json(stream, row | {"predictions": found})
+            write_json(stream, beside({"source": row.source, "predictions": found}, row.others))
     return count
 
 
-def _write_scores(stream: TextIO, sources: Iterator[Row], generator: "TextGenerator", options: Rows) -> int:
+def _write_scores(stream: TextIO, sources: Iterator[Sourced], generator: "TextGenerator", options: Rows) -> int:
     from hf_seq2seq.decoding.streaming import in_windows
 
     column, place, count = str(options.target_column), options.input_file or "standard input", 0
 
-    def score(rows: list[Row]) -> list[Row]:
-        targets = [text_cell(row, column, count + n, place) for n, row in enumerate(rows, start=1)]
-        return generator.score([row["source"] for row in rows], targets)
+    def score(rows: list[Sourced]) -> list[Row]:
+        targets = [text_cell(row.others, column, count + n, place) for n, row in enumerate(rows, start=1)]
+        return generator.score([row.source for row in rows], targets)
 
     for row, scores in in_windows(sources, score):
         count += 1
         if options.json_lines:
-            write_json(stream, row | scores)
+            write_json(stream, beside({"source": row.source} | scores, row.others))
         else:
             write_text(stream, f"{scores['log_prob']:.4f}", f"{scores['perplexity']:.4f}")
     return count

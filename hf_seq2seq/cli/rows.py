@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from hf_seq2seq.data.rows import Row
+from hf_seq2seq.data.rows import Row, is_unicode
 from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
 
@@ -42,8 +42,23 @@ def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
 
 
 def write_json(stream: TextIO, row: Row) -> None:
-    """Writes a row as a line of JSON; a cell that JSON has no form for, such as a date, as its text."""
-    stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    """Writes a row as a line of JSON; a cell that JSON has no form for, such as a date, as its text.
+
+    Half a character, which UTF-8 has no form for, either, is written as JSON's escape.
+    """
+    line = json.dumps(row, ensure_ascii=False, default=str)
+    stream.write((line if is_unicode(line) else json.dumps(row, default=str)) + "\n")
+
+
+def beside(own: Row, others: Row) -> Row:
+    """What a command says of a row, and the row's other columns; one that has a name of these is `input_NAME` now."""
+    found = dict(own)
+    for name, value in others.items():
+        free = name
+        while free in own or (free != name and free in others):
+            free = f"input_{free}"
+        found[free] = value
+    return found
 
 
 def write_text(stream: TextIO, *cells: str) -> None:

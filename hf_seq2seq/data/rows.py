@@ -37,7 +37,7 @@ def read_rows(
         return iterate_rows(sys.stdin, encoding), []
     rows = iterate_rows(file, encoding, header)
     sample = list(islice(rows, SAMPLE_ROWS))  # so that what is wrong with the file shows before a model is loaded
-    if not sample:
+    if not any(sample):
         raise InputError(f"{file}: has no rows")
     return chain(sample, rows), sample
 
@@ -59,4 +59,15 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     value = cell(row, column)
     if not isinstance(value, str):
         raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} is not text")
+    if not is_unicode(value):
+        raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} holds half a character")
     return value
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text has characters alone: no half of a surrogate pair, as JSON's escapes can have, and no odd byte."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -139,3 +139,13 @@ def test_evaluate_gives_intervals_and_a_confusion_matrix(command, classifier: Pa
     assert found["accuracy"] == pytest.approx(100 * sum(right) / len(TEXTS))
     result = command("evaluate", classifier, *flags, "--compare", "other.txt")
     assert (result.code, "--compare: for labels give files" in result.err) == (2, True)
+
+
+def test_json_lines_replace_no_column_of_the_input(command, classifier: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text('{"review": "a text", "text": "t", "label": "old", "score": 3, "n": 1}\n')
+    flags = ["--input-file", tmp_path / "in.jsonl", "--text-column", "review", "--json-lines"]
+    row = json.loads(command("classify", classifier, *flags).out)
+    assert row["text"] == "a text"
+    assert row["label"] != "old"
+    kept = {name: row[name] for name in ("input_text", "input_label", "input_score", "n")}
+    assert kept == {"input_text": "t", "input_label": "old", "input_score": 3, "n": 1}

@@ -188,3 +188,31 @@ def test_a_target_is_never_read_in_place_of_a_source(command, model_folder: Path
         result = command("generate", model_folder, "--input-file", path)
         assert (result.code, result.out) == (2, "")
         assert f"in.jsonl: row {number}, {told}" in result.err
+
+
+def test_json_lines_replace_no_column_of_the_input(command, model_folder: Path, tmp_path: Path) -> None:
+    row = {"question": "a small dog", "source": "mine", "prediction": "yours", "score": 3, "input_score": 4}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    flags = ["--input-file", tmp_path / "in.jsonl", "--json-lines"]
+    plain = json.loads(command("generate", model_folder, *flags).out)
+    assert plain.pop("prediction") != "yours"
+    renamed = {"input_source": "mine", "input_prediction": "yours"}
+    assert plain == {"source": "a small dog", "score": 3, "input_score": 4} | renamed
+    detailed = json.loads(command("generate", model_folder, *flags, "--output-details", "score").out)
+    assert detailed.pop("score") < 0
+    assert detailed.pop("prediction") != "yours"
+    assert detailed == {"source": "a small dog", "input_input_score": 3, "input_score": 4} | renamed
+    scored = json.loads(command("generate", model_folder, *flags, "--target-column", "prediction").out)
+    assert (scored["prediction"], scored["input_source"]) == ("yours", "mine")
+
+
+def test_half_a_character(command, model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_text(
+        '{"question": "a dog", "note": "\\ud800"}\n{"question": "\\udc00", "note": ""}\n'
+    )
+    kept = command("generate", model_folder, "--input-file", tmp_path / "in.jsonl", "--json-lines")
+    assert kept.code == 2
+    assert "row 2, column 'question': '\\udc00' holds half a character" in kept.err
+    (tmp_path / "in.jsonl").write_text('{"question": "a dog", "note": "\\ud800"}\n')
+    kept = command("generate", model_folder, "--input-file", tmp_path / "in.jsonl", "--json-lines")
+    assert json.loads(kept.out)["note"] == "\ud800"

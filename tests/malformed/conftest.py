@@ -1,6 +1,7 @@
 """Calls that are wrong in one place, made in this process in a folder where all else is right."""
 
 import io
+import os
 import resource
 import shutil
 import sys
@@ -26,6 +27,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with good files and three small models: `model` of pairs, `labels` and `decoder`."""
     folder: Path = tmp_path_factory.mktemp("made")
     (folder / "good.tsv").write_text(GOOD)
+    (folder / "lines.txt").write_text("ab\nba\nabc\ncba\n")
     (folder / "labels.csv").write_text(LABELLED)
     (folder / "raw.txt").write_text("ab ba\nabc cba\n" * 20)
     for name in ("model", "labels", "decoder"):
@@ -50,7 +52,6 @@ def _save_model(folder: Path, kind: str) -> None:
         t5 = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
         start = {"decoder_start_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
         model = hf.T5ForConditionalGeneration(hf.T5Config(**t5, **sizes, **start))
-        (folder.parent / "run").mkdir()
     elif kind == "decoder":
         model = hf.GPT2LMHeadModel(hf.GPT2Config(**width, **sizes, **ends))
     else:
@@ -68,17 +69,20 @@ def place(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def little_memory() -> Iterator[None]:
-    """Bounds this process's memory."""
+def own_process() -> Iterator[None]:
+    """Bounds this process's memory, and restores its environment, which a call changes for the processes it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
+    environment = dict(os.environ)
     yield
+    os.environ.clear()
+    os.environ.update(environment)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @pytest.fixture
 def refused(
-    tmp_path: Path, little_memory: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, own_process: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Refused:
     """Makes a call that must be refused as all are: exit code 2, one or two lines, nothing written."""
     monkeypatch.chdir(tmp_path)

@@ -166,13 +166,24 @@ def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator[pa.RecordBat
         regular = path.is_file() and not file.compressed
         source = pa.OSFile(str(path)) if regular else pa.BufferReader(file.raw().read())
         if form == "parquet":
-            yield from pq.ParquetFile(source).iter_batches(batch_size=ROWS_AT_A_TIME)
+            table = pq.ParquetFile(source)
+            _check_names(table.schema_arrow, path)
+            yield from table.iter_batches(batch_size=ROWS_AT_A_TIME)
             return
         if source.read(6) == b"ARROW1":
             reader = pa.ipc.open_file(source)
+            _check_names(reader.schema, path)
             yield from (reader.get_batch(index) for index in range(reader.num_record_batches))
         else:
             source.seek(0)
-            yield from pa.ipc.open_stream(source)
+            stream = pa.ipc.open_stream(source)
+            _check_names(stream.schema, path)
+            yield from stream
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: no {form} file that can be read: {str(error).splitlines()[0]}") from error
+
+
+def _check_names(schema: pa.Schema, path: Path) -> None:
+    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{path}: has several columns called {twice!r}; rename all but one")
