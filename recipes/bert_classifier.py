@@ -76,7 +76,6 @@ class Config:
 def prepare(config: Config) -> "Task":
     """Reads labelled texts or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.tasks.kept import kept_labels
     from hf_seq2seq.tasks.labelled import head_changes, label_task, read_all_labelled
     from hf_seq2seq.tasks.masked_lm import masked_task
     from hf_seq2seq.tasks.start_encoder import check_encoder_run, start_encoder
@@ -84,12 +83,12 @@ def prepare(config: Config) -> "Task":
     config = check_encoder_run(config)
     if config.masking.objective == "masked_language_model":
         documents, column = read_documents(config.data)
-        encoder, tokenizer = start_encoder(config, SIZES, documents["train"])
+        encoder, tokenizer, _ = start_encoder(config, SIZES, documents["train"])
         return masked_task(config, encoder, tokenizer, documents, column)
-    splits, names = read_all_labelled(config.data, config.model.problem_type, kept_labels(config.run))
+    splits, names = read_all_labelled(config)
     texts = [*splits["train"].texts, *(splits["train"].pairs or ())]
-    encoder, tokenizer = start_encoder(config, SIZES, texts, **head_changes(config.model, names))
-    return label_task(config, encoder, tokenizer, splits, names)
+    encoder, tokenizer, fresh = start_encoder(config, SIZES, texts, **head_changes(config.model, names))
+    return label_task(config, encoder, tokenizer, splits, names, fresh)
 
 
 def main(config: Config) -> None:

@@ -45,7 +45,11 @@ class Labelled:
 
 
 def read_labelled(
-    splits: Mapping[str, Dataset], data: LabelledData, problem: str, names: tuple[str, ...] = ()
+    splits: Mapping[str, Dataset],
+    data: LabelledData,
+    problem: str,
+    names: tuple[str, ...] = (),
+    order: tuple[str, ...] = (),
 ) -> tuple[dict[str, Labelled], tuple[str, ...]]:
     """Finds the columns, in the training rows where there are any, and reads the labelled texts of every split.
 
@@ -54,6 +58,7 @@ def read_labelled(
         data: the options that name columns, and where the rows come from.
         problem: "single_label", "multi_label" (a list of labels, or text with commas between them) or "regression".
         names: the classes by their ids where a trained model fixes them; otherwise they come from the training rows.
+        order: classes in an order that is kept where those of the rows are the same, upper or lower case aside.
 
     Returns:
         The labelled texts of each split, and the names of the classes by their ids (none for regression). A
@@ -78,7 +83,7 @@ def read_labelled(
     if problem == "regression":
         return {split: _labelled(c, columns, _numbers(c)) for split, c in cells.items()}, ()
     found = {split: _class_names(c, problem == "multi_label") for split, c in cells.items()}
-    names = names or _ordered_names(cells[first], found[first], problem)
+    names = names or in_order(_ordered_names(cells[first], found[first], problem), order)
     encode = _encode_one if problem == "single_label" else _encode_several
     return {split: _labelled(c, columns, encode(c, found[split], names)) for split, c in cells.items()}, names
 
@@ -188,6 +193,14 @@ def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) 
         return cells.declared
     numbers = all(re.fullmatch(r"[+-]?\d+", name) for name in seen)
     return tuple(sorted(seen, key=lambda name: (int(name) if numbers else 0, name)))
+
+
+def in_order(names: tuple[str, ...], order: Sequence[str]) -> tuple[str, ...]:
+    """The names in another order of the same names, upper or lower case aside; as they are where names differ."""
+    places = {name.casefold(): place for place, name in enumerate(order)}
+    if len(names) != len(order) or {name.casefold() for name in names} != set(places):
+        return names
+    return tuple(sorted(names, key=lambda name: places[name.casefold()]))
 
 
 def _encode_one(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[str, ...]) -> np.ndarray:

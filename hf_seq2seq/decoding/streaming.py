@@ -20,6 +20,7 @@ from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class TextGenerator:
         return zip((sources[row] for row in range(len(rows))), rows, named, scored, strict=True)
 
     def _check_positions(self, sources: Ragged, targets: Ragged, numbers: Sequence[int]) -> None:
-        room = getattr(self.model.config, "max_position_embeddings", None)
+        room = longest_sequence(self.model)
         joined = not self.model.config.is_encoder_decoder
         lengths = targets.lengths + (sources.lengths - 1 if joined else 0)  # the last token is nobody's input
         long = np.flatnonzero(lengths > (room or UNBOUNDED))

@@ -11,6 +11,7 @@ from hf_seq2seq.decoding.classification import TextClassifier
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.bleu import chrf
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import RunSettings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def greedy(subject: Subject) -> Decoding:
 def text_shape(subject: Subject) -> dict[str, Any]:
     """What generation must know of a model whose configuration an export has no room for."""
     config = subject.model.config
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = longest_sequence(subject.model)
     return {"is_encoder_decoder": bool(config.is_encoder_decoder), "max_position_embeddings": positions}
 
 

@@ -24,7 +24,7 @@ UNITS = {
     "masked_lm": "The loss is in nats a masked token, of which perplexity is the exponential; text is masked once.",
     "single_label": _CLASSES,
     "multi_label": _CLASSES,
-    "regression": "The loss is the mean squared error; correlations are on -1 to 1.",
+    "regression": "The loss is the squared error over the labels' variance in training; correlations are on -1 to 1.",
 }
 BRACKETS = " In brackets: where 95 % of scores lie when the rows are drawn anew."
 PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}

@@ -1,5 +1,6 @@
 """The interface between an objective and the training loop."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,3 +32,19 @@ class Objective(nn.Module):
     def measure(self, batch: dict[str, Tensor]) -> Tensor:
         """What an evaluation adds up over batches: `(measures, 2)` float64, sums, and what each is divided by."""
         return torch.stack([self(batch).double(), self.weight(batch)])[None]
+
+    def readable(self, outputs: np.ndarray) -> np.ndarray:
+        """What the model gives, `(rows, classes)`, in the data's units."""
+        return outputs
+
+    def saved_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights that are saved, with which the model alone gives what is readable."""
+        return weights
+
+    def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What a checkpoint keeps beside the saved weights, to go on from the trained ones bit for bit."""
+        return {}
+
+    def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights that were trained, of those that were saved and of what a checkpoint kept beside them."""
+        return saved

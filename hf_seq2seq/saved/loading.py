@@ -59,7 +59,7 @@ def load_classifier(
     place = local_copy(path)
     model = load_model("classifier", place, trust_remote_code)
     tokenizer = Tokenizers.load(place, trust_remote_code).source
-    return model, tokenizer, read_settings(place, model, tokenizer)
+    return model, tokenizer, read_settings(place, model, tokenizer, writes=False)
 
 
 def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import Decoding, Inference, PairTokenization
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.positions import longest_sequence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,19 +38,27 @@ class RunSettings:
     run: dict[str, Any] = field(default_factory=dict)
 
 
-def read_settings(path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> RunSettings:
+def read_settings(
+    path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", writes: bool = True
+) -> RunSettings:
     """Reads the settings of a folder's run, or what the model itself says where no run left its file.
+
+    Args:
+        path: of the folder.
+        model: gives its positions and its generation settings.
+        tokenizer: knows a limit, too.
+        writes: whether the model writes text, which a decoder alone keeps room for; a classifier does not.
 
     Raises:
         InputError: the run's file is not YAML.
     """
     run = read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
-    positions = getattr(model.config, "max_position_embeddings", None)
+    positions = longest_sequence(model)
     search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
     saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
     target, room = _smallest(_longest_target(run, generation), positions) or 1, positions
-    joined = not model.config.is_encoder_decoder
+    joined = writes and not model.config.is_encoder_decoder
     if joined and positions:
         target = target if target < positions else positions // 2
         room = positions - target

@@ -16,6 +16,7 @@ from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.training.task import Collate, Task
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def document_likelihoods(
 
 def positions(model: "PreTrainedModel") -> int | None:
     """The longest sequence that a model has positions for; None where nothing limits it."""
-    return getattr(model.config, "max_position_embeddings", None)
+    return longest_sequence(model)
 
 
 @torch.no_grad()

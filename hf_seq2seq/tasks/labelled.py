@@ -1,12 +1,12 @@
 """What the recipes for labelled texts share: checks, reading, the loss of each problem, and a task from its parts."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.labels import Labelled, read_labelled
@@ -15,6 +15,9 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.saved.heads import is_fresh, output_layer
+from hf_seq2seq.tasks.kept import kept_labels
+from hf_seq2seq.tasks.trained_heads import trained_labels
 from hf_seq2seq.training.run import check_positions, check_run
 from hf_seq2seq.training.task import Task
 
@@ -47,18 +50,20 @@ def check_labelled_run(config: Any) -> Any:
     return config
 
 
-def read_all_labelled(
-    data: LabelledData, problem: str, names: tuple[str, ...] = ()
-) -> tuple[dict[str, Labelled], tuple[str, ...]]:
-    """The rows of every split, and the label names in the order of their ids, which `names` may fix.
+def read_all_labelled(config: Any) -> tuple[dict[str, Labelled], tuple[str, ...]]:
+    """The rows of every split, and the label names in the order of their ids.
+
+    A run that goes on has the names of its checkpoint; one that starts from a classifier of the same classes has them
+    in that classifier's order.
 
     Raises:
         InputError: there are no training rows.
     """
+    data, problem = config.data, config.model.problem_type
     splits = load_splits(data)
     if "train" not in splits:
         raise InputError("no training rows: give --train-file or --dataset-name")
-    return read_labelled(splits, data, problem, names)
+    return read_labelled(splits, data, problem, kept_labels(config.run), trained_labels(config.model))
 
 
 def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:
@@ -69,7 +74,6 @@ def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:
         "id2label": dict(enumerate(names)),
         "label2id": {name: number for number, name in enumerate(names)},
         "problem_type": kind,
-        "classifier_dropout": model.classifier_dropout,
     }
 
 
@@ -79,8 +83,9 @@ def label_task(
     tokenizer: "PreTrainedTokenizerBase",
     splits: dict[str, Labelled],
     label_names: tuple[str, ...],
+    fresh: Sequence[str],
 ) -> Task:
-    """Encodes the texts and sets the problem's loss as what is minimised."""
+    """Encodes the texts and sets the problem's loss as what is minimised; `fresh` modules have random weights."""
     check_positions(model, config.tokens)
     examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
     return Task(
@@ -90,7 +95,7 @@ def label_task(
         tokenizers=Tokenizers(tokenizer, tokenizer),
         splits=examples,
         columns=splits["train"].columns,
-        objective=_objective(config, model, splits["train"].labels, len(label_names)),
+        objective=_objective(config, model, splits["train"].labels, len(label_names), fresh),
         collate=LabelCollator(tokenizer.pad_token_id),
         metrics=config.evaluation.metrics,
         problem=config.model.problem_type,
@@ -98,14 +103,25 @@ def label_task(
     )
 
 
-def _objective(config: Any, model: "PreTrainedModel", labels: np.ndarray, classes: int) -> Objective:
+def _objective(
+    config: Any, model: "PreTrainedModel", labels: np.ndarray, classes: int, fresh: Sequence[str]
+) -> Objective:
     problem = config.model.problem_type
     if problem == "multi_label":
         return MultiLabel(model)
     if problem == "regression":
-        return Regression(model)
+        return _regression(model, labels, fresh)
     weights = balanced_weights(labels, classes) if config.model.class_weights == "balanced" else None
     return Classification(model, weights, config.optimization.label_smoothing_factor)
+
+
+def _regression(model: "PreTrainedModel", labels: np.ndarray, fresh: Sequence[str]) -> Regression:
+    """Numbers are trained at mean 0 and spread 1; a checkpoint's last layer gives them in the data's units."""
+    head = output_layer(model)
+    objective = Regression(model, head, labels)
+    if not is_fresh(head, fresh):
+        objective.unfold()
+    return objective
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> torch.Tensor:

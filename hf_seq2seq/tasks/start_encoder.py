@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.heads import dropout_field, set_head_dropout
 from hf_seq2seq.sections import flag
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.trained_heads import fit_head, trained_labels
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.run import check_run
 
@@ -53,8 +55,10 @@ def _refuse(section: Any, names: tuple[str, ...], why: str) -> None:
 
 def start_encoder(
     config: Any, sizes: dict[str, dict[str, int]], texts: list[str], **head: Any
-) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", list[str]]:
     """The checkpoint and its tokenizer; or fresh weights of a size, and a tokenizer trained on the texts.
+
+    Also names the modules whose weights are random, "" for the whole model.
 
     Args:
         config: of the recipe.
@@ -73,7 +77,7 @@ def start_encoder(
     else:
         tokenizer = start_tokenizers(config, texts, [], BERT).source
     set_seed(config.run.seed)
-    fresh: list[str] = []
+    fresh: list[str] = [""]
     if model.from_scratch:
         encoder = new_encoder(config, sizes[model.model_size], tokenizer, head)
     else:
@@ -82,8 +86,18 @@ def start_encoder(
         encoder, fresh = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
     if encoder.config.model_type == "transformer-encoder":  # which has no segments
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    if head:
+        fresh = _prepare_head(encoder, model, fresh)
     adapt(encoder, config.adaptation, fresh)
-    return encoder, tokenizer
+    return encoder, tokenizer, fresh
+
+
+def _prepare_head(encoder: "PreTrainedModel", model: Any, fresh: list[str]) -> list[str]:
+    """Sets the head's dropout, and renews a last layer of other classes; returns the modules with random weights."""
+    setattr(encoder.config, dropout_field(encoder.config.model_type), model.classifier_dropout)
+    set_head_dropout(encoder, model.classifier_dropout)
+    names = [str(name) for _, name in sorted((encoder.config.id2label or {}).items())]
+    return fit_head(encoder, fresh, trained_labels(model), names if model.problem_type != "regression" else ())
 
 
 def new_encoder(

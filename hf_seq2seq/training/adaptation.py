@@ -9,6 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from hf_seq2seq.configs import Adaptation
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.heads import head_parts, reads_forward
 from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
 
 if TYPE_CHECKING:
@@ -75,14 +76,15 @@ def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = 
     Raises:
         InputError: target modules that match nothing, or that cannot be merged; an encoder to freeze where is none.
     """
-    _freeze(model, options.freeze)
+    _freeze(model, options.freeze, fresh)
     if options.lora_r is None:
         return
     from peft import LoraConfig
 
     targets = list(options.lora_target_modules) or _usual_targets(model)
     _check_targets(model, targets)
-    heads = [name for name, _ in model.named_children() if name in HEADS and name != "lm_head"]
+    heads = [name for name in _heads(model) if name != "lm_head"]
+    fresh = [name for name in fresh if name.split(".")[0] not in heads]
     settings = LoraConfig(
         r=options.lora_r,
         lora_alpha=options.lora_alpha or 2 * options.lora_r,
@@ -105,12 +107,21 @@ def _task_type(model: "PreTrainedModel") -> str | None:
     return "CAUSAL_LM" if kind.endswith(("ForCausalLM", "LMHeadModel")) else None
 
 
-def _freeze(model: "PreTrainedModel", part: str) -> None:
+def _heads(model: "PreTrainedModel") -> list[str]:
+    """The parts of a model that give its output: all of a classifier's beside its base."""
+    if type(model).__name__.endswith("ForSequenceClassification"):
+        return head_parts(model)
+    return [name for name, _ in model.named_children() if name in HEADS]
+
+
+def _freeze(model: "PreTrainedModel", part: str, fresh: Sequence[str]) -> None:
     frozen: list[nn.Module] = []
     if part == "embeddings":
         frozen = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     elif part == "encoder":
         encoder = model.get_encoder()
+        if encoder is model and not reads_forward(model.config):  # an encoder alone, whose layers have another name
+            encoder = model.base_model
         if encoder is model:
             raise InputError(f"--freeze encoder: a {model.config.model_type!r} model has no encoder")
         frozen = [encoder]
@@ -118,10 +129,9 @@ def _freeze(model: "PreTrainedModel", part: str) -> None:
         frozen = [model]
     for module in frozen:
         module.requires_grad_(False)
-    if part == "all_but_head":
-        for name, head in model.named_children():
-            if name in HEADS:
-                head.requires_grad_(True)
+    learnt = {*fresh, *(_heads(model) if part == "all_but_head" else ())}  # what is random must be learnt
+    for name in learnt if frozen else ():
+        model.get_submodule(name).requires_grad_(True)
 
 
 def _usual_targets(model: "PreTrainedModel") -> list[str]:

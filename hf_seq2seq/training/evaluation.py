@@ -117,7 +117,7 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
         found = _logits(task, examples, mine, accelerator)
     gathered = dict(gather_object(list(zip(mine.tolist(), found, strict=True))))
     predictions = [gathered[row] for row in range(len(examples))]
-    return predictions if task.problem == "seq2seq" else np.stack(predictions)
+    return predictions if task.problem == "seq2seq" else task.objective.readable(np.stack(predictions))
 
 
 def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> dict[str, tuple[float, float]]:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG, WEIGHTS_FILE
 from hf_seq2seq.sections import flatten
@@ -16,11 +17,13 @@ from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights.precision import Weights
 
 RUN_FILE = "run.yaml"
+BESIDE_FILE = "training_head.safetensors"
 
 
 def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
     """Writes all that `from_pretrained` and this project's commands need to use the model."""
     model = task.model
+    state = task.objective.saved_weights(state)
     set_output_length(task)
     dtype, model.config.dtype = model.config.dtype, "float32"
     try:
@@ -63,17 +66,26 @@ def set_output_length(task: Task) -> None:
         settings.max_new_tokens = task.config.tokens.max_target_length
 
 
-def load_weights(weights: Weights, folder: Path) -> None:
-    """Restores the weights of a checkpoint folder, or its adapter."""
+def write_beside(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
+    """Writes into a checkpoint what the objective keeps beside the saved weights, if anything."""
+    if beside := task.objective.kept_beside(state):
+        save_file(beside, folder / BESIDE_FILE)
+
+
+def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
+    """Restores the weights of a checkpoint folder, or its adapter, as they were trained."""
+    path = folder / BESIDE_FILE
+    beside = load_file(path) if path.is_file() else {}
     if not is_adapted(weights.model):
-        weights.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        weights.load_state_dict(objective.trained_weights(load_file(folder / WEIGHTS_FILE), beside))
         return
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
     names = {id(value): name for name, value in state.items()}  # a part of a tensor has no address to go by
     inside = {f"base_model.model.{name}": names[id(value)] for name, value in saved.items()}
     found = load_file(folder / ADAPTER_FILE)
-    weights.load_state_dict({inside[name]: value for name, value in found.items()})
+    loaded = {inside[name]: value for name, value in found.items()}
+    weights.load_state_dict(objective.trained_weights(loaded, beside))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.checkpoints import prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
-from hf_seq2seq.training.files import load_weights, write_model
+from hf_seq2seq.training.files import load_weights, write_beside, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
@@ -124,7 +124,7 @@ class Loop:
             state.best_model_checkpoint = state.best_metric = None
         state.max_steps, state.data = self.state.max_steps, self.state.data
         self.state = state
-        load_weights(self.weights, checkpoint)
+        load_weights(self.weights, checkpoint, self.task.objective)
         load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)
 
     def run(self) -> State:
@@ -146,7 +146,7 @@ class Loop:
         del self.objective, self.optimizer  # what trains holds memory
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
-            load_weights(self.weights, self.output_dir / best)
+            load_weights(self.weights, self.output_dir / best, self.task.objective)
         return self.state
 
     def _train_on(self, step: Step, interrupts: Interrupts) -> None:
@@ -240,6 +240,7 @@ class Loop:
 
     def _write(self, folder: Path, weights: dict[str, Tensor], optimizer: dict[str, Any]) -> None:
         write_model(folder, self.task, weights)
+        write_beside(folder, self.task, weights)
         self.state.optimizer_scalars = save_optimizer(optimizer, folder / OPTIMIZER_FILE)
 
 

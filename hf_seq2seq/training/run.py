@@ -31,6 +31,7 @@ from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.checkpoints import list_checkpoints
@@ -108,7 +109,7 @@ def check_positions(model: Any, tokens: Any) -> None:
     Raises:
         InputError: names the flag and the most.
     """
-    most = getattr(model.config, "max_position_embeddings", None)
+    most = longest_sequence(model)
     for name in ("max_source_length", "max_target_length"):
         if most is not None and getattr(tokens, name, 0) > most:
             raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")

@@ -109,6 +109,18 @@ def test_cut_texts_are_told(command, classifier: Path) -> None:
     assert result.err == "2 of 4 texts were cut to 5 tokens (--max-source-length)\n"
 
 
+def test_no_room_is_kept_for_an_output(command, make_classifier: Callable[..., Path]) -> None:
+    """A text that fills all positions is read whole; a classifier writes nothing that would need any."""
+    folder = make_classifier(max_position_embeddings=160)
+    text = " ".join(["dog"] * 158)
+    assert command("classify", folder, text).err == ""
+    assert (
+        command("classify", folder, f"{text} dog").err == "1 of 1 texts were cut to 160 tokens (--max-source-length)\n"
+    )
+    (folder / "run.yaml").write_text("recipe: bert_classifier\nmax_source_length: 160\n")
+    assert command("classify", folder, text).err == ""
+
+
 def test_evaluation_of_a_classifier(command, classifier: Path, tmp_path: Path) -> None:
     labels = [line.split("\t")[0] for line in command("classify", classifier, *TEXTS).out.splitlines()]
     labels[0] = next(name for name in ("no", "maybe", "yes") if name != labels[0])

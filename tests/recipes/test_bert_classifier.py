@@ -3,17 +3,28 @@ import io
 import json
 import random
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import ModelCard
-from transformers import BertConfig, BertModel, BertTokenizer
+from safetensors.torch import load_file
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    BertTokenizer,
+)
 
 from hf_seq2seq.cli.app import main
+from hf_seq2seq.decoding.classification import TextClassifier
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier
+from hf_seq2seq.saved.loading import load_classifier
 from hf_seq2seq.sections import build
 
 WORDS = ["good", "bad", "film", "plot", "the", "was"]
@@ -131,3 +142,101 @@ def printed(function: Callable[[], object]) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as text, contextlib.suppress(SystemExit):
         function()
     return text.getvalue()
+
+
+def rating(text: str) -> float:
+    """Numbers around 60 that the words tell."""
+    return 60 + 20 * text.count("good") - 15 * text.count("bad")
+
+
+@pytest.mark.parametrize(
+    ("options", "least"),
+    [({}, 0.9), ({"lora_r": 4, "lora_target_modules": "query,value"}, -1)],  # random weights are little use to adapters
+    ids=["whole", "adapter"],
+)
+def test_numbers_of_any_size_are_learnt(encoder: str, tmp_path: Path, options: dict[str, object], least: float) -> None:
+    """The figures of the run, of the saved model and of a checkpoint are in the data's units."""
+    found = train(encoder, tmp_path, rating, problem_type="regression", **options)
+    assert found["predict_pearson"] > least
+    assert found["predict_mse"] < (150 if least > 0 else 1000)
+    out = tmp_path / "out"
+    said = [json.loads(line)["prediction"] for line in (out / "predictions.jsonl").read_text().splitlines()]
+    for folder in (out, out / json.loads((out / "trainer_state.json").read_text())["best_model_checkpoint"]):
+        model, tokenizer, _ = load_classifier(str(folder))
+        again = TextClassifier(model, tokenizer, 8).logits(texts(30, 3))[:, 0]
+        assert again.tolist() == pytest.approx(said, abs=1e-3)
+
+
+def test_a_saved_regression_needs_nothing_but_transformers(encoder: str, tmp_path: Path) -> None:
+    train(encoder, tmp_path, lambda text: 1990 + text.count("film"), problem_type="regression", num_train_epochs=1)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "out").eval()
+    tokenizer = BertTokenizer.from_pretrained(tmp_path / "out")
+    with torch.inference_mode():
+        number = float(model(**tokenizer("the good film", return_tensors="pt")).logits)
+    assert number == pytest.approx(1990.5, abs=1.5)
+
+
+def test_a_resumed_regression_ends_with_the_same_bits(encoder: str, tmp_path: Path) -> None:
+    options = {"problem_type": "regression", "save_steps": 4, "eval_steps": 4, "save_total_limit": 9, "max_steps": 12}
+    whole = train(encoder, tmp_path, rating, **options)
+    out = tmp_path / "out"
+    weights = load_file(out / "checkpoint-12" / "model.safetensors")
+    for left in (*out.glob("checkpoint-8"), *out.glob("checkpoint-12")):
+        shutil.rmtree(left)
+    again = train(encoder, tmp_path, rating, **options, resume_from_checkpoint="last")
+    found = load_file(out / "checkpoint-12" / "model.safetensors")
+    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    assert again["predict_mse"] == whole["predict_mse"]
+
+
+def test_a_trained_regression_goes_on_where_it_was(encoder: str, tmp_path: Path) -> None:
+    before = train(encoder, tmp_path, rating, problem_type="regression")
+    (tmp_path / "out").rename(tmp_path / "first")
+    options = {"problem_type": "regression", "learning_rate": 1e-9, "max_steps": 1}
+    after = train(str(tmp_path / "first"), tmp_path, rating, **options)
+    assert after["predict_mse"] == pytest.approx(before["predict_mse"], rel=1e-3)
+
+
+NAMES = {0: "CONTRADICTION", 1: "NEUTRAL", 2: "ENTAILMENT"}
+
+
+@pytest.fixture
+def entailment(encoder: str, tmp_path: Path) -> str:
+    """A classifier whose classes do not stand in the alphabet's order."""
+    model = BertForSequenceClassification.from_pretrained(encoder, id2label=NAMES)
+    model.save_pretrained(tmp_path / "nli")
+    BertTokenizer.from_pretrained(encoder).save_pretrained(tmp_path / "nli")
+    return str(tmp_path / "nli")
+
+
+def named(spelled: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: spelled(NAMES[len(text) % 3])
+
+
+@pytest.mark.parametrize("spelled", [str, str.lower], ids=["as they are", "in lower case"])
+def test_the_same_classes_keep_the_checkpoints_order(entailment: str, tmp_path: Path, spelled, caplog) -> None:
+    options = {"learning_rate": 1e-12, "max_steps": 1}
+    train(entailment, tmp_path, named(spelled), **options)
+    found = json.loads((tmp_path / "out" / "config.json").read_text())["id2label"]
+    assert found == {str(number): spelled(name) for number, name in NAMES.items()}
+    weights, kept = (load_file(f"{place}/model.safetensors") for place in (entailment, tmp_path / "out"))
+    assert torch.allclose(weights["classifier.weight"], kept["classifier.weight"], atol=1e-6)
+    assert "starts anew" not in caplog.text
+
+
+def test_other_classes_do_not_take_a_head_over_in_silence(entailment: str, tmp_path: Path, caplog) -> None:
+    options = {"learning_rate": 1e-12, "max_steps": 1}
+    train(entailment, tmp_path, lambda text: "abc"[len(text) % 3], **options)
+    weights, kept = (load_file(f"{place}/model.safetensors") for place in (entailment, tmp_path / "out"))
+    assert not torch.allclose(weights["classifier.weight"], kept["classifier.weight"], atol=1e-3)
+    assert torch.allclose(weights["bert.pooler.dense.weight"], kept["bert.pooler.dense.weight"], atol=1e-6)
+    told = "the checkpoint's classes are others (CONTRADICTION, NEUTRAL, ENTAILMENT): its last layer starts anew"
+    assert told in caplog.text
+
+
+def test_classes_without_names_are_numbers(encoder: str, tmp_path: Path, caplog) -> None:
+    BertForSequenceClassification.from_pretrained(encoder, num_labels=3).save_pretrained(encoder)
+    train(encoder, tmp_path, lambda text: len(text) % 3, learning_rate=1e-12, max_steps=1)
+    weights, kept = (load_file(f"{place}/model.safetensors") for place in (encoder, tmp_path / "out"))
+    assert torch.allclose(weights["classifier.weight"], kept["classifier.weight"], atol=1e-6)
+    assert "starts anew" not in caplog.text
