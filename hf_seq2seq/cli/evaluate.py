@@ -1,11 +1,11 @@
 """`hf-seq2seq evaluate`: score a model on a test set, or a file of predictions against files of references."""
 
-import json
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
@@ -104,7 +104,7 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
         _score_model(model, config, values) if model else score_files(config.measures, config.significance, encoding)
     )
     if config.measures.json:
-        print(json.dumps(found))
+        print(strict_json.dumps(found))
         return
     print_table(found)
     for title in found:

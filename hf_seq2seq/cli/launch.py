@@ -50,9 +50,20 @@ def _gpu_numbers(gpus: str | None) -> list[int]:
 
 
 def show_only(run: Run) -> None:
-    """Hides all GPUs but the chosen one; before torch is imported."""
+    """Hides all GPUs but the chosen ones; before torch is imported."""
     if run.gpus and rank() is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = run.gpus
+
+
+def choose_gpu(run: Run) -> None:
+    """Hides all GPUs but the chosen one; before torch is imported.
+
+    Raises:
+        InputError: it is not there.
+    """
+    show_only(run)
+    if run.gpus and rank() is None:
+        _devices(1, run)
 
 
 def launch(arguments: Sequence[str], count: int, run: Run) -> None:
@@ -90,7 +101,7 @@ def _devices(count: int, run: Run) -> int:
     if there and count > there:
         raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
     if run.gpus and not there:
-        raise InputError(f"--gpus {run.gpus}: there is no such GPU; --num-processes {count} starts processes on CPU")
+        raise InputError(f"--gpus {run.gpus}: there is no such GPU; leave it out to train on the CPU")
     return there
 
 

@@ -1,6 +1,5 @@
 """`hf-seq2seq ratings KEY FILE...`: what people rated, by system, and how well they agree."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.rate import KEY
@@ -73,7 +73,7 @@ def ratings(key: KeyFile, files: RatingFiles, *, values: Values) -> None:
         | {"ar": config.paired_ar_n, "seed": config.resampling_seed},
     }
     if config.json:
-        print(json.dumps(found))
+        print(strict_json.dumps(found))
     else:
         print_report(found)
 

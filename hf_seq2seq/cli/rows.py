@@ -1,12 +1,12 @@
 """Where commands write: the stream of text or JSON lines."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.data.rows import Row, is_unicode
 from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
@@ -46,8 +46,8 @@ def write_json(stream: TextIO, row: Row) -> None:
 
     Half a character, which UTF-8 has no form for, either, is written as JSON's escape.
     """
-    line = json.dumps(row, ensure_ascii=False, default=str)
-    stream.write((line if is_unicode(line) else json.dumps(row, default=str)) + "\n")
+    line = strict_json.dumps(row, ensure_ascii=False, default=str)
+    stream.write((line if is_unicode(line) else strict_json.dumps(row, default=str)) + "\n")
 
 
 def beside(own: Row, others: Row) -> Row:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
-from hf_seq2seq.cli.launch import launch, processes, rank, show_only
+from hf_seq2seq.cli.launch import choose_gpu, launch, processes, rank
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.configs import Hub
 from hf_seq2seq.errors import InputError
@@ -36,7 +36,7 @@ def train(request: Request) -> None:
             pass  # what the first process would be refused for is said before they all start
         launch(["train", *request.arguments], count, run)
     else:
-        show_only(run)
+        choose_gpu(run)
         with nullcontext() if rank() else locked_folder(folder):
             request.recipe.main(request.config)
 

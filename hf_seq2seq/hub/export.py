@@ -1,12 +1,12 @@
 """Exports a model to another format, and compares what the export says with what the model says, at once."""
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_is_folder, fill_folder, is_free
 from hf_seq2seq.hub.ctranslate2_export import check_convertible, ctranslate2_outputs, write_ctranslate2
@@ -82,7 +82,7 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
             check_equal(report, wanted, found)
         if (run := Path(place) / RUN_FILE).is_file():
             shutil.copy(run, folder)
-        (folder / REPORT_FILE).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        (folder / REPORT_FILE).write_text(strict_json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 

@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.adapters import is_adapted
@@ -91,4 +92,4 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Writes JSON beside its place and renames it."""
     with open_draft(path) as stream:
-        stream.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        stream.write(strict_json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.drafts import naming, open_draft
 from hf_seq2seq.training.state import State
 
@@ -70,8 +71,9 @@ class StepLog:
         self._accelerator.log(values, step=state.global_step)
         self.say(f"step {state.global_step}/{state.max_steps}  epoch {state.epoch:.2f}  {text}")
         if self._accelerator.is_main_process:
+            line = strict_json.dumps({"step": state.global_step, "epoch": round(state.epoch, 4)} | values)
             with naming(self._path), self._path.open("a") as file:
-                file.write(json.dumps({"step": state.global_step, "epoch": round(state.epoch, 4)} | values) + "\n")
+                file.write(line + "\n")
 
     def _cut_back(self) -> None:
         """Rewrites the log without steps still to come, and without what a killed run or a full disk left broken."""

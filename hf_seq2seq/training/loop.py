@@ -21,7 +21,7 @@ from torch import Tensor
 from hf_seq2seq.configs import Optimization, Schedule
 from hf_seq2seq.data.batches import BatchPlan, Step, share
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.checkpoints import prune_checkpoints, save_checkpoint
+from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_beside, write_model
@@ -71,8 +71,10 @@ class Loop:
         self.weights = self._prepare()
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume, self.notes.append))
-        self._loss = torch.zeros((), dtype=torch.float64, device=accelerator.device)
-        self._weight = self._tokens = 0.0
+        before = self.state.unlogged_loss if accelerator.is_main_process else 0.0
+        self._loss = torch.tensor(before, dtype=torch.float64, device=accelerator.device)
+        self._weight, self._tokens = self.state.unlogged_weight, 0.0
+        self._norm: Any = 0.0
 
     def _max_steps(self) -> int:
         return self.schedule.max_steps or max(1, self.plan.steps(self.schedule.num_train_epochs))
@@ -171,6 +173,7 @@ class Loop:
         rounds = share(step, accelerator.process_index, accelerator.num_processes)
         # A process without a batch runs one row at weight 0, for the gradients' exchange waits for all of them.
         batches = [self._batch(step[0][:1] if rows is None else rows) for rows in rounds]
+        self._check_finite(weights=False)  # here, where the next line waits for the step before in any case
         real = [float(rows is not None) for rows in rounds]
         total, signal = self._totals(batches, real, signal)
         for index, (batch, factor) in enumerate(zip(batches, real, strict=True)):
@@ -202,6 +205,24 @@ class Loop:
         limit = self.optimization.max_grad_norm or math.inf
         self._norm = self.weights.update(self.optimizer, limit, self.accelerator)
 
+    def _check_finite(self, weights: bool = True) -> None:
+        """Ends the run where the last step's loss, gradient or weights are not finite; all processes ask at once.
+
+        With float16 a gradient may overflow: the step is then left out, and later losses are scaled down.
+        """
+        norm = 0.0 if self.optimization.fp16 else float(whole(self._norm))
+        mine = torch.tensor(float(weights and not self.weights.finite), device=self.accelerator.device)
+        loss, broken = (float(self.accelerator.reduce(value, "sum")) for value in (self._loss, mine))
+        if not (math.isfinite(loss) and math.isfinite(norm)) or broken:
+            wrong = "weights are not finite"
+            wrong = wrong if math.isfinite(norm) else f"the norm of the gradient is {norm}"
+            wrong = wrong if math.isfinite(loss) else f"the loss is {loss}"
+            kept = list_checkpoints(self.output_dir)
+            raise InputError(
+                f"step {self.state.global_step}: {wrong}, and training cannot go on; lower --learning-rate, or clip "
+                f"by --max-grad-norm\nlast whole checkpoint: {kept[-1] if kept else 'none was saved'}"
+            )
+
     def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
         batch = self.task.collate(self.train, rows)
         return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
@@ -213,6 +234,7 @@ class Loop:
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def _log_training(self) -> None:
+        self._check_finite()
         total = float(self.accelerator.reduce(self._loss, "sum"))
         self.state.train_loss_sum += total
         self.state.train_loss_weight += self._weight
@@ -225,11 +247,15 @@ class Loop:
 
     def _evaluate(self) -> bool:
         """Evaluates, and says whether the checkpoint is the best so far."""
+        self._check_finite()
         results = evaluate(self.task, "validation", self.accelerator, "eval")
         self.log.evaluation(results)
         return self.selection.update(self.state, results)
 
     def _save(self) -> None:
+        self._check_finite()
+        self.state.unlogged_loss = float(self.accelerator.reduce(self._loss, "sum"))
+        self.state.unlogged_weight = self._weight
         main = self.accelerator.is_main_process
         if main or self.weights.sharded:
             weights, optimizer = self.weights.state_dict(), optimizer_state(self.optimizer)

@@ -1,7 +1,6 @@
 """A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
 
 import dataclasses
-import json
 import os
 import shlex
 import sys
@@ -18,6 +17,7 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.configs import Evaluation, Hub
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
@@ -306,7 +306,7 @@ def _write_predictions(folder: Path, task: Task, split: str, found: Predictions)
         (folder / f"generated_predictions{suffix}.txt").write_text("".join(lines), encoding="utf-8")
         return
     rows = [_label_row(task, logits) for logits in np.asarray(found)]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(strict_json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (folder / f"predictions{suffix}.jsonl").write_text(text, encoding="utf-8")
     if task.problem == "single_label":
         from hf_seq2seq.analysis.pictures import draw_confusion

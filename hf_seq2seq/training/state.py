@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 
 FILE = "trainer_state.json"
@@ -24,6 +25,8 @@ class State:
         evaluations_without_gain: evaluations since then, for early stopping.
         train_loss_sum: sum of the losses that were logged.
         train_loss_weight: what it is divided by for their mean.
+        unlogged_loss: sum of the losses since the last line of the log.
+        unlogged_weight: what it is divided by for their mean.
         target_tokens_seen: weights of the losses so far: target tokens, or rows.
         train_runtime: seconds of training so far, over all resumed runs.
         train_cpu_time: CPU seconds of the first process in that time.
@@ -42,6 +45,8 @@ class State:
     evaluations_without_gain: int = 0
     train_loss_sum: float = 0.0
     train_loss_weight: float = 0.0
+    unlogged_loss: float = 0.0
+    unlogged_weight: float = 0.0
     target_tokens_seen: float = 0.0
     train_runtime: float = 0.0
     train_cpu_time: float = 0.0
@@ -71,7 +76,7 @@ class State:
 
     def save(self, folder: Path) -> None:
         """Writes the JSON file into a folder."""
-        (folder / FILE).write_text(json.dumps({"epoch": self.epoch} | asdict(self), indent=2) + "\n")
+        (folder / FILE).write_text(strict_json.dumps({"epoch": self.epoch} | asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "State":

@@ -184,15 +184,16 @@ def test_more_processes_than_gpus(
     assert (result.code, result.err) == (2, "error: 3 processes for 2 GPUs; ask for fewer, or for --use-cpu\n")
 
 
-def test_gpus_that_are_not_there(command, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("gpus", ["0,1", "9"])
+def test_gpus_that_are_not_there(gpus: str, command, recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there are GPUs")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    result = command("train", recipe, "--gpus", "0,1")
+    result = command("train", recipe, "--gpus", gpus)
     assert result.code == 2
-    assert "--gpus 0,1: there is no such GPU" in result.err
+    assert f"--gpus {gpus}: there is no such GPU" in result.err
 
 
 def test_a_pipe_is_refused_where_several_processes_are_to_read_it(command, tmp_path: Path) -> None:

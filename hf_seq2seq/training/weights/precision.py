@@ -44,6 +44,12 @@ class Weights:
         self.publish()
         return norm
 
+    @property
+    def finite(self) -> bool:
+        """Whether no weight of this process is infinite or not a number."""
+        parts = (p.to_local() if hasattr(p, "to_local") else p for p in self.parameters.values())
+        return all(bool(part.isfinite().all()) for part in parts)
+
     def collect_gradients(self) -> None:
         """Called after each backward pass."""
 

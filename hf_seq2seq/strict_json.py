@@ -1,0 +1,22 @@
+"""JSON that any program reads: the standard knows no NaN and no infinity, which Python would write."""
+
+import json
+import math
+from typing import Any
+
+
+def dumps(value: Any, **options: Any) -> str:
+    """`json.dumps`, with null in place of numbers that are not finite, wherever they stand."""
+    return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_finite_key(key): _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _finite_key(key: Any) -> Any:
+    return key if not isinstance(key, float) or math.isfinite(key) else str(key)
