@@ -4,7 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,6 +15,7 @@ from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.files.tables import kind
+from hf_seq2seq.data.label_lists import hot_places, hot_width, is_hot, is_written_list, read_written_list, separator
 from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
 
@@ -56,7 +57,8 @@ def read_labelled(
     Args:
         splits: the rows of each split.
         data: the options that name columns, and where the rows come from.
-        problem: "single_label", "multi_label" (a list of labels, or text with commas between them) or "regression".
+        problem: "single_label", "multi_label" or "regression". Several labels are a list, text with commas, bars or
+            semicolons between them, or zeros and ones, one a class.
         names: the classes by their ids where a trained model fixes them; otherwise they come from the training rows.
         order: classes in an order that is kept where those of the rows are the same, upper or lower case aside.
 
@@ -82,6 +84,8 @@ def read_labelled(
         raise InputError(f"{split_place(data, first)}: no row has a label")
     if problem == "regression":
         return {split: _labelled(c, columns, _numbers(c)) for split, c in cells.items()}, ()
+    if problem == "multi_label":
+        cells, names = _with_lists(cells, cells[first], names, order)
     found = {split: _class_names(c, problem == "multi_label") for split, c in cells.items()}
     names = names or in_order(_ordered_names(cells[first], found[first], problem), order)
     encode = _encode_one if problem == "single_label" else _encode_several
@@ -114,6 +118,43 @@ class _LabelCells:
     def refuse(self, index: int, problem: str) -> NoReturn:
         """Refuses a cell, naming its place."""
         raise InputError(f"{self.place}: row {row_number(self.rows, index)}, column {self.column!r}: {problem}")
+
+
+def _with_lists(
+    cells: Mapping[str, _LabelCells], first: _LabelCells, names: tuple[str, ...], order: tuple[str, ...]
+) -> tuple[dict[str, _LabelCells], tuple[str, ...]]:
+    """The cells as lists of labels, and the classes where zeros and ones fix them: a checkpoint's, or their numbers."""
+    sign = separator(first.cells)
+    if sign != ",":
+        logger.warning("%s: column %r: labels are taken to be separated by %r", first.place, first.column, sign)
+    lists = {
+        split: replace(c, cells=[_as_list(c, i, cell, sign) for i, cell in enumerate(c.cells)])
+        for split, c in cells.items()
+    }
+    width = 0 if first.declared else hot_width([_as_list(first, i, cell, sign) for i, cell in enumerate(first.cells)])
+    if not width or (names and len(names) != width):
+        return lists, names
+    names = names or (order if len(order) == width else tuple(map(str, range(width))))
+    hot = {
+        split: replace(c, cells=[_hot_names(c, i, cell, names) for i, cell in enumerate(c.cells)])
+        for split, c in lists.items()
+    }
+    return hot, names
+
+
+def _as_list(cells: _LabelCells, index: int, cell: Any, sign: str) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    if not is_written_list(cell):
+        return [part.strip() for part in cell.split(sign) if part.strip()]
+    items = read_written_list(cell)
+    return cells.refuse(index, f"{shown(cell)} is no list of labels") if items is None else items
+
+
+def _hot_names(cells: _LabelCells, index: int, cell: Any, names: tuple[str, ...]) -> list[str]:
+    if not is_hot(cell) or len(cell) != len(names):
+        cells.refuse(index, f"{shown(cell)} where {len(names)} zeros and ones belong, as in the first rows")
+    return [names[place] for place in hot_places(cell)]
 
 
 def _find_columns(splits: Mapping[str, Dataset], data: LabelledData) -> dict[str, str]:
@@ -161,8 +202,6 @@ def _class_names(cells: _LabelCells, several: bool) -> list[list[str]]:
 
 
 def _names_of_cell(cells: _LabelCells, index: int, value: Any, several: bool) -> list[str]:
-    if several and isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
     if several and isinstance(value, list):
         return [_name(cells, index, part) for part in value]
     return [_name(cells, index, value)]
@@ -172,15 +211,19 @@ def _name(cells: _LabelCells, index: int, value: Any) -> str:
     """The name of one label; whole numbers that became fractions, as missing cells make them, are whole again."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if cells.declared and isinstance(value, int) and not 0 <= value < len(cells.declared):
         cells.refuse(index, f"label {value} is none of the {len(cells.declared)} classes of the column")
     if cells.declared and isinstance(value, int):
         return cells.declared[value]
-    if isinstance(value, str | int) and str(value).strip():
+    is_list = isinstance(value, list) or (isinstance(value, str) and is_written_list(value, quoted=True))
+    if isinstance(value, str | int) and str(value).strip() and not is_list:
         return str(value).strip()
+    told_kind = "list" if is_list else kind(value)
     hints = {"number": "; numbers need --problem-type regression", "list": "; lists need --problem-type multi_label"}
-    told = "no label" if value is None or not str(value).strip() else f"{kind(value)} {shown(value)} is not a label"
-    return cells.refuse(index, told + hints.get(kind(value), "; fill it in or remove the row"))
+    told = "no label" if value is None or not str(value).strip() else f"{told_kind} {shown(value)} is not a label"
+    return cells.refuse(index, told + hints.get(told_kind, "; fill it in or remove the row"))
 
 
 def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) -> tuple[str, ...]:
@@ -191,8 +234,23 @@ def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) 
         raise InputError(f"{cells.place}: column {cells.column!r}: {only}; a classifier needs at least two classes")
     if cells.declared:
         return cells.declared
+    spellings: dict[str, list[str]] = {}
+    for name in seen:
+        spellings.setdefault(_plain(name), []).append(name)
+    seen = {alike[0] if len(alike) == 1 else plain for plain, alike in spellings.items()}
     numbers = all(re.fullmatch(r"[+-]?\d+", name) for name in seen)
     return tuple(sorted(seen, key=lambda name: (int(name) if numbers else 0, name)))
+
+
+def _plain(name: str) -> str:
+    """One spelling of what tools write in several: True and true, 1.0 and 1."""
+    low = name.casefold()
+    return low if low in ("true", "false") else re.sub(r"^([+-]?\d+)\.0$", r"\1", name)
+
+
+def _ids(names: tuple[str, ...]) -> dict[str, int]:
+    """The ids of the classes, by their names and by other spellings of them."""
+    return {_plain(name): index for index, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
 
 
 def in_order(names: tuple[str, ...], order: Sequence[str]) -> tuple[str, ...]:
@@ -205,13 +263,13 @@ def in_order(names: tuple[str, ...], order: Sequence[str]) -> tuple[str, ...]:
 
 def _encode_one(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[str, ...]) -> np.ndarray:
     """Class ids, `(rows,)` int64."""
-    ids = {name: index for index, name in enumerate(names)}
+    ids = _ids(names)
     return np.array([_class_id(cells, row, name, ids) for row, (name,) in enumerate(rows)], dtype=np.int64)
 
 
 def _encode_several(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[str, ...]) -> np.ndarray:
     """Zeros and ones, `(rows, classes)` float32."""
-    ids = {name: index for index, name in enumerate(names)}
+    ids = _ids(names)
     labels = np.zeros((len(rows), len(names)), dtype=np.float32)
     for row, labels_of_row in enumerate(rows):
         labels[row, [_class_id(cells, row, name, ids) for name in labels_of_row]] = 1
@@ -219,8 +277,9 @@ def _encode_several(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[
 
 
 def _class_id(cells: _LabelCells, row: int, name: str, ids: Mapping[str, int]) -> int:
-    if name in ids:
-        return ids[name]
+    found = ids.get(name, ids.get(_plain(name)))
+    if found is not None:
+        return found
     hint = nearest(name, ids)
     choices = hint if len(hint) < 100 else ""
     return cells.refuse(row, f"label {name!r} is none of those seen in training{choices}")

@@ -32,7 +32,8 @@ def csv(*labels: str) -> str:
         ([10, 2, 10, -1], ("-1", "2", "10"), [2, 1, 2, 0]),
         (["10", "2", "x"], ("10", "2", "x"), [0, 1, 2]),
         ([1.0, 0.0, 2], ("0", "1", "2"), [1, 0, 2]),
-        ([True, False], ("False", "True"), [1, 0]),
+        ([True, False], ("false", "true"), [1, 0]),
+        (["1.0", "0.0", "1"], ("0.0", "1"), [1, 0, 1]),
         ([" a", "a ", "b"], ("a", "b"), [0, 0, 1]),
     ],
 )
@@ -111,6 +112,92 @@ def test_several_labels_a_row(write, labels):
     assert names == ("a", "b", "c")
     assert splits["train"].labels.dtype == np.float32
     assert splits["train"].labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["['b', 'a']", "[]", '["c"]'],
+        ["['b' 'a']", "[ ]", "['c']"],
+        ["[b, a]", "", "[c]"],
+        ["('b', 'a')", "", "{'c'}"],
+        ["b|a", "", "c"],
+        ["b; a", "", "c"],
+    ],
+)
+def test_lists_written_in_csv_cells_are_lists(write, cells):
+    path = write("a.csv", "text,label\n" + "".join('t,"{}"\n'.format(cell.replace('"', '""')) for cell in cells))
+    splits, names = read("multi_label", train_file=path)
+    assert names == ("a", "b", "c")
+    assert splits["train"].labels.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [[1, 0, 0], [0, 0, 0], [1, 0, 1]],
+        [[True, False, False], [False, False, False], [True, False, True]],
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]],
+        ["[1, 0, 0]", "[0, 0, 0]", "[1, 0, 1]"],
+        ["[1 0 0]", "[0 0 0]", "[1 0 1]"],
+        ["[True, False, False]", "[False, False, False]", "[True, False, True]"],
+    ],
+)
+def test_zeros_and_ones_are_a_class_each(write, labels):
+    path = write("a.jsonl", jsonl(*labels))
+    expected = [[1, 0, 0], [0, 0, 0], [1, 0, 1]]
+    splits, names = read("multi_label", train_file=path)
+    assert names == ("0", "1", "2")
+    assert splits["train"].labels.tolist() == expected
+    splits, names = read("multi_label", ("toxic", "rude", "fine"), test_file=path)
+    assert names == ("toxic", "rude", "fine")
+    assert splits["test"].labels.tolist() == expected
+
+
+def test_numbers_of_classes_are_no_zeros_and_ones(write):
+    splits, names = read("multi_label", train_file=write("a.jsonl", jsonl([0, 1], [1], [], [2])))
+    assert names == ("0", "1", "2")
+    assert splits["train"].labels.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0], [0, 0, 1]]
+
+
+def test_zeros_and_ones_are_as_many_in_every_split(write):
+    files = {"train_file": write("a.jsonl", jsonl([1, 0, 0])), "test_file": write("t.jsonl", jsonl([1, 0]))}
+    with pytest.raises(InputError, match=r"t\.jsonl: row 1, column 'label': .*1, 0.* where 3 zeros and ones belong"):
+        read("multi_label", **files)
+
+
+@pytest.mark.parametrize("cell", ["['a'", "[['a'], ['b']]", "['a', {'b': 1}]"])
+def test_what_only_looks_like_a_list_is_refused_or_a_name(write, cell):
+    path = write("a.jsonl", jsonl(cell, "x"))
+    if cell.endswith("]"):
+        with pytest.raises(InputError, match=r"row 1, column 'label': .* is no list of labels"):
+            read("multi_label", train_file=path)
+    else:
+        assert read("multi_label", train_file=path)[1] == ("['a'", "x")
+
+
+def test_a_written_list_is_no_single_label(write):
+    with pytest.raises(InputError, match=r"row 1, .*: list .* is not a label; lists need --problem-type multi_label"):
+        read(train_file=write("a.jsonl", jsonl("['a', 'b']", "['a']")))
+    assert read(train_file=write("a.jsonl", jsonl("[other]", "x")))[1] == ("[other]", "x")
+
+
+@pytest.mark.parametrize("written", [("true", "false"), ("True", "False"), (True, False)])
+@pytest.mark.parametrize("tested", [("true", "false"), ("TRUE", "FALSE"), (True, False)])
+def test_truth_has_one_name(write, written, tested):
+    splits, names = read(train_file=write("a.jsonl", jsonl(*written)), test_file=write("t.jsonl", jsonl(*tested)))
+    assert [name.lower() for name in names] == ["false", "true"]
+    assert splits["test"].labels.tolist() == splits["train"].labels.tolist() == [1, 0]
+
+
+def test_one_class_in_several_spellings(write):
+    splits, names = read(train_file=write("a.csv", csv("True", "FALSE", "true", "False")))
+    assert (names, splits["train"].labels.tolist()) == (("false", "true"), [1, 0, 1, 0])
+
+
+def test_whole_numbers_have_one_name(write):
+    splits, _ = read(train_file=write("a.csv", csv("1.0", "0.0")), test_file=write("t.jsonl", jsonl(1, 0)))
+    assert splits["test"].labels.tolist() == [1, 0]
 
 
 def test_several_class_labels_a_row(tmp_path):

@@ -1,0 +1,64 @@
+"""Several labels in a cell: lists, lists written as text (`['a', 'b']`, `[1 0 1]`), and zeros and ones, one a class."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+_ITEM = re.compile(
+    r"""\s*(?: '(?P<single>(?:[^'\\]|\\.)*)' | "(?P<double>(?:[^"\\]|\\.)*)" | (?P<bare>[^,'"\[\]]+) )\s*(?:,|\s|$)""",
+    re.VERBOSE,
+)
+_NUMBERS = re.compile(r"[\d.+-]+(\s+[\d.+-]+)+")
+_ZEROS_AND_ONES = {"0", "1", "0.0", "1.0", "true", "false"}
+_SEPARATORS = (",", "|", ";")
+_LIST = re.compile(r"\[.*\]|\(\s*['\"].*\)|\{\s*['\"].*\}", re.DOTALL)
+
+
+def is_written_list(text: str, quoted: bool = False) -> bool:
+    """Whether a text begins and ends as a list does, or a tuple or a set of quoted items; `quoted` asks for these."""
+    text = text.strip()
+    return bool(_LIST.fullmatch(text)) and not (quoted and text[1:].lstrip()[0] not in "'\"")
+
+
+def read_written_list(text: str) -> list[str] | None:
+    """The items of a written list; None where brackets or quotation marks do not close, or lists lie in lists.
+
+    Commas may be missing between quoted items and between numbers, as numpy writes them.
+    """
+    inside = text.strip()[1:-1].strip()
+    items, place = [], 0
+    while place < len(inside):
+        found = _ITEM.match(inside, place)
+        if found is None:
+            return None
+        if found["bare"] is not None:
+            bare = found["bare"].strip()
+            items += bare.split() if _NUMBERS.fullmatch(bare) else [bare]
+        else:
+            quoted = found["single"] if found["single"] is not None else found["double"]
+            items.append(re.sub(r"\\(.)", r"\1", quoted))
+        place = found.end()
+    return items
+
+
+def separator(cells: Sequence[Any]) -> str:
+    """What stands between the labels of a column's texts: commas where any has one, else bars or semicolons."""
+    texts = [cell for cell in cells if isinstance(cell, str) and not is_written_list(cell)]
+    return next((sign for sign in _SEPARATORS if any(sign in text for text in texts)), ",")
+
+
+def hot_width(cells: Sequence[Any]) -> int:
+    """How many classes a column of zeros and ones has, one for each class in every row; 0 for any other column."""
+    widths = {len(cell) if isinstance(cell, list) else 0 for cell in cells}
+    width = widths.pop() if len(widths) == 1 else 0
+    return width if width > 1 and all(is_hot(cell) for cell in cells) else 0
+
+
+def is_hot(cell: Any) -> bool:
+    """Whether a cell is a list of zeros and ones."""
+    return isinstance(cell, list) and all(str(part).strip().casefold() in _ZEROS_AND_ONES for part in cell)
+
+
+def hot_places(cell: Sequence[Any]) -> list[int]:
+    """The places of the ones."""
+    return [place for place, part in enumerate(cell) if str(part).strip().casefold() in ("1", "1.0", "true")]
