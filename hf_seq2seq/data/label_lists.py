@@ -26,7 +26,8 @@ def read_written_list(text: str) -> list[str] | None:
     Commas may be missing between quoted items and between numbers, as numpy writes them.
     """
     inside = text.strip()[1:-1].strip()
-    items, place = [], 0
+    items: list[str] = []
+    place = 0
     while place < len(inside):
         found = _ITEM.match(inside, place)
         if found is None:
