@@ -161,21 +161,25 @@ def _settle(draft: Path) -> None:
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path, name: str = "--output-dir") -> Iterator[None]:
     """Makes a folder, and keeps it for this process until the block ends, or the process.
 
     Drafts that a killed process left there are removed. What is made for the lock goes with it.
 
+    Args:
+        folder: may be absent.
+        name: of the option, for the error.
+
     Raises:
         InputError: another process has it, or it cannot be made.
     """
-    check_is_folder(folder)
+    check_is_folder(folder, name)
     made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = _lock(folder)
+        handle = _lock(folder, name)
     except OSError as error:
-        raise InputError(f"--output-dir: {folder} cannot be written: {error.strerror}") from None
+        raise InputError(f"{name}: {folder} cannot be written: {error.strerror}") from None
     try:
         for path in folder.iterdir():
             if ABANDONED.fullmatch(path.name):
@@ -189,7 +193,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 path.rmdir()
 
 
-def _lock(folder: Path) -> int:
+def _lock(folder: Path, name: str) -> int:
     """Opens the lock's file and locks it; a file system without locks lets everybody pass."""
     path = folder / LOCK
     while True:
@@ -199,7 +203,7 @@ def _lock(folder: Path) -> int:
         except BlockingIOError:
             owner = os.read(handle, 200).decode(errors="replace").strip() or "another run"
             os.close(handle)
-            raise InputError(f"--output-dir: {folder} is in use by {owner}; give another folder") from None
+            raise InputError(f"{name}: {folder} is in use by {owner}; give another folder") from None
         except OSError:
             return handle
         with suppress(FileNotFoundError):

@@ -2,39 +2,84 @@
 
 import re
 import shutil
+import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_is_folder, fill_folder, is_free, locked_folder
 from hf_seq2seq.hub.access import explained
 from hf_seq2seq.hub.run_folder import ADAPTER_CONFIG, adapter_base, read_json
+from hf_seq2seq.saved.pickles import is_left_there, is_pickle
 
-# Weights that are read by running what is inside, and those of other frameworks.
-LEFT_THERE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.gguf")
+CONVERTER = "https://huggingface.co/spaces/safetensors/convert"
+CACHE = ".cache"
+"""The folder in which the Hub's library keeps what it knows of a download."""
 
 
 def pull(repository: str, folder: Path, revision: str | None = None) -> None:
     """Downloads a repository; the folder appears when everything is there.
 
-    What a broken download left is used by the next one.
+    What a broken download left is used by the next one. Weights of other formats stay there, and so does what is read
+    by running what is inside.
+
+    Args:
+        repository: its name on the Hub.
+        folder: absent or empty.
+        revision: a branch, tag or commit; by default main.
 
     Raises:
-        InputError: the folder is there, the Hub refuses or does not answer, or the repository holds no model as
+        InputError: the folder holds something, the Hub refuses or does not answer, or the repository holds no model as
             safetensors.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    check_is_folder(folder, "FOLDER")
+    if not is_free(folder):
         raise InputError(f"{folder}: is there already; give a new folder")
-    draft = folder.with_name(folder.name + ".partial")
+    draft = folder.with_name(f".{folder.name}.pull")
+    if draft.exists() and not ((draft / CACHE).is_dir() or is_free(draft)):
+        raise InputError(f"{draft}: is in the way of a download; remove it, or give another folder")
     with explained(repository):
-        snapshot_download(repository, revision=revision, local_dir=draft, ignore_patterns=list(LEFT_THERE))
-    if not any(draft.glob("*.safetensors")) or not _config_files(draft):
+        found = HfApi().model_info(repository, revision=revision)
+    names = sorted(file.rfilename for file in found.siblings or ())
+    check_names(repository, names)
+    wanted = [name for name in names if not is_left_there(name)]
+    with locked_folder(draft, "FOLDER"), fill_folder(folder) as place:
+        with explained(repository):
+            patterns = [_exactly(name) for name in wanted]
+            snapshot_download(repository, revision=found.sha, local_dir=draft, allow_patterns=patterns)
+        fetched = {name for name in wanted if not is_pickle(draft / name)}
+        for name in fetched:
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (draft / name).replace(place / name)
         shutil.rmtree(draft)
-        raise InputError(f"{repository}: holds no model as safetensors with a config.json")
-    shutil.rmtree(draft / ".cache", ignore_errors=True)
-    if folder.exists():
-        folder.rmdir()
-    draft.rename(folder)
+    if left := [name for name in names if name not in fetched]:
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        print(f"left there, as pickles or for other tools: {', '.join(left[:5])}{more}", file=sys.stderr)
+
+
+def check_names(repository: str, names: list[str]) -> None:
+    """Refuses a repository without a model as safetensors.
+
+    Raises:
+        InputError: says how weights that are there as a pickle are converted.
+    """
+    configured = "config.json" in names or ADAPTER_CONFIG in names
+    if configured and any(fnmatch(name, "*.safetensors") and "/" not in name for name in names):
+        return
+    pickles = [name for name in names if is_left_there(name)]
+    if configured and pickles:
+        raise InputError(
+            f"{repository}: holds no model as safetensors, but {pickles[0]}, which could run code when it is read; "
+            f"{CONVERTER} converts it, and --revision refs/pr/N then names the result"
+        )
+    raise InputError(f"{repository}: holds no model as safetensors with a config.json")
+
+
+def _exactly(name: str) -> str:
+    """A pattern that only this name fits."""
+    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def what_next(folder: Path) -> str:
@@ -55,7 +100,3 @@ def _recipe(folder: Path, architecture: str) -> str:
     starts = {"T5": "t5", "MT5": "t5", "UMT5": "t5", "Bart": "bart", "MBart": "bart", "Pegasus": "pegasus"}
     whole = {f"{start}ForConditionalGeneration": recipe for start, recipe in starts.items()}
     return next((r for end, r in (endings | whole).items() if architecture.endswith(end)), "RECIPE")
-
-
-def _config_files(folder: Path) -> bool:
-    return (folder / "config.json").is_file() or (folder / ADAPTER_CONFIG).is_file()

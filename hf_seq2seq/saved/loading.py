@@ -10,6 +10,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
+from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.quantization import check_quantization, four_bits, keep_differentiable
 from hf_seq2seq.saved.run_settings import RUN_FILE, RunSettings, read_run, read_settings
 
@@ -31,6 +32,10 @@ _ENDINGS = {
     "causal": ("ForCausalLM", "LMHeadModel"),
     "classifier": ("ForSequenceClassification",),
 }
+CONVERSION = (
+    "could run code and is not read; if you trust its author, in Python: "
+    "safetensors.torch.save_file(torch.load(FILE, weights_only=False), 'model.safetensors', {'format': 'pt'})"
+)
 _COMMANDS = {"seq2seq": "generate", "causal": "generate", "classifier": "classify"}
 
 
@@ -144,6 +149,8 @@ def explained(path: str) -> Iterator[None]:
     Their reports of missing weights are left to the caller; their progress bars stay off where nobody looks, and for
     folders, where there is nothing to wait for.
     """
+    from pickle import UnpicklingError
+
     from safetensors import SafetensorError
     from transformers.utils import logging
 
@@ -155,7 +162,11 @@ def explained(path: str) -> Iterator[None]:
         yield
     except InputError:
         raise
+    except UnpicklingError as error:
+        raise InputError(f"{path}: holds a pickle of more than tensors, which {CONVERSION}") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if "no file named" in str(error) and (pickles := pickles_in(Path(path))):
+            raise InputError(f"{path}: holds no safetensors, but {pickles[0]}, which {CONVERSION}") from error
         raise InputError(f"{path}: {_first_line(error)}") from error
     finally:
         logging.set_verbosity(verbosity)

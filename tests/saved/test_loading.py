@@ -1,6 +1,7 @@
 """Loading: what a run saved comes back, and what is no model is refused in a line or two."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -208,3 +209,25 @@ def test_refusals_say_nothing_else(
         load_classifier(encoder)
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, ("ran",)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "PYTORCH_MODEL.BIN", "weights.pickle"])
+def test_a_pickle_alone_is_one_line_and_runs_nothing(
+    tiny_checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = Path(tiny_checkpoint("bart", ["abc"]))
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Evil()}, folder / name)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as refused:
+        load_seq2seq(str(folder))
+    said = str(refused.value)
+    assert said.startswith(f"{folder}: holds ")
+    assert "could run code and is not read; if you trust its author, in Python: safetensors.torch.save_file(" in said
+    assert "\n" not in said
+    assert not (tmp_path / "ran").exists()
