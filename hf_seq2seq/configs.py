@@ -298,7 +298,7 @@ class Decoding(Inference):
     """Decoding: how targets are generated."""
 
     num_beams: int = option(1, "Beams; 1 is greedy.", at_least=1)
-    length_penalty: float = option(1.0, "Exponent of the length that divides a beam's score.")
+    length_penalty: float = option(1.0, "Exponent of the length that divides a beam's score.", at_least=-20, at_most=20)
     no_repeat_ngram_size: int = option(0, "Forbid repeating n-grams of this size.", at_least=0)
 
 

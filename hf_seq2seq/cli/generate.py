@@ -9,11 +9,19 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_unknown, write_json, write_text
+from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_outputs, report_unknown, write_json, write_text
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.options import Search
-from hf_seq2seq.decoding.pipeline import Ensemble, Model, check_search, load_model, load_others, make_generator
+from hf_seq2seq.decoding.pipeline import (
+    Ensemble,
+    Model,
+    check_attention,
+    check_search,
+    load_model,
+    load_others,
+    make_generator,
+)
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -91,6 +99,8 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         else:
             columns = (_column(sample, options, settings), _context_column(sample, options, settings))
             sources = _sources(rows, columns, place)
+        for name in attention_flags(options):
+            check_attention(network, name)
         others, settings = load_others(model, network, tokenizers, settings, config)
         generator = make_generator(config, values, network, tokenizers, settings, replies)
         generator.others = others
@@ -99,8 +109,15 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         with counted("texts") as generator.advance:
             count = _write(stream, sources, generator, options)
     report_cut(generator.truncated, generator.max_source_length, count)
+    report_outputs(generator.impossible, generator.conflicting, count)
     report_unknown(generator.unknown)
     report_unknown(generator.unknown_targets, "target")
+
+
+def attention_flags(options: Rows) -> list[str]:
+    """The flags that need attention on the source."""
+    found = ["--output-details alignment"] if "alignment" in options.output_details else []
+    return found + (["--replace-unknown"] if options.replace_unknown else [])
 
 
 def check_exported(config: GenerateConfig) -> None:
@@ -170,8 +187,8 @@ def _write(stream: TextIO, sources: Iterator[Sourced], generator: "TextGenerator
         count += 1
         found = [{"prediction": output.text} | output.details for output in outputs]
         if not options.json_lines:
-            for output in outputs:
-                write_text(stream, output.text)
+            for text in [*(output.text for output in outputs), *[""] * (generator.asked - len(outputs))]:
+                write_text(stream, text)
         elif not generator.several:
             write_json(stream, beside({"source": row.source} | found[0], row.others))
         else:

@@ -66,6 +66,17 @@ def write_text(stream: TextIO, *cells: str) -> None:
     stream.write("\t".join(" ".join(text.splitlines()) for text in cells) + "\n")
 
 
+def report_outputs(impossible: int, conflicting: int, rows: int) -> None:
+    """Says on standard error how many texts the flags of the search allow no output, or a shorter one than they ask."""
+    if impossible:
+        print(f"{impossible} of {rows} texts have no output: the flags of the search allow none", file=sys.stderr)
+    if conflicting:
+        print(
+            f"{conflicting} of {rows} texts: --max-length-ratio allows fewer tokens than --min-new-tokens asks for",
+            file=sys.stderr,
+        )
+
+
 def report_cut(cut: int, limit: int | None, rows: int) -> None:
     """Says on standard error how many texts were cut."""
     if cut:

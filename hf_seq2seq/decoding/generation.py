@@ -46,7 +46,10 @@ def generate_texts(
         unknown: unknown words of every source that ids beyond the vocabulary name; None where there are none.
     """
     searcher = Searcher(model, as_search(decoding), max_new_tokens, tokenizer=tokenizers.target)
-    found = [outputs[0].ids for outputs in generate_hypotheses(searcher, sources, tokenizers.source, advance)]
+    found = [
+        outputs[0].ids if outputs else []
+        for outputs in generate_hypotheses(searcher, sources, tokenizers.source, advance)
+    ]
     return texts_of(found, tokenizers, unknown)
 
 
@@ -57,8 +60,8 @@ def as_search(decoding: Decoding) -> Search:
 
 def texts_of(ids: Sequence[list[int]], tokenizers: Tokenizers, unknown: Sequence[Words] | None = None) -> list[str]:
     """The texts of outputs; `unknown` as for `generate_texts`."""
-    if unknown is None:
-        return tokenizers.target.batch_decode(list(ids), skip_special_tokens=True)
+    if unknown is None:  # of no ids `batch_decode` makes one text
+        return tokenizers.target.batch_decode(list(ids), skip_special_tokens=True) if ids else []
     return [spell(*pair, tokenizers.target) for pair in zip(ids, unknown, strict=True)]
 
 

@@ -1,5 +1,6 @@
 """How `generate` and `evaluate` search; imports no torch, so that the command line can list it."""
 
+import math
 from dataclasses import dataclass
 
 from hf_seq2seq.configs import Decoding
@@ -76,6 +77,10 @@ class Search(Decoding):
         if not self.do_sample and self.num_return_sequences > self.num_beams:
             raise InputError(
                 f"--num-return-sequences: {self.num_return_sequences} is more than --num-beams {self.num_beams}"
+            )
+        if (self.min_length_ratio or 0) > (self.max_length_ratio or math.inf):
+            raise InputError(
+                f"--min-length-ratio: {self.min_length_ratio} is more than --max-length-ratio {self.max_length_ratio}"
             )
         if self.mbr_metric and self.num_return_sequences == 1:
             raise InputError("--mbr-metric: there is nothing to choose from; add --num-return-sequences above 1")

@@ -1,5 +1,6 @@
 """From a loaded model and the flags of a search to what generates: lengths, search, ensemble, engine."""
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -79,11 +80,9 @@ def make_generator(
             f"one sequence holds both; this model has {settings.positions} positions"
         )
     search = merged_search(config.decoding, values, settings)
-    if (search.min_new_tokens or 0) > longest_output:
-        raise InputError(
-            f"--min-new-tokens: {search.min_new_tokens} is more than the longest output, {longest_output} tokens "
-            "(--max-new-tokens)"
-        )
+    _check_shortest(search, longest_source, longest_output)
+    if search.coverage_penalty:
+        check_attention(network, "--coverage-penalty")
     prefix = config.model.source_prefix
     return _generator_class(getattr(config.model, "engine", ENGINES[0]), replies)(
         network,
@@ -93,6 +92,33 @@ def make_generator(
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
     )
+
+
+def _check_shortest(search: Search, source: int | None, output: int) -> None:
+    """Refuses a least length that no output can have, of at most so many source and output tokens."""
+    most, why = output, "--max-new-tokens"
+    if search.max_length_ratio is not None and source is not None and source * search.max_length_ratio < output:
+        most, why = math.ceil(source * search.max_length_ratio), f"--max-length-ratio, of {source} source tokens"
+    if (search.min_new_tokens or 0) > most:
+        raise InputError(
+            f"--min-new-tokens: {search.min_new_tokens} is more than the longest output, {most} tokens ({why})"
+        )
+
+
+def check_attention(network: Any, asked: str) -> None:
+    """Refuses what needs attention on the source of a model that has none: a decoder alone, or `attention: none`.
+
+    Args:
+        network: the model.
+        asked: the flag that needs it.
+
+    Raises:
+        InputError: naming the flag.
+    """
+    if not network.config.is_encoder_decoder:
+        raise InputError(f"{asked}: needs attention on a source; this model is a decoder alone, without an encoder")
+    if getattr(network.config, "attention", None) == "none":
+        raise InputError(f"{asked}: needs attention on a source; this model was built with --attention none")
 
 
 def _generator_class(engine: str, replies: bool) -> Any:

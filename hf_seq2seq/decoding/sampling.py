@@ -12,7 +12,7 @@ from torch import Tensor
 from hf_seq2seq.decoding.decoder import Decoder
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.normalization import LengthNormalization
-from hf_seq2seq.decoding.rules import Prefixes, Rule, apply_rules
+from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
 
 Choose = Callable[[Prefixes, Tensor], Tensor]
 
@@ -62,7 +62,8 @@ def one_by_one(
     """Writes outputs token by token; finished sources leave the batch.
 
     Returns:
-        `samples` outputs of every source; their scores are of the distribution that the rules leave.
+        `samples` outputs of every source, fewer where the rules allow no token; their scores are of the distribution
+        that the rules leave.
     """
     device = decoder.prompt.device
     found: list[dict[int, Hypothesis]] = [{} for _ in decoder.prompt]
@@ -74,6 +75,7 @@ def one_by_one(
         prefixes = Prefixes(tokens, length, rows)
         scores = apply_rules(rules, prefixes, logits)
         chosen, length = choose(prefixes, scores), length + 1
+        writing = writing & (scores.amax(-1) > FORBIDDEN)
         sums = sums + scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
         tokens = torch.cat([tokens, chosen[:, None]], 1)
         ends = writing & bounds.ends(chosen, length, rows)
@@ -84,7 +86,7 @@ def one_by_one(
         writing = writing & ~ends
         left = writing.view(-1, samples).any(1)
         if not left.any():
-            return [[outputs[sample] for sample in range(samples)] for outputs in found]
+            return [[outputs[sample] for sample in range(samples) if sample in outputs] for outputs in found]
         kept = left.repeat_interleave(samples).nonzero()[:, 0]
         leaving = length == 1 or len(kept) < len(rows)
         before = kept // samples if length == 1 else kept

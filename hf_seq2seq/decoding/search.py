@@ -54,7 +54,7 @@ class Searcher:
     tokenizer: PreTrainedTokenizerBase | None = None
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
-        """Outputs of every source, best first.
+        """Outputs of every source, best first; none where the rules allow none within the greatest length.
 
         Args:
             batch: `input_ids` and `attention_mask`, each `(sources, length)`, 1 on real tokens; padded on the left for
@@ -69,7 +69,7 @@ class Searcher:
             normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
             if self.search.num_beams > 1:
                 beams = self._beams(decoder, bounds, normalization)
-                return self._checked(beam_search(decoder, rules, beams, self.search.num_return_sequences))
+                return beam_search(decoder, rules, beams, self.search.num_return_sequences)
             samples = self.search.num_return_sequences
             drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
             return one_by_one(decoder, rules, bounds, normalization, drawn, samples)
@@ -79,17 +79,6 @@ class Searcher:
         if self.words:
             return [ConstrainedBeam(decoder, bounds, settings, self.words) for _ in range(settings.beams)]
         return [Beam(decoder, bounds, settings) for _ in range(settings.beams)]
-
-    def _checked(self, found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
-        """Refuses a search that came to nothing: other rules forbade the words, or the source allows too few tokens.
-
-        Raises:
-            InputError: a source has no output.
-        """
-        if not all(found):
-            why = "--force-words: no output holds them" if self.words else "no output is allowed"
-            raise InputError(f"{why} within the greatest length, by the other settings")
-        return found
 
     @contextmanager
     def _decoder(self, batch: dict[str, Tensor]) -> Iterator[Decoder]:
@@ -144,7 +133,7 @@ def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new
     """EOS, and the greatest length of every source."""
     longest = torch.full_like(decoder.lengths, max_new_tokens)
     if search.max_length_ratio is not None:
-        longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().long()).clamp(min=1)
+        longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().clamp(1, max_new_tokens).long())
     return Bounds(torch.tensor(as_list(own.eos_token_id), dtype=torch.long, device=longest.device), longest)
 
 
@@ -158,7 +147,7 @@ def find_rules(
     if search.no_repeat_ngram_size:
         rules.append(NgramBlocking(search.no_repeat_ngram_size))
     rules += bad_words(own, bounds.eos)
-    rules.append(MinimumLength(bounds.eos, find_shortest(decoder, search, own)))
+    rules.append(MinimumLength(bounds.eos, find_shortest(decoder, search, own, bounds.longest)))
     if own.forced_bos_token_id is not None and decoder.prompt.shape[1] == 1:
         first_token = own.forced_bos_token_id if first_token is None else first_token
     if first_token is not None:
@@ -172,11 +161,12 @@ def find_rules(
     return [rule for rule in rules if getattr(rule, "matters", True)]
 
 
-def find_shortest(decoder: Decoder, search: Search, own: GenerationConfig) -> Tensor:
+def find_shortest(decoder: Decoder, search: Search, own: GenerationConfig, longest: Tensor) -> Tensor:
     """Tokens of the shortest output of each source, EOS not counted, `(sources,)`."""
     shortest = torch.full_like(decoder.lengths, search.min_new_tokens or 0)
     if search.min_new_tokens is None and own.min_length:
         shortest = own.min_length - (decoder.lengths if decoder.prompt.shape[1] > 1 else torch.ones_like(shortest))
     if search.min_length_ratio is not None:
-        shortest = shortest.maximum((decoder.lengths * search.min_length_ratio).floor().long())
+        wanted = (decoder.lengths * search.min_length_ratio).floor()
+        shortest = shortest.maximum(wanted.minimum(longest.float()).long())
     return shortest

@@ -16,6 +16,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
@@ -50,6 +51,8 @@ class TextGenerator:
         truncated: sources that were cut so far.
         unknown: source tokens so far that stand for what the vocabulary lacks.
         unknown_targets: those of targets that were scored.
+        impossible: texts without an output so far, because the rules of the search allow none.
+        conflicting: texts so far whose greatest length by --max-length-ratio is below the least.
         seen: texts so far; a row draws by its number.
     """
 
@@ -67,6 +70,8 @@ class TextGenerator:
     truncated: int = field(default=0, init=False)
     unknown: Unknown = field(default=Unknown(), init=False)
     unknown_targets: Unknown = field(default=Unknown(), init=False)
+    impossible: int = field(default=0, init=False)
+    conflicting: int = field(default=0, init=False)
     seen: int = field(default=0, init=False)
 
     @property
@@ -74,6 +79,11 @@ class TextGenerator:
         """Whether a source may have more than one output."""
         search = as_search(self.decoding)
         return search.num_return_sequences > 1 and search.mbr_metric is None
+
+    @property
+    def asked(self) -> int:
+        """How many outputs a source is to have; it may have fewer."""
+        return as_search(self.decoding).num_return_sequences if self.several else 1
 
     def encode(self, rows: list[Any]) -> Ragged:
         """Encodes texts with the prefix, and counts those that were cut."""
@@ -93,19 +103,24 @@ class TextGenerator:
         return [outputs[0].text for outputs in self.outputs(texts)]
 
     def outputs(self, texts: list[Any]) -> list[list[Output]]:
-        """Every text's outputs, best first; an empty text has one, which is empty."""
+        """Every text's outputs, best first.
+
+        A text that is empty, or that the rules of the search allow no output, has one, which is empty.
+        """
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found = [[Output("")] for _ in texts]
         numbers = [self.seen + row for row in asked]
         self.seen += len(texts)
         if asked:
             for row, outputs in zip(asked, self._outputs([texts[row] for row in asked], numbers), strict=True):
-                found[row] = outputs
+                found[row] = outputs or found[row]
+                self.impossible += not outputs
         return found
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
         sources, unknown = self.read_sources(texts)
         search, first = as_search(self.decoding), self.first_token
+        self.conflicting += count_conflicts(search, sources.lengths)
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         every = (self.others, self.average, words, self.tokenizers.target)
         searcher = Searcher(self.model, search, self.max_new_tokens, first, *every)
@@ -115,7 +130,7 @@ class TextGenerator:
             named = () if unknown is None else unknown[row]
             ids = [each.ids for each in hypotheses]
             spelled = texts_of(ids, self.tokenizers, None if unknown is None else [named] * len(ids))
-            if search.mbr_metric:
+            if search.mbr_metric and hypotheses:
                 chosen = most_central(spelled, utility_of(search.mbr_metric))
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
             source = texts[row] if isinstance(texts[row], str) else ""
@@ -220,6 +235,14 @@ class TextGenerator:
         models = (self.model, *self.others)
         size = self.decoding.per_device_eval_batch_size
         return Reader(models, self.tokenizers, self.details, self.replacing, self.prefix, self.average, size)
+
+
+def count_conflicts(search: Search, lengths: np.ndarray) -> int:
+    """Sources for which the greatest length, a ratio of their tokens, is below the least; the greatest counts."""
+    if search.max_length_ratio is None:
+        return 0
+    longest = np.ceil(lengths * search.max_length_ratio).clip(min=1)
+    return int((longest < (search.min_new_tokens or 0)).sum())
 
 
 def in_windows(

@@ -117,6 +117,54 @@ def test_an_ensemble_of_a_model_that_the_library_decodes(command, model_folder: 
     assert together.out != alone.out or together.out == command("generate", bias, *TEXTS).out
 
 
+def test_lines_of_n_best_lists_line_up(command, model_folder: Path) -> None:
+    """Of an empty source, and of one with fewer outputs than asked for."""
+    texts = ["the small dog", "", "green"]
+    flags = ["--num-beams", 40, "--num-return-sequences", 40, "--max-new-tokens", 1]
+    lines = command("generate", model_folder, *texts, *flags).out.split("\n")[:-1]
+    assert len(lines) == 120
+    assert lines[40:80] == [""] * 40
+    assert any(lines[:40])
+    assert any(lines[80:])
+    assert not any(lines[25:40])
+    central = command("generate", model_folder, *texts, *flags, "--mbr-metric", "chrf").out.split("\n")[:-1]
+    assert len(central) == 3
+
+
+@pytest.mark.parametrize("beams", [["--num-beams", 2], []], ids=["beams", "greedy"])
+def test_a_text_that_may_have_no_output_leaves_the_others_theirs(
+    command, model_folder: Path, tmp_path: Path, beams: list
+) -> None:
+    """Three tokens are left, none may come twice, and of the long source nine are asked for."""
+    vocabulary = json.loads((model_folder / "tokenizer.json").read_text())["model"]["vocab"]
+    others = [number for number in range(len(vocabulary)) if number not in (1, 7, 8)]
+    odd = with_settings(model_folder, tmp_path / "odd", suppress_tokens=others)
+    flags = [*beams, "--no-repeat-ngram-size", 1, "--min-new-tokens", 9, "--max-length-ratio", 0.5]
+    result = command("generate", odd, " ".join(["dog"] * 18), "dog", *flags, "--json-lines")
+    assert [row["prediction"] != "" for row in rows(result)] == [False, True]
+    assert "1 of 2 texts have no output" in result.err
+    assert "1 of 2 texts: --max-length-ratio allows fewer tokens than --min-new-tokens" in result.err
+
+
+def test_forced_words_that_a_short_source_has_no_room_for(command, model_folder: Path) -> None:
+    flags = ["--num-beams", 4, "--max-length-ratio", 1, "--force-words", "house,cat,green"]
+    result = command("generate", model_folder, "the small dog runs home", "the", *flags)
+    first, second = result.out.split("\n")[:2]
+    assert {"house", "cat", "green"} <= set(first.split())
+    assert second == ""
+    assert "1 of 2 texts have no output" in result.err
+
+
+def test_attention_that_a_decoder_alone_does_not_have(command, tiny_checkpoint) -> None:
+    model = tiny_checkpoint("gpt2", ["a small dog"])
+    details = ["--json-lines", "--output-details", "alignment"]
+    for flags in (details, ["--replace-unknown"], ["--num-beams", 2, "--coverage-penalty", 0.2]):
+        result = command("generate", model, "a dog", *flags)
+        assert result.code == 2
+        assert "this model is a decoder alone" in result.err
+        assert len(result.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("beams", [1, 4])
 def test_the_end_that_ended_an_output_is_told(command, model_folder: Path, tmp_path: Path, beams: int) -> None:
     word = command("generate", model_folder, TEXTS[0], "--num-beams", beams).out.split()[2]
@@ -147,6 +195,15 @@ def test_the_end_that_ended_an_output_is_told(command, model_folder: Path, tmp_p
         (["--output-details", "score"], "add --json-lines"),
         (["--json-lines", "--output-details", "scores"], "did you mean 'score'"),
         (["--min-new-tokens", "5", "--max-new-tokens", "4"], "--min-new-tokens: 5 is more than the longest output, 4"),
+        (
+            ["--min-new-tokens", "8", "--max-length-ratio", "0.1", "--max-source-length", "50"],
+            "--min-new-tokens: 8 is more than the longest output, 5 tokens (--max-length-ratio, of 50 source tokens)",
+        ),
+        (["--min-length-ratio", "2", "--max-length-ratio", "1"], "--min-length-ratio: 2.0 is more than --max-length"),
+        (["--length-penalty", "1000", "--num-beams", "2"], "--length-penalty: 1000.0 is too large; the most is 20"),
+        (["--length-penalty", "-1000", "--num-beams", "2"], "--length-penalty: -1000.0 is too small"),
+        (["--length-penalty", "nan", "--num-beams", "2"], "--length-penalty: nan is not a finite number"),
+        (["--max-length-ratio", "inf"], "--max-length-ratio: inf is not a finite number"),
         (["--max-tokens-per-batch", "4"], "--max-tokens-per-batch: 4 is too small"),
     ],
 )
