@@ -24,7 +24,7 @@ def build_command(name: str, help: str) -> Any:
 
 def preview(request: Request) -> None:
     """Prints rows, columns, lengths, a few examples, parameters and memory."""
-    from hf_seq2seq.data.statistics import missing_spaces
+    from hf_seq2seq.data.statistics import remarks
 
     show_only(request.config.run)
     # A finished run's configuration can be previewed too: nothing is written, so nothing is overwritten.
@@ -36,7 +36,7 @@ def preview(request: Request) -> None:
         print(f"labels      {', '.join(task.label_names)}")
     print(f"vocabulary  {_vocabulary(task)}")
     print(f"\n{_lengths(task)}\n")
-    for line in missing_spaces(task.splits["train"], task.tokenizers):
+    for line in remarks(task.splits["train"], task.tokenizers):
         print(f"{line}\n")
     for number in range(min(EXAMPLES, len(task.splits["train"]))):
         print(f"example {number + 1}")

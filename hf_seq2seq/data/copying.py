@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.tokenizers.training import HIDDEN
+from hf_seq2seq.data.tokenizers.unknown import reads_words
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ def name_copies(examples: Examples, tokenizers: "Tokenizers", room: int, prefix:
         InputError: the tokenizers cut words into pieces, of which few are ever unknown.
     """
     for tokenizer in (tokenizers.source, tokenizers.target):
-        rust = tokenizer.backend_tokenizer
-        if not isinstance(rust.pre_tokenizer, WhitespaceSplit) or rust.decoder is not None:
+        if not reads_words(tokenizer):
             raise InputError("--copy-vocab-size: only whole words are named; add --tokenizer-type word")
     texts = [prefix + text for text in examples.texts]
     source, words = name_source_words(examples.source, texts, tokenizers.source, room)
@@ -74,7 +74,7 @@ def spell(ids: Sequence[int], words: Words, tokenizer: "PreTrainedTokenizerBase"
         for token in ids
         if token not in special and token < size + len(words)
     ]
-    return " ".join(map(str, tokens))
+    return " ".join(map(str, tokens)).replace(HIDDEN, "")
 
 
 def _numbers(words: Words) -> dict[str, int]:

@@ -10,6 +10,7 @@ import numpy as np
 from hf_seq2seq import configs
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.tokenizers.spelled import spells_control
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.data.pairs import Pairs
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
+NOT_WRAPPED = {"add_special_tokens": False}
 CHUNK = 256
 """Texts handed to a tokenizer at once; more are no faster, and their lists of ids take more memory."""
 
@@ -125,7 +127,8 @@ def encode_documents(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase")
 
 def encode_written(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Ragged:
     """Encodes whole texts that have their special tokens in them, as a chat template writes them."""
-    return _encode(tokenizer, sys.maxsize, {"text": texts}, ["input_ids"], wrapped=False)[0]["input_ids"]
+    sides = {"text": texts}
+    return _encode(tokenizer, sys.maxsize, sides, ["input_ids"], wrapped=False, plain=False)[0]["input_ids"]
 
 
 def check_room(limit: int, special: int, option: str) -> None:
@@ -148,13 +151,18 @@ def _encode(
     outputs: Sequence[str],
     ending: Sequence[int] = (),
     wrapped: bool = True,
+    plain: bool = True,
 ) -> tuple[dict[str, Ragged], int]:
-    """Tokenizes all rows, appends `ending` to each, and counts those that had to be cut for both to fit."""
+    """Tokenizes all rows, appends `ending` to each, and counts those that had to be cut for both to fit.
+
+    `wrapped` puts the tokenizer's special tokens around a text; a `plain` text has none in it, whatever it spells.
+    """
     values: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype=np.int32)] for name in outputs}
     lengths, truncated = [0], 0
     for start in range(0, len(next(iter(sides.values()))), CHUNK):
         texts = {side: [valid_text(t) for t in column[start : start + CHUNK]] for side, column in sides.items()}
-        rows, cut = _tokenize(tokenizer, limit - len(ending), texts, outputs, wrapped)
+        tokenize = _tokenize_plain if plain else _tokenize
+        rows, cut = tokenize(tokenizer, limit - len(ending), texts, outputs, {} if wrapped else NOT_WRAPPED)
         truncated += cut
         lengths += [len(ids) + len(ending) for ids in rows["input_ids"]]
         for name in outputs:
@@ -164,17 +172,42 @@ def _encode(
     return {name: Ragged(np.concatenate(parts), offsets) for name, parts in values.items()}, truncated
 
 
+def _tokenize_plain(
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int,
+    texts: dict[str, list[str]],
+    outputs: Sequence[str],
+    options: dict[str, bool],
+) -> tuple[dict[str, list[list[int]]], int]:
+    """`_tokenize`, in which a text that spells an end is not ended by it."""
+    sides = [spells_control(column, tokenizer) for column in texts.values()]
+    spelled = [any(row) for row in zip(*sides, strict=True)]
+    if not any(spelled):
+        return _tokenize(tokenizer, limit, texts, outputs, options)
+    rows: dict[str, list[list[int]]] = {name: [[] for _ in spelled] for name in outputs}
+    truncated = 0
+    for kind, more in ((False, {}), (True, {"split_special_tokens": True})):
+        numbers = [row for row, spells in enumerate(spelled) if spells == kind]
+        if numbers:
+            part = {side: [column[row] for row in numbers] for side, column in texts.items()}
+            found, cut = _tokenize(tokenizer, limit, part, outputs, options | more)
+            truncated += cut
+            for name, column in found.items():
+                for row, ids in zip(numbers, column, strict=True):
+                    rows[name][row] = ids
+    return rows, truncated
+
+
 def _tokenize(
     tokenizer: "PreTrainedTokenizerBase",
     limit: int,
     texts: dict[str, list[str]],
     outputs: Sequence[str],
-    wrapped: bool,
+    options: dict[str, bool],
 ) -> tuple[dict[str, list[list[int]]], int]:
     """Tokenizes rows once, and those that turn out too long once more, with the tokenizer's own truncation."""
-    options = {"return_token_type_ids": "token_type_ids" in outputs, "return_attention_mask": False, "verbose": False}
-    if not wrapped:
-        options["add_special_tokens"] = False
+    options = {"return_attention_mask": False, "verbose": False} | options
+    options["return_token_type_ids"] = "token_type_ids" in outputs
     found = tokenizer(**texts, **options, truncation=False)
     rows = {name: found[name] for name in outputs}
     long = [row for row, ids in enumerate(rows["input_ids"]) if len(ids) > limit]

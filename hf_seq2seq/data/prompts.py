@@ -49,7 +49,7 @@ def _separator(tokenizer: "PreTrainedTokenizerBase", separator: str | None) -> l
         return []
     if tokenizer.sep_token_id is not None:
         return [tokenizer.sep_token_id]
-    ids: list[int] = tokenizer(separator, add_special_tokens=False)["input_ids"]
+    ids: list[int] = tokenizer(separator, add_special_tokens=False, split_special_tokens=False)["input_ids"]
     if not ids:
         raise InputError(f"--separator: {separator!r} has no tokens in this vocabulary; give another text")
     return ids

@@ -51,7 +51,8 @@ def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit
     starts: list[np.ndarray] = []
     for first in range(0, len(texts), CHUNK):
         part = [valid_text(text) for text in texts[first : first + CHUNK]]
-        found = tokenizer(part, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        options = {"return_offsets_mapping": True, "split_special_tokens": True, "verbose": False}
+        found = tokenizer(part, add_special_tokens=False, **options)
         for text, row, offsets in zip(part, found["input_ids"], found["offset_mapping"], strict=True):
             ids.append(np.array(row, dtype=np.int32))
             ends = np.fromiter((end for _, end in offsets), dtype=np.int64, count=len(row))

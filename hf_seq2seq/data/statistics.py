@@ -7,6 +7,7 @@ import numpy as np
 
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.tokenizers.spelled import describe_spelled
 from hf_seq2seq.data.tokenizers.unknown import count_unknown, lacks_spaces, no_spaces, percent, reads_words
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
@@ -67,11 +68,16 @@ def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> l
         if lengths.unknown
     ]
     lines = [f"cut to the limits: {cut}; unknown tokens: {', '.join(unknown) or 'none'}"]
-    return lines + missing_spaces(splits["train"], tokenizers)
+    return lines + remarks(splits["train"], tokenizers)
 
 
-def missing_spaces(train: Examples, tokenizers: Tokenizers) -> list[str]:
-    """A line for each side whose tokenizer takes words for tokens, and whose texts do not part them."""
+def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
+    """Lines about texts that a tokenizer does not read as they look.
+
+    Words of a side whose tokenizer takes words for tokens, and whose texts do not part them; special tokens that texts
+    spell.
+    """
     targets = [references[0] for references in train.references or []]
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
-    return [no_spaces(side) for side, (read, texts) in sides.items() if reads_words(read) and lacks_spaces(texts)]
+    long = [no_spaces(side) for side, (read, texts) in sides.items() if reads_words(read) and lacks_spaces(texts)]
+    return long + [line for side, (read, texts) in sides.items() for line in describe_spelled(texts, read, side)]

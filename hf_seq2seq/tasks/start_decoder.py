@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
+from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
@@ -37,6 +38,8 @@ def start_decoder(
     if name:
         kept = kept_tokenizers(config.run, config.model.trust_remote_code)
         tokenizer = kept.source if kept else load_tokenizer(name, config.model, pad_by_eos=True)
+        if not kept:
+            read_as_text(tokenizer, [config.data.source_prefix, *texts])
     else:
         tokenizer = start_tokenizers(config, texts, [], GPT).source
     if config.model.from_scratch:

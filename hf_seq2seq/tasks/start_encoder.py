@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
+from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.heads import dropout_field, set_head_dropout
 from hf_seq2seq.sections import flag
@@ -75,7 +76,11 @@ def start_encoder(
         kept = kept_tokenizers(config.run, model.trust_remote_code)
         tokenizer = kept.source if kept else load_tokenizer(name, model)
     else:
-        tokenizer = start_tokenizers(config, texts, [], BERT).source
+        kept, tokenizer = None, start_tokenizers(config, texts, [], BERT).source
+    if config.masking.objective != "supervised":  # it will be asked about "a [MASK] in a text"
+        tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = False
+    elif not kept:
+        read_as_text(tokenizer, texts)
     set_seed(config.run.seed)
     fresh: list[str] = [""]
     if model.from_scratch:

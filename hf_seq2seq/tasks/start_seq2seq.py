@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.data.conversations import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
+from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
@@ -92,6 +93,11 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     tokenizer = kept.source if kept else load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
         raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
+    if not kept and config.denoising.objective in (
+        ("supervised",),
+        (DIALOGUE,),
+    ):  # another's sentinels are written in texts
+        read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
     set_languages(loaded, tokenizer, config.data)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation, fresh)

@@ -1,11 +1,12 @@
 """Trains a tokenizer of each kind from text; the same text and options give the same tokenizer, byte for byte."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
 from hf_seq2seq.data.tokenizers.unigram import learn_unigram
@@ -14,6 +15,8 @@ from hf_seq2seq.sections import flag
 
 FIRST_PRIVATE = 0xF0000
 """Start of the private characters that stand for (character, inside a word) pairs while word pieces are learned."""
+HIDDEN = "\U0010fffd"
+"""Private character that parts the letters of a special token in a text, so that they are none; decoders drop it."""
 LONGEST_WORD = 500
 """Characters of a word that WordPiece still cuts up; BERT's 100 would turn a sentence without spaces into `<unk>`."""
 
@@ -61,6 +64,8 @@ class Plan:
 def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
     """Trains a tokenizer whose decoder gives the text back.
 
+    A text that spells a special token is read as other text, once the tokenizer is told to `encode_special_tokens`.
+
     What is lost: characters that training never saw (except with "bpe"), runs of white space with "word" and
     "wordpiece", capitals where the text is lowercased.
 
@@ -93,8 +98,10 @@ def _train_characters(texts: Sequence[str], plan: Plan) -> Tokenizer:
 
 def _train_words(texts: Sequence[str], plan: Plan) -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=plan.unknown))
-    tokenizer.normalizer = _normalizer(plan)
+    tokenizer.normalizer = _normalizer(plan, *_hide_specials(plan))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    # As no token begins with the character, this decoder puts a space before every token but the first.
+    tokenizer.decoder = _reveal_specials(decoders.WordPiece(prefix=HIDDEN, cleanup=False))
     tokenizer.model = models.WordLevel(_most_frequent(_count_words(texts, tokenizer), plan), unk_token=plan.unknown)
     return tokenizer
 
@@ -122,11 +129,12 @@ def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
     """Unigram over words that begin with the space before them; the first gets one too."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = _normalizer(plan, normalizers.Prepend("▁"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    starts = pre_tokenizers.Split(Regex("|".join(_special_starts(plan))), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(prepend_scheme="never"), starts])
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     words = _count_words(texts, tokenizer)
     plan.check_room(len(set().union(*words)))
-    # A special token has no probability, so that the same letters in a text are read as letters.
+    # A special token has no probability, and its letters are parted: letters that are unknown are less probable still.
     specials = [(token, -1000.0) for token in plan.specials.tokens]
     pieces = [item for item in learn_unigram(words, plan.room) if item[0] not in plan.specials.tokens]
     tokenizer.model = models.Unigram(specials + pieces, unk_id=plan.specials.tokens.index(plan.unknown))
@@ -140,9 +148,9 @@ def _train_wordpiece(texts: Sequence[str], plan: Plan) -> Tokenizer:
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=plan.lowercase, strip_accents=False)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     else:
-        tokenizer.normalizer = _normalizer(plan)
+        tokenizer.normalizer = _normalizer(plan, *_hide_specials(plan))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.decoder = decoders.WordPiece(cleanup=False)
+    tokenizer.decoder = _reveal_specials(decoders.WordPiece(cleanup=False))
     pieces = learn_word_pieces(_count_words(texts, tokenizer), plan)
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(plan.specials.tokens + pieces))}
     tokenizer.model = models.WordPiece(vocabulary, unk_token=plan.unknown, max_input_chars_per_word=LONGEST_WORD)
@@ -179,6 +187,24 @@ TRAINERS: dict[str, Callable[[Sequence[str], Plan], Tokenizer]] = {
 def _normalizer(plan: Plan, *more: normalizers.Normalizer) -> normalizers.Normalizer | None:
     steps = [normalizers.Lowercase()] * plan.lowercase + list(more)
     return normalizers.Sequence(steps) if steps else None
+
+
+def _special_starts(plan: Plan) -> dict[str, str]:
+    """Patterns of the first letters of special tokens before the rest of one, with those letters."""
+    rests: dict[str, list[str]] = {}
+    for token in plan.specials.tokens:
+        rests.setdefault(token[0], []).append(re.escape(token[1:]))
+    return {f"{re.escape(first)}(?={'|'.join(rest)})": first for first, rest in rests.items()}
+
+
+def _hide_specials(plan: Plan) -> list[normalizers.Normalizer]:
+    """Puts the hidden character behind the first letter of a special token that a word begins with."""
+    starts = _special_starts(plan).items()
+    return [normalizers.Replace(Regex(rf"(?<!\S){start}"), first + HIDDEN) for start, first in starts]
+
+
+def _reveal_specials(decoder: decoders.Decoder) -> decoders.Decoder:
+    return decoders.Sequence([decoder, decoders.Replace(HIDDEN, "")])
 
 
 def _normalized(texts: Iterable[str], tokenizer: Tokenizer) -> Iterable[str]:

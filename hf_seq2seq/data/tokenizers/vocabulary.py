@@ -14,6 +14,7 @@ from transformers.utils import cached_file
 from hf_seq2seq import configs
 from hf_seq2seq.data.tokenizers.cache import trained_once
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
+from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.training import Plan
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -53,7 +54,8 @@ class Tokenizers:
         Raises:
             InputError: the source vocabulary has no such token.
         """
-        known, found = self.source.get_vocab(), dict(options)
+        special = self.source.all_special_tokens  # which no text has
+        known, found = {k: v for k, v in self.source.get_vocab().items() if k not in special}, dict(options)
         for name in [name for name in options if name.endswith("_separator")]:
             token = found.pop(name)
             if token is not None and token not in known:
@@ -106,7 +108,10 @@ def train_tokenizers(
         InputError: no text; a vocabulary too small; a ready tokenizer that is missing or lacks a special token.
     """
     if options.tokenizer_name is not None:
-        return _ready(options.tokenizer_name, options, specials)
+        ready = _ready(options.tokenizer_name, options, specials)
+        for tokenizer, texts in ((ready.source, sources), (ready.target, targets)):
+            read_as_text(tokenizer, texts)
+        return ready
     plan = Plan(options.tokenizer_type, options.vocab_size, options.min_frequency, options.lowercase, specials)
     if not targets:
         one = _wrap(trained_once(sources, "source", plan), specials, options.max_source_length)
@@ -190,7 +195,7 @@ def _wrap(tokenizer: Tokenizer, specials: SpecialTokens, longest: int) -> PreTra
         model_input_names=list(specials.inputs),
         clean_up_tokenization_spaces=False,
         # A text that spells "</s>" is text: only the encoder's template and the model end a sequence.
-        split_special_tokens="cls_token" not in specials.roles,
+        split_special_tokens=True,
         extra_special_tokens=list(specials.more),
         **specials.roles,
     )

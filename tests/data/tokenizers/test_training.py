@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from hf_seq2seq.configs import TOKENIZERS
-from hf_seq2seq.data.tokenizers.special_tokens import BERT, SEQ2SEQ, SpecialTokens
+from hf_seq2seq.data.tokenizers.special_tokens import BERT, PEGASUS, SEQ2SEQ, T5, SpecialTokens
 from hf_seq2seq.data.tokenizers.training import Plan, train_tokenizer
 from hf_seq2seq.errors import InputError
 
@@ -131,12 +131,34 @@ def test_an_encoders_word_pieces_are_split_at_punctuation_as_berts_are() -> None
     assert tokenizer.encode("bushes.").tokens == ["[CLS]", "bushes", ".", "[SEP]"]
 
 
-@pytest.mark.parametrize("text", ["a </s> b", "<pad>", "a<unk>b"])
-@pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
-def test_a_text_that_spells_a_special_token_is_read_as_letters(kind: str, text: str) -> None:
+@pytest.mark.parametrize("text", ["a </s> b", "<pad>", "a<unk>b", "</s></s>x <s>", "<s>a </s>"])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_text_that_spells_a_special_token_is_read_as_text(kind: str, text: str) -> None:
     tokenizer = train_tokenizer([*TEXTS, text * 3, text], plan(kind))
     tokenizer.encode_special_tokens = True
     assert round_trip(tokenizer, text) == text
+    assert set(tokenizer.encode(text).ids[:-1]).isdisjoint(range(4))
+
+
+@pytest.mark.parametrize("specials", [SEQ2SEQ, T5, PEGASUS, BERT], ids=["seq2seq", "t5", "pegasus", "bert"])
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_letters_of_special_tokens_that_training_never_saw_are_unknown(kind: str, specials: SpecialTokens) -> None:
+    tokenizer = train_tokenizer(["ab ba"], plan(kind, specials=specials))
+    tokenizer.encode_special_tokens = True
+    unknown = tokenizer.token_to_id(specials.roles["unk_token"])
+    numbers = {tokenizer.token_to_id(token) for token in specials.tokens} - {unknown}
+    for token in specials.tokens:
+        for text in (token, f"a {token} b", f"a{token}b", token * 2):
+            assert numbers.isdisjoint(tokenizer.encode(text, add_special_tokens=False).ids), text
+
+
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_words_keep_their_places_in_a_text_that_spells_a_special_token(kind: str) -> None:
+    tokenizer = train_tokenizer(["a </s> b"] * 2, plan(kind))
+    tokenizer.encode_special_tokens = True
+    found = tokenizer.encode("a </s> b", add_special_tokens=False)
+    assert (found.offsets[0], found.offsets[-1]) == ((0, 1), (7, 8))
+    assert {place for start, end in found.offsets[1:-1] for place in range(start, end)} == set(range(2, 6))
 
 
 @pytest.mark.parametrize("kind", ["unigram", "wordpiece", "word"])
