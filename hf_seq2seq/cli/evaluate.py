@@ -217,8 +217,8 @@ def _score_documents(loaded: Any, config: EvaluateConfig) -> Found:
 
 
 def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
+    from hf_seq2seq.data.labelled_sources import load_labelled_splits
     from hf_seq2seq.data.labels import read_labelled
-    from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.decoding.classification import TextClassifier
     from hf_seq2seq.decoding.pipeline import check_lengths
     from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
@@ -238,7 +238,8 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known, model)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
-    sets = read_labelled(_test_sets(load_splits(data)), data, classifier.problem, classifier.label_names)[0]
+    splits = load_labelled_splits(data, classifier.problem)
+    sets = read_labelled(_test_sets(splits), data, classifier.problem, classifier.label_names)[0]
     scores: dict[str, Found] = {}
     for split, rows in sets.items():
         logits = classifier.logits(rows.texts, rows.pairs)

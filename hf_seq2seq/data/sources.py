@@ -1,7 +1,7 @@
 """The rows of a run: read, repeats dropped, validation rows held out, cut to the caps."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from hf_seq2seq.data.files.readers import read_table
 from hf_seq2seq.data.files.tables import Misfit, Table, kind
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.samples import sample_path
+from hf_seq2seq.data.stratified import draw_stratified
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -27,9 +28,10 @@ COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_colu
 HOLD_OUT_SEED = 0
 
 Arrange = Callable[[Dataset, str], Dataset]
+Classes = Callable[[Dataset, str], Sequence[Sequence[str]]]
 
 
-def load_splits(sources: Sources, arrange: Arrange | None = None) -> dict[str, Dataset]:
+def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Classes | None = None) -> dict[str, Dataset]:
     """Reads every split that the options give.
 
     Files are read anew each time. The order of the rows stays; a cap keeps the first rows. Repeats are dropped from
@@ -38,6 +40,7 @@ def load_splits(sources: Sources, arrange: Arrange | None = None) -> dict[str, D
     Args:
         sources: where the rows come from.
         arrange: makes other rows of those that were read, before any is dropped or held out; told their place.
+        classes: gives the classes of every row; then rows are held out, and a cap draws over the file, class by class.
 
     Returns:
         The rows by split: "train", "validation", "test", as far as there are any; a named set of validation or test
@@ -59,13 +62,17 @@ def load_splits(sources: Sources, arrange: Arrange | None = None) -> dict[str, D
     if "train" in splits and sources.deduplicate:
         splits["train"] = _without_repeats(splits["train"])
     if "train" in splits and not sets_of(splits, "validation") and sources.validation_split_percentage:
-        splits["train"], splits["validation"] = _held_out(splits["train"], sources)
+        splits["train"], splits["validation"] = _held_out(splits["train"], sources, classes)
     caps = {
         "train": sources.max_train_samples,
         "validation": sources.max_eval_samples,
         "test": sources.max_predict_samples,
     }
-    return {split: _capped(splits[split], cap) for role, cap in caps.items() for split in sets_of(splits, role)}
+    return {
+        split: _capped(splits[split], cap, split_place(sources, split), classes)
+        for role, cap in caps.items()
+        for split in sets_of(splits, role)
+    }
 
 
 def split_place(sources: Sources, split: str) -> str:
@@ -175,8 +182,12 @@ def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:
     return has_text or is_known_name(column)
 
 
-def _capped(rows: Dataset, cap: int | None) -> Dataset:
-    return rows if cap is None or cap >= len(rows) else rows.select(range(cap))
+def _capped(rows: Dataset, cap: int | None, place: str, classes: Classes | None) -> Dataset:
+    if cap is None or cap >= len(rows):
+        return rows
+    if classes is None:
+        return rows.select(range(cap))
+    return chosen_rows(rows, draw_stratified(classes(rows, place), cap, HOLD_OUT_SEED))
 
 
 def _without_repeats(rows: Dataset) -> Dataset:
@@ -196,11 +207,18 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray | list[str]:
     return column if flat else [repr(value) for value in column.to_pylist()]
 
 
-def _held_out(rows: Dataset, sources: Sources) -> tuple[Dataset, Dataset]:
-    """Training rows and held-out rows, each in the order of the file."""
+def _held_out(rows: Dataset, sources: Sources, classes: Classes | None) -> tuple[Dataset, Dataset]:
+    """Training rows and held-out rows, each in the order of the file; every class keeps a training row."""
+    place = split_place(sources, "train")
     if len(rows) < 2:
-        raise InputError(f"{split_place(sources, 'train')}: has one row; none can be held out for validation")
+        raise InputError(f"{place}: has one row; none can be held out for validation")
     count = max(1, round(len(rows) * (sources.validation_split_percentage or 0) / 100))
+    if classes is None:
+        drawn = np.random.default_rng(HOLD_OUT_SEED).permutation(len(rows))[:count]
+    else:
+        drawn = draw_stratified(classes(rows, place), count, HOLD_OUT_SEED, leave_one=True)
+    if not len(drawn):
+        raise InputError(f"{place}: no class has two rows; none can be held out for validation")
     held_out = np.zeros(len(rows), dtype=bool)
-    held_out[np.random.default_rng(HOLD_OUT_SEED).permutation(len(rows))[:count]] = True
+    held_out[drawn] = True
     return chosen_rows(rows, np.flatnonzero(~held_out)), chosen_rows(rows, np.flatnonzero(held_out))

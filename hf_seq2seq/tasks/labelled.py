@@ -9,8 +9,8 @@ import torch
 
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
+from hf_seq2seq.data.labelled_sources import load_labelled_splits
 from hf_seq2seq.data.labels import Labelled, read_labelled
-from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
@@ -60,7 +60,7 @@ def read_all_labelled(config: Any) -> tuple[dict[str, Labelled], tuple[str, ...]
         InputError: there are no training rows.
     """
     data, problem = config.data, config.model.problem_type
-    splits = load_splits(data)
+    splits = load_labelled_splits(data, problem)
     if "train" not in splits:
         raise InputError("no training rows: give --train-file or --dataset-name")
     return read_labelled(splits, data, problem, kept_labels(config.run), trained_labels(config.model))

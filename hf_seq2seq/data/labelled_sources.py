@@ -1,0 +1,43 @@
+"""The labelled rows of a run: shares and caps of them are drawn so that every class has its part."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from hf_seq2seq.configs import LabelledData
+from hf_seq2seq.data.cells import column_cells, row_sample
+from hf_seq2seq.data.columns.labels import find_label_columns
+from hf_seq2seq.data.label_lists import hot_places, hot_width, is_written_list, read_written_list, separator
+from hf_seq2seq.data.sources import load_splits
+
+
+def load_labelled_splits(data: LabelledData, problem: str) -> dict[str, Dataset]:
+    """`load_splits`, with held-out rows and caps drawn over the file by class; in regression at random.
+
+    Raises:
+        InputError: as `load_splits`, or a label column that cannot be found.
+    """
+    return load_splits(data, classes=lambda rows, place: _classes(rows, place, data, problem))
+
+
+def _classes(rows: Dataset, place: str, data: LabelledData, problem: str) -> list[list[str]]:
+    """The classes of every row, unchecked."""
+    if problem == "regression":
+        return [[] for _ in range(len(rows))]
+    column = find_label_columns(rows.column_names, row_sample(rows), data, place)[2]
+    cells = column_cells(rows, column).to_pylist()
+    if problem == "single_label":
+        return [[str(cell).strip()] for cell in cells]
+    sign = separator(cells)
+    lists = [_as_list(cell, sign) for cell in cells]
+    if hot_width(lists):
+        lists = [hot_places(cell) for cell in lists]
+    return [[str(part) for part in cell] for cell in lists]
+
+
+def _as_list(cell: Any, sign: str) -> Sequence[Any]:
+    if not isinstance(cell, str):
+        return cell if isinstance(cell, list) else [cell]
+    found = read_written_list(cell) if is_written_list(cell) else None
+    return [part.strip() for part in cell.split(sign) if part.strip()] if found is None else found
