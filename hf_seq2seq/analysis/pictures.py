@@ -1,8 +1,10 @@
 """Pictures of a run as PNG files: the course of the loss, and which classes are taken for which."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,44 +15,85 @@ from hf_seq2seq.analysis.fonts import drawable
 
 # Blue and vermilion of Okabe and Ito's palette: distinct to colour-blind readers and in grey.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
+LINES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+FAR = 5  # a loss this many times the next below it would flatten all others
 COUNTED_CLASSES = 30  # with more, numbers in the cells could not be read
 
 
 def draw_losses(log: Path, picture: Path) -> None:
-    """Draws the training and the validation loss over optimizer steps.
+    """Draws the training loss and the validation loss of every set over optimizer steps.
+
+    A value that is not finite is a cross at the bottom. A few values far above all others are triangles at the top, so
+    that the others keep their range.
 
     Args:
-        log: a JSON object a line: {"step", "loss"} for training, {"step", "eval_loss"} for an evaluation.
+        log: a JSON object a line: {"step", "loss"} for training, {"step", "eval_loss"} for an evaluation, with
+            "eval_NAME_loss" and "eval_NAME_samples" of each set that has a name.
         picture: the PNG file to write.
     """
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    series = _series(lines)
     figure = Figure(figsize=(7, 4), dpi=150, layout="constrained")
     axes = figure.add_subplot()
-    drawn = [
-        _draw_loss(axes, lines, "loss", "training", TRAINING, "-"),
-        _draw_loss(axes, lines, "eval_loss", "validation", VALIDATION, "--"),
-    ]
+    top = _top([value for points in series.values() for _, value in points if math.isfinite(value)])
+    for number, (label, points) in enumerate(series.items()):
+        if points:
+            _draw_loss(axes, points, label, number, top)
     axes.set_xlabel("optimizer steps")
     axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    if any(drawn):
+    if any(series.values()):
         axes.set_xlim(left=0)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, ncols=1 + len(series) // 10)
     else:
         axes.text(0.5, 0.5, "no loss was logged", ha="center", va="center", transform=axes.transAxes)
     figure.savefig(picture, format="png")
 
 
-def _draw_loss(axes: Axes, lines: Sequence[dict[str, float]], key: str, label: str, color: str, style: str) -> bool:
-    points = [(line["step"], line[key]) for line in lines if key in line]
-    if not points:
-        return False
+def _series(lines: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
+    """Steps and losses by what they are of; a loss that is not finite stands as null."""
+    sets = dict.fromkeys(
+        key[len("eval_") : -len("_samples")]
+        for line in lines
+        for key in line
+        if key.startswith("eval_") and key.endswith("_samples") and key != "eval_samples"
+    )
+    keys = {"training": "loss", "validation, mean" if len(sets) > 1 else "validation": "eval_loss"}
+    keys |= {f"validation {name}": f"eval_{name}_loss" for name in sets} if len(sets) > 1 else {}
+    return {
+        label: [(line["step"], math.nan if line[key] is None else line[key]) for line in lines if key in line]
+        for label, key in keys.items()
+    }
+
+
+def _top(values: Sequence[float]) -> float | None:
+    """The highest loss that is to be seen, where at most one value in twenty lies far above it; None for all."""
+    ordered = sorted(values)
+    for left_out in range(1, 1 + max(1, len(ordered) // 20) if len(ordered) >= 5 else 0):
+        if 0 < FAR * ordered[-1 - left_out] < ordered[-left_out]:
+            return ordered[-1 - left_out]
+    return None
+
+
+def _draw_loss(axes: Axes, points: Sequence[tuple[int, float]], label: str, number: int, top: float | None) -> None:
+    """One line; `number` gives its colour and style. Only what is finite and not above `top` has its own height."""
+    color, style = LINES[number % len(LINES)], ("-", "--", ":", "-.")[min(number, 1 + number // len(LINES))]
+    steps, values = zip(*points, strict=True)
+    seen = [value if math.isfinite(value) and (top is None or value <= top) else math.nan for value in values]
     # A few points are marked, as a single one would not show; many are a line.
     marker = "o" if len(points) <= 25 else ""
-    axes.plot(*zip(*points, strict=True), color=color, linestyle=style, marker=marker, markersize=4, label=label)
-    return True
+    axes.plot(steps, seen, color=color, linestyle=style, marker=marker, markersize=4, label=label)
+    high = [step for step, value in points if top is not None and math.isfinite(value) and value > top]
+    wrong = [step for step, value in points if not math.isfinite(value)]
+    edge: Any = {"linestyle": "", "color": color, "clip_on": False, "transform": axes.get_xaxis_transform()}
+    if high:
+        most = max(value for value in values if math.isfinite(value))
+        name = f"{label}: above the picture, up to {most:.3g}"
+        axes.plot(high, [0.99] * len(high), marker="^", label=name, **edge)
+    if wrong:
+        axes.plot(wrong, [0.02] * len(wrong), marker="x", label=f"{label}: not finite", **edge)
 
 
 def draw_confusion(matrix: np.ndarray, label_names: Sequence[str], picture: Path) -> None:
