@@ -26,31 +26,26 @@ from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.folders import check_is_folder, fill_folder, remove
+from hf_seq2seq.folders import fill_folder
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
-from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.adaptation import check_adaptation
-from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.optimizers import check_optimizer
+from hf_seq2seq.training.output_folder import check_output_dir, make_room
 from hf_seq2seq.training.resuming import check_resume
-from hf_seq2seq.training.state import FILE as STATE_FILE
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding, is_asked_for, left_to_us
 from hf_seq2seq.training.zero import count
-
-WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
-LEFT_BEHIND = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json", STATE_FILE)
 
 
 def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
@@ -83,7 +78,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
     for tracker in config.run.report_to:
         if find_spec(tracker) is None:
             raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
-    check_output_dir(config.run)
+    check_output_dir(config)
     check_resume(config)
     check_run_publication(config)
 
@@ -113,21 +108,6 @@ def check_positions(model: Any, tokens: Any) -> None:
     for name in ("max_source_length", "max_target_length"):
         if most is not None and getattr(tokens, name, 0) > most:
             raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
-
-
-def check_output_dir(run: Any) -> None:
-    """Refuses a folder that holds a run, unless the run is to be resumed or replaced."""
-    folder = Path(run.output_dir)
-    check_is_folder(folder)
-    if (
-        run.resume_from_checkpoint is None
-        and not run.overwrite_output_dir
-        and (list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS))
-    ):
-        raise InputError(
-            f"--output-dir: {folder} holds a run already; "
-            "give --overwrite-output-dir, --resume-from-checkpoint last, or another folder"
-        )
 
 
 def runs_on_cpu(run: Any) -> bool:
@@ -167,7 +147,7 @@ def run(task: Task) -> dict[str, float]:
     folder = Path(config.run.output_dir)
     loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
     if accelerator.is_main_process:
-        _make_room(folder, config.run.resume_from_checkpoint is not None)
+        make_room(folder, config.run.resume_from_checkpoint is not None)
         print(*(f"{note}\n" for note in loop.notes), sep="", end="", file=sys.stderr)
         describe_start(task, loop.plan, loop.state, accelerator.num_processes)
     accelerator.wait_for_everyone()
@@ -252,17 +232,6 @@ def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
         "train_processes": processes,
         "train_target_tokens": state.target_tokens_seen,
     }
-
-
-def _make_room(folder: Path, resumes: bool) -> None:
-    """Makes the folder, and removes an earlier run that is to be replaced."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resumes:
-        for path in [
-            *list_checkpoints(folder),
-            *(folder / name for name in (*LEFT_BEHIND, LOG_FILE, *WEIGHTS, "adapter_config.json")),
-        ]:
-            remove(path)
 
 
 def save_run(

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.run import check_output_dir, run
+from hf_seq2seq.recipes import t5
+from hf_seq2seq.sections import build
+from hf_seq2seq.training.output_folder import check_output_dir
+from hf_seq2seq.training.run import run
 from hf_seq2seq.training.task import Task
 
 
@@ -22,10 +25,49 @@ def test_a_run_is_replaced_only_on_request(make_task: Callable[..., Task], tmp_p
     run(first)
     (tmp_path / "run" / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="--overwrite-output-dir"):
-        check_output_dir(first.config.run)
+        check_output_dir(first.config)
     run(make_task(max_steps=2, eval_steps=2, overwrite_output_dir=True))
     assert sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*")) == ["checkpoint-2"]
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+
+
+def config(folder: Path, **values: object) -> t5.Config:
+    return build(t5.Config, {"train_file": "train.tsv", "output_dir": str(folder)} | values)
+
+
+def test_files_of_others_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.tsv").write_text("")
+    check_output_dir(config(tmp_path, train_file=str(tmp_path / "data" / "train.tsv")))
+    (tmp_path / "README.md").write_text("of the project")
+    with pytest.raises(InputError, match=r"holds README\.md, which a run replaces; give --overwrite-output-dir or"):
+        check_output_dir(config(tmp_path))
+    check_output_dir(config(tmp_path, overwrite_output_dir=True))
+    (tmp_path / "train_log.jsonl").write_text("")  # of a run that was killed before its first checkpoint
+    check_output_dir(config(tmp_path))
+
+
+def test_what_a_run_reads_is_not_replaced_by_it(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoint-4").mkdir(parents=True)
+    (tmp_path / "run" / "generated_predictions.txt").write_text("")
+    (tmp_path / "run" / "train.tsv").write_text("")
+    run = {"folder": tmp_path / "run", "overwrite_output_dir": True}
+    for name, value in [
+        ("model_name_or_path", "run/checkpoint-4"),
+        ("model_name_or_path", "run"),
+        ("tokenizer_name", "run"),
+        ("train_file", "run/generated_predictions.txt"),
+        ("validation_file", "a=run/train.tsv,b=run/generated_predictions.txt"),
+    ]:
+        given = {name: value.replace("run", str(tmp_path / "run"), 2)}
+        with pytest.raises(InputError, match=f"which --{name.replace('_', '-')} reads; give another folder"):
+            check_output_dir(config(**run, **given))
+    (tmp_path / "run" / "t5").mkdir()
+    kept = {"train_file": str(tmp_path / "run" / "train.tsv"), "model_name_or_path": str(tmp_path / "run" / "t5")}
+    check_output_dir(config(**run, **kept))
+    check_output_dir(config(**run, model_name_or_path="t5-small"))
+    resumed = {"resume_from_checkpoint": "last", "model_name_or_path": str(tmp_path / "run")}
+    check_output_dir(config(tmp_path / "run", **resumed))
 
 
 def test_accelerate_launch(pairs: dict[str, str], tmp_path: Path) -> None:

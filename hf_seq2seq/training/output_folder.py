@@ -1,0 +1,77 @@
+"""The folder of a run: what may lie there before it starts, and what of an earlier run goes."""
+
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_is_folder, remove
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, WEIGHTS_FILE
+from hf_seq2seq.sections import flag, flatten
+from hf_seq2seq.training.checkpoints import list_checkpoints
+from hf_seq2seq.training.files import RUN_FILE
+from hf_seq2seq.training.log import FILE as LOG_FILE
+from hf_seq2seq.training.state import FILE as STATE_FILE
+
+WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
+WRITTEN = ("README.md", "config.json", "tokenizer.json", "tokenizer_config.json", RUN_FILE, "loss.png")
+"""Files that every run writes, which in a folder without a run are somebody else's."""
+LEFT_BEHIND = (
+    *("all_results.json", "train_results.json", "eval_results.json", "predict_results.json"),
+    *(STATE_FILE, LOG_FILE, *WEIGHTS, ADAPTER_CONFIG),
+    *("generated_predictions.txt", "predictions.jsonl", "confusion.png"),
+)
+"""Files of an earlier run that would be taken for those of the one that replaces it."""
+FOLDERS = ("model_name_or_path", "tokenizer_name")
+FILES = ("train_file", "validation_file", "test_file")
+
+
+def check_output_dir(config: Any) -> None:
+    """Refuses a folder in which something would be lost.
+
+    Args:
+        config: the recipe's.
+
+    Raises:
+        InputError: a file; a folder that holds a run which is neither to be resumed nor to be replaced, or files of
+            others under the names of a run's; or what the run reads lies where it writes.
+    """
+    run = config.run
+    folder = Path(run.output_dir)
+    check_is_folder(folder)
+    if run.resume_from_checkpoint is not None:
+        return
+    _check_inputs(config, folder)
+    if run.overwrite_output_dir:
+        return
+    if list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS):
+        raise InputError(
+            f"--output-dir: {folder} holds a run already; "
+            "give --overwrite-output-dir, --resume-from-checkpoint last, or another folder"
+        )
+    found = [name for name in WRITTEN if (folder / name).exists()]
+    if found and not (folder / LOG_FILE).exists():  # which a run that was killed early has left
+        raise InputError(
+            f"--output-dir: {folder} holds {found[0]}, which a run replaces; "
+            "give --overwrite-output-dir or another folder"
+        )
+
+
+def _check_inputs(config: Any, folder: Path) -> None:
+    given, place = flatten(config), folder.resolve()
+    lost = {place / name for name in (*WRITTEN, *LEFT_BEHIND, TARGET_FOLDER)}
+    lost |= {path.resolve() for path in list_checkpoints(folder)}
+    for name in (*FOLDERS, *FILES):
+        for part in str(given.get(name) or "").split(","):
+            path = Path(part.rpartition("=")[2]).expanduser()
+            found = path.resolve()
+            if part and path.exists() and (found == place or not lost.isdisjoint((found, *found.parents))):
+                raise InputError(f"--output-dir: {folder} holds {path}, which {flag(name)} reads; give another folder")
+
+
+def make_room(folder: Path, resumes: bool) -> None:
+    """Makes the folder, and removes an earlier run that is to be replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not resumes:
+        for path in [*list_checkpoints(folder), *(folder / name for name in LEFT_BEHIND)]:
+            remove(path)
