@@ -11,17 +11,44 @@ REGULAR = {("normal", "normal", weight) for weight in ("400", "normal", "regular
 def drawable(labels: Sequence[str], longest: int = 24) -> tuple[list[str], list[str]]:
     """Labels as they can be drawn, and the font families that draw them.
 
-    White space becomes one space, long labels end in "…", and a label that holds a character that no installed font
-    has becomes "class 3", after its place.
+    White space becomes one space; where a label is long, what all of them begin or end with is left out, and "…" stands
+    for the middle of those that are still long. A label that holds a character that no installed font has becomes
+    "class 3", after its place.
 
     Args:
         labels: in the order of their ids.
         longest: characters to keep.
     """
-    short = [" ".join(label.split()) for label in labels]
-    short = [label if len(label) <= longest else label[: longest - 1] + "…" for label in short]
+    short = shortened([" ".join(label.split()) for label in labels], longest)
     families, missing = _families(set("".join(short)))
     return [f"class {i}" if set(label) & missing else label for i, label in enumerate(short)], families
+
+
+def shortened(labels: Sequence[str], longest: int) -> list[str]:
+    """Labels of at most `longest` characters, each still another than the rest."""
+    if max(map(len, labels), default=0) <= longest:
+        return list(labels)
+    start, end = _shared(labels), _shared([label[::-1] for label in labels])
+    own = [label[start : len(label) - end] for label in labels]
+    short = [_without_middle(label, longest) for label in (own if all(own) else labels)]
+    numbers = [f" ({place})" if short.count(label) > 1 else "" for place, label in enumerate(short)]
+    return [_without_middle(label, longest - len(n)) + n for label, n in zip(short, numbers, strict=True)]
+
+
+def _shared(labels: Sequence[str]) -> int:
+    """How many characters all labels begin with, up to the last that is no letter or digit."""
+    if len(labels) < 2:
+        return 0
+    first, last = min(labels), max(labels)  # in the alphabet: what these two share, all do
+    shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    while shared and first[shared - 1].isalnum():
+        shared -= 1
+    return shared
+
+
+def _without_middle(label: str, longest: int) -> str:
+    ending = (longest - 1) // 2
+    return label if len(label) <= longest else f"{label[: longest - 1 - ending]}…{label[len(label) - ending :]}"
 
 
 def _families(characters: set[str]) -> tuple[list[str], set[str]]:

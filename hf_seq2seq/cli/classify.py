@@ -122,7 +122,7 @@ def _write(stream: TextIO, rows: Iterator[tuple[Row, Row]], classifier: "TextCla
 
     def scores(block: list[tuple[Row, Row]]) -> list["np.ndarray"]:
         pairs = [row["text_pair"] for row, _ in block] if "text_pair" in block[0][0] else None
-        return list(probabilities(classifier.logits([row["text"] for row, _ in block], pairs), classifier.problem))
+        return list(probabilities(classifier.logits([row["text"] for row, _ in block], pairs), classifier.scoring))
 
     count = 0
     for (row, others), found in in_windows(rows, scores):

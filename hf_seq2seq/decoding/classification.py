@@ -55,6 +55,16 @@ class TextClassifier:
         return PROBLEMS.get(self.model.config.problem_type or "", default)
 
     @property
+    def scoring(self) -> str:
+        """The problem by which logits become scores, as transformers' pipeline chooses it.
+
+        A model of one label that says nothing of its problem, as rerankers do, gives a score of 0 to 1.
+        """
+        if self.model.config.problem_type == "regression":
+            return "regression"
+        return "multi_label" if len(self.label_names) == 1 else self.problem
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         """The labels in the order of their ids."""
         names: dict[int, str] = self.model.config.id2label  # type: ignore[assignment]

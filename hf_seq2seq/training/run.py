@@ -222,7 +222,10 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
 
 def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
     """What training itself gives: how long, how much; processes are taken to compute alike long."""
-    return {
+    counted = (
+        {} if task.label_names or task.problem == "regression" else {"train_target_tokens": state.target_tokens_seen}
+    )
+    return counted | {
         "epoch": round(state.epoch, 4),
         "train_samples": len(task.splits["train"]),
         "train_steps": state.global_step,
@@ -230,7 +233,6 @@ def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
         "train_runtime": state.train_runtime,
         "train_cpu_time": state.train_cpu_time * processes,
         "train_processes": processes,
-        "train_target_tokens": state.target_tokens_seen,
     }
 
 

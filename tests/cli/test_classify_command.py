@@ -96,6 +96,20 @@ def test_numbers(command, make_classifier: Callable[..., Path]) -> None:
     assert len(set(found)) == len(TEXTS)
 
 
+@pytest.mark.parametrize("problem", [None, "regression", "single_label_classification", "multi_label_classification"])
+@pytest.mark.parametrize("labels", [1, 3])
+def test_scores_are_those_of_the_pipeline(command, make_classifier: Callable[..., Path], problem, labels: int) -> None:
+    """A model of one label without a problem type, as rerankers are, gives a share, too."""
+    from transformers import pipeline
+
+    if problem == ("regression" if labels == 3 else "single_label_classification"):
+        return  # which no configuration may say
+    folder = make_classifier(problem_type=problem, id2label={i: f"LABEL_{i}" for i in range(labels)})
+    rows = [json.loads(line) for line in command("classify", folder, *TEXTS, "--json-lines").out.splitlines()]
+    for row, found in zip(rows, pipeline("text-classification", str(folder), top_k=None)(TEXTS), strict=True):
+        assert row["scores"] == pytest.approx({each["label"]: each["score"] for each in found}, abs=1e-5)
+
+
 def test_other_models_are_refused(command, model_folder: Path, classifier: Path) -> None:
     result = command("classify", model_folder, "dog")
     assert result.code == 2

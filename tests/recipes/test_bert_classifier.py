@@ -59,7 +59,7 @@ def train(encoder: str, tmp_path: Path, label: Callable[[str], object], **values
     return json.loads((tmp_path / "out" / "all_results.json").read_text())
 
 
-def test_single_label(encoder: str, tmp_path: Path, fresh_process: Callable[[str], str]) -> None:
+def test_single_label(encoder: str, tmp_path: Path, fresh_process: Callable[[str], str], capsys) -> None:
     results = train(encoder, tmp_path, lambda t: "positive" if "good" in t else "negative", class_weights="balanced")
     assert results["predict_accuracy"] > 95
     lines = [json.loads(line) for line in (tmp_path / "out" / "train_log.jsonl").read_text().splitlines()]
@@ -67,6 +67,10 @@ def test_single_label(encoder: str, tmp_path: Path, fresh_process: Callable[[str
     assert losses[-1] < losses[0] * 0.5
     assert {"predict_macro_f1", "predict_matthews"} <= results.keys()
     assert (tmp_path / "out" / "confusion.png").stat().st_size > 1000
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert not any(
+        "target" in told for told in (*results, card.split("Resolved configuration")[0], capsys.readouterr().err)
+    )
     assert json.loads((tmp_path / "out" / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
     program = f"""
 from transformers import pipeline
