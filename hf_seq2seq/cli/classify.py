@@ -62,11 +62,11 @@ def build_command(name: str, help: str) -> Any:
 def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the label and the score of every text, in the input's order."""
     config = build(ClassifyConfig, values, origin="classify")
-    from hf_seq2seq.data.columns.finding import has_header
+    from hf_seq2seq.saved.run_settings import trained_names
 
     options = config.rows
-    header = has_header(options.text_column, options.text_pair_column)
-    rows, sample = read_rows(texts, options.input_file, options.encoding, header)
+    names = (options.text_column, options.text_pair_column, *trained_names(model))
+    rows, sample = read_rows(texts, options.input_file, options.encoding, names)
     with open_output(options.output_file, options.input_file) as stream:
         from hf_seq2seq.decoding.classification import TextClassifier
         from hf_seq2seq.saved.loading import load_classifier

@@ -132,6 +132,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
     from hf_seq2seq.data.conversations import is_dialogue, read_conversations
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.data.tabbed_text import split_at_tabs
     from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
     from hf_seq2seq.saved.loading import load_seq2seq
 
@@ -157,7 +158,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
             conversations = {split: found.each_reply() for split, found in conversations.items()}
         rows = {split: (found.histories, found.references) for split, found in conversations.items()}
     else:
-        pairs = read_pairs(_test_sets(load_splits(data)), data)
+        pairs = read_pairs(_test_sets(load_splits(data, arrange=split_at_tabs)), data)
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
     systems.check([len(right) for _, right in rows.values()])
     scores = {split: systems.score(generator, others, *found) for split, found in rows.items()}

@@ -132,7 +132,7 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
 
 def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str], list[str] | None, str]:
     """Texts, second texts, and where they are from: the file that is named, the run's own, or a few built-in ones."""
-    from hf_seq2seq.data.columns.finding import has_header
+    from hf_seq2seq.data.columns.headers import Header
     from hf_seq2seq.data.files.readers import iterate_rows
 
     file = check.input_file or _file_of(run)
@@ -145,7 +145,7 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
     given |= {"text_pair_column": check.text_pair_column} if labelled else {}
     columns = trained | {name: value for name, value in given.items() if value}
     encoding = check.encoding if check.input_file else run.get("encoding") or check.encoding
-    rows = list(islice(iterate_rows(file, encoding, has_header(*columns.values())), check.check_rows))
+    rows = list(islice(iterate_rows(file, encoding, Header.of(*columns.values())), check.check_rows))
     if not rows:
         raise InputError(f"{file}: has no rows")
     first, second = _columns(rows, columns, run, file, labelled)

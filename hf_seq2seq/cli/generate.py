@@ -80,8 +80,9 @@ def build_command(name: str, help: str) -> Any:
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
-    from hf_seq2seq.data.columns.finding import has_header
     from hf_seq2seq.data.conversations import is_dialogue
+    from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
+    from hf_seq2seq.saved.run_settings import trained_names
 
     options = config.rows
     check_search(config.decoding, values)
@@ -89,7 +90,8 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         raise InputError("--output-details: text has no place for them; add --json-lines")
     if config.model.engine == "ctranslate2":
         check_exported(config)
-    rows, sample = read_rows(texts, options.input_file, options.encoding, has_header(options.source_column))
+    names = (options.source_column, options.context_column, options.target_column, *trained_names(model))
+    rows, sample = read_rows(texts, options.input_file, options.encoding, names)
     with open_output(options.output_file, options.input_file) as stream:
         network, tokenizers, settings = load_model(model, config.model)
         place = options.input_file or "standard input"
@@ -97,6 +99,8 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         if replies:
             sources = _histories(rows, options.source_column or settings.run.get("source_column") or MESSAGES, place)
         else:
+            if sample and not options.source_column:
+                rows, sample = split_stream_at_tabs(rows, sample, place)
             columns = (_column(sample, options, settings), _context_column(sample, options, settings))
             sources = _sources(rows, columns, place)
         for name in attention_flags(options):

@@ -32,6 +32,8 @@ def preview(request: Request) -> None:
     task = request.recipe.prepare(replace(request.config, run=run))
     print(f"recipe      {task.recipe}")
     print(f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}")
+    for line in _layouts(task):
+        print(f"files       {line}")
     if task.label_names:
         print(f"labels      {', '.join(task.label_names)}")
     print(f"vocabulary  {_vocabulary(task)}")
@@ -43,6 +45,22 @@ def preview(request: Request) -> None:
         for line in describe_example(task, number):
             print(f"  {line}")
     print(f"\n{_size(task)}")
+
+
+def _layouts(task: "Task") -> list[str]:
+    """A line for each csv or tsv file: how it is split, and whether it has a header."""
+    from hf_seq2seq.data.files.readers import layout_of
+    from hf_seq2seq.data.sources import paths_of
+
+    data = getattr(task.config, "data", None)
+    if data is None:
+        return []
+    columns = [name for found in task.columns.values() for name in found.split(", ")]
+    lines = []
+    for path in paths_of(data):
+        if layout := layout_of(path, data.encoding, columns):
+            lines.append(f"{path}: {layout}")
+    return lines
 
 
 def _vocabulary(task: "Task") -> str:

@@ -45,10 +45,11 @@ def train_tokenizer(values: Values) -> None:
     if not config.data.train_file and not config.data.dataset_name:
         raise InputError("tokenizer train: give --train-file or --dataset-name")
     from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.data.tabbed_text import split_at_tabs
     from hf_seq2seq.data.tokenizers.unknown import lacks_spaces, no_spaces, reads_words
     from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER, train_tokenizers
 
-    sources, targets = _texts(load_splits(config.data), config.data)
+    sources, targets = _texts(load_splits(config.data, arrange=split_at_tabs), config.data)
     tokenizers = train_tokenizers(sources, targets, config.tokens)
     sides = {"source": (tokenizers.source, sources), "target": (tokenizers.target, targets)}
     for side in [side for side, (read, texts) in sides.items() if reads_words(read) and lacks_spaces(texts)]:

@@ -10,6 +10,7 @@ from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_fil
 from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build_from_lines, flag
 from hf_seq2seq.settings_files import Setting, read_sections
@@ -103,7 +104,7 @@ def read_member_pairs(member: Member, path: str) -> dict[str, Pairs]:
         InputError: rows that cannot be read, or no training rows; names the task.
     """
     try:
-        pairs = read_pairs(load_splits(member.data), member.data)
+        pairs = read_pairs(load_splits(member.data, arrange=split_at_tabs), member.data)
     except InputError as error:
         raise InputError(f"{path}: task {member.name!r}: {error}") from error
     if "train" not in pairs:

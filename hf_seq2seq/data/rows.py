@@ -15,9 +15,15 @@ SAMPLE_ROWS = 100
 
 
 def read_rows(
-    texts: Sequence[str] | None, file: str | None, encoding: str, header: bool = True
+    texts: Sequence[str] | None, file: str | None, encoding: str, names: Sequence[str | None] = ()
 ) -> tuple[Iterator[Row], list[Row]]:
     """Rows, read as they are asked for; arguments and lines of standard input are rows with the one column "text".
+
+    Args:
+        texts: arguments.
+        file: where there are none.
+        encoding: of the file or standard input.
+        names: columns that the file is known to have, or their numbers.
 
     Returns:
         All rows, and for a file its first ones, to look for columns.
@@ -25,6 +31,7 @@ def read_rows(
     Raises:
         InputError: both texts and a file are given, or the file cannot be read or has no rows.
     """
+    from hf_seq2seq.data.columns.headers import Header
     from hf_seq2seq.data.files.readers import iterate_rows
 
     if texts and file:
@@ -35,7 +42,7 @@ def read_rows(
         if sys.stdin.isatty():
             print("reading a text a line; Ctrl-D ends", file=sys.stderr)
         return iterate_rows(sys.stdin, encoding), []
-    rows = iterate_rows(file, encoding, header)
+    rows = iterate_rows(file, encoding, Header.of(*names))
     sample = list(islice(rows, SAMPLE_ROWS))  # so that what is wrong with the file shows before a model is loaded
     if not any(sample):
         raise InputError(f"{file}: has no rows")

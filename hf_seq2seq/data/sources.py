@@ -11,7 +11,7 @@ from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import Sources
 from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
-from hf_seq2seq.data.columns.finding import has_header
+from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
 from hf_seq2seq.data.files.lines import split_paths
 from hf_seq2seq.data.files.readers import read_table
@@ -53,7 +53,10 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
     files = _files(sources)
     splits = load_named(sources) if sources.dataset_name else {}
     splits = {split: rows for split, rows in splits.items() if split not in {kind_of(name) for name in files}}
-    splits |= {split: _read_file(value, sources) for split, value in files.items()}
+    header = Header.of(*_named_columns(sources), *_languages(sources))
+    for split, value in files.items():
+        splits[split] = _read_file(value, sources, header)
+        header = header.after(splits[split].column_names)
     if arrange:
         splits = {split: arrange(rows, split_place(sources, split)) for split, rows in splits.items()}
     for split, rows in splits.items():
@@ -73,6 +76,12 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
         for role, cap in caps.items()
         for split in sets_of(splits, role)
     }
+
+
+def paths_of(sources: Sources) -> list[Path]:
+    """The local files of all splits, parallel ones apart."""
+    found = [split_paths(value, _languages(sources)) for value in _files(sources).values()]
+    return [path for paths in found for path in paths]
 
 
 def split_place(sources: Sources, split: str) -> str:
@@ -128,16 +137,14 @@ def _check_options(sources: Sources) -> None:
         raise InputError("--streaming reads the first rows only: say how many by --max-train-samples")
 
 
-def _read_file(value: str, sources: Sources) -> Dataset:
+def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
     """Reads one file, parallel files, or a folder that `save_to_disk` wrote."""
     if Path(value).expanduser().is_dir():
         saved = load_folder(Path(value).expanduser())
         if len(saved) > 1:
             raise InputError(f"{value}: holds the splits {', '.join(saved)}; give the folder by --dataset-name")
         return next(iter(saved.values()))
-    languages = (getattr(sources, "source_lang", None), getattr(sources, "target_lang", None))
-    header = has_header(*_named_columns(sources))
-    table = read_table(split_paths(value, languages), sources.encoding, header)
+    table = read_table(split_paths(value, _languages(sources)), sources.encoding, header)
     return _dataset(table, value, sources)
 
 
@@ -171,6 +178,10 @@ def _told(misfit: Misfit) -> str:
 
 def _named_columns(sources: Sources) -> list[str]:
     return [c for c in (getattr(sources, option, None) for option in COLUMN_OPTIONS) if c is not None]
+
+
+def _languages(sources: Sources) -> tuple[str | None, str | None]:
+    return getattr(sources, "source_lang", None), getattr(sources, "target_lang", None)
 
 
 def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:

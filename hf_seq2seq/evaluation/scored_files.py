@@ -95,7 +95,7 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     """
     from hf_seq2seq.data.rows import names_of, read_rows, text_cell
 
-    rows, sample = read_rows(None, file, encoding)
+    rows, sample = read_rows(None, file, encoding, ("prediction", "reference"))
     names = names_of(sample)
     if column not in names and len(names) > 1:
         raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")

@@ -96,6 +96,17 @@ def read_run(path: Path) -> dict[str, Any]:
     return run
 
 
+def trained_names(path: str) -> list[str]:
+    """The names of the columns and languages that a run in a folder was told; none for a model from elsewhere.
+
+    Raises:
+        InputError: its configuration is not YAML.
+    """
+    run = read_run(Path(path).expanduser() / RUN_FILE)
+    found = [value for name, value in run.items() if name.endswith(("_column", "_lang"))]
+    return [name for name in found if isinstance(name, str) and not name.isdecimal()]
+
+
 def _longest_target(run: dict[str, Any], generation: Any) -> int:
     """Generation settings win over the run's file: they are what other tools go by, and can be edited."""
     if getattr(generation, "max_new_tokens", None):

@@ -12,6 +12,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.replies import encode_replies, prepare_turns
 from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
@@ -41,7 +42,7 @@ def read_all_pairs(data: PairData) -> dict[str, Pairs]:
     Raises:
         InputError: there are no training rows.
     """
-    pairs = read_pairs(load_splits(data), data)
+    pairs = read_pairs(load_splits(data, arrange=split_at_tabs), data)
     if "train" not in pairs:
         raise InputError("no training rows: give --train-file or --dataset-name")
     return pairs

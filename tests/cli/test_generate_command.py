@@ -216,3 +216,22 @@ def test_half_a_character(command, model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text('{"question": "a dog", "note": "\\ud800"}\n')
     kept = command("generate", model_folder, "--input-file", tmp_path / "in.jsonl", "--json-lines")
     assert json.loads(kept.out)["note"] == "\ud800"
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.tsv", "in.txt", "pairs.txt", "pairs.tsv", "pairs"])
+def test_outputs_line_up_with_a_file_without_a_header(
+    command, model_folder: Path, expected: list[str], tmp_path: Path, name: str
+) -> None:
+    columns = "\tx y" if "pairs" in name else ""
+    (tmp_path / name).write_text(f"{TEXTS[0]}{columns}\n\n" + "".join(f"{text}{columns}\n" for text in TEXTS[1:]))
+    for flags in ([], ["--source-column", "1"])[name == "in.txt" :]:
+        result = command("generate", model_folder, "--input-file", tmp_path / name, *flags)
+        assert result.code == 0, result.err
+        assert result.out.split("\n")[:-1] == [expected[0], "", *expected[1:]]
+
+
+def test_a_trained_column_names_a_header(command, model_folder: Path, expected: list[str], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder, tmp_path / "run"))
+    (folder / "run.yaml").write_text("source_column: orthography\nmax_target_length: 10\n")
+    (tmp_path / "in.csv").write_text("orthography\n" + "".join(f"{text}\n" for text in TEXTS))
+    assert command("generate", folder, "--input-file", tmp_path / "in.csv").out.splitlines() == expected

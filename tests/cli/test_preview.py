@@ -104,3 +104,18 @@ def test_masked_tokens_are_shown_below_what_is_read(command, tmp_path: Path, mon
     assert sum(piece != "·" for piece in learnt) == 3
     assert pieces[0] == "[CLS]"
     assert {"label next", "label another"} & set(example)
+
+
+def test_how_files_are_read_is_shown(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.csv").write_text("Ja, gut;yes good\nNein, danke;no thanks\n" * 3)
+    Path("dev.csv").write_text("Ja;yes\n")
+    flags = ["--train-file", "train.csv", "--validation-file", "dev.csv", "--tokenizer-type", "word"]
+    result = command("preview", "rnn", *flags)
+    assert result.code == 0, result.err
+    lines = [" ".join(line.split()) for line in result.out.splitlines()]
+    assert "columns source: 1, target: 2" in lines
+    assert "files train.csv: split at ';'; no header, columns by number" in lines
+    assert "files dev.csv: split at ';'; no header, columns by number" in lines
+    assert "text Ja, gut" in lines
+    assert caplog.text.count("is taken for data") == 1

@@ -71,13 +71,21 @@ LABELS = (
     "rating",
     "score",
 )
+# What files of systems' outputs call their columns.
+OUTPUTS = ("prediction", "predictions", "hypothesis", "hypotheses", "reference", "references")
 # The column whose cells are objects of texts by language.
 TRANSLATION = "translation"
 # Columns that count or name rows: never text that a model should read.
 BOOKKEEPING = frozenset({"id", "idx", "index", "guid", "unnamed: 0", "__index_level_0__"})
 
 _TARGETS = frozenset(target for _, target in PAIRS) - {source for source, _ in PAIRS}
-_KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {*TEXTS, *LABELS, *BOOKKEEPING, TRANSLATION}
+_KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {
+    *TEXTS,
+    *LABELS,
+    *OUTPUTS,
+    *BOOKKEEPING,
+    TRANSLATION,
+}
 
 
 def is_known_name(name: str) -> bool:

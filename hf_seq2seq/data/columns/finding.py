@@ -4,17 +4,15 @@ A cell inside an object is named with a dot: `translation.de` is the cell `de` o
 """
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.data.columns.conventions import BOOKKEEPING
+from hf_seq2seq.data.columns.headers import LONGEST_NAME, looks_like_data
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
 Row = Mapping[str, Any]
-# Longer names than this are text.
-LONGEST_NAME = 60
 
 
 def cell(row: Row, column: str) -> Any:
@@ -74,9 +72,6 @@ def by_lower_case(names: Sequence[str]) -> dict[str, str]:
 def check_header(columns: Sequence[str], sample: Sequence[Row], place: str, flags: tuple[str, str]) -> None:
     """Refuses column names that were found by looking and look like the first row of a file without a header.
 
-    A name is taken for data if it ends as a sentence does, if its column holds the same cell again, or if it is
-    several words that all occur in its column.
-
     Args:
         columns: the names that were found.
         sample: a few rows.
@@ -88,20 +83,12 @@ def check_header(columns: Sequence[str], sample: Sequence[Row], place: str, flag
     """
     for column in columns:
         cells = [str(row.get(column)) for row in sample]
-        words = column.split()
-        seen = {word for text in cells for word in text.split()} if len(words) > 1 else set()
-        repeats = column in cells or (len(words) > 1 and seen.issuperset(words))
-        if not is_known_name(column) and (repeats or len(column) > LONGEST_NAME or re.search(r"[.!?。！？]$", column)):
+        if not column.isdecimal() and looks_like_data(column, cells):
             numbers = f"{flags[0]} 1 {flags[1]} 2"
             raise InputError(
                 f"{place}: the first row names a column {column[:LONGEST_NAME]!r}, which looks like data; if there is "
                 f"no header, give the columns by number, as in {numbers}; if there is one, by name"
             )
-
-
-def has_header(*columns: str | None) -> bool:
-    """Whether delimited files have a first row of names: they have none if the flags give columns as numbers."""
-    return not any(column is not None and column.isdecimal() for column in columns)
 
 
 def _columns_of(names: Sequence[str], sample: Sequence[Row], fits: Callable[[Any], bool]) -> list[str]:

@@ -9,7 +9,6 @@ from hf_seq2seq.data.columns.finding import (
     by_lower_case,
     candidates,
     check_header,
-    has_header,
     named_column,
     text_columns,
 )
@@ -54,8 +53,7 @@ def find_label_columns(
     if not text or not label:
         missing = [f for f, column in (("--text-column", text), ("--label-column", label)) if not column]
         raise InputError(f"{place}: name the columns by {' and '.join(missing)}; its columns are {', '.join(names)}")
-    if has_header(data.text_column, data.text_pair_column, data.label_column):
-        check_header(looked, sample, place, ("--text-column", "--label-column"))
+    check_header(looked, sample, place, ("--text-column", "--label-column"))
     return text, second, label
 
 

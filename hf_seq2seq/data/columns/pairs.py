@@ -9,12 +9,12 @@ from hf_seq2seq.data.columns.finding import (
     by_lower_case,
     candidates,
     check_header,
-    has_header,
     named_column,
     reference_columns,
     text_columns,
     without_numbers,
 )
+from hf_seq2seq.data.columns.headers import numbered
 from hf_seq2seq.errors import InputError
 
 Rows = Sequence[Mapping[str, Any]]
@@ -47,8 +47,7 @@ def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place:
     if not usual:
         guess = _looked(names, sample, source, target)
         if guess:
-            if has_header(data.source_column, data.target_column):
-                check_header(guess, sample, place, ("--source-column", "--target-column"))
+            check_header(guess, sample, place, ("--source-column", "--target-column"))
             return guess
     missing = [f"--{role}-column" for role, column in (("source", source), ("target", target)) if not column]
     raise InputError(_unclear(names, sample, missing, place))
@@ -74,6 +73,8 @@ def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place
         return next(iter(usual))
     others = candidates(names)
     text = [name for name in text_columns(names, sample) if len(others) == 1 or not is_target_name(name)]
+    if list(names) == numbered(2):  # two columns without a header are source and target
+        return names[0]
     if len(text) == 1:
         return text[0]
     raise InputError(_unclear(names, sample, ["--source-column"], place))

@@ -1,79 +1,141 @@
 """Rows of csv and tsv files.
 
-A `.csv` file follows RFC 4180: cells in double quotes may hold commas and line ends. Its separator is the first of
-comma, semicolon and tab that the first line holds. A `.tsv` file is split at tabs and nothing else: a quotation mark
-is a character like any other.
+A `.csv` file follows RFC 4180: cells in double quotes may hold separators and line ends. Its separator is found by
+looking at several rows (`separators.py`), or named by a first line such as `sep=;`. A `.tsv` file is split at tabs and
+nothing else: a quotation mark is a character like any other.
 
-The first row names the columns. A file without such a row is read by giving its columns as numbers, counted from 1
-(`--source-column 1 --target-column 2`).
+Whether the first row names the columns is found by looking, too (`columns/headers.py`); columns without names are
+called by numbers, counted from 1. A flag that names a column decides: `--source-column 1` says that there is no header.
 """
 
 import csv
 import io
+import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from dataclasses import dataclass
+from itertools import chain, dropwhile, islice
+from typing import Any, TypeVar
 
 from hf_seq2seq.data.columns.conventions import is_known_name
+from hf_seq2seq.data.columns.headers import UNKNOWN, Header, names_columns, numbered
+from hf_seq2seq.data.files.separators import NONE, SEPARATORS, declared_separator, find_separator
 from hf_seq2seq.data.files.text_files import Opened, lines
 from hf_seq2seq.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 # A cell may be as large as memory: csv would stop at 128 KiB.
 csv.field_size_limit(sys.maxsize)
 
+LINES_LOOKED_AT = 500
+ROWS_LOOKED_AT = 100
 Row = tuple[int, list[str]]
+Item = TypeVar("Item")
 
 
-def delimited_rows(file: Opened, form: str, encoding: str, header: bool = True) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Layout:
+    """How a delimited file is read.
+
+    Attributes:
+        separator: between cells.
+        columns: their names, or numbers.
+        header: whether the first row names them.
+        line: on which the first row starts.
+    """
+
+    separator: str
+    columns: list[str]
+    header: bool
+    line: int
+
+    def __str__(self) -> str:
+        names = {"\t": "split at tabs", NONE: "one column"}
+        split = names.get(self.separator, f"split at {self.separator!r}")
+        return f"{split}; {'the first row names the columns' if self.header else 'no header, columns by number'}"
+
+
+def delimited_rows(
+    file: Opened, form: str, encoding: str, header: Header = UNKNOWN, in_step: bool = False
+) -> tuple[Layout, Iterator[Row]]:
     """Reads a csv or tsv file row by row; blank lines are skipped.
 
     Args:
         file: the file.
         form: "csv" or "tsv".
         encoding: of the file.
-        header: whether the first row names the columns; if not, they are called "1", "2", …
+        header: what is known of its first row.
+        in_step: whether blank lines within a file without a header, or of one column, are rows of empty cells, so that
+            rows stay in step with lines.
 
-    Yields:
-        The line on which a row starts and its cells, all of the same number; the column names come first.
+    Returns:
+        How it is read, and all rows of data: the line on which each starts and its cells, all of the same number.
 
     Raises:
         InputError: an empty file, a bad header, a row with another number of cells, an unclosed quotation mark.
     """
-    path, stream = file.place, file.lines(encoding)
-    rows = _csv_rows(path, stream) if form == "csv" else _tsv_rows(stream)
-    line, first = next(rows, (0, []))
-    if not first:
-        raise InputError(f"{path}: is empty")
-    yield line, _names(path, line, first, header)
-    for number, cells in rows if header else chain([(line, first)], rows):
-        if len(cells) != len(first):
-            raise InputError(_ragged(path, form, number, len(cells), len(first), header))
-        yield number, cells
+    read = file.lines(encoding)
+    separator, rows = _csv_rows(file.place, read) if form == "csv" else ("\t", _tsv_rows(read))
+    sample, rows = look_ahead(dropwhile(lambda row: not row[1], rows), ROWS_LOOKED_AT)
+    if not sample:
+        list(rows)  # says what is wrong with the first row
+        raise InputError(f"{file.place}: is empty")
+    line, first = sample[0]
+    if form == "tsv":
+        _check_tabs(file.place, line, first)
+    named = header.told if header.told is not None else names_columns([r for _, r in sample if r], header.names)
+    columns = _names(file.place, line, first) if named else _numbers(file.place, line, first)
+    if header.told is None and not named:
+        _report(file.place, first)
+    layout = Layout(separator, columns, named, line)
+    rows = islice(rows, 1, None) if named else rows
+    return layout, _even(file.place, rows, layout, in_step and (not named or len(columns) == 1))
+
+
+def look_ahead(items: Iterable[Item], count: int) -> tuple[list[Item], Iterator[Item]]:
+    """The first of some items, and all of them; what is wrong after the first shows when they are asked for."""
+    iterator, found = iter(items), []
+    try:
+        for item in islice(iterator, count):
+            found.append(item)
+    except InputError as error:
+        return found, chain(found, _raising(error))
+    return found, chain(found, iterator)
+
+
+def _raising(error: InputError) -> Iterator[Item]:
+    raise error
+    yield
 
 
 def _tsv_rows(stream: Iterable[str]) -> Iterator[Row]:
     for number, line in enumerate(lines(stream), 1):
-        if line:
-            yield number, line.split("\t")
+        yield number, line.split("\t") if line else []
 
 
-def _csv_rows(path: str, stream: Iterable[str]) -> Iterator[Row]:
-    stream = (part for line in stream for part in _parts(line))
-    first = next(stream, "")
-    separator = next((s for s in ",;\t" if s in first), ",")
-    reader = csv.reader(chain([first], stream), delimiter=separator, strict=True)
+def _csv_rows(place: str, stream: Iterable[str]) -> tuple[str, Iterator[Row]]:
+    """The separator, and the rows; that of a blank line has no cells."""
+    sample, read = look_ahead((part for line in stream for part in _parts(line)), LINES_LOOKED_AT)
+    declared = declared_separator(sample[0]) if sample else None
+    if declared:
+        read = chain(["\n"], islice(read, 1, None))
+    separator = declared or find_separator(sample, whole=len(sample) < LINES_LOOKED_AT)
+    return separator, _parsed(place, csv.reader(read, delimiter=separator, strict=True))
+
+
+def _parsed(place: str, reader: Any) -> Iterator[Row]:
     start = 1
     try:
         for cells in reader:
-            if cells:
-                yield start, cells
+            yield start, cells
             start = reader.line_num + 1
     except csv.Error as error:
-        problem = (
-            "a quotation mark is opened and never closed" if "end of data" in str(error) else f"broken csv: {error}"
-        )
-        raise InputError(f"{path}:{start}: {problem}; inside a quoted cell, write each quotation mark twice") from error
+        open_ended = "end of data" in str(error)
+        problem = "a quotation mark is opened and never closed" if open_ended else f"broken csv: {error}"
+        mending = "inside a quoted cell, write each quotation mark twice"
+        raise InputError(f"{place}:{start}: {problem}; {mending}") from error
 
 
 def _parts(line: str) -> Iterable[str]:
@@ -81,22 +143,59 @@ def _parts(line: str) -> Iterable[str]:
     return io.StringIO(line, newline="") if "\r" in line[:-2] else (line,)
 
 
-def _names(path: str, line: int, first: list[str], header: bool) -> list[str]:
-    """The names of the columns, from the first row or, where there is no header, from 1 on."""
-    if not header:
-        if all(is_known_name(cell) for cell in first):
-            raise InputError(f"{path}:{line}: this is a header ({', '.join(first)}); name columns by it, not by number")
-        return [str(number) for number in range(1, len(first) + 1)]
+def _check_tabs(place: str, line: int, first: list[str]) -> None:
+    """Refuses a header with another separator than the tab."""
+    for separator in SEPARATORS:
+        names = first[0].split(separator)
+        if len(first) == 1 and len(names) > 1 and all(is_known_name(name) for name in names):
+            told = f"{place}:{line}: the columns {first[0]!r} are separated by {separator!r}, not by tabs"
+            raise InputError(f"{told}; call the file .csv")
+
+
+def _names(place: str, line: int, first: list[str]) -> list[str]:
+    """The names of the columns, from the first row."""
     # A table written with its row numbers has a first column without a name.
     names = [cell.strip() or f"Unnamed: {index}" for index, cell in enumerate(first)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         hint = "if the file has no header, give its columns as numbers, counted from 1"
-        raise InputError(f"{path}:{line}: the header names column {repeated[0]!r} twice; {hint}")
+        raise InputError(f"{place}:{line}: the header names column {repeated[0]!r} twice; {hint}")
     return names
 
 
-def _ragged(path: str, form: str, line: int, found: int, expected: int, header: bool) -> str:
-    owner = "the header" if header else "the first row"
-    hint = "put cells that hold the separator in double quotes" if form == "csv" else "a cell may not hold a tab"
-    return f"{path}:{line}: found {found} field{'s' * (found != 1)}, {owner} has {expected}; {hint}"
+def _numbers(place: str, line: int, first: list[str]) -> list[str]:
+    """The numbers of the columns, where the first row is no header."""
+    if all(is_known_name(cell) for cell in first):
+        raise InputError(f"{place}:{line}: this is a header ({', '.join(first)}); name columns by it, not by number")
+    return numbered(len(first))
+
+
+def _report(place: str, first: list[str]) -> None:
+    """Says that the first row is data, where nobody said so."""
+    cells = " | ".join(cell if len(cell) <= 30 else f"{cell[:29]}…" for cell in first[:4])
+    called = "the column is called 1" if len(first) == 1 else f"columns are called {', '.join(numbered(len(first)))}"
+    hint = "if it is a header, name a column by a flag"
+    logger.warning("%s: the first row (%s) is taken for data, so %s; %s", place, cells, called, hint)
+
+
+def _even(place: str, rows: Iterable[Row], layout: Layout, in_step: bool) -> Iterator[Row]:
+    """The rows, all of the same number of cells; blank lines at the end are never rows."""
+    width = len(layout.columns)
+    blank: list[Row] = []
+    for number, cells in rows:
+        if len(cells) == width and cells:
+            yield from blank
+            blank.clear()
+            yield number, cells
+        elif not "".join(cells).strip():
+            blank += [(number, [""] * width)] * in_step
+        else:
+            raise InputError(_ragged(place, number, len(cells), layout))
+
+
+def _ragged(place: str, line: int, found: int, layout: Layout) -> str:
+    owner, expected = "the header" if layout.header else "the first row", len(layout.columns)
+    hint = f"put cells that hold the separator, {layout.separator!r}, in double quotes"
+    if layout.separator == "\t":
+        hint = "a cell may not hold a tab"
+    return f"{place}:{line}: found {found} field{'s' * (found != 1)}, {owner} has {expected}; {hint}"

@@ -6,14 +6,15 @@ line holds a tab or the columns are numbered, and plain lines if not.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_seq2seq.data.files.delimited import delimited_rows
+from hf_seq2seq.data.columns.headers import UNKNOWN, Header
+from hf_seq2seq.data.files.delimited import Layout, delimited_rows
 from hf_seq2seq.data.files.json import json_document_rows, json_line_rows, parse_lines
 from hf_seq2seq.data.files.lines import column_names, line_rows, split_paths
 from hf_seq2seq.data.files.tables import ROWS_AT_A_TIME, Table, object_table, text_table
@@ -36,13 +37,13 @@ MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 """How files of bytes begin."""
 
 
-def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: bool = True) -> Table:
+def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header = UNKNOWN) -> Table:
     """Reads a file, or parallel files, whole.
 
     Args:
         paths: one file of any format, or several text files that line up.
         encoding: of text files.
-        header: False for delimited files without column names; their columns are then called "1", "2", …
+        header: what is known of the first row of delimited files; the columns of one without names are "1", "2", …
 
     Raises:
         InputError: the file cannot be read or holds no rows; the message names the place.
@@ -58,12 +59,11 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: bool = 
     return table
 
 
-def _table(file: Opened, path: Path, encoding: str, header: bool) -> Table:
+def _table(file: Opened, path: Path, encoding: str, header: Header) -> Table:
     form = file_form(file, path, encoding, header)
     if form in ("csv", "tsv"):
-        rows = delimited_rows(file, form, encoding, header)
-        _, names = next(rows)
-        return Table(text_table(names, (cells for _, cells in rows)))
+        layout, rows = delimited_rows(file, form, encoding, header)
+        return Table(text_table(layout.columns, (cells for _, cells in rows)))
     if form in ("json", "jsonl"):
         return object_table(_json_rows(file, form, encoding), "line" if form == "jsonl" else "item")
     if form == "txt":
@@ -72,15 +72,30 @@ def _table(file: Opened, path: Path, encoding: str, header: bool) -> Table:
     return Table(pa.Table.from_batches(batches) if batches else pa.table({}))
 
 
+def layout_of(path: Path, encoding: str, columns: Sequence[str]) -> Layout | None:
+    """How a csv or tsv file is read; None for any other file, and for a pipe, which can be read but once.
+
+    Args:
+        path: the file.
+        encoding: its encoding.
+        columns: as they were found when it was read.
+    """
+    if not path.is_file():
+        return None
+    with opened(path) as file:
+        form = file_form(file, path, encoding, header := Header.of(*columns))
+        return delimited_rows(file, form, encoding, header)[0] if form in ("csv", "tsv") else None
+
+
 def iterate_rows(
-    source: str | Path | TextIO, encoding: str = "utf-8", header: bool = True, form: str = "txt"
+    source: str | Path | TextIO, encoding: str = "utf-8", header: Header = UNKNOWN, form: str = "txt"
 ) -> Iterator[dict[str, Any]]:
     """Streams rows in their order, holding little more than one at a time (a .json document is read whole).
 
     Args:
         source: a file as in `read_table`, parallel files joined by commas, or an open stream such as `sys.stdin`.
         encoding: of text files and of a stream that has bytes below.
-        header: False for delimited files without column names; their columns are then called "1", "2", …
+        header: what is known of the first row of delimited files; the columns of one without names are "1", "2", …
         form: what a stream holds: "txt" lines or "jsonl" objects. A file's form is told by its name.
 
     Yields:
@@ -101,12 +116,11 @@ def iterate_rows(
         yield from _rows(file, paths[0], encoding, header)
 
 
-def _rows(file: Opened, path: Path, encoding: str, header: bool) -> Iterator[dict[str, Any]]:
+def _rows(file: Opened, path: Path, encoding: str, header: Header) -> Iterator[dict[str, Any]]:
     form = file_form(file, path, encoding, header)
     if form in ("csv", "tsv"):
-        rows = delimited_rows(file, form, encoding, header)
-        _, names = next(rows)
-        yield from (dict(zip(names, cells, strict=True)) for _, cells in rows)
+        layout, rows = delimited_rows(file, form, encoding, header, in_step=True)
+        yield from (dict(zip(layout.columns, cells, strict=True)) for _, cells in rows)
     elif form in ("json", "jsonl"):
         yield from (row for _, row in _json_rows(file, form, encoding))
     elif form == "txt":
@@ -115,14 +129,14 @@ def _rows(file: Opened, path: Path, encoding: str, header: bool) -> Iterator[dic
         yield from (row for batch in _arrow_batches(file, path, form) for row in batch.to_pylist())
 
 
-def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: bool = True) -> str:
+def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: Header = UNKNOWN) -> str:
     """The format of a file: one of the values of `FORMS`.
 
     Raises:
         InputError: a binary file of a format that is not read.
     """
     form = FORMS.get(Path(bare_name(path)).suffix.lower()) or _form_by_start(file, encoding)
-    return "tsv" if form == "txt" and not header else form
+    return "tsv" if form == "txt" and header.told is False else form
 
 
 def _form_by_start(file: Opened, encoding: str) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from hf_seq2seq.data.columns.finding import cell, check_header, has_header, named_column
+from hf_seq2seq.data.columns.finding import cell, check_header, named_column
 from hf_seq2seq.errors import InputError
 
 FLAGS = ("--source-column", "--target-column")
@@ -43,7 +43,3 @@ def test_data_in_place_of_a_name_is_refused(name, cells):
 )
 def test_a_name_is_let_through(name, cells):
     check_header([name], [{name: c} for c in cells], "x.tsv", FLAGS)
-
-
-def test_numbers_stand_for_columns_of_a_file_without_header():
-    assert [has_header("1", None), has_header(None, "source"), has_header()] == [False, True, True]

@@ -9,6 +9,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
+from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.files.readers import iterate_rows, read_table
 from hf_seq2seq.errors import InputError
 
@@ -51,7 +52,10 @@ def test_plain_lines_keep_blank_ones(write):
 
 def test_numbered_columns_split_any_text_at_tabs(write):
     for name in ("a.txt", "a.tsv", "a-train-high"):
-        assert both_ways(write(name, "a\tb b\nc\td\n"), header=False) == [{"1": "a", "2": "b b"}, {"1": "c", "2": "d"}]
+        assert both_ways(write(name, "a\tb b\nc\td\n"), header=Header(False)) == [
+            {"1": "a", "2": "b b"},
+            {"1": "c", "2": "d"},
+        ]
 
 
 def test_parallel_files_are_streamed_by_their_names(write):
@@ -88,7 +92,7 @@ def test_rows_come_before_the_file_ends(write, name):
         ("a.json", "[]"),
         ("a.jsonl", "\n"),
         ("a.json", ""),
-        ("a.tsv.gz", "a\n"),
+        ("a.tsv.gz", "text\n"),
     ],
 )
 def test_a_file_without_rows_is_refused(write, name, content):

@@ -1,0 +1,81 @@
+"""Plain text with as many tabs in every line, as lists of words and their pronunciations are: columns, not text."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hf_seq2seq.data.columns.headers import names_columns, numbered
+from hf_seq2seq.data.rows import Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+SAMPLE_ROWS = 100
+
+
+def tabbed_columns(texts: Sequence[str]) -> tuple[list[str], bool] | None:
+    """The columns of lines, and whether the first line names them; None where lines differ in their tabs, or have none.
+
+    Blank lines do not count.
+    """
+    cells = [text.split("\t") for text in texts if text.strip()]
+    widths = {len(row) for row in cells}
+    if len(widths) != 1 or widths == {1}:
+        return None
+    named = names_columns(cells[:SAMPLE_ROWS]) and len(set(cells[0])) == len(cells[0])
+    return (cells[0] if named else numbered(len(cells[0]))), named
+
+
+def split_at_tabs(rows: "Dataset", place: str) -> "Dataset":
+    """Plain text with tabs as rows of several columns, blank lines left out; all other rows as they are.
+
+    Args:
+        rows: those of plain text have the one column "text".
+        place: the file, for the message that says so.
+    """
+    if rows.column_names != ["text"]:
+        return rows
+    import pyarrow as pa
+    from datasets import Dataset
+    from datasets.fingerprint import generate_random_fingerprint
+
+    texts = rows.data.column("text").to_pylist()
+    found = tabbed_columns(texts) if isinstance(texts[0], str) and "\t" in texts[0] + "".join(texts[1:2]) else None
+    if not found:
+        return rows
+    columns, named = found
+    cells = [text.split("\t") for text in texts if text.strip()][named:]
+    if not cells:
+        return rows
+    _report(place, columns, named)
+    table = {
+        name: pa.array(column, pa.string()) for name, column in zip(columns, zip(*cells, strict=True), strict=True)
+    }
+    return Dataset(pa.table(table), fingerprint=generate_random_fingerprint())
+
+
+def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> tuple[Iterator[Row], list[Row]]:
+    """As `split_at_tabs` of rows that are read one by one and judged by a sample; blank lines stay, as empty cells.
+
+    Returns:
+        The rows and their sample.
+    """
+    texts = [row["text"] for row in sample if list(row) == ["text"] and isinstance(row["text"], str)]
+    found = tabbed_columns(texts) if len(texts) == len(sample) else None
+    if not found:
+        return rows, sample
+    columns, named = found
+    _report(place, columns, named)
+
+    def split(row: Row) -> Row:
+        cells = row["text"].split("\t") if row["text"].strip() else [""] * len(columns)
+        return dict(zip(columns, cells, strict=False))
+
+    return map(split, islice(rows, int(named), None)), [split(row) for row in sample[named:]]
+
+
+def _report(place: str, columns: Sequence[str], named: bool) -> None:
+    called = "which the first line names" if named else "which are called by number"
+    logger.warning("%s: plain text with tabs is read as columns, %s: %s", place, called, ", ".join(columns))
