@@ -15,7 +15,7 @@ from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 """Part of every key: to be raised when the same text and plan are trained into something else than before."""
 
 

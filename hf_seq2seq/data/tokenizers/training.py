@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain, pairwise
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -17,8 +17,16 @@ FIRST_PRIVATE = 0xF0000
 """Start of the private characters that stand for (character, inside a word) pairs while word pieces are learned."""
 HIDDEN = "\U0010fffd"
 """Private character that parts the letters of a special token in a text, so that they are none; decoders drop it."""
+LONGEST_RUN = 256
+"""Characters without a space that merges are learned from at once: each merge of a run costs time by its length."""
+_LONG_RUN = re.compile(rf"\S{{{LONGEST_RUN}}}")
 LONGEST_WORD = 500
-"""Characters of a word that WordPiece still cuts up; BERT's 100 would turn a sentence without spaces into `<unk>`."""
+"""Characters of a word that WordPiece cuts up at once: BERT's 100 would turn a sentence without spaces into `<unk>`.
+
+The time that this takes grows with the square of the length and more. Longer runs are parted before, and their text
+gets spaces there.
+"""
+PART = 128
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,8 @@ def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
     A text that spells a special token is read as other text, once the tokenizer is told to `encode_special_tokens`.
 
     What is lost: characters that training never saw (except with "bpe"), runs of white space with "word" and
-    "wordpiece", capitals where the text is lowercased.
+    "wordpiece", of which the latter puts spaces into words of 500 characters and more, capitals where the text is
+    lowercased.
 
     Args:
         texts: valid Unicode; at least one is not empty.
@@ -121,7 +130,7 @@ def _train_bpe(texts: Sequence[str], plan: Plan) -> Tokenizer:
         initial_alphabet=alphabet,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(chain.from_iterable(map(_short_runs, texts)), trainer)
     return tokenizer
 
 
@@ -144,12 +153,13 @@ def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
 def _train_wordpiece(texts: Sequence[str], plan: Plan) -> Tokenizer:
     """Word pieces; BERT's own cleaning and splitting at punctuation for an encoder, which is never decoded."""
     tokenizer = Tokenizer(models.WordPiece({}, unk_token=plan.unknown))
+    splitter: pre_tokenizers.PreTokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.normalizer = _normalizer(plan, *_hide_specials(plan))
     if "cls_token" in plan.specials.roles:
+        splitter = pre_tokenizers.BertPreTokenizer()
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=plan.lowercase, strip_accents=False)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    else:
-        tokenizer.normalizer = _normalizer(plan, *_hide_specials(plan))
-        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    runs = pre_tokenizers.Split(Regex(rf"\S{{{PART}}}(?=\S{{{LONGEST_WORD - PART}}})"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([splitter, runs])
     tokenizer.decoder = _reveal_specials(decoders.WordPiece(cleanup=False))
     pieces = learn_word_pieces(_count_words(texts, tokenizer), plan)
     vocabulary = {token: number for number, token in enumerate(dict.fromkeys(plan.specials.tokens + pieces))}
@@ -169,7 +179,8 @@ def learn_word_pieces(words: Counter[str], plan: Plan) -> list[str]:
     coded = {w: "".join(private[c, place > 0] for place, c in enumerate(w)) for w in words}
     tokenizer = Tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(vocab_size=plan.room, min_frequency=plan.min_frequency, show_progress=False)
-    tokenizer.train_from_iterator(chain.from_iterable(repeat(coded[w], n) for w, n in words.items()), trainer)
+    parts = (part for word, count in words.items() for part in _short_runs(coded[word]) * count)
+    tokenizer.train_from_iterator(parts, trainer)
     learned = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     plain = {mark: pair for pair, mark in private.items()}
     return ["##" * plain[token[0]][1] + "".join(plain[mark][0] for mark in token) for token, _ in learned]
@@ -187,6 +198,12 @@ TRAINERS: dict[str, Callable[[Sequence[str], Plan], Tokenizer]] = {
 def _normalizer(plan: Plan, *more: normalizers.Normalizer) -> normalizers.Normalizer | None:
     steps = [normalizers.Lowercase()] * plan.lowercase + list(more)
     return normalizers.Sequence(steps) if steps else None
+
+
+def _short_runs(text: str) -> list[str]:
+    """The text, cut within runs without spaces that are too long to learn from in one piece."""
+    ends = [found.end() for found in _LONG_RUN.finditer(text)]
+    return [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end] if ends else [text]
 
 
 def _special_starts(plan: Plan) -> dict[str, str]:

@@ -60,13 +60,13 @@ def _groups(words: Mapping[str, int]) -> dict[int, dict[str, int]]:
     groups: dict[int, dict[str, int]] = {width: {} for width in WIDTHS}
     room = MOST_CHARACTERS
     for word, count in sorted(words.items(), key=lambda item: -item[1]):
-        room -= len(word)
-        if room < 0:
-            for character in word:
-                groups[WIDTHS[0]].setdefault(character, 1)
-            continue
         for start in range(0, len(word), WIDTHS[-1]):
             part = word[start : start + WIDTHS[-1]]
+            room -= len(part)
+            if room < 0:
+                for character in part:
+                    groups[WIDTHS[0]].setdefault(character, 1)
+                continue
             group = groups[next(width for width in WIDTHS if len(part) <= width)]
             group[part] = group.get(part, 0) + count
     return {width: group for width, group in groups.items() if group}

@@ -1,12 +1,15 @@
 import hashlib
 import json
+import random
 import subprocess
 import sys
+import time
 
 import pytest
 from tokenizers import Tokenizer
 
 from hf_seq2seq.configs import TOKENIZERS
+from hf_seq2seq.data.tokenizers import training
 from hf_seq2seq.data.tokenizers.special_tokens import BERT, PEGASUS, SEQ2SEQ, T5, SpecialTokens
 from hf_seq2seq.data.tokenizers.training import Plan, train_tokenizer
 from hf_seq2seq.errors import InputError
@@ -183,3 +186,25 @@ def test_another_process_trains_the_same_tokenizers() -> None:
     program = f"import sys, json, runpy; print(json.dumps(runpy.run_path({__file__!r})['digests']()))"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout) == digests()
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_long_run_without_spaces_costs_time_by_its_length_alone(kind: str) -> None:
+    """As Chinese, Thai or DNA have; quadratic time would be a quarter of a minute here."""
+    draw = random.Random(0)
+    text = "".join(chr(0x4E00 + draw.randrange(800)) for _ in range(40_000))
+    start = time.process_time()
+    tokenizer = train_tokenizer([text], plan(kind, size=3000))
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    assert time.process_time() - start < 6
+    assert 2 not in ids
+    assert tokenizer.decode(ids).replace(" ", "") == text
+
+
+def test_a_run_is_parted_only_where_merges_or_words_would_be_too_long() -> None:
+    texts = ["ab" * 127, "ab" * 128 + " c"]
+    assert [training._short_runs(text) for text in texts] == [[texts[0]], ["ab" * 128, " c"]]
+    tokenizer = train_tokenizer(["ab" * 9], plan("wordpiece"))
+    for length, words in ((499, 1), (500, 2), (700, 3)):
+        assert len(tokenizer.decode(tokenizer.encode("a" * length).ids).split()) == words
+        assert tokenizer.decode(tokenizer.encode("a" * length).ids).replace(" ", "") == "a" * length

@@ -50,3 +50,11 @@ def test_long_words_are_learned_from_in_parts() -> None:
 
 def test_one_character_is_enough() -> None:
     assert [piece for piece, _ in learn_unigram({"▁": 1}, 4)] == ["▁"]
+
+
+def test_of_a_run_that_finds_no_room_its_beginning_is_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unigram, "MOST_CHARACTERS", 640)
+    pieces = dict(learn_unigram({"abc" * 1000 + "z": 1}, 20))
+    assert "abcabc" in "".join(pieces)
+    assert max(map(len, pieces)) > 1
+    assert "z" in pieces
