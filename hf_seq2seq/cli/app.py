@@ -13,11 +13,11 @@ import typer
 
 from hf_seq2seq import __version__
 from hf_seq2seq.cli.help_page import Group
-from hf_seq2seq.cli.launch import leave_after, rank
+from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying, rank
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError
 
-SECONDS_FOR_RANK_0 = 5.0
+SECONDS_FOR_RANK_0 = 30.0
 UNUSABLE = (
     *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE),
@@ -94,12 +94,17 @@ def main() -> NoReturn:
     Its code is 0, 2 after bad input, 1 after an error of ours, or 128 + the number of the signal that ended it.
     """
     unwind_on_signals()
+    end_with_launcher()
     try:
         code = app(prog_name="hf-seq2seq", standalone_mode=False) or 0
         sys.stdout.flush()
     except InputError as error:
         code = _refuse(str(error))
+    except SystemExit as ended:  # by a signal
+        leave_group(ended.code if isinstance(ended.code, int) else bool(ended.code))
+        raise
     except KeyboardInterrupt:
+        leave_group(130)
         code = 130
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -148,11 +153,13 @@ def _outside_reason(error: Exception) -> str | None:
 
 def _refuse(message: str) -> int:
     """Prints bad input once: of several processes the first one speaks, unless it is still alive and well."""
+    lines = f"error: {message}".encode("utf-8", "backslashreplace").decode().splitlines()
+    text = "\n".join(lines) if len(lines) <= LINES else " ".join(lines)
     if rank():
         time.sleep(SECONDS_FOR_RANK_0)
-    lines = f"error: {message}".encode("utf-8", "backslashreplace").decode().splitlines()
-    print("\n".join(lines) if len(lines) <= LINES else " ".join(lines), file=sys.stderr)
-    return 2
+    leave_saying(text + "\n", REFUSED)
+    print(text, file=sys.stderr)
+    return REFUSED
 
 
 def _usage_message(error: Exception) -> str:

@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,35 @@ from hf_seq2seq.errors import InputError
 SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save its checkpoint
 KILLED_SECONDS = 10  # what is killed later than this after the first failure, the launcher has killed
 STARTED_HERE = "HF_SEQ2SEQ_STARTED_HERE"
+"""The number of the process that launches."""
+LAUNCHED = "TORCHELASTIC_RUN_ID"
+PR_SET_PDEATHSIG = 1
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
+REFUSED = 2
 
 
 def rank() -> int | None:
     """This process's place among those that a launcher started; None when no launcher did."""
     return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
+
+
+def is_started_here() -> bool:
+    """Whether `launch` started this process."""
+    return STARTED_HERE in os.environ and rank() is not None
+
+
+def end_with_launcher() -> None:
+    """Lets the system send SIGTERM to this process when the launcher that started it is gone, however it went.
+
+    On Linux alone. A launcher that is killed cannot tell its processes, which would train on without it.
+    """
+    if sys.platform != "linux" or (LAUNCHED not in os.environ and not is_started_here()):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if is_started_here() and os.getppid() != int(os.environ[STARTED_HERE]):
+        os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
 
 
 def processes(run: Run) -> int:
@@ -69,7 +93,7 @@ def choose_gpu(run: Run) -> None:
 def launch(arguments: Sequence[str], count: int, run: Run) -> None:
     """Runs `hf-seq2seq` with the arguments in `count` processes and ends with their exit code.
 
-    SIGINT and SIGTERM are passed on to the processes, which save a checkpoint before they end.
+    SIGINT, SIGTERM and SIGHUP are passed on to the processes, which save a checkpoint before they end.
 
     Raises:
         InputError: more processes than GPUs.
@@ -80,7 +104,9 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
         os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate takes each process for a run of its own
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
-    os.environ[STARTED_HERE] = "true"
+    os.environ[STARTED_HERE] = str(os.getpid())
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under `nohup`
+        os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGQUIT")
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
@@ -136,14 +162,30 @@ def leave_after(error: Exception) -> None:
     When one process fails, the others fail for want of it: only the first traceback is worth reading. To take a process
     group down in good order, while others of it are gone, may wait for ever. Does nothing in any other process.
     """
-    if STARTED_HERE not in os.environ or ERROR_FILE not in os.environ:
+    leave_saying("".join(traceback.format_exception(error)), 1)
+
+
+def leave_saying(text: str, code: int) -> None:
+    """Ends a process that this launcher started, at once, and leaves a message for the launcher to print.
+
+    All processes may have the same to say, such as what is wrong with a flag, and it is to be said once. Does nothing
+    in any other process.
+    """
+    if not is_started_here() or ERROR_FILE not in os.environ:
         return
-    text = "".join(traceback.format_exception(error))
     word = {"message": text, "timestamp": int(time.time()), "time_ns": time.time_ns()}
     Path(os.environ[ERROR_FILE]).write_text(json.dumps(word))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+    leave_group(code)
+
+
+def leave_group(code: int) -> None:
+    """Ends a process that is one of several at once; does nothing in any other."""
+    if rank() is None:
+        return
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _explain(failures: dict[int, Any], count: int) -> int:
@@ -166,7 +208,8 @@ def _culprit(failures: dict[int, Any]) -> tuple[int, Any]:
         time_ns = failure.error_file_data.get("time_ns", 0)
         if failure.exitcode in stopped or failure.timestamp > first + KILLED_SECONDS:
             return 3, time_ns, number
-        kind = 2 if time_ns else 1 if failure.exitcode > 0 else 0  # a traceback, a message of its own, a signal
+        # A traceback, a message of its own, a signal.
+        kind = 0 if failure.exitcode < 0 else 1 if failure.exitcode == REFUSED or not time_ns else 2
         return kind, time_ns, number
 
     return min(failures.items(), key=order)

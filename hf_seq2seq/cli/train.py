@@ -1,12 +1,15 @@
 """`hf-seq2seq train RECIPE`: train, evaluate, save."""
 
 import os
-from contextlib import nullcontext
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
-from hf_seq2seq.cli.launch import choose_gpu, launch, processes, rank
+from hf_seq2seq.cli.launch import choose_gpu, is_started_here, launch, processes, rank
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.configs import Hub
 from hf_seq2seq.errors import InputError
@@ -34,11 +37,28 @@ def train(request: Request) -> None:
         check_pipes(getattr(request.config, "data", None), count)
         with locked_folder(folder):
             pass  # what the first process would be refused for is said before they all start
-        launch(["train", *request.arguments], count, run)
+        with hint_when_ended_early(folder):
+            launch(["train", *request.arguments], count, run)
     else:
         choose_gpu(run)
-        with nullcontext() if rank() else locked_folder(folder):
+        with nullcontext() if rank() else locked_folder(folder), hint_when_ended_early(folder):
             request.recipe.main(request.config)
+
+
+@contextmanager
+def hint_when_ended_early(folder: Path) -> Iterator[None]:
+    """Says how to go on with a run that ends early, by a signal or an error; of several processes one says it."""
+    started = time.time()
+    try:
+        yield
+    except BaseException:
+        if not rank() and not is_started_here():
+            from hf_seq2seq.training.resuming import how_to_go_on
+
+            with suppress(OSError):  # the terminal may be gone
+                if hint := how_to_go_on(folder, started):
+                    print(hint, file=sys.stderr)
+        raise
 
 
 def check_pipes(data: Any, count: int) -> None:

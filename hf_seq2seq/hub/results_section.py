@@ -41,7 +41,9 @@ def results_section(folder: Path, task: "Task", results: dict[str, float], inter
     """
     measured = scores(results, task)
     if not measured:
-        return ["Nothing was measured: the run had neither validation nor test rows.", *_pictures(folder)]
+        scored = len(task.splits) > 1
+        why = "the model is not scored yet" if scored else "the run had neither validation nor test rows"
+        return [f"Nothing was measured: {why}.", *_pictures(folder)]
     keys = dict.fromkeys(key for found in measured.values() for key in found)
     rows = [[_title(task, key), *(_shown(split, key, results, intervals) for split in measured)] for key in keys]
     signatures = _signatures(task)

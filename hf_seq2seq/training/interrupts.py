@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted, and acted on between two optimizer steps."""
+"""Ctrl-C, SIGTERM and SIGHUP: noted, and acted on between two optimizer steps."""
 
 import signal
 from collections.abc import Iterator
@@ -20,9 +20,15 @@ class Interrupts:
 
 @contextmanager
 def watch_signals() -> Iterator[Interrupts]:
-    """Notes SIGINT and SIGTERM inside the block in place of ending the process."""
+    """Notes SIGINT, SIGTERM and SIGHUP inside the block in place of ending the process.
+
+    SIGHUP stays ignored where `nohup` has it ignored.
+    """
     interrupts = Interrupts()
-    before = {number: signal.signal(number, interrupts.note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, interrupts.note) for number in numbers}
     try:
         yield interrupts
     finally:

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ class StepLog:
 
     def advance(self) -> None:
         """Counts one step."""
-        self._bar.update()
+        with suppress(OSError):
+            self._bar.update()
 
     def training(self, *, loss: float, learning_rate: float, grad_norm: float, tokens: float) -> None:
         """One line about the steps since the last one; `tokens` were trained on, padding not counted."""
@@ -58,13 +60,15 @@ class StepLog:
         self._last = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """A line for people only."""
+        """A line for people only; a terminal that is gone does not end the run."""
         if self._accelerator.is_main_process:
-            tqdm.write(text, file=sys.stderr)
+            with suppress(OSError):
+                tqdm.write(text, file=sys.stderr)
 
     def close(self) -> None:
         """Ends the progress bar."""
-        self._bar.close()
+        with suppress(OSError):
+            self._bar.close()
 
     def _write(self, values: dict[str, Any], text: str) -> None:
         state = self._state

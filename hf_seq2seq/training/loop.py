@@ -132,7 +132,7 @@ class Loop:
     def run(self) -> State:
         """Trains to the end; the model is left with the best checkpoint's weights, in float32.
 
-        After Ctrl-C or SIGTERM a checkpoint is saved, training ends early, and `signal` tells the signal's number.
+        After Ctrl-C, SIGTERM or SIGHUP a checkpoint is saved, training ends early, and `signal` is the signal's number.
         """
         self.log = StepLog(self.accelerator, self.output_dir, self.state)
         with watch_signals() as interrupts:
@@ -165,7 +165,7 @@ class Loop:
         if improved or self.selection.saves(state) or self.signal:
             self._save()
         if self.signal:
-            self.log.say(f"stopped at step {state.global_step}; go on with --resume-from-checkpoint last")
+            self.log.say(f"stopped at step {state.global_step}; a checkpoint is saved")
 
     def _step(self, step: Step, signal: int) -> int:
         """One optimizer step; returns the signal that any process has noted."""

@@ -16,9 +16,9 @@ from hf_seq2seq.training.state import FILE as STATE_FILE
 WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 WRITTEN = ("README.md", "config.json", "tokenizer.json", "tokenizer_config.json", RUN_FILE, "loss.png")
 """Files that every run writes, which in a folder without a run are somebody else's."""
+SCORES = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json")
 LEFT_BEHIND = (
-    *("all_results.json", "train_results.json", "eval_results.json", "predict_results.json"),
-    *(STATE_FILE, LOG_FILE, *WEIGHTS, ADAPTER_CONFIG),
+    *(*SCORES, STATE_FILE, LOG_FILE, *WEIGHTS, ADAPTER_CONFIG),
     *("generated_predictions.txt", "predictions.jsonl", "confusion.png"),
 )
 """Files of an earlier run that would be taken for those of the one that replaces it."""
@@ -39,12 +39,13 @@ def check_output_dir(config: Any) -> None:
     run = config.run
     folder = Path(run.output_dir)
     check_is_folder(folder)
-    if run.resume_from_checkpoint is not None:
+    holds_run = list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS)
+    if holds_run and run.resume_from_checkpoint is not None:
         return
     _check_inputs(config, folder)
     if run.overwrite_output_dir:
         return
-    if list_checkpoints(folder) or any((folder / name).exists() for name in WEIGHTS):
+    if holds_run:
         raise InputError(
             f"--output-dir: {folder} holds a run already; "
             "give --overwrite-output-dir, --resume-from-checkpoint last, or another folder"

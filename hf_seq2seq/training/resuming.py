@@ -16,6 +16,7 @@ from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import flag, flatten, options
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.damage import damage
+from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.state import State
 
 LAST = ("last", "true")
@@ -78,6 +79,22 @@ def _newest_whole(output_dir: Path) -> tuple[Path | None, list[str]]:
             return path, faults
         faults.append(f"{path}: {fault}")
     return None, faults
+
+
+def how_to_go_on(output_dir: Path, since: float) -> str:
+    """Says how a run that ended early is gone on with; nothing where it had not begun to train, or saved nothing.
+
+    Args:
+        output_dir: of the run.
+        since: when it was started, in seconds of the system's clock.
+    """
+    log = output_dir / LOG_FILE
+    found, _ = _newest_whole(output_dir)
+    if found is None or not log.exists() or log.stat().st_mtime < since:
+        return ""
+    state = State.load(found)
+    there = "the trained model" if state.finished else f"step {state.global_step} of {state.max_steps}"
+    return f"ended early; {found} holds {there}: go on by the same command with --resume-from-checkpoint last"
 
 
 def check_resume(config: Any) -> None:

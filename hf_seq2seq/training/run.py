@@ -38,7 +38,7 @@ from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.optimizers import check_optimizer
-from hf_seq2seq.training.output_folder import check_output_dir, make_room
+from hf_seq2seq.training.output_folder import SCORES, check_output_dir, make_room
 from hf_seq2seq.training.resuming import check_resume
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
@@ -46,6 +46,8 @@ from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding, is_asked_for, left_to_us
 from hf_seq2seq.training.zero import count
+
+PREDICTIONS = ("generated_predictions{}.txt", "predictions{}.jsonl", "confusion{}.png")
 
 
 def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
@@ -139,7 +141,7 @@ def run(task: Task) -> dict[str, float]:
     """Trains a task to its end and writes everything that a run leaves; returns all results.
 
     Raises:
-        SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint saved.
+        SystemExit: 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM, with a checkpoint saved.
     """
     disable_progress_bar()  # of saving, a line a checkpoint
     config = task.config
@@ -182,19 +184,26 @@ def publish(config: Any) -> None:
 
 
 def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights) -> dict[str, float]:
-    """Evaluates and predicts with the trained model, and saves everything; returns all results."""
+    """Saves the trained model, evaluates it and predicts with it, and writes what that gives; returns all results.
+
+    The model is whole in its folder before it is scored, which may take long and fail.
+    """
     if is_adapted(task.model) and task.config.adaptation.merge_adapter:
         merge_adapter(task.model)
+    folder = Path(task.config.run.output_dir)
     results: dict[str, float] = train_results(task, state, accelerator.num_processes)
+    if accelerator.is_main_process or weights.sharded:
+        trained = weights.state_dict()
+    if accelerator.is_main_process:
+        save_model(folder, task, trained, state, results)
+        del trained
     predictions: dict[str, Predictions] = {}
     for kind, prefix in RESULTS.items():
         found, predicted = evaluate_and_predict(task, kind, accelerator, prefix)
         results |= found
         predictions |= predicted
-    if accelerator.is_main_process or weights.sharded:
-        trained = weights.state_dict()
     if accelerator.is_main_process:
-        save_run(Path(task.config.run.output_dir), task, trained, state, results, predictions)
+        save_results(folder, task, state, results, predictions)
     return results
 
 
@@ -236,20 +245,24 @@ def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
     }
 
 
-def save_run(
-    folder: Path,
-    task: Task,
-    weights: dict[str, Tensor],
-    state: State,
-    results: dict[str, float],
-    predictions: dict[str, Predictions],
-) -> None:
-    """Writes the model, the results, the predictions, the picture and the card."""
+def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: State, results: dict[str, float]) -> None:
+    """Writes the model, the state, the picture, and a card without scores; removes an earlier model's scores."""
     from hf_seq2seq.analysis.pictures import draw_losses
-    from hf_seq2seq.hub.card import write_card
 
-    with fill_folder(folder, stale=(TARGET_FOLDER,)) as draft:
+    suffixes = dict.fromkeys(_suffix(split) for split in task.splits)
+    predicted = [name.format(suffix) for name in PREDICTIONS for suffix in suffixes]
+    with fill_folder(folder, stale=(TARGET_FOLDER, *SCORES, *predicted)) as draft:
         write_model(draft, task, weights)
+        state.files = {}  # they are a checkpoint's
+        state.save(draft)
+        draw_losses(folder / LOG_FILE, draft / "loss.png")
+    _write_card(folder, task, results, {})
+
+
+def save_results(
+    folder: Path, task: Task, state: State, results: dict[str, float], predictions: dict[str, Predictions]
+) -> None:
+    """Writes the scores and the predictions, and the card with them."""
     with fill_folder(folder) as draft:
         for prefix in ("train", "eval", "predict"):
             found = {k: v for k, v in results.items() if k.startswith(f"{prefix}_") or k == "epoch"}
@@ -259,7 +272,12 @@ def save_run(
         state.save(draft)
         if predictions:
             write_predictions(draft, task, predictions)
-        draw_losses(folder / LOG_FILE, draft / "loss.png")
+    _write_card(folder, task, results, predictions)
+
+
+def _write_card(folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions]) -> None:
+    from hf_seq2seq.hub.card import write_card
+
     write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]), dict(predictions))
 
 
@@ -271,20 +289,25 @@ def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictio
 
 def _write_predictions(folder: Path, task: Task, split: str, found: Predictions) -> None:
     """Writes the predictions of one split, a line a row, and the confusion matrix of classes."""
-    suffix = f"_{name_of(split)}" if name_of(split) else ""
+    texts, labels, confusion = (folder / name.format(_suffix(split)) for name in PREDICTIONS)
     if task.problem == "seq2seq":
         lines = [" ".join(str(text).splitlines()) + "\n" for text in found]
-        (folder / f"generated_predictions{suffix}.txt").write_text("".join(lines), encoding="utf-8")
+        texts.write_text("".join(lines), encoding="utf-8")
         return
     rows = [_label_row(task, logits) for logits in np.asarray(found)]
     text = "".join(strict_json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / f"predictions{suffix}.jsonl").write_text(text, encoding="utf-8")
+    labels.write_text(text, encoding="utf-8")
     if task.problem == "single_label":
         from hf_seq2seq.analysis.pictures import draw_confusion
         from hf_seq2seq.metrics.classification import confusion_matrix
 
         matrix = confusion_matrix(np.asarray(found), np.asarray(task.splits[split].labels))
-        draw_confusion(matrix, task.label_names, folder / f"confusion{suffix}.png")
+        draw_confusion(matrix, task.label_names, confusion)
+
+
+def _suffix(split: str) -> str:
+    """What the names of a named set's files have behind the usual ones."""
+    return f"_{name_of(split)}" if name_of(split) else ""
 
 
 def _label_row(task: Task, logits: np.ndarray) -> dict[str, Any]:
