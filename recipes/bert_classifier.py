@@ -3,7 +3,7 @@
     hf-seq2seq train bert_classifier --model-name-or-path google-bert/bert-base-uncased --train-file train.csv
     hf-seq2seq train bert_classifier --objective masked_language_model --from-scratch --train-file text.txt
 
-The representation of the first token goes through dropout and a linear layer. One label a text, several, or a number.
+The representation of the first token (or `--pooling mean`, `last`) goes through dropout and a linear layer.
 
 Paper: Devlin et al., 2019, https://aclanthology.org/N19-1423
 """
@@ -23,6 +23,7 @@ SIZES = {
     "base": {"num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 768, "intermediate_size": 3072},
 }
 PROBLEMS = ("single_label", "multi_label", "regression")
+POOLINGS = ("cls", "mean", "last")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class Model(configs.PretrainedOrNew):
 
     architecture: str = option("bert", "From scratch: what.", choices=("bert", "transformer-encoder"))
     problem_type: str = option("single_label", "What a label is.", choices=PROBLEMS)
+    pooling: str | None = option(None, "What the head sees; by default the model's own.", choices=POOLINGS)
     class_weights: str = option("none", "Weigh classes in the loss.", choices=("none", "balanced"))
     classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
 

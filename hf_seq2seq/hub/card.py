@@ -17,6 +17,7 @@ from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
 from hf_seq2seq.hub.results_section import results_section
 from hf_seq2seq.hub.snippet import how_to_use, is_hand_built, with_peft
+from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -161,6 +162,11 @@ def _limits(task: "Task", results: dict[str, float]) -> list[str]:
     for side, lengths in describe_lengths(task.splits["train"], task.tokenizers).items():
         if lengths.truncated >= TELLING_SHARE:
             limits.append(f"{lengths.truncated:.1f} % of the training {side}s were cut: it never saw their ends.")
+    if pooling := recorded_pooling(task.model.config):
+        limits.append(
+            f"Its head sees {NAMES[pooling]} (`pooling` in config.json): `hf-seq2seq` and the program above know that; "
+            "`AutoModelForSequenceClassification` alone does not, and gives other labels."
+        )
     limits += _unknown(task)
     kinds = {kind_of(split) for split in scores(results, task)}
     if not kinds:

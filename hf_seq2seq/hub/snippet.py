@@ -8,6 +8,7 @@ from hf_seq2seq.data.conversations import is_dialogue
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINE
 from hf_seq2seq.saved.adapters import is_adapted
+from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def how_to_use(folder: Path, task: "Task") -> str:
 
 def with_peft(task: "Task") -> list[str]:
     """How PEFT's own class loads an adapter with a head, in words; nothing for another model."""
-    if not is_adapted(task.model) or task.problem not in _ANSWERS:
+    if not is_adapted(task.model) or task.problem not in _ANSWERS or recorded_pooling(task.model.config):
         return []
     labels = f"num_labels={task.model.config.num_labels}, ignore_mismatched_sizes=True"
     return [f"PEFT loads it, too: `AutoPeftModelForSequenceClassification.from_pretrained(model_path, {labels})`."]
@@ -106,9 +107,44 @@ def _classifier(task: "Task") -> list[str]:
         f"texts = [{_sample(task)!r}]",
         *other,
         _encode(texts, flatten(task.config)["max_source_length"]),
+        *_pool(task),
         "with torch.inference_mode():",
         "    logits = model(**inputs).logits",
         *_ANSWERS[task.problem],
+    ]
+
+
+_POOLED = {
+    "mean": ["    pooled = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)"],
+    "cls": ["    pooled = hidden[range(len(mask)), mask.argmax(1)]"],
+    "last": [
+        "    last = (mask * torch.arange(1, mask.shape[1] + 1)).argmax(1)",
+        "    pooled = hidden[range(len(mask)), last]",
+    ],
+}
+
+
+def _pool(task: "Task") -> list[str]:
+    """What puts a pooling that transformers alone does not know of between the base model and the head."""
+    found = recorded_pooling(task.model.config)
+    if found is None:
+        return []
+    albert = task.model.config.model_type == "albert"
+    pooler = "base.pooler_activation(base.pooler(pooled))" if albert else "base.pooler(outputs.last_hidden_state)"
+    return [
+        "",
+        "",
+        "def pool(base, args, outputs):",
+        f'    """Lets the head see {NAMES[found]}, as in training; transformers alone does not know of it."""',
+        "    hidden, mask = outputs.last_hidden_state, inputs.attention_mask",
+        *_POOLED[found],
+        "    outputs.last_hidden_state = pooled[:, None].expand_as(hidden)",
+        '    if outputs.get("pooler_output") is not None:',
+        f"        outputs.pooler_output = {pooler}",
+        "    return outputs",
+        "",
+        "",
+        "model.base_model.register_forward_hook(pool)",
     ]
 
 

@@ -11,6 +11,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
 from hf_seq2seq.saved.pickles import pickles_in
+from hf_seq2seq.saved.pooling import apply_pooling
 from hf_seq2seq.saved.quantization import check_quantization, four_bits, keep_differentiable
 from hf_seq2seq.saved.run_settings import RUN_FILE, RunSettings, read_run, read_settings
 
@@ -111,6 +112,8 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
             model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
             missing = sorted(report["missing_keys"])
     keep_differentiable(model)
+    if kind == "classifier":
+        apply_pooling(model)
     if missing:
         raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()

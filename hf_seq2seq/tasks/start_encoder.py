@@ -6,12 +6,11 @@ from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.saved.heads import dropout_field, set_head_dropout
 from hf_seq2seq.sections import flag
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
-from hf_seq2seq.tasks.trained_heads import fit_head, trained_labels
+from hf_seq2seq.tasks.trained_heads import prepare_head
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.run import check_run
 
@@ -36,7 +35,7 @@ def check_encoder_run(config: Any) -> Any:
         return check_labelled_run(config)
     why = "labels; --objective masked_language_model reads raw text without any"
     _refuse(config.data, ("label_column", "text_pair_column"), why)
-    _refuse(model, ("problem_type", "class_weights"), why)
+    _refuse(model, ("problem_type", "class_weights", "pooling"), why)
     if config.evaluation.metrics:
         raise InputError("--metrics score labels; --objective masked_language_model gives its own scores")
     if config.adaptation.freeze == "all_but_head":
@@ -74,7 +73,9 @@ def start_encoder(
     name = config.tokens.tokenizer_name or model.model_name_or_path
     if name:
         kept = kept_tokenizers(config.run, model.trust_remote_code)
-        tokenizer = kept.source if kept else load_tokenizer(name, model)
+        tokenizer = (
+            kept.source if kept else load_tokenizer(name, model, pad_by_eos=config.masking.objective == "supervised")
+        )
     else:
         kept, tokenizer = None, start_tokenizers(config, texts, [], BERT).source
     if config.masking.objective != "supervised":  # it will be asked about "a [MASK] in a text"
@@ -92,17 +93,9 @@ def start_encoder(
     if encoder.config.model_type == "transformer-encoder":  # which has no segments
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if head:
-        fresh = _prepare_head(encoder, model, fresh)
+        fresh = prepare_head(encoder, model, tokenizer, fresh)
     adapt(encoder, config.adaptation, fresh)
     return encoder, tokenizer, fresh
-
-
-def _prepare_head(encoder: "PreTrainedModel", model: Any, fresh: list[str]) -> list[str]:
-    """Sets the head's dropout, and renews a last layer of other classes; returns the modules with random weights."""
-    setattr(encoder.config, dropout_field(encoder.config.model_type), model.classifier_dropout)
-    set_head_dropout(encoder, model.classifier_dropout)
-    names = [str(name) for _, name in sorted((encoder.config.id2label or {}).items())]
-    return fit_head(encoder, fresh, trained_labels(model), names if model.problem_type != "regression" else ())
 
 
 def new_encoder(

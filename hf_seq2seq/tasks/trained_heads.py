@@ -1,18 +1,51 @@
-"""Checkpoints that are classifiers already: whose classes their head names, and whether it can be kept."""
+"""The head of a classifier that is to be trained: what it sees, and whether a checkpoint's own can be kept."""
 
 import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.saved.heads import is_fresh, output_layer, renew
+from hf_seq2seq.saved.heads import dropout_field, is_fresh, output_layer, reads_forward, renew, set_head_dropout
 from hf_seq2seq.saved.loading import explained, is_classifier
 from hf_seq2seq.saved.model_paths import config_place, find_model
+from hf_seq2seq.saved.pooling import choose_pooling, recorded_pooling
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
+
+
+def prepare_head(
+    model: "PreTrainedModel", options: Any, tokenizer: "PreTrainedTokenizerBase", fresh: Sequence[str]
+) -> list[str]:
+    """Sets a classifier's dropout and what its head sees, and renews a last layer of other classes.
+
+    Args:
+        model: changed in place.
+        options: the recipe's section about its model.
+        tokenizer: a decoder alone must know how it pads.
+        fresh: modules whose weights are random.
+
+    Returns:
+        The modules whose weights are random.
+
+    Raises:
+        InputError: a pooling that the model cannot have.
+    """
+    config = model.config
+    setattr(config, dropout_field(config.model_type), options.classifier_dropout)
+    set_head_dropout(model, options.classifier_dropout)
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+    if pooling := options.pooling or recorded_pooling(config):
+        choose_pooling(model, pooling)
+    elif reads_forward(config):
+        told = "its label comes from the last token, which has seen the whole text, in place of [CLS] (--pooling last)"
+        logger.warning("a %r model reads forward: %s", config.model_type, told)
+    labels: dict[int, str] = config.id2label or {}  # type: ignore[assignment]
+    names = () if options.problem_type == "regression" else [str(labels[number]) for number in sorted(labels)]
+    return fit_head(model, fresh, trained_labels(options), names)
 
 
 def trained_labels(source: Any) -> tuple[str, ...]:

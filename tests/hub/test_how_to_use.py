@@ -127,6 +127,8 @@ def test_classifiers(prepare: Callable[..., Task], tmp_path: Path) -> None:
     tasks = {
         "whole": prepare(bert_classifier, **options),
         "adapter": prepare(bert_classifier, **options, lora_r=2),  # of a model without labels
+        "mean": prepare(bert_classifier, **options, pooling="mean"),
+        "last": prepare(bert_classifier, **options, pooling="last", lora_r=2),
     }
     programs = {name: program_of(tmp_path / name, widened(task)) for name, task in tasks.items()}
     for name, printed in zip(tasks, run_alone(list(programs.values()), tmp_path), strict=True):
@@ -134,6 +136,9 @@ def test_classifiers(prepare: Callable[..., Task], tmp_path: Path) -> None:
         logits = classifier.logits([text_of(programs[name])])
         assert classifier.label_names == ("w", "x", "y", "z")
         assert printed == str([classifier.label_names[int(logits.argmax())]])
+    card = (tmp_path / "mean" / "README.md").read_text()
+    assert "Its head sees the mean over all tokens (`pooling` in config.json)" in card
+    assert "pooling` in config" not in (tmp_path / "whole" / "README.md").read_text()
 
 
 def test_masked_language_models(prepare: Callable[..., Task], tmp_path: Path) -> None:

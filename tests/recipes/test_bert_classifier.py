@@ -244,3 +244,43 @@ def test_classes_without_names_are_numbers(encoder: str, tmp_path: Path, caplog)
     weights, kept = (load_file(f"{place}/model.safetensors") for place in (encoder, tmp_path / "out"))
     assert torch.allclose(weights["classifier.weight"], kept["classifier.weight"], atol=1e-6)
     assert "starts anew" not in caplog.text
+
+
+def said(folder: Path, *texts: str) -> list[list[float]]:
+    model, tokenizer, _ = load_classifier(str(folder))
+    return TextClassifier(model, tokenizer, 2).logits(texts).tolist()
+
+
+def test_what_the_head_sees_is_kept(encoder: str, tmp_path: Path) -> None:
+    """A run by the mean of all tokens scores as its saved model does, and one that goes on from it pools alike."""
+    found = train(encoder, tmp_path, lambda text: "ab"["good" in text], pooling="mean")
+    assert found["predict_accuracy"] > 95
+    out = tmp_path / "out"
+    assert json.loads((out / "config.json").read_text())["pooling"] == "mean"
+    model, tokenizer, _ = load_classifier(str(out))
+    right = [int(line) for line in TextClassifier(model, tokenizer, 8).logits(texts(30, 3)).argmax(1)]
+    predictions = [json.loads(line)["prediction"] for line in (out / "predictions.jsonl").read_text().splitlines()]
+    assert ["ab"[number] for number in right] == predictions
+    out.rename(tmp_path / "first")
+    options = {"learning_rate": 1e-12, "max_steps": 1}
+    again = train(str(tmp_path / "first"), tmp_path, lambda text: "ab"["good" in text], **options)
+    assert again["predict_loss"] == pytest.approx(found["predict_loss"], rel=1e-3)
+
+
+def test_a_decoder_classifies_by_its_last_token(
+    tiny_checkpoint: Callable[[str, list[str]], str], tmp_path: Path, caplog, fresh_process: Callable[[str], str]
+) -> None:
+    place = tiny_checkpoint("gpt2", WORDS)
+    found = train(place, tmp_path, lambda text: "ab"["good" in text], num_train_epochs=10)
+    assert found["predict_accuracy"] > 80
+    assert "a 'gpt2' model reads forward: its label comes from the last token" in caplog.text
+    out = tmp_path / "out"
+    program = f"""
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained({str(out)!r})
+model = AutoModelForSequenceClassification.from_pretrained({str(out)!r}).eval()
+print(model(**tokenizer(["good film", "bad"], return_tensors="pt", padding=True)).logits.tolist())
+"""
+    assert json.loads(fresh_process(program)) == [pytest.approx(row, abs=1e-4) for row in said(out, "good film", "bad")]
+    with pytest.raises(InputError, match="--pooling cls: a 'gpt2' model reads forward, and its first token"):
+        train(place, tmp_path, lambda text: "ab"["good" in text], pooling="cls", overwrite_output_dir=True)

@@ -1,5 +1,6 @@
 """Every option of a classifier on every family of encoders: positions, dropout, frozen parts, adapters."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, BertTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertTokenizer
 
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier
 from hf_seq2seq.saved.heads import dropout_field, head_parts, output_layer
+from hf_seq2seq.saved.loading import load_classifier
+from hf_seq2seq.saved.pooling import pool
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import build
 from hf_seq2seq.tasks.labelled import head_changes
@@ -123,3 +127,38 @@ def test_a_frozen_encoder_leaves_the_head_to_learn(family: str, checkpoint: Call
     frozen = {name for name, weight in model.named_parameters() if not weight.requires_grad}
     assert frozen
     assert not {name for name in frozen if name.startswith(tuple(f"{part}." for part in fresh))}
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
+@pytest.mark.parametrize("family", [*FAMILIES, *ROTARY])
+def test_the_head_sees_what_is_asked_for(
+    family: str, pooling: str, checkpoint: Callable[[str], str], tmp_path: Path
+) -> None:
+    """A saved model pools as it was trained; by transformers alone where that is the family's own way."""
+    place = checkpoint(family)
+    if pooling == "cls" and family in ("gpt2", "opt", "llama", "qwen2"):
+        with pytest.raises(InputError, match=r"--pooling cls: .* reads forward"):
+            start(place, pooling=pooling)
+        return
+    model, _ = start(place, pooling=pooling)
+    seen: list[torch.Tensor] = []
+    model.base_model.register_forward_hook(lambda base, args, outputs: seen.append(outputs.last_hidden_state))
+    ids = torch.arange(14).reshape(2, 7) + 6
+    mask = torch.ones_like(ids)
+    mask[1, 5:], ids[1, 5:] = 0, 1
+    with torch.inference_mode():
+        found = model.eval()(input_ids=ids, attention_mask=mask).logits
+    model.save_pretrained(tmp_path / "saved")
+    BertTokenizer.from_pretrained(place).save_pretrained(tmp_path / "saved")
+    recorded = "pooling" in json.loads((tmp_path / "saved" / "config.json").read_text())
+    alone = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    ours = load_classifier(str(tmp_path / "saved"))[0] if recorded else alone
+    alone.base_model.register_forward_hook(lambda base, args, outputs: seen.append(outputs.last_hidden_state))
+    with torch.inference_mode():
+        again = ours(input_ids=ids, attention_mask=mask).logits
+        theirs = alone(input_ids=ids, attention_mask=mask).logits
+    torch.testing.assert_close(again, found)
+    if recorded:
+        assert not torch.allclose(theirs, found)
+        torch.testing.assert_close(seen[0][:, 0], pool(seen[-1], mask, pooling))
+        torch.testing.assert_close(seen[0][:, -1], pool(seen[-1], mask, pooling))
