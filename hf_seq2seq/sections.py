@@ -54,10 +54,18 @@ class Section:
         hints = typing.get_type_hints(type(self))
         for item in dataclasses.fields(self):
             given = getattr(self, item.name)
-            given = _joined(given) if item.name.endswith("_file") else given
-            value = _typed(item.name, given, hints[item.name])
-            _check_limits(item.name, value, item.metadata)
-            object.__setattr__(self, item.name, value)
+            object.__setattr__(self, item.name, checked(item.name, given, hints[item.name], item.metadata))
+
+
+def checked(name: str, given: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
+    """The value of an option, in its type.
+
+    Raises:
+        InputError: it is of another type, or outside its limits.
+    """
+    value = _typed(name, _joined(given) if name.endswith("_file") else given, hint)
+    _check_limits(name, value, limits)
+    return value
 
 
 def _joined(value: Any) -> Any:

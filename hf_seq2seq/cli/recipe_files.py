@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any, Protocol, cast
 
@@ -49,7 +50,7 @@ def load(name: str) -> Recipe:
     """Imports a recipe.
 
     Raises:
-        InputError: no such recipe, or a file that lacks `Config`, `prepare` or `main`.
+        InputError: no such recipe, a file that cannot be imported, or one that lacks `Config`, `prepare` or `main`.
     """
     path = find(name)
     module = _import_file(path) if name.endswith(".py") else importlib.import_module(f"hf_seq2seq.recipes.{path.stem}")
@@ -65,7 +66,16 @@ def _import_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their annotations up there
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:  # the file is anybody's
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == spec.origin]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+        place = f"{path}:{line}" if line else str(path)
+        first = (str(error).splitlines() or [""])[0]
+        raise InputError(f"{place}: the recipe cannot be imported: {type(error).__name__}: {first}") from error
     return module
 
 

@@ -1,5 +1,6 @@
 """`train RECIPE` and `preview RECIPE`: a command a recipe, made when it is named."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,6 +12,7 @@ from hf_seq2seq.cli import recipe_files
 from hf_seq2seq.cli.commands import make_command, make_group
 from hf_seq2seq.cli.configuration import resolve
 from hf_seq2seq.cli.help_page import Command, Group
+from hf_seq2seq.cli.launch import rank
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
 from hf_seq2seq.cli.recipe_files import Recipe
 from hf_seq2seq.errors import InputError
@@ -74,6 +76,7 @@ def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
     def run(values: Values, config_file: ConfigFile = None) -> None:
         if config_file:
             _check_recipe(name, config_file)
+            _tell_code(config_file, values)
         words = (name, *(("--config", config_file) if config_file else ()), *as_arguments(values))
         action(Request(recipe, resolve(recipe.Config, values, config_file), words))
 
@@ -85,6 +88,20 @@ def _check_recipe(name: str, config_file: str) -> None:
     setting = read_settings(config_file).get("recipe")
     if setting and not name.endswith(".py") and setting.value != name.replace("-", "_"):
         raise InputError(f"{config_file}:{setting.line}: written for recipe {setting.value!r}, not {name!r}")
+
+
+def _tell_code(config_file: str, typed: Values) -> None:
+    """Says on standard error, before it runs, what code a file of flags lets run: others may have written it."""
+    for key, (value, line) in read_settings(config_file).items():
+        name = key.replace("-", "_")
+        if name in typed or rank():
+            continue
+        words = value if isinstance(value, list) else str(value).split(",")
+        scripts = [str(word).strip() for word in words if str(word).strip().endswith(".py")]
+        if name == "metrics" and scripts:
+            print(f"{config_file}:{line}: runs the code of the metric {', '.join(scripts)}", file=sys.stderr)
+        elif name == "trust_remote_code" and str(value).lower() == "true":
+            print(f"{config_file}:{line}: trust_remote_code: runs the code that the model brings", file=sys.stderr)
 
 
 def _recipe_first(args: list[str]) -> list[str]:
@@ -104,4 +121,6 @@ def _recipe_first(args: list[str]) -> list[str]:
     named = read_settings(files[0]).get("recipe") if files else None
     if named is None:
         raise InputError(choices + ("" if not files else f"; {files[0]} has no line 'recipe: NAME'"))
+    if str(named.value).endswith(".py") and not rank():  # said before it is imported
+        print(f"{files[0]}:{named.line}: runs the code of the recipe {named.value}", file=sys.stderr)
     return [str(named.value), *args]

@@ -5,7 +5,9 @@ that every other tool asks the model what it was trained to answer.
 """
 
 from bisect import bisect
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from jinja2 import TemplateError
@@ -13,18 +15,21 @@ from jinja2 import TemplateError
 from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hf_seq2seq.configs import PairTokenization
 
+T = TypeVar("T")
 PLAIN = (
     "{{ START }}{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% else %}{{ SEPARATOR }}{% endif %}{% endfor %}"
 )
 """For a tokenizer without a template: an exchange is what a pair of source and target is in `data.prompts`."""
+TEMPLATE_SECONDS = 10.0
+"""A template is a program, which may never end; writing a conversation takes milliseconds."""
 REWRITES = "the chat template changes earlier messages, so what was replied cannot be learnt"
 
 
@@ -173,9 +178,44 @@ def write(tokenizer: "PreTrainedTokenizerBase", messages: Messages, place: str, 
     Raises:
         InputError: the template refuses the messages.
     """
+
+    def apply() -> Any:
+        return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks)
+
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=asks)
+        text = within(TEMPLATE_SECONDS, apply)
     except TemplateError as error:
         raise InputError(f"{place}: the tokenizer's chat template refuses it: {error}") from error
+    except TimeoutError:
+        raise InputError(f"{place}: the tokenizer's chat template does not end") from None
+    except Exception as error:  # a template is a program of its own
+        what = shorten(f"{type(error).__name__}: {error}")
+        raise InputError(f"{place}: the tokenizer's chat template fails on it ({what})") from error
     assert isinstance(text, str)
     return text
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Does work in a thread of its own, which is left behind when the time is over.
+
+    Raises:
+        TimeoutError: it takes longer.
+        Exception: what the work raises.
+    """
+    results: list[T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as error:
+            errors.append(error)
+
+    thread = Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]

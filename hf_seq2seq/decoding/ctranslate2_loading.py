@@ -9,6 +9,7 @@ from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2Model, Shape
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import REPORT_FILE
 from hf_seq2seq.saved.run_settings import RunSettings, read_settings
+from hf_seq2seq.settings_files import read_json_object
 
 WEIGHTS_FILE = "model.bin"
 
@@ -41,7 +42,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     if not (folder / REPORT_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
         what = "holds no CTranslate2 model" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: {what}; `hf-seq2seq export MODEL {folder} --format ctranslate2` writes one")
-    report: dict[str, Any] = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+    report = read_json_object(folder / REPORT_FILE)
     if "is_encoder_decoder" not in report:
         raise InputError(f"{folder}: holds a classifier, which writes no text")
     return report

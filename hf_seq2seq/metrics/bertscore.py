@@ -92,8 +92,10 @@ def _layer(name: str, wanted: int | None) -> int:
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
+        if "trust_remote_code" in str(error):
+            raise InputError(f"metric 'bertscore': {name!r} runs its own code; take a model of transformers") from None
         reason = str(error).splitlines()[0]
         raise InputError(f"metric 'bertscore': {name!r} is no folder or Hub id of a model: {reason}") from None
     layers: int = config.num_hidden_layers
@@ -108,9 +110,9 @@ def _load(name: str, layer: int) -> Encoder:
     import torch
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(name)
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     spaced = {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2") else {}
-    tokenizer = AutoTokenizer.from_pretrained(name, **spaced)
+    tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **spaced)
     positions = getattr(config, "max_position_embeddings", None) or 512
     # A vocabulary that was saved without its limit says 1e30. RoBERTa's positions begin behind its padding id.
     limit = min(tokenizer.model_max_length, positions - 2 * ("roberta" in config.model_type))
@@ -118,7 +120,7 @@ def _load(name: str, layer: int) -> Encoder:
         if hasattr(config, field):
             setattr(config, field, layer)
     with _quietly():
-        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32)
+        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32, trust_remote_code=False)
     model = model.get_encoder() if config.is_encoder_decoder else model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Encoder(model.to(device).eval(), tokenizer, limit)

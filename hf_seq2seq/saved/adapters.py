@@ -1,11 +1,11 @@
 """Models with an adapter: how they are loaded, and how they become plain ones."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, find_model
+from hf_seq2seq.settings_files import read_json_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -51,7 +51,11 @@ def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: di
     Raises:
         InputError: a model of other sizes than that which was adapted.
     """
-    settings = json.loads((Path(folder) / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    settings = read_json_object(Path(folder) / ADAPTER_CONFIG)
+    if settings.get("megatron_config"):
+        raise InputError(
+            f"{folder}: {ADAPTER_CONFIG} names a Python module that is to run; adapters of it are not read"
+        )
     base, own = settings["base_model_name_or_path"], settings.get("modules_to_save") or []
     options = options | find_model(base) | {"config": config, "ignore_mismatched_sizes": bool(own)}
     model, report = auto.from_pretrained(base, output_loading_info=True, **options)

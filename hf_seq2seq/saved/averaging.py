@@ -3,7 +3,6 @@
 Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762, there of the last 5 or 20 checkpoints.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
+from hf_seq2seq.settings_files import read_json_object
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
@@ -106,8 +106,15 @@ def weight_files(folder: Path) -> dict[str, Path]:
         InputError: there are no weights in safetensors files.
     """
     if (folder / INDEX).is_file():
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        return {name: folder / file for name, file in index["weight_map"].items()}
+        places = read_json_object(folder / INDEX).get("weight_map")
+        if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):
+            raise InputError(f"{folder / INDEX}: weight_map does not name the file of each weight")
+        missing = sorted(
+            file for file in set(places.values()) if not (folder / file).is_file() or Path(file).name != file
+        )
+        if missing:
+            raise InputError(f"{folder}: lacks {missing[0]}, which {INDEX} names")
+        return {name: folder / file for name, file in places.items()}
     path = folder / WEIGHTS
     if not path.is_file():
         raise InputError(f"{folder}: holds no {WEIGHTS}")

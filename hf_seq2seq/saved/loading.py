@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
 from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.pooling import apply_pooling
 from hf_seq2seq.saved.quantization import check_quantization, four_bits, keep_differentiable
 from hf_seq2seq.saved.run_settings import RUN_FILE, RunSettings, read_run, read_settings
+from hf_seq2seq.saved.setting_types import check_config, check_generation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -51,7 +52,8 @@ def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTraine
     is_causal = any(name.endswith(_ENDINGS["causal"]) for name in config.architectures or ())
     model = load_model("causal" if is_causal else "seq2seq", place, trust_remote_code)
     tokenizers = Tokenizers.load(place, trust_remote_code)
-    return model, tokenizers, read_settings(place, model, tokenizers.source)
+    with explained(place):
+        return model, tokenizers, read_settings(place, model, tokenizers.source)
 
 
 def load_classifier(
@@ -65,7 +67,8 @@ def load_classifier(
     place = local_copy(path)
     model = load_model("classifier", place, trust_remote_code)
     tokenizer = Tokenizers.load(place, trust_remote_code).source
-    return model, tokenizer, read_settings(place, model, tokenizer, writes=False)
+    with explained(place):
+        return model, tokenizer, read_settings(place, model, tokenizer, writes=False)
 
 
 def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig":
@@ -81,7 +84,9 @@ def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig
     register()
     where = find_model(path)
     with explained(path):
-        return AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
+        config = AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
+        check_config(path, config)
+        return config
 
 
 def is_classifier(config: "PreTrainedConfig") -> bool:
@@ -116,6 +121,8 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
         apply_pooling(model)
     if missing:
         raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")
+    with explained(path):
+        check_generation(path, model)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
@@ -171,6 +178,11 @@ def explained(path: str) -> Iterator[None]:
         if "no file named" in str(error) and (pickles := pickles_in(Path(path))):
             raise InputError(f"{path}: holds no safetensors, but {pickles[0]}, which {CONVERSION}") from error
         raise InputError(f"{path}: {_first_line(error)}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # a library raises any of a dozen types over a value of a wrong type
+        what = f"{type(error).__name__}: {shorten(_first_line(error))}"
+        raise InputError(f"{path}: a file of it is damaged, or of another version of transformers ({what})") from error
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -1,13 +1,14 @@
 """Where a model is: a folder, the cache, or the Hub; found before anything is loaded."""
 
-import json
 import os
 import re
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError, nearest, shorten
+from hf_seq2seq.settings_files import read_json_object
 
 WEIGHTS_FILE = "model.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -48,7 +49,16 @@ def config_place(path: str) -> str:
         return path
     if (folder / BASE_CONFIG).is_file():
         return str(folder / BASE_CONFIG)
-    return json.loads((folder / ADAPTER_CONFIG).read_text())["base_model_name_or_path"]
+    return _base_name(folder)
+
+
+def _base_name(folder: Path) -> str:
+    """What an adapter's folder says that it adapts: a Hub id or a path."""
+    path = folder / ADAPTER_CONFIG
+    base = read_json_object(path).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise InputError(f"{path}: base_model_name_or_path: {shorten(repr(base))} is not the name of a model")
+    return base
 
 
 def local_copy(name: str) -> str:
@@ -74,7 +84,7 @@ def local_copy(name: str) -> str:
 
 def _check_folder(path: Path) -> None:
     if (path / REPORT_FILE).is_file():
-        _check_export(path, json.loads((path / REPORT_FILE).read_text(encoding="utf-8"))["format"])
+        _check_export(path, read_json_object(path / REPORT_FILE).get("format"))
     if not (path / "config.json").is_file() and not (path / ADAPTER_CONFIG).is_file():
         inner = [file.parent for file in path.glob("*/config.json")]
         named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
@@ -87,8 +97,10 @@ def _check_folder(path: Path) -> None:
 
 
 def _check_base(path: Path) -> None:
-    base = json.loads((path / ADAPTER_CONFIG).read_text(encoding="utf-8")).get("base_model_name_or_path") or "unknown"
+    base = _base_name(path)
     folder = Path(base).expanduser()
+    if folder.is_dir() and folder.samefile(path):
+        raise InputError(f"{path}: holds an adapter that names itself as the model that it adapts")
     if folder.is_absolute() and not (folder / "config.json").is_file():
         raise InputError(
             f"{path}: holds an adapter, and the model that it adapts is not in {base}; "
@@ -101,7 +113,7 @@ def _check_base(path: Path) -> None:
             raise InputError(f"{path}: holds an adapter without the model that it adapts: {error}") from None
 
 
-def _check_export(path: Path, kind: str) -> None:
+def _check_export(path: Path, kind: Any) -> None:
     if kind == "safetensors":
         return
     hint = "; `hf-seq2seq generate --engine ctranslate2` reads it" if kind == "ctranslate2" else ""

@@ -1,12 +1,16 @@
 """What a model was trained with and must be used with: prefix, lengths, columns, search."""
 
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
+from hf_seq2seq import configs
 from hf_seq2seq.configs import Decoding, Inference, PairTokenization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.sections import Section, checked, flag
+from hf_seq2seq.settings_files import read_yaml_object
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -81,18 +85,15 @@ def read_run(path: Path) -> dict[str, Any]:
     """The configuration of a run by flat name; empty where there is no such file.
 
     Raises:
-        InputError: it is not YAML.
+        InputError: it is not YAML, or a value is not what its option can be.
     """
-    import yaml
-
     if not path.is_file():
         return {}
-    try:
-        run = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(run, dict):
-        raise InputError(f"{path}: not the configuration of a run")
+    run = read_yaml_object(path)
+    known = _options()
+    for name in set(run) & set(known):
+        if run[name] is not None and (wrong := _why_not(name, run[name], known[name])):
+            raise InputError(f"{path}: {wrong}")
     return run
 
 
@@ -105,6 +106,31 @@ def trained_names(path: str) -> list[str]:
     run = read_run(Path(path).expanduser() / RUN_FILE)
     found = [value for name, value in run.items() if name.endswith(("_column", "_lang"))]
     return [name for name in found if isinstance(name, str) and not name.isdecimal()]
+
+
+@cache
+def _options() -> dict[str, list[tuple[Any, dict[str, Any]]]]:
+    """The type and the limits of every option by its name; of one that several sections have, all."""
+    found: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
+    for section in vars(configs).values():
+        if isinstance(section, type) and issubclass(section, Section):
+            hints = get_type_hints(section)
+            for item in fields(section):
+                # A recipe of one's own may offer other choices.
+                limits = {name: limit for name, limit in item.metadata.items() if name != "choices"}
+                found.setdefault(item.name, []).append((hints[item.name], limits))
+    return found
+
+
+def _why_not(name: str, value: Any, known: list[tuple[Any, dict[str, Any]]]) -> str:
+    """Why no section takes a value; nothing if one does."""
+    for hint, limits in known:
+        try:
+            checked(name, value, hint, limits)
+            return ""
+        except InputError as error:
+            wrong = str(error).removeprefix(flag(name))
+    return name + wrong
 
 
 def _longest_target(run: dict[str, Any], generation: Any) -> int:

@@ -9,6 +9,7 @@ from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.saved.loading import explained
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.quantization import keep_differentiable
+from hf_seq2seq.saved.setting_types import check_config
 from hf_seq2seq.sections import flag
 from hf_seq2seq.tasks.kept import kept_tokenizers
 
@@ -93,6 +94,7 @@ def load_pretrained(
         )
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
+        check_config(name, config)
         if families and config.model_type not in families:
             raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
         for key, value in (changes | known_overrides(source, config)).items():

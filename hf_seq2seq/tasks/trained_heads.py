@@ -9,6 +9,7 @@ from hf_seq2seq.saved.heads import dropout_field, is_fresh, output_layer, reads_
 from hf_seq2seq.saved.loading import explained, is_classifier
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.pooling import choose_pooling, recorded_pooling
+from hf_seq2seq.saved.setting_types import check_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -66,6 +67,7 @@ def trained_labels(source: Any) -> tuple[str, ...]:
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
+        check_config(name, config)
     if not is_classifier(config):
         return ()
     return tuple(str(config.id2label[number]) for number in sorted(config.id2label))

@@ -19,6 +19,7 @@ MEMORY = 16 << 30
 """Bytes of address space: a call that asks for more shall be refused, not fill the machine."""
 WORDS = ("ab", "ba", "abc", "cba", "bca", "acb", "ca", "ac")
 
+Attempt = Callable[..., tuple[int, str]]
 Refused = Callable[..., str]
 
 
@@ -81,13 +82,16 @@ def own_process() -> Iterator[None]:
 
 
 @pytest.fixture
-def refused(
+def attempt(
     tmp_path: Path, own_process: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Refused:
-    """Makes a call that must be refused as all are: exit code 2, one or two lines, nothing written."""
+) -> Attempt:
+    """Makes a call that may go well, and returns its exit code and what it said; if refused, it is so as all are.
+
+    What else may be told before the error is there where `told`.
+    """
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, stdin: bytes = b"") -> str:
+    def run(*arguments: str, stdin: bytes = b"", told: bool = False) -> tuple[int, str]:
         before = _written(tmp_path)
         monkeypatch.setattr(sys, "argv", ["hf-seq2seq", *arguments])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
@@ -95,11 +99,26 @@ def refused(
         with pytest.raises(SystemExit) as ended:
             main()
         said = capsys.readouterr().err.strip()
+        if not ended.value.code:
+            return 0, said
         assert ended.value.code == 2, said
-        assert said.startswith("error: "), said
-        assert 1 <= len(said.splitlines()) <= 2, said
+        error = said[said.rindex("error: ") :] if told else said
+        assert error.startswith("error: "), said
+        assert 1 <= len(error.splitlines()) <= 2, said
         assert len(said) < 600, said
         assert _written(tmp_path) == before, "something was written"
+        return 2, said
+
+    return run
+
+
+@pytest.fixture
+def refused(attempt: Attempt) -> Refused:
+    """Makes a call that must be refused, and returns the error."""
+
+    def run(*arguments: str, stdin: bytes = b"") -> str:
+        code, said = attempt(*arguments, stdin=stdin)
+        assert code == 2, said
         return said
 
     return run
