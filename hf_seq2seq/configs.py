@@ -320,6 +320,7 @@ class Publication(Section):
     )
     hub_commit_message: str | None = option(None, "Message of the commit.", aliases=("commit_message",))
     include_predictions: bool = option(False, "Publish the predictions, too.")
+    replace_card: bool = option(False, "Replace a card that was edited on the Hub; by default it stays.")
     license: str | None = option(None, "License for others, by the Hub's name for it, such as apache-2.0.")
     language: tuple[str, ...] = option((), "Languages of the text, for the card: de,en; by default those of the data.")
 

@@ -1,5 +1,6 @@
 """A finished card: the license and languages that its author adds, and the path that its program loads from."""
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Any
@@ -15,30 +16,30 @@ ADAPTED = {
 CONFIG_LINE = f'config = AutoConfig.from_pretrained(f"{{model_path}}/{BASE_CONFIG}")'
 LOAD_LINE = re.compile(r"^model_path = .*$", re.MULTILINE)
 WITH_PEFT = re.compile(r"^PEFT loads it, too: .*\n\n", re.MULTILINE)
+FRONT_MATTER = re.compile(r"\A\s*---\n.*?^---\s*$", re.MULTILINE | re.DOTALL)
+MARK = "\n<!-- hf-seq2seq wrote the text above: {} -->\n"
+MARKED = re.compile(r"\n<!-- hf-seq2seq wrote the text above: (\w+) -->\n?\Z")
 TITLE = re.compile(r"^# .*$", re.MULTILINE)
 
 
 def card_license(path: Path) -> str | None:
     """The license that a card names."""
-    found: str | None = _read(path).data.license
+    found: str | None = _parse(path.read_text(encoding="utf-8")).data.license
     return found
 
 
 def sign_card(path: Path, license: str | None, languages: tuple[str, ...]) -> None:
     """Writes a license and languages into a card's front matter; without either the file is left alone."""
-    new = ({"license": license} if license else {}) | ({"language": list(languages)} if languages else {})
-    if not new:
-        return
-    card = _read(path)
-    if any(getattr(card.data, key) != value for key, value in new.items()):
-        for key, value in new.items():
-            setattr(card.data, key, value)
+    card = path.read_text(encoding="utf-8")
+    new = signed(card, license, languages)
+    if new != card:
         with open_draft(path) as stream:
-            stream.write(str(card))
+            stream.write(new)
 
 
 def published_card(text: str, repository: str, revision: str | None) -> str:
     """The card as the Hub shows it: it is called what the repository is called, and its program loads from there."""
+    text = MARKED.sub("", text)
     line = f"model_path = {repository!r}"
     if revision or BASE_CONFIG in text:  # which are read from a folder alone
         version = f", revision={revision!r}" if revision else ""
@@ -49,6 +50,45 @@ def published_card(text: str, repository: str, revision: str | None) -> str:
     return LOAD_LINE.sub(lambda _: line, text, count=1)
 
 
+def is_edited(card: str) -> bool:
+    """Whether somebody wrote a card, or changed what a push had written; metadata without a text are no card."""
+    mark = MARKED.search(card)
+    if mark is not None:
+        return mark[1] != _digest(card[: mark.start()])
+    return bool(FRONT_MATTER.sub("", card, count=1).strip())
+
+
+def renewed(card: str, there: str | None) -> str:
+    """The card with a comment that tells its text from one that somebody edits later.
+
+    Args:
+        card: as it is to be published.
+        there: what it replaces: an earlier one, or metadata alone, of which the card takes what it lacks.
+    """
+    if there is not None and MARKED.search(there) is None:
+        known, more = _parse(card), _parse(there).data.to_dict()
+        lacking = {key: value for key, value in more.items() if getattr(known.data, key, None) is None}
+        for key, value in lacking.items():
+            setattr(known.data, key, value)
+        card = str(known) if lacking else card
+    return f"{card}{MARK.format(_digest(card))}"
+
+
+def signed(card: str, license: str | None, languages: tuple[str, ...]) -> str:
+    """The card with a license and languages in its front matter; what is not given stays."""
+    new = ({"license": license} if license else {}) | ({"language": list(languages)} if languages else {})
+    known = _parse(card)
+    if all(getattr(known.data, key) == value for key, value in new.items()):
+        return card
+    for key, value in new.items():
+        setattr(known.data, key, value)
+    return str(known)
+
+
+def _digest(card: str) -> str:
+    return hashlib.sha256(card.encode()).hexdigest()[:16]
+
+
 def merged_card(text: str) -> str:
     """The card of an adapter that was added to its base: its program loads a whole model."""
     for words in (", AutoConfig", CONFIG_LINE + "\n", ADAPTED[True], ADAPTED[False]):
@@ -56,7 +96,7 @@ def merged_card(text: str) -> str:
     return WITH_PEFT.sub("", text, count=1)
 
 
-def _read(path: Path) -> Any:
+def _parse(card: str) -> Any:
     from huggingface_hub import ModelCard
 
-    return ModelCard.load(path)
+    return ModelCard(card)

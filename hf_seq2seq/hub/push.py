@@ -12,13 +12,14 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.access import explained, open_hub
 from hf_seq2seq.hub.licenses import check_license
 from hf_seq2seq.hub.metadata import check_languages
-from hf_seq2seq.hub.published_card import card_license, published_card, sign_card
+from hf_seq2seq.hub.published_card import card_license, is_edited, published_card, renewed, sign_card, signed
 from hf_seq2seq.hub.run_folder import MODEL, PREDICTIONS, TOKENIZER, adapter_base, check_finished, files_for_others
 from hf_seq2seq.sections import flag, flatten
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
+CARD = "README.md"
 # Of an earlier push, these would be taken for parts of the model, or were asked for then and are not now.
 RENEWED = (*MODEL, *TOKENIZER, *PREDICTIONS)
 
@@ -91,7 +92,7 @@ def push(folder: Path, options: Publication) -> Published:
         sign_card(folder / "README.md", options.license, options.language)
         licensed = card_license(folder / "README.md") is not None
         repository, before = _open_repository(api, repository, options)
-        operations: list[Any] = _additions(folder, repository, options)
+        operations: list[Any] = _additions(folder, repository, options, _card_there(api, repository, before))
         operations += _deletions(api, folder, repository, options)
         message = options.hub_commit_message or f"Publish {folder.resolve().name}"
         done = api.create_commit(repository, operations, commit_message=message, revision=options.hub_revision)
@@ -123,17 +124,35 @@ def _open_repository(api: "HfApi", repository: str, options: Publication) -> tup
     return repository, api.model_info(repository, revision=options.hub_revision).sha
 
 
-def _additions(folder: Path, repository: str, options: Publication) -> "list[CommitOperationAdd]":
+def _card_there(api: "HfApi", repository: str, revision: str | None) -> str | None:
+    """The card that the repository has."""
+    if not api.file_exists(repository, CARD, revision=revision):
+        return None
+    return Path(api.hf_hub_download(repository, CARD, revision=revision)).read_text(encoding="utf-8")
+
+
+def _additions(folder: Path, repository: str, options: Publication, there: str | None) -> "list[CommitOperationAdd]":
     from huggingface_hub import CommitOperationAdd
 
     found = []
     for name in files_for_others(folder, options.include_predictions):
         content: str | bytes = str(folder / name)
-        if name == "README.md":
-            text = (folder / name).read_text(encoding="utf-8")
-            content = published_card(text, repository, options.hub_revision).encode()
+        if name == CARD:
+            content = _card(folder / name, repository, options, there).encode()
         found.append(CommitOperationAdd(name, content))
     return found
+
+
+def _card(path: Path, repository: str, options: Publication, there: str | None) -> str:
+    """What the repository's card becomes: the run's, unless the one that is there is somebody's own."""
+    if there is not None and is_edited(there) and not options.replace_card:
+        print(
+            f"{repository}: its card was edited on the Hub, and stays; --replace-card puts the run's in its place",
+            file=sys.stderr,
+        )
+        return signed(there, options.license, options.language)
+    card = published_card(path.read_text(encoding="utf-8"), repository, options.hub_revision)
+    return renewed(card, None if options.replace_card else there)
 
 
 def _deletions(api: "HfApi", folder: Path, repository: str, options: Publication) -> "list[CommitOperationDelete]":

@@ -48,6 +48,40 @@ def test_what_is_there_is_not_sent_again(loopback_hub: Any, hub_command: HubComm
     assert "language:\n- en\n" in repo.files()["README.md"].decode()
 
 
+def test_a_card_that_was_edited_on_the_hub_stays(loopback_hub: Any, hub_command: HubCommand, run_folder: Path) -> None:
+    push = ("push", "run", "--hub-model-id", "me/run")
+    assert "edited" not in hub_command(*push).err
+    repo = model(loopback_hub)
+    (run_folder / "README.md").write_text((run_folder / "README.md").read_text() + "\nMore, from home.\n")
+    assert "edited" not in hub_command(*push).err
+    card = repo.files()["README.md"].decode()
+    assert "More, from home." in card
+    assert card.count("<!-- hf-seq2seq wrote the text above") == 1
+
+    edited = card.replace("## Limits\n", "## Limits\n\n- Written by hand.\n")
+    loopback_hub.add("model", "me/run", repo.files() | {"README.md": edited.encode()})
+    (run_folder / "all_results.json").write_text("{}")
+    said = hub_command(*push)
+    assert "me/run: its card was edited on the Hub, and stays; --replace-card puts the run's in its place" in said.err
+    repo = model(loopback_hub)
+    assert repo.files()["README.md"].decode() == edited
+    assert repo.files()["all_results.json"] == b"{}"
+    hub_command(*push, "--license", "mit")
+    card = repo.files()["README.md"].decode()
+    assert "license: mit\n" in card
+    assert "- Written by hand." in card
+    assert "edited" not in hub_command(*push, "--replace-card").err
+    assert "- Written by hand." not in repo.files()["README.md"].decode()
+
+
+def test_a_new_repository_s_license_is_kept(loopback_hub: Any, hub_command: HubCommand, run_folder: Path) -> None:
+    loopback_hub.add("model", "me/run", {"README.md": b"---\nlicense: cc-by-4.0\n---\n"})
+    assert "edited" not in hub_command("push", "run", "--hub-model-id", "me/run").err
+    card = model(loopback_hub).files()["README.md"].decode()
+    assert "license: cc-by-4.0\n" in card
+    assert "## How to use" in card
+
+
 def test_only_what_a_run_writes_is_published(loopback_hub: Any, hub_command: HubCommand, run_folder: Path) -> None:
     code = {path.name for path in run_folder.glob("*.py")}
     for name in ("notes.txt", "keys.py", "notes.png", ".env"):
