@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.training.interrupts import Interrupts
+from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import train_results
 from hf_seq2seq.training.state import State
@@ -28,6 +28,8 @@ MakeTask = Callable[..., Task]
 
 class Watched(Loop):
     """Notes what every step reads, computes and does, by the test's own arithmetic."""
+
+    measures = False  # whether it computes the losses
 
     def __init__(self, task: Task, folder: Path, resume: str | None = None, dies_at: int | None = None) -> None:
         folder.mkdir(exist_ok=True)
@@ -63,17 +65,20 @@ class Watched(Loop):
         total, count, examples = 0.0, 0, self.train
         for row in rows:
             batch = self.task.collate(examples, np.array([row]))
-            with torch.no_grad():
-                logits = self.task.model(**batch).logits[0].double()
-            total += float(F.cross_entropy(logits, batch["labels"][0], reduction="sum"))
             count += batch["labels"].numel()
+            if self.measures:
+                with torch.no_grad():
+                    logits = self.task.model(**batch).logits[0].double()
+                total += float(F.cross_entropy(logits, batch["labels"][0], reduction="sum"))
         return total, count
 
     def _update(self) -> None:
         gradients = [p.grad.double() for p in self.task.model.parameters() if p.grad is not None]
         self.norms.append(math.sqrt(sum(float(g.square().sum()) for g in gradients)))
         super()._update()
-        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        rates = {group["lr"] for group in self.optimizer.param_groups}
+        assert len(rates) == 1  # biases and norms have a group of their own
+        self.rates.extend(rates)
 
 
 class Killed(BaseException):
@@ -106,6 +111,7 @@ def test_every_logged_figure_equals_its_definition(make_task: MakeTask, folder: 
     }
     task = make_task(**OPTIONS, **schedule, max_train_samples=48)  # two steps an epoch
     loop = Watched(task, folder)
+    loop.measures = True
     state = loop.run()
     lines = training_lines(folder)
     assert [line["step"] for line in lines] == [2, 4, 5]  # the last steps are told, too
@@ -358,6 +364,101 @@ def test_a_gradient_or_a_weight_that_is_not_finite_ends_the_run(make_task: MakeT
     with pytest.raises(InputError, match=rf"step 2: {message}, .*\nlast whole checkpoint: .*checkpoint-1$"):
         loop.run()
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-1"]
+
+
+def test_a_gradient_is_not_clipped_where_no_limit_is_set(make_task: MakeTask, tmp_path: Path) -> None:
+    weights = []
+    for limit in (0.0, 1e9):
+        task = make_task(**OPTIONS | {"max_steps": 2}, max_grad_norm=limit)
+        Watched(task, tmp_path / str(limit)).run()
+        weights.append(task.model.state_dict())
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    fresh = make_task(**OPTIONS).model.state_dict()
+    assert not all(torch.equal(value, fresh[name]) for name, value in weights[0].items())
+
+
+def test_a_model_that_was_loaded_for_reading_is_trained_with_dropout(make_task: MakeTask, folder: Path) -> None:
+    task = make_task(**OPTIONS | {"max_steps": 1}, dropout=0.5)
+    task.objective.eval()
+    loop = Watched(task, folder)
+    assert {module.training for module in task.model.modules()} == {True}
+    loop.measures = True
+    loop.run()
+    assert training_lines(folder)[0]["loss"] != pytest.approx(loop.sums[0] / loop.counts[0], rel=1e-3)
+
+
+class Several:
+    """The first of two processes, of which the other has these figures."""
+
+    device = torch.device("cpu")
+    num_processes = 2
+
+    def __init__(self, other: list[float]) -> None:
+        self.other = other
+
+    def gather(self, mine: torch.Tensor) -> torch.Tensor:
+        return torch.cat([mine, torch.tensor(self.other, dtype=mine.dtype)])
+
+
+@pytest.mark.parametrize(("mine", "theirs", "strongest"), [(0, 15, 15), (2, 0, 2), (0, 0, 0)])
+def test_figures_and_signals_are_those_of_every_process(
+    make_task: MakeTask, folder: Path, mine: int, theirs: int, strongest: int
+) -> None:
+    loop = Watched(make_task(**OPTIONS), folder)
+    loop.accelerator = Several([100.0, 1000.0, float(theirs)])  # type: ignore[assignment]
+    batches = [loop._batch(rows) for rows in (np.arange(3), np.arange(3, 5))]
+    targets = [int((batch["labels"] != -100).sum()) for batch in batches]
+    sources = [int(batch["attention_mask"].sum()) for batch in batches]
+    total, signal_number = loop._totals(batches, [1.0, 0.0], mine)  # the second batch is there to be waited for
+    assert (total, signal_number) == (100 + targets[0], strongest)
+    assert loop._tokens == 1000 + targets[0] + sources[0]
+    loop._totals(batches, [1.0, 1.0], mine)
+    assert loop._tokens == 2000 + 2 * (targets[0] + sources[0]) + targets[1] + sources[1]
+
+
+def test_no_process_goes_on_before_a_checkpoint_is_whole(
+    make_task: MakeTask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a run, all load the best one."""
+    loop = Watched(make_task(**OPTIONS | {"max_steps": 1}), folder)
+    there: list[bool] = []
+    monkeypatch.setattr(loop.accelerator, "wait_for_everyone", lambda: there.append((folder / "checkpoint-1").exists()))
+    loop.run()
+    assert there == [True]
+
+
+def test_losses_before_the_checkpoint_are_counted_by_one_process(
+    make_task: MakeTask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Watched(
+        make_task(**OPTIONS | {"max_steps": 3, "logging_steps": 100}, save_steps=2, save_total_limit=9), folder
+    ).run()
+    again = {"resume_from_checkpoint": str(folder / "checkpoint-2")}
+    first = Watched(make_task(**OPTIONS, **again), folder, again["resume_from_checkpoint"])
+    monkeypatch.setattr(Accelerator, "is_main_process", False)
+    second = Watched(make_task(**OPTIONS, **again), folder, again["resume_from_checkpoint"])
+    assert float(first._loss) > 0
+    assert (float(second._loss), second._weight) == (
+        0.0,
+        first._weight,
+    )  # the sum is over all, the weight is everyone's
+
+
+def test_the_time_of_training_adds_up(make_task: MakeTask, folder: Path) -> None:
+    loop = Watched(make_task(**OPTIONS), folder)
+    loop.state.train_runtime, loop.state.train_cpu_time = 1000.0, 900.0
+    state = loop.run()
+    assert 1000 < state.train_runtime < 1100
+    assert 900 < state.train_cpu_time < 1000
+
+
+def test_signals_are_watched_while_the_run_lasts() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with watch_signals() as interrupts:
+            signal.raise_signal(number)
+            assert interrupts.signal == number
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_signals_are_noted_and_the_second_interrupt_ends_the_process() -> None:
