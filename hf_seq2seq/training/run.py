@@ -31,7 +31,7 @@ from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.saved.positions import longest_sequence
-from hf_seq2seq.sections import flag, flatten
+from hf_seq2seq.sections import flag
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
@@ -42,6 +42,7 @@ from hf_seq2seq.training.output_folder import SCORES, check_output_dir, make_roo
 from hf_seq2seq.training.resuming import check_resume
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
+from hf_seq2seq.training.trackers import start_trackers
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding, is_asked_for, left_to_us
@@ -153,8 +154,7 @@ def run(task: Task) -> dict[str, float]:
         print(*(f"{note}\n" for note in loop.notes), sep="", end="", file=sys.stderr)
         describe_start(task, loop.plan, loop.state, accelerator.num_processes)
     accelerator.wait_for_everyone()
-    if config.run.report_to:
-        accelerator.init_trackers("hf-seq2seq", {k: str(v) for k, v in flatten(config).items()})
+    start_trackers(accelerator, config, loop.state)
     with quick_float32(longest(task)) if accelerator.device.type == "cpu" else nullcontext():
         state = loop.run()
         signal = loop.signal

@@ -33,6 +33,7 @@ class State:
         optimizer_scalars: optimizer state that is not a tensor.
         stopped_early: whether patience ended the run.
         log_history: evaluation results so far.
+        run_id: the name by which trackers know the run; empty without any.
         data: rows and a digest of the content of every split, by its name.
         files: of a checkpoint, the size in bytes of every other file.
     """
@@ -53,6 +54,7 @@ class State:
     optimizer_scalars: dict[str, float] = field(default_factory=dict)
     stopped_early: bool = False
     log_history: list[dict[str, Any]] = field(default_factory=list)
+    run_id: str = ""
     data: dict[str, list[Any]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
