@@ -29,6 +29,8 @@ def test_a_run_is_replaced_only_on_request(make_task: Callable[..., Task], tmp_p
     run(make_task(max_steps=2, eval_steps=2, overwrite_output_dir=True))
     assert sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*")) == ["checkpoint-2"]
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
+    names = ("config.json", "model.safetensors", "checkpoint-2/model.safetensors", "checkpoint-2/optimizer.safetensors")
+    assert len({(tmp_path / "run" / name).stat().st_mode for name in names}) == 1
 
 
 def config(folder: Path, **values: object) -> t5.Config:

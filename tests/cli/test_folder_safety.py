@@ -1,0 +1,99 @@
+"""Every command that writes a folder keeps what it has not written."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+WRITERS = {
+    "average": ["average", "{model}", "{model}", "--output-dir", "{folder}"],
+    "tokenizer": ["tokenizer", "train", "--train-file", "{rows}", "--output-dir", "{folder}"],
+    "rate": ["rate", "a={rows}", "--references", "{rows}", "--source-column", "reference", "--output-dir", "{folder}"],
+    "export": ["export", "{model}", "{folder}", "--format", "safetensors", "--check-rows", "1"],
+    "pull": ["pull", "me/none", "{folder}"],
+}
+REPLACING = ("average", "tokenizer", "rate")
+
+
+@pytest.fixture
+def arguments(model_folder: Path, tmp_path: Path) -> Callable[[str, Path], list[str]]:
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("prediction\treference\n" + "".join(f"dog {n}\tcat {n}\n" for n in range(20)))
+
+    def fill(name: str, folder: Path) -> list[str]:
+        return [word.format(model=model_folder, rows=rows, folder=folder) for word in WRITERS[name]]
+
+    return fill
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_folder_with_anything_in_it_is_refused(
+    command: Command, arguments: Callable[[str, Path], list[str]], tmp_path: Path, name: str
+) -> None:
+    thesis = tmp_path / "thesis"
+    (thesis / "old").mkdir(parents=True)
+    (thesis / "chapter1.txt").write_text("x")
+    (thesis / "old" / ".hidden").write_text("y")
+    before = content(thesis)
+    for place in (thesis, thesis / "chapter1.txt", thesis / "chapter1.txt" / "below"):
+        result = command(*arguments(name, place))
+        assert (result.code, result.out, len(result.err.splitlines())) == (2, "", 1), result
+        assert str(place if place == thesis else thesis / "chapter1.txt") in result.err
+    assert content(thesis) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rows.tsv", "thesis"]
+
+
+@pytest.mark.parametrize("name", REPLACING)
+def test_what_is_replaced_is_what_is_written(
+    command: Command, arguments: Callable[[str, Path], list[str]], tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()  # an empty one is as good as none
+    first = command(*arguments(name, folder))
+    assert first.code == 0, first.err
+    written = content_names(folder)
+    (folder / "chapter1.txt").write_text("x")
+    again = command(*arguments(name, folder), "--overwrite-output-dir")
+    assert again.code == 0, again.err
+    assert content_names(folder) == sorted([*written, "chapter1.txt"])
+    assert (folder / "chapter1.txt").read_text() == "x"
+    assert len({path.stat().st_mode for path in folder.iterdir() if path.is_file()}) == 1
+
+
+def content_names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_export_fills_an_empty_folder(
+    command: Command, arguments: Callable[[str, Path], list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    result = command(*arguments("export", tmp_path / "out"))
+    assert result.code == 0, result.err
+    assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1
+
+
+def test_an_average_in_its_own_folder_is_refused(
+    command: Command, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model_folder.parent)
+    before = content_names(model_folder.parent)
+    for place in (".", model_folder.name, str(model_folder.parent)):
+        flags = ["--output-dir", place, "--overwrite-output-dir"]
+        result = command("average", model_folder, model_folder, *flags)
+        assert (result.code, "which is read" in result.err) == (2, True)
+    assert content_names(model_folder.parent) == before
+
+
+def test_a_recipe_is_not_copied_over_a_file(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "rnn.py").write_text("mine")
+    for place in (tmp_path, tmp_path / "rnn.py"):
+        result = command("recipes", "copy", "rnn", place)
+        assert (result.code, "is there already" in result.err) == (2, True)
+    assert (tmp_path / "rnn.py").read_text() == "mine"
