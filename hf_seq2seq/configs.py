@@ -88,6 +88,7 @@ class Pretrained(Section):
     model_name_or_path: str | None = option(None, "Checkpoint to fine-tune: a Hub id or a folder.")
     model_revision: str = option("main", "Revision of the checkpoint on the Hub.")
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
+    resize_embeddings: bool = option(False, "Add embeddings for tokens that the checkpoint has none for.")
 
 
 @dataclass(frozen=True, kw_only=True)

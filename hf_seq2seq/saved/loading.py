@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.adapters import load_adapted
+from hf_seq2seq.saved.embeddings import check_embeddings
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
 from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.pooling import apply_pooling
@@ -45,13 +46,14 @@ def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTraine
     """Loads an encoder-decoder, or a decoder alone, in float32, in evaluation mode, on the GPU if there is one.
 
     Raises:
-        InputError: no model there, the Hub cannot be asked, or another architecture.
+        InputError: no model there, the Hub cannot be asked, another architecture, or a tokenizer of more tokens.
     """
     place = local_copy(path)
     config = load_config(place, trust_remote_code)
     is_causal = any(name.endswith(_ENDINGS["causal"]) for name in config.architectures or ())
     model = load_model("causal" if is_causal else "seq2seq", place, trust_remote_code)
     tokenizers = Tokenizers.load(place, trust_remote_code)
+    check_embeddings(model, tokenizers, path)
     with explained(place):
         return model, tokenizers, read_settings(place, model, tokenizers.source)
 
@@ -67,6 +69,7 @@ def load_classifier(
     place = local_copy(path)
     model = load_model("classifier", place, trust_remote_code)
     tokenizer = Tokenizers.load(place, trust_remote_code).source
+    check_embeddings(model, Tokenizers(tokenizer, tokenizer), path)
     with explained(place):
         return model, tokenizer, read_settings(place, model, tokenizer, writes=False)
 

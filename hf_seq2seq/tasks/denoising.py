@@ -143,10 +143,11 @@ def make_masked_tokens(
 
 def _sentinels(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
     known = tokenizer.get_vocab()
-    found = [known[f"<extra_id_{number}>"] for number in range(len(known)) if f"<extra_id_{number}>" in known]
-    if not found:
-        raise InputError("--objective: this tokenizer has no sentinels <extra_id_0>, <extra_id_1>, …")
-    return tuple(found)
+    for spelling in ("<extra_id_{}>", "▁<extra_id_{}>"):  # mT5's are pieces of text
+        found = [known[name] for name in map(spelling.format, range(len(known))) if name in known]
+        if found:
+            return tuple(found)
+    raise InputError("--objective: this tokenizer has no sentinels <extra_id_0>, <extra_id_1>, …")
 
 
 def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:

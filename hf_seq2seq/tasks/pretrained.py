@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
 from hf_seq2seq.saved.loading import explained
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.quantization import keep_differentiable
@@ -26,6 +27,8 @@ def check_start(recipe: str, config: Any) -> None:
     model, tokens = config.model, config.tokens
     if (model.model_name_or_path is None) != model.from_scratch:
         raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
+    if model.resize_embeddings and model.from_scratch:
+        raise InputError("--resize-embeddings: a model --from-scratch has embeddings for every token; leave it out")
     if getattr(tokens, "separate_vocabularies", False) or getattr(tokens, "target_tokenizer_type", None) is not None:
         raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
 
@@ -107,6 +110,31 @@ def load_pretrained(
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
 
 
+def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Any, source: Any) -> None:
+    """Gives a checkpoint the embeddings that it lacks for its tokenizer, where `resize_embeddings` is set.
+
+    Args:
+        model: changed in place.
+        tokenizers: that it will be trained with.
+        config: of the recipe.
+        source: the section that names the checkpoint.
+
+    Raises:
+        InputError: it lacks some and that is not set, or an adapter is trained, which has no place for them.
+    """
+    from transformers import set_seed
+
+    place = getattr(config.tokens, "tokenizer_name", None) or source.model_name_or_path
+    if not source.resize_embeddings:
+        check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
+        return
+    if getattr(getattr(config, "adaptation", None), "lora_r", None) is not None:
+        check_embeddings(model, tokenizers, place, "--resize-embeddings adds them, but an adapter (--lora-r) has none")
+    set_seed(config.run.seed)  # new embeddings start at random
+    with explained(place):
+        resize_embeddings(model, tokenizers)
+
+
 def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]:
     """The outermost modules all of whose weights are among the `fresh` ones, by their names."""
     found: list[str] = []
@@ -140,7 +168,9 @@ def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedMode
                 place = source.model_name_or_path
                 raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
     kept = kept_tokenizers(config.run, source.trust_remote_code)
-    return model, kept or Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
+    tokenizers = kept or Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
+    fit_embeddings(model, tokenizers, config, source)
+    return model, tokenizers
 
 
 def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
-from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.run import check_run, without_metrics
 
@@ -45,6 +46,7 @@ def start_decoder(
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
     loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
+    fit_embeddings(loaded, Tokenizers(tokenizer, tokenizer), config, config.model)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation, fresh)
     return loaded, tokenizer

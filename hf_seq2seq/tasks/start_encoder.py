@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
-from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.tasks.trained_heads import prepare_head
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.run import check_run
@@ -90,6 +91,7 @@ def start_encoder(
         paired = config.masking.next_sentence_prediction
         who, families = ("--next-sentence-prediction", PAIRED) if paired else ("bert_classifier", ())
         encoder, fresh = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
+        fit_embeddings(encoder, Tokenizers(tokenizer, tokenizer), config, model)
     if encoder.config.model_type == "transformer-encoder":  # which has no segments
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     if head:

@@ -15,7 +15,7 @@ from hf_seq2seq.tasks.denoising import denoising_task
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
-from hf_seq2seq.tasks.pretrained import check_start, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.run import without_metrics
 from hf_seq2seq.training.task import Task
@@ -99,6 +99,7 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     ):  # another's sentinels are written in texts
         read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
     set_languages(loaded, tokenizer, config.data)
+    fit_embeddings(loaded, Tokenizers(tokenizer, tokenizer), config, model)
     set_seed(config.run.seed)  # an adapter starts at random
     adapt(loaded, config.adaptation, fresh)
     return loaded, Tokenizers(tokenizer, tokenizer)

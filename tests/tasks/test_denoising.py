@@ -8,10 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
 
+from hf_seq2seq.configs import Denoising
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.noising import NOISES
 from hf_seq2seq.recipes import bart, pegasus, t5
 from hf_seq2seq.sections import build
+from hf_seq2seq.tasks.denoising import make_noise
 
 OBJECTIVES = [
     (t5, "span_corruption"), (t5, "prefix_language_model"), (t5, "replaced_spans"), (t5, "dropped_tokens"),
@@ -165,3 +173,16 @@ def test_a_tokenizer_without_sentinels_is_refused(text_files: dict[str, str], tm
     chosen = values(text_files, tmp_path / "t5", objective="span_corruption", tokenizer_name=str(tmp_path / "bart"))
     with pytest.raises(InputError, match="no sentinels"):
         t5.prepare(build(t5.Config, chosen))
+
+
+def test_sentinels_that_are_pieces_of_text_are_found() -> None:
+    """As mT5's are, whose last piece is the first sentinel."""
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁a", -1.0), ("b", -2.0)]
+    pieces += [(f"▁<extra_id_{number}>", -9.0) for number in (2, 1, 0)]
+    rust = Tokenizer(Unigram(pieces, unk_id=2))
+    rust.pre_tokenizer = Metaspace()
+    rust.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    named = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rust, **named)
+    noise = make_noise(NOISES["t5"], Denoising(objective=("span_corruption",)), tokenizer)
+    assert noise.noise.sentinels == (7, 6, 5)

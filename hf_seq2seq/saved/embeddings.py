@@ -1,0 +1,58 @@
+"""Whether a model has an embedding for every token of its tokenizers, and how it gets those that it lacks."""
+
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+RESIZED = "model.resize_token_embeddings({tokens}) in Python, or `train` with --resize-embeddings, adds them"
+
+
+def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: str, mend: str = RESIZED) -> None:
+    """Refuses a tokenizer with ids that a model has no embeddings for, which would end in an IndexError at their first.
+
+    Args:
+        model: any with embeddings of tokens.
+        tokenizers: that it reads and writes with.
+        place: of the tokenizer, for the error.
+        mend: what helps, with `{tokens}` for their number.
+
+    Raises:
+        InputError: names both numbers.
+    """
+    for side, embeddings, tokens in _sides(model, tokenizers):
+        if tokens > len(embeddings.weight):
+            which = "" if tokenizers.shared else f"{side} "
+            raise InputError(
+                f"{place}: its {which}tokenizer has {tokens:,} tokens, the model embeddings for "
+                f"{len(embeddings.weight):,} {which}ones; {mend.format(tokens=tokens)}"
+            )
+
+
+def resize_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers) -> None:
+    """Adds the embeddings that a model lacks, drawn around the mean of those that it has; leaves others alone."""
+    for side, embeddings, tokens in _sides(model, tokenizers):
+        if tokens > len(embeddings.weight):
+            if side == "source" and not tokenizers.shared:
+                resizable: Any = model
+                resizable.resize_source_embeddings(tokens)
+            else:
+                model.resize_token_embeddings(tokens)
+
+
+def _sides(model: "PreTrainedModel", tokenizers: Tokenizers) -> "list[tuple[str, nn.Embedding, int]]":
+    """Each vocabulary's side, its embeddings, and one more than its greatest id."""
+    target: Any = model.get_input_embeddings()
+    found = [("target", target, _size(tokenizers.target))]
+    if not tokenizers.shared:
+        encoder: Any = model.get_encoder()
+        found.append(("source", encoder.embed_tokens, _size(tokenizers.source)))
+    return found
+
+
+def _size(tokenizer: "PreTrainedTokenizerBase") -> int:
+    return 1 + max(tokenizer.get_vocab().values())
