@@ -1,6 +1,6 @@
 """`hf-seq2seq classify MODEL [TEXT]...`: name the label of every text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -10,7 +10,8 @@ from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_unknown, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
-from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
+from hf_seq2seq.data.arriving import Arriving
+from hf_seq2seq.data.rows import Row, is_live, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import check_lengths
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
@@ -67,7 +68,8 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     options = config.rows
     names = (options.text_column, options.text_pair_column, *trained_names(model))
     rows, sample = read_rows(texts, options.input_file, options.encoding, names)
-    with open_output(options.output_file, options.input_file) as stream:
+    live = is_live(texts, options.input_file)
+    with open_output(options.output_file, options.input_file, live) as stream:
         from hf_seq2seq.decoding.classification import TextClassifier
         from hf_seq2seq.saved.loading import load_classifier
 
@@ -78,7 +80,7 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         classifier = TextClassifier(network, tokenizer, size, limit)
         found = _texts(rows, _columns(sample, options, settings), options.input_file or "standard input")
         with counted("texts") as classifier.advance:
-            count = _write(stream, found, classifier, options.json_lines)
+            count = _write(stream, Arriving(found) if live else found, classifier, options.json_lines)
     report_cut(classifier.truncated, limit, count)
     report_unknown(classifier.unknown)
 
@@ -116,7 +118,7 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
         yield found, {name: value for name, value in row.items() if name not in columns}
 
 
-def _write(stream: TextIO, rows: Iterator[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> int:
+def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> int:
     from hf_seq2seq.decoding.classification import probabilities
     from hf_seq2seq.decoding.streaming import in_windows
 

@@ -1,6 +1,6 @@
 """`hf-seq2seq generate MODEL [TEXT]...`: write the target of every source."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 
@@ -11,7 +11,8 @@ from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_outputs, report_unknown, write_json, write_text
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.rows import Row, names_of, read_rows, text_cell
+from hf_seq2seq.data.arriving import Arriving
+from hf_seq2seq.data.rows import Row, is_live, names_of, read_rows, text_cell
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.pipeline import (
     Ensemble,
@@ -92,7 +93,8 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         check_exported(config)
     names = (options.source_column, options.context_column, options.target_column, *trained_names(model))
     rows, sample = read_rows(texts, options.input_file, options.encoding, names)
-    with open_output(options.output_file, options.input_file) as stream:
+    live = is_live(texts, options.input_file)
+    with open_output(options.output_file, options.input_file, live) as stream:
         network, tokenizers, settings = load_model(model, config.model)
         place = options.input_file or "standard input"
         replies = is_dialogue(settings.run) or any(isinstance(r.get(MESSAGES), list) for r in sample)
@@ -111,7 +113,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         generator.average = config.ensemble.ensemble_average
         generator.details, generator.replacing = options.output_details, options.replace_unknown
         with counted("texts") as generator.advance:
-            count = _write(stream, sources, generator, options)
+            count = _write(stream, Arriving(sources) if live else sources, generator, options)
     report_cut(generator.truncated, generator.max_source_length, count)
     report_outputs(generator.impossible, generator.conflicting, count)
     report_unknown(generator.unknown)
@@ -181,7 +183,7 @@ def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced
         yield Sourced(checked, others)
 
 
-def _write(stream: TextIO, sources: Iterator[Sourced], generator: "TextGenerator", options: Rows) -> int:
+def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> int:
     from hf_seq2seq.decoding.streaming import in_windows
 
     if options.target_column:
@@ -200,7 +202,7 @@ def _write(stream: TextIO, sources: Iterator[Sourced], generator: "TextGenerator
     return count
 
 
-def _write_scores(stream: TextIO, sources: Iterator[Sourced], generator: "TextGenerator", options: Rows) -> int:
+def _write_scores(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> int:
     from hf_seq2seq.decoding.streaming import in_windows
 
     column, place, count = str(options.target_column), options.input_file or "standard input", 0

@@ -1,5 +1,6 @@
 """Where commands write: the stream of text or JSON lines."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +17,19 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
+def open_output(file: str | None, source: str | None, live: bool = False) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name when all is written.
+
+    Args:
+        file: None is standard output.
+        source: the file that is read meanwhile.
+        live: whether each line is to be seen as soon as it is written.
 
     Raises:
         InputError: the file cannot be written, or is the one that is read.
     """
     if file is None:
-        yield sys.stdout
+        yield _by_lines(sys.stdout, live)
         sys.stdout.flush()
         return
     path = Path(file)
@@ -34,11 +40,17 @@ def open_output(file: str | None, source: str | None) -> Iterator[TextIO]:
     stream = None
     try:
         with open_draft(path) as stream:
-            yield stream
+            yield _by_lines(stream, live)
     except OSError as error:
         if stream is not None and error.errno not in FULL:
             raise  # of what the block reads meanwhile, such as a model
         raise InputError(f"--output-file {file}: cannot be written: {error.strerror}") from None
+
+
+def _by_lines(stream: TextIO, live: bool) -> TextIO:
+    if live and isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(line_buffering=True)
+    return stream
 
 
 def write_json(stream: TextIO, row: Row) -> None:

@@ -3,11 +3,15 @@
 The readers, which bring pyarrow and datasets, are imported where they are called: commands import this for `--help`.
 """
 
+import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
+from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.errors import InputError
 
 Row = dict[str, Any]
@@ -41,12 +45,33 @@ def read_rows(
     if file is None:
         if sys.stdin.isatty():
             print("reading a text a line; Ctrl-D ends", file=sys.stderr)
-        return iterate_rows(sys.stdin, encoding), []
+        return iterate_rows(_own_reader() if is_live(texts, file) else sys.stdin, encoding), []
     rows = iterate_rows(file, encoding, Header.of(*names))
-    sample = list(islice(rows, SAMPLE_ROWS))  # so that what is wrong with the file shows before a model is loaded
+    if is_live(texts, file):
+        arriving = Arriving(rows)
+        rows, sample = iter(arriving), arriving.take(SAMPLE_ROWS)
+    else:
+        sample = list(islice(rows, SAMPLE_ROWS))  # so that what is wrong with the file shows before a model is loaded
     if not any(sample):
         raise InputError(f"{file}: has no rows")
     return chain(sample, rows), sample
+
+
+def is_live(texts: Sequence[str] | None, file: str | None) -> bool:
+    """Whether rows come from a terminal or a pipe, whose producer may be slower than the model."""
+    if texts:
+        return False
+    if file is not None:
+        return Path(file).exists() and not Path(file).is_file()
+    try:
+        return not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
+    except (OSError, ValueError):  # no file lies below it
+        return False
+
+
+def _own_reader() -> TextIO:
+    """Standard input with a buffer of its own: Python's may not be in use, by another thread, when the process ends."""
+    return open(sys.stdin.fileno(), closefd=False)
 
 
 def names_of(sample: Sequence[Row]) -> list[str]:

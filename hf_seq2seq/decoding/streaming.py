@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
@@ -248,7 +249,11 @@ def count_conflicts(search: Search, lengths: np.ndarray) -> int:
 def in_windows(
     rows: Iterable[Row], work: Callable[[list[Row]], list[Result]], window: int = WINDOW
 ) -> Iterator[tuple[Row, Result]]:
-    """Pairs every row with its result, in order; at most `window` rows are read ahead of what was yielded."""
+    """Pairs every row with its result, in order; at most `window` rows are read ahead of what was yielded.
+
+    Of rows that are `Arriving`, a window holds those that are there, so that none waits for others to come.
+    """
     remaining = iter(rows)
-    while block := list(islice(remaining, window)):
+    take = rows.take if isinstance(rows, Arriving) else lambda most: list(islice(remaining, most))
+    while block := take(window):
         yield from zip(block, work(block), strict=True)

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -235,3 +236,37 @@ def test_a_trained_column_names_a_header(command, model_folder: Path, expected: 
     (folder / "run.yaml").write_text("source_column: orthography\nmax_target_length: 10\n")
     (tmp_path / "in.csv").write_text("orthography\n" + "".join(f"{text}\n" for text in TEXTS))
     assert command("generate", folder, "--input-file", tmp_path / "in.csv").out.splitlines() == expected
+
+
+@pytest.mark.parametrize("source", ["standard input", "pipe"])
+def test_a_line_is_answered_while_the_next_is_not_there(
+    model_folder: Path, expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    from hf_seq2seq.cli.app import main
+
+    pipe, answers = tmp_path / "texts", tmp_path / "answers"
+    for path in (pipe, answers):
+        os.mkfifo(path)
+    file = ["--input-file", str(pipe)] if source == "pipe" else []
+    monkeypatch.setattr(
+        sys, "argv", ["hf-seq2seq", "generate", str(model_folder), "--output-file", str(answers), *file]
+    )
+
+    def ask() -> None:
+        with pipe.open("w", buffering=1) as asks:
+            asks.write(f"{TEXTS[0]}\n")
+            with answers.open() as reads:
+                for text in [*TEXTS[1:], None]:
+                    if select.select([reads], [], [], 20)[0]:  # else a window waits to be full
+                        found.append(reads.readline().rstrip("\n"))
+                    asks.write(f"{text}\n" if text else "")
+
+    found: list[str] = []
+    asker = threading.Thread(target=ask, daemon=True)
+    asker.start()
+    if not file:
+        monkeypatch.setattr(sys, "stdin", pipe.open())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    asker.join(10)
+    assert (ended.value.code or 0, found) == (0, expected)
