@@ -116,15 +116,36 @@ def _list(cell: Any) -> list[str]:
 
 
 def score_windows(
-    systems: Mapping[str, "Corpus"], windows: Iterable[tuple[list[list[str]], list[list[str]]]]
+    systems: Mapping[str, "Corpus"], windows: Iterable[tuple[list[list[str]], list[list[str]]]], aligned: bool = False
 ) -> dict[str, int]:
-    """Gives all rows to the systems' corpora; returns how many predictions of each system are empty."""
-    empty = dict.fromkeys(systems, 0)
+    """Gives all rows to the systems' corpora; returns how many predictions of each system are empty.
+
+    Args:
+        systems: a corpus a file of predictions.
+        windows: as `Files` gives them.
+        aligned: whether a prediction must have as many words as each of its references.
+
+    Raises:
+        InputError: it has not; names file and row.
+    """
+    empty, rows = dict.fromkeys(systems, 0), 0
     for predictions, references in windows:
+        if aligned:
+            for name, texts in zip(systems, predictions, strict=True):
+                _check_aligned(name, texts, references, rows)
+        rows += len(references)
         for (name, corpus), texts in zip(systems.items(), predictions, strict=True):
             corpus.add(texts, references)
             empty[name] += sum(not text.strip() for text in texts)
     return empty
+
+
+def _check_aligned(file: str, texts: Sequence[str], references: Sequence[Sequence[str]], before: int) -> None:
+    for row, (text, accepted) in enumerate(zip(texts, references, strict=True), before + 1):
+        for reference in accepted:
+            said, wanted = len(text.split()), len(reference.split())
+            if said != wanted:
+                raise InputError(f"{file}: row {row} has {said} tags, its reference {wanted}; each word has one")
 
 
 def report_empty(empty: Mapping[str, int], rows: int) -> None:

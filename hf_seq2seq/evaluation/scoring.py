@@ -41,7 +41,7 @@ def score_files(measures: Any, significance: Significance, encoding: str) -> Fou
     may_be_empty = any(metric.empty_rows for metric in chosen.values())
     windows = Files(files, measures.references, encoding, may_be_empty)
     if all(of_texts):
-        empty = score_windows(systems, windows)
+        empty = score_windows(systems, windows, any(metric.aligned for metric in chosen.values()))
         return _with_empty(report(systems, chosen, significance), {} if may_be_empty else empty)
     labels = score_labels(systems, chosen, windows, measures.references[0])
     found = report(systems, chosen, significance)

@@ -60,6 +60,7 @@ def report(systems: Mapping[str, "Corpus"], metrics: Mapping[str, Any], signific
     An interval of the score `bleu` lies between `bleu_low` and `bleu_high`; `bleu_p` is the p-value of a difference.
     """
     (_, first), *others = systems.items()
+    first.tell_doubts()
     found: dict[str, Any] = {**_scores(first, metrics, significance), "samples": first.rows}
     signatures = first.signatures()
     if signatures:

@@ -45,6 +45,16 @@ TEXT_METRICS: dict[str, Metric] = {
     "seqeval": tagging.SEQEVAL,
 }
 
+# Text metrics on the words of a named tokenizer: `bleu:zh`, `rouge:char`.
+TOKENIZED_METRICS: dict[str, Callable[[str], Metric]] = {
+    "bleu": bleu.make_bleu,
+    "rouge": rouge.make_rouge,
+    "rouge_w": rouge.make_rouge_w,
+    "meteor": meteor.make_meteor,
+    "cider": cider.make_cider,
+    "cider_d": cider.make_cider_d,
+}
+
 # Text metrics that are made from what stands after a colon: `bertscore:MODEL@LAYER`, `aer:0-1`, `spice:parser.py`.
 MADE_METRICS: dict[str, Callable[[str], Metric]] = {
     "bertscore": bertscore.make_bertscore,
@@ -79,7 +89,7 @@ def metrics_for(problem: str) -> dict[str, Metric]:
 def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str, Metric]:
     """The named metrics, in the order asked for.
 
-    Where `known` compares texts, a name may also be that of `MADE_METRICS` or a script's path.
+    Where `known` compares texts, a name may also be of `TOKENIZED_METRICS`, of `MADE_METRICS`, or a script's path.
 
     Raises:
         InputError: an unknown name, or a script or a model that cannot be used.
@@ -90,6 +100,8 @@ def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str
 
 def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
     family, _, argument = name.partition(":")
+    if texts and argument and family in TOKENIZED_METRICS:
+        return TOKENIZED_METRICS[family](argument)
     if texts and family in MADE_METRICS:
         return MADE_METRICS[family](argument)
     if texts and is_script(name):
@@ -113,7 +125,8 @@ def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: st
     """
     names = tuple(names)
     for name in names:
-        if name not in known:
+        tokenized = name.partition(":")[0] in TOKENIZED_METRICS
+        if name not in known and not tokenized:
             raise InputError(
                 f"{model}/run.yaml: metric {name!r} is not one of this package's; a script or a model that measures "
                 "has to be named by --metrics"

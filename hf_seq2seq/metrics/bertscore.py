@@ -2,6 +2,7 @@
 
 Written `bertscore` for the default encoder, `bertscore:MODEL` for another folder or Hub id and `bertscore:MODEL@LAYER`
 for one of its layers. Scores are raw, unless `bertscore:MODEL@LAYER@FILE` names a file of baselines to rescale them by.
+Texts that are longer than the encoder reads are read in windows that overlap by half; the bert-score package cuts them.
 
 Paper: Zhang et al. 2020, BERTScore: evaluating text generation with BERT, https://arxiv.org/abs/1904.09675
 """
@@ -9,6 +10,8 @@ Paper: Zhang et al. 2020, BERTScore: evaluating text generation with BERT, https
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,7 +76,7 @@ def make_bertscore(argument: str = "") -> Metric:
     layer = _layer(name, int(written) if written else None)
     baseline = _baseline(Path(baselines), layer) if baselines else np.zeros(3)
     rescaled = Path(baselines).name if baselines else "no"
-    text = f"model:{'/'.join(Path(name).parts[-2:])}|layer:{layer}|idf:no|rescaled:{rescaled}"
+    text = f"model:{'/'.join(Path(name).parts[-2:])}|layer:{layer}|idf:no|long:windows|rescaled:{rescaled}"
     return averaged(partial(_rows, name, layer, baseline), True, KEYS, signature=lambda references: text)
 
 
@@ -167,22 +170,68 @@ def _encode(encoder: Encoder, texts: Sequence[str]) -> dict[str, Text]:
 
     tokenizer = encoder.tokenizer
     unique = list(dict.fromkeys(text.strip() for text in texts))
-    ids = {text: tokenizer(text, truncation=True, max_length=encoder.limit)["input_ids"] for text in unique}
-    special = torch.tensor([i for i in (tokenizer.cls_token_id, tokenizer.sep_token_id) if i is not None])
-    unique.sort(key=lambda text: len(ids[text]))
-    found = {}
-    for start in range(0, len(unique), BATCH):
-        batch = unique[start : start + BATCH]
-        padded = tokenizer.pad({"input_ids": [ids[text] for text in batch]}, return_tensors="pt").to(
-            encoder.model.device
-        )
+    special = [i for i in (tokenizer.cls_token_id, tokenizer.sep_token_id) if i is not None]
+    ids = {text: tokenizer(text, verbose=False)["input_ids"] for text in unique}
+    parts = sorted((part for text in unique for part in _parts(text, ids[text], special, encoder.limit)), key=_length)
+    pieces: dict[str, list[tuple[int, Text]]] = {text: [] for text in unique}
+    for start in range(0, len(parts), BATCH):
+        batch = parts[start : start + BATCH]
+        padded = tokenizer.pad({"input_ids": [part.ids for part in batch]}, return_tensors="pt")
+        padded = padded.to(encoder.model.device)
         with torch.no_grad():
             states = encoder.model(padded["input_ids"], attention_mask=padded["attention_mask"]).last_hidden_state
         vectors = torch.nn.functional.normalize(states, dim=-1).cpu()
-        for text, row in zip(batch, vectors, strict=True):
-            tokens = torch.tensor(ids[text], dtype=torch.long)
-            found[text] = Text(row[: len(tokens)].clone(), ~torch.isin(tokens, special))
-    return found
+        for part, row in zip(batch, vectors, strict=True):
+            counted = torch.tensor([token not in special for token in part.ids[part.first : part.end]])
+            pieces[part.text].append((part.start, Text(row[part.first : part.end].clone(), counted)))
+    return {text: _joined([piece for _, piece in sorted(found, key=itemgetter(0))]) for text, found in pieces.items()}
+
+
+def _joined(pieces: Sequence[Text]) -> Text:
+    import torch
+
+    vectors, counted = (torch.cat(each) for each in zip(*pieces, strict=True))
+    return Text(vectors, counted)
+
+
+class Part(NamedTuple):
+    """A text, or a window of a long one.
+
+    Attributes:
+        text: all of it.
+        start: place of the window among the text's tokens.
+        ids: of the window, special tokens included.
+        first: place in `ids` of the first token whose vector is taken from this window.
+        end: place behind the last one.
+    """
+
+    text: str
+    start: int
+    ids: list[int]
+    first: int
+    end: int
+
+
+def _length(part: Part) -> int:
+    return len(part.ids)
+
+
+def _parts(text: str, ids: list[int], special: Sequence[int], limit: int) -> list[Part]:
+    """The text as it is, or in windows that overlap by half, each token in that where it is farther from the edge."""
+    if len(ids) <= limit:
+        return [Part(text, 0, ids, 0, len(ids))]
+    before, after = (ids[:1] if ids[0] in special else []), (ids[-1:] if ids[-1] in special else [])
+    content = ids[len(before) : len(ids) - len(after)]
+    room = limit - len(before) - len(after)
+    starts = [*range(0, len(content) - room, max(1, room // 2)), len(content) - room]
+    borders = [0, *((one + room + other) // 2 for one, other in pairwise(starts)), len(content)]
+    parts = []
+    for start, (low, high) in zip(starts, pairwise(borders), strict=True):
+        window = [*before, *content[start : start + room], *after]
+        first = low - start + len(before) if start else 0
+        end = high - start + len(before) if high < len(content) else len(window)
+        parts.append(Part(text, start, window, first, end))
+    return parts
 
 
 def _match(said: Text, wanted: Text) -> tuple[float, float, float]:

@@ -12,11 +12,12 @@ Paper: Post 2018, sacreBLEU and its signatures, https://aclanthology.org/W18-631
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from itertools import zip_longest
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, check_rows, summed
+from hf_seq2seq.metrics.words import SACREBLEU, check_tokenizer, count_unsplit
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric as Scorer
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 def _scorer(name: str) -> "Scorer":
     from sacrebleu.metrics import BLEU, CHRF, TER
 
+    if ":" in name:
+        return BLEU(tokenize=name.partition(":")[2])
     if name == "chrf++":
         return CHRF(word_order=2)
     scorers: dict[str, type[Scorer]] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
@@ -40,7 +43,7 @@ def _statistics(name: str, predictions: Sequence[str], references: TextRows) -> 
 
 
 def _score(name: str, sums: np.ndarray) -> Scores:
-    return {name: float(_scorer(name)._compute_score_from_stats(sums.tolist()).score)}
+    return {_key(name): float(_scorer(name)._compute_score_from_stats(sums.tolist()).score)}
 
 
 def _signature(name: str, references: TextRows) -> str:
@@ -50,19 +53,44 @@ def _signature(name: str, references: TextRows) -> str:
     return str(scorer.get_signature())
 
 
-def _metric(name: str, greater_is_better: bool) -> Metric:
+def _key(name: str) -> str:
+    return name.replace(":", "_").replace("-", "_")
+
+
+def _unsplit(predictions: Sequence[str], references: TextRows) -> int:
+    return count_unsplit(row[0] for row in references)
+
+
+def _metric(name: str, greater_is_better: bool, **more: Any) -> Metric:
     statistics, score = partial(_statistics, name), partial(_score, name)
-    return summed(statistics, score, greater_is_better, (name,), signature=partial(_signature, name))
+    return summed(statistics, score, greater_is_better, (_key(name),), signature=partial(_signature, name), **more)
 
 
-BLEU = _metric("bleu", True)
+@lru_cache
+def make_bleu(argument: str) -> Metric:
+    """BLEU with another of sacreBLEU's tokenizers; its score is called `bleu_zh` for `bleu:zh`.
+
+    Raises:
+        InputError: there is no such tokenizer, or what it needs is not installed.
+    """
+    name = f"bleu:{check_tokenizer('bleu', argument, tuple(SACREBLEU))}"
+    return _metric(name, True, **(SPACED if argument in ("13a", "intl", "none") else {}))
+
+
+UNSPLIT = "text is written without spaces, so that its words are not found"
+SPACED = {"doubts": _unsplit, "doubt": f"{UNSPLIT}; bleu:zh, bleu:ja-mecab, bleu:flores200, bleu:char or chrf suit it"}
+BLEU = _metric("bleu", True, **SPACED)
 CHRF = _metric("chrf", True)
 CHRF_PLUS_PLUS = _metric("chrf++", True)
-TER = _metric("ter", False)
+TER = _metric(
+    "ter", False, **SPACED | {"doubt": "text is written without spaces, so that its words are not found; chrf suits it"}
+)
 
 
 def bleu(predictions: Sequence[str], references: TextRows) -> Scores:
     """Corpus BLEU, 0-100, mixed case, the 13a tokenizer: for detokenized text in languages that put spaces.
+
+    `make_bleu` has the tokenizers for others.
 
     Rows may have unequal numbers of references.
     """

@@ -8,9 +8,10 @@ Deviation: words are not stemmed, as in the authors' published code.
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_rows
-from hf_seq2seq.metrics.words import SIGNATURE, words
+from hf_seq2seq.metrics.words import BY_SCRIPT, TOKENIZERS, check_tokenizer, signature, words
 
 ORDERS = 4
 SIGMA = 6.0  # of the length penalty
@@ -19,8 +20,8 @@ SCALE = 10.0
 Vector = dict[tuple[str, ...], float]
 
 
-def _counts(text: str) -> Counter[tuple[str, ...]]:
-    found = words(text, punctuation=False)
+def _counts(text: str, tokenizer: str) -> Counter[tuple[str, ...]]:
+    found = words(text, punctuation=False, tokenizer=tokenizer)
     return Counter(tuple(found[start : start + n]) for n in range(1, ORDERS + 1) for start in range(len(found) - n + 1))
 
 
@@ -45,14 +46,14 @@ def _cosine(said: Vector, wanted: Vector, clip: bool) -> float:
     return math.fsum((min(a, b) if clip else a) * b for a, b in shared) / norms
 
 
-def _rows(clip: bool) -> Callable[[Sequence[str], TextRows], list[float]]:
+def _rows(clip: bool, tokenizer: str) -> Callable[[Sequence[str], TextRows], list[float]]:
     def score(predictions: Sequence[str], references: TextRows) -> list[float]:
         check_rows(predictions, references)
-        counted = [[_counts(reference) for reference in row] for row in references]
+        counted = [[_counts(reference, tokenizer) for reference in row] for row in references]
         rows_with = Counter(gram for row in counted for gram in set().union(*row))
         found = []
         for text, row in zip(predictions, counted, strict=True):
-            said = _counts(text)
+            said = _counts(text, tokenizer)
             vectors = _vectors(said, rows_with, len(counted))
             agreements = []
             for reference in row:
@@ -71,14 +72,33 @@ def _length(counts: Counter[tuple[str, ...]]) -> int:
     return sum(count for gram, count in counts.items() if len(gram) == 2)
 
 
-def _metric(name: str, clip: bool, signature: str) -> Metric:
+def _metric(name: str, clip: bool, argument: str) -> Metric:
+    tokenizer = check_tokenizer(name, argument, TOKENIZERS) if argument else BY_SCRIPT
+    penalty = f"sigma:{SIGMA:g}|clip:yes|" if clip else ""
+    text = f"n:{ORDERS}|{penalty}{signature(tokenizer)}|punct:no|stem:no|idf:references|scale:10"
+    key = f"{name}_{argument}".replace("-", "_") if argument else name
     # Document frequencies are those of all references, also where rows are resampled.
-    text = f"n:{ORDERS}|{signature}{SIGNATURE}|punct:no|stem:no|idf:references|scale:10"
-    return averaged(_rows(clip), True, (name,), streams=False, signature=lambda references: text)
+    return averaged(_rows(clip, tokenizer), True, (key,), streams=False, signature=lambda references: text)
 
 
-CIDER = _metric("cider", False, "")
-CIDER_D = _metric("cider_d", True, f"sigma:{SIGMA:g}|clip:yes|")
+@lru_cache
+def make_cider(argument: str = "") -> Metric:
+    """CIDEr on words that another tokenizer finds; its score is called `cider_zh` for `cider:zh`.
+
+    Raises:
+        InputError: there is no such tokenizer, or what it needs is not installed.
+    """
+    return _metric("cider", False, argument)
+
+
+@lru_cache
+def make_cider_d(argument: str = "") -> Metric:
+    """CIDEr-D, as `make_cider`."""
+    return _metric("cider_d", True, argument)
+
+
+CIDER = make_cider()
+CIDER_D = make_cider_d()
 
 
 def cider(predictions: Sequence[str], references: TextRows) -> Scores:

@@ -1,5 +1,6 @@
 """A test set that is scored piece by piece, in memory that does not grow with it where the metrics allow."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -25,6 +26,7 @@ class Corpus:
         self._statistics: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
         self._pieces: list[tuple[Any, Any]] = []
         self._samples: dict[str, Sample] = {}
+        self._doubts: dict[str, int] = {}
         self._shapes: dict[int, Any] = {}  # a row for every number of references
 
     def add(self, predictions: Any, truth: Any) -> None:
@@ -36,6 +38,8 @@ class Corpus:
         self.rows += len(truth)
         self._shapes |= {len(row): row for row in truth if isinstance(row, list | tuple)}
         for name, metric in self._metrics.items():
+            if metric.doubts is not None:
+                self._doubts[name] = self._doubts.get(name, 0) + metric.doubts(predictions, truth)
             if metric.streams and metric.statistics is not None:
                 found = metric.statistics(predictions, truth)
                 self._sums[name] = self._sums.get(name, 0) + found.sum(axis=0)
@@ -63,6 +67,19 @@ class Corpus:
             for name, metric in self._metrics.items()
             if metric.signature is not None and references
         }
+
+    def doubts(self) -> list[str]:
+        """What is to be said of scores that do not mean what they seem to."""
+        return [
+            f"{name}: in {count} of {self.rows} rows {self._metrics[name].doubt}"
+            for name, count in self._doubts.items()
+            if count
+        ]
+
+    def tell_doubts(self) -> None:
+        """Says them on standard error."""
+        for line in self.doubts():
+            print(line, file=sys.stderr)
 
     def sample(self, name: str) -> Sample:
         """The rows under a metric, to be drawn again; needs `keep`."""

@@ -5,12 +5,12 @@ Paper: Lavie and Agarwal 2007, https://aclanthology.org/W07-0734, which names th
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.metrics.metric import Scores, TextRows, averaged, check_rows
-from hf_seq2seq.metrics.words import SIGNATURE, words
+from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_rows
+from hf_seq2seq.metrics.words import BY_SCRIPT, TOKENIZERS, check_tokenizer, signature, words
 
 ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
 
@@ -41,26 +41,39 @@ def thesaurus() -> Any:
     return wordnet
 
 
-def _rows(predictions: Sequence[str], references: TextRows) -> list[float]:
+def _rows(tokenizer: str, predictions: Sequence[str], references: TextRows) -> list[float]:
     check_rows(predictions, references)
     wordnet = thesaurus()
     from nltk.translate.meteor_score import meteor_score
 
+    divide = partial(words, tokenizer=tokenizer)
     constants = {"alpha": ALPHA, "beta": BETA, "gamma": GAMMA, "wordnet": wordnet}
     return [
-        100 * float(meteor_score([words(reference) for reference in row], words(text), **constants))
+        100 * float(meteor_score([divide(reference) for reference in row], divide(text), **constants))
         for text, row in zip(predictions, references, strict=True)
     ]
 
 
-def _signature(references: TextRows) -> str:
+def _signature(tokenizer: str, references: TextRows) -> str:
     from nltk import __version__ as version
 
     matchers = "exact,stem" if isinstance(thesaurus(), NoWordNet) else "exact,stem,synonym"
-    return f"matchers:{matchers}|alpha:{ALPHA}|beta:{BETA}|gamma:{GAMMA}|{SIGNATURE}|nltk:{version}"
+    return f"matchers:{matchers}|alpha:{ALPHA}|beta:{BETA}|gamma:{GAMMA}|{signature(tokenizer)}|nltk:{version}"
 
 
-METEOR = averaged(_rows, True, ("meteor",), signature=_signature)
+@lru_cache
+def make_meteor(argument: str = "") -> Metric:
+    """METEOR on words that another tokenizer finds; its score is called `meteor_zh` for `meteor:zh`.
+
+    Raises:
+        InputError: there is no such tokenizer, or what it needs is not installed.
+    """
+    tokenizer = check_tokenizer("meteor", argument, TOKENIZERS) if argument else BY_SCRIPT
+    key = f"meteor_{argument}".replace("-", "_") if argument else "meteor"
+    return averaged(partial(_rows, tokenizer), True, (key,), signature=partial(_signature, tokenizer))
+
+
+METEOR = make_meteor()
 
 
 def meteor(predictions: Sequence[str], references: TextRows) -> Scores:

@@ -31,6 +31,10 @@ class Metric:
         score: the scores of summed statistics, `(statistics,)`; goes with `statistics`.
         streams: whether a row's statistics depend on that row alone, so that rows may come in pieces.
         empty_rows: whether an empty text says something, as an alignment without links does.
+        doubts: given predictions and references, in how many rows the scores do not mean what they seem to; None where
+            they always do.
+        aligned: whether a prediction must have as many words as its reference, which files of tags can be held to.
+        doubt: what is so in those rows, and what is better: it follows "in 3 of 5 rows".
     """
 
     compute: Callable[..., Scores]
@@ -42,6 +46,9 @@ class Metric:
     score: Callable[[np.ndarray], Scores] | None = None
     streams: bool = False
     empty_rows: bool = False
+    doubts: Callable[[Sequence[str], TextRows], int] | None = None
+    doubt: str = ""
+    aligned: bool = False
 
 
 def summed(

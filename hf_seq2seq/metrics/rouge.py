@@ -3,37 +3,59 @@
 Paper: Lin 2004, ROUGE: a package for automatic evaluation of summaries, https://aclanthology.org/W04-1013
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.metrics.metric import Scores, TextRows, averaged, check_rows
+from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_rows
+from hf_seq2seq.metrics.words import BY_SCRIPT, TOKENIZERS, check_tokenizer, letters
 
 KEYS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+PACKAGE = "ascii"  # rouge_score's own tokenizer, which knows a-z and 0-9 alone
 WEIGHT = 1.2  # of the evaluations in the paper's section 5; its worked example has 2
 
 
-def _scorer() -> Any:
+class Words:
+    """Words as rouge_score's `Tokenizer` gives them, Porter's stems of long ASCII ones, in any script.
+
+    Args:
+        stem: of a word.
+        tokenizer: of `TOKENIZERS`.
+    """
+
+    def __init__(self, stem: Callable[[str], str], tokenizer: str) -> None:
+        self.stem, self.tokenizer = stem, tokenizer
+
+    def tokenize(self, text: str) -> list[str]:
+        """The words of a text."""
+        return [self.stem(word) if len(word) > 3 and word.isascii() else word for word in letters(text, self.tokenizer)]
+
+
+def _scorer(tokenizer: str) -> Any:
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ImportError as error:
         raise InputError("metric 'rouge' needs one more package: pip install 'hf-seq2seq[rouge]'") from error
-    return RougeScorer(KEYS, use_stemmer=True)
+    scorer = RougeScorer(KEYS, use_stemmer=True)
+    if tokenizer != PACKAGE:
+        scorer._tokenizer = Words(scorer._tokenizer._stemmer.stem, tokenizer)
+    return scorer
 
 
-def _rows(predictions: Sequence[str], references: TextRows) -> np.ndarray:
+def _rows(tokenizer: str, predictions: Sequence[str], references: TextRows) -> np.ndarray:
     check_rows(predictions, references)
-    scorer = _scorer()
+    scorer = _scorer(tokenizer)
     scores = [scorer.score_multi(list(row), text) for text, row in zip(predictions, references, strict=True)]
     return 100 * np.array([[score[key].fmeasure for key in KEYS] for score in scores])
 
 
-def _weighted_rows(predictions: Sequence[str], references: TextRows) -> list[float]:
+def _weighted_rows(tokenizer: str, predictions: Sequence[str], references: TextRows) -> list[float]:
     check_rows(predictions, references)
-    tokens = _scorer()._tokenizer.tokenize
+    tokens = _scorer(tokenizer)._tokenizer.tokenize
     return [
         100 * max(weighted_f1(tokens(text), tokens(reference)) for reference in row)
         for text, row in zip(predictions, references, strict=True)
@@ -73,23 +95,49 @@ def weighted_common_subsequence(left: Sequence[str], right: Sequence[str], weigh
     return totals[-1]
 
 
-def _signature(references: TextRows) -> str:
-    return f"F1|stemmer:porter|sentences:lines|rouge_score:{version('rouge_score')}"
+def _signature(tokenizer: str, references: TextRows) -> str:
+    return f"F1|words:{tokenizer}|stemmer:porter|sentences:lines|rouge_score:{version('rouge_score')}"
 
 
-def _weighted_signature(references: TextRows) -> str:
-    return f"F1|weight:{WEIGHT}|stemmer:porter|sentences:none|rouge_score:{version('rouge_score')}"
+def _weighted_signature(tokenizer: str, references: TextRows) -> str:
+    return f"F1|weight:{WEIGHT}|words:{tokenizer}|stemmer:porter|sentences:none|rouge_score:{version('rouge_score')}"
 
 
-ROUGE = averaged(_rows, True, KEYS, signature=_signature)
-ROUGE_W = averaged(_weighted_rows, True, ("rougeW",), signature=_weighted_signature)
+def _make(name: str, argument: str) -> Metric:
+    tokenizer = check_tokenizer(name, argument, (*TOKENIZERS, PACKAGE)) if argument else BY_SCRIPT
+    plain = KEYS if name == "rouge" else ("rougeW",)
+    keys = tuple(f"{key}_{argument}".replace("-", "_") for key in plain) if argument else plain
+    if name == "rouge":
+        return averaged(partial(_rows, tokenizer), True, keys, signature=partial(_signature, tokenizer))
+    text = partial(_weighted_signature, tokenizer)
+    return averaged(partial(_weighted_rows, tokenizer), True, keys, signature=text)
+
+
+@lru_cache
+def make_rouge(argument: str = "") -> Metric:
+    """ROUGE on words that another tokenizer finds; `rouge:ascii` has rouge_score's own, its scores `rouge1_ascii`, ….
+
+    Raises:
+        InputError: there is no such tokenizer, or what it needs is not installed.
+    """
+    return _make("rouge", argument)
+
+
+@lru_cache
+def make_rouge_w(argument: str = "") -> Metric:
+    """ROUGE-W, as `make_rouge`."""
+    return _make("rouge_w", argument)
+
+
+ROUGE = make_rouge()
+ROUGE_W = make_rouge_w()
 
 
 def rouge(predictions: Sequence[str], references: TextRows) -> Scores:
     """Mean F1 of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum over rows, 0-100, with Porter's stemmer.
 
     Of several references the best counts, for each score by itself. For ROUGE-Lsum a sentence is a line of the text.
-    The package keeps only a-z and 0-9, so text in other scripts scores 0.
+    Words are those of any script, where the package keeps only a-z and 0-9; on ASCII text they are the package's.
 
     Raises:
         InputError: rouge_score is not installed.

@@ -56,7 +56,22 @@ def _score(sums: np.ndarray) -> Scores:
     return dict(zip(KEYS, precision_recall_f1(*sums.tolist()), strict=True))
 
 
-SEQEVAL = summed(_counts, _score, True, KEYS, signature=lambda references: "average:micro|scheme:CoNLL")
+def _uneven(predictions: Sequence[str], references: TextRows) -> int:
+    """Rows whose prediction has another number of tags than every reference."""
+    pairs = zip(predictions, references, strict=True)
+    return sum(len(text.split()) not in {len(reference.split()) for reference in row} for text, row in pairs)
+
+
+SEQEVAL = summed(
+    _counts,
+    _score,
+    True,
+    KEYS,
+    signature=lambda references: "average:micro|scheme:CoNLL",
+    doubts=_uneven,
+    doubt="the prediction has another number of tags than the reference, so that its spans are others",
+    aligned=True,
+)
 
 
 def seqeval(predictions: Sequence[str], references: TextRows) -> Scores:

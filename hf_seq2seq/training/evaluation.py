@@ -15,6 +15,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics.corpus import Corpus
 from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
 from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights.sharding import unsharded
@@ -91,8 +92,11 @@ def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str
     predictions = predict(task, examples, accelerator) if metrics else []
     if metrics:
         truth: Any = examples.labels if examples.references is None else examples.references
-        for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
-            results |= metric.compute(predictions, truth)
+        corpus = Corpus(check_metrics(metrics, TEXT_METRICS | LABEL_METRICS))
+        corpus.add(predictions, truth)
+        results |= corpus.scores()
+        if accelerator.is_main_process:
+            corpus.tell_doubts()
     task.objective.train(training)
     results |= {"samples": len(examples), "runtime": time.perf_counter() - started}
     return results, predictions

