@@ -22,10 +22,14 @@ def list_checkpoints(output_dir: Path) -> list[Path]:
 def save_checkpoint(output_dir: Path, state: State, write: Callable[[Path], None]) -> Path:
     """Saves `checkpoint-STEP`; `write` fills the folder beside the state file.
 
+    A file of that name, which is nobody's checkpoint, is kept under another.
+
     Raises:
         InputError: it could not be written (no space left, no permission); what was there is as it was.
     """
     path = output_dir / f"checkpoint-{state.global_step}"
+    if path.is_file():
+        path.rename(path.with_name(f"{path.name}.old"))
     try:
         with new_folder(path) as draft:
             write(draft)

@@ -170,7 +170,7 @@ def _digest(examples: Examples) -> str:
     for row in (examples.texts, *(examples.references or ())):
         for text in row:
             found.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    if examples.labels is not None:
+    if examples.labels is not None and examples.source_labels is None:  # which are drawn anew in every epoch
         found.update(examples.labels.tobytes())
     return found.hexdigest()
 
@@ -184,7 +184,8 @@ def check_weights(model: Any, checkpoint: Path) -> None:
     if not (checkpoint / WEIGHTS_FILE).is_file():
         return  # an adapter names its weights in its own way
     shapes = tensor_shapes(checkpoint / WEIGHTS_FILE)
-    wanted = {name: tuple(getattr(value, "ds_shape", value.shape)) for name, value in model.state_dict().items()}
+    tensors = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
+    wanted = {name: tuple(getattr(tensor, "ds_shape", tensor.shape)) for name, tensor in tensors}
     for name, shape in shapes.items():
         if wanted.get(name) != shape:
             there = f"this model's {wanted[name]}" if name in wanted else "this model has none"

@@ -120,6 +120,14 @@ def test_a_damaged_checkpoint_and_a_file_called_one_are_passed_over(
     assert (run / "checkpoint-60").read_text() == "mine"
 
 
+def test_a_file_stands_where_a_checkpoint_goes(run: Path, pairs: dict[str, str]) -> None:
+    shutil.rmtree(run / NEWER)
+    (run / NEWER).write_text("mine")
+    train(pairs, run, *RESUME)
+    assert (run / NEWER).is_dir()
+    assert (run / f"{NEWER}.old").read_text() == "mine"
+
+
 def test_no_checkpoint_is_whole(run: Path, pairs: dict[str, str]) -> None:
     for name in (OLDER, NEWER):
         (run / name / "config.json").unlink()
