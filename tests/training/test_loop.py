@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
+from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import train_results
 from hf_seq2seq.training.state import State
@@ -387,6 +388,19 @@ def test_a_model_that_was_loaded_for_reading_is_trained_with_dropout(make_task: 
     assert training_lines(folder)[0]["loss"] != pytest.approx(loop.sums[0] / loop.counts[0], rel=1e-3)
 
 
+def test_the_speed_counts_the_tokens_of_both_sides_since_the_last_line(
+    make_task: MakeTask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(StepLog, "training", lambda self, *, tokens, **others: told.append(tokens))
+    task = make_task(**OPTIONS)
+    loop = Watched(task, folder)
+    loop.run()
+    examples = task.splits["train"]
+    lengths = [int(examples.lengths[rows].sum()) for rows in loop.rows]
+    assert told == [sum(lengths[:2]), sum(lengths[2:4]), lengths[4]]
+
+
 class Several:
     """The first of two processes, of which the other has these figures."""
 
@@ -453,12 +467,13 @@ def test_the_time_of_training_adds_up(make_task: MakeTask, folder: Path) -> None
 
 
 def test_signals_are_watched_while_the_run_lasts() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
         with watch_signals() as interrupts:
             signal.raise_signal(number)
             assert interrupts.signal == number
-        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+        assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_signals_are_noted_and_the_second_interrupt_ends_the_process() -> None:
