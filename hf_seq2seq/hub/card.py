@@ -12,7 +12,7 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.hub.cost import cost_paragraph
 from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.hub.examples_section import examples_section
-from hf_seq2seq.hub.intervals import score_intervals
+from hf_seq2seq.hub.intervals import Intervals, score_intervals
 from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
 from hf_seq2seq.hub.results_section import results_section
@@ -33,7 +33,7 @@ def write_card(
     results: dict[str, float],
     command: str,
     predictions: dict[str, Any] | None = None,
-) -> None:
+) -> Intervals:
     """Writes `README.md`; pictures that lie in the folder are shown.
 
     Args:
@@ -42,7 +42,11 @@ def write_card(
         results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as they were computed.
         command: the command line that did it.
         predictions: of the splits that have any, texts or logits by split.
+
+    Returns:
+        The intervals of its scores.
     """
+    intervals = score_intervals(task, predictions or {})
     name = folder.resolve().name
     examples = examples_section(task, predictions or {})
     parts = [
@@ -54,7 +58,7 @@ def write_card(
         fence(how_to_use(folder, task), "python"),
         *with_peft(task),
         "## Results",
-        *results_section(folder, task, results, score_intervals(task, predictions or {})),
+        *results_section(folder, task, results, intervals),
         *(["## Examples", *examples] if examples else []),
         "## Data",
         *data_section(task),
@@ -65,6 +69,7 @@ def write_card(
     ]
     with open_draft(folder / "README.md") as stream:
         stream.write("\n\n".join(parts) + "\n")
+    return intervals
 
 
 def _what_it_is(task: "Task") -> str:

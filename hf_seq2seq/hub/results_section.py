@@ -45,7 +45,7 @@ def results_section(folder: Path, task: "Task", results: dict[str, float], inter
         why = "the model is not scored yet" if scored else "the run had neither validation nor test rows"
         return [f"Nothing was measured: {why}.", *_pictures(folder)]
     keys = dict.fromkeys(key for found in measured.values() for key in found)
-    rows = [[_title(task, key), *(_shown(split, key, results, intervals) for split in measured)] for key in keys]
+    rows = [[score_title(task, key), *score_cells(key, list(measured), results, intervals)] for key in keys]
     signatures = _signatures(task)
     titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
@@ -70,7 +70,8 @@ def _pictures(folder: Path) -> list[str]:
     return [f"![{' '.join([title, *path.stem.split('_')[1:]])}]({path.name})" for path, title in found]
 
 
-def _title(task: "Task", key: str) -> str:
+def score_title(task: "Task", key: str) -> str:
+    """The name of a score, with an arrow that points to what is better."""
     metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values()
     rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), key.endswith("_accuracy"))
     return f"{SCORES.get(key, (key, key))[0]} {'↑' if rises else '↓'}"
@@ -80,6 +81,11 @@ def _number(key: str, value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4f}" if key in NOT_PERCENT or key not in SCORES else f"{value:.2f}"
+
+
+def score_cells(key: str, splits: list[str], results: dict[str, float], intervals: Intervals) -> list[str]:
+    """A score of each split, with its interval; an empty text where it was not measured."""
+    return [_shown(split, key, results, intervals) for split in splits]
 
 
 def _shown(split: str, key: str, results: dict[str, float], intervals: Intervals) -> str:

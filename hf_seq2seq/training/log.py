@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,11 @@ class StepLog:
         text = f"loss {loss:.4f}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s  {_clock(left)} left"
         self._write(values, text)
 
-    def evaluation(self, results: dict[str, float]) -> None:
-        """One line about an evaluation; its time does not count into the speed."""
+    def evaluation(self, results: dict[str, float], table: Sequence[str] = ()) -> None:
+        """One line about an evaluation, or the lines of a table; its time does not count into the speed."""
         values = {name: value for name, value in results.items() if not name.endswith(("_runtime", "_samples"))}
-        self._write(results, "  ".join(f"{name} {value:.4g}" for name, value in values.items()))
+        line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self._write(results, "\n".join(("evaluation", *table)) if table else line)
         self._last = time.perf_counter()
 
     def say(self, text: str) -> None:

@@ -20,7 +20,9 @@ from torch import Tensor
 
 from hf_seq2seq.configs import Optimization, Schedule
 from hf_seq2seq.data.batches import BatchPlan, Step, share
+from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.closing import score_lines
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
@@ -249,7 +251,8 @@ class Loop:
         """Evaluates, and says whether the checkpoint is the best so far."""
         self._check_finite()
         results = evaluate(self.task, "validation", self.accelerator, "eval")
-        self.log.evaluation(results)
+        several = len(sets_of(self.task.splits, "validation")) > 1
+        self.log.evaluation(results, score_lines(self.task, results, {}) if several else ())
         return self.selection.update(self.state, results)
 
     def _save(self) -> None:

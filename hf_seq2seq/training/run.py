@@ -27,6 +27,8 @@ from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import fill_folder
+from hf_seq2seq.hub.closing import closing_summary
+from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
@@ -262,7 +264,7 @@ def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: Stat
 def save_results(
     folder: Path, task: Task, state: State, results: dict[str, float], predictions: dict[str, Predictions]
 ) -> None:
-    """Writes the scores and the predictions, and the card with them."""
+    """Writes the scores and the predictions, and the card with them; tells them on standard error."""
     with fill_folder(folder) as draft:
         for prefix in ("train", "eval", "predict"):
             found = {k: v for k, v in results.items() if k.startswith(f"{prefix}_") or k == "epoch"}
@@ -272,13 +274,14 @@ def save_results(
         state.save(draft)
         if predictions:
             write_predictions(draft, task, predictions)
-    _write_card(folder, task, results, predictions)
+    intervals = _write_card(folder, task, results, predictions)
+    print("", *closing_summary(folder, task, results, intervals), sep="\n", file=sys.stderr)
 
 
-def _write_card(folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions]) -> None:
+def _write_card(folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions]) -> Intervals:
     from hf_seq2seq.hub.card import write_card
 
-    write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]), dict(predictions))
+    return write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]), dict(predictions))
 
 
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:

@@ -1,0 +1,62 @@
+"""What a run says at its end: every score with its interval, where things lie, and what to type next."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hf_seq2seq.data.evaluation_sets import title_of
+from hf_seq2seq.hub.intervals import Intervals
+from hf_seq2seq.hub.metadata import scores
+from hf_seq2seq.hub.results_section import score_cells, score_title
+
+if TYPE_CHECKING:
+    from hf_seq2seq.training.task import Task
+
+Results = dict[str, float]
+MANY_SETS = 3
+LABELS = ("single_label", "multi_label", "regression")
+
+
+def closing_summary(folder: Path, task: "Task", results: Results, intervals: Intervals) -> list[str]:
+    """Lines for people.
+
+    Args:
+        folder: of the run.
+        task: what was trained.
+        results: all results, by name.
+        intervals: the least and the most that a score may be, by the same names, where they were estimated.
+    """
+    return [
+        *(score_lines(task, results, intervals) or ["no scores: the run had neither validation nor test rows"]),
+        f"folder  {folder}",
+        f"card    {folder / 'README.md'}",
+        f"next    {next_command(folder, task)}",
+    ]
+
+
+def score_lines(task: "Task", results: Results, intervals: Intervals) -> list[str]:
+    """A table: a line for each score and a column for each set; of more than three sets, a line for each set."""
+    measured = scores(results, task)
+    keys = list(dict.fromkeys(key for found in measured.values() for key in found))
+    if not keys:
+        return []
+    titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
+    lines = [[score_title(task, key), *score_cells(key, list(measured), results, intervals)] for key in keys]
+    table = [["", *titles], *lines]
+    if len(measured) > MANY_SETS:
+        table = [list(column) for column in zip(*table, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def next_command(folder: Path, task: "Task") -> str:
+    """The command that uses what was trained."""
+    place = shlex.quote(str(folder))
+    if task.problem == "masked_lm":
+        return f"hf-seq2seq train bert_classifier --model-name-or-path {place} --train-file LABELLED.csv"
+    if task.problem == "denoising":
+        return f"hf-seq2seq train {task.recipe} --model-name-or-path {place} --train-file PAIRS.tsv"
+    if task.problem in LABELS and task.columns.get("text_pair"):
+        return f"hf-seq2seq classify {place} --input-file PAIRS.csv"
+    command = "classify" if task.problem in LABELS else "generate"
+    return f'hf-seq2seq {command} {place} "a text"'
