@@ -47,6 +47,9 @@ class PairData(Sources):
     context_column: str | None = option(
         None, "Column of the text that a question is about; the source is then 'question: … context: …'."
     )
+    source_template: str | None = option(
+        None, "Source text made of several columns, such as '{lemma} {features}'; lists are joined by spaces."
+    )
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
@@ -114,6 +117,7 @@ class Denoising(Section):
     gap_sequential: bool = option(False, "Choose principal sentences one after the other, to score highest together.")
     gap_unique: bool = option(False, "Count repeated words once in their scores.")
     gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, which the encoder predicts.")
+    sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +128,7 @@ class Masking(Section):
     mlm_probability: float = option(0.15, "Share of tokens that are predicted.", above=0, at_most=0.95)
     whole_word_masking: bool = option(False, "Mask whole words.")
     next_sentence_prediction: bool = option(False, "Also predict whether one stretch follows another.")
+    sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
 
 
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")

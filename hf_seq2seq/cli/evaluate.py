@@ -20,8 +20,9 @@ from hf_seq2seq.evaluation.significance import Significance, print_table
 from hf_seq2seq.evaluation.systems import DocumentReader, Systems
 from hf_seq2seq.sections import MANY, Section, build, option
 
+ONE_SOURCE = ("source_column", "context_column", "source_template")
 COLUMNS = {
-    "seq2seq": ("source_column", "target_column", "context_column", "source_lang", "target_lang"),
+    "seq2seq": ("source_column", "target_column", "context_column", "source_template", "source_lang", "target_lang"),
     "classifier": ("text_column", "text_pair_column", "label_column"),
 }
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
@@ -54,6 +55,7 @@ class Rows(Section):
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
     context_column: str | None = option(None, "Column of the text that a question is about.")
+    source_template: str | None = option(None, "Source text made of several columns, such as '{lemma} {features}'.")
     source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
     target_lang: str | None = option(None, "Target language, likewise.")
     text_column: str | None = option(None, "Column of a classifier's text.")
@@ -256,6 +258,8 @@ def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
     elsewhere = rows.test_file is not None or rows.dataset_name is not None
     trained = ("encoding", *COLUMNS[kind]) if elsewhere else (*ROWS, *COLUMNS[kind])
     found = {name: run[name] for name in trained if run.get(name) is not None}
+    if kind == "seq2seq" and (rows.source_column or rows.context_column or rows.source_template):
+        found = {name: value for name, value in found.items() if name not in ONE_SOURCE}
     found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
     if not found.get("test_file") and not found.get("dataset_name"):
         raise InputError("evaluate: the model's training names no test rows; give --test-file or --dataset-name")

@@ -1,8 +1,8 @@
 """`hf-seq2seq generate MODEL [TEXT]...`: write the target of every source."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -10,9 +10,9 @@ from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_outputs, report_unknown, write_json, write_text
-from hf_seq2seq.configs import PairData
+from hf_seq2seq.cli.source_rows import Sourced, messages_column, named_columns, read_histories, read_sources
 from hf_seq2seq.data.arriving import Arriving
-from hf_seq2seq.data.rows import Row, is_live, names_of, read_rows, text_cell
+from hf_seq2seq.data.rows import Row, is_live, read_rows, text_cell
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.pipeline import (
     Ensemble,
@@ -28,17 +28,8 @@ from hf_seq2seq.sections import Section, build, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.streaming import TextGenerator
-    from hf_seq2seq.saved.run_settings import RunSettings
 
 DETAILS = ("score", "tokens", "log_probs", "alignment")
-MESSAGES = "messages"
-
-
-class Sourced(NamedTuple):
-    """What the model reads of a row, a text or messages, and the row's other columns."""
-
-    source: Any
-    others: Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +39,7 @@ class Rows(Section):
     input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
     context_column: str | None = option(None, "Column of the text that a question is about.")
+    source_template: str | None = option(None, "Source text made of several columns, such as '{lemma} {features}'.")
     encoding: str = option("utf-8", "Encoding of the input.")
     output_file: str | None = option(None, "Where to write, in place of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
@@ -82,7 +74,6 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
     from hf_seq2seq.data.conversations import is_dialogue
-    from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
     from hf_seq2seq.saved.run_settings import trained_names
 
     options = config.rows
@@ -91,20 +82,17 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         raise InputError("--output-details: text has no place for them; add --json-lines")
     if config.model.engine == "ctranslate2":
         check_exported(config)
-    names = (options.source_column, options.context_column, options.target_column, *trained_names(model))
+    names = (*named_columns(options), options.target_column, *trained_names(model))
     rows, sample = read_rows(texts, options.input_file, options.encoding, names)
     live = is_live(texts, options.input_file)
     with open_output(options.output_file, options.input_file, live) as stream:
         network, tokenizers, settings = load_model(model, config.model)
         place = options.input_file or "standard input"
-        replies = is_dialogue(settings.run) or any(isinstance(r.get(MESSAGES), list) for r in sample)
+        replies = is_dialogue(settings.run) or messages_column(sample) is not None
         if replies:
-            sources = _histories(rows, options.source_column or settings.run.get("source_column") or MESSAGES, place)
+            sources = read_histories(rows, sample, options, settings, place)
         else:
-            if sample and not options.source_column:
-                rows, sample = split_stream_at_tabs(rows, sample, place)
-            columns = (_column(sample, options, settings), _context_column(sample, options, settings))
-            sources = _sources(rows, columns, place)
+            sources = read_sources(rows, sample, options, settings, place)
         for name in attention_flags(options):
             check_attention(network, name)
         others, settings = load_others(model, network, tokenizers, settings, config)
@@ -138,49 +126,6 @@ def check_exported(config: GenerateConfig) -> None:
     asked |= {"--target-column": rows.target_column}
     for name in [*details, *(name for name, value in asked.items() if value)]:
         raise InputError(f"{name}: --engine ctranslate2 does not have it")
-
-
-def _column(sample: list[Row], options: Rows, settings: "RunSettings") -> str:
-    """The column of the source: as the flag says, as in the run's training, or by looking."""
-    if not sample:
-        return "text"
-    from hf_seq2seq.data.columns.pairs import find_source_column
-
-    trained, names = settings.run.get("source_column"), names_of(sample)
-    column = options.source_column or (trained if trained in names else None)
-    data = PairData(source_column=column, source_lang=settings.run.get("source_lang"))
-    return find_source_column(names, sample, data, str(options.input_file))
-
-
-def _context_column(sample: list[Row], options: Rows, settings: "RunSettings") -> str | None:
-    """The column of what a question is about: as the flag says, or as in the run's training."""
-    trained = settings.run.get("context_column")
-    return options.context_column or (trained if trained in names_of(sample) else None)
-
-
-def _sources(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Sourced]:
-    """The source text of each row, that of a question with its context."""
-    from hf_seq2seq.data.pairs import about
-
-    for number, row in enumerate(rows, start=1):
-        others = {name: value for name, value in row.items() if name not in columns}
-        found = [text_cell(row, column, number, place) for column in columns if column]
-        yield Sourced(about(*found) if len(found) > 1 else found[0], others)
-
-
-def _histories(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced]:
-    """The messages of each row; a plain text is a user's only message, a blank one gets no reply."""
-    from hf_seq2seq.data.conversations import check_messages
-
-    for number, row in enumerate(rows, start=1):
-        text = row.get("text") if column not in row else None
-        others = {name: value for name, value in row.items() if name != (column if column in row else "text")}
-        if isinstance(text, str) and not text.strip():
-            yield Sourced("", others)
-            continue
-        messages = [{"role": "user", "content": text}] if isinstance(text, str) else row.get(column)
-        checked = check_messages(messages, f"{place}: row {number}, column {column!r}", reply=False)
-        yield Sourced(checked, others)
 
 
 def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> int:

@@ -6,14 +6,15 @@ that every other tool asks the model what it was trained to answer.
 
 from bisect import bisect
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from jinja2 import TemplateError
 
-from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages
-from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages, reply_numbers
+from hf_seq2seq.data.examples import Dialogues, Examples
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.errors import InputError, shorten
 
@@ -69,50 +70,133 @@ class History(NamedTuple):
     Attributes:
         ids: tokens.
         learnt: whether each is the assistant's own, the ends of its turns among them.
-        cut: whether the beginning was left out.
+        shortened: whether the oldest exchanges were left out.
+        cut: tokens of the last exchange that were left out, for it was too long itself.
     """
 
     ids: np.ndarray
     learnt: np.ndarray
-    cut: bool
+    shortened: bool
+    cut: int
+
+
+class Window(NamedTuple):
+    """A part of a conversation that is one training row.
+
+    Attributes:
+        messages: as many as fit, up to a reply.
+        first: the first of them that is learnt; replies before it are learnt in another window.
+    """
+
+    messages: Messages
+    first: int
 
 
 def encode_conversations(
-    conversations: Conversations, tokenizer: "PreTrainedTokenizerBase", limits: "PairTokenization"
+    conversations: Conversations,
+    tokenizer: "PreTrainedTokenizerBase",
+    limits: "PairTokenization",
+    in_windows: bool = False,
 ) -> Examples:
     """Encodes every conversation as one sequence: the history is the source, the last reply the target.
+
+    Args:
+        conversations: of one split.
+        tokenizer: with a chat template.
+        limits: longest history and reply in tokens.
+        in_windows: cut a conversation that is too long into several rows, which learn each reply once (`windows`);
+            otherwise its oldest exchanges are left out.
 
     Raises:
         InputError: the template refuses a conversation, or rewrites what was said.
     """
-    end = end_of_turn(tokenizer)
-    histories, replies, cut = [], [], 0
+    end, most = end_of_turn(tokenizer), limits.max_source_length
+    rows, histories, replies, said = [], [], [], 0
     for number, messages in enumerate(conversations.messages, start=1):
         place = f"{conversations.place}: conversation {number}"
-        histories.append(encode_history(messages[:-1], tokenizer, limits.max_source_length, place))
-        reply = _reply(tokenizer, messages, len(messages) - 1, place)[1]
-        ids = tokenizer(reply, add_special_tokens=False, verbose=False)["input_ids"]
-        ids = ids[:-1] if ids[-1:] == [end] else ids
-        cut += len(ids) >= limits.max_target_length
-        replies.append([*ids[: limits.max_target_length - 1], end])
+        parts = windows(messages, tokenizer, most, place) if in_windows else [Window(messages, 0)]
+        said += len(_tokens(tokenizer, write(tokenizer, messages[:-1], place, asks=True)))
+        for part, first in parts:
+            rows.append(part)
+            histories.append(encode_history(part[:-1], tokenizer, most, place, first))
+            ids = _tokens(tokenizer, _reply(tokenizer, part, len(part) - 1, place)[1])
+            replies.append(ids[:-1] if ids[-1:] == [end] else ids)
+    room = limits.max_target_length - 1
+    long = [max(0, len(ids) - room) for ids in replies]
+    found = replace(conversations, messages=rows, replies=None if in_windows else conversations.replies)
+    left_out = sum(h.cut for h in histories) if in_windows else said - sum(len(h.ids) for h in histories)
+    counts = Dialogues(
+        len(conversations), sum(len(reply_numbers(messages)) for messages in conversations.messages), len(rows),
+        said + sum(len(ids) + 1 for ids in replies), left_out + sum(long), sum(map(bool, long)),
+    )  # fmt: skip
     return Examples(
         source=Ragged.of(history.ids for history in histories),
-        texts=[messages[-2]["content"] if len(messages) > 1 else "" for messages in conversations.messages],
-        target=Ragged.of(replies),
-        references=conversations.references,
+        texts=found.transcripts,
+        target=Ragged.of([*ids[:room], end] for ids in replies),
+        references=found.references,
         learnt=Ragged.of(history.learnt for history in histories),
-        truncated=(sum(history.cut for history in histories), cut),
+        truncated=(sum(bool(h.cut) or (h.shortened and not in_windows) for h in histories), counts.cut),
         joined=True,
+        made_of=counts,
     )
 
 
+def windows(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> list[Window]:
+    """Cuts a conversation into overlapping parts that fit, so that each of its replies is learnt in one of them.
+
+    A part ends with a reply, and holds as many exchanges before it as there is room for. It learns the replies in its
+    later half alone, which see much of what came before; the earlier ones are learnt in the part before it. The part
+    that begins as the conversation does learns all of its replies.
+
+    Args:
+        messages: a conversation that ends with a reply.
+        tokenizer: writes and encodes it.
+        limit: tokens of a part before its last reply; None cuts nothing.
+        place: for errors.
+
+    Raises:
+        InputError: the template refuses it.
+    """
+    found, waiting = [], reply_numbers(messages)
+    while waiting:
+        end = waiting[-1]
+        part = latest_part(messages[:end], tokenizer, limit, place)
+        left_out = end - len(part)
+        first = _later_half(part) if left_out else 0
+        found.append(Window([*part, messages[end]], first))
+        waiting = [index for index in waiting if index < min(end, first + left_out)] if left_out else []
+    return found[::-1]
+
+
+def _later_half(messages: Messages) -> int:
+    """The first message that has more text before it than behind it."""
+    ends = np.cumsum([len(message["content"]) for message in messages])
+    return int(np.searchsorted(ends, ends[-1] / 2)) + 1
+
+
+def _tokens(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return ids
+
+
 def encode_history(
-    messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str = "the conversation"
+    messages: Messages,
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int | None,
+    place: str = "the conversation",
+    first: int = 0,
 ) -> History:
     """Encodes messages up to where the assistant is to reply.
 
     Of a history of more than `limit` tokens the oldest exchanges are left out, but for a system's message; of a last
     exchange that is too long itself, the oldest tokens.
+
+    Args:
+        messages: a history.
+        tokenizer: writes and encodes it.
+        limit: the most tokens; None cuts nothing.
+        place: for errors.
+        first: the first message whose reply is learnt.
 
     Raises:
         InputError: the template refuses it, or rewrites what was said.
@@ -120,10 +204,10 @@ def encode_history(
     part = latest_part(messages, tokenizer, limit, place)
     text = write(tokenizer, part, place, asks=True)
     found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    learnt = _learnt(part, np.array([begin for begin, _ in found["offset_mapping"]]), tokenizer, place)
+    learnt = _learnt(part, np.array([begin for begin, _ in found["offset_mapping"]]), tokenizer, place, first)
     ids = np.array(found["input_ids"], dtype=np.int32)
     start = 0 if limit is None else max(0, len(ids) - limit)
-    return History(ids[start:], learnt[start:], bool(start) or len(part) < len(messages))
+    return History(ids[start:], learnt[start:], len(part) < len(messages), start)
 
 
 def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> Messages:
@@ -150,12 +234,14 @@ def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit:
     return parts[min(bisect(parts, False, key=fits), len(parts) - 1)]
 
 
-def _learnt(messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str) -> np.ndarray:
-    """Whether the tokens of a history, which begin at these characters, lie in a reply."""
+def _learnt(
+    messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str, first: int
+) -> np.ndarray:
+    """Whether the tokens of a history, which begin at these characters, lie in a reply from message `first` on."""
     text = write(tokenizer, messages, place, asks=True)
     learnt = np.zeros(len(begins), dtype=np.int32)
-    for index, message in enumerate(messages):
-        if message["role"] == ASSISTANT:
+    for index in reply_numbers(messages):
+        if index >= first:
             start, reply = _reply(tokenizer, messages, index, place)
             if text[start : start + len(reply)] != reply:
                 raise InputError(f"{place}: {REWRITES}")

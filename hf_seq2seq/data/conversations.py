@@ -11,7 +11,8 @@ from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, row_sample, shown
-from hf_seq2seq.data.columns.finding import named_column
+from hf_seq2seq.data.columns.finding import cell, named_column
+from hf_seq2seq.data.pairs import read_pairs
 from hf_seq2seq.data.sources import load_splits, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
 
@@ -20,9 +21,16 @@ Messages = list[dict[str, str]]
 
 OBJECTIVE = "dialogue"
 COLUMN = "messages"
+COLUMNS = (COLUMN, "conversations", "conversation")
 USER, ASSISTANT = "user", "assistant"
 ROLES = ("system", "developer", USER, ASSISTANT, "tool", "function")
 """Those of the chat templates that models come with."""
+SPEAKERS = {
+    **dict.fromkeys(("human", "prompter"), USER),
+    **dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "bot", "model"), ASSISTANT),
+    **dict.fromkeys(("observation", "function_response"), "tool"),
+}
+"""Roles by the names that ShareGPT's conversations and others like them give to speakers."""
 _NUMBERED = re.compile(r"(\d+) (.*)", re.DOTALL)
 
 
@@ -34,11 +42,13 @@ class Conversations:
         messages: of every row; the last one is the assistant's.
         column: where they were found.
         place: the file or data set, for errors.
+        replies: the acceptable last replies of every row, where there may be several; None for the one of its messages.
     """
 
     messages: list[Messages]
     column: str
     place: str
+    replies: list[list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -55,7 +65,9 @@ class Conversations:
 
     @property
     def references(self) -> list[list[str]]:
-        """The last reply of every row."""
+        """The last reply of every row, or all that are acceptable."""
+        if self.replies is not None:
+            return self.replies
         return [[messages[-1]["content"]] for messages in self.messages]
 
     @property
@@ -73,15 +85,26 @@ class Conversations:
         """The text of every reply."""
         return [messages[-1]["content"] for messages in self.each_reply().messages]
 
+    @property
+    def transcripts(self) -> list[str]:
+        """What was said before the last reply of every row, a line for each message."""
+        return [transcript(history) for history in self.histories]
+
     def each_reply(self) -> "Conversations":
         """A row for every reply, which ends with it."""
-        ends = [
-            messages[: index + 1]
-            for messages in self.messages
-            for index, message in enumerate(messages)
-            if message["role"] == ASSISTANT
-        ]
-        return replace(self, messages=ends)
+        ends = [messages[: index + 1] for messages in self.messages for index in reply_numbers(messages)]
+        one_each = len(ends) == len(self.messages)
+        return replace(self, messages=ends, replies=self.replies if one_each else None)
+
+
+def reply_numbers(messages: Messages) -> list[int]:
+    """Which messages are replies, from 0: the assistant's, but for one that opens a conversation and answers nobody."""
+    return [index for index, message in enumerate(messages) if index and message["role"] == ASSISTANT]
+
+
+def transcript(messages: Messages) -> str:
+    """Messages as people read them, `user: hi` on a line and `assistant: hello` on the next."""
+    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
 
 
 def is_dialogue(options: Mapping[str, Any]) -> bool:
@@ -93,27 +116,48 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
     """The conversations of every split.
 
     Args:
-        data: where the rows come from; `source_column` names another column than `messages`.
+        data: where the rows come from; `source_column` names another column than `messages` or `conversations`. Rows
+            of text are pairs: the source is the user's message, the target the reply.
 
     Raises:
-        InputError: a prefix; no such column, a cell that is no list of messages, or a conversation that does not end
-            with a reply.
+        InputError: a prefix; columns that cannot be found, a cell that is no list of messages, or a conversation that
+            does not end with a reply.
     """
     if data.source_prefix:
         raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
     splits = load_splits(data, arrange=joined_lines)
-    column = data.source_column or COLUMN
+    column = _column(splits["train" if "train" in splits else next(iter(splits))], data)
+    if column is None:
+        return _exchanges(splits, data)
     found = {}
     for split, rows in splits.items():
         place = split_place(data, split)
-        option = "source_column" if data.source_column else "objective"
-        named_column(rows.column_names, row_sample(rows), option, column, place)
+        named_column(rows.column_names, row_sample(rows), "source_column", column, place)
         cells = column_cells(rows, column).to_pylist()
         messages = [
             check_messages(cell, f"{place}: row {row_number(rows, i)}, column {column!r}", reply=True)
             for i, cell in enumerate(cells)
         ]
         found[split] = Conversations(messages, column, place)
+    return found
+
+
+def _column(rows: Dataset, data: PairData) -> str | None:
+    """The column of messages, or None where the rows are pairs of text."""
+    names = [data.source_column] if data.source_column else [name for name in COLUMNS if name in rows.column_names]
+    sample = row_sample(rows)
+    return next((name for name in names if not any(isinstance(cell(row, name), str) for row in sample)), None)
+
+
+def _exchanges(splits: Mapping[str, Dataset], data: PairData) -> dict[str, Conversations]:
+    """Pairs as conversations of one exchange."""
+    found = {}
+    for split, pairs in read_pairs(splits, data).items():
+        messages = [
+            [{"role": USER, "content": source}, {"role": ASSISTANT, "content": target}]
+            for source, target in zip(pairs.sources, pairs.targets, strict=True)
+        ]
+        found[split] = Conversations(messages, pairs.columns[0], split_place(data, split), pairs.references)
     return found
 
 
@@ -132,7 +176,7 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         raise InputError(f'{place}: {shown(value)} is no list of messages, such as {{"role": "user", "content": "hi"}}')
     messages: Messages = []
     for number, message in enumerate(value, start=1):
-        role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
+        role, content = _role_and_content(message)
         if not isinstance(role, str) or not isinstance(content, str):
             raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
         if role not in ROLES:
@@ -140,11 +184,21 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         if role in (USER, ASSISTANT) and not content.strip():
             raise InputError(f"{place}: message {number}, the {role}'s, is empty; fill it in or remove the row")
         messages.append({"role": role, "content": content})
-    if messages[0]["role"] == ASSISTANT:
-        raise InputError(f"{place}: the first message is the assistant's, who can but reply")
     if (messages[-1]["role"] == ASSISTANT) != reply:
         raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's")
+    if reply and not reply_numbers(messages):
+        raise InputError(f"{place}: the only message is the assistant's; a reply needs a message before it")
     return messages
+
+
+def _role_and_content(message: Any) -> tuple[Any, Any]:
+    """Of a message, also of one as ShareGPT has it: `{"from": "human", "value": "hi"}`."""
+    if not isinstance(message, Mapping):
+        return None, None
+    speaker, value = message.get("from"), message.get("value")
+    role, content = message.get("role"), message.get("content")
+    role = SPEAKERS.get(str(speaker), speaker) if role is None else role
+    return role, value if content is None else content
 
 
 def joined_lines(rows: Dataset, place: str) -> Dataset:

@@ -8,6 +8,54 @@ from hf_seq2seq.data.ragged import Ragged
 
 
 @dataclass(frozen=True)
+class Dialogues:
+    """How conversations became rows, and what of them is in no row.
+
+    Attributes:
+        conversations: read.
+        replies: in them.
+        rows: made of them.
+        tokens: of all conversations.
+        left_out: tokens that no row holds.
+        cut: replies whose end was cut.
+    """
+
+    conversations: int
+    replies: int
+    rows: int
+    tokens: int
+    left_out: int
+    cut: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.conversations:,} conversations with {self.replies:,} replies in {self.rows:,} rows; "
+            f"{self.left_out / max(1, self.tokens):.1%} of their tokens left out, {self.cut:,} replies cut"
+        )
+
+
+@dataclass(frozen=True)
+class Documents:
+    """How texts became rows, and what gave none.
+
+    Attributes:
+        texts: read.
+        rows: made of them.
+        left_out: rows, and texts without a token, that nothing can be learnt from.
+        reason: what they lack.
+    """
+
+    texts: int
+    rows: int
+    left_out: int
+    reason: str
+
+    def __str__(self) -> str:
+        lost = f"; {self.left_out:,} left out, of {self.reason}" if self.left_out else ""
+        return f"{self.texts:,} texts in {self.rows:,} rows{lost}"
+
+
+@dataclass(frozen=True)
 class Examples:
     """Encoded rows beside their text.
 
@@ -30,6 +78,7 @@ class Examples:
             where no source is learnt.
         positions: place of every source token in its document, from 0, where rows are blocks that documents are packed
             into; `texts` are the documents then. None otherwise.
+        made_of: of conversations and of raw text, how they became rows; None for other rows.
     """
 
     source: Ragged
@@ -44,6 +93,7 @@ class Examples:
     learnt: Ragged | None = None
     positions: Ragged | None = None
     source_labels: Ragged | None = None
+    made_of: Dialogues | Documents | None = None
 
     def __len__(self) -> int:
         return len(self.source)

@@ -1,7 +1,7 @@
 """Pairs of source and target text, every cell checked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -11,9 +11,11 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
 from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
+from hf_seq2seq.data.columns.templates import fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
         return {}
     first = "train" if "train" in splits else next(iter(splits))
     sample, names = row_sample(splits[first]), splits[first].column_names
-    if need_target:
+    template = _template(names, data)
+    if template:
+        source, target = template, _target_beside(template, names, sample, data, split_place(data, first), need_target)
+    elif need_target:
         source, target = find_pair_columns(names, sample, data, split_place(data, first))
     else:
         source, target = find_source_column(names, sample, data, split_place(data, first)), ""
@@ -68,16 +73,55 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
     pairs = {}
     for split, rows in splits.items():
         place = split_place(data, split)
-        for option, column in (("source_column", source), ("target_column", target), ("context_column", context)):
+        needed: list[tuple[str, str | None]] = [("source_column", source), ("context_column", context)]
+        if template:
+            needed = [("source_template", column) for column in template_columns(template)]
+        for option, column in [*needed, ("target_column", target)]:
             if column:
                 named_column(rows.column_names, row_sample(rows), option, column, place)
         tests = kind_of(split) == "test"
         references = _references(rows, target, place, tests) if target else [[] for _ in range(len(rows))]
-        sources = texts(rows, source, place)
+        sources = _filled(rows, template, place) if template else texts(rows, source, place)
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
         pairs[split] = Pairs(sources, references, (f"{source}, {context}" if context else source, target))
     return pairs
+
+
+def _template(names: Sequence[str], data: PairData) -> str | None:
+    """How a source is made of several columns, if it is."""
+    if not data.source_template:
+        named = data.source_column or data.context_column or data.source_lang
+        return None if named else usual_template(names)
+    for option in ("source_column", "context_column"):
+        if getattr(data, option):
+            raise InputError(f"--source-template and {flag(option)}: give one of them")
+    return data.source_template
+
+
+def _target_beside(
+    template: str, names: Sequence[str], sample: list[dict[str, Any]], data: PairData, place: str, needed: bool
+) -> str:
+    """The column of the target where the template's columns are those of the source."""
+    columns = template_columns(template)
+    for column in columns:
+        named_column(names, sample, "source_template", column, place)
+    if not needed:
+        return ""
+    left = [name for name in names if name == columns[0] or name not in columns]
+    return find_pair_columns(left, sample, replace(data, source_column=columns[0]), place)[1]
+
+
+def _filled(rows: Dataset, template: str, place: str) -> list[str]:
+    """The sources that a template makes, none of them empty."""
+    columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
+    found = []
+    for index, cells in enumerate(zip(*columns.values(), strict=True)):
+        where = f"{place}: row {row_number(rows, index)}"
+        found.append(fill(template, dict(zip(columns, cells, strict=True)), where))
+        if not found[-1]:
+            raise InputError(f"{where}: empty text; fill in {' or '.join(columns)}, or remove the row")
+    return found
 
 
 def about(question: str, context: str) -> str:

@@ -1,6 +1,5 @@
 """Raw text as rows of tokens without special ones, for objectives that make their own pairs."""
 
-import re
 from collections.abc import Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,14 +8,13 @@ import numpy as np
 
 from hf_seq2seq.data.encoding import CHUNK
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.data.sentences import sentence_starts
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
+from hf_seq2seq.data.word_boundaries import unspaced_starts
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-SENTENCE_END = re.compile("[.!?…]+[\"'”’)\\]]*\\s+|\\n\\s*|[\u3002\uff01\uff1f]+[\u300d\u300f”]*\\s*")
-"""What ends a sentence: a closing mark and a blank, the end of a line, or a full-width mark."""
 
 
 class RawRows(NamedTuple):
@@ -25,22 +23,24 @@ class RawRows(NamedTuple):
     Attributes:
         tokens: ids, no row longer than was asked for.
         starts: whether a sentence starts at each token, `(tokens,)` bool.
+        unspaced: whether a word starts at each token for its script has no spaces, `(tokens,)` bool.
         documents: which text each row is from, `(rows,)`.
     """
 
     tokens: Ragged
     starts: np.ndarray
+    unspaced: np.ndarray
     documents: np.ndarray
 
 
-def sentence_starts(text: str) -> list[int]:
-    """Where the sentences of a text begin, in characters."""
-    ends = [match.end() for match in SENTENCE_END.finditer(text)]
-    return [0, *(end for end in ends if end < len(text))]
-
-
-def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit: int) -> RawRows:
+def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit: int, language: str = "en") -> RawRows:
     """Encodes texts; one of more than `limit` tokens is cut into several rows.
+
+    Args:
+        texts: documents; one without tokens gives no row.
+        tokenizer: a fast one.
+        limit: tokens of a row.
+        language: as for `sentence_starts`.
 
     Raises:
         InputError: the tokenizer cannot say which characters a token stands for.
@@ -49,6 +49,7 @@ def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit
         raise InputError(f"a {type(tokenizer).__name__} does not tell where tokens lie in a text; use a fast tokenizer")
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
+    unspaced: list[np.ndarray] = []
     for first in range(0, len(texts), CHUNK):
         part = [valid_text(text) for text in texts[first : first + CHUNK]]
         options = {"return_offsets_mapping": True, "split_special_tokens": True, "verbose": False}
@@ -56,21 +57,26 @@ def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit
         for text, row, offsets in zip(part, found["input_ids"], found["offset_mapping"], strict=True):
             ids.append(np.array(row, dtype=np.int32))
             ends = np.fromiter((end for _, end in offsets), dtype=np.int64, count=len(row))
-            begins = np.searchsorted(ends, sentence_starts(text), side="right")
+            begins = np.searchsorted(ends, sentence_starts(text, language), side="right")
             marks = np.zeros(len(row) + 1, dtype=bool)
             marks[begins] = True
             starts.append(marks[:-1])
+            places = np.fromiter((begin for begin, _ in offsets), dtype=np.int64, count=len(row))
+            unspaced.append(unspaced_starts(text, places))
     pieces = [[row[at : at + limit] for at in range(0, len(row), limit)] for row in ids]
     documents = np.repeat(np.arange(len(pieces)), [len(rows) for rows in pieces])
-    flat = np.concatenate(starts) if starts else np.zeros(0, dtype=bool)
-    return RawRows(Ragged.of(chain.from_iterable(pieces)), flat, documents)
+    none = np.zeros(0, dtype=bool)
+    marks, words = np.concatenate([none, *starts]), np.concatenate([none, *unspaced])
+    return RawRows(Ragged.of(chain.from_iterable(pieces)), marks, words, documents)
 
 
 def keep_rows(rows: RawRows, kept: np.ndarray) -> RawRows:
     """The rows where `kept`, `(rows,)` bool, is true."""
     inside = np.repeat(kept, rows.tokens.lengths)
     offsets = np.append(0, np.cumsum(rows.tokens.lengths[kept])).astype(np.int64)
-    return RawRows(Ragged(rows.tokens.values[inside], offsets), rows.starts[inside], rows.documents[kept])
+    return RawRows(
+        Ragged(rows.tokens.values[inside], offsets), rows.starts[inside], rows.unspaced[inside], rows.documents[kept]
+    )
 
 
 def stretches(rows: RawRows, most: int) -> RawRows:
@@ -88,7 +94,7 @@ def stretches(rows: RawRows, most: int) -> RawRows:
     first = np.ones(len(row), dtype=bool)
     first[1:] = (row[1:] != row[:-1]) | (windows[1:] != windows[:-1])
     offsets = np.append(bounds[:-1][first], len(marks)).astype(np.int64)
-    return RawRows(Ragged(rows.tokens.values, offsets), rows.starts, rows.documents[row[first]])
+    return rows._replace(tokens=Ragged(rows.tokens.values, offsets), documents=rows.documents[row[first]])
 
 
 def sentences_of(rows: RawRows) -> np.ndarray:

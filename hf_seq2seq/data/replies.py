@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_seq2seq.data.chat import latest_part, write
-from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages
+from hf_seq2seq.data.conversations import Conversations, Messages, reply_numbers
 from hf_seq2seq.data.encoding import check_room, encode_targets, encode_written
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.ragged import Ragged
@@ -61,15 +61,14 @@ def encode_replies(conversations: Conversations, tokenizers: "Tokenizers", limit
     places = [
         f"{conversations.place}: conversation {number}"
         for number, messages in enumerate(conversations.messages, start=1)
-        for message in messages
-        if message["role"] == ASSISTANT
+        for _ in reply_numbers(messages)
     ]
     source, cut_sources = encode_histories(rows.histories, tokenizers.source, limits.max_source_length, places)
     replies = [references[0] for references in rows.references]
     target, cut_targets = encode_targets(replies, tokenizers.target, limits.max_target_length)
     return Examples(
         source=source,
-        texts=[history[-1]["content"] for history in rows.histories],
+        texts=rows.transcripts,
         target=target,
         references=rows.references,
         truncated=(cut_sources, cut_targets),

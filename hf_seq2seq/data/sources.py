@@ -12,6 +12,7 @@ from datasets.fingerprint import generate_random_fingerprint
 from hf_seq2seq.configs import Sources
 from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
 from hf_seq2seq.data.columns.headers import Header
+from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
 from hf_seq2seq.data.files.lines import split_paths
 from hf_seq2seq.data.files.readers import read_table
@@ -177,7 +178,9 @@ def _told(misfit: Misfit) -> str:
 
 
 def _named_columns(sources: Sources) -> list[str]:
-    return [c for c in (getattr(sources, option, None) for option in COLUMN_OPTIONS) if c is not None]
+    template = getattr(sources, "source_template", None)
+    named = [c for c in (getattr(sources, option, None) for option in COLUMN_OPTIONS) if c is not None]
+    return named + (template_columns(template) if template else [])
 
 
 def _languages(sources: Sources) -> tuple[str | None, str | None]:

@@ -37,7 +37,7 @@ class ReplyGenerator(TextGenerator):
             self.truncated += cut
             return sources
         found = [encode_history(messages, self.tokenizers.source, self.max_source_length) for messages in rows]
-        self.truncated += sum(history.cut for history in found)
+        self.truncated += sum(history.shortened or bool(history.cut) for history in found)
         return Ragged.of(history.ids for history in found)
 
     def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:

@@ -1,5 +1,6 @@
 """Pretraining on raw text: every epoch is noised anew, and the model restores what the noise took."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
@@ -9,7 +10,7 @@ import numpy as np
 
 from hf_seq2seq.configs import Denoising
 from hf_seq2seq.data.collation import Seq2SeqCollator
-from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.examples import Documents, Examples
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -26,7 +27,10 @@ from hf_seq2seq.training.task import Task
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
+
 SENTENCE_MASK = "<mask_1>"
+HINT = "sentence_permutation needs rows of several sentences, other noises more tokens or a larger share"
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,14 @@ class NoisedRows:
         texts: the text that each row is from.
         noise: makes source and target.
         seed: of the noise.
+        made_of: how the rows came about.
     """
 
     rows: RawRows
     texts: list[str]
     noise: Noise
     seed: int
+    made_of: Documents
 
     @property
     def lengths(self) -> np.ndarray:
@@ -55,7 +61,7 @@ class NoisedRows:
         tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
         source, target, labels = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
         masked = None if labels is None else Ragged(*labels)
-        return Examples(Ragged(*source), self.texts, Ragged(*target), source_labels=masked)
+        return Examples(Ragged(*source), self.texts, Ragged(*target), source_labels=masked, made_of=self.made_of)
 
 
 def denoising_task(
@@ -75,15 +81,16 @@ def denoising_task(
     noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
     splits = {}
     for number, (split, texts) in enumerate(documents.items()):
-        rows = _encode(texts, tokenizer, config, noise, split)
-        splits[split] = NoisedRows(rows, [texts[i] for i in rows.documents], noise, config.run.seed + number)
+        rows, made_of = _encode(texts, tokenizer, config, noise, split)
+        found = [texts[i] for i in rows.documents]
+        splits[split] = NoisedRows(rows, found, noise, config.run.seed + number, made_of)
     objective = TargetAndMaskedCrossEntropy if config.denoising.gap_masked_tokens else TokenCrossEntropy
     return Task(
         recipe=recipe,
         config=config,
         model=model,
         tokenizers=tokenizers,
-        splits={split: rows(0) for split, rows in splits.items()},
+        splits={split: _checked(rows(0), split) for split, rows in splits.items()},
         columns={"text": column},
         objective=objective(model, config.optimization.label_smoothing_factor),
         collate=Seq2SeqCollator(tokenizer.pad_token_id),
@@ -158,19 +165,40 @@ def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:
 
 def _encode(
     texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Any, noise: Enclosed, split: str
-) -> RawRows:
-    """Rows as long as the longest source allows; too short ones are left out."""
+) -> tuple[RawRows, Documents]:
+    """Rows as long as the longest source allows; too short ones are left out, and counted."""
     room = config.tokens.max_source_length - len(noise.before) - len(noise.after)
     if room < 2:
         raise InputError(f"--max-source-length: {config.tokens.max_source_length} leaves no room for text")
-    rows = encode_raw(texts, tokenizer, room)
-    enough = rows.tokens.lengths > 1
-    if "gap_sentences" in config.denoising.objective:
-        enough &= sentences_of(rows) > 1
+    rows = encode_raw(texts, tokenizer, room, config.denoising.sentence_language)
+    enough, reason = rows.tokens.lengths > 1, "fewer than two tokens"
     if not enough.any():
-        raise InputError(
-            f"{split}: no row has two sentences; sentences end with . ! ? and a blank, or with a line"
-            if (rows.tokens.lengths > 1).any()
-            else f"{split}: the text has no row of two tokens"
+        raise InputError(f"{split}: the text has no row of two tokens")
+    if "gap_sentences" in config.denoising.objective:
+        enough, reason = enough & (sentences_of(rows) > 1), "fewer than two sentences"
+        if not enough.any():
+            raise InputError(f"{split}: no row has two sentences")
+    return keep_rows(rows, enough), count_documents(rows, enough, len(texts), reason)
+
+
+def count_documents(rows: RawRows, kept: np.ndarray, texts: int, reason: str) -> Documents:
+    """How texts became rows, of which those where `kept`, `(rows,)` bool, is true are trained on."""
+    empty = texts - len(np.unique(rows.documents))
+    return Documents(texts, int(kept.sum()), int((~kept).sum()) + empty, reason)
+
+
+def _checked(examples: Examples, split: str) -> Examples:
+    """The noised rows, after a look at how many of them the noise left as they were.
+
+    Raises:
+        InputError: all of them.
+    """
+    assert examples.target is not None
+    same = sum(np.array_equal(examples.source[row], examples.target[row]) for row in range(len(examples)))
+    if same == len(examples):
+        raise InputError(f"{split}: --objective changes no row, so that the model would learn to copy; {HINT}")
+    if same > len(examples) / 2:
+        logger.warning(
+            "%s: --objective leaves %.0f %% of the rows as they are; %s", split, 100 * same / len(examples), HINT
         )
-    return keep_rows(rows, enough)
+    return examples

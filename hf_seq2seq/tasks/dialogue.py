@@ -33,12 +33,18 @@ def dialogue_task(
 ) -> Task:
     """Encodes each conversation as one sequence, of which every reply and its end is learnt, and nothing else.
 
+    A training conversation that is too long becomes several sequences. Of one that is evaluated, the last reply is
+    generated, and its oldest exchanges are left out.
+
     Raises:
         InputError: a history and a reply of the longest lengths have no room in the model's table of positions.
     """
     check_room(model, config.tokens)
     prepare_chat(tokenizer, config.tokens.separator)
-    splits = {name: encode_conversations(rows, tokenizer, config.tokens) for name, rows in conversations.items()}
+    splits = {
+        name: encode_conversations(rows, tokenizer, config.tokens, in_windows=name == "train")
+        for name, rows in conversations.items()
+    }
     columns = {"source": conversations["train"].column, "target": "the last reply"}
     task = decoder_task(config, model, tokenizer, splits, columns, metrics=config.evaluation.metrics)
     settings = model.generation_config

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_seq2seq.data.collation import MaskedCollator
-from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.examples import Documents, Examples
 from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, stretches
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.next_sentence import NextSentence
-from hf_seq2seq.noising.rows import Rows, counts_within, enclose
+from hf_seq2seq.noising.noise import noise_counts
+from hf_seq2seq.noising.rows import IGNORED, Rows, counts_within, enclose
 from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
-from hf_seq2seq.tasks.denoising import make_masked_tokens
+from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
 from hf_seq2seq.training.run import check_positions
 from hf_seq2seq.training.task import Renewed, Task
 
@@ -36,10 +37,43 @@ class Masks:
     noise: MaskedTokens
     starts: np.ndarray | None
 
+    def mark(self, rows: RawRows) -> RawRows:
+        """The rows with the size of the vocabulary added to each token that goes on with a word.
+
+        So words stay known where rows are cut, paired and enclosed by special tokens.
+        """
+        if self.starts is None:
+            return rows
+        tokens = rows.tokens
+        goes_on = ~(self.starts[tokens.values] | rows.unspaced)
+        values = (tokens.values + goes_on * len(self.starts)).astype(np.int32)
+        return rows._replace(tokens=Ragged(values, tokens.offsets))
+
     def __call__(self, rows: Rows, rng: np.random.Generator) -> tuple[Ragged, Ragged]:
-        """The masked rows, and what their masked tokens were, -100 elsewhere."""
-        source, labels, _ = self.noise(rows, rng, None if self.starts is None else self.starts[rows.values])
+        """The masked rows, which `mark` marked, and what their masked tokens were, -100 elsewhere.
+
+        Raises:
+            InputError: words are so long that half as many tokens again as were asked for would be masked.
+        """
+        if self.starts is None:
+            source, labels, _ = self.noise(rows, rng)
+            return Ragged(*source), Ragged(*labels)
+        size = len(self.starts)
+        source, labels, _ = self.noise(Rows(rows.values % size, rows.offsets), rng, rows.values < size)
+        self._check(rows, labels)
         return Ragged(*source), Ragged(*labels)
+
+    def _check(self, rows: Rows, labels: Rows) -> None:
+        """Refuses text without words, such as DNA, of which a whole row would be masked."""
+        special = [self.noise.mask, *self.noise.special]
+        places = np.flatnonzero(~np.isin(rows.values, special))
+        wanted = noise_counts(counts_within(places, rows.offsets), self.noise.rate).sum()
+        chosen = (labels.values != IGNORED).sum()
+        if chosen > 1.5 * wanted:
+            raise InputError(
+                f"--whole-word-masking: {chosen / max(1, len(places)):.0%} of the tokens would be masked in place of "
+                f"{self.noise.rate:.0%}, for the words of this text are too long; leave it out"
+            )
 
 
 @dataclass(frozen=True)
@@ -51,12 +85,14 @@ class MaskedRows:
         texts: the text that each row is from.
         masks: masks them.
         seed: of the masks.
+        made_of: how the rows came about.
     """
 
     rows: Rows
     texts: list[str]
     masks: Masks
     seed: int
+    made_of: Documents
 
     @property
     def lengths(self) -> np.ndarray:
@@ -66,7 +102,7 @@ class MaskedRows:
     def __call__(self, epoch: int) -> Examples:
         """The masked rows of an epoch; the same for the same seed and epoch."""
         source, labels = self.masks(self.rows, np.random.default_rng([self.seed, epoch]))
-        return Examples(source, self.texts, source_labels=labels)
+        return Examples(source, self.texts, source_labels=labels, made_of=self.made_of)
 
 
 @dataclass(frozen=True)
@@ -79,6 +115,7 @@ class MaskedPairs:
         pairs: pairs them.
         masks: masks the pairs.
         seed: of both.
+        made_of: how the rows came about.
     """
 
     stretches: RawRows
@@ -86,6 +123,7 @@ class MaskedPairs:
     pairs: NextSentence
     masks: Masks
     seed: int
+    made_of: Documents
 
     @property
     def lengths(self) -> np.ndarray:
@@ -102,7 +140,7 @@ class MaskedPairs:
         texts = [self.texts[number] for number in documents[self._first()]]
         follows = np.where(is_next, 0, 1).astype(np.int64)  # transformers' convention
         types = Ragged(segments, rows.offsets)
-        return Examples(source, texts, labels=follows, token_types=types, source_labels=labels)
+        return Examples(source, texts, labels=follows, token_types=types, source_labels=labels, made_of=self.made_of)
 
     def _first(self) -> np.ndarray:
         """The stretches that have a next one."""
@@ -122,7 +160,7 @@ def masked_task(
     Raises:
         InputError: a tokenizer without a mask token, or text that cannot be cut as the options want.
     """
-    options = config.masking
+    options, language = config.masking, config.masking.sentence_language
     check_positions(model, config.tokens)
     noise = make_masked_tokens(tokenizer, options.mlm_probability, options.whole_word_masking)
     masks = Masks(noise, word_starts(tokenizer) if options.whole_word_masking else None)
@@ -131,7 +169,9 @@ def masked_task(
     splits: dict[str, Examples] = {}
     for number, (split, texts) in enumerate(documents.items()):
         try:
-            rows[split] = make(texts, tokenizer, config.tokens.max_source_length, masks, config.run.seed + number)
+            rows[split] = make(
+                texts, tokenizer, config.tokens.max_source_length, masks, config.run.seed + number, language
+            )
             splits[split] = rows[split](0)
         except InputError as error:
             raise InputError(f"{split}: {error}") from error
@@ -162,39 +202,55 @@ def word_starts(tokenizer: "PreTrainedTokenizerBase") -> np.ndarray:
     """
     tokens = [token or "" for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
     counts = {mark: sum(token.startswith(mark) for token in tokens) for mark in ("##", "▁", "Ġ")}
-    mark = max(counts, key=lambda name: counts[name])
-    if not counts[mark]:
+    whole = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None) == "##"
+    mark = "##" if whole else max(counts, key=lambda name: counts[name])
+    if not whole and not counts[mark]:
         raise InputError("--whole-word-masking: the tokens of this tokenizer do not tell where words start")
     starts = np.array([token.startswith(mark) != (mark == "##") for token in tokens])
     starts[tokenizer.all_special_ids] = True
     return starts
 
 
-def _rows(texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int) -> MaskedRows:
+def _rows(
+    texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int, language: str
+) -> MaskedRows:
     special = tokenizer("")["input_ids"]
     if longest - len(special) < 2:
         raise InputError(f"--max-source-length: {longest} leaves no room for text")
-    found = _with_words(encode_raw(texts, tokenizer, longest - len(special)), masks)
+    found, made_of = _with_words(encode_raw(texts, tokenizer, longest - len(special), language), masks, len(texts))
     rows = enclose(Rows(found.tokens.values, found.tokens.offsets), special[:-1], special[-1:])
-    return MaskedRows(rows, [texts[number] for number in found.documents], masks, seed)
+    return MaskedRows(rows, [texts[number] for number in found.documents], masks, seed, made_of)
 
 
 def _pairs(
-    texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int
+    texts: list[str], tokenizer: "PreTrainedTokenizerBase", longest: int, masks: Masks, seed: int, language: str
 ) -> MaskedPairs:
     if tokenizer.cls_token_id is None or tokenizer.sep_token_id is None:
         raise InputError("--next-sentence-prediction: this tokenizer has no [CLS] or no [SEP]")
-    whole = encode_raw(texts, tokenizer, sys.maxsize)
-    found = _with_words(stretches(whole, max(1, (longest - 3) // 2)), masks)
+    whole = encode_raw(texts, tokenizer, sys.maxsize, language)
+    found, _ = _with_words(stretches(whole, max(1, (longest - 3) // 2)), masks, len(texts))
     pairs = NextSentence(tokenizer.cls_token_id, tokenizer.sep_token_id, longest)
-    made = MaskedPairs(found, texts, pairs, masks, seed)
+    several = np.flatnonzero(np.bincount(found.documents, minlength=len(texts)) > 1)
+    made = MaskedPairs(
+        found,
+        texts,
+        pairs,
+        masks,
+        seed,
+        Documents(
+            len(texts),
+            len(found.documents) - len(np.unique(found.documents)),
+            len(texts) - len(several),
+            "fewer than two sentences",
+        ),
+    )
     if not len(made.lengths):
-        raise InputError("no document has two sentences, which end with . ! ? and a blank, or with a line")
+        raise InputError("no document has two sentences")
     return made
 
 
-def _with_words(rows: RawRows, masks: Masks) -> RawRows:
-    """The rows that have a token to mask.
+def _with_words(rows: RawRows, masks: Masks, texts: int) -> tuple[RawRows, Documents]:
+    """The rows that have a token to mask, marked for that, and the count of them.
 
     Raises:
         InputError: none has.
@@ -204,4 +260,4 @@ def _with_words(rows: RawRows, masks: Masks) -> RawRows:
     some = counts_within(places, rows.tokens.offsets) > 0
     if not some.any():
         raise InputError("the text has no token of the vocabulary")
-    return keep_rows(rows, some)
+    return masks.mark(keep_rows(rows, some)), count_documents(rows, some, texts, "no token of the vocabulary")

@@ -224,6 +224,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
         *mixed,
+        *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
         f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
         sep="",

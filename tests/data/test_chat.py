@@ -8,9 +8,10 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import GPT2Tokenizer, LlamaTokenizer, PreTrainedTokenizerBase
 
 from hf_seq2seq.configs import NewTokenizer, PairTokenization
-from hf_seq2seq.data.chat import encode_conversations, encode_history, end_of_turn, prepare_chat
+from hf_seq2seq.data.chat import encode_conversations, encode_history, end_of_turn, prepare_chat, windows
 from hf_seq2seq.data.collation import CausalCollator
 from hf_seq2seq.data.conversations import Conversations, Messages
+from hf_seq2seq.data.examples import Dialogues
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError
@@ -122,9 +123,71 @@ def test_the_oldest_exchanges_are_left_out(name: str) -> None:
         # What the last exchange alone has too much goes from its beginning.
         assert found.ids.tolist() == expected.ids[-limit:].tolist()
         assert found.learnt.tolist() == expected.learnt[-limit:].tolist()
-        assert found.cut == (limit < fitting)
+        assert found.shortened == (limit < fitting)
+        assert found.cut == max(0, least - limit)
         assert encode(tokenizer, whole, source=limit)["cut"] == [int(limit < fitting), 0]
     assert 2 < least < fitting
+
+
+def long_talk(exchanges: int) -> Messages:
+    return conversation(
+        *(turn for i in range(exchanges) for turn in (("user", f"ab {'c' * (i % 5)} {i}"), ("assistant", f"ba {i}")))
+    )
+
+
+OPENINGS = ([], [("system", "be a bee")], [("assistant", "hello")], [("system", "b"), ("assistant", "hello")])
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize("limit", [15, 40, 70, 200, 5000])
+def test_every_reply_of_a_long_conversation_is_learnt_once(opening: list[tuple[str, str]], limit: int) -> None:
+    tokenizer = chatml()
+    prepare_chat(tokenizer, "\n")
+    messages = conversation(*opening) + long_talk(20)
+    limits = PairTokenization(max_source_length=limit, max_target_length=50)
+    found = encode_conversations(Conversations([messages], "messages", "talk"), tokenizer, limits, in_windows=True)
+    assert found.source.lengths.max() <= limit
+    end, learnt = tokenizer.convert_tokens_to_ids("<|im_end|>"), []
+    for row in range(len(found)):
+        ids, marks = found.source[row], found.learnt[row].astype(bool)
+        learnt += tokenizer.decode(ids[marks]).split("<|im_end|>")[:-1]
+        learnt.append(tokenizer.decode(found.target[row][:-1]))
+        assert found.target[row][-1] == end
+    first = [messages[1]["content"]] if len(opening) == 2 else []  # which a system's message came before
+    assert learnt == [*first, *(f"ba {i}" for i in range(20))]
+    assert (len(found) == 1) == (limit == 5000)
+    assert isinstance(found.made_of, Dialogues)
+    assert (found.made_of.replies, found.made_of.rows) == (len(learnt), len(found))
+    if limit >= 70:
+        assert (found.truncated, found.made_of.left_out) == ((0, 0), 0)
+    if limit == 15:
+        assert found.made_of.left_out > 0
+
+
+def test_windows_overlap() -> None:
+    tokenizer = chatml()
+    prepare_chat(tokenizer, "\n")
+    messages, limit = long_talk(30), 120
+    found = windows(messages, tokenizer, limit, "talk")
+    assert found[0].first == 0
+    for window in found[1:]:
+        seen = [len(m["content"]) for m in window.messages[:-1]]
+        assert sum(seen[: window.first]) >= sum(seen) / 2 - max(seen)
+    assert [window.messages[-1]["content"] for window in found][-1] == "ba 29"
+
+
+def test_counts_of_evaluated_conversations() -> None:
+    tokenizer = chatml()
+    prepare_chat(tokenizer, "\n")
+    limits = PairTokenization(max_source_length=60, max_target_length=3)
+    found = encode_conversations(Conversations([long_talk(9)], "messages", "talk"), tokenizer, limits)
+    whole = len(tokenizer(tokenizer.apply_chat_template(long_talk(9), tokenize=False))["input_ids"])
+    kept = int(found.source.lengths[0]) + int(found.target.lengths[0])
+    assert isinstance(found.made_of, Dialogues)
+    assert found.made_of.left_out == found.made_of.tokens - kept
+    assert found.made_of.tokens == whole - 1  # all but the line's end behind the last reply
+    assert (found.made_of.replies, found.made_of.rows, found.made_of.cut) == (9, 1, 1)
+    assert str(found.made_of).startswith("1 conversations with 9 replies in 1 rows; ")
 
 
 def test_a_long_reply_ends_all_the_same() -> None:

@@ -60,7 +60,7 @@ def test_numbered_turns() -> None:
     ("messages", "message"),
     [
         ([ASKS], r"row 2, column 'messages': the last message is not the assistant's"),
-        ([ANSWERS], "the first message is the assistant's, who can but reply"),
+        ([ANSWERS], "the only message is the assistant's; a reply needs a message before it"),
         ([], r"row 2, column 'messages': \[\] is no list of messages"),
         ([ASKS, {"role": "assistant", "content": None}], "message 2, .* needs a role and a content, both text"),
         ([ASKS, ANSWERS | {"content": " "}], "message 2, the assistant's, is empty; fill it in or remove the row"),
@@ -76,9 +76,42 @@ def test_what_is_no_conversation_is_refused(tmp_path: Path, messages: list[dict[
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", [{"source": "a", "target": "b"}])
-    with pytest.raises(InputError, match=r"no column 'messages' \(--objective\); its columns are source, target"):
+    path = write(tmp_path / "a.jsonl", [{"a": "a", "b": "b", "c": "c"}])
+    with pytest.raises(InputError, match=r"name the columns by --source-column and --target-column; its columns"):
         read_conversations(PairData(train_file=path))
     (tmp_path / "talk.txt").write_text("1 hi\thello\nand so on\n")
     with pytest.raises(InputError, match=r"talk.txt:2: 'and so on' is no line of a dialogue"):
         read_conversations(PairData(train_file=str(tmp_path / "talk.txt")))
+
+
+@pytest.mark.parametrize("column", ["conversations", "messages", "conversation"])
+def test_conversations_as_sharegpt_has_them(tmp_path: Path, column: str) -> None:
+    turns = [("system", "be brief"), ("human", "hi"), ("gpt", "hello"), ("observation", "17"), ("gpt", "seventeen")]
+    rows = [{"id": 1, column: [{"from": speaker, "value": text, "weight": None} for speaker, text in turns]}]
+    found = read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", rows)))["train"]
+    roles = ["system", "user", "assistant", "tool", "assistant"]
+    assert found.messages == [[{"role": r, "content": t} for r, (_, t) in zip(roles, turns, strict=True)]]
+    rows[0][column][1]["from"] = "humam"
+    with pytest.raises(InputError, match=rf"row 1, column '{column}': message 2: unknown role 'humam'"):
+        read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", rows)))
+
+
+def test_a_first_message_of_the_assistant_is_read_and_no_reply(tmp_path: Path) -> None:
+    rows = [{"messages": [ANSWERS, ASKS, ANSWERS]}]
+    found = read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", rows)))["train"]
+    assert found.messages == [[ANSWERS, ASKS, ANSWERS]]
+    assert found.each_reply().messages == found.messages
+    assert found.transcripts == [f"assistant: {ANSWERS['content']}\nuser: {ASKS['content']}"]
+
+
+def test_pairs_are_exchanges(tmp_path: Path) -> None:
+    alpaca = [
+        {"instruction": "Add.", "input": "1 2", "output": "3"}, {"instruction": "Say hi.", "input": "", "output": "hi"},
+    ]  # fmt: skip
+    found = read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", alpaca)))["train"]
+    asked = ["Add.\n\n1 2", "Say hi."]
+    assert [[m["content"] for m in row] for row in found.messages] == [[asked[0], "3"], [asked[1], "hi"]]
+    assert {m["role"] for row in found.messages for m in row[::2]} == {"user"}
+    several = [{"source": "a", "target": ["b", "c"]}]
+    tests = read_conversations(PairData(test_file=write(tmp_path / "b.jsonl", several)))["test"]
+    assert (tests.references, tests.histories) == ([["b", "c"]], [[{"role": "user", "content": "a"}]])

@@ -7,7 +7,8 @@ import pytest
 
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentence_starts, sentences_of, stretches
+from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of, stretches
+from hf_seq2seq.data.sentences import sentence_starts
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
 TEXTS = ["One two. Three four! Five", "no end here", 'He said "go." Then\nwent.', ""]
@@ -53,7 +54,7 @@ def test_stretches_are_whole_sentences_and_two_or_more_of_every_two() -> None:
     lengths = np.array([sum(row) for row in sentences])
     starts = np.concatenate([np.eye(1, length, dtype=bool)[0] for row in sentences for length in row])
     tokens = Ragged(np.arange(lengths.sum(), dtype=np.int32), np.append(0, np.cumsum(lengths)))
-    found = stretches(RawRows(tokens, starts, np.arange(200)), 40)
+    found = stretches(RawRows(tokens, starts, np.zeros_like(starts), np.arange(200)), 40)
     assert np.array_equal(found.tokens.values, tokens.values)
     assert starts[found.tokens.offsets[:-1]].all()
     for row, counts in enumerate(sentences):

@@ -110,7 +110,9 @@ def test_a_pair_for_every_reply() -> None:
     limits = PairTokenization(max_source_length=200, max_target_length=3)
     found = encode_replies(conversations, Tokenizers(tokenizer, tokenizer), limits)
     assert found.references == [["hello"], ["it is booked"], ["bye"], ["hello"]]
-    assert found.texts == ["hi there", TALK[4]["content"], "thank you", "hi there"]
+    assert found.texts[0] == "system: be short\nuser: hi there"
+    assert found.texts[1].splitlines()[-1] == f"{TALK[4]['role']}: {TALK[4]['content']}"
+    assert found.texts[3] == "user: hi there"
     assert found.truncated == (0, 1)
     assert found.target is not None
     assert tokenizer.convert_ids_to_tokens(found.target[1].tolist()) == ["it", "is", "</s>"]

@@ -122,8 +122,8 @@ def test_from_scratch(files: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
-        ([{"role": "assistant", "content": "a"}], "row 1, column 'messages': the first message is the assistant's"),
-        ("a", "row 1, column 'messages': 'a' is no list of messages"),
+        ([{"role": "assistant", "content": "a"}], "row 1, column 'messages': the last message is the assistant's"),
+        (3, "its columns are messages"),
     ],
 )
 def test_generate_refuses_what_is_no_history(

@@ -186,3 +186,33 @@ def test_sentinels_that_are_pieces_of_text_are_found() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=rust, **named)
     noise = make_noise(NOISES["t5"], Denoising(objective=("span_corruption",)), tokenizer)
     assert noise.noise.sentinels == (7, 6, 5)
+
+
+HINDI, ENGLISH = "यह पहला है। यह दूसरा है।", "One is here. Two is there."
+
+
+def test_what_is_left_out_is_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join([HINDI, ENGLISH, "no second sentence", "x"] * 30) + "\n")
+    chosen = values({"train_file": str(path)}, tmp_path / "out", objective="gap_sentences", max_steps=1)
+    pegasus.main(build(pegasus.Config, chosen))
+    assert "120 texts in 60 rows; 60 left out, of fewer than two sentences" in capsys.readouterr().err
+    for recipe, objective in ((t5, "span_corruption"), (bart, "text_infilling")):
+        chosen = values({"train_file": str(path)}, tmp_path / "two", objective=objective)
+        made_of = recipe.prepare(build(recipe.Config, chosen)).splits["train"].made_of
+        assert str(made_of) == "120 texts in 90 rows; 30 left out, of fewer than two tokens"
+
+
+def test_noise_that_changes_nothing_is_refused_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "train.txt"
+    chosen = values({"train_file": str(path)}, tmp_path / "out", objective="sentence_permutation")
+    path.write_text("one sentence alone\n" * 20)
+    with pytest.raises(InputError, match="train: --objective changes no row, so that the model would learn to copy"):
+        bart.prepare(build(bart.Config, chosen))
+    path.write_text("one sentence alone\n" * 15 + f"{HINDI}\n" * 10)
+    bart.prepare(build(bart.Config, chosen))
+    assert "train: --objective leaves" in caplog.text
+    caplog.clear()
+    path.write_text(" ".join(HINDI.split() * 8) + "\n" + f"{' '.join([HINDI] * 4)}\n" * 40)
+    bart.prepare(build(bart.Config, chosen))
+    assert not caplog.text

@@ -284,7 +284,7 @@ def test_what_cannot_be_is_refused(
 def test_pairs_need_documents_of_two_sentences(tmp_path: Path) -> None:
     (tmp_path / "train.txt").write_text("no mark at all\nnor here\n")
     files = {"train_file": str(tmp_path / "train.txt")}
-    with pytest.raises(InputError, match="train: no document has two sentences, which end with"):
+    with pytest.raises(InputError, match="train: no document has two sentences"):
         prepared(files, tmp_path, next_sentence_prediction=True)
     (tmp_path / "train.txt").write_text("One mark. Two marks.\n")
     with pytest.raises(InputError, match="train: next-sentence prediction needs two documents: one is given"):
@@ -307,3 +307,46 @@ def test_a_checkpoint_without_what_is_needed_is_refused(text_files: dict[str, st
     tokenizer.save_pretrained(tmp_path / "roberta")
     with pytest.raises(InputError, match="this tokenizer has no token '<mask>'"):
         prepared(text_files, tmp_path, **start)
+
+
+CHINESE = "他们在公园里看见一只小狗它跑得很快孩子们都笑了老师说今天的天气真好我们明天再去吧"
+JAPANESE = "かれらはこうえんでちいさないぬをみました先生は今日の天気がいいと言いました"
+THAI = "พวกเขาเห็นสุนัขตัวเล็กในสวนและมันวิ่งเร็วมากเด็กทุกคนหัวเราะ"
+SPACED = "they saw a little dog in the park and it ran fast so that all the children laughed"
+
+
+def shuffled_lines(path: Path, text: str) -> dict[str, str]:
+    """Lines of the text's parts in random order, so that a vocabulary of pieces is worth while."""
+    draw = random.Random(0)
+    parts = text.split() if " " in text else [text[at : at + 3] for at in range(0, len(text), 3)]
+    join = " " if " " in text else ""
+    path.write_text("".join(join.join(draw.sample(parts, len(parts))) + "\n" for _ in range(300)))
+    return {"train_file": str(path)}
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe", "wordpiece"])
+@pytest.mark.parametrize("text", [CHINESE, JAPANESE, THAI, SPACED], ids=["zh", "ja", "th", "en"])
+def test_whole_words_take_about_the_share_that_is_asked_for_in_every_script(
+    text: str, kind: str, tmp_path: Path
+) -> None:
+    chosen = {"whole_word_masking": True, "tokenizer_type": kind, "vocab_size": 400, "mlm_probability": 0.15}
+    task = prepared(shuffled_lines(tmp_path / "train.txt", text), tmp_path / "out", **chosen)
+    examples = task.splits["train"]
+    special = np.isin(
+        examples.source.values, [task.tokenizers.source.cls_token_id, task.tokenizers.source.sep_token_id]
+    )
+    assert examples.source_labels is not None
+    share = (examples.source_labels.values[~special] != -100).mean()
+    assert 0.1 < share < 0.2
+    assert examples.source.values.max() < len(task.tokenizers.source)
+
+
+def test_text_without_words_is_refused(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    path = tmp_path / "train.txt"
+    path.write_text("".join("".join(draw.choices("ACGT", k=200)) + "\n" for _ in range(50)))
+    chosen = {"whole_word_masking": True, "tokenizer_type": "unigram", "vocab_size": 60}
+    with pytest.raises(
+        InputError, match="train: --whole-word-masking: 100% of the tokens would be masked in place of 15%"
+    ):
+        prepared({"train_file": str(path)}, tmp_path / "out", **chosen)

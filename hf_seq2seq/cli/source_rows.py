@@ -1,0 +1,158 @@
+"""What a model reads of the rows that are given to a command: a text of one or several columns, or messages."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.rows import Row, names_of, text_cell
+from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.saved.run_settings import RunSettings
+
+
+class SourceOptions(Protocol):
+    """The flags that say where sources are."""
+
+    @property
+    def input_file(self) -> str | None: ...  # noqa: D102
+    @property
+    def source_column(self) -> str | None: ...  # noqa: D102
+    @property
+    def context_column(self) -> str | None: ...  # noqa: D102
+    @property
+    def source_template(self) -> str | None: ...  # noqa: D102
+
+
+class Sourced(NamedTuple):
+    """What the model reads of a row, a text or messages, and the row's other columns."""
+
+    source: Any
+    others: Row
+
+
+def named_columns(options: SourceOptions) -> list[str | None]:
+    """The columns that flags name, which a file without a header has by number."""
+    from hf_seq2seq.data.columns.templates import template_columns
+
+    filled = template_columns(options.source_template) if options.source_template else []
+    return [options.source_column, options.context_column, *filled]
+
+
+def read_sources(
+    rows: Iterator[Row], sample: list[Row], options: SourceOptions, settings: "RunSettings", place: str
+) -> Iterator[Sourced]:
+    """The source text of each row: of the columns that flags, the run's training, or usual names tell.
+
+    Args:
+        rows: all of them.
+        sample: the first ones of a file; none of texts that are given one by one.
+        options: the flags.
+        settings: what the run's training was told.
+        place: the file, for messages.
+
+    Raises:
+        InputError: columns that cannot be found; while rows are read, a cell that is no text.
+    """
+    from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
+
+    template = _template(sample, options, settings)
+    if template:
+        return _filled(rows, template, place)
+    if sample and not options.source_column:
+        rows, sample = split_stream_at_tabs(rows, sample, place)
+    return _texts(rows, (_column(sample, options, settings), _context_column(sample, options, settings)), place)
+
+
+def _template(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:
+    """How a source is made of several columns: as the flag says, as in the run's training, or by well-known names."""
+    from hf_seq2seq.data.columns.finding import named_column
+    from hf_seq2seq.data.columns.templates import template_columns, usual_template
+
+    names, trained = names_of(sample), settings.run.get("source_template")
+    if options.source_template:
+        if options.source_column or options.context_column:
+            other = "--source-column" if options.source_column else "--context-column"
+            raise InputError(f"--source-template and {other}: give one of them")
+        for column in template_columns(options.source_template):
+            named_column(names, sample, "source_template", column, str(options.input_file))
+        return options.source_template
+    if options.source_column or options.context_column:
+        return None
+    if trained and {column.split(".")[0] for column in template_columns(trained)} <= set(names):
+        return str(trained)
+    return usual_template(names)
+
+
+def _column(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str:
+    """The column of the source: as the flag says, as in the run's training, or by looking."""
+    if not sample:
+        return "text"
+    from hf_seq2seq.data.columns.pairs import find_source_column
+
+    trained, names = settings.run.get("source_column"), names_of(sample)
+    column = options.source_column or (trained if trained in names else None)
+    data = PairData(source_column=column, source_lang=settings.run.get("source_lang"))
+    return find_source_column(names, sample, data, str(options.input_file))
+
+
+def _context_column(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:
+    """The column of what a question is about: as the flag says, or as in the run's training."""
+    trained = settings.run.get("context_column")
+    return options.context_column or (trained if trained in names_of(sample) else None)
+
+
+def _filled(rows: Iterator[Row], template: str, place: str) -> Iterator[Sourced]:
+    """The sources that a template makes of several columns."""
+    from hf_seq2seq.data.columns.templates import fill, template_columns
+
+    columns = template_columns(template)
+    for number, row in enumerate(rows, start=1):
+        others = {name: value for name, value in row.items() if name not in columns}
+        yield Sourced(fill(template, row, f"{place}: row {number}"), others)
+
+
+def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Sourced]:
+    """The text of a column, that of a question with its context."""
+    from hf_seq2seq.data.pairs import about
+
+    for number, row in enumerate(rows, start=1):
+        others = {name: value for name, value in row.items() if name not in columns}
+        found = [text_cell(row, column, number, place) for column in columns if column]
+        yield Sourced(about(*found) if len(found) > 1 else found[0], others)
+
+
+def messages_column(sample: list[Row]) -> str | None:
+    """The column of messages by its usual names."""
+    from hf_seq2seq.data.conversations import COLUMNS
+
+    return next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None)
+
+
+def read_histories(
+    rows: Iterator[Row], sample: list[Row], options: SourceOptions, settings: "RunSettings", place: str
+) -> Iterator[Sourced]:
+    """The messages of each row; a source text is a user's only message, a blank one gets no reply.
+
+    Raises:
+        InputError: as `read_sources`; while rows are read, a cell that is no list of messages to reply to.
+    """
+    from hf_seq2seq.data.columns.finding import cell
+
+    trained, names = settings.run.get("source_column"), names_of(sample)
+    column = options.source_column or (trained if trained in names else None) or messages_column(sample)
+    if column is None or any(isinstance(cell(row, column), str) for row in sample):
+        for text, others in read_sources(rows, sample, options, settings, place):
+            yield Sourced([{"role": "user", "content": text}] if text.strip() else "", others)
+        return
+    yield from _messages(rows, column, place)
+
+
+def _messages(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced]:
+    from hf_seq2seq.data.columns.finding import cell
+    from hf_seq2seq.data.conversations import check_messages
+
+    for number, row in enumerate(rows, start=1):
+        others = {name: value for name, value in row.items() if name != column}
+        messages = check_messages(cell(row, column), f"{place}: row {number}, column {column!r}", reply=False)
+        yield Sourced(messages, others)

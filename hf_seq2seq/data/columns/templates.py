@@ -1,0 +1,66 @@
+"""A source put together from several columns: `--source-template "{lemma} {features}"`."""
+
+from collections.abc import Mapping, Sequence
+from string import Formatter
+from typing import Any
+
+from hf_seq2seq.data.columns.finding import cell
+from hf_seq2seq.errors import InputError
+
+INSTRUCTIONS = "{instruction}\n\n{input}"
+"""Of rows of instructions, as Alpaca has them; one without an input is the instruction alone."""
+
+
+def template_columns(template: str) -> list[str]:
+    """The columns that a template names, each once; `{{` and `}}` are braces.
+
+    Raises:
+        InputError: it names none, or its braces do not match.
+    """
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(f"--source-template: {template!r}: {error}; write {{{{ and }}}} for braces") from error
+    found: list[str] = []
+    for _, name, spec, conversion in parts:
+        if name is None:
+            continue
+        if not name or spec or conversion:
+            raise InputError(f"--source-template: {template!r}: write a column's name alone in braces, as in {{lemma}}")
+        found.append(name)
+    if not found:
+        raise InputError(f"--source-template: {template!r} names no column, as {{lemma}} does")
+    return list(dict.fromkeys(found))
+
+
+def usual_template(names: Sequence[str]) -> str | None:
+    """The template of rows whose columns have well-known names; None for others."""
+    return INSTRUCTIONS if {"instruction", "input", "output"} <= set(names) else None
+
+
+def fill(template: str, row: Mapping[str, Any], place: str) -> str:
+    """The source of a row; a list of texts is joined by spaces, and blanks at the ends are dropped.
+
+    Args:
+        template: names columns; a dotted name reaches into an object.
+        row: its cells.
+        place: the file and the row, for errors.
+
+    Raises:
+        InputError: a cell is no text and no list of texts.
+    """
+    written = []
+    for literal, name, _, _ in Formatter().parse(template):
+        written.append(literal)
+        if name is not None:
+            written.append(_text(cell(row, name), f"{place}, column {name!r}"))
+    return "".join(written).strip()
+
+
+def _text(value: Any, place: str) -> str:
+    parts = value if isinstance(value, list) else [value]
+    wrong = next((part for part in parts if not isinstance(part, str)), None)
+    if wrong is not None or value is None:
+        told = "null" if wrong is None else repr(wrong)
+        raise InputError(f"{place}: {told} where --source-template needs a text or a list of texts")
+    return " ".join(parts)

@@ -1,0 +1,59 @@
+"""What `generate` reads as a source or a history, by flags, by the run's training and by names of columns."""
+
+from typing import Any
+
+import pytest
+
+from hf_seq2seq.cli.generate import Rows
+from hf_seq2seq.cli.source_rows import Sourced, read_histories, read_sources
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.run_settings import RunSettings
+
+
+def settings(**run: Any) -> RunSettings:
+    return RunSettings(run=run)
+
+
+def sources(row: dict[str, Any], run: RunSettings, **options: Any) -> Sourced:
+    (found,) = read_sources(iter([row]), [row], Rows(**options), run, "a.jsonl")
+    return found
+
+
+def test_a_template_comes_from_the_flag_from_training_or_from_names() -> None:
+    row = {"lemma": "go", "features": ["V", "PST"], "id": 1}
+    assert sources(row, settings(), source_template="{lemma} {features}") == ("go V PST", {"id": 1})
+    trained = settings(source_template="{features}:{lemma}")
+    assert sources(row, trained) == ("V PST:go", {"id": 1})
+    assert sources(row, trained, source_column="lemma").source == "go"
+    assert sources({"text": "go V"}, trained).source == "go V"
+    assert sources({"instruction": "Add", "input": "1", "output": "2"}, settings()) == (
+        "Add\n\n1",
+        {"output": "2"},
+    )
+    with pytest.raises(InputError, match=r"no column 'lema' .*did you mean 'lemma'"):
+        sources(row, settings(), source_template="{lema}")
+    with pytest.raises(InputError, match="give one of them"):
+        sources(row, settings(), source_template="{lemma}", source_column="lemma")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [{"role": "user", "content": "hi"}]},
+        {"conversations": [{"from": "human", "value": "hi"}]},
+        {"text": "hi"},
+        {"source": "hi", "target": "hello"},
+        {"instruction": "hi", "input": "", "output": "hello"},
+        {"prompt": "hi"},
+    ],
+)
+def test_histories(row: dict[str, Any]) -> None:
+    found = list(read_histories(iter([row]), [row], Rows(), settings(), "a.jsonl"))
+    assert found[0].source == [{"role": "user", "content": "hi"}]
+
+
+def test_a_named_column_of_messages() -> None:
+    row = {"talk": [{"role": "user", "content": "hi"}], "text": "other"}
+    for options, run in (({"source_column": "talk"}, settings()), ({}, settings(source_column="talk"))):
+        (found,) = read_histories(iter([row]), [row], Rows(**options), run, "a.jsonl")
+        assert found == (row["talk"], {"text": "other"})
