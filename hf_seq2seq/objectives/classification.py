@@ -39,6 +39,16 @@ class Classification(Objective):
             label_smoothing=smoothing,
         )
 
+    def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of the classes, which rows that are edited later would move."""
+        return {} if self.class_weights is None else {"class_weights": self.class_weights.detach().cpu().clone()}
+
+    def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights as they were saved; those of the classes are taken from a checkpoint, too."""
+        if self.class_weights is not None and "class_weights" in beside:
+            self.class_weights.copy_(beside["class_weights"])
+        return saved
+
 
 class MultiLabel(Objective):
     """Binary cross-entropy of every class, averaged over rows and classes."""

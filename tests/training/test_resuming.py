@@ -291,7 +291,7 @@ def test_every_recipe_keeps_its_vocabulary(name: str, pairs: dict[str, str], tmp
 
 
 def test_a_classifier_keeps_the_ids_of_its_labels(tmp_path: Path) -> None:
-    flags = ["train", "bert_classifier", "--tokenizer-type", "char", "--max-steps", "2", "--save-steps", "1"]
+    flags = ["train", "bert_classifier", "--tokenizer-type", "char", "--save-steps", "1", "--class-weights", "balanced"]
     flags += ["--from-scratch", "--config-overrides", TINY_BERT, "--output-dir", str(tmp_path / "run")]
 
     def go_on(labels: str, *more: str) -> dict[str, str]:
@@ -301,7 +301,11 @@ def test_a_classifier_keeps_the_ids_of_its_labels(tmp_path: Path) -> None:
         names: dict[str, str] = json.loads((tmp_path / "run" / "config.json").read_text())["id2label"]
         return names
 
-    assert go_on("bcd") == {"0": "b", "1": "c", "2": "d"}
-    assert go_on("ccd", *RESUME) == {"0": "b", "1": "c", "2": "d"}
+    assert go_on("bbcd", "--max-steps", "2") == {"0": "b", "1": "c", "2": "d"}
+    assert go_on("cccd", "--max-steps", "3", *RESUME) == {"0": "b", "1": "c", "2": "d"}
+    kept = [load_file(tmp_path / "run" / f"checkpoint-{n}" / "training_head.safetensors") for n in (2, 3)]
+    assert (
+        kept[0]["class_weights"].tolist() == kept[1]["class_weights"].tolist() == pytest.approx([2 / 3, 4 / 3, 4 / 3])
+    )
     with pytest.raises(InputError, match="label 'a' is none of those seen in training"):
         go_on("acd", *RESUME)
