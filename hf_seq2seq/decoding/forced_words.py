@@ -6,7 +6,7 @@ where it is a part of a longer one.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,8 @@ Ids = tuple[int, ...]
 KEPT = 2**16  # outputs whose progress is remembered: a candidate of one step is a hypothesis of the next
 # Letters of scripts that put no spaces between words: Thai to Tibetan, Burmese, Khmer, kana and Han.
 _UNSPACED = r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
+TRIED = 20  # characters that may stand before a word
+_UNSPACED_LETTER = f"[{_UNSPACED}]"
 _LETTER = rf"(?![{_UNSPACED}])\w"
 
 
@@ -28,13 +30,20 @@ class Word:
 
     Attributes:
         text: as the vocabulary spells it.
-        inner: its tokens behind another word.
-        first: its tokens where a text begins with it, or behind a mark such as a bracket.
+        inner: its tokens behind another word; in a script without spaces, with none between.
+        first: its tokens where a text begins with it, or behind a mark such as a bracket; none where it cannot.
+        joins: whether `first` puts no space between it and what it follows.
     """
 
     text: str
     inner: Ids
     first: Ids
+    joins: bool = False
+
+    @property
+    def unspaced(self) -> bool:
+        """Whether it begins with a letter that follows others without a space."""
+        return re.match(_UNSPACED_LETTER, self.text) is not None
 
     def end(self, text: str) -> int | None:
         """Where a text first has it: the place behind it; None if the text does not have it as a word."""
@@ -93,17 +102,20 @@ class ForcedWords:
 
     def _fits(self, word: Word, tokens: Ids, before: Ids) -> bool:
         """Whether a word may be spelled so behind these tokens."""
-        if word.inner == word.first:
+        if word.inner == word.first and (word.unspaced or not word.joins):
             return True
         text = self._decode(before)
-        return bool(text) if tokens == word.inner else not text or not re.match(_LETTER, text[-1])
+        if tokens == word.inner != word.first:
+            return bool(text)
+        return not text or not (word.unspaced or re.match(_LETTER, text[-1]))
 
 
 def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longest: int) -> ForcedWords | None:
     """The tokens of words that must appear; None where there are none.
 
     Raises:
-        InputError: a word that the vocabulary lacks, or words that need more than `longest` tokens and EOS.
+        InputError: a word that the vocabulary lacks, or words that need more than `longest` tokens and EOS, or a space
+            that it lacks.
     """
 
     def decode(ids: Ids) -> str:
@@ -114,7 +126,11 @@ def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longe
     words = [word for word in found.values() if not any(word.end(text) for text in found if text != word.text)]
     if not words:
         return None
-    saved = max(0, *(len(word.inner) - len(word.first) for word in words))
+    alone = [word.text for word in words if word.joins and not word.unspaced and word.inner == word.first]
+    if len(alone) > 1:
+        raise InputError(f"--force-words: {', '.join(alone)}: the vocabulary has no space to put between them")
+    # One word may begin the output; where none can, another token does.
+    saved = max([len(word.inner) - len(word.first) for word in words if word.first], default=-1)
     needed = sum(len(word.inner) for word in words) - saved + 1
     if needed > longest:
         raise InputError(
@@ -126,9 +142,35 @@ def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longe
 
 def _find_word(text: str, tokenizer: "PreTrainedTokenizerBase", decode: Callable[[Ids], str]) -> Word:
     """The tokens of a word where a text begins, and behind another word: itself, which the vocabulary surely has."""
-    first, twice = (tuple(tokenizer(each, add_special_tokens=False)["input_ids"]) for each in (text, f"{text} {text}"))
+    first, twice = (_ids(each, tokenizer) for each in (text, f"{text} {text}"))
+    unknown = tokenizer.unk_token_id
+    if unknown in first and re.match(_UNSPACED_LETTER, text):  # a word piece may be known behind others alone
+        inner = _joined(text, text, tokenizer, decode)
+        if inner is not None:
+            return Word(text, inner, ())
     spelled = decode(first).strip()
-    if not spelled or tokenizer.unk_token_id in twice:
+    if not spelled or unknown in first:
         raise InputError(f"--force-words: {text!r} is not in the vocabulary")
-    inner = twice[len(first) :] if twice[: len(first)] == first else first
-    return Word(spelled, inner, first)
+    word = Word(spelled, first, first, joins=decode(first + first).strip() == spelled * 2)
+    inner = _joined(text, spelled, tokenizer, decode) if word.unspaced else None
+    if inner is None and twice[: len(first)] == first and unknown not in twice:
+        inner = twice[len(first) :]
+    return word if inner is None else replace(word, inner=inner)
+
+
+def _joined(text: str, spelled: str, tokenizer: "PreTrainedTokenizerBase", decode: Callable[[Ids], str]) -> Ids | None:
+    """The tokens of a word behind others without a space; None where the vocabulary cannot spell it so.
+
+    What stands before is the word itself or, where that is unknown or its end merges with what follows, a character.
+    """
+    characters = sorted(token for token in tokenizer.get_vocab() if len(token) == 1)
+    for before in (text, "。", *characters[-TRIED:]):
+        start, both = _ids(before, tokenizer), _ids(before + text, tokenizer)
+        tail = both[len(start) :]
+        if both[: len(start)] == start and tokenizer.unk_token_id not in tail and decode(tail).endswith(spelled):
+            return tail
+    return None
+
+
+def _ids(text: str, tokenizer: "PreTrainedTokenizerBase") -> Ids:
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])

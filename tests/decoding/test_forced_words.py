@@ -107,6 +107,51 @@ def test_scripts_without_spaces_have_no_edges() -> None:
     assert not words.progress((3, 4)).complete
 
 
+UNSPACED = {
+    "chinese": (["我们今天去学校看书学习", "老师说明天要早点来这里工作", "今天工作。学校学习"], ["学校", "今天"]),
+    "mixed": (["我们今天去学校", "the 学校 is big", "today 今天"], ["学校", "今天"]),
+    "japanese": (["今日は学校で本を読みました", "本を読む"], ["学校", "読み"]),
+    "thai": (["สวัสดีตอนเช้าวันนี้อากาศดีมาก", "วันนี้ อากาศดี"], ["วันนี้", "อากาศ"]),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "word"])
+@pytest.mark.parametrize("script", UNSPACED)
+def test_words_of_scripts_without_spaces_get_none(
+    script: str, kind: str, make_sized: Callable[[str, int], Any]
+) -> None:
+    texts, wanted = UNSPACED[script]
+    options = NewTokenizer(tokenizer_type=kind, vocab_size=400, min_frequency=1)
+    tokenizer = train_tokenizers(texts * 2, [], options).target
+    words = find_words(wanted, tokenizer, 60)
+    assert words is not None
+    for word in words.words:
+        before = ids_of(tokenizer, texts[0][:3])
+        assert tokenizer.decode((*before, *word.inner)) == texts[0][:3] + word.text
+        assert tokenizer.decode(word.first) == (word.text if word.first else "")
+        assert word.first or kind == "wordpiece"
+        assert word.inner[0] in words.progress(before).onward
+        assert words.progress((*before, *word.inner[:-1])).tokens == len(word.inner) - 1
+    found = Searcher(make_sized("t5", len(tokenizer)), Search(num_beams=3), words.size + 2, words=words)
+    batch = {"input_ids": torch.tensor([[5, 7, 9, 1]]), "attention_mask": torch.ones(1, 4, dtype=torch.long)}
+    for each in found(batch, range(1))[0]:
+        text = tokenizer.decode(each.ids, skip_special_tokens=True)
+        assert all(word in text for word in wanted)
+
+
+def test_a_vocabulary_without_a_space_has_words_that_stand_alone() -> None:
+    """As the spellings of single words, letter by letter."""
+    tokenizer = train_tokenizers(["dog", "house"], [], NewTokenizer(tokenizer_type="char", min_frequency=1)).target
+    words = find_words(["dog"], tokenizer, 9)
+    assert words is not None
+    dog = ids_of(tokenizer, "dog")
+    assert words.progress(()).onward == {dog[0]}
+    assert words.progress(dog).complete
+    assert not words.progress(ids_of(tokenizer, "house")).onward  # behind which it would be a part of a longer word
+    with pytest.raises(InputError, match="dog, house: the vocabulary has no space"):
+        find_words(["dog", "house"], tokenizer, 99)
+
+
 def test_what_holds_another_word_is_asked_for_once(pieces: dict[str, Any]) -> None:
     words = find_words(["York", "New York", "York", "New York"], pieces["unigram"], 50)
     assert words is not None
