@@ -169,6 +169,32 @@ def search_options(settings: "GenerationConfig", search: Search) -> dict[str, An
     }
 
 
+def beam_remark(settings: "GenerationConfig", search: Search) -> str | None:
+    """Says that beams are not those of PyTorch, and by which flag or setting; None where they are.
+
+    CTranslate2 makes probabilities of what a rule leaves before it adds them up, so that hypotheses are ranked otherwise
+    as soon as a token is forbidden; and it stops by a count of finished hypotheses, so that where length counts for
+    much, and behind the best output, others are found.
+    """
+    if search.num_beams == 1:
+        return None
+    options = search_options(settings, search)
+    asked = {
+        "--min-new-tokens": options["min_decoding_length"] > 0,
+        "--no-repeat-ngram-size": bool(search.no_repeat_ngram_size),
+        "--repetition-penalty": options["repetition_penalty"] != 1,
+        "suppress_tokens or bad_words_ids in generation_config.json": bool(options["suppress_tokens"]),
+        f"--length-penalty {search.length_penalty:g}": search.length_penalty not in (0, 1),
+        "--num-return-sequences above 1": search.num_return_sequences > 1,
+    }
+    causes = [name for name, given in asked.items() if given]
+    if not causes:
+        return None
+    return (
+        f"--engine ctranslate2: beams with {', '.join(causes)} are its own: outputs differ from PyTorch's in some rows"
+    )
+
+
 def _ends(settings: "GenerationConfig") -> list[int]:
     eos = settings.eos_token_id
     return list(eos) if isinstance(eos, list) else [] if eos is None else [eos]

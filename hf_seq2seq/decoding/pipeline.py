@@ -83,8 +83,11 @@ def make_generator(
     _check_shortest(search, longest_source, longest_output)
     if search.coverage_penalty:
         check_attention(network, "--coverage-penalty")
-    prefix = config.model.source_prefix
-    return _generator_class(getattr(config.model, "engine", ENGINES[0]), replies)(
+    prefix, engine = config.model.source_prefix, getattr(config.model, "engine", ENGINES[0])
+    kind = _generator_class(engine, replies)
+    if engine == "ctranslate2":
+        _tell_beams(network, search)
+    return kind(
         network,
         tokenizers,
         search,
@@ -119,6 +122,13 @@ def check_attention(network: Any, asked: str) -> None:
         raise InputError(f"{asked}: needs attention on a source; this model is a decoder alone, without an encoder")
     if getattr(network.config, "attention", None) == "none":
         raise InputError(f"{asked}: needs attention on a source; this model was built with --attention none")
+
+
+def _tell_beams(network: Any, search: Search) -> None:
+    from hf_seq2seq.decoding.ctranslate2_engine import beam_remark
+
+    if remark := beam_remark(network.generation_config, search):
+        print(remark, file=sys.stderr)
 
 
 def _generator_class(engine: str, replies: bool) -> Any:

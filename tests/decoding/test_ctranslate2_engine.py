@@ -10,7 +10,7 @@ from transformers import GenerationConfig
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator, search_options
+from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator, beam_remark, search_options
 from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.streaming import TextGenerator
@@ -155,3 +155,32 @@ def test_a_folder_without_an_export(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "export_report.json").write_text(json.dumps({"format": "ctranslate2"}))
     with pytest.raises(InputError, match="a classifier"):
         load_ctranslate2(str(tmp_path))
+
+
+BEAMS: dict[str, dict[str, Any]] = {
+    "--min-new-tokens": {"min_new_tokens": 6},
+    "--no-repeat-ngram-size": {"no_repeat_ngram_size": 2},
+    "--length-penalty 2": {"length_penalty": 2.0},
+    "--num-return-sequences": {"num_return_sequences": 3},
+}
+
+
+@pytest.mark.parametrize("name", BEAMS)
+def test_beams_that_are_not_those_of_pytorch_are_told(
+    folder: Path, bart: Any, tokenizers: Tokenizers, texts: list[str], name: str
+) -> None:
+    model, saved, _ = load_ctranslate2(str(folder))
+    search = Search(num_beams=4, **BEAMS[name])
+    remark = beam_remark(model.generation_config, search)
+    assert remark is not None
+    assert name in remark
+    wanted = TextGenerator(bart, tokenizers, search, LONGEST, details=("score",)).outputs(texts)
+    found = CTranslate2TextGenerator(model, saved, search, LONGEST, details=("score",)).outputs(texts)
+    assert [[each.text for each in row] for row in wanted] != [[each.text for each in row] for row in found]
+
+
+def test_beams_of_which_nothing_is_told() -> None:
+    assert beam_remark(GenerationConfig(), Search(num_beams=4)) is None
+    assert beam_remark(GenerationConfig(), Search(num_beams=4, length_penalty=0.0, early_stopping="true")) is None
+    assert beam_remark(GenerationConfig(), Search(min_new_tokens=6, no_repeat_ngram_size=2)) is None
+    assert "suppress_tokens" in str(beam_remark(GenerationConfig(suppress_tokens=[4]), Search(num_beams=4)))
