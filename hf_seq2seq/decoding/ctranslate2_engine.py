@@ -172,9 +172,9 @@ def search_options(settings: "GenerationConfig", search: Search) -> dict[str, An
 def beam_remark(settings: "GenerationConfig", search: Search) -> str | None:
     """Says that beams are not those of PyTorch, and by which flag or setting; None where they are.
 
-    CTranslate2 makes probabilities of what a rule leaves before it adds them up, so that hypotheses are ranked otherwise
-    as soon as a token is forbidden; and it stops by a count of finished hypotheses, so that where length counts for
-    much, and behind the best output, others are found.
+    CTranslate2 makes probabilities of what a rule leaves before it adds them up, so that hypotheses are ranked
+    otherwise as soon as a token is forbidden; and it stops by a count of finished hypotheses, so that where length
+    counts for much, and behind the best output, others are found.
     """
     if search.num_beams == 1:
         return None
@@ -190,9 +190,8 @@ def beam_remark(settings: "GenerationConfig", search: Search) -> str | None:
     causes = [name for name, given in asked.items() if given]
     if not causes:
         return None
-    return (
-        f"--engine ctranslate2: beams with {', '.join(causes)} are its own: outputs differ from PyTorch's in some rows"
-    )
+    why = ", ".join(causes)
+    return f"--engine ctranslate2: its beams with {why} are not PyTorch's: outputs and scores differ in some rows"
 
 
 def _ends(settings: "GenerationConfig") -> list[int]:
