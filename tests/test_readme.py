@@ -3,10 +3,13 @@
 import importlib
 import re
 import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hf_seq2seq.cli.app import main
 from hf_seq2seq.cli.average import AverageConfig
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
@@ -99,3 +102,23 @@ def test_the_papers_are_where_it_says() -> None:
             assert re.search(
                 rf"{name.split()[-3] if ' and ' in name else name.split()[0]}.{{0,40}}{year}", text, re.S
             ), paper
+
+
+def test_the_export_example_runs_in_its_order(
+    tiny_checkpoint: Callable[[str, list[str]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2")
+    texts = ["ab ba", "abc cba", "bca acb", "ca ac"] * 3
+    (tmp_path / "train.csv").write_text("source,target\n" + "".join(f"{t},{t[::-1]}\n" for t in texts))
+    (tmp_path / "big.txt").write_text("ab ba\nca\n")
+    model = tiny_checkpoint("t5", texts)
+    monkeypatch.chdir(tmp_path)
+    example = README.read_text().split("## Export")[1].split("```")[1].strip().splitlines()
+    assert len(example) == 4
+    for line in example:
+        words = ["hf-seq2seq", *shlex.split(line.replace("google-t5/t5-small", model))[1:]]
+        words += ["--use-cpu"] if words[1] == "train" else []
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code, line

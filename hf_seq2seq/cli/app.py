@@ -15,7 +15,7 @@ from hf_seq2seq import __version__
 from hf_seq2seq.cli.help_page import Group
 from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying, rank
 from hf_seq2seq.drafts import FULL
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, nearest
 
 SECONDS_FOR_RANK_0 = 30.0
 UNUSABLE = (
@@ -167,9 +167,10 @@ def _usage_message(error: Exception) -> str:
     command = context.command_path if context else "hf-seq2seq"
     wrong = getattr(error, "option_name", None)
     if wrong is not None and hasattr(error, "possibilities"):
-        near = ", ".join(map(repr, error.possibilities or ()))
-        hint = f"did you mean {near}?" if near else f"`{command} --help` lists the flags"
-        return f"{command}: unknown flag {wrong!r}; {hint}"
+        flags = [name for each in context.command.params for name in each.opts] if context else []
+        hint = nearest(wrong, (name for name in flags if name.startswith("--")))
+        hint = hint if "did you mean" in hint else f"; `{command} --help` lists the flags"
+        return f"{command}: unknown flag {wrong!r}{hint}"
     message: str = error.format_message()  # type: ignore[attr-defined]
     hint = f" `{command} --help` lists the commands." if message == "Missing command." else ""
     return f"{command}: {message}{hint}"

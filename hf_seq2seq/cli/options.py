@@ -85,14 +85,14 @@ def _flag(name: str, item: dataclasses.Field[Any], hint: Any, panel: str) -> lis
     is_list = typing.get_origin(hint) is tuple
     choices = item.metadata.get("choices", ())
     aliases = item.metadata.get("aliases", ())
-    help = [item.metadata["help"], f"One of {', '.join(choices)}." if choices else ""]
+    help = [item.metadata["help"]]
     help += [f"Also {', '.join(map(flag, aliases))}."] if aliases else []
     default: Any = item.default
     shown = typer.Option(
         list(default) if is_list else None if default is None else str(default),
         flag(name),
         help=" ".join(filter(None, help)),
-        metavar=_metavar(hint),
+        metavar=_choices(choices, is_list) if choices else _metavar(hint),
         autocompletion=(lambda: list(choices)) if choices else None,
         rich_help_panel=panel,
     )
@@ -117,6 +117,11 @@ def _hidden(default: Any, name: str) -> Any:
 
 def _parameter(name: str, annotation: Any, option: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
+
+
+def _choices(choices: Sequence[str], is_list: bool) -> str:
+    """`[adamw|adafactor]`; of a list, any number of them: `[score|tokens],…`."""
+    return f"[{'|'.join(choices)}]" + ",…" * is_list
 
 
 def _metavar(hint: Any) -> str:

@@ -38,7 +38,7 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["recipes"], "hf-seq2seq recipes: Missing command."),
         (["recipes", "lst"], "Did you mean 'list'?"),
         (["generate"], "Missing argument 'MODEL'"),
-        (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams', "),
+        (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),
     ],
 )
 def test_wrong_words_are_refused_in_one_line(command, arguments: list[str], message: str) -> None:
@@ -166,3 +166,28 @@ def test_a_file_that_is_no_recipe(command, tmp_path: Path) -> None:
     result = command("train", path)
     assert result.code == 2
     assert f"{path}: a recipe needs 'prepare'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["train", "t5", "--batch-size", "4"], "'--per-device-train-batch-size' or '--per-device-eval-batch-size'"),
+        (["generate", "m", "--batch-size", "4"], "did you mean '--per-device-eval-batch-size'?"),
+        (["train", "t5", "--lerning-rate", "4"], "did you mean '--learning-rate'?"),
+        (["train", "t5", "--zzzz"], "`hf-seq2seq train t5 --help` lists the flags"),
+    ],
+)
+def test_a_flag_that_is_called_otherwise(command, arguments: list[str], hint: str) -> None:
+    assert hint in command(*arguments).err
+
+
+def test_a_key_that_is_called_otherwise(command, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("train_file: a.tsv\nbatch_size: 4\n")
+    assert "did you mean 'per_device_train_batch_size'" in command("train", "t5", "-c", tmp_path / "run.yaml").err
+
+
+def test_choices_are_shown_as_choices(command) -> None:
+    page = command("train", "rnn", "--help").out
+    assert "--optim [adamw|adafactor]" in page
+    assert "--report-to [tensorboard|wandb|trackio],…" in page
+    assert "One of" not in page

@@ -65,7 +65,7 @@ def test_the_help_tells_all(command, recipe: Path) -> None:
         " Run: --",
         "--word",
         "The word [in brackets]. Also --term.",
-        "One of plain, loud.",
+        "--tone [plain|loud]",
         "[default: plain]",
         "INTEGER",
         "NUMBER",
