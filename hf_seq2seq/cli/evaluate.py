@@ -1,6 +1,6 @@
 """`hf-seq2seq evaluate`: score a model on a test set, or a file of predictions against files of references."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import typer
@@ -96,7 +96,7 @@ def build_command(name: str, help: str) -> Any:
 
 def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     """Prints the scores of a model, or of a file of predictions."""
-    config = build(EvaluateConfig, values, origin="evaluate")
+    config = _with_whole_paths(build(EvaluateConfig, values, origin="evaluate"))
     if (model is None) == (config.measures.predictions is None):
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
     _check_names(config.measures.metrics)
@@ -112,6 +112,15 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     for title in found:
         if title.endswith("confusion_matrix"):
             print_confusion(found[title])
+
+
+def _with_whole_paths(config: EvaluateConfig) -> EvaluateConfig:
+    """The flags with those paths whole that a comma is part of."""
+    from hf_seq2seq.data.files.lines import rejoined
+
+    measures = replace(config.measures, references=rejoined(config.measures.references))
+    significance = replace(config.significance, compare=rejoined(config.significance.compare))
+    return replace(config, measures=measures, significance=significance)
 
 
 def _check_names(names: tuple[str, ...]) -> None:

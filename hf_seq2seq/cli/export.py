@@ -160,12 +160,13 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
 def _file_of(run: dict[str, Any]) -> str | None:
     """The run's test file, or else its validation file, if it is still there and holds texts."""
     from hf_seq2seq.data.conversations import is_dialogue
+    from hf_seq2seq.data.files.lines import split_paths
 
     if is_dialogue(run):
         return None
     for name in ("test_file", "validation_file"):
         file = run.get(name)
-        if file and all(Path(part).expanduser().is_file() for part in file.split(",")):
+        if file and all(path.is_file() for path in split_paths(file)):
             return str(file)
     return None
 

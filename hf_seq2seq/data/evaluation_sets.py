@@ -28,12 +28,12 @@ def named_files(option: str, value: str) -> dict[str, str]:
     Raises:
         InputError: a name without a file, a name that stands twice, or sets of which the first has no name.
     """
-    if Path(value).expanduser().exists():
+    if _is_path(value):
         return {"": value}
     sets: dict[str, list[str]] = {}
     name = ""
     for piece in (part.strip() for part in value.split(",")):
-        named = None if Path(piece).expanduser().exists() else _NAME.match(piece)
+        named = None if _is_path(piece) else _NAME.match(piece)
         if named:
             name = named[1]
             if "" in sets:
@@ -45,6 +45,12 @@ def named_files(option: str, value: str) -> dict[str, str]:
             piece = piece[named.end() :].strip()
         sets.setdefault(name, []).append(piece)
     return {name: ",".join(files) for name, files in sets.items()}
+
+
+def _is_path(value: str) -> bool:
+    """Whether a value is a path, or lies in a folder with an equals sign that exists: `lang=de/x.csv`."""
+    path = Path(value).expanduser()
+    return path.exists() or ("," not in value and "=" in str(path.parent) and path.parent.is_dir())
 
 
 def kind_of(split: str) -> str:

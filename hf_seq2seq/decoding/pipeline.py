@@ -193,10 +193,13 @@ def load_others(
     """
     if not config.ensemble.ensemble:
         return (), settings
+    from hf_seq2seq.data.files.lines import rejoined
     from hf_seq2seq.decoding.ensemble import check_alike
     from hf_seq2seq.saved.loading import load_seq2seq
 
-    loaded = [(place, *load_seq2seq(place, config.model.trust_remote_code)) for place in config.ensemble.ensemble]
+    loaded = [
+        (place, *load_seq2seq(place, config.model.trust_remote_code)) for place in rejoined(config.ensemble.ensemble)
+    ]
     check_alike((name, network, tokenizers), [(place, each, pieces) for place, each, pieces, _ in loaded])
     for place, _, _, own in loaded:
         check_lengths(config.model, own, place)

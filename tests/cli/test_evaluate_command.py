@@ -256,3 +256,14 @@ def test_text_without_spaces_is_told_and_has_tokenizers(command, tmp_path: Path)
     assert "bleu: in 1 of 1 rows text is written without spaces" in result.err
     assert len(result.err.splitlines()) == 1
     assert command("evaluate", *files, "bleu:zh").err == ""
+
+
+def test_commas_in_the_names_of_files(command, folder: Path) -> None:
+    flags = ["--references", "right.txt", "--compare", "also.txt", "--metrics", "chrf", "--json"]
+    plain = command("evaluate", "--predictions", "found.txt", *flags)
+    for name in ("found", "right", "also"):
+        Path(f"{name},1.txt").write_text(Path(f"{name}.txt").read_text())
+    flags = ["--references", "right,1.txt", "--compare", "also,1.txt", "--metrics", "chrf", "--json"]
+    comma = command("evaluate", "--predictions", "found,1.txt", *flags)
+    assert (comma.code, comma.err) == (0, "")
+    assert comma.out.replace(",1.txt", ".txt") == plain.out

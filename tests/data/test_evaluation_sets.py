@@ -93,3 +93,15 @@ def test_a_label_unseen_in_training_is_named_with_its_set(tmp_path: Path) -> Non
     assert names == ("0", "1")
     assert splits["test_right"].labels.tolist() == [1, 0]
     assert splits["test_right"].columns == {"text": "text", "label": "labels"}
+
+
+def test_a_folder_may_have_an_equals_sign_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "lang=de"
+    folder.mkdir()
+    for name in ("x.csv", "t.de", "t.en"):
+        (folder / name).write_text("x\n")
+    for value in ("lang=de/x.csv", "lang=de/t", "lang=de/absent.csv", "lang=de/t.de,lang=de/t.en"):
+        assert named_files("test_file", value) == {"": value}
+    assert named_files("test_file", "de=lang=de/x.csv,all=x.csv") == {"de": "lang=de/x.csv", "all": "x.csv"}
+    assert named_files("test_file", "fr=lang/x.csv") == {"fr": "lang/x.csv"}

@@ -1,7 +1,7 @@
 """Plain text, one row a line: one file, or several whose lines belong together."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
@@ -23,12 +23,24 @@ def split_paths(value: str, languages: tuple[str | None, ...] = ()) -> tuple[Pat
     if path.exists():
         return (path,)
     if "," in value:
-        return tuple(Path(part.strip()).expanduser() for part in value.split(",") if part.strip())
+        return tuple(Path(part).expanduser() for part in rejoined(value.split(",")))
     for ending in ("", ".gz"):
         named = tuple(Path(f"{path}.{language}{ending}") for language in languages if language)
         if len(named) > 1 and all(p.exists() for p in named):
             return named
     return (path,)
+
+
+def rejoined(parts: Sequence[str]) -> tuple[str, ...]:
+    """Paths that were split at commas, those together again that a comma is part of: the longest that exist."""
+    names, at = [], 0
+    while at < len(parts):
+        ends = range(len(parts), at + 1, -1)
+        joined = (end for end in ends if Path(",".join(parts[at:end]).strip()).expanduser().exists())
+        end = next(joined, at + 1)
+        names.append(",".join(parts[at:end]).strip())
+        at = end
+    return tuple(name for name in names if name)
 
 
 def column_names(paths: tuple[Path, ...]) -> list[str]:

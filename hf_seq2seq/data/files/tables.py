@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+# Arrow's own pools keep what was freed; a table of millions of texts is to be gone once the texts are read.
+pa.set_memory_pool(pa.system_memory_pool())
+
 T = TypeVar("T")
 ROWS_AT_A_TIME = 10_000
 # What `pa.array` raises for values of several kinds, for whole numbers beyond 64 bits and for half a surrogate pair.

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.data.files.lines import column_names, line_rows, split_paths
+from hf_seq2seq.data.files.lines import column_names, line_rows, rejoined, split_paths
 from hf_seq2seq.errors import InputError
 
 
@@ -55,3 +55,12 @@ def test_a_comma_may_be_part_of_a_name(write):
     path = write("a,b.txt", "x\n")
     assert split_paths(path) == (Path(path),)
     assert len(split_paths(path.replace("a,b", "c,d"))) == 2
+
+
+def test_a_comma_may_be_part_of_one_name_of_several(write, tmp_path, monkeypatch):
+    for name in ("t,1.de", "t,1.en", "b"):
+        write(name, "x\n")
+    monkeypatch.chdir(tmp_path)
+    assert split_paths("t,1.de,t,1.en") == (Path("t,1.de"), Path("t,1.en"))
+    assert rejoined(["b", "t", "1.de", "none", "b"]) == ("b", "t,1.de", "none", "b")
+    assert rejoined([]) == ()
