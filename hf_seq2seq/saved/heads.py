@@ -1,5 +1,6 @@
 """The head of a classifier: what lies between its base model and its logits."""
 
+import inspect
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -74,6 +75,13 @@ def set_head_dropout(model: Any, share: float) -> None:
 
 def _drop(share: float, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return (F.dropout(inputs[0], share, layer.training), *inputs[1:])
+
+
+def read_segments(tokenizer: Any, model: Any) -> None:
+    """Lets a tokenizer number the texts of a pair only for a model that takes the numbers; it is saved so, too."""
+    if "token_type_ids" not in inspect.signature(model.forward).parameters:
+        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
 
 
 def plain_name(name: str) -> str:

@@ -10,6 +10,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.embeddings import check_embeddings
+from hf_seq2seq.saved.heads import read_segments
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
 from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.pooling import apply_pooling
@@ -69,6 +70,7 @@ def load_classifier(
     place = local_copy(path)
     model = load_model("classifier", place, trust_remote_code)
     tokenizer = Tokenizers.load(place, trust_remote_code).source
+    read_segments(tokenizer, model)
     check_embeddings(model, Tokenizers(tokenizer, tokenizer), path)
     with explained(place):
         return model, tokenizer, read_settings(place, model, tokenizer, writes=False)

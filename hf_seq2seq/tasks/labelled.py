@@ -1,6 +1,7 @@
 """What the recipes for labelled texts share: checks, reading, the loss of each problem, and a task from its parts."""
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_METRICS = {
     "single_label": ("accuracy", "macro_f1", "matthews"),
@@ -119,6 +122,11 @@ def _regression(model: "PreTrainedModel", labels: np.ndarray, fresh: Sequence[st
     """Numbers are trained at mean 0 and spread 1; a checkpoint's last layer gives them in the data's units."""
     head = output_layer(model)
     objective = Regression(model, head, labels)
+    if abs(labels.mean()) > labels.std() > 0 == objective.mean:
+        told = (
+            "the last layer of this model has no bias: numbers around %.4g are slow to learn; labels around 0 are not"
+        )
+        logger.warning(told, labels.mean())
     if not is_fresh(head, fresh):
         objective.unfold()
     return objective

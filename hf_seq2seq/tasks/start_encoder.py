@@ -7,6 +7,7 @@ from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.heads import read_segments
 from hf_seq2seq.sections import flag
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
@@ -92,8 +93,7 @@ def start_encoder(
         who, families = ("--next-sentence-prediction", PAIRED) if paired else ("bert_classifier", ())
         encoder, fresh = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
         fit_embeddings(encoder, Tokenizers(tokenizer, tokenizer), config, model)
-    if encoder.config.model_type == "transformer-encoder":  # which has no segments
-        tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    read_segments(tokenizer, encoder)
     if head:
         fresh = prepare_head(encoder, model, tokenizer, fresh)
     adapt(encoder, config.adaptation, fresh)

@@ -24,6 +24,11 @@ OURS = {
     "distilbert": ["q_lin", "v_lin"],
 }
 """Layers that get an adapter, of families that PEFT has no usual ones for: queries and values, as in the paper."""
+NAMED_ALIKE = (
+    *(("query", "value"), ("q_proj", "v_proj"), ("q", "v"), ("q_lin", "v_lin"), ("query_proj", "value_proj")),
+    *(("Wqkv",), ("qkv_proj",), ("query_key_value",), ("in_proj",)),
+)
+"""What queries and values, or both with keys, are called in families that are listed nowhere."""
 
 
 def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu: bool = False) -> None:
@@ -138,9 +143,10 @@ def _usual_targets(model: "PreTrainedModel") -> list[str]:
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as USUAL
 
     kind = model.config.model_type
-    found = OURS.get(kind) or USUAL.get(kind)
+    linear = _linear(model)
+    found = OURS.get(kind) or USUAL.get(kind) or next((names for names in NAMED_ALIKE if set(names) <= set(linear)), ())
     if not found:
-        raise InputError(f"--lora-target-modules: none is usual for {kind!r}; there are {', '.join(_linear(model))}")
+        raise InputError(f"--lora-target-modules: none is usual for {kind!r}; there are {', '.join(linear)}")
     return list(found)
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, BertTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertTokenizer
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier
@@ -39,6 +40,7 @@ FAMILIES: dict[str, tuple[int | None, dict[str, Any]]] = {
     "transformer-encoder": (20, {"position_embedding_type": "learned"}),
 }
 """The longest sequence of each family with 20 rows in its table of positions, and what its configuration needs."""
+WITHOUT_LINEAR_QUERIES = ("fnet", "ibert", "squeezebert", "xlnet")
 ROTARY = ("gte", "modernbert", "nomic_bert", "eurobert", "llama", "qwen2")
 
 
@@ -162,3 +164,33 @@ def test_the_head_sees_what_is_asked_for(
         assert not torch.allclose(theirs, found)
         torch.testing.assert_close(seen[0][:, 0], pool(seen[-1], mask, pooling))
         torch.testing.assert_close(seen[0][:, -1], pool(seen[-1], mask, pooling))
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *ROTARY])
+def test_an_adapter_finds_its_layers(family: str, checkpoint: Callable[[str], str]) -> None:
+    place = checkpoint(family)
+    if family in WITHOUT_LINEAR_QUERIES:
+        with pytest.raises(InputError, match=f"none is usual for '{family}'; there are "):
+            start(place, lora_r=2)
+        return
+    model, _ = start(place, lora_r=2)
+    trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
+    assert any("lora_A" in name for name in trained)
+    assert any(name.startswith(output_layer(model).split(".")[0]) for name in trained)
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "modernbert", "transformer-encoder"])
+def test_the_texts_of_a_pair_are_numbered_where_the_model_asks(
+    family: str, checkpoint: Callable[[str], str], tmp_path: Path
+) -> None:
+    place = checkpoint(family)
+    rows = "".join(f"{i} {i + 1},{i + 2},{'ab'[i % 2]}\n" for i in range(4))
+    (tmp_path / "rows.csv").write_text(f"sentence1,sentence2,label\n{rows}")
+    options = {"model_name_or_path": place, "train_file": str(tmp_path / "rows.csv"), "max_source_length": 16}
+    task = bert_classifier.prepare(build(bert_classifier.Config, options))
+    batch = task.collate(task.splits["train"], np.arange(4))
+    assert ("token_type_ids" in batch) == (family == "bert")
+    assert task.objective(batch) > 0
+    task.model.save_pretrained(tmp_path / "saved")
+    task.tokenizers.source.save_pretrained(tmp_path / "saved")
+    assert AutoTokenizer.from_pretrained(tmp_path / "saved")("1", "2").keys() == batch.keys() - {"labels"}
