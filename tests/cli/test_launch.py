@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.cli.launch import processes
+from hf_seq2seq.cli.launch import processes, show_only
 from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError
 
@@ -182,6 +182,17 @@ def test_more_processes_than_gpus(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     result = command("train", recipe, *flags)
     assert (result.code, result.err) == (2, "error: 3 processes for 2 GPUs; ask for fewer, or for --use-cpu\n")
+
+
+def test_only_the_chosen_gpus_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    show_only(Run())
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
+    show_only(Run(gpus="1,3"))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,3"
+    monkeypatch.setenv("WORLD_SIZE", "2")  # inside a started process, which counts those that are seen from 0
+    show_only(Run(gpus="0"))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1,3"
 
 
 @pytest.mark.parametrize("gpus", ["0,1", "9"])
