@@ -8,7 +8,15 @@ import numpy as np
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.spelled import describe_spelled
-from hf_seq2seq.data.tokenizers.unknown import count_unknown, lacks_spaces, no_spaces, percent, reads_words
+from hf_seq2seq.data.tokenizers.unknown import (
+    count_unknown,
+    lacks_spaces,
+    lost_characters,
+    no_spaces,
+    percent,
+    reads_words,
+    vanishing,
+)
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 PERCENTILES = (50, 90, 95, 99, 100)
@@ -74,10 +82,15 @@ def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> l
 def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
     """Lines about texts that a tokenizer does not read as they look.
 
-    Words of a side whose tokenizer takes words for tokens, and whose texts do not part them; special tokens that texts
-    spell.
+    Words that spaces do not part, for a tokenizer that takes words for tokens; characters that vanish; special tokens
+    that texts spell.
     """
     targets = [references[0] for references in train.references or []]
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
-    long = [no_spaces(side) for side, (read, texts) in sides.items() if reads_words(read) and lacks_spaces(texts)]
-    return long + [line for side, (read, texts) in sides.items() for line in describe_spelled(texts, read, side)]
+    lines = []
+    for side, (tokenizer, texts) in sides.items():
+        lines += [no_spaces(side)] if reads_words(tokenizer) and lacks_spaces(texts) else []
+        lost = lost_characters(texts, tokenizer)
+        lines += [vanishing(side, lost)] if lost else []
+        lines += describe_spelled(texts, tokenizer, side)
+    return lines

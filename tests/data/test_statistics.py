@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
 
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.examples import Examples
@@ -64,3 +67,13 @@ def test_a_run_says_that_words_are_not_parted_by_spaces(tokenizers: Tokenizers) 
     assert "--tokenizer-type" in warning
     characters = train_tokenizers(["a"], ["b"], NewTokenizer(tokenizer_type="char", min_frequency=1))
     assert len(describe_losses({"train": train}, characters)) == 1
+
+
+def test_a_run_says_that_characters_vanish_and_that_special_tokens_are_read_as_text() -> None:
+    rust = Tokenizer(BPE({"<pad>": 0, "</s>": 1, "a": 2, "b": 3}, []))
+    lossy = PreTrainedTokenizerFast(tokenizer_object=rust, pad_token="<pad>", eos_token="</s>")
+    ids = Ragged.of([[2, EOS]])
+    train = Examples(ids, ["a {b} </s>"], ids, [["a"]])
+    _, lost, spelled = describe_losses({"train": train}, Tokenizers(lossy, lossy))
+    assert "6 characters of the source texts vanish" in lost
+    assert "1 source texts spell special tokens, such as </s>" in spelled

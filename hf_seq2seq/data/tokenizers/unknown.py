@@ -1,13 +1,16 @@
 """Tokens that stand for what a vocabulary lacks, and texts of which a word tokenizer makes little else."""
 
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers.models import WordLevel
+
+from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -16,6 +19,7 @@ LONG_WORD = 12
 """Letters that words have on average where a text has no spaces between them; German has 6, Finnish 8."""
 LETTERS_OF_IDEOGRAM = 3
 READ = 2_000  # texts
+SPACE = "▁"  # which SentencePiece's vocabularies put before every text
 TOO_LOW = (
     "Loss, perplexity and bits a byte do not count what they stand for: with another vocabulary compare none of them."
 )
@@ -88,4 +92,26 @@ def no_spaces(side: str) -> str:
     return (
         f"warning: the {side} texts have no spaces between words, so that a word tokenizer takes whole sentences for "
         "words; --tokenizer-type unigram or char does not"
+    )
+
+
+def lost_characters(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Letters, digits, marks and symbols of the first few thousand texts that a tokenizer has not even a token for.
+
+    They vanish from a text without a trace, as in a vocabulary with neither bytes nor an unknown token.
+    """
+    characters = sorted(set().union(*islice(map(valid_text, texts), READ)))
+    visible = [character for character in characters if unicodedata.category(character)[0] in "LNPS"]
+    if not visible:
+        return []
+    found = tokenizer(visible, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"]
+    pieces = [set(tokenizer.convert_ids_to_tokens(ids)) - {SPACE} for ids in found]
+    return [character for character, rest in zip(visible, pieces, strict=True) if not rest and character != SPACE]
+
+
+def vanishing(side: str, characters: Sequence[str]) -> str:
+    """What is to be said of them."""
+    return (
+        f"warning: {len(characters)} characters of the {side} texts vanish, such as {characters[0]}: "
+        "the vocabulary has no token for them, not even an unknown one"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerBase
 
 from hf_seq2seq.configs import TOKENIZERS, NewTokenizer
 from hf_seq2seq.data.encoding import encode_labelled, encode_targets, encode_texts, encode_written
@@ -72,6 +72,13 @@ def test_every_side_and_every_cut_is_counted(ready: PreTrainedTokenizerBase) -> 
     limits = NewTokenizer(max_source_length=99)
     source = encode_labelled(labelled, ready, limits).source[0]  # type: ignore[arg-type]
     assert ready.decode(source, skip_special_tokens=True).replace(" ", "").endswith(f"ab{token}")
+
+
+def test_a_tokenizer_in_python_code_reads_text_as_text() -> None:
+    tokenizer = ByT5Tokenizer()
+    rows, _ = encode_texts(["a </s> b", "a b"], tokenizer, 99)
+    assert [tokenizer.decode(row, skip_special_tokens=True) for row in rows] == ["a </s> b", "a b"]
+    assert [row.tolist().count(tokenizer.eos_token_id) for row in rows] == [1, 1]
 
 
 def test_raw_text_has_no_special_tokens(ready: PreTrainedTokenizerBase) -> None:

@@ -2,10 +2,22 @@
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import Metaspace
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.tokenizers.special_tokens import BERT, SEQ2SEQ, SpecialTokens
-from hf_seq2seq.data.tokenizers.unknown import Unknown, count_unknown, lacks_spaces, percent, reads_words
+from hf_seq2seq.data.tokenizers.unknown import (
+    Unknown,
+    count_unknown,
+    lacks_spaces,
+    lost_characters,
+    percent,
+    reads_words,
+    vanishing,
+)
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 
 ENGLISH = ["the dog runs home", "a cat sees the dog", "a house"]
@@ -81,3 +93,23 @@ def test_texts_without_spaces(texts: list[str], expected: bool) -> None:
 
 def test_only_a_word_tokenizer_reads_words() -> None:
     assert [kind for kind in ("char", "word", "bpe", "unigram", "wordpiece") if reads_words(trained(kind))] == ["word"]
+
+
+def test_characters_that_have_not_even_an_unknown_token_are_found() -> None:
+    pieces = {"<pad>": 0, "</s>": 1, "▁": 2, "a": 3, "ă": 4}
+    rust = Tokenizer(BPE(pieces, []))
+    rust.pre_tokenizer = Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=rust, pad_token="<pad>", eos_token="</s>")
+    assert tokenizer("a{ă}b")["input_ids"] == [2, 3, 4]
+    assert lost_characters(["a ă", "▁ \u0301 \x01"], tokenizer) == []
+    assert lost_characters(["a{ă}b", "\ud800"], tokenizer) == ["b", "{", "}", "\ufffd"]
+    assert "4 characters of the source texts vanish, such as b" in vanishing("source", ["b", "{", "}", "x"])
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe", "unigram", "wordpiece"])
+def test_an_unknown_token_is_one(kind: str) -> None:
+    assert lost_characters(["ș{ 字"], trained(kind)) == []
+
+
+def test_a_tokenizer_in_python_code_is_asked_too() -> None:
+    assert lost_characters(["ș{ 字"], ByT5Tokenizer()) == []
