@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.batches import ordered_batches
@@ -30,6 +31,8 @@ KNOWN_FLAGS = (
 )
 """Flags of the search that it follows."""
 Scored = tuple[list[int], float]
+Ranked = tuple[list[list[int]], list[float]]
+"""The outputs of a source, best first, and their scores."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,12 @@ class CTranslate2Model:
         if self.config.is_encoder_decoder:
             number = self.generation_config.forced_bos_token_id if first_token is None else first_token
             first = None if number is None else self.target_tokens[number]
-            found = self._translate(tokens, options, max_new_tokens, first)
+            ruled = bool(first or suppressed or search.no_repeat_ngram_size or options["min_decoding_length"])
+            if search.num_beams == 1 or options["repetition_penalty"] != 1 or not ruled:
+                found = self._translate(tokens, options, max_new_tokens, first)
+            else:
+                options |= {"num_hypotheses": search.num_beams, "return_end_token": True}
+                found = self._scored(tokens, self._translate(tokens, options, max_new_tokens, first), search, first)
         else:
             lengths = {"max_length": max_new_tokens, "min_length": options.pop("min_decoding_length")}
             results = self.engine.generate_batch(tokens, include_prompt_in_result=False, **lengths, **options)
@@ -93,7 +101,7 @@ class CTranslate2Model:
 
     def _translate(
         self, tokens: list[list[str]], options: dict[str, Any], max_new_tokens: int, first: str | None
-    ) -> list[tuple[list[list[int]], list[float]]]:
+    ) -> list[Ranked]:
         settings, ids = self.generation_config, {token: number for number, token in enumerate(self.target_tokens)}
         # A forced last token is EOS, which is no part of the text.
         longest = max_new_tokens if settings.forced_eos_token_id is None else max(max_new_tokens - 1, 1)
@@ -102,6 +110,28 @@ class CTranslate2Model:
             tokens, prefix, max_input_length=0, max_decoding_length=longest, **options
         )
         return [([[ids[token] for token in row] for row in result.hypotheses], result.scores) for result in results]
+
+    def _scored(self, sources: list[list[str]], found: list[Ranked], search: Search, first: str | None) -> list[Ranked]:
+        """Hypotheses of beams by the scores that PyTorch gives them, best first, without EOS.
+
+        CTranslate2's own are of the distribution that rules leave, and count a forced first token.
+        """
+        ends = _ends(self.generation_config)
+        rows = [(source, ids) for source, (outputs, _) in zip(sources, found, strict=True) for ids in outputs]
+        bare = [ids[:-1] if ids and ids[-1] in ends else ids for _, ids in rows]
+        targets = [[self.target_tokens[number] for number in ids] for ids in bare]
+        log_probs = self.engine.score_batch([source for source, _ in rows], targets, max_input_length=0)
+        forced_last, forced_first = self.generation_config.forced_eos_token_id is not None, first is not None
+        scored = []
+        for (_, whole), ids, result in zip(rows, bare, log_probs, strict=True):
+            length = len(whole) + (forced_last and len(whole) == len(ids))  # what is forced counts, and costs nothing
+            total = sum(result.log_probs[forced_first : len(whole)])
+            scored.append((ids, total / max(1, length) ** search.length_penalty))
+        each, ranked = iter(scored), list[Ranked]()
+        for outputs, _ in found:
+            best = sorted(islice(each, len(outputs)), key=lambda pair: -pair[1])[: search.num_return_sequences]
+            ranked.append(([ids for ids, _ in best], [score for _, score in best]))
+        return ranked
 
 
 @dataclass

@@ -179,6 +179,43 @@ def test_beams_that_are_not_those_of_pytorch_are_told(
     assert [[each.text for each in row] for row in wanted] != [[each.text for each in row] for row in found]
 
 
+RULES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "shortest length": ({"min_new_tokens": 6}, {}),
+    "ngrams": ({"no_repeat_ngram_size": 2, "length_penalty": 0.5}, {}),
+    "first token": ({"forced_bos_token": "red"}, {}),
+    "last token": ({"min_new_tokens": 3}, {"forced_eos_token_id": 1}),
+    "forbidden tokens": ({}, {"suppress_tokens": [5, 6, 7, 8]}),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_scores_under_rules_are_those_of_pytorch(
+    folder: Path, bart: Any, tokenizers: Tokenizers, texts: list[str], name: str
+) -> None:
+    model, saved, _ = load_ctranslate2(str(folder))
+    flags, own = RULES[name]
+    search = Search(num_beams=4, **flags)
+    before = {option: getattr(bart.generation_config, option) for option in own}
+    try:
+        for settings in (bart.generation_config, model.generation_config):
+            settings.update(**own)
+        wanted = TextGenerator(bart, tokenizers, search, LONGEST, details=("score",)).outputs(texts)
+        found = CTranslate2TextGenerator(model, saved, search, LONGEST, details=("score",)).outputs(texts)
+    finally:
+        bart.generation_config.update(**before)
+    pairs = [
+        (ours.details["score"], theirs.details["score"])
+        for one, other in zip(wanted, found, strict=True)
+        for ours in one
+        for theirs in other
+        if ours.text == theirs.text and "<" not in ours.text
+    ]
+    assert len(pairs) >= len(texts) / 2
+    close = [abs(ours - theirs) < 1e-3 for ours, theirs in pairs]
+    assert sum(close) >= len(close) - 1  # special tokens, which no text shows, may tell two outputs apart
+    assert all(len(outputs) == search.num_return_sequences for outputs in found)
+
+
 def test_beams_of_which_nothing_is_told() -> None:
     assert beam_remark(GenerationConfig(), Search(num_beams=4)) is None
     assert beam_remark(GenerationConfig(), Search(num_beams=4, length_penalty=0.0, early_stopping="true")) is None
