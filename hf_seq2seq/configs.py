@@ -36,6 +36,7 @@ class Sources(Section):
     max_eval_samples: int | None = option(None, "Use at most so many validation rows.", at_least=1, at_most=MANY)
     max_predict_samples: int | None = option(None, "Use at most so many test rows.", at_least=1, at_most=MANY)
     deduplicate: bool = option(False, "Drop training rows that repeat an earlier row.")
+    skip_empty: bool = option(False, "Leave out rows with an empty cell that is read, and say how many.")
 
 
 @dataclass(frozen=True, kw_only=True)

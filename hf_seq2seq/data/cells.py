@@ -1,14 +1,19 @@
 """The cells of one column, checked: what is no text is refused with its row and a way to mend it."""
 
+import logging
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_seq2seq.data.files.tables import kind
-from hf_seq2seq.data.sources import row_number
+from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 100
 MENDING = {
@@ -83,6 +88,28 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
         row = row_number(rows, pc.index(empty, True).as_py())
         others = f", the first of {count} such rows" if count > 1 else ""
         raise InputError(f"{place}: row {row}, column {column!r}: empty text{others}; fill it in or remove the row")
+
+
+def without_empty(rows: Dataset, columns: Sequence[str | None], place: str) -> Dataset:
+    """The rows that have something in each of some columns; says how many are left out.
+
+    Raises:
+        InputError: there is none.
+    """
+    kept = np.ones(len(rows), dtype=bool)
+    for column in filter(None, columns):
+        cells = column_cells(rows, column)
+        kept &= ~np.array([_is_empty(value) for chunk in cells.chunks for value in chunk.to_pylist()], dtype=bool)
+    if kept.all():
+        return rows
+    if not kept.any():
+        raise InputError(f"{place}: each of its {len(rows)} rows has an empty cell; none is left (--skip-empty)")
+    logger.warning("%s: %d of %d rows have an empty cell and are left out", place, int((~kept).sum()), len(rows))
+    return chosen_rows(rows, np.flatnonzero(kept))
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> NoReturn:

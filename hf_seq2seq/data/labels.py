@@ -11,7 +11,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 
 from hf_seq2seq.configs import LabelledData
-from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts
+from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts, without_empty
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.files.tables import kind
@@ -74,6 +74,8 @@ def read_labelled(
     if not splits:
         return {}, ()
     columns = _find_columns(splits, data)
+    if data.skip_empty:
+        splits = {s: without_empty(rows, list(columns.values()), split_place(data, s)) for s, rows in splits.items()}
     cells = {
         split: cells
         for split, rows in splits.items()

@@ -8,7 +8,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts
+from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts, without_empty
 from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.columns.templates import fill, template_columns, usual_template
@@ -79,6 +79,7 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
         for option, column in [*needed, ("target_column", target)]:
             if column:
                 named_column(rows.column_names, row_sample(rows), option, column, place)
+        rows = without_empty(rows, (source, target, context), place) if data.skip_empty else rows
         tests = kind_of(split) == "test"
         references = _references(rows, target, place, tests) if target else [[] for _ in range(len(rows))]
         sources = _filled(rows, template, place) if template else texts(rows, source, place)

@@ -267,3 +267,11 @@ def test_every_split_must_have_the_columns(write):
 def test_no_splits_have_no_labels():
     assert read_labelled({}, LabelledData(), "single_label") == ({}, ())
     assert len(Labelled([], None, np.zeros(0), {})) == 0
+
+
+def test_rows_with_an_empty_cell_are_left_out_on_request(write, caplog):
+    path = write("a.csv", "text,label,note\na,x,\n,x,n\nb,,n\nc,y,n\n")
+    data = LabelledData(train_file=path, skip_empty=True)
+    rows, names = read_labelled(load_splits(data), data, "single_label")
+    assert (rows["train"].texts, rows["train"].labels.tolist(), names) == (["a", "c"], [0, 1], ("x", "y"))
+    assert "2 of 4 rows have an empty cell and are left out" in caplog.text

@@ -163,3 +163,17 @@ def test_every_split_must_have_the_columns(write):
 
 def test_no_splits_have_no_pairs():
     assert read_pairs({}, PairData()) == {}
+
+
+def test_rows_with_an_empty_cell_are_left_out_on_request_and_counted(write, caplog):
+    path = write("a.csv", 'source,target,note\na,b,\n,c,x\nd," ",y\ne,f,z\n')
+    data = PairData(train_file=path, skip_empty=True)
+    pairs = read_pairs(load_splits(data), data)["train"]
+    assert (pairs.sources, pairs.targets) == (["a", "e"], ["b", "f"])
+    assert "a.csv: 2 of 4 rows have an empty cell and are left out" in caplog.text
+    lists = write("b.jsonl", '{"source": "a", "target": ["x"]}\n{"source": "b", "target": []}\n{"target": ["y"]}\n')
+    data = PairData(train_file=lists, skip_empty=True)
+    assert read_pairs(load_splits(data), data)["train"].sources == ["a"]
+    data = PairData(train_file=write("c.csv", "source,target\na,\n,b\n"), skip_empty=True)
+    with pytest.raises(InputError, match=r"each of its 2 rows has an empty cell; none is left \(--skip-empty\)"):
+        read_pairs(load_splits(data), data)
