@@ -22,6 +22,8 @@ LARGEST_SEED = 2**32 - 1
 """The most that numpy seeds from."""
 PATHS = ("_dir", "_file", "_path")
 """How the options end that name a place, which is not empty."""
+MOST_LAYERS = 10_000
+"""The most layers: ten times what has been trained, and few enough to be built."""
 MANY = 2**63 - 1
 """The most rows, steps or tokens that can be counted: where people write a large number for "all"."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.sections import option
+from hf_seq2seq.sections import MOST_LAYERS, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
@@ -33,7 +33,9 @@ class Model(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 
     architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
-    num_hidden_layers: int | None = option(None, "From scratch: layers, if not the size's.", at_least=1)
+    num_hidden_layers: int | None = option(
+        None, "From scratch: layers, if not the size's.", at_least=1, at_most=MOST_LAYERS
+    )
     num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
     hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
     dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, option
+from hf_seq2seq.sections import MOST_LAYERS, Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
@@ -30,8 +30,8 @@ class Model(Section):
     decoder_start: str = option("bridge", "First state of the decoder.", choices=("bridge", "transfer", "zeros"))
     embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
     hidden_size: int = option(256, "Width of the decoder and of the encoder's output.", at_least=2)
-    encoder_layers: int = option(1, "Layers of the encoder.", at_least=1)
-    decoder_layers: int = option(1, "Layers of the decoder.", at_least=1)
+    encoder_layers: int = option(1, "Layers of the encoder.", at_least=1, at_most=MOST_LAYERS)
+    decoder_layers: int = option(1, "Layers of the decoder.", at_least=1, at_most=MOST_LAYERS)
     bidirectional: bool = option(True, "Read the source in both directions.")
     dropout: float = option(0.2, "Dropout on embeddings, between layers and on the output.", at_least=0, at_most=0.95)
     tie_word_embeddings: bool = option(False, "One matrix for the target embeddings and the output layer.")
@@ -76,6 +76,7 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalG
 
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+    from hf_seq2seq.tasks.fresh import build_fresh
 
     set_seed(config.run.seed)
     settings = tokenizers.model_settings() | asdict(config.model) | asdict(config.alignment)
@@ -83,7 +84,7 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalG
     if config.alignment.pointer_generator and not tokenizers.shared:
         settings["source_to_target_ids"] = tokenizers.source_to_target_ids()
     try:
-        return RnnForConditionalGeneration(RnnSeq2SeqConfig(**settings))
+        return build_fresh(lambda: RnnForConditionalGeneration(RnnSeq2SeqConfig(**settings)))
     except ValueError as error:
         raise InputError(str(error)) from error
 

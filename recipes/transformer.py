@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, option
+from hf_seq2seq.sections import MOST_LAYERS, Section, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
@@ -24,8 +24,8 @@ class Model(Section):
     """Model: the Transformer."""
 
     d_model: int = option(256, "Width of embeddings and layers.", at_least=1)
-    encoder_layers: int = option(3, "Layers of the encoder.", at_least=1)
-    decoder_layers: int = option(3, "Layers of the decoder.", at_least=1)
+    encoder_layers: int = option(3, "Layers of the encoder.", at_least=1, at_most=MOST_LAYERS)
+    decoder_layers: int = option(3, "Layers of the decoder.", at_least=1, at_most=MOST_LAYERS)
     encoder_attention_heads: int = option(4, "Attention heads of an encoder layer.", at_least=1)
     decoder_attention_heads: int = option(4, "Attention heads of a decoder layer.", at_least=1)
     encoder_ffn_dim: int = option(1024, "Inner width of the encoder's feed-forward networks.", at_least=1)
@@ -81,11 +81,12 @@ def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForCond
 
     from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+    from hf_seq2seq.tasks.fresh import build_fresh
 
     set_seed(config.run.seed)
     try:
         settings = TransformerSeq2SeqConfig(**tokenizers.model_settings(), **asdict(config.model))
-        return TransformerForConditionalGeneration(settings)
+        return build_fresh(lambda: TransformerForConditionalGeneration(settings))
     except ValueError as error:
         raise InputError(str(error)) from error
 

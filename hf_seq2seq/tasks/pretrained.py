@@ -11,7 +11,8 @@ from hf_seq2seq.saved.loading import explained
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.quantization import keep_differentiable
 from hf_seq2seq.saved.setting_types import check_config
-from hf_seq2seq.sections import flag
+from hf_seq2seq.sections import MOST_LAYERS, flag
+from hf_seq2seq.settings_files import explained_yaml
 from hf_seq2seq.tasks.kept import kept_tokenizers
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def known_overrides(model: Any, known: "PreTrainedConfig") -> dict[str, Any]:
         if not hasattr(known, name):
             hint = nearest(name, known.to_dict())
             raise InputError(f"--config-overrides: {known.model_type} has no {name!r}{hint}")
-        found[name] = yaml.safe_load(value)
+        with explained_yaml(f"--config-overrides {name}"):
+            found[name] = yaml.safe_load(value)
+        if "layers" in name and isinstance(found[name], int) and found[name] > MOST_LAYERS:
+            raise InputError(f"--config-overrides: {name}: {found[name]} is too large; the most is {MOST_LAYERS}")
     return found
 
 

@@ -7,6 +7,7 @@ from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
@@ -81,6 +82,7 @@ def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokeni
         {usual.attribute_map.get(name, name): value for name, value in part.items()} for part in (settings, overrides)
     ]
     try:
-        return AutoModelForCausalLM.from_config(AutoConfig.for_model(config.model.architecture, **own[0] | own[1]))
+        shape = AutoConfig.for_model(config.model.architecture, **own[0] | own[1])
+        return build_fresh(lambda: AutoModelForCausalLM.from_config(shape))
     except ValueError as error:
         raise InputError(str(error).splitlines()[0]) from error

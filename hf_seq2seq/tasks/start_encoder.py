@@ -9,6 +9,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.heads import read_segments
 from hf_seq2seq.sections import flag
+from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
@@ -118,7 +119,7 @@ def new_encoder(
         settings |= {"position_embedding_type": "learned", "norm_placement": "post", "activation_function": "gelu"}
         settings |= {"scale_embedding": False, "initializer_range": 0.02, "dropout": 0.1, "attention_dropout": 0.1}
     try:
-        return _auto(config).from_config(AutoConfig.for_model(kind, **settings | changes))
+        return build_fresh(lambda: _auto(config).from_config(AutoConfig.for_model(kind, **settings | changes)))
     except (ValueError, TypeError) as error:
         raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
 

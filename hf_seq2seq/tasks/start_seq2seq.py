@@ -12,6 +12,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.tasks.denoising import denoising_task
+from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
@@ -117,7 +118,7 @@ def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTraine
     set_seed(config.run.seed)
     fields = family.sizes[config.model.model_size] | changes
     try:
-        return AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target))
+        return build_fresh(lambda: AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target)))
     except (ValueError, TypeError, AssertionError) as error:
         raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
 
