@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.metrics.metric import Metric, TextRows, averaged, check_rows
 
 if TYPE_CHECKING:
@@ -108,6 +108,21 @@ def _layer(name: str, wanted: int | None) -> int:
     return layer
 
 
+def _loaded(name: str, layer: int) -> Encoder:
+    """The model that compares tokens.
+
+    Raises:
+        InputError: its folder is damaged, holds no safetensors, or the Hub cannot be asked.
+    """
+    try:
+        return _load(name, layer)
+    except MemoryError:
+        raise
+    except Exception as error:  # a library raises any of a dozen types over a folder that is not as it should be
+        line = str(error).strip().split("\n")[0] or type(error).__name__
+        raise InputError(f"metric 'bertscore': {name}: {shorten(line)}") from error
+
+
 @lru_cache(maxsize=1)
 def _load(name: str, layer: int) -> Encoder:
     import torch
@@ -123,7 +138,8 @@ def _load(name: str, layer: int) -> Encoder:
         if hasattr(config, field):
             setattr(config, field, layer)
     with _quietly():
-        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32, trust_remote_code=False)
+        safely = {"trust_remote_code": False, "use_safetensors": True}
+        model = AutoModel.from_pretrained(name, config=config, dtype=torch.float32, **safely)
     model = model.get_encoder() if config.is_encoder_decoder else model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return Encoder(model.to(device).eval(), tokenizer, limit)
@@ -147,7 +163,7 @@ def _quietly() -> Iterator[None]:
 
 def _rows(name: str, layer: int, baseline: np.ndarray, predictions: Sequence[str], references: TextRows) -> np.ndarray:
     check_rows(predictions, references)
-    encoder = _load(name, layer)
+    encoder = _loaded(name, layer)
     pieces = [
         _window(encoder, predictions[start : start + WINDOW], references[start : start + WINDOW])
         for start in range(0, len(predictions), WINDOW)

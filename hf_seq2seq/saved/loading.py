@@ -111,7 +111,8 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
     config = load_config(path, trust_remote_code)
     check_kind(kind, path, config)
     auto: Any = getattr(transformers, _AUTO[kind])
-    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "dtype": torch.float32} | find_model(path)
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code, "dtype": torch.float32, "use_safetensors": True}
+    options |= find_model(path)
     if read_run(Path(path) / RUN_FILE).get("load_in_4bit"):
         check_quantization()
         options |= four_bits(torch.float32, on_cpu=not torch.cuda.is_available())

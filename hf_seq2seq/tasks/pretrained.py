@@ -108,7 +108,7 @@ def load_pretrained(
             setattr(config, key, value)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
         options |= quantization or {}
-        options |= {"config": config, "dtype": torch.float32, "output_loading_info": True}
+        options |= {"config": config, "dtype": torch.float32, "output_loading_info": True, "use_safetensors": True}
         loaded, report = auto.from_pretrained(name, **where, **options)
     keep_differentiable(loaded)
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])

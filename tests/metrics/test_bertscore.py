@@ -1,6 +1,7 @@
 """BERTScore with a real encoder: against the bert-score package, and against its formula, a pair at a time."""
 
 import gzip
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -174,3 +175,18 @@ def test_what_lies_beyond_the_encoder_s_length_counts():
     scores = metric(MODEL).compute([text], [[text + "and the parliament voted on taxes" * 40]])
     assert scores["bertscore_precision"] > scores["bertscore_recall"] + 5
     assert metric(MODEL).compute([text], [[text]])["bertscore_f1"] == pytest.approx(100, abs=1e-3)
+
+
+def test_a_folder_with_a_pickle_alone_is_refused_in_one_line(tiny_checkpoint, tmp_path, monkeypatch):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, ("ran",)
+
+    folder = Path(tiny_checkpoint("bert_classifier", ["abc"]))
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"metric 'bertscore': .*no file named model\.safetensors") as refused:
+        metric(str(folder)).compute(["abc"], [["abc"]])
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "ran").exists()

@@ -143,7 +143,7 @@ def test_a_name_on_the_hub_while_offline() -> None:
         (lambda f: (f / "config.json").write_text('{"model_type": "nonesuch"}'), "nonesuch"),
         (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "holds a model, but no tokenizer"),
         (lambda f: rewrite(f / "config.json", d_ff=48), "the weights do not fit"),
-        (lambda f: (f / "run.yaml").write_text("a: [1"), "run.yaml: not YAML"),
+        (lambda f: (f / "run.yaml").write_text("a: [1"), "run.yaml:1: not YAML"),
         (lambda f: (f / "run.yaml").write_text("- 1"), "run.yaml: not the configuration of a run"),
     ],
 )
@@ -209,6 +209,17 @@ def test_refusals_say_nothing_else(
         load_classifier(encoder)
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
+
+
+def test_weights_are_read_from_safetensors_alone(tiny_checkpoint, tmp_path: Path) -> None:
+    folder = Path(tiny_checkpoint("bart", ["abc"]))
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"holds no safetensors, but pytorch_model\.bin, which could run code"):
+        load_seq2seq(str(folder))
 
 
 class Evil:
