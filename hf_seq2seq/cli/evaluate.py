@@ -250,7 +250,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known, model)
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
-    splits = load_labelled_splits(data, classifier.problem)
+    splits = load_labelled_splits(data, classifier.problem, classifier.label_names)
     sets = read_labelled(_test_sets(splits), data, classifier.problem, classifier.label_names)[0]
     scores: dict[str, Found] = {}
     for split, rows in sets.items():

@@ -9,16 +9,23 @@ from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.cells import column_cells, row_sample
 from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.label_lists import hot_places, hot_width, is_written_list, read_written_list, separator
+from hf_seq2seq.data.labelled_lines import LabelledLines
 from hf_seq2seq.data.sources import load_splits
 
 
-def load_labelled_splits(data: LabelledData, problem: str) -> dict[str, Dataset]:
+def load_labelled_splits(data: LabelledData, problem: str, names: Sequence[str] = ()) -> dict[str, Dataset]:
     """`load_splits`, with held-out rows and caps drawn over the file by class; in regression at random.
+
+    Args:
+        data: where the rows come from.
+        problem: "single_label", "multi_label" or "regression".
+        names: the classes where a trained model fixes them.
 
     Raises:
         InputError: as `load_splits`, or a label column that cannot be found.
     """
-    return load_splits(data, classes=lambda rows, place: _classes(rows, place, data, problem))
+    arrange = LabelledLines(names)
+    return load_splits(data, arrange, classes=lambda rows, place: _classes(rows, place, data, problem))
 
 
 def _classes(rows: Dataset, place: str, data: LabelledData, problem: str) -> list[list[str]]:

@@ -1,0 +1,42 @@
+import pytest
+
+from hf_seq2seq.configs import LabelledData
+from hf_seq2seq.data.labelled_sources import load_labelled_splits
+from hf_seq2seq.data.labels import read_labelled
+from hf_seq2seq.errors import InputError
+
+
+def read(problem: str = "single_label", names: tuple[str, ...] = (), **files: str):
+    data = LabelledData(**files)
+    return read_labelled(load_labelled_splits(data, problem, names), data, problem, names)
+
+
+@pytest.mark.parametrize("form", ["__label__{} {}\n", "{} {}\n", "{}\t{}\n"])
+def test_a_label_before_each_text(write, caplog, form):
+    rows = [("ham", "see you at noon"), ("spam", "win a prize"), ("ham", "call me"), ("spam", "free now")] * 3
+    rows = [(label, f"{text} {number}") for number, (label, text) in enumerate(rows)]
+    train = write("train.txt", "".join(form.format(*row) for row in rows) + "\n")
+    test = write("test.txt", form.format("spam", "win more") + form.format("ham", "hello there, you"))
+    sets, names = read(train_file=train, test_file=test)
+    assert names == ("ham", "spam")
+    assert sets["train"].texts == [text for _, text in rows]
+    assert sets["train"].labels.tolist() == [int(label == "spam") for label, _ in rows]
+    assert (sets["test"].texts, sets["test"].labels.tolist()) == (["win more", "hello there, you"], [1, 0])
+    assert "read as" in caplog.text
+
+
+def test_the_labels_of_a_model_tell_those_of_a_few_rows(write):
+    sets, _ = read(test_file=write("test.txt", "spam win more\n"), names=("ham", "spam"))
+    assert (sets["test"].texts, sets["test"].labels.tolist()) == (["win more"], [1])
+
+
+def test_several_labels_of_fasttext(write):
+    path = write("train.txt", "__label__a __label__b one two\n__label__b three\n")
+    sets, names = read("multi_label", train_file=path)
+    assert (names, sets["train"].texts) == (("a", "b"), ["one two", "three"])
+    assert sets["train"].labels.tolist() == [[1, 1], [0, 1]]
+
+
+def test_prose_has_no_labels(write):
+    with pytest.raises(InputError, match="plain text has no labels"):
+        read(train_file=write("train.txt", "The dog runs.\nA cat sleeps.\nThe bird sings.\n"))
