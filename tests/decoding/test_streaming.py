@@ -5,6 +5,7 @@ from typing import Any
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.streaming import TextGenerator, in_windows
 
 
@@ -56,6 +57,20 @@ def test_windows_give_what_the_whole_gives(
     generator = TextGenerator(make_model("bart"), tokenizers, Decoding(per_device_eval_batch_size=4), 12)
     whole = generator(texts)
     assert [result for _, result in in_windows(iter(texts), generator, window=5)] == whole
+
+
+def test_a_row_draws_by_its_number_whatever_window_it_is_in(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    rows = [texts[0], "", texts[0], texts[1], texts[0]]
+
+    def make() -> TextGenerator:
+        return TextGenerator(make_model("bart"), tokenizers, Search(do_sample=True, seed=3), 12)
+
+    whole = make()(rows)
+    assert len({whole[0], whole[2], whole[4]}) > 1  # one text, drawn for by three numbers
+    generator = make()
+    assert generator(rows[:2]) + generator(rows[2:]) == whole
 
 
 def test_empty_texts_stay_empty_and_in_place(

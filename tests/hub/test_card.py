@@ -277,6 +277,14 @@ def test_a_run_without_evaluation_says_so(tmp_path):
     assert ModelCard.load(tmp_path / "run" / "README.md").data.eval_results is None
 
 
+def test_rows_that_chose_the_checkpoint_are_told_from_those_that_did_not(tmp_path):
+    chosen = "measured only on the validation rows, which also chose the checkpoint"
+    seen = {prefix: {k: v for k, v in RESULTS.items() if not k.startswith(prefix)} for prefix in ("eval_", "predict_")}
+    assert chosen in card_of(tmp_path / "a", t5_task(), seen["predict_"])
+    assert chosen not in card_of(tmp_path / "b", t5_task(), seen["eval_"])
+    assert chosen not in card_of(tmp_path / "c", t5_task(), RESULTS)
+
+
 def test_labels_are_listed_with_their_rows(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "confusion.png").write_bytes(b"")
