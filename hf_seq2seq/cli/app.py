@@ -95,6 +95,7 @@ def main() -> NoReturn:
     """
     unwind_on_signals()
     end_with_launcher()
+    open_closed_streams()
     try:
         code = app(prog_name="hf-seq2seq", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -115,9 +116,22 @@ def main() -> NoReturn:
             leave_after(error)
             raise
         code = _refuse(message)
-        if getattr(error, "errno", None) in FULL:
+        if getattr(error, "errno", None) in (*FULL, errno.EBADF):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would try to write once more
     sys.exit(code)
+
+
+def open_closed_streams() -> None:
+    """Gives a process that was started without standard output one that refuses what is written, and likewise errors.
+
+    Without it the next file that is opened would be taken for standard output.
+    """
+    if sys.stdout is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for the process's life
+    if sys.stderr is None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def unwind_on_signals() -> None:
@@ -144,6 +158,8 @@ def _outside_reason(error: Exception) -> str | None:
     first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     if isinstance(error, OSError) and error.errno in FULL:
         return f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole"
+    if isinstance(error, OSError) and error.errno == errno.EBADF and error.filename is None:
+        return f"standard output: {error.strerror}; --output-file writes to a file, where a command has it"
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     if isinstance(error, MemoryError) or any(words in first for words in NO_MEMORY):
