@@ -33,9 +33,7 @@ class Model(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 
     architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
-    num_hidden_layers: int | None = option(
-        None, "From scratch: layers, if not the size's.", at_least=1, at_most=MOST_LAYERS
-    )
+    num_hidden_layers: int | None = option(None, "Layers, if not the size's.", at_least=1, at_most=MOST_LAYERS)
     num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
     hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
     dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import numpy as np
-from tokenizers.models import WordLevel
-
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 
 if TYPE_CHECKING:
+    import numpy as np
     from transformers import PreTrainedTokenizerBase
 
 LONG_WORD = 12
@@ -64,8 +62,10 @@ def unknown_id(tokenizer: "PreTrainedTokenizerBase") -> int | None:
     return None if found in others else found
 
 
-def count_unknown(ids: np.ndarray, tokenizer: "PreTrainedTokenizerBase") -> Unknown:
+def count_unknown(ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> Unknown:
     """Counts the unknown tokens among ids."""
+    import numpy as np
+
     unknown = unknown_id(tokenizer)
     special = [number for number in tokenizer.all_special_ids if number != unknown]
     found = 0 if unknown is None else int((ids == unknown).sum())
@@ -74,6 +74,8 @@ def count_unknown(ids: np.ndarray, tokenizer: "PreTrainedTokenizerBase") -> Unkn
 
 def reads_words(tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether each token is a whole word, which ends at a space."""
+    from tokenizers.models import WordLevel
+
     if not tokenizer.is_fast:
         return False
     rust = tokenizer.backend_tokenizer
