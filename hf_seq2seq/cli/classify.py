@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.saved.run_settings import RunSettings
 
 THRESHOLD = 0.5
@@ -80,9 +81,9 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         classifier = TextClassifier(network, tokenizer, size, limit)
         found = _texts(rows, _columns(sample, options, settings), options.input_file or "standard input")
         with counted("texts") as classifier.advance:
-            count = _write(stream, Arriving(found) if live else found, classifier, options.json_lines)
-    report_cut(classifier.truncated, limit, count)
-    report_unknown(classifier.unknown)
+            counts = _write(stream, Arriving(found) if live else found, classifier, options.json_lines)
+    report_cut(counts.truncated, limit, counts.texts)
+    report_unknown(counts.unknown)
 
 
 def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple[str, str | None]:
@@ -118,23 +119,27 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
         yield found, {name: value for name, value in row.items() if name not in columns}
 
 
-def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> int:
+def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> "Counts":
     from hf_seq2seq.decoding.classification import probabilities
+    from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.streaming import in_windows
 
-    def scores(block: list[tuple[Row, Row]]) -> list["np.ndarray"]:
-        pairs = [row["text_pair"] for row, _ in block] if "text_pair" in block[0][0] else None
-        return list(probabilities(classifier.logits([row["text"] for row, _ in block], pairs), classifier.scoring))
+    counts = Counts()
 
-    count = 0
+    def scores(block: list[tuple[Row, Row]]) -> list["np.ndarray"]:
+        nonlocal counts
+        pairs = [row["text_pair"] for row, _ in block] if "text_pair" in block[0][0] else None
+        logits, more = classifier.read([row["text"] for row, _ in block], pairs)
+        counts += more
+        return list(probabilities(logits, classifier.scoring))
+
     for (row, others), found in in_windows(rows, scores):
-        count += 1
         verdict = _verdict(found, classifier)
         if as_json:
             write_json(stream, beside(row | verdict, others))
         else:
             write_text(stream, *_cells(verdict, classifier.problem))
-    return count
+    return counts
 
 
 def _cells(verdict: dict[str, Any], problem: str) -> list[str]:

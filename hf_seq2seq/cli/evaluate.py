@@ -173,7 +173,7 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
     systems.check([len(right) for _, right in rows.values()])
     scores = {split: systems.score(generator, others, *found) for split, found in rows.items()}
-    report_unknown(generator.unknown)
+    report_unknown(systems.unknown)
     return _by_set(scores)
 
 
@@ -232,6 +232,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     from hf_seq2seq.data.labelled_sources import load_labelled_splits
     from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.pipeline import check_lengths
     from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
     from hf_seq2seq.saved.loading import load_classifier
@@ -252,13 +253,14 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
     data = LabelledData(**_data("classifier", config.rows, settings.run))
     splits = load_labelled_splits(data, classifier.problem, classifier.label_names)
     sets = read_labelled(_test_sets(splits), data, classifier.problem, classifier.label_names)[0]
-    scores: dict[str, Found] = {}
+    scores, counts = dict[str, Found](), Counts()
     for split, rows in sets.items():
-        logits = classifier.logits(rows.texts, rows.pairs)
+        logits, more = classifier.read(rows.texts, rows.pairs)
+        counts += more
         scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
         if config.measures.confusion_matrix:
             scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
-    report_unknown(classifier.unknown)
+    report_unknown(counts.unknown)
     return _by_set(scores)
 
 

@@ -27,6 +27,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
 if TYPE_CHECKING:
+    from hf_seq2seq.decoding.counts import Counted, Counts
+    from hf_seq2seq.decoding.outputs import Output
     from hf_seq2seq.decoding.streaming import TextGenerator
 
 DETAILS = ("score", "tokens", "log_probs", "alignment")
@@ -101,11 +103,11 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         generator.average = config.ensemble.ensemble_average
         generator.details, generator.replacing = options.output_details, options.replace_unknown
         with counted("texts") as generator.advance:
-            count = _write(stream, Arriving(sources) if live else sources, generator, options)
-    report_cut(generator.truncated, generator.max_source_length, count)
-    report_outputs(generator.impossible, generator.conflicting, count)
-    report_unknown(generator.unknown)
-    report_unknown(generator.unknown_targets, "target")
+            counts = _write(stream, Arriving(sources) if live else sources, generator, options)
+    report_cut(counts.truncated, generator.max_source_length, counts.texts)
+    report_outputs(counts.impossible, counts.conflicting, counts.texts)
+    report_unknown(counts.unknown)
+    report_unknown(counts.unknown_targets, "target")
 
 
 def attention_flags(options: Rows) -> list[str]:
@@ -128,14 +130,21 @@ def check_exported(config: GenerateConfig) -> None:
         raise InputError(f"{name}: --engine ctranslate2 does not have it")
 
 
-def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> int:
+def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> "Counts":
+    from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.streaming import in_windows
 
     if options.target_column:
         return _write_scores(stream, sources, generator, options)
-    count = 0
-    for row, outputs in in_windows(sources, lambda rows: generator.outputs([row.source for row in rows])):
-        count += 1
+    counts = Counts()
+
+    def work(rows: list[Sourced]) -> "Counted[list[Output]]":
+        nonlocal counts
+        found = generator.outputs([row.source for row in rows], first=counts.texts)
+        counts += found.counts
+        return found
+
+    for row, outputs in in_windows(sources, work):
         found = [{"prediction": output.text} | output.details for output in outputs]
         if not options.json_lines:
             for text in [*(output.text for output in outputs), *[""] * (generator.asked - len(outputs))]:
@@ -144,22 +153,26 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
             write_json(stream, beside({"source": row.source} | found[0], row.others))
         else:
             write_json(stream, beside({"source": row.source, "predictions": found}, row.others))
-    return count
+    return counts
 
 
-def _write_scores(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> int:
+def _write_scores(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> "Counts":
+    from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.streaming import in_windows
 
-    column, place, count = str(options.target_column), options.input_file or "standard input", 0
+    column, place, counts = str(options.target_column), options.input_file or "standard input", Counts()
 
-    def score(rows: list[Sourced]) -> list[Row]:
-        targets = [text_cell(row.others, column, count + n, place) for n, row in enumerate(rows, start=1)]
-        return generator.score([row.source for row in rows], targets)
+    def score(rows: list[Sourced]) -> "Counted[Row]":
+        nonlocal counts
+        first = counts.texts
+        targets = [text_cell(row.others, column, number, place) for number, row in enumerate(rows, first + 1)]
+        found = generator.score([row.source for row in rows], targets, first)
+        counts += found.counts
+        return found
 
     for row, scores in in_windows(sources, score):
-        count += 1
         if options.json_lines:
             write_json(stream, beside({"source": row.source} | scores, row.others))
         else:
             write_text(stream, f"{scores['log_prob']:.4f}", f"{scores['perplexity']:.4f}")
-    return count
+    return counts

@@ -1,7 +1,7 @@
 """Labels and scores of texts, in batches of like lengths, every result in its text's place."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,9 @@ from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.labels import Labelled
-from hf_seq2seq.data.tokenizers.unknown import Unknown, count_unknown
-from hf_seq2seq.decoding.generation import Advance, evaluating
+from hf_seq2seq.data.tokenizers.unknown import count_unknown
+from hf_seq2seq.decoding.counts import Counts
+from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, evaluating
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ PROBLEMS = {
 
 @dataclass
 class TextClassifier:
-    """Computes the logits of many texts.
+    """Computes the logits of many texts; it keeps nothing from one call to the next, and threads may share it.
 
     Attributes:
         model: a classifier in evaluation mode.
@@ -36,8 +37,6 @@ class TextClassifier:
         batch_size: texts a batch.
         max_source_length: longer texts are cut to so many tokens; None cuts nothing.
         advance: told the number of rows done after every batch.
-        truncated: texts that were cut so far.
-        unknown: tokens so far that stand for what the vocabulary lacks.
     """
 
     model: "PreTrainedModel"
@@ -45,8 +44,6 @@ class TextClassifier:
     batch_size: int
     max_source_length: int | None = None
     advance: Advance | None = None
-    truncated: int = field(default=0, init=False)
-    unknown: Unknown = field(default=Unknown(), init=False)
 
     @property
     def problem(self) -> str:
@@ -70,25 +67,28 @@ class TextClassifier:
         names: dict[int, str] = self.model.config.id2label  # type: ignore[assignment]
         return tuple(names[number] for number in sorted(names))
 
-    @torch.inference_mode()
     def logits(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Logits of every text, or pair of texts, in order: `(rows, classes)` float32."""
+        return self.read(texts, pairs)[0]
+
+    @torch.inference_mode()
+    def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[np.ndarray, Counts]:
+        """The logits, and what was counted of the texts."""
         labels = np.zeros(len(texts), dtype=np.int64)
         rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
         limit = Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
-        examples = encode_labelled(rows, self.tokenizer, limit)
-        self.truncated += examples.truncated[0]
-        self.unknown += count_unknown(examples.source.values, self.tokenizer)
         found = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         collate = LabelCollator(self.tokenizer.pad_token_id or 0)
-        with evaluating(self.model):
+        with ONE_AT_A_TIME, evaluating(self.model):
+            examples = encode_labelled(rows, self.tokenizer, limit)
             for numbers in reversed(ordered_batches(examples.source.lengths[:, None], self.batch_size)):
                 batch = {name: tensor.to(self.model.device) for name, tensor in collate(examples, numbers).items()}
                 del batch["labels"]
                 found[numbers] = self.model(**batch).logits.float().cpu().numpy()
                 if self.advance:
                     self.advance(len(numbers))
-        return found
+        unknown = count_unknown(examples.source.values, self.tokenizer)
+        return found, Counts(texts=len(texts), truncated=examples.truncated[0], unknown=unknown)
 
 
 def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import as_search
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output
@@ -140,8 +141,8 @@ class CTranslate2TextGenerator(TextGenerator):
 
     model: CTranslate2Model  # type: ignore[assignment]  # answers the calls of the methods that are kept
 
-    def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
-        sources, _ = self.read_sources(texts)
+    def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
+        sources, _, counts = self.read_sources(texts)
         found: list[list[Output]] = [[] for _ in texts]
         # Longest first: what does not fit in memory fails at once.
         for rows in reversed(ordered_batches(sources.lengths[:, None], self.decoding.per_device_eval_batch_size)):
@@ -149,7 +150,7 @@ class CTranslate2TextGenerator(TextGenerator):
                 found[row] = best
             if self.advance:
                 self.advance(len(rows))
-        return found
+        return found, counts
 
     def _batch(self, sources: Ragged, rows: Any) -> list[list[Output]]:
         ids = [sources[row].tolist() for row in rows]

@@ -30,15 +30,13 @@ class ReplyGenerator(TextGenerator):
             name = self.tokenizers.source.name_or_path
             raise InputError(f"{name}: its tokenizer has no chat template, so that it cannot read conversations")
 
-    def encode(self, rows: list[Any]) -> Ragged:
-        """Encodes histories, and counts those that were cut; an encoder reads them as sources."""
+    def encode(self, rows: list[Any]) -> tuple[Ragged, int]:
+        """Encodes histories, which an encoder reads as sources; also gives how many were cut."""
         if self.model.config.is_encoder_decoder:
-            sources, cut = encode_histories(rows, self.tokenizers.source, self.max_source_length)
-            self.truncated += cut
-            return sources
+            return encode_histories(rows, self.tokenizers.source, self.max_source_length)
         found = [encode_history(messages, self.tokenizers.source, self.max_source_length) for messages in rows]
-        self.truncated += sum(history.shortened or bool(history.cut) for history in found)
-        return Ragged.of(history.ids for history in found)
+        cut = sum(history.shortened or bool(history.cut) for history in found)
+        return Ragged.of(history.ids for history in found), cut
 
     def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:
         """Encodes replies to histories as in training."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Advance = Callable[[int], None]
+ONE_AT_A_TIME = RLock()
+"""Held by the thread that computes, which for a while changes settings of model and torch that all threads share."""
 
 
 def generate_texts(

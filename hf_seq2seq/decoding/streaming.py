@@ -1,7 +1,7 @@
 """Long inputs: windows of rows are sorted by length and generated, so memory does not grow with the input."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,10 +12,11 @@ from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.ragged import Ragged
-from hf_seq2seq.data.tokenizers.unknown import Unknown, count_unknown
+from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
-from hf_seq2seq.decoding.generation import Advance, as_search, evaluating, generate_hypotheses, texts_of
+from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, as_search, evaluating, generate_hypotheses, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
@@ -35,7 +36,10 @@ WINDOW = 4096
 
 @dataclass
 class TextGenerator:
-    """Generates for many texts.
+    """Generates for many texts; it keeps nothing from one call to the next, and threads may share it.
+
+    The same call gives the same answer whatever was called before, from any thread; of several threads one computes at
+    a time. What a call counts, such as sources that were cut, is in its result.
 
     Attributes:
         model: an encoder-decoder, or a decoder alone, in evaluation mode.
@@ -49,12 +53,6 @@ class TextGenerator:
         average: what an ensemble averages, "probability" or "log_probability".
         details: what is told of outputs: "score", "tokens", "log_probs", "alignment".
         replacing: put source words in the place of unknown words.
-        truncated: sources that were cut so far.
-        unknown: source tokens so far that stand for what the vocabulary lacks.
-        unknown_targets: those of targets that were scored.
-        impossible: texts without an output so far, because the rules of the search allow none.
-        conflicting: texts so far whose greatest length by --max-length-ratio is below the least.
-        seen: texts so far; a row draws by its number.
     """
 
     model: "PreTrainedModel"
@@ -68,12 +66,6 @@ class TextGenerator:
     average: str = "probability"
     details: tuple[str, ...] = ()
     replacing: bool = False
-    truncated: int = field(default=0, init=False)
-    unknown: Unknown = field(default=Unknown(), init=False)
-    unknown_targets: Unknown = field(default=Unknown(), init=False)
-    impossible: int = field(default=0, init=False)
-    conflicting: int = field(default=0, init=False)
-    seen: int = field(default=0, init=False)
 
     @property
     def several(self) -> bool:
@@ -86,42 +78,45 @@ class TextGenerator:
         """How many outputs a source is to have; it may have fewer."""
         return as_search(self.decoding).num_return_sequences if self.several else 1
 
-    def encode(self, rows: list[Any]) -> Ragged:
-        """Encodes texts with the prefix, and counts those that were cut."""
+    def encode(self, rows: list[Any]) -> tuple[Ragged, int]:
+        """Encodes texts with the prefix; also gives how many were cut."""
         limit = self.max_source_length or UNBOUNDED
-        sources, cut = encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
-        self.truncated += cut
-        return sources
+        return encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
 
-    def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None]:
+    def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:
         """Encodes texts, with ids for the unknown words that a model copies; counts those that stay unknown."""
-        sources, words = self.name_unknown(self.encode(texts), texts)
-        self.unknown += count_unknown(sources.values, self.tokenizers.source)
-        return sources, words
+        encoded, cut = self.encode(texts)
+        sources, words = self.name_unknown(encoded, texts)
+        return sources, words, Counts(truncated=cut, unknown=count_unknown(sources.values, self.tokenizers.source))
 
-    def __call__(self, texts: list[Any]) -> list[str]:
+    def __call__(self, texts: list[Any], first: int = 0) -> Counted[str]:
         """Generates a text for each of a few thousand; an empty text gives an empty one."""
-        return [outputs[0].text for outputs in self.outputs(texts)]
+        found = self.outputs(texts, first)
+        return Counted.of([outputs[0].text for outputs in found], found.counts)
 
-    def outputs(self, texts: list[Any]) -> list[list[Output]]:
+    def outputs(self, texts: list[Any], first: int = 0) -> Counted[list[Output]]:
         """Every text's outputs, best first.
 
         A text that is empty, or that the rules of the search allow no output, has one, which is empty.
+
+        Args:
+            texts: the sources.
+            first: number of the first one in a longer input: a row draws by its number.
         """
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
-        found = [[Output("")] for _ in texts]
-        numbers = [self.seen + row for row in asked]
-        self.seen += len(texts)
+        found, counts = [[Output("")] for _ in texts], Counts(texts=len(texts))
         if asked:
-            for row, outputs in zip(asked, self._outputs([texts[row] for row in asked], numbers), strict=True):
+            with ONE_AT_A_TIME:
+                written, more = self._outputs([texts[row] for row in asked], [first + row for row in asked])
+            for row, outputs in zip(asked, written, strict=True):
                 found[row] = outputs or found[row]
-                self.impossible += not outputs
-        return found
+            counts += more + Counts(impossible=sum(not outputs for outputs in written))
+        return Counted.of(found, counts)
 
-    def _outputs(self, texts: list[Any], numbers: list[int]) -> list[list[Output]]:
-        sources, unknown = self.read_sources(texts)
+    def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
+        sources, unknown, counts = self.read_sources(texts)
         search, first = as_search(self.decoding), self.first_token
-        self.conflicting += count_conflicts(search, sources.lengths)
+        counts += Counts(conflicting=count_conflicts(search, sources.lengths))
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         every = (self.others, self.average, words, self.tokenizers.target)
         searcher = Searcher(self.model, search, self.max_new_tokens, first, *every)
@@ -136,66 +131,72 @@ class TextGenerator:
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
             source = texts[row] if isinstance(texts[row], str) else ""
             written.append(Written(sources[row], source, hypotheses, spelled, named))
-        return self.reader.describe(written)
+        return self.reader.describe(written), counts
 
-    def score(self, texts: list[Any], targets: list[str]) -> list[dict[str, Any]]:
+    def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
         """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for.
 
         Where the vocabulary lacks a part of a target, `unknown_tokens` stand for what neither of the two counts.
 
+        Args:
+            texts: the sources.
+            targets: one a source.
+            first: number of the first one in a longer input, for errors.
+
         Raises:
             InputError: a target for which the model has no positions.
         """
-        reader, found, first = self.reader, [], self.seen
-        self.seen += len(texts)
-        for source, ids, words, each in self._read(reader, texts, targets, range(first, self.seen)):
+        reader, found = self.reader, []
+        read, counts = self.read_targets(reader, texts, targets, range(first, first + len(texts)))
+        for source, ids, words, each in read:
             known = {"score": sum(each.log_probs) / len(ids)} | reader.details_of(source, ids, each, words)
             sums: dict[str, Any] = {"log_prob": sum(each.log_probs), "perplexity": each.perplexity}
             if (unknown := count_unknown(np.array(ids), self.tokenizers.target)).tokens:
                 sums["unknown_tokens"] = unknown.tokens
             found.append(sums | {name: known[name] for name in self.details if name in known})
-        return found
+        return Counted.of(found, counts + Counts(texts=len(texts)))
 
-    def likelihoods(self, texts: list[Any], references: Sequence[Sequence[str]]) -> np.ndarray:
+    def likelihoods(self, texts: list[Any], references: Sequence[Sequence[str]]) -> tuple[np.ndarray, Counts]:
         """How likely the model finds references: log-probability and tokens, EOS counted, `(rows, 2)` float64.
 
-        Those of a row with several references are their sums.
+        Those of a row with several references are their sums. The second result is what was counted.
 
         Raises:
             InputError: as for `score`.
         """
-        sums = np.zeros((len(texts), 2))
+        sums, counts = np.zeros((len(texts), 2)), Counts(texts=len(texts))
         for start in range(0, len(texts), WINDOW):
             end = min(start + WINDOW, len(texts))
             rows = [row for row in range(start, end) for _ in references[row]]
             targets = [target for row in range(start, end) for target in references[row]]
-            read = self._read(self.reader, [texts[row] for row in rows], targets, rows)
+            read, more = self.read_targets(self.reader, [texts[row] for row in rows], targets, rows)
+            counts += more
             for row, (_, ids, _, each) in zip(rows, read, strict=True):
                 sums[row] += (sum(each.log_probs), len(ids))
             if self.advance:
                 self.advance(end - start)
-        return sums
+        return sums, counts
 
     def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:
         """Encodes the targets of texts as in training."""
         encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
         return encode(targets, self.tokenizers.target, UNBOUNDED)[0]
 
-    def _read(
+    def read_targets(
         self, reader: Reader, texts: list[Any], targets: list[str], numbers: Sequence[int]
-    ) -> Iterator[tuple[np.ndarray, list[int], Words, Scored]]:
+    ) -> tuple[Iterator[tuple[np.ndarray, list[int], Words, Scored]], Counts]:
         """Ids of every source and target, unknown words that they name, and what the model thinks of the target."""
-        sources, unknown = self.read_sources(texts)
-        encoded = self.encode_targets(texts, targets)
-        self._check_positions(sources, encoded, numbers)
-        if unknown is not None:
-            encoded = name_target_words(encoded, targets, self.tokenizers.target, unknown)
-        self.unknown_targets += count_unknown(encoded.values, self.tokenizers.target)
-        rows = [encoded[row].tolist() for row in range(len(encoded))]
-        with evaluating(self.model):
+        with ONE_AT_A_TIME, evaluating(self.model):
+            sources, unknown, counts = self.read_sources(texts)
+            encoded = self.encode_targets(texts, targets)
+            self._check_positions(sources, encoded, numbers)
+            if unknown is not None:
+                encoded = name_target_words(encoded, targets, self.tokenizers.target, unknown)
+            rows = [encoded[row].tolist() for row in range(len(encoded))]
             scored = reader.score(sources, rows)
+        counts += Counts(unknown_targets=count_unknown(encoded.values, self.tokenizers.target))
         named = [()] * len(rows) if unknown is None else unknown
-        return zip((sources[row] for row in range(len(rows))), rows, named, scored, strict=True)
+        return zip((sources[row] for row in range(len(rows))), rows, named, scored, strict=True), counts
 
     def _check_positions(self, sources: Ragged, targets: Ragged, numbers: Sequence[int]) -> None:
         room = longest_sequence(self.model)

@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, Unknown, count_unknown
+from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scoring import Found, check_others, joined, read_others, score_rows
 from hf_seq2seq.evaluation.significance import Significance
@@ -33,14 +34,12 @@ class DocumentReader:
         tokenizer: as its training left it.
         block_size: tokens that are read at once.
         rows: blocks of a batch.
-        unknown_targets: tokens so far that stand for what the vocabulary lacks.
     """
 
     model: Any
     tokenizer: Any
     block_size: int
     rows: int
-    unknown_targets: Unknown = field(default=Unknown(), init=False)
 
     @classmethod
     def of(cls, loaded: Any, rows: int) -> "DocumentReader":
@@ -48,13 +47,14 @@ class DocumentReader:
         model, tokenizers, settings = loaded
         return cls(model, tokenizers.source, settings.run["block_size"], rows)
 
-    def likelihoods(self, documents: list[str], references: list[list[str]]) -> Any:
+    def likelihoods(self, documents: list[str], references: list[list[str]]) -> tuple[Any, Counts]:
         """Of the documents, which are their own references; as `TextGenerator.likelihoods`."""
         from hf_seq2seq.data.encoding import encode_documents
         from hf_seq2seq.tasks.causal_lm import document_likelihoods
 
-        self.unknown_targets += count_unknown(encode_documents(documents, self.tokenizer).values, self.tokenizer)
-        return document_likelihoods(self.model, self.tokenizer, documents, self.block_size, self.rows)
+        unknown = count_unknown(encode_documents(documents, self.tokenizer).values, self.tokenizer)
+        found = document_likelihoods(self.model, self.tokenizer, documents, self.block_size, self.rows)
+        return found, Counts(texts=len(documents), unknown_targets=unknown)
 
 
 class Systems:
@@ -65,11 +65,15 @@ class Systems:
         significance: how sure the scores are to be, and which systems are compared.
         encoding: of files of predictions.
 
+    Attributes:
+        unknown: source tokens of the rows so far that the model's vocabulary lacks.
+
     Raises:
         InputError: a file that cannot be read, or that has no probabilities although they are asked for.
     """
 
     def __init__(self, metrics: Mapping[str, Any], significance: Significance, encoding: str) -> None:
+        self.unknown = Unknown()
         self.folders, files = divided(significance.compare)
         self._likely = {name: metric for name, metric in metrics.items() if "likelihood" in metric.problems}
         self._written = {name: metric for name, metric in metrics.items() if name not in self._likely}
@@ -101,20 +105,23 @@ class Systems:
         sure = self._significance
         if self._written:
             written = {name: other(texts) for name, other in others.items()}
-            found = score_rows(self._written, model(texts), references, sure, written | self._files)
+            own = model(texts)
+            self.unknown += own.counts.unknown
+            found = score_rows(self._written, own, references, sure, written | self._files)
         if self._likely:
             likely = {name: _likelihoods(other, texts, references, name)[0] for name, other in others.items()}
-            own, unknown = _likelihoods(model, texts, references, "the model")
-            found = joined(found, score_rows(self._likely, own, references, sure, likely))
+            likelihoods, counts = _likelihoods(model, texts, references, "the model")
+            self.unknown += counts.unknown
+            found = joined(found, score_rows(self._likely, likelihoods, references, sure, likely))
+            unknown = counts.unknown_targets
             found |= {"unknown_tokens": unknown.share} if unknown.tokens else {}
         return found
 
 
-def _likelihoods(model: Any, texts: list[Any], references: list[list[str]], name: str) -> tuple[Any, Unknown]:
-    """Likelihoods of references, and how many of their tokens are unknown, which is said on standard error."""
-    model.unknown_targets = Unknown()
-    found = model.likelihoods(texts, references)
-    unknown: Unknown = model.unknown_targets
+def _likelihoods(model: Any, texts: list[Any], references: list[list[str]], name: str) -> tuple[Any, Counts]:
+    """Likelihoods of references, and the counts, of which unknown target tokens are said on standard error."""
+    found, counts = model.likelihoods(texts, references)
+    unknown: Unknown = counts.unknown_targets
     if unknown.tokens:
         print(f"{name}: {unknown} of the tokens are unknown. {TOO_LOW}", file=sys.stderr)
-    return found, unknown
+    return found, counts

@@ -1,7 +1,10 @@
 """Windows over long inputs: lazy, in order, empty lines kept, cuts counted."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pytest
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -88,10 +91,44 @@ def test_cut_sources_are_counted_and_the_prefix_counts(
 ) -> None:
     model = make_model("bart")
     plain = TextGenerator(model, tokenizers, Decoding(), 4, max_source_length=4)
-    plain(["the red dog", "the red old dog", "dog", "the red old small dog"])
-    plain(["the red old dog"])
-    assert plain.truncated == 3
+    found = plain(["the red dog", "the red old dog", "dog", "the red old small dog"])
+    assert found.counts.truncated == 2
+    assert plain(["the red old dog"]).counts.truncated == 1
     prefixed = TextGenerator(model, tokenizers, Decoding(), 4, max_source_length=4, prefix="big ")
-    prefixed(["the red dog", "the dog"])
-    assert prefixed.truncated == 1
+    assert prefixed(["the red dog", "the dog"]).counts.truncated == 1
     assert prefixed(["the dog"]) == TextGenerator(model, tokenizers, Decoding(), 4)(["big the dog"])
+
+
+SEARCHES = {
+    "sampling": Search(do_sample=True, seed=7, num_return_sequences=2),
+    "beams": Search(num_beams=3, num_return_sequences=2, coverage_penalty=0.2),
+}
+
+
+@pytest.mark.parametrize("family", ["bart", "rnn"])
+@pytest.mark.parametrize("search", SEARCHES)
+def test_equal_calls_give_equal_answers_from_any_thread(
+    family: str, search: str, make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    """Threads that generate, describe and score with one generator get what each would get alone."""
+    details = ("score", "log_probs", "alignment")
+    generator = TextGenerator(make_model(family), tokenizers, SEARCHES[search], 8, 6, details=details)
+    whole, scores = generator.outputs(texts), generator.score(texts, texts)
+    assert whole.counts.truncated > 0
+
+    def ask(number: int) -> bool:
+        if number % 3:
+            found = generator.outputs(texts)
+            return found == whole and found.counts == whole.counts
+        return generator.score(texts, texts) == scores
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(24)))
+
+
+def test_a_part_of_an_input_draws_by_its_numbers(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    generator = TextGenerator(make_model("bart"), tokenizers, SEARCHES["sampling"], 8)
+    assert generator.outputs(texts)[5:] == generator.outputs(texts[5:], first=5)
+    assert generator.outputs(texts)[5:] != generator.outputs(texts[5:])

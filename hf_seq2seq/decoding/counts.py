@@ -1,0 +1,56 @@
+"""What a call tells beside its results: texts that were cut, tokens that are unknown, searches without an output."""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hf_seq2seq.data.tokenizers.unknown import Unknown
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of one call, or the sums of several.
+
+    Attributes:
+        texts: rows that were given.
+        truncated: sources that were cut.
+        unknown: source tokens that stand for what the vocabulary lacks.
+        unknown_targets: those of targets that were scored.
+        impossible: texts without an output, because the rules of the search allow none.
+        conflicting: texts whose greatest length by --max-length-ratio is below the least.
+    """
+
+    texts: int = 0
+    truncated: int = 0
+    unknown: Unknown = field(default_factory=Unknown)
+    unknown_targets: Unknown = field(default_factory=Unknown)
+    impossible: int = 0
+    conflicting: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.texts + other.texts,
+            self.truncated + other.truncated,
+            self.unknown + other.unknown,
+            self.unknown_targets + other.unknown_targets,
+            self.impossible + other.impossible,
+            self.conflicting + other.conflicting,
+        )
+
+
+class Counted(list[T]):
+    """The results of a call, a list, and what it counted.
+
+    Attributes:
+        counts: of the texts of this call.
+    """
+
+    counts: Counts = Counts()
+
+    @classmethod
+    def of(cls, results: list[T], counts: Counts) -> "Counted[T]":
+        """Results with their counts."""
+        found = cls(results)
+        found.counts = counts
+        return found
