@@ -31,9 +31,9 @@ def tree(repository: Path, tmp_path: Path) -> Path:
     """A copy of what is packaged, as a clone lays it out: building writes beside the sources."""
     copy = tmp_path / "clone"
     ignored = shutil.ignore_patterns("__pycache__")
-    for folder in ("hf_seq2seq", "recipes"):
+    for folder in ("hf_seq2seq", "recipes", "docs", "benchmarks", "model_cards"):
         shutil.copytree(repository / folder, copy / folder, symlinks=True, ignore=ignored)
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
+    for file in ("pyproject.toml", "MANIFEST.in", "README.md", "CONTRIBUTING.md", "LICENSE"):
         shutil.copy(repository / file, copy)
     return copy
 
@@ -69,6 +69,9 @@ def test_wheel_from_the_source_archive_is_the_same(tree: Path, tmp_path: Path) -
     with tarfile.open(archive) as content:
         content.extractall(tmp_path / "unpacked", filter="data")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", (unpacked / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 12
+    assert not [link for link in links if not (unpacked / link).is_file()]
     assert packaged_files(build("wheel", unpacked, tmp_path / "wheels")) == expected
 
 

@@ -115,8 +115,9 @@ def test_scripts_that_cannot_be_used_are_refused_at_once(script, tmp_path):
         check_metrics((str(tmp_path / "absent.py"),), LABEL_METRICS)
 
 
-def test_the_readme_has_a_row_for_every_metric(repository):
-    table = (repository / "README.md").read_text(encoding="utf-8").split("| `--metrics` |")[1].split("\n\n")[0]
+def test_the_documentation_has_a_row_for_every_metric(repository):
+    page = (repository / "docs" / "metrics.md").read_text(encoding="utf-8")
+    table = page.split("| `--metrics` |")[1].split("\n\n")[0]
     missing = [name for name in (*TEXT_METRICS, *LABEL_METRICS, *MADE_METRICS) if f"`{name}" not in table]
     assert not missing
 
