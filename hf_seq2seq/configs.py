@@ -4,7 +4,7 @@ A field is at once a command-line flag (`--learning-rate`), a YAML key (`learnin
 (`config.optimization.learning_rate`). Names are those of Hugging Face's training scripts where one exists.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Section, option
 
@@ -361,3 +361,22 @@ class Run(Section):
     )
     use_cpu: bool = option(False, "Stay on the CPU where there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What every recipe can be told; its own sections, such as `data` and `tokens`, stand before these."""
+
+    optimization: Optimization = field(default_factory=Optimization)
+    schedule: Schedule = field(default_factory=Schedule)
+    decoding: Inference = field(default_factory=Decoding)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    run: Run = field(default_factory=Run)
+    hub: Hub = field(default_factory=Hub)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRunConfig(RunConfig):
+    """What every recipe of models that write text can be told."""
+
+    decoding: Decoding = field(default_factory=Decoding)

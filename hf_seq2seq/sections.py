@@ -4,6 +4,7 @@ A value is checked when its section is made, whether it comes from the command l
 """
 
 import dataclasses
+import inspect
 import math
 import types
 import typing
@@ -142,10 +143,17 @@ def both_sides(**fields: int) -> dict[str, int]:
     return {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in fields.items()}
 
 
+def section_types(config_class: type) -> dict[str, Any]:
+    """The sections of a recipe's `Config` and their classes: its own in order, then those that all recipes share."""
+    hints = typing.get_type_hints(config_class)
+    own = inspect.get_annotations(config_class)
+    return {name: hints[name] for name in [*own, *(name for name in hints if name not in own)]}
+
+
 def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]:
     """Every option of a recipe's `Config`, by its flat name: the section it lies in, and its field."""
     found = {}
-    for section, section_class in typing.get_type_hints(config_class).items():
+    for section, section_class in section_types(config_class).items():
         for item in dataclasses.fields(section_class):
             found[item.name] = (section, item)
     return found
@@ -169,7 +177,7 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
         if name in section:
             raise InputError(f"{origin}: {name!r} is given twice, once by another name; give one of them")
         section[name] = value
-    hints = typing.get_type_hints(config_class)
+    hints = section_types(config_class)
     return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
 
 
@@ -198,7 +206,7 @@ def _build_line(config_class: type[C], key: str, value: Any, place: str) -> None
 def flatten(config: Any) -> dict[str, Any]:
     """The flat values of a `Config`, tuples as lists: what is written as YAML and read back by `build`."""
     flat: dict[str, Any] = {}
-    for item in dataclasses.fields(config):
-        for name, value in dataclasses.asdict(getattr(config, item.name)).items():
+    for section in section_types(type(config)):
+        for name, value in dataclasses.asdict(getattr(config, section)).items():
             flat[name] = list(value) if isinstance(value, tuple) else value
     return flat

@@ -35,8 +35,8 @@ class Tokens(configs.NewTokenizer):
     tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(configs.TextRunConfig):
     """Everything that `bart` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
@@ -44,13 +44,7 @@ class Config:
     data: configs.PairData = field(default_factory=configs.PairData)
     mixture: configs.Mixing = field(default_factory=configs.Mixing)
     tokens: Tokens = field(default_factory=Tokens)
-    optimization: configs.Optimization = field(default_factory=configs.Optimization)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
-    schedule: configs.Schedule = field(default_factory=configs.Schedule)
-    decoding: configs.Decoding = field(default_factory=configs.Decoding)
-    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
-    run: configs.Run = field(default_factory=configs.Run)
-    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

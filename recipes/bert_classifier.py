@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs
-from hf_seq2seq.sections import Section, option
+from hf_seq2seq.sections import option
 
 if TYPE_CHECKING:
     from hf_seq2seq.training.task import Task
@@ -52,14 +52,14 @@ class Optimization(configs.Optimization):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation(Section):
+class Evaluation(configs.Evaluation):
     """Evaluation: what is measured."""
 
     metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the problem.")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(configs.RunConfig):
     """Everything that `bert_classifier` can be told."""
 
     model: Model = field(default_factory=Model)
@@ -68,11 +68,8 @@ class Config:
     tokens: Tokens = field(default_factory=Tokens)
     optimization: Optimization = field(default_factory=Optimization)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
-    schedule: configs.Schedule = field(default_factory=configs.Schedule)
     decoding: configs.Inference = field(default_factory=configs.Inference)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    run: configs.Run = field(default_factory=configs.Run)
-    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

@@ -55,20 +55,14 @@ class Tokens(configs.NewTokenizer):
     separator: str = option("\n", "Text between source and target, for a tokenizer without separator token.")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(configs.TextRunConfig):
     """Everything that `gpt` can be told."""
 
     model: Model = field(default_factory=Model)
     data: Data = field(default_factory=Data)
     tokens: Tokens = field(default_factory=Tokens)
-    optimization: configs.Optimization = field(default_factory=configs.Optimization)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
-    schedule: configs.Schedule = field(default_factory=configs.Schedule)
-    decoding: configs.Decoding = field(default_factory=configs.Decoding)
-    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
-    run: configs.Run = field(default_factory=configs.Run)
-    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

@@ -44,8 +44,8 @@ class Optimization(configs.Optimization):
     label_smoothing_factor: float = option(0.1, "Label smoothing.", at_least=0, at_most=0.99)
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(configs.TextRunConfig):
     """Everything that `pegasus` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
@@ -55,11 +55,6 @@ class Config:
     tokens: Tokens = field(default_factory=Tokens)
     optimization: Optimization = field(default_factory=Optimization)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
-    schedule: configs.Schedule = field(default_factory=configs.Schedule)
-    decoding: configs.Decoding = field(default_factory=configs.Decoding)
-    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
-    run: configs.Run = field(default_factory=configs.Run)
-    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

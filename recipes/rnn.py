@@ -37,8 +37,8 @@ class Model(Section):
     tie_word_embeddings: bool = option(False, "One matrix for the target embeddings and the output layer.")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(configs.TextRunConfig):
     """Everything that `rnn` can be told."""
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
@@ -47,12 +47,6 @@ class Config:
     stack: configs.RecurrentStack = field(default_factory=configs.RecurrentStack)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
-    optimization: configs.Optimization = field(default_factory=configs.Optimization)
-    schedule: configs.Schedule = field(default_factory=configs.Schedule)
-    decoding: configs.Decoding = field(default_factory=configs.Decoding)
-    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
-    run: configs.Run = field(default_factory=configs.Run)
-    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

@@ -42,20 +42,14 @@ class Model(Section):
     tie_word_embeddings: bool = option(True, "One matrix for the target embeddings and the output layer.")
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(configs.TextRunConfig):
     """Everything that `transformer` can be told."""
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
     model: Model = field(default_factory=Model)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
-    optimization: configs.Optimization = field(default_factory=configs.Optimization)
-    schedule: configs.Schedule = field(default_factory=configs.Schedule)
-    decoding: configs.Decoding = field(default_factory=configs.Decoding)
-    evaluation: configs.Evaluation = field(default_factory=configs.Evaluation)
-    run: configs.Run = field(default_factory=configs.Run)
-    hub: configs.Hub = field(default_factory=configs.Hub)
 
 
 def prepare(config: Config) -> "Task":

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import flag, options
+from hf_seq2seq.sections import flag, options, section_types
 
 Values = dict[str, Any]
 NO = "no_"
@@ -66,7 +66,7 @@ def _was_typed(context: typer.Context, name: str) -> bool:
 
 
 def _flags(config_class: type) -> list[inspect.Parameter]:
-    sections = typing.get_type_hints(config_class)
+    sections = section_types(config_class)
     hints = {name: typing.get_type_hints(section) for name, section in sections.items()}
     found = []
     for name, (section, item) in options(config_class).items():
