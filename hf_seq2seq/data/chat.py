@@ -15,8 +15,8 @@ from jinja2 import TemplateError
 
 from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages, reply_numbers
 from hf_seq2seq.data.examples import Dialogues, Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

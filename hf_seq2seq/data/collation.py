@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
-
-IGNORE = -100
+from hf_seq2seq.ragged import IGNORE, Ragged
 
 
 def pad(rows: list[np.ndarray], filler: int, left: bool = False) -> Tensor:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.tokenizers.training import HIDDEN
 from hf_seq2seq.data.tokenizers.unknown import reads_words
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,9 +9,9 @@ from hf_seq2seq.data.cells import row_sample, texts
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_text_columns
 from hf_seq2seq.data.columns.pairs import find_source_column
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.sources import load_splits, split_place
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 
 def read_documents(

@@ -9,10 +9,10 @@ import numpy as np
 
 from hf_seq2seq import configs
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.tokenizers.spelled import spells_control
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:

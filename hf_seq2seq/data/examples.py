@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)

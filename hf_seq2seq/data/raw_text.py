@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hf_seq2seq.data.encoding import CHUNK
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.sentences import sentence_starts
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.data.word_boundaries import unspaced_starts
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -14,7 +14,7 @@ from hf_seq2seq.data.chat import latest_part, write
 from hf_seq2seq.data.conversations import Conversations, Messages, reply_numbers
 from hf_seq2seq.data.encoding import check_room, encode_targets, encode_written
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -6,10 +6,10 @@ from typing import Any
 from hf_seq2seq.configs import PairTokenization
 from hf_seq2seq.data.chat import encode_conversations, encode_history
 from hf_seq2seq.data.conversations import ASSISTANT, Conversations
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.replies import encode_histories
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 ALL = PairTokenization(max_source_length=UNBOUNDED, max_target_length=UNBOUNDED)

@@ -13,12 +13,12 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.batches import cut, length_order, ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words, spell
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -9,11 +9,11 @@ import numpy as np
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.alignment import align, pharaoh, replace_unknown, words_of
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.scoring import Scored, score_targets
+from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

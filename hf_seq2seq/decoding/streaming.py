@@ -11,7 +11,6 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.counts import Counted, Counts
@@ -23,6 +22,7 @@ from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.export_check import Outputs, Subject, own_outputs
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 Forward = Callable[..., Any]

@@ -9,7 +9,8 @@ from pathlib import Path
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_is_folder, fill_folder, is_free, locked_folder
 from hf_seq2seq.hub.access import explained
-from hf_seq2seq.hub.run_folder import ADAPTER_CONFIG, adapter_base, read_json
+from hf_seq2seq.hub.run_folder import adapter_base, read_json
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 from hf_seq2seq.saved.pickles import is_left_there, is_pickle
 
 CONVERTER = "https://huggingface.co/spaces/safetensors/convert"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
-ADAPTER_CONFIG = "adapter_config.json"
 PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")
 # What a run writes; anything else that lies in its folder stays at home.
 MODEL = ("*.safetensors", "config.json", "generation_config.json", ADAPTER_CONFIG, "base_config.json")

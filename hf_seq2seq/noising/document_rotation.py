@@ -3,7 +3,8 @@
 import numpy as np
 
 from hf_seq2seq.noising.noise import Noised, pair_bound
-from hf_seq2seq.noising.rows import Rows, ranks
+from hf_seq2seq.noising.rows import ranks
+from hf_seq2seq.ragged import Ragged
 
 
 class DocumentRotation:
@@ -16,14 +17,14 @@ class DocumentRotation:
 
     reads = ""
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""
         lengths = tokens.lengths
         shift = (rng.random(len(lengths)) * lengths).astype(np.int64)
         place = ranks(lengths) + np.repeat(shift, lengths)
         long = np.repeat(lengths, lengths)
         place[place >= long] -= long[place >= long]
-        return Noised(Rows(tokens.values[place + np.repeat(tokens.offsets[:-1], lengths)], tokens.offsets), tokens)
+        return Noised(Ragged(tokens.values[place + np.repeat(tokens.offsets[:-1], lengths)], tokens.offsets), tokens)
 
     def bound(self, lengths: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
         """The tokens of source and target, exactly, `(rows, 2)`."""

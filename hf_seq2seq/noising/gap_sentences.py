@@ -7,8 +7,9 @@ import numpy as np
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Noised, check_share, pair_bound
-from hf_seq2seq.noising.rows import Rows, gather, offsets_of, runs_of
+from hf_seq2seq.noising.rows import gather, offsets_of, runs_of
 from hf_seq2seq.noising.sentence_scores import best, best_in_turn, count_words, rouge1
+from hf_seq2seq.ragged import Ragged
 
 SELECTIONS = ("principal", "random", "lead")
 
@@ -53,7 +54,7 @@ class GapSentences:
         if self.masked_tokens and self.masked_tokens.whole_words:
             raise InputError("gap sentences: masked tokens cannot be whole words here, where starts mark sentences")
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row; the labels of `masked_tokens`, if any, are `source_labels`.
 
         Raises:
@@ -67,9 +68,9 @@ class GapSentences:
         marked = tokens.values.copy()
         marked[begins[chosen]] = self.mask
         sizes = np.where(chosen, 1, lengths)
-        source = Rows(gather(Rows(marked, tokens.offsets), begins, sizes), offsets_of(sizes)[sentences.offsets])
+        source = Ragged(gather(Ragged(marked, tokens.offsets), begins, sizes), offsets_of(sizes)[sentences.offsets])
         target = gather(tokens, begins[chosen], lengths[chosen])
-        noised = Noised(source, Rows(target, offsets_of(lengths * chosen)[sentences.offsets]))
+        noised = Noised(source, Ragged(target, offsets_of(lengths * chosen)[sentences.offsets]))
         if self.masked_tokens is None:
             return noised
         noise = replace(self.masked_tokens, special=(*self.masked_tokens.special, self.mask))
@@ -81,7 +82,7 @@ class GapSentences:
         if starts is None:
             return pair_bound(lengths, np.maximum(lengths - 1, 0))
         offsets = offsets_of(lengths)
-        sentences = runs_of(Rows(np.zeros(offsets[-1], dtype=np.int32), offsets), starts)
+        sentences = runs_of(Ragged(np.zeros(offsets[-1], dtype=np.int32), offsets), starts)
         counts, sizes = self._counts(sentences.lengths), np.diff(sentences.values)
         rows = np.repeat(np.arange(len(lengths)), sentences.lengths)
         longest = np.bincount(rows, sizes * best(sizes, rows, counts), len(lengths))
@@ -92,7 +93,7 @@ class GapSentences:
         counts = np.maximum(np.rint(sentences * self.ratio).astype(np.int64), 1)
         return np.minimum(counts, np.maximum(sentences - 1, 0))
 
-    def _choose(self, tokens: Rows, sentences: Rows, rng: np.random.Generator) -> np.ndarray:
+    def _choose(self, tokens: Ragged, sentences: Ragged, rng: np.random.Generator) -> np.ndarray:
         """Whether a sentence is chosen, `(sentences,)` bool."""
         counts = self._counts(sentences.lengths)
         rows = np.repeat(np.arange(len(counts)), sentences.lengths)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_seq2seq.noising.noise import Noised, check_share, noise_counts, pair_bound
-from hf_seq2seq.noising.rows import Rows, keep
+from hf_seq2seq.noising.rows import keep
 from hf_seq2seq.noising.sentinels import Sentinels
 from hf_seq2seq.noising.subsets import choose
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ReplacedSpans:
     def _sentinels(self) -> Sentinels:
         return Sentinels(self.sentinels, self.final_sentinel)
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row.
 
         Raises:
@@ -76,7 +77,7 @@ class DroppedTokens:
     def __post_init__(self) -> None:
         check_share("noise rate", self.rate)
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row; where the tokens were is told by neither side, as in the paper."""
         dropped = choose(tokens.lengths, noise_counts(tokens.lengths, self.rate), rng)
         return Noised(keep(tokens, ~dropped), keep(tokens, dropped))

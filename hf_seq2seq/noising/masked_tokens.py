@@ -7,8 +7,9 @@ import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.noise import Noised, check_share, noise_counts, pair_bound
-from hf_seq2seq.noising.rows import IGNORED, Rows, counts_within, offsets_of, runs_of, same_lengths
+from hf_seq2seq.noising.rows import counts_within, offsets_of, runs_of, same_lengths
 from hf_seq2seq.noising.subsets import choose
+from hf_seq2seq.ragged import IGNORE, Ragged
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,14 @@ class MaskedTokens:
     def _ordinary(self) -> np.ndarray:
         return np.setdiff1d(np.arange(self.vocab_size, dtype=np.int32), np.array([self.mask, *self.special]))
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row; a row of special tokens alone stays as it is.
 
         Raises:
             InputError: whole words are asked for and their starts not given.
         """
         places = self._choose(tokens, rng, starts)
-        labels = np.full(len(tokens.values), IGNORED, dtype=np.int32)
+        labels = np.full(len(tokens.values), IGNORE, dtype=np.int32)
         labels[places] = tokens.values[places]
         values = tokens.values.copy()
         draw = rng.random(len(places))
@@ -84,7 +85,7 @@ class MaskedTokens:
         """The tokens of source and labels, exactly, `(rows, 2)`."""
         return pair_bound(lengths, lengths)
 
-    def _choose(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None) -> np.ndarray:
+    def _choose(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None) -> np.ndarray:
         """Where the tokens to predict are, `(chosen,)`."""
         ordinary = ~np.isin(tokens.values, [self.mask, *self.special])
         places = np.flatnonzero(ordinary)
@@ -92,13 +93,14 @@ class MaskedTokens:
         counts = noise_counts(lengths, self.rate)
         if not self.whole_words:
             return places[choose(lengths, counts, rng)]
-        begins, offsets = runs_of(tokens, starts)
-        words = Rows(counts_within(places, begins), offsets)
+        runs = runs_of(tokens, starts)
+        begins, offsets = runs.values, runs.offsets
+        words = Ragged(counts_within(places, begins), offsets)
         chosen = np.repeat(_fill(words, np.maximum(counts, _shortest(words)), rng), words.values)
         return places[chosen]
 
 
-def _shortest(words: Rows) -> np.ndarray:
+def _shortest(words: Ragged) -> np.ndarray:
     """The fewest tokens of a word of some in each row, `(rows,)`, 0 where there is none."""
     sizes = words.values[words.values > 0]
     lengths = counts_within(np.flatnonzero(words.values > 0), words.offsets)
@@ -108,7 +110,7 @@ def _shortest(words: Rows) -> np.ndarray:
     return shortest
 
 
-def _fill(words: Rows, budgets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _fill(words: Ragged, budgets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Takes words in random order as long as they fit into what is left of a row's budget.
 
     Each round takes the words up to the first that does not fit, then drops all that never will.

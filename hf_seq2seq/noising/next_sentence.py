@@ -6,11 +6,12 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.noising.rows import Rows, gather, offsets_of, ranks
+from hf_seq2seq.noising.rows import gather, offsets_of, ranks
+from hf_seq2seq.ragged import Ragged
 
 
 class SentencePairs(NamedTuple):
-    """Rows `[CLS] A [SEP] B [SEP]`.
+    """Ragged `[CLS] A [SEP] B [SEP]`.
 
     Attributes:
         tokens: the rows.
@@ -18,7 +19,7 @@ class SentencePairs(NamedTuple):
         is_next: whether B is what followed A, `(rows,)` bool.
     """
 
-    tokens: Rows
+    tokens: Ragged
     token_types: np.ndarray
     is_next: np.ndarray
 
@@ -50,7 +51,7 @@ class NextSentence:
         if self.max_tokens < 5:
             raise InputError(f"max_tokens: {self.max_tokens} hold no two sentences and three special tokens")
 
-    def __call__(self, sentences: Rows, documents: np.ndarray, rng: np.random.Generator) -> SentencePairs:
+    def __call__(self, sentences: Ragged, documents: np.ndarray, rng: np.random.Generator) -> SentencePairs:
         """Builds a pair of every sentence that has a next one.
 
         Args:
@@ -72,7 +73,7 @@ class NextSentence:
 
     def _join(
         self,
-        sentences: Rows,
+        sentences: Ragged,
         first: tuple[np.ndarray, np.ndarray],
         second: tuple[np.ndarray, np.ndarray],
         is_next: np.ndarray,
@@ -87,7 +88,7 @@ class NextSentence:
         late = place > long + 1
         values[inner & ~late] = gather(sentences, sentences.offsets[first[0]], a)
         values[inner & late] = gather(sentences, sentences.offsets[second[0]], b)
-        return SentencePairs(Rows(values, offsets), late.astype(np.int32), is_next)
+        return SentencePairs(Ragged(values, offsets), late.astype(np.int32), is_next)
 
 
 def _elsewhere(documents: np.ndarray, sentences: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.noising.rows import IGNORED, Rows, enclose
+from hf_seq2seq.noising.rows import enclose
+from hf_seq2seq.ragged import IGNORE, Ragged
 
 
 class Noised(NamedTuple):
@@ -18,9 +19,9 @@ class Noised(NamedTuple):
         source_labels: labels of source tokens for a second loss on the encoder, -100 where there is none.
     """
 
-    source: Rows
-    target: Rows
-    source_labels: Rows | None = None
+    source: Ragged
+    target: Ragged
+    source_labels: Ragged | None = None
 
 
 class Noise(Protocol):
@@ -35,7 +36,7 @@ class Noise(Protocol):
     def reads(self) -> str:
         """What `starts` must mark: "words", "sentences", or "" where it is not looked at."""
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row.
 
         Args:
@@ -97,11 +98,11 @@ class Enclosed:
         """What `starts` must mark."""
         return self.noise.reads
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row; `starts` is about the rows without the special tokens."""
         source, target, labels = self.noise(tokens, rng, starts)
         if labels is not None:
-            labels = enclose(labels, [IGNORED] * len(self.before), [IGNORED] * len(self.after))
+            labels = enclose(labels, [IGNORE] * len(self.before), [IGNORE] * len(self.after))
         return Noised(enclose(source, self.before, self.after), enclose(target, self.before, self.after), labels)
 
     def bound(self, lengths: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
@@ -138,7 +139,7 @@ class Combined:
         """What the first noise reads."""
         return self.noises[0].reads if self.noises else ""
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""
         source = tokens
         for noise in self.noises:

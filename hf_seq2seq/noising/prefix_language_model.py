@@ -3,7 +3,8 @@
 import numpy as np
 
 from hf_seq2seq.noising.noise import Noised, pair_bound
-from hf_seq2seq.noising.rows import Rows, keep, ranks
+from hf_seq2seq.noising.rows import keep, ranks
+from hf_seq2seq.ragged import Ragged
 
 
 class PrefixLanguageModel:
@@ -16,7 +17,7 @@ class PrefixLanguageModel:
 
     reads = ""
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Cuts every row."""
         lengths = tokens.lengths
         places = np.maximum(lengths - 1, 0)

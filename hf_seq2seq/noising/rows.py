@@ -1,38 +1,14 @@
-"""Rows of token ids in flat arrays, and the few steps on them that every noise is made of.
+"""The few steps on rows of token ids that every noise is made of.
 
 None of these walks over rows or tokens in Python.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from hf_seq2seq.errors import InputError
-
-IGNORED = -100
-"""The label of a token that is not to be predicted, as transformers and torch have it."""
-
-
-class Rows(NamedTuple):
-    """Token ids of many rows.
-
-    Attributes:
-        values: ids of all rows, `(tokens,)` int32.
-        offsets: where each row starts, from 0, and the end of the last, `(rows + 1,)` int64.
-    """
-
-    values: np.ndarray
-    offsets: np.ndarray
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each row, `(rows,)`."""
-        return np.diff(self.offsets)
-
-    def row(self, number: int) -> np.ndarray:
-        """The ids of one row."""
-        return self.values[self.offsets[number] : self.offsets[number + 1]]
+from hf_seq2seq.ragged import Ragged
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
@@ -53,19 +29,19 @@ def ranks(lengths: np.ndarray) -> np.ndarray:
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
 
 
-def keep(tokens: Rows, kept: np.ndarray) -> Rows:
+def keep(tokens: Ragged, kept: np.ndarray) -> Ragged:
     """The tokens where `kept`, `(tokens,)` bool, is true."""
     positions = np.flatnonzero(kept)
-    return Rows(tokens.values[positions], np.searchsorted(positions, tokens.offsets))
+    return Ragged(tokens.values[positions], np.searchsorted(positions, tokens.offsets))
 
 
-def gather(tokens: Rows, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def gather(tokens: Ragged, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The ids of the runs that begin at `starts` and hold `lengths` tokens, one run after the other."""
     shift = np.repeat(starts - offsets_of(lengths)[:-1], lengths)
     return tokens.values[np.arange(len(shift)) + shift]
 
 
-def enclose(tokens: Rows, before: Sequence[int] = (), after: Sequence[int] = ()) -> Rows:
+def enclose(tokens: Ragged, before: Sequence[int] = (), after: Sequence[int] = ()) -> Ragged:
     """Every row with the ids `before` in front of it and the ids `after` behind it."""
     offsets = tokens.offsets + np.arange(len(tokens.offsets)) * (len(before) + len(after))
     values = np.empty(offsets[-1], dtype=np.int32)
@@ -75,15 +51,15 @@ def enclose(tokens: Rows, before: Sequence[int] = (), after: Sequence[int] = ())
         values[place] = token
         inner[place] = False
     values[inner] = tokens.values
-    return Rows(values, offsets)
+    return Ragged(values, offsets)
 
 
-def same_lengths(values: np.ndarray, tokens: Rows) -> Rows:
+def same_lengths(values: np.ndarray, tokens: Ragged) -> Ragged:
     """New values for the same rows."""
-    return Rows(values.astype(np.int32, copy=False), tokens.offsets)
+    return Ragged(values.astype(np.int32, copy=False), tokens.offsets)
 
 
-def runs_of(tokens: Rows, starts: np.ndarray | None) -> Rows:
+def runs_of(tokens: Ragged, starts: np.ndarray | None) -> Ragged:
     """The words or sentences of every row.
 
     Args:
@@ -103,4 +79,4 @@ def runs_of(tokens: Rows, starts: np.ndarray | None) -> Rows:
     begins = np.array(starts, dtype=bool)
     begins[tokens.offsets[:-1][tokens.lengths > 0]] = True
     positions = np.flatnonzero(begins)
-    return Rows(np.append(positions, len(begins)), np.searchsorted(positions, tokens.offsets))
+    return Ragged(np.append(positions, len(begins)), np.searchsorted(positions, tokens.offsets))

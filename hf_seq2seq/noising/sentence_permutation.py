@@ -3,7 +3,8 @@
 import numpy as np
 
 from hf_seq2seq.noising.noise import Noised, pair_bound
-from hf_seq2seq.noising.rows import Rows, gather, runs_of
+from hf_seq2seq.noising.rows import gather, runs_of
+from hf_seq2seq.ragged import Ragged
 
 
 class SentencePermutation:
@@ -14,16 +15,17 @@ class SentencePermutation:
 
     reads = "sentences"
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row.
 
         Raises:
             InputError: the starts of sentences are not given.
         """
-        begins, offsets = runs_of(tokens, starts)
+        runs = runs_of(tokens, starts)
+        begins, offsets = runs.values, runs.offsets
         row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
         order = np.lexsort((rng.random(len(row)), row))
-        return Noised(Rows(gather(tokens, begins[order], np.diff(begins)[order]), tokens.offsets), tokens)
+        return Noised(Ragged(gather(tokens, begins[order], np.diff(begins)[order]), tokens.offsets), tokens)
 
     def bound(self, lengths: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
         """The tokens of source and target, exactly, `(rows, 2)`."""
@@ -38,7 +40,7 @@ class Deshuffling:
 
     reads = ""
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""
         return SentencePermutation()(tokens, rng, np.ones(len(tokens.values), dtype=bool))
 

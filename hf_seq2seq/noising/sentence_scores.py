@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hf_seq2seq.noising.rows import Rows
+from hf_seq2seq.ragged import Ragged
 
 Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -52,7 +52,7 @@ class WordCounts:
         )
 
 
-def count_words(tokens: Rows, sentences: Rows) -> WordCounts:
+def count_words(tokens: Ragged, sentences: Ragged) -> WordCounts:
     """Counts the words of sentences.
 
     Args:

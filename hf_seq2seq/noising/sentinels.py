@@ -6,7 +6,8 @@ import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.noise import Noised
-from hf_seq2seq.noising.rows import Rows, counts_within, keep, offsets_of
+from hf_seq2seq.noising.rows import counts_within, keep, offsets_of
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Sentinels:
                 " add sentinels to the tokenizer, shorten the rows, or noise fewer or longer spans"
             )
 
-    def replace(self, tokens: Rows, noised: np.ndarray) -> Noised:
+    def replace(self, tokens: Ragged, noised: np.ndarray) -> Noised:
         """Replaces every run of noised tokens in the source by a sentinel, and writes the runs behind it in the target.
 
         Thank you [for inviting] me to your party [last] week: source `Thank you <X> me to your party <Y> week`, target
@@ -62,7 +63,7 @@ class Sentinels:
         marks = ids[np.arange(len(places)) - np.repeat(offsets_of(spans)[:-1], spans)]
         marked = tokens.values.copy()
         marked[places] = marks
-        source = keep(Rows(marked, tokens.offsets), ~noised | first)
+        source = keep(Ragged(marked, tokens.offsets), ~noised | first)
         removed = np.flatnonzero(noised)
         places = np.flatnonzero(first[removed])
         ends = np.searchsorted(removed, tokens.offsets)
@@ -71,10 +72,10 @@ class Sentinels:
             # Those in front come first among equal places, so that a row's last sentinel stays before the next row.
             places, marks = np.append(ends[1:], places), np.append(ids[spans], marks)
             added = spans + 1
-        return Noised(source, Rows(np.insert(tokens.values[removed], places, marks), ends + offsets_of(added)))
+        return Noised(source, Ragged(np.insert(tokens.values[removed], places, marks), ends + offsets_of(added)))
 
 
-def _run_starts(tokens: Rows, flags: np.ndarray) -> np.ndarray:
+def _run_starts(tokens: Ragged, flags: np.ndarray) -> np.ndarray:
     """Where a run of true flags starts, `(tokens,)` bool; no run reaches over the end of a row."""
     starts = flags.copy()
     starts[1:] &= ~flags[:-1]

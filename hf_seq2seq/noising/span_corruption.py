@@ -6,9 +6,9 @@ import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.noise import Noised, check_share, pair_bound
-from hf_seq2seq.noising.rows import Rows
 from hf_seq2seq.noising.sentinels import Sentinels
 from hf_seq2seq.noising.subsets import split
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class SpanCorruption:
     def _sentinels(self) -> Sentinels:
         return Sentinels(self.sentinels, self.final_sentinel)
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row.
 
         Raises:

@@ -6,8 +6,9 @@ import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.noise import Noised, check_share, noise_counts, pair_bound
-from hf_seq2seq.noising.rows import Rows, counts_within, offsets_of, ranks
+from hf_seq2seq.noising.rows import counts_within, offsets_of, ranks
 from hf_seq2seq.noising.subsets import choose
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TextInfilling:
         if not self.mean_span_length > 0:
             raise InputError(f"mean span length: {self.mean_span_length} is not greater than 0")
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""
         noised = noise_counts(tokens.lengths, self.rate)
         row, lengths = span_lengths(noised, self.mean_span_length, rng)
@@ -54,7 +55,7 @@ class TextInfilling:
         begins = np.cumsum(taken) - taken
         values = np.full(len(masked), self.mask, dtype=np.int32)
         values[~masked] = tokens.values[begins[~masked]]
-        return Noised(Rows(values, offsets_of(sizes)), tokens)
+        return Noised(Ragged(values, offsets_of(sizes)), tokens)
 
     def bound(self, lengths: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
         """The most tokens of source and target, `(rows, 2)`."""

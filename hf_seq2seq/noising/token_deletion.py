@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_seq2seq.noising.noise import Noised, check_share, noise_counts, pair_bound
-from hf_seq2seq.noising.rows import Rows, keep
+from hf_seq2seq.noising.rows import keep
 from hf_seq2seq.noising.subsets import choose
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class TokenDeletion:
     def __post_init__(self) -> None:
         check_share("noise rate", self.rate)
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""
         return Noised(keep(tokens, ~choose(tokens.lengths, self._counts(tokens.lengths), rng)), tokens)
 

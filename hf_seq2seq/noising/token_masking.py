@@ -6,8 +6,9 @@ import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.noise import Noised, check_share, noise_counts, pair_bound
-from hf_seq2seq.noising.rows import Rows, same_lengths
+from hf_seq2seq.noising.rows import same_lengths
 from hf_seq2seq.noising.subsets import choose
+from hf_seq2seq.ragged import Ragged
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class TokenMasking:
         if self.random_share and not self.ordinary:
             raise InputError("token masking: random tokens are asked for, but no ids to draw them from are given")
 
-    def __call__(self, tokens: Rows, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
+    def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""
         lengths = tokens.lengths
         places = np.flatnonzero(choose(lengths, noise_counts(lengths, self.rate), rng))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.ragged import IGNORE
 
-IGNORE = -100
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 

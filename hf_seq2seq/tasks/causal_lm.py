@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from hf_seq2seq.data.batches import ordered_batches
-from hf_seq2seq.data.collation import IGNORE, CausalCollator, PackedCollator
+from hf_seq2seq.data.collation import CausalCollator, PackedCollator
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
 from hf_seq2seq.data.examples import Examples
@@ -16,6 +16,7 @@ from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.training.task import Collate, Task
 

@@ -11,7 +11,6 @@ import numpy as np
 from hf_seq2seq.configs import Denoising
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.examples import Documents, Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
@@ -19,7 +18,6 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
-from hf_seq2seq.noising.rows import Rows
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.training.task import Task
@@ -58,10 +56,10 @@ class NoisedRows:
 
     def __call__(self, epoch: int) -> Examples:
         """The noised rows of an epoch; the same for the same seed and epoch."""
-        tokens = Rows(self.rows.tokens.values, self.rows.tokens.offsets)
-        source, target, labels = self.noise(tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts)
-        masked = None if labels is None else Ragged(*labels)
-        return Examples(Ragged(*source), self.texts, Ragged(*target), source_labels=masked, made_of=self.made_of)
+        source, target, labels = self.noise(
+            self.rows.tokens, np.random.default_rng([self.seed, epoch]), self.rows.starts
+        )
+        return Examples(source, self.texts, target, source_labels=labels, made_of=self.made_of)
 
 
 def denoising_task(
@@ -166,7 +164,7 @@ def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:
 def _encode(
     texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Any, noise: Enclosed, split: str
 ) -> tuple[RawRows, Documents]:
-    """Rows as long as the longest source allows; too short ones are left out, and counted."""
+    """Ragged as long as the longest source allows; too short ones are left out, and counted."""
     room = config.tokens.max_source_length - len(noise.before) - len(noise.after)
     if room < 2:
         raise InputError(f"--max-source-length: {config.tokens.max_source_length} leaves no room for text")

@@ -8,15 +8,15 @@ import numpy as np
 
 from hf_seq2seq.data.collation import MaskedCollator
 from hf_seq2seq.data.examples import Documents, Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, stretches
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.next_sentence import NextSentence
 from hf_seq2seq.noising.noise import noise_counts
-from hf_seq2seq.noising.rows import IGNORED, Rows, counts_within, enclose
+from hf_seq2seq.noising.rows import counts_within, enclose
 from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
+from hf_seq2seq.ragged import IGNORE, Ragged
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
 from hf_seq2seq.training.run import check_positions
 from hf_seq2seq.training.task import Renewed, Task
@@ -49,7 +49,7 @@ class Masks:
         values = (tokens.values + goes_on * len(self.starts)).astype(np.int32)
         return rows._replace(tokens=Ragged(values, tokens.offsets))
 
-    def __call__(self, rows: Rows, rng: np.random.Generator) -> tuple[Ragged, Ragged]:
+    def __call__(self, rows: Ragged, rng: np.random.Generator) -> tuple[Ragged, Ragged]:
         """The masked rows, which `mark` marked, and what their masked tokens were, -100 elsewhere.
 
         Raises:
@@ -57,18 +57,18 @@ class Masks:
         """
         if self.starts is None:
             source, labels, _ = self.noise(rows, rng)
-            return Ragged(*source), Ragged(*labels)
+            return source, labels
         size = len(self.starts)
-        source, labels, _ = self.noise(Rows(rows.values % size, rows.offsets), rng, rows.values < size)
+        source, labels, _ = self.noise(Ragged(rows.values % size, rows.offsets), rng, rows.values < size)
         self._check(rows, labels)
-        return Ragged(*source), Ragged(*labels)
+        return source, labels
 
-    def _check(self, rows: Rows, labels: Rows) -> None:
+    def _check(self, rows: Ragged, labels: Ragged) -> None:
         """Refuses text without words, such as DNA, of which a whole row would be masked."""
         special = [self.noise.mask, *self.noise.special]
         places = np.flatnonzero(~np.isin(rows.values, special))
         wanted = noise_counts(counts_within(places, rows.offsets), self.noise.rate).sum()
-        chosen = (labels.values != IGNORED).sum()
+        chosen = (labels.values != IGNORE).sum()
         if chosen > 1.5 * wanted:
             raise InputError(
                 f"--whole-word-masking: {chosen / max(1, len(places)):.0%} of the tokens would be masked in place of "
@@ -88,7 +88,7 @@ class MaskedRows:
         made_of: how the rows came about.
     """
 
-    rows: Rows
+    rows: Ragged
     texts: list[str]
     masks: Masks
     seed: int
@@ -135,7 +135,7 @@ class MaskedPairs:
         """The pairs of an epoch; the same for the same seed and epoch."""
         rng = np.random.default_rng([self.seed, epoch])
         tokens, documents = self.stretches.tokens, self.stretches.documents
-        rows, segments, is_next = self.pairs(Rows(tokens.values, tokens.offsets), documents, rng)
+        rows, segments, is_next = self.pairs(tokens, documents, rng)
         source, labels = self.masks(rows, rng)
         texts = [self.texts[number] for number in documents[self._first()]]
         follows = np.where(is_next, 0, 1).astype(np.int64)  # transformers' convention
@@ -218,7 +218,7 @@ def _rows(
     if longest - len(special) < 2:
         raise InputError(f"--max-source-length: {longest} leaves no room for text")
     found, made_of = _with_words(encode_raw(texts, tokenizer, longest - len(special), language), masks, len(texts))
-    rows = enclose(Rows(found.tokens.values, found.tokens.offsets), special[:-1], special[-1:])
+    rows = enclose(found.tokens, special[:-1], special[-1:])
     return MaskedRows(rows, [texts[number] for number in found.documents], masks, seed, made_of)
 
 

@@ -23,6 +23,7 @@ from hf_seq2seq.data.batches import BatchPlan, Step, share
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
+from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
@@ -275,4 +276,4 @@ class Loop:
 
 def _tokens(batch: dict[str, Tensor], two_sides: bool) -> float:
     """Source and target tokens, padding not counted; without an encoder both are in one sequence."""
-    return float(batch["attention_mask"].sum() + (batch["labels"] != -100).sum() * two_sides)
+    return float(batch["attention_mask"].sum() + (batch["labels"] != IGNORE).sum() * two_sides)

@@ -7,9 +7,9 @@ from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_is_folder, remove
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, WEIGHTS_FILE
+from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.training.files import RUN_FILE
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.state import FILE as STATE_FILE
 

@@ -3,7 +3,7 @@ import torch
 
 from hf_seq2seq.data.collation import LabelCollator, Seq2SeqCollator
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
+from hf_seq2seq.ragged import Ragged
 
 
 def test_pairs_are_padded_on_the_right() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.documents import pack, read_documents
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 
 def packed_by_hand(documents: list[list[int]], size: int) -> list[tuple[list[int], list[int]]]:

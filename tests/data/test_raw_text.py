@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from hf_seq2seq.configs import NewTokenizer
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of, stretches
 from hf_seq2seq.data.sentences import sentence_starts
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
+from hf_seq2seq.ragged import Ragged
 
 TEXTS = ["One two. Three four! Five", "no end here", 'He said "go." Then\nwent.', ""]
 

@@ -6,9 +6,9 @@ from transformers import PreTrainedTokenizerFast
 
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.data.statistics import Lengths, describe_lengths, describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.ragged import Ragged
 
 PAD, EOS, UNKNOWN, WORD = 0, 1, 2, 4
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.hub.examples_section import examples_section
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.training.task import Task
 
 

@@ -1,4 +1,4 @@
-"""Rows to noise: random ones of every length, and real prose cut by a tokenizer that was trained on it."""
+"""Ragged to noise: random ones of every length, and real prose cut by a tokenizer that was trained on it."""
 
 import re
 from collections.abc import Sequence
@@ -10,30 +10,31 @@ import pytest
 
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ
 from hf_seq2seq.data.tokenizers.training import Plan, train_tokenizer
-from hf_seq2seq.noising.rows import Rows, offsets_of
+from hf_seq2seq.noising.rows import offsets_of
+from hf_seq2seq.ragged import Ragged
 
 SENTINELS = tuple(range(90_000, 90_100))
 MASK = 89_000
 
 
 class Split(NamedTuple):
-    """Rows, and where their sentences and words start."""
+    """Ragged, and where their sentences and words start."""
 
-    tokens: Rows
+    tokens: Ragged
     sentences: np.ndarray
     words: np.ndarray
 
 
-def pack_rows(rows: Sequence[Sequence[int]]) -> Rows:
+def pack_rows(rows: Sequence[Sequence[int]]) -> Ragged:
     values = np.array([token for row in rows for token in row], dtype=np.int32)
-    return Rows(values, offsets_of(np.array([len(row) for row in rows], dtype=np.int64)))
+    return Ragged(values, offsets_of(np.array([len(row) for row in rows], dtype=np.int64)))
 
 
 def random_split(seed: int, rows: int = 600) -> Split:
     rng = np.random.default_rng(seed)
     lengths = np.concatenate([[0, 1, 2, 3, 0], rng.integers(0, 300, rows), [1, 0]])
     values = rng.integers(10, 1_000, lengths.sum(), dtype=np.int32)
-    tokens = Rows(values, offsets_of(lengths))
+    tokens = Ragged(values, offsets_of(lengths))
     return Split(tokens, rng.random(len(values)) < 0.08, rng.random(len(values)) < 0.6)
 
 
@@ -85,8 +86,8 @@ def make_rows():
 def equal_rows():
     """Makes many rows of the same length, each with the ids 0, 1, …"""
 
-    def made(rows: int, length: int) -> Rows:
-        return Rows(np.tile(np.arange(length, dtype=np.int32), rows), offsets_of(np.full(rows, length)))
+    def made(rows: int, length: int) -> Ragged:
+        return Ragged(np.tile(np.arange(length, dtype=np.int32), rows), offsets_of(np.full(rows, length)))
 
     return made
 
@@ -95,8 +96,8 @@ def equal_rows():
 def by_place():
     """Makes rows like the given ones where every token's place in the split is its id."""
 
-    def made(tokens: Rows) -> Rows:
-        return Rows(np.arange(len(tokens.values), dtype=np.int32), tokens.offsets)
+    def made(tokens: Ragged) -> Ragged:
+        return Ragged(np.arange(len(tokens.values), dtype=np.int32), tokens.offsets)
 
     return made
 
@@ -105,7 +106,7 @@ def by_place():
 def lists():
     """Turns rows into lists of ids."""
 
-    def made(tokens: Rows) -> list[list[int]]:
-        return [tokens.row(row).tolist() for row in range(len(tokens.offsets) - 1)]
+    def made(tokens: Ragged) -> list[list[int]]:
+        return [tokens[row].tolist() for row in range(len(tokens.offsets) - 1)]
 
     return made

@@ -7,8 +7,9 @@ from rouge_score.rouge_scorer import RougeScorer
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
-from hf_seq2seq.noising.rows import IGNORED, Rows, runs_of
+from hf_seq2seq.noising.rows import runs_of
 from hf_seq2seq.noising.sentence_scores import count_words, rouge1
+from hf_seq2seq.ragged import IGNORE, Ragged
 
 Sentence = list[int]
 
@@ -34,7 +35,7 @@ def documents_of(split, rows: int) -> list[list[Sentence]]:
     """Sentences of the first documents, as lists."""
     documents = []
     for row in range(rows):
-        tokens = split.tokens.row(row).tolist()
+        tokens = split.tokens[row].tolist()
         starts = split.sentences[split.tokens.offsets[row] : split.tokens.offsets[row + 1]].tolist()
         begins = [place for place in range(len(tokens)) if starts[place] or place == 0]
         documents.append([tokens[a:b] for a, b in pairwise([*begins, len(tokens)])])
@@ -99,8 +100,8 @@ def test_principal_sentences_are_the_papers(split, rng, mask, sequential: bool, 
     for row, document in enumerate(documents_of(split, 40)):
         gaps = chosen_by_loops(document, gap_count(len(document), 0.3), sequential, unique)
         source = [[mask] if i in gaps else s for i, s in enumerate(document)]
-        assert found.source.row(row).tolist() == [token for s in source for token in s]
-        assert found.target.row(row).tolist() == [token for i in sorted(gaps) for token in document[i]]
+        assert found.source[row].tolist() == [token for s in source for token in s]
+        assert found.target[row].tolist() == [token for i in sorted(gaps) for token in document[i]]
 
 
 def recover(source: list[int], target: list[int], document: list[Sentence], mask: int) -> list[int]:
@@ -122,22 +123,22 @@ def recover(source: list[int], target: list[int], document: list[Sentence], mask
 def test_every_row_comes_back(split, rng, mask, selection: str) -> None:
     found = GapSentences(mask, 0.3, selection)(split.tokens, rng, split.sentences)
     for row, document in enumerate(documents_of(split, len(split.tokens.offsets) - 1)):
-        source, target = found.source.row(row).tolist(), found.target.row(row).tolist()
+        source, target = found.source[row].tolist(), found.target[row].tolist()
         assert source.count(mask) == gap_count(len(document), 0.3)
-        assert recover(source, target, document, mask) == split.tokens.row(row).tolist()
+        assert recover(source, target, document, mask) == split.tokens[row].tolist()
 
 
 def test_lead_takes_the_first(make_rows, rng) -> None:
     tokens = make_rows([[10, 11, 12, 13, 14, 15], [16]])
     starts = np.array([1, 0, 1, 1, 1, 0, 1], dtype=bool)
     found = GapSentences(5, 0.5, "lead")(tokens, rng, starts)
-    assert [found.source.row(i).tolist() for i in range(2)] == [[5, 5, 13, 14, 15], [16]]
-    assert [found.target.row(i).tolist() for i in range(2)] == [[10, 11, 12], []]
+    assert [found.source[i].tolist() for i in range(2)] == [[5, 5, 13, 14, 15], [16]]
+    assert [found.target[i].tolist() for i in range(2)] == [[10, 11, 12], []]
 
 
 def test_random_takes_every_sentence_as_often(make_rows, rng) -> None:
     draws = 30_000
-    tokens = Rows(np.tile(np.arange(10, 15, dtype=np.int32), draws), np.arange(0, 5 * draws + 1, 5))
+    tokens = Ragged(np.tile(np.arange(10, 15, dtype=np.int32), draws), np.arange(0, 5 * draws + 1, 5))
     target = GapSentences(5, 0.4, "random")(tokens, rng, np.ones(5 * draws, dtype=bool)).target.values
     assert abs(np.bincount(target)[10:] - draws * 0.4).max() < 5 * (draws * 0.24) ** 0.5
 
@@ -146,10 +147,10 @@ def test_masked_tokens_beside_gaps(split, rng, mask) -> None:
     both = GapSentences(mask, masked_tokens=MaskedTokens(5, 5_000))(split.tokens, rng, split.sentences)
     gaps = GapSentences(mask)(split.tokens, rng, split.sentences)
     labels = both.source_labels.values
-    assert np.array_equal(np.where(labels == IGNORED, both.source.values, labels), gaps.source.values)
+    assert np.array_equal(np.where(labels == IGNORE, both.source.values, labels), gaps.source.values)
     assert np.array_equal(both.target.values, gaps.target.values)
     assert (both.source.values == 5).any()
-    assert (labels[both.source.values == mask] == IGNORED).all()
+    assert (labels[both.source.values == mask] == IGNORE).all()
     with pytest.raises(InputError, match="cannot be whole words here"):
         GapSentences(mask, masked_tokens=MaskedTokens(5, 5_000, whole_words=True))
 

@@ -3,7 +3,8 @@ import pytest
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
-from hf_seq2seq.noising.rows import IGNORED, Rows, enclose, offsets_of
+from hf_seq2seq.noising.rows import enclose, offsets_of
+from hf_seq2seq.ragged import IGNORE, Ragged
 
 CLS, SEP, MASK, PAD = 0, 1, 2, 3
 
@@ -15,15 +16,15 @@ def noise(**options) -> MaskedTokens:
 def test_the_original_comes_back(split, rng) -> None:
     tokens = enclose(split.tokens, [CLS], [SEP])
     found = noise()(tokens, rng)
-    chosen = found.target.values != IGNORED
+    chosen = found.target.values != IGNORE
     assert np.array_equal(np.where(chosen, found.target.values, found.source.values), tokens.values)
     assert not np.isin(tokens.values[chosen], [CLS, SEP]).any()
     for row, length in enumerate(split.tokens.lengths.tolist()):
-        assert (found.target.row(row) != IGNORED).sum() == min(max(round(0.15 * length), 1), length)
+        assert (found.target[row] != IGNORE).sum() == min(max(round(0.15 * length), 1), length)
 
 
 def test_shares_of_mask_random_and_kept(rng) -> None:
-    tokens = Rows(np.full(1_000_000, 7, dtype=np.int32), np.array([0, 400_000, 1_000_000]))
+    tokens = Ragged(np.full(1_000_000, 7, dtype=np.int32), np.array([0, 400_000, 1_000_000]))
     source, labels, _ = MaskedTokens(MASK, 12, (CLS, SEP, PAD))(tokens, rng)
     chosen = labels.values == 7
     assert chosen.sum() == 150_000
@@ -40,7 +41,7 @@ def test_rows_of_special_tokens_stay(make_rows, rng) -> None:
     for whole_words in (False, True):
         found = noise(whole_words=whole_words)(tokens, rng, np.ones(5, dtype=bool))
         assert np.array_equal(found.source.values, tokens.values)
-        assert (found.target.values == IGNORED).all()
+        assert (found.target.values == IGNORE).all()
 
 
 def words_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -52,7 +53,7 @@ def words_of(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 def test_words_are_chosen_whole(split, rng) -> None:
     found = noise(whole_words=True, rate=0.3)(split.tokens, rng, split.words)
-    chosen = found.target.values != IGNORED
+    chosen = found.target.values != IGNORE
     words = words_of(split.words, split.tokens.lengths)
     taken = np.bincount(words, chosen)
     assert np.isin(taken, [0, 1]).all() or np.array_equal(taken[taken > 0], np.bincount(words)[taken > 0])
@@ -73,8 +74,8 @@ def test_words_are_filled_in_as_the_loop_does(rng) -> None:
     """Against the loop of the released code, given the same random order."""
     lengths = rng.integers(0, 60, 200)
     starts = rng.random(lengths.sum()) < 0.4
-    tokens = Rows(np.full(lengths.sum(), 9, dtype=np.int32), offsets_of(lengths))
-    found = noise(whole_words=True)(tokens, np.random.default_rng(3), starts).target.values != IGNORED
+    tokens = Ragged(np.full(lengths.sum(), 9, dtype=np.int32), offsets_of(lengths))
+    found = noise(whole_words=True)(tokens, np.random.default_rng(3), starts).target.values != IGNORE
     words = words_of(starts, lengths) - 1
     keys = np.random.default_rng(3).random(words.max() + 1)
     expected = np.zeros(len(found), dtype=bool)
@@ -95,7 +96,7 @@ def test_a_word_is_masked_in_every_row(make_rows, rng) -> None:
     tokens = make_rows([[10, 11, 12], [13, 14, 15, 16, 17], [CLS, 18, 19, SEP]])
     starts = np.array([1, 0, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1], dtype=bool)
     labels = noise(whole_words=True)(tokens, rng, starts).target
-    masked = [(labels.row(row) != IGNORED).tolist() for row in range(3)]
+    masked = [(labels[row] != IGNORE).tolist() for row in range(3)]
     assert masked == [[True] * 3, [False] * 3 + [True] * 2, [False, True, True, False]]
 
 

@@ -3,34 +3,35 @@ import pytest
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.next_sentence import NextSentence, truncated
-from hf_seq2seq.noising.rows import Rows, offsets_of
+from hf_seq2seq.noising.rows import offsets_of
+from hf_seq2seq.ragged import Ragged
 
 CLS, SEP = 1, 2
 
 
-def sentences_of(split) -> tuple[Rows, np.ndarray]:
+def sentences_of(split) -> tuple[Ragged, np.ndarray]:
     """The sentences of a split as rows, and the document of each."""
     begins = split.sentences.copy()
     begins[split.tokens.offsets[:-1][split.tokens.lengths > 0]] = True
     offsets = np.append(np.flatnonzero(begins), len(begins))
     documents = np.searchsorted(split.tokens.offsets, offsets[:-1], side="right") - 1
-    return Rows(split.tokens.values + 10, offsets), documents
+    return Ragged(split.tokens.values + 10, offsets), documents
 
 
 def test_pairs_come_from_where_they_say(split, rng) -> None:
     sentences, documents = sentences_of(split)
     # Ids are places, so a sentence of the result tells where it is from.
-    sentences = Rows(np.arange(10, 10 + len(sentences.values), dtype=np.int32), sentences.offsets)
+    sentences = Ragged(np.arange(10, 10 + len(sentences.values), dtype=np.int32), sentences.offsets)
     found = NextSentence(CLS, SEP, 10_000)(sentences, documents, rng)
     firsts = np.flatnonzero(documents[1:] == documents[:-1]).tolist()
     assert len(firsts) == len(found.is_next) == len(found.tokens.offsets) - 1
     for row, first in enumerate(firsts):
-        tokens = found.tokens.row(row).tolist()
-        a = sentences.row(first).tolist()
+        tokens = found.tokens[row].tolist()
+        a = sentences[first].tolist()
         assert tokens[: len(a) + 2] == [CLS, *a, SEP]
         b = tokens[len(a) + 2 : -1]
         second = int(np.searchsorted(sentences.offsets, b[0] - 10, side="right")) - 1
-        assert b == sentences.row(second).tolist()
+        assert b == sentences[second].tolist()
         assert tokens[-1] == SEP
         assert second == first + 1 if found.is_next[row] else documents[second] != documents[first]
         types = found.token_types[found.tokens.offsets[row] : found.tokens.offsets[row + 1]]

@@ -10,10 +10,10 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise, Noised
-from hf_seq2seq.noising.rows import IGNORED, Rows
 from hf_seq2seq.noising.sentence_permutation import SentencePermutation
 from hf_seq2seq.noising.text_infilling import TextInfilling
 from hf_seq2seq.noising.token_deletion import TokenDeletion
+from hf_seq2seq.ragged import IGNORE, Ragged
 
 OPTIONS = {
     "span_corruption": {"sentinels": tuple(range(90_000, 90_100))},
@@ -84,7 +84,7 @@ def test_rows_are_well_formed_and_within_their_bound(split, rng: np.random.Gener
 def test_empty_splits_and_rows(make_rows, rng: np.random.Generator, name: str) -> None:
     noise = BUILT[name]
     for rows in ([], [[]], [[], []]):
-        tokens: Rows = make_rows(rows)
+        tokens: Ragged = make_rows(rows)
         found = noise(tokens, rng, np.zeros(0, dtype=bool))
         assert len(found.source.offsets) == len(rows) + 1
         assert np.array_equal(found.source.lengths, noise.bound(tokens.lengths)[:, 0])
@@ -100,14 +100,14 @@ def test_missing_starts_are_named(split, rng: np.random.Generator, name: str) ->
 
 def test_special_tokens_enclose_both_sides(make_rows, rng: np.random.Generator) -> None:
     found = Enclosed(TokenDeletion(), (1,), (2, 3))(make_rows([[7], [], [8]]), rng)
-    assert [found.source.row(i).tolist() for i in range(3)] == [[1, 7, 2, 3], [1, 2, 3], [1, 8, 2, 3]]
-    assert [found.target.row(i).tolist() for i in range(3)] == [[1, 7, 2, 3], [1, 2, 3], [1, 8, 2, 3]]
+    assert [found.source[i].tolist() for i in range(3)] == [[1, 7, 2, 3], [1, 2, 3], [1, 8, 2, 3]]
+    assert [found.target[i].tolist() for i in range(3)] == [[1, 7, 2, 3], [1, 2, 3], [1, 8, 2, 3]]
 
 
 def test_special_tokens_are_not_predicted_by_an_encoder(split, rng: np.random.Generator) -> None:
     found = Enclosed(BUILT["in turn"], after=(2,))(split.tokens, rng, split.sentences)
     assert (found.source.values[found.source.offsets[1:] - 1] == 2).all()
-    assert (found.source_labels.values[found.source.offsets[1:] - 1] == IGNORED).all()
+    assert (found.source_labels.values[found.source.offsets[1:] - 1] == IGNORE).all()
 
 
 def test_combined_noises_follow_one_another(split) -> None:

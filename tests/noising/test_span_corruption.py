@@ -6,9 +6,10 @@ import pytest
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.iid_denoising import DroppedTokens, ReplacedSpans
 from hf_seq2seq.noising.noise import Noised
-from hf_seq2seq.noising.rows import Rows, offsets_of
+from hf_seq2seq.noising.rows import offsets_of
 from hf_seq2seq.noising.sentinels import Sentinels
 from hf_seq2seq.noising.span_corruption import SpanCorruption
+from hf_seq2seq.ragged import Ragged
 
 
 def recover(source: list[int], target: list[int], sentinels: tuple[int, ...], final: bool) -> list[int]:
@@ -27,10 +28,10 @@ def recover(source: list[int], target: list[int], sentinels: tuple[int, ...], fi
     return [token for piece in source for token in (next(filled) if piece in known else [piece])]
 
 
-def check_recovery(tokens: Rows, found: Noised, sentinels: tuple[int, ...], final: bool) -> None:
+def check_recovery(tokens: Ragged, found: Noised, sentinels: tuple[int, ...], final: bool) -> None:
     for row in range(len(tokens.offsets) - 1):
-        source, target = found.source.row(row).tolist(), found.target.row(row).tolist()
-        assert recover(source, target, sentinels, final) == tokens.row(row).tolist()
+        source, target = found.source[row].tolist(), found.target[row].tolist()
+        assert recover(source, target, sentinels, final) == tokens[row].tolist()
 
 
 @pytest.mark.parametrize("final", [True, False])
@@ -53,16 +54,16 @@ def test_the_papers_example(make_rows) -> None:
     tokens = make_rows([[thank, you, for_, inviting, me, to, your, party, last, week], [], [you]])
     noised = np.isin(tokens.values, [for_, inviting, last])
     found = Sentinels((99, 98, 97)).replace(tokens, noised)
-    assert found.source.row(0).tolist() == [thank, you, 99, me, to, your, party, 98, week]
-    assert found.target.row(0).tolist() == [99, for_, inviting, 98, last, 97]
-    assert [found.source.row(i).tolist() for i in (1, 2)] == [[], [you]]
-    assert [found.target.row(i).tolist() for i in (1, 2)] == [[99], [99]]
+    assert found.source[0].tolist() == [thank, you, 99, me, to, your, party, 98, week]
+    assert found.target[0].tolist() == [99, for_, inviting, 98, last, 97]
+    assert [found.source[i].tolist() for i in (1, 2)] == [[], [you]]
+    assert [found.target[i].tolist() for i in (1, 2)] == [[99], [99]]
 
 
 def test_spans_end_with_their_row(make_rows) -> None:
     found = Sentinels((99, 98, 97)).replace(make_rows([[1, 2], [3], [4, 5]]), np.array([0, 1, 1, 1, 0], dtype=bool))
-    assert [found.source.row(i).tolist() for i in range(3)] == [[1, 99], [99], [99, 5]]
-    assert [found.target.row(i).tolist() for i in range(3)] == [[99, 2, 98], [99, 3, 98], [99, 4, 98]]
+    assert [found.source[i].tolist() for i in range(3)] == [[1, 99], [99], [99, 5]]
+    assert [found.target[i].tolist() for i in range(3)] == [[99, 2, 98], [99, 3, 98], [99, 4, 98]]
 
 
 def test_counts_are_the_papers(sentinels) -> None:
@@ -78,13 +79,13 @@ def test_counts_are_the_papers(sentinels) -> None:
 def test_short_rows(make_rows, rng, sentinels) -> None:
     found = SpanCorruption(sentinels)(make_rows([[], [5], [5, 6]]), rng)
     first, second = sentinels[:2]
-    assert [found.source.row(i).tolist() for i in range(3)] == [[], [5], [5, first]]
-    assert [found.target.row(i).tolist() for i in range(3)] == [[first], [first], [first, 6, second]]
+    assert [found.source[i].tolist() for i in range(3)] == [[], [5], [5, first]]
+    assert [found.target[i].tolist() for i in range(3)] == [[first], [first], [first, 6, second]]
 
 
 def test_all_segmentations_are_equally_likely(rng) -> None:
     draws = 50_000
-    tokens = Rows(np.tile(np.arange(12, dtype=np.int32), draws), offsets_of(np.full(draws, 12)))
+    tokens = Ragged(np.tile(np.arange(12, dtype=np.int32), draws), offsets_of(np.full(draws, 12)))
     source = SpanCorruption((90, 91, 92, 93), 0.5, 2.0)(tokens, rng).source.values.reshape(draws, 9)
     _, found = np.unique(source, axis=0, return_counts=True)
     # Six noised and six kept tokens, each in three runs: 10 × 10 ways.
@@ -130,13 +131,13 @@ def test_mean_spans_of_less_than_a_token(sentinels) -> None:
 
 
 def test_dropped_tokens_are_the_target(split, rng) -> None:
-    places = Rows(np.arange(len(split.tokens.values), dtype=np.int32), split.tokens.offsets)
+    places = Ragged(np.arange(len(split.tokens.values), dtype=np.int32), split.tokens.offsets)
     found = DroppedTokens()(places, np.random.default_rng(3))
     for row in range(len(places.offsets) - 1):
-        source, target = found.source.row(row).tolist(), found.target.row(row).tolist()
+        source, target = found.source[row].tolist(), found.target[row].tolist()
         assert sorted(source) == source
         assert sorted(target) == target
-        assert sorted(source + target) == places.row(row).tolist()
+        assert sorted(source + target) == places[row].tolist()
     # What is dropped depends on lengths alone, so the ids are those of the same places.
     again = DroppedTokens()(split.tokens, np.random.default_rng(3))
     assert np.array_equal(again.source.values, split.tokens.values[found.source.values])

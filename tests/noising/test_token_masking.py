@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.noising.rows import Rows
 from hf_seq2seq.noising.token_masking import TokenMasking
+from hf_seq2seq.ragged import Ragged
 
 
 def test_masking(split, rng, mask: int) -> None:
@@ -12,11 +12,11 @@ def test_masking(split, rng, mask: int) -> None:
     masked = found.source.values == mask
     assert np.array_equal(np.where(masked, found.target.values, found.source.values), split.tokens.values)
     for row, length in enumerate(split.tokens.lengths.tolist()):
-        assert (found.source.row(row) == mask).sum() == min(max(round(0.15 * length), 1), length)
+        assert (found.source[row] == mask).sum() == min(max(round(0.15 * length), 1), length)
 
 
 def test_masking_in_berts_style(rng, mask: int) -> None:
-    tokens = Rows(np.full(200_000, 7, dtype=np.int32), np.array([0, 100_000, 200_000]))
+    tokens = Ragged(np.full(200_000, 7, dtype=np.int32), np.array([0, 100_000, 200_000]))
     values = TokenMasking(mask, random_share=0.1, ordinary=(20, 21))(tokens, rng).source.values
     assert set(values.tolist()) == {7, mask, 20, 21}
     assert (values != 7).sum() == 30_000

@@ -12,8 +12,8 @@ from hf_seq2seq.architectures import register
 from hf_seq2seq.data.collation import CausalCollator, PackedCollator
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.ragged import Ragged
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.training.weights.precision import lower_precision
 
 SPECIALS = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3}

@@ -25,7 +25,8 @@ from transformers import (
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.objectives import cross_entropy
-from hf_seq2seq.objectives.cross_entropy import IGNORE, TokenCrossEntropy, chunked_cross_entropy
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy, chunked_cross_entropy
+from hf_seq2seq.ragged import IGNORE
 
 VOCABULARY = 37
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+IGNORE = -100
+"""The label of a token that is not to be predicted, as transformers and torch have it."""
+
 
 @dataclass(frozen=True)
 class Ragged:
