@@ -38,8 +38,8 @@ from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
-from hf_seq2seq.training.weights.sharding import ShardedWeights, is_asked_for, whole, without_exchange
-from hf_seq2seq.training.zero import ZeroWeights
+from hf_seq2seq.training.weights.sharding import ShardedWeights, is_asked_for, unsharded, whole, without_exchange
+from hf_seq2seq.training.zero import ZeroWeights, unhooked
 
 
 class Loop:
@@ -173,10 +173,12 @@ class Loop:
     def _step(self, step: Step, signal: int) -> int:
         """One optimizer step; returns the signal that any process has noted."""
         accelerator = self.accelerator
+        self.task.objective.begin_step(self.state.global_step, self.state.max_steps)
         rounds = share(step, accelerator.process_index, accelerator.num_processes)
         # A process without a batch runs one row at weight 0, for the gradients' exchange waits for all of them.
         batches = [self._batch(step[0][:1] if rows is None else rows) for rows in rounds]
         self._check_finite(weights=False)  # here, where the next line waits for the step before in any case
+        batches = self._augment(batches)
         real = [float(rows is not None) for rows in rounds]
         total, signal = self._totals(batches, real, signal)
         for index, (batch, factor) in enumerate(zip(batches, real, strict=True)):
@@ -188,18 +190,30 @@ class Loop:
             self._loss += loss.detach()
         self._update()
         self._weight += total
-        self.state.target_tokens_seen += total
         return signal
+
+    @torch.no_grad()
+    def _augment(self, batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+        """Lets the objective add to a step's batches what the model has to give for them."""
+        objective = self.task.objective
+        if not objective.generates:
+            return [objective.augment(batch) for batch in batches]
+        with unsharded(objective), unhooked(objective), self.accelerator.autocast():
+            return [objective.augment(batch) for batch in batches]
 
     def _totals(self, batches: list[dict[str, Tensor]], real: list[float], signal: int) -> tuple[float, int]:
         """The step's weight over all processes and the strongest signal; counts the tokens for the log."""
-        weight = sum(float(self.task.objective.weight(b)) * r for b, r in zip(batches, real, strict=True))
-        two_sides = self.task.model.config.is_encoder_decoder
-        tokens = sum(_tokens(b, two_sides) * r for b, r in zip(batches, real, strict=True))
-        mine = torch.tensor([weight, tokens, float(signal)], dtype=torch.float64, device=self.accelerator.device)
-        every = self.accelerator.gather(mine).reshape(-1, 3)
+        objective, two_sides = self.task.objective, self.task.model.config.is_encoder_decoder
+        pairs = list(zip(batches, real, strict=True))
+        weight = sum(float(objective.weight(b)) * r for b, r in pairs)
+        tokens = sum(_tokens(b, two_sides) * r for b, r in pairs)
+        targets = sum(float(objective.target_tokens(b)) * r for b, r in pairs)
+        numbers = [weight, tokens, targets, float(signal)]
+        every = self.accelerator.gather(torch.tensor(numbers, dtype=torch.float64, device=self.accelerator.device))
+        every = every.reshape(-1, len(numbers))
         self._tokens += float(every[:, 1].sum())
-        return float(every[:, 0].sum()), int(every[:, 2].max())
+        self.state.target_tokens_seen += float(every[:, 2].sum())
+        return float(every[:, 0].sum()), int(every[:, 3].max())
 
     def _update(self) -> None:
         factor = learning_rate_factor(self.state.global_step, self.schedule, self.state.max_steps)
