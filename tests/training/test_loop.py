@@ -419,13 +419,14 @@ def test_figures_and_signals_are_those_of_every_process(
     make_task: MakeTask, folder: Path, mine: int, theirs: int, strongest: int
 ) -> None:
     loop = Watched(make_task(**OPTIONS), folder)
-    loop.accelerator = Several([100.0, 1000.0, float(theirs)])  # type: ignore[assignment]
+    loop.accelerator = Several([100.0, 1000.0, 10.0, float(theirs)])  # type: ignore[assignment]
     batches = [loop._batch(rows) for rows in (np.arange(3), np.arange(3, 5))]
     targets = [int((batch["labels"] != -100).sum()) for batch in batches]
     sources = [int(batch["attention_mask"].sum()) for batch in batches]
     total, signal_number = loop._totals(batches, [1.0, 0.0], mine)  # the second batch is there to be waited for
     assert (total, signal_number) == (100 + targets[0], strongest)
     assert loop._tokens == 1000 + targets[0] + sources[0]
+    assert loop.state.target_tokens_seen == 10 + targets[0]
     loop._totals(batches, [1.0, 1.0], mine)
     assert loop._tokens == 2000 + 2 * (targets[0] + sources[0]) + targets[1] + sources[1]
 
