@@ -1,5 +1,6 @@
 """What README.md and docs/ tell a reader is so: commands, flags, files, programs, links, papers, tests."""
 
+import contextlib
 import functools
 import importlib
 import re
@@ -18,6 +19,7 @@ from hf_seq2seq.cli import recipe_files
 from hf_seq2seq.cli.app import COMMANDS, app, main
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.sections import build
 
@@ -119,19 +121,51 @@ def test_every_command_is_taken(line: str) -> None:
 
 
 @functools.cache
-def every_flag() -> set[str]:
+def every_config() -> list[type]:
+    """The configurations of all recipes and of all other commands."""
     configs = [recipe_files.load(name).Config for name in recipe_files.names()]
     for name in COMMANDS:
         module = importlib.import_module(f"hf_seq2seq.cli.{name}")
         configs += [item for key, item in vars(module).items() if key.endswith("Config") and isinstance(item, type)]
-    names = {name for config in configs for name in flags.canonical_names(config)}
-    return {f"--{name.replace('_', '-')}" for name in names} | FOREIGN
+    return configs
 
 
 @EVERY_PAGE
 def test_every_flag_in_its_sentences_exists(page: Path) -> None:
     named = {flag for code in inline(page) for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", code)}
-    assert named <= every_flag()
+    known = {name.replace("_", "-") for config in every_config() for name in flags.canonical_names(config)}
+    assert named <= {f"--{name}" for name in known} | FOREIGN
+
+
+def values_of(words: list[str]) -> dict[str, Any]:
+    """Flags and their values; True where a flag has none."""
+    values: dict[str, Any] = {}
+    for word in words:
+        if word.startswith("--"):
+            values[name := word[2:].replace("-", "_")] = True
+        else:
+            values[name] = word
+    return values
+
+
+def is_taken(words: list[str]) -> bool:
+    """Whether some recipe or command takes these flags with these values, together."""
+    values = values_of(words)
+    for config in every_config():
+        with contextlib.suppress(InputError):
+            build(config, values)
+            return True
+    return False
+
+
+@EVERY_PAGE
+def test_every_value_in_its_sentences_is_taken(page: Path) -> None:
+    """`--tokenizer-type char|word` stands for one flag with each of the values."""
+    for code in inline(page):
+        if code.startswith("--") and " " in code and not FOREIGN & set(code.split()):
+            first, *rest = shlex.split(code)
+            choices = rest[-1].split("|")
+            assert all(is_taken([first, *rest[:-1], choice]) for choice in choices), code
 
 
 @pytest.mark.parametrize("page", [*PAGES, FIGURES], ids=lambda page: f"{page.parent.name}-{page.stem}")
