@@ -1,7 +1,7 @@
 """Several labels in a cell: lists, lists written as text (`['a', 'b']`, `[1 0 1]`), and zeros and ones, one a class."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _ITEM = re.compile(
@@ -11,7 +11,22 @@ _ITEM = re.compile(
 _NUMBERS = re.compile(r"[\d.+-]+(\s+[\d.+-]+)+")
 _ZEROS_AND_ONES = {"0", "1", "0.0", "1.0", "true", "false"}
 _SEPARATORS = (",", "|", ";")
+_HOT_TEXT = re.compile(r"\s*[01](\s+[01])+\s*")
 _LIST = re.compile(r"\[.*\]|\(\s*['\"].*\)|\{\s*['\"].*\}", re.DOTALL)
+
+
+def plain_label(name: str) -> str:
+    """One spelling of what tools write in several: True and true, 1.0 and 1."""
+    low = name.casefold()
+    return low if low in ("true", "false") else re.sub(r"^([+-]?\d+)\.0$", r"\1", name)
+
+
+def one_spelling(names: Iterable[str]) -> dict[str, str]:
+    """What each name is called where several are spellings of one label: the plain one; others stay as they are."""
+    spellings: dict[str, set[str]] = {}
+    for name in names:
+        spellings.setdefault(plain_label(name), set()).add(name)
+    return {name: name if len(alike) == 1 else plain for plain, alike in spellings.items() for name in alike}
 
 
 def is_written_list(text: str, quoted: bool = False) -> bool:
@@ -43,8 +58,13 @@ def read_written_list(text: str) -> list[str] | None:
 
 
 def separator(cells: Sequence[Any]) -> str:
-    """What stands between the labels of a column's texts: commas where any has one, else bars or semicolons."""
+    """What stands between the labels of a column's texts: commas where any has one, else bars or semicolons.
+
+    Zeros and ones, one for each class, may have spaces between them.
+    """
     texts = [cell for cell in cells if isinstance(cell, str) and not is_written_list(cell)]
+    if texts and all(map(_HOT_TEXT.fullmatch, texts)):
+        return " "
     return next((sign for sign in _SEPARATORS if any(sign in text for text in texts)), ",")
 
 

@@ -1,4 +1,4 @@
-"""Plain text with the label before each text: `__label__spam text`, as fastText has it, or `spam text`."""
+"""Plain text with labels in each line: `__label__spam text`, as fastText has it, anywhere; or `spam text`."""
 
 import logging
 import re
@@ -8,10 +8,13 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 
+from hf_seq2seq.data.cells import shown
 from hf_seq2seq.data.tabbed_text import split_at_tabs
+from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
-_FASTTEXT = re.compile(r"\s*((?:__label__\S+\s+)+)(.*)", re.DOTALL)
+_MARK = re.compile(r"(?:^|(?<=\s))__label__(\S+)")
+_AROUND = re.compile(r"(?:^|\s+)(?:__label__\S+(?:\s+|$))+")
 ROWS_OF_A_LABEL = 3
 """First words are labels where each stands in so many rows on average."""
 MOSTLY = 0.9
@@ -28,13 +31,15 @@ class LabelledLines:
         self._names = set(names)
 
     def __call__(self, rows: Dataset, place: str) -> Dataset:
-        """The rows of a split; blank lines are left out."""
-        rows = split_at_tabs(rows, place)
-        lines = rows.data.column("text").to_pylist() if rows.column_names == ["text"] else []
-        if not all(isinstance(line, str) for line in lines):
-            return rows
-        lines = [line for line in lines if line.strip()]
-        found = _marked(lines) or self._first_words(lines)
+        """The rows of a split; blank lines are left out.
+
+        Raises:
+            InputError: most lines have fastText's labels, but one has none.
+        """
+        found = _marked(_lines(rows), place)
+        if not found:
+            rows = split_at_tabs(rows, place)
+            found = self._first_words([line for line in _lines(rows) if line.strip()])
         if not found:
             return rows
         labels, texts = found
@@ -55,12 +60,26 @@ class LabelledLines:
         return labels, [text.rstrip() for _, text in split]
 
 
-def _marked(lines: list[str]) -> tuple[list[str] | list[list[str]], list[str]] | None:
-    """Labels, lists of them where a line has several, and texts of lines that all begin with `__label__`."""
-    matches = [match for match in map(_FASTTEXT.fullmatch, lines) if match]
-    if not matches or len(matches) < len(lines):
+def _lines(rows: Dataset) -> list[str]:
+    """The lines of plain text; none of other rows."""
+    lines = rows.data.column("text").to_pylist() if rows.column_names == ["text"] else []
+    return lines if all(isinstance(line, str) for line in lines) else []
+
+
+def _marked(lines: Sequence[str], place: str) -> tuple[list[str] | list[list[str]], list[str]] | None:
+    """Labels, lists of them where a line has several, and texts of lines with `__label__`; None where few have it.
+
+    Raises:
+        InputError: a line has no label where most others do.
+    """
+    found = {number: _MARK.findall(line) for number, line in enumerate(lines, start=1) if line.strip()}
+    without = [number for number, names in found.items() if not names]
+    if 2 * len(without) >= len(found):
         return None
-    labels = [[mark.removeprefix("__label__") for mark in match[1].split()] for match in matches]
-    texts = [match[2].strip() for match in matches]
-    single = all(len(names) == 1 for names in labels)
-    return ([names[0] for names in labels] if single else labels), texts
+    if without:
+        number, example = without[0], next(names[0] for names in found.values() if names)
+        told = f"{shown(lines[number - 1])} has no label, such as __label__{example}, where other lines have one"
+        raise InputError(f"{place}:{number}: {told}")
+    texts = [_AROUND.sub(" ", lines[number - 1]).strip() for number in found]
+    single = all(len(names) == 1 for names in found.values())
+    return ([names[0] for names in found.values()] if single else list(found.values())), texts

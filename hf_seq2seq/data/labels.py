@@ -15,7 +15,16 @@ from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts, withou
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.files.tables import kind
-from hf_seq2seq.data.label_lists import hot_places, hot_width, is_hot, is_written_list, read_written_list, separator
+from hf_seq2seq.data.label_lists import (
+    hot_places,
+    hot_width,
+    is_hot,
+    is_written_list,
+    one_spelling,
+    plain_label,
+    read_written_list,
+    separator,
+)
 from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
 
@@ -127,13 +136,13 @@ def _with_lists(
 ) -> tuple[dict[str, _LabelCells], tuple[str, ...]]:
     """The cells as lists of labels, and the classes where zeros and ones fix them: a checkpoint's, or their numbers."""
     sign = separator(first.cells)
-    if sign != ",":
+    if sign not in ", ":
         logger.warning("%s: column %r: labels are taken to be separated by %r", first.place, first.column, sign)
-    lists = {
-        split: replace(c, cells=[_as_list(c, i, cell, sign) for i, cell in enumerate(c.cells)])
-        for split, c in cells.items()
-    }
-    width = 0 if first.declared else hot_width([_as_list(first, i, cell, sign) for i, cell in enumerate(first.cells)])
+    lists = {split: replace(c, cells=_lists_of(c, sign)) for split, c in cells.items()}
+    if not names and all(isinstance(cell, list) and len(cell) < 2 for cell in _lists_of(first, sign)):
+        told = "no row has several labels; commas, bars or semicolons divide those of a cell"
+        logger.warning("%s: column %r: %s", first.place, first.column, told)
+    width = 0 if first.declared else hot_width(_lists_of(first, sign))
     if not width or (names and len(names) != width):
         return lists, names
     names = names or (order if len(order) == width else tuple(map(str, range(width))))
@@ -142,6 +151,10 @@ def _with_lists(
         for split, c in lists.items()
     }
     return hot, names
+
+
+def _lists_of(cells: _LabelCells, sign: str) -> list[Any]:
+    return [_as_list(cells, index, cell, sign) for index, cell in enumerate(cells.cells)]
 
 
 def _as_list(cells: _LabelCells, index: int, cell: Any, sign: str) -> Any:
@@ -236,23 +249,14 @@ def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) 
         raise InputError(f"{cells.place}: column {cells.column!r}: {only}; a classifier needs at least two classes")
     if cells.declared:
         return cells.declared
-    spellings: dict[str, list[str]] = {}
-    for name in seen:
-        spellings.setdefault(_plain(name), []).append(name)
-    seen = {alike[0] if len(alike) == 1 else plain for plain, alike in spellings.items()}
+    seen = set(one_spelling(seen).values())
     numbers = all(re.fullmatch(r"[+-]?\d+", name) for name in seen)
     return tuple(sorted(seen, key=lambda name: (int(name) if numbers else 0, name)))
 
 
-def _plain(name: str) -> str:
-    """One spelling of what tools write in several: True and true, 1.0 and 1."""
-    low = name.casefold()
-    return low if low in ("true", "false") else re.sub(r"^([+-]?\d+)\.0$", r"\1", name)
-
-
 def _ids(names: tuple[str, ...]) -> dict[str, int]:
     """The ids of the classes, by their names and by other spellings of them."""
-    return {_plain(name): index for index, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
+    return {plain_label(name): index for index, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
 
 
 def in_order(names: tuple[str, ...], order: Sequence[str]) -> tuple[str, ...]:
@@ -279,7 +283,7 @@ def _encode_several(cells: _LabelCells, rows: Sequence[list[str]], names: tuple[
 
 
 def _class_id(cells: _LabelCells, row: int, name: str, ids: Mapping[str, int]) -> int:
-    found = ids.get(name, ids.get(_plain(name)))
+    found = ids.get(name, ids.get(plain_label(name)))
     if found is not None:
         return found
     hint = nearest(name, ids)

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import islice, starmap
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.data.columns.headers import names_columns, numbered
 from hf_seq2seq.data.rows import Row
+from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,6 +62,9 @@ def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> 
 
     Returns:
         The rows and their sample.
+
+    Raises:
+        InputError: while rows are read, one with another number of tabs than the sample.
     """
     texts = [row["text"] for row in sample if list(row) == ["text"] and isinstance(row["text"], str)]
     found = tabbed_columns(texts) if len(texts) == len(sample) else None
@@ -69,11 +73,15 @@ def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> 
     columns, named = found
     _report(place, columns, named)
 
-    def split(row: Row) -> Row:
+    def split(line: int, row: Row) -> Row:
         cells = row["text"].split("\t") if row["text"].strip() else [""] * len(columns)
-        return dict(zip(columns, cells, strict=False))
+        if len(cells) != len(columns):
+            told = f"{len(cells)} field{'s' * (len(cells) != 1)}, the lines before it have {len(columns)}"
+            raise InputError(f"{place}:{line}: found {told}; a cell may not hold a tab")
+        return dict(zip(columns, cells, strict=True))
 
-    return map(split, islice(rows, int(named), None)), [split(row) for row in sample[named:]]
+    counted = enumerate(islice(rows, int(named), None), start=1 + named)
+    return starmap(split, counted), [split(line, row) for line, row in enumerate(sample[named:], start=1 + named)]
 
 
 def _report(place: str, columns: Sequence[str], named: bool) -> None:

@@ -1,5 +1,7 @@
 """Files of labels or numbers, a row a line, as the label metrics want them; and the confusion matrix in print."""
 
+import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,24 +31,54 @@ def score_labels(
     Raises:
         InputError: metrics of several kinds, several references for a row, or text that should be a number.
     """
+    from hf_seq2seq.data.label_lists import one_spelling
     from hf_seq2seq.metrics.classification import one_hot
 
     predictions: list[list[str]] = [[] for _ in systems]
     truth: list[str] = []
-    for said, references in windows:
-        for whole, piece in zip(predictions, said, strict=True):
+    for texts, references in windows:
+        for whole, piece in zip(predictions, texts, strict=True):
             whole.extend(piece)
         truth.extend(_single(row, place) for row in references)
     if _problem(metrics) == "regression":
         for (name, corpus), texts in zip(systems.items(), predictions, strict=True):
             corpus.add(_numbers(texts, name), _numbers(truth, place))
         return None
-    names = sorted({text.strip() for column in (*predictions, truth) for text in column})
+    said = [_without_scores(texts, truth, name) for name, texts in zip(systems, predictions, strict=True)]
+    called = one_spelling(text.strip() for column in (*said, truth) for text in column)
+    names = sorted(set(called.values()))
+    truth, *said = [[called[text.strip()] for text in column] for column in (truth, *said)]
+    for name, texts in zip(systems, said, strict=True):
+        _tell_foreign(texts, truth, name)
     labels = one_hot(truth, names).argmax(axis=1)
-    logits = [one_hot(texts, names) for texts in predictions]
+    logits = [one_hot(texts, names) for texts in said]
     for corpus, rows in zip(systems.values(), logits, strict=True):
         corpus.add(rows, labels)
     return logits[0], labels, names
+
+
+def _without_scores(texts: list[str], truth: Sequence[str], name: str) -> list[str]:
+    """The labels of lines that hold a label, a tab and its score, as `classify` writes them."""
+    cells = [text.split("\t") for text in texts]
+    if any("\t" in label for label in truth) or not all(len(row) == 2 and _is_number(row[1]) for row in cells):
+        return texts
+    print(f"{name}: each line is read as a label and its score", file=sys.stderr)
+    return [label for label, _ in cells]
+
+
+def _tell_foreign(texts: Sequence[str], truth: Sequence[str], name: str) -> None:
+    """Says on standard error how many predictions are labels that no row has."""
+    known = set(truth)
+    foreign = [text for text in texts if text not in known]
+    if foreign:
+        told = (
+            f"{len(foreign)} of {len(texts)} predictions are labels that no reference is, such as {_shown(foreign[0])}"
+        )
+        print(f"{name}: {told}", file=sys.stderr)
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= 60 else f"{text[:59]!r}…"
 
 
 def _problem(metrics: Mapping[str, Any]) -> str:
@@ -68,19 +100,17 @@ def _single(row: Sequence[str], place: str) -> str:
 def _numbers(texts: Sequence[str], place: str) -> "np.ndarray":
     import numpy as np
 
-    try:
-        return np.array(texts, dtype=np.float64)
-    except ValueError:
-        row, text = next((n, t) for n, t in enumerate(texts, start=1) if not _is_number(t))
-        raise InputError(f"{place}: row {row}: {text!r} is not a number") from None
+    wrong = next(((row, text) for row, text in enumerate(texts, start=1) if not _is_number(text)), None)
+    if wrong:
+        raise InputError(f"{place}: row {wrong[0]}: {_shown(wrong[1])} is not a number")
+    return np.array(texts, dtype=np.float64)
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def confusion(logits: "np.ndarray", labels: "np.ndarray", names: Sequence[str]) -> dict[str, Any]:

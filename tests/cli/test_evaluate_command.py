@@ -267,3 +267,41 @@ def test_commas_in_the_names_of_files(command, folder: Path) -> None:
     comma = command("evaluate", "--predictions", "found,1.txt", *flags)
     assert (comma.code, comma.err) == (0, "")
     assert comma.out.replace(",1.txt", ".txt") == plain.out
+
+
+LABELS = ["--predictions", "said.txt", "--references", "true.txt", "--json", "--metrics"]
+
+
+def test_lines_of_classify_are_scored_by_their_labels(command, folder: Path) -> None:
+    Path("said.txt").write_text("pos\t0.9812\nneg\t0.7000\npos\t0.6100\n")
+    Path("true.txt").write_text("pos\nneg\nneg\n")
+    result = command("evaluate", *LABELS, "accuracy", "--confusion-matrix")
+    assert json.loads(result.out)["accuracy"] == pytest.approx(200 / 3)
+    assert json.loads(result.out)["confusion_matrix"] == {"labels": ["neg", "pos"], "matrix": [[1, 1], [0, 1]]}
+    assert "said.txt: each line is read as a label and its score" in result.err
+
+
+@pytest.mark.parametrize(("said", "true"), [("True\nFalse\n", "true\nfalse\n"), ("1.0\n0.0\n", "1\n0\n")])
+def test_one_label_in_several_spellings_is_one_class(command, folder: Path, said: str, true: str) -> None:
+    Path("said.txt").write_text(said)
+    Path("true.txt").write_text(true)
+    result = command("evaluate", *LABELS, "accuracy", "--confusion-matrix")
+    assert json.loads(result.out)["accuracy"] == 100
+    assert len(json.loads(result.out)["confusion_matrix"]["labels"]) == 2
+    assert result.err == ""
+
+
+def test_predictions_that_no_reference_has_are_told(command, folder: Path) -> None:
+    Path("said.txt").write_text("Pos\nneg\npos\n")
+    Path("true.txt").write_text("pos\nneg\npos\n")
+    result = command("evaluate", *LABELS, "accuracy")
+    assert "said.txt: 1 of 3 predictions are labels that no reference is, such as 'Pos'" in result.err
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "five"])
+def test_what_is_no_finite_number_is_refused(command, folder: Path, number: str) -> None:
+    Path("said.txt").write_text(f"1\n{number}\n3\n")
+    Path("true.txt").write_text("1\n2\n3\n")
+    result = command("evaluate", *LABELS, "pearson,mse")
+    assert (result.code, result.out) == (2, "")
+    assert f"said.txt: row 2: '{number}' is not a number" in result.err

@@ -37,6 +37,21 @@ def test_several_labels_of_fasttext(write):
     assert sets["train"].labels.tolist() == [[1, 1], [0, 1]]
 
 
+@pytest.mark.parametrize("form", ["{1} __label__{0}\n", "__label__{0}\t{1}\n", "win __label__{0} more\n"])
+def test_a_label_of_fasttext_may_stand_anywhere(write, form):
+    path = write("train.txt", form.format("spam", "win  more") + "\n" + form.format("ham", "win  more"))
+    sets, names = read(train_file=path)
+    assert (names, sets["train"].labels.tolist()) == (("ham", "spam"), [1, 0])
+    assert [text.split() for text in sets["train"].texts] == [["win", "more"]] * 2
+
+
+def test_a_line_without_a_label_among_others_is_refused(write):
+    lines = [f"__label__{'ham' if row % 2 else 'spam'} call me {row}\n" for row in range(9)]
+    path = write("train.txt", "".join([*lines[:5], "\n", "win more\n", *lines[5:]]))
+    with pytest.raises(InputError, match=r"train\.txt:7: 'win more' has no label, such as __label__spam, where other"):
+        read(train_file=path)
+
+
 def test_prose_has_no_labels(write):
     with pytest.raises(InputError, match="plain text has no labels"):
         read(train_file=write("train.txt", "The dog runs.\nA cat sleeps.\nThe bird sings.\n"))

@@ -140,6 +140,7 @@ def test_lists_written_in_csv_cells_are_lists(write, cells):
         [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0]],
         ["[1, 0, 0]", "[0, 0, 0]", "[1, 0, 1]"],
         ["[1 0 0]", "[0 0 0]", "[1 0 1]"],
+        ["1 0 0", "0 0 0", "1 0 1"],
         ["[True, False, False]", "[False, False, False]", "[True, False, True]"],
     ],
 )
@@ -152,6 +153,12 @@ def test_zeros_and_ones_are_a_class_each(write, labels):
     splits, names = read("multi_label", ("toxic", "rude", "fine"), test_file=path)
     assert names == ("toxic", "rude", "fine")
     assert splits["test"].labels.tolist() == expected
+
+
+@pytest.mark.parametrize(("labels", "told"), [(["a b", "b"], True), (["a/b", "b"], True), (["a,b", "b"], False)])
+def test_labels_that_nothing_divides_are_told(write, caplog, labels, told):
+    read("multi_label", train_file=write("a.jsonl", jsonl(*labels)))
+    assert ("no row has several labels" in caplog.text) == told
 
 
 def test_numbers_of_classes_are_no_zeros_and_ones(write):

@@ -6,6 +6,7 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.pairs import read_pairs
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs, split_stream_at_tabs, tabbed_columns
+from hf_seq2seq.errors import InputError
 
 PAIRS = "abacus\tAE B AH K AH S\nabandon\tAH B AE N D AH N\n"
 
@@ -43,3 +44,12 @@ def test_rows_read_one_by_one_are_split_by_the_sample():
     assert (list(rows), sample) == ([{"word": "a", "phonemes": "b"}],) * 2
     other = [{"text": "a\tb", "id": 1}]
     assert list(split_stream_at_tabs(iter(other), other, "x.jsonl")[0]) == other
+
+
+@pytest.mark.parametrize(("line", "found"), [("c\td\te", "3 fields"), ("c", "1 field,")])
+def test_a_later_row_with_other_tabs_is_refused_with_its_line(line, found):
+    head, row = {"text": "word\tphonemes"}, {"text": "a b\tx"}
+    rows, _ = split_stream_at_tabs(iter([head, row, {"text": line}]), [head, row], "x.txt")
+    assert next(rows) == {"word": "a b", "phonemes": "x"}
+    with pytest.raises(InputError, match=rf"x\.txt:3: found {found}"):
+        next(rows)
