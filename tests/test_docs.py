@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from hf_seq2seq.cli import options as flags
-from hf_seq2seq.cli import recipe_files
 from hf_seq2seq.cli.app import COMMANDS, app, main
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
@@ -105,7 +104,7 @@ def run_or_parse(words: list[str]) -> None:
     else:
         assert words[0] == "hf-seq2seq", words
         if len(words) > 2 and words[2] == "./mine.py":
-            shutil.copy(recipe_files.find("rnn"), "mine.py")
+            shutil.copy(ROOT / "recipes" / "rnn.py", "mine.py")
         assert not app(words[1:], prog_name="hf-seq2seq", standalone_mode=False)
 
 
@@ -123,7 +122,8 @@ def test_every_command_is_taken(line: str) -> None:
 @functools.cache
 def every_config() -> list[type]:
     """The configurations of all recipes and of all other commands."""
-    configs = [recipe_files.load(name).Config for name in recipe_files.names()]
+    recipes = [path.stem for path in (ROOT / "recipes").glob("[!_]*.py")]
+    configs: list[type] = [importlib.import_module(f"hf_seq2seq.recipes.{name}").Config for name in recipes]
     for name in COMMANDS:
         module = importlib.import_module(f"hf_seq2seq.cli.{name}")
         configs += [item for key, item in vars(module).items() if key.endswith("Config") and isinstance(item, type)]
@@ -207,12 +207,13 @@ def test_every_benchmark_has_its_figures() -> None:
     assert programs == set(re.findall(r"`python benchmarks/(\w+\.py)", FIGURES.read_text()))
 
 
-PROGRAMS = [pytest.param(text, id=page.stem) for page in PAGES for text in block(page, "python")]
-
-
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_the_python_in_it_runs(program: str) -> None:
-    exec(program, {})
+@pytest.mark.parametrize("page", [page for page in PAGES if block(page, "python")], ids=lambda page: page.stem)
+def test_the_python_in_it_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page's programs run in its order, and a later one may use what an earlier one made."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for program in block(page, "python"):
+        exec(program, names)
 
 
 def test_the_mixture_in_it_is_read(tmp_path: Path) -> None:
