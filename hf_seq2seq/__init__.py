@@ -1,3 +1,36 @@
-"""Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load."""
+"""Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load.
+
+    from hf_seq2seq import evaluate, load, preview, train
+
+The four are imported when they are asked for, so that importing the package loads neither torch nor transformers.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hf_seq2seq.api.models import load
+    from hf_seq2seq.api.runs import preview, train
+    from hf_seq2seq.api.scores import evaluate
+    from hf_seq2seq.errors import InputError
 
 __version__ = "0.1.0"
+__all__ = ["InputError", "evaluate", "load", "preview", "train"]
+
+_PLACES = {
+    "load": "api.models",
+    "train": "api.runs",
+    "preview": "api.runs",
+    "evaluate": "api.scores",
+    "InputError": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"hf_seq2seq.{_PLACES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

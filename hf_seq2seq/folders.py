@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from hf_seq2seq.drafts import failure_of_writing, new_mode, sync
 from hf_seq2seq.errors import InputError
@@ -19,6 +20,8 @@ LOCK = ".lock"
 """The file of a folder that is locked while a run writes there; it goes with the run, unless that is killed."""
 ABANDONED = re.compile(r"\..+\.[a-z0-9_]{8}\.draft")
 """What a process that was killed leaves of what it was writing."""
+_HELD: set[tuple[int, Path]] = set()
+"""The folders that this process has locked, each with the thread that did."""
 
 
 def check_is_folder(folder: Path, name: str = "--output-dir") -> None:
@@ -164,28 +167,35 @@ def _settle(draft: Path) -> None:
 def locked_folder(folder: Path, name: str = "--output-dir") -> Iterator[None]:
     """Makes a folder, and keeps it for this process until the block ends, or the process.
 
-    Drafts that a killed process left there are removed. What is made for the lock goes with it.
+    Drafts that a killed process left there are removed. What is made for the lock goes with it. A thread that has the
+    folder already may enter again.
 
     Args:
         folder: may be absent.
         name: of the option, for the error.
 
     Raises:
-        InputError: another process has it, or it cannot be made.
+        InputError: another process or thread has it, or it cannot be made.
     """
     check_is_folder(folder, name)
+    mine = (get_ident(), folder.resolve())
+    if mine in _HELD:
+        yield
+        return
     made = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = _lock(folder, name)
     except OSError as error:
         raise InputError(f"{name}: {folder} cannot be written: {error.strerror}") from None
+    _HELD.add(mine)
     try:
         for path in folder.iterdir():
             if ABANDONED.fullmatch(path.name):
                 remove(path)
         yield
     finally:
+        _HELD.discard(mine)
         (folder / LOCK).unlink(missing_ok=True)
         os.close(handle)
         with suppress(OSError):  # it holds something now

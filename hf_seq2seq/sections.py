@@ -159,6 +159,14 @@ def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]
     return found
 
 
+def canonical_names(config_class: type) -> dict[str, str]:
+    """The name of every option by all the names that it answers to, its own among them."""
+    found: dict[str, str] = {}
+    for name, (_, item) in options(config_class).items():
+        found |= dict.fromkeys((name, *item.metadata.get("aliases", ())), name)
+    return found
+
+
 def build(config_class: type[C], values: Mapping[str, Any], origin: str = "configuration") -> C:
     """Builds a recipe's `Config` from flat values; `origin` names the file or command in the error.
 

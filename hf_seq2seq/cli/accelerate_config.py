@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.cli.launch import gpus_there, processes, rank
-from hf_seq2seq.cli.recipe_files import FOLDER
+from hf_seq2seq.api.recipe_files import FOLDER
 from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.settings_files import read_yaml_object
+from hf_seq2seq.training.processes import gpus_there, processes, rank
 
 PRESETS = FOLDER / "configs" / "accelerate"
 KINDS = ("NO", "MULTI_CPU", "MULTI_GPU", "FSDP", "DEEPSPEED")

@@ -13,9 +13,10 @@ import typer
 
 from hf_seq2seq import __version__
 from hf_seq2seq.cli.help_page import Group
-from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying, rank
+from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.training.processes import rank
 
 SECONDS_FOR_RANK_0 = 30.0
 UNUSABLE = (

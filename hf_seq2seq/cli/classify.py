@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.saved.run_settings import RunSettings
 
-THRESHOLD = 0.5
-
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Section):
@@ -120,7 +118,7 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
 
 
 def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> "Counts":
-    from hf_seq2seq.decoding.classification import probabilities
+    from hf_seq2seq.decoding.classification import probabilities, verdict_of
     from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.streaming import in_windows
 
@@ -134,7 +132,7 @@ def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextCla
         return list(probabilities(logits, classifier.scoring))
 
     for (row, others), found in in_windows(rows, scores):
-        verdict = _verdict(found, classifier)
+        verdict = verdict_of(found, classifier)
         if as_json:
             write_json(stream, beside(row | verdict, others))
         else:
@@ -148,16 +146,3 @@ def _cells(verdict: dict[str, Any], problem: str) -> list[str]:
     if problem == "multi_label":
         return [",".join(verdict["label"]), ",".join(f"{score:.4f}" for score in verdict["score"])]
     return [verdict["label"], f"{verdict['score']:.4f}"]
-
-
-def _verdict(scores: "np.ndarray", classifier: "TextClassifier") -> dict[str, Any]:
-    """Label, score and all scores: one label, a list of those above one half, or in regression a number."""
-    names = classifier.label_names
-    found = {name: round(float(score), 6) for name, score in zip(names, scores, strict=True)}
-    if classifier.problem == "regression":
-        return {"label": names[0], "score": found[names[0]], "scores": found}
-    if classifier.problem == "multi_label":
-        chosen = [name for name in names if found[name] > THRESHOLD]
-        return {"label": chosen, "score": [found[name] for name in chosen], "scores": found}
-    best = names[int(scores.argmax())]
-    return {"label": best, "score": found[best], "scores": found}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.configs import Run
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.processes import devices, rank, show_only
 
 SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save its checkpoint
 KILLED_SECONDS = 10  # what is killed later than this after the first failure, the launcher has killed
@@ -24,11 +24,6 @@ LAUNCHED = "TORCHELASTIC_RUN_ID"
 PR_SET_PDEATHSIG = 1
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
 REFUSED = 2
-
-
-def rank() -> int | None:
-    """This process's place among those that a launcher started; None when no launcher did."""
-    return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
 
 
 def is_started_here() -> bool:
@@ -50,46 +45,6 @@ def end_with_launcher() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
 
 
-def processes(run: Run) -> int:
-    """How many processes to start: 1 when none is asked for, and inside a process that was started already.
-
-    Raises:
-        InputError: `--gpus` is not a list of numbers, or disagrees with `--num-processes`.
-    """
-    if rank() is not None:
-        return 1
-    gpus = _gpu_numbers(run.gpus)
-    if gpus and run.use_cpu:
-        raise InputError("--gpus and --use-cpu exclude each other")
-    if gpus and run.num_processes not in (None, len(gpus)):
-        raise InputError(f"--num-processes {run.num_processes} does not fit --gpus {run.gpus}: one process a GPU")
-    return len(gpus) or run.num_processes or 1
-
-
-def _gpu_numbers(gpus: str | None) -> list[int]:
-    words = [word.strip() for word in gpus.split(",")] if gpus else []
-    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
-        raise InputError(f"--gpus: {gpus!r} is not a list of different GPU numbers such as 0,1")
-    return [int(word) for word in words]
-
-
-def show_only(run: Run) -> None:
-    """Hides all GPUs but the chosen ones; before torch is imported."""
-    if run.gpus and rank() is None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = run.gpus
-
-
-def choose_gpu(run: Run) -> None:
-    """Hides all GPUs but the chosen one; before torch is imported.
-
-    Raises:
-        InputError: it is not there.
-    """
-    show_only(run)
-    if run.gpus and rank() is None:
-        _devices(1, run)
-
-
 def launch(arguments: Sequence[str], count: int, run: Run) -> None:
     """Runs `hf-seq2seq` with the arguments in `count` processes and ends with their exit code.
 
@@ -100,7 +55,7 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
         SystemExit: with the exit code of the process that failed, or 128 + the number of the signal.
     """
     show_only(run)
-    if not _devices(count, run):
+    if not devices(count, run):
         os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate takes each process for a run of its own
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
@@ -119,23 +74,6 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
             sys.exit(_explain(error.failures, count))
         except SignalException as error:
             sys.exit(128 + int(error.sigval))
-
-
-def _devices(count: int, run: Run) -> int:
-    """The GPUs that the processes can use; 0 on CPU."""
-    there = gpus_there(run)
-    if there and count > there:
-        raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
-    if run.gpus and not there:
-        raise InputError(f"--gpus {run.gpus}: there is no such GPU; leave it out to train on the CPU")
-    return there
-
-
-def gpus_there(run: Run) -> int:
-    """How many GPUs a run may use; 0 where it stays on the CPU."""
-    import torch
-
-    return 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
 
 
 def _settings(count: int, logs: str) -> Any:

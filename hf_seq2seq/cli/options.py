@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import flag, options, section_types
+from hf_seq2seq.sections import canonical_names, flag, options, section_types
 
 Values = dict[str, Any]
 NO = "no_"
@@ -37,14 +37,6 @@ def with_flags(function: Callable[..., None], config_class: type) -> Callable[..
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     command.__doc__ = function.__doc__
     return command
-
-
-def canonical_names(config_class: type) -> dict[str, str]:
-    """The name of every option by all the names that it answers to, its own among them."""
-    found: dict[str, str] = {}
-    for name, (_, item) in options(config_class).items():
-        found |= dict.fromkeys((name, *item.metadata.get("aliases", ())), name)
-    return found
 
 
 def _values(typed: Mapping[str, Any], names: Mapping[str, str]) -> Values:

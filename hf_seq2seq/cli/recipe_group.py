@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.api import recipe_files
+from hf_seq2seq.api.configuration import resolve
+from hf_seq2seq.api.recipe_files import Recipe
 from hf_seq2seq.cli.commands import make_command, make_group
-from hf_seq2seq.cli.configuration import resolve
 from hf_seq2seq.cli.help_page import Command, Group
-from hf_seq2seq.cli.launch import rank
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
-from hf_seq2seq.cli.recipe_files import Recipe
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.settings_files import read_settings
+from hf_seq2seq.training.processes import rank
 
 ConfigFile = Annotated[
     str | None, typer.Option("-c", "--config", metavar="FILE", help="YAML file of flags, written without their dashes.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.api import recipe_files
 from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError

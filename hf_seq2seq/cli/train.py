@@ -1,6 +1,7 @@
 """`hf-seq2seq train RECIPE`: train, evaluate, save."""
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
-from hf_seq2seq.cli.launch import choose_gpu, is_started_here, launch, processes, rank
+from hf_seq2seq.cli.launch import is_started_here, launch
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.configs import Hub
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import flag
+from hf_seq2seq.training.origin import Origin, current_origin, started_by
+from hf_seq2seq.training.processes import choose_gpu, processes, rank
 
 FILES = ("train_file", "validation_file", "test_file")
 
@@ -41,7 +44,12 @@ def train(request: Request) -> None:
             launch(["train", *request.arguments], count, run)
     else:
         choose_gpu(run)
-        with nullcontext() if rank() else locked_folder(folder), hint_when_ended_early(folder):
+        origin = current_origin() or Origin(shlex.join(["hf-seq2seq", *sys.argv[1:]]))
+        with (
+            nullcontext() if rank() else locked_folder(folder),
+            hint_when_ended_early(folder),
+            started_by(origin),
+        ):
             request.recipe.main(request.config)
 
 

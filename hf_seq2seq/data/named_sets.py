@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_seq2seq.configs import Sources
+from hf_seq2seq.data.given_rows import find_given
 from hf_seq2seq.errors import InputError, nearest
 
 VALIDATION_NAMES = ("validation", "valid", "val", "dev")
@@ -52,7 +53,9 @@ def load_named(sources: Sources) -> dict[str, Dataset]:
     """
     name = sources.dataset_name or ""
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if (given := find_given(name)) is not None:
+        found = given if isinstance(given, Mapping) else {"train": given}
+    elif folder.is_dir():
         found = load_folder(folder)
     elif folder.exists():
         raise InputError(f"{name}: is a file; give it by --train-file")

@@ -17,6 +17,8 @@ from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split
 from hf_seq2seq.data.files.lines import split_paths
 from hf_seq2seq.data.files.readers import read_table
 from hf_seq2seq.data.files.tables import Misfit, Table, kind
+from hf_seq2seq.data.given_rows import find_given, is_given
+from hf_seq2seq.data.given_tables import table_of
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.samples import sample_path
 from hf_seq2seq.data.stratified import draw_stratified
@@ -81,7 +83,8 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
 
 def paths_of(sources: Sources) -> list[Path]:
     """The local files of all splits, parallel ones apart."""
-    found = [split_paths(value, _languages(sources)) for value in _files(sources).values()]
+    files = [value for value in _files(sources).values() if not is_given(value)]
+    found = [split_paths(value, _languages(sources)) for value in files]
     return [path for paths in found for path in paths]
 
 
@@ -139,7 +142,10 @@ def _check_options(sources: Sources) -> None:
 
 
 def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
-    """Reads one file, parallel files, or a folder that `save_to_disk` wrote."""
+    """Reads one file, parallel files, a folder that `save_to_disk` wrote, or rows that Python gave."""
+    if (rows := find_given(value)) is not None:
+        found = table_of(rows, value)
+        return found if isinstance(found, Dataset) else _dataset(found, value, sources)
     if Path(value).expanduser().is_dir():
         saved = load_folder(Path(value).expanduser())
         if len(saved) > 1:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from hf_seq2seq.saved.run_settings import UNBOUNDED
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+THRESHOLD = 0.5
 PROBLEMS = {
     "single_label_classification": "single_label",
     "multi_label_classification": "multi_label",
@@ -99,3 +100,16 @@ def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:
         return 1 / (1 + np.exp(-logits))
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
+
+
+def verdict_of(scores: np.ndarray, classifier: TextClassifier) -> dict[str, Any]:
+    """Label, score and all scores: one label, a list of those above one half, or in regression a number."""
+    names = classifier.label_names
+    found = {name: round(float(score), 6) for name, score in zip(names, scores, strict=True)}
+    if classifier.problem == "regression":
+        return {"label": names[0], "score": found[names[0]], "scores": found}
+    if classifier.problem == "multi_label":
+        chosen = [name for name in names if found[name] > THRESHOLD]
+        return {"label": chosen, "score": [found[name] for name in chosen], "scores": found}
+    best = names[int(scores.argmax())]
+    return {"label": best, "score": found[best], "scores": found}

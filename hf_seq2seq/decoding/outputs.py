@@ -117,14 +117,14 @@ class Reader:
         before = len(self.prefix.split())
         return [word - before for word in words_of(self._known(source, self.tokenizers.source), self.tokenizers.source)]
 
+    def source_tokens(self, source: np.ndarray, words: Words = ()) -> list[str]:
+        """The tokens of a source, unknown words that a model copies by their own names."""
+        return _named(source, words, self.tokenizers.source)
+
     def details_of(self, source: np.ndarray, ids: Sequence[int], scored: Scored, words: Words = ()) -> dict[str, Any]:
         """Tokens, their log-probabilities and, where there is attention, the alignment of one output."""
         tokenizer = self.tokenizers.target
-        size = len(tokenizer)
-        tokens = [
-            words[token - size] if 0 <= token - size < len(words) else tokenizer.convert_ids_to_tokens(int(token))
-            for token in ids
-        ]
+        tokens = _named(ids, words, tokenizer)
         found: dict[str, Any] = {"tokens": tokens, "log_probs": scored.log_probs}
         if scored.attention is not None:
             target = words_of(self._known(ids, tokenizer), tokenizer)
@@ -135,3 +135,12 @@ class Reader:
     def _known(ids: Sequence[int] | np.ndarray, tokenizer: Any) -> list[int]:
         """Ids with the unknown token for those beyond the vocabulary."""
         return [int(token) if token < len(tokenizer) else tokenizer.unk_token_id for token in ids]
+
+
+def _named(ids: Sequence[int] | np.ndarray, words: Words, tokenizer: Any) -> list[str]:
+    """The tokens of ids, of which those beyond the vocabulary name unknown words."""
+    size = len(tokenizer)
+    return [
+        words[int(token) - size] if 0 <= int(token) - size < len(words) else tokenizer.convert_ids_to_tokens(int(token))
+        for token in ids
+    ]

@@ -5,13 +5,30 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
 
 WINDOW = 1000
 Cell = str | list[str]
+
+
+class Texts(str):
+    """Texts that are in memory, under the name that messages have for them, in the place of a file's.
+
+    Args:
+        name: what they are called.
+        cells: the texts.
+    """
+
+    cells: Sequence[Cell]
+
+    def __new__(cls, name: str, cells: Sequence[Cell]) -> "Texts":
+        """A name that knows its texts."""
+        found = super().__new__(cls, name)
+        found.cells = cells
+        return found
 
 
 class Files:
@@ -86,13 +103,15 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     """The texts of a file: its lines, its column of this name, or its only column.
 
     Args:
-        file: text, or a table as in training.
+        file: text, or a table as in training; or texts themselves.
         column: "prediction", or "reference", of which a cell may also be a list.
         encoding: of text files.
 
     Raises:
         InputError: the file cannot be read, has no such column or, at that row, no text in it.
     """
+    if isinstance(file, Texts):
+        return _given_cells(file, several=column == "reference")
     from hf_seq2seq.data.rows import names_of, read_rows, text_cell
 
     rows, sample = read_rows(None, file, encoding, ("prediction", "reference"))
@@ -105,6 +124,13 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
         _list(row[found]) if lists and _is_list(row.get(found)) else text_cell(row, found, number, file)
         for number, row in enumerate(rows, start=1)
     )
+
+
+def _given_cells(texts: Texts, several: bool) -> Iterator[Cell]:
+    for number, cell in enumerate(texts.cells, start=1):
+        if not (isinstance(cell, str) or (several and _is_list(cell))):
+            raise InputError(f"{texts}: row {number}: {shorten(repr(cell))} is not text")
+        yield cell
 
 
 def _is_list(cell: Any) -> bool:

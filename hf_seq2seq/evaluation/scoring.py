@@ -1,6 +1,7 @@
 """What `evaluate` reports: of files against files, and of a model's predictions beside files of other systems'."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hf_seq2seq.errors import InputError
@@ -16,13 +17,31 @@ NO_LABELS = (
 _MODEL = "the model"
 
 
-def score_files(measures: Any, significance: Significance, encoding: str) -> Found:
+@dataclass(frozen=True)
+class Measures:
+    """What is scored; the flags of `evaluate` have the same names.
+
+    Attributes:
+        metrics: names; none for those of texts.
+        predictions: a file, or texts.
+        references: files, or texts.
+        confusion_matrix: count the rows of each true and predicted label, too.
+    """
+
+    metrics: tuple[str, ...]
+    predictions: str
+    references: tuple[str, ...]
+    confusion_matrix: bool = False
+
+
+def score_files(measures: Any, significance: Significance, encoding: str, others: Sequence[str] | None = None) -> Found:
     """Scores a file of predictions, and the files that it is compared with.
 
     Args:
-        measures: the metrics, texts by default, and the files.
+        measures: as `Measures`.
         significance: how sure the scores are to be.
         encoding: of text files.
+        others: what it is compared with, where that is not named by `significance`.
 
     Raises:
         InputError: files that do not fit each other or the metrics.
@@ -36,7 +55,7 @@ def score_files(measures: Any, significance: Significance, encoding: str) -> Fou
     of_texts = ["seq2seq" in metric.problems for metric in chosen.values()]
     if any(of_texts) and measures.confusion_matrix:
         raise InputError(NO_LABELS)
-    files = (str(measures.predictions), *significance.compare)
+    files = (measures.predictions, *(significance.compare if others is None else others))
     systems = {file: Corpus(chosen, keep=significance.resamples) for file in files}
     may_be_empty = any(metric.empty_rows for metric in chosen.values())
     windows = Files(files, measures.references, encoding, may_be_empty)

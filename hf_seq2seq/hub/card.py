@@ -40,7 +40,7 @@ def write_card(
         folder: the run's folder; the program in the card loads the model from it.
         task: what was trained, on what.
         results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as they were computed.
-        command: the command line that did it.
+        command: the command line that did it, or the Python.
         predictions: of the splits that have any, texts or logits by split.
 
     Returns:
@@ -125,7 +125,7 @@ def _training(task: "Task", results: dict[str, float], command: str) -> list[str
     resolved = {"recipe": task.recipe} | flatten(task.config)
     configuration = fence(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True), "yaml")
     return [
-        fence(command, "bash"),
+        fence(command, "python" if command.startswith("from ") else "bash"),
         f"{', '.join(done)}; {', '.join(libraries)}." if done else f"{', '.join(libraries)}.",
         *([cost_paragraph(results, _gpu(task))] if results.get("train_runtime") else []),
         folded("Resolved configuration", configuration),

@@ -1,6 +1,7 @@
 """Ctrl-C, SIGTERM and SIGHUP: noted, and acted on between two optimizer steps."""
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -22,9 +23,12 @@ class Interrupts:
 def watch_signals() -> Iterator[Interrupts]:
     """Notes SIGINT, SIGTERM and SIGHUP inside the block in place of ending the process.
 
-    SIGHUP stays ignored where `nohup` has it ignored.
+    Outside the main thread none arrives. SIGHUP stays ignored where `nohup` has it ignored.
     """
     interrupts = Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts  # signals go to the main thread, which alone may say who handles them
+        return
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.drafts import naming, open_draft
+from hf_seq2seq.training.origin import current_origin
 from hf_seq2seq.training.state import State
 
 FILE = "train_log.jsonl"
@@ -77,9 +78,11 @@ class StepLog:
         self._accelerator.log(values, step=state.global_step)
         self.say(f"step {state.global_step}/{state.max_steps}  epoch {state.epoch:.2f}  {text}")
         if self._accelerator.is_main_process:
-            line = strict_json.dumps({"step": state.global_step, "epoch": round(state.epoch, 4)} | values)
+            row = {"step": state.global_step, "epoch": round(state.epoch, 4)} | values
             with naming(self._path), self._path.open("a") as file:
-                file.write(line + "\n")
+                file.write(strict_json.dumps(row) + "\n")
+            if (origin := current_origin()) and origin.progress:
+                origin.progress(row)
 
     def _cut_back(self) -> None:
         """Rewrites the log without steps still to come, and without what a killed run or a full disk left broken."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -26,7 +25,7 @@ from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.folders import fill_folder
+from hf_seq2seq.folders import fill_folder, locked_folder
 from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
@@ -40,6 +39,7 @@ from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.optimizers import check_optimizer
+from hf_seq2seq.training.origin import code_of
 from hf_seq2seq.training.output_folder import SCORES, check_output_dir, make_room
 from hf_seq2seq.training.resuming import check_resume
 from hf_seq2seq.training.state import State
@@ -144,12 +144,18 @@ def run(task: Task) -> dict[str, float]:
     """Trains a task to its end and writes everything that a run leaves; returns all results.
 
     Raises:
+        InputError: another run writes to its folder.
         SystemExit: 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM, with a checkpoint saved.
     """
     disable_progress_bar()  # of saving, a line a checkpoint
+    accelerator = make_accelerator(task.config)
+    folder = Path(task.config.run.output_dir)
+    with locked_folder(folder) if accelerator.is_main_process else nullcontext():
+        return _run(task, accelerator, folder)
+
+
+def _run(task: Task, accelerator: Accelerator, folder: Path) -> dict[str, float]:
     config = task.config
-    accelerator = make_accelerator(config)
-    folder = Path(config.run.output_dir)
     loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
     if accelerator.is_main_process:
         make_room(folder, config.run.resume_from_checkpoint is not None)
@@ -282,7 +288,7 @@ def save_results(
 def _write_card(folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions]) -> Intervals:
     from hf_seq2seq.hub.card import write_card
 
-    return write_card(folder, task, results, shlex.join(["hf-seq2seq", *sys.argv[1:]]), dict(predictions))
+    return write_card(folder, task, results, code_of(task.recipe, task.config), dict(predictions))
 
 
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:

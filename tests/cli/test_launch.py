@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.cli.launch import processes, show_only
 from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.processes import processes, show_only
 
 RUN = [sys.executable, "-m", "hf_seq2seq"]
 

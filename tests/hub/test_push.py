@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.api import recipe_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart
 from hf_seq2seq.sections import build, options

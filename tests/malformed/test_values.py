@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hf_seq2seq.api.recipe_files import names
 from hf_seq2seq.cli.average import AverageConfig
 from hf_seq2seq.cli.classify import ClassifyConfig
 from hf_seq2seq.cli.evaluate import EvaluateConfig
@@ -17,7 +18,6 @@ from hf_seq2seq.cli.pull import PullConfig
 from hf_seq2seq.cli.push import PushConfig
 from hf_seq2seq.cli.rate import RateConfig
 from hf_seq2seq.cli.ratings import RatingsConfig
-from hf_seq2seq.cli.recipe_files import names
 from hf_seq2seq.cli.tokenizer import TokenizerConfig
 from hf_seq2seq.sections import build, flag, options
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from hf_seq2seq.cli.recipe_files import load
+from hf_seq2seq.api.recipe_files import load
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.sections import build
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_seq2seq.cli.recipe_files import load
+from hf_seq2seq.api.recipe_files import load
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.saved import quantization

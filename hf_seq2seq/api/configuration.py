@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from hf_seq2seq.cli.options import canonical_names
-from hf_seq2seq.sections import build, build_from_lines
+from hf_seq2seq.sections import build, build_from_lines, canonical_names
 from hf_seq2seq.settings_files import read_settings
 
 C = TypeVar("C")

@@ -1,0 +1,343 @@
+"""A saved model in Python: it writes, classifies, scores and shows where it looks."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
+from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.pipeline import (
+    ENGINES,
+    Ensemble,
+    check_attention,
+    check_lengths,
+    check_search,
+    load_model,
+    load_others,
+    make_generator,
+)
+from hf_seq2seq.decoding.pipeline import Model as ModelFlags
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import build, canonical_names
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from hf_seq2seq.decoding.counts import Counts
+    from hf_seq2seq.decoding.generation import Advance
+    from hf_seq2seq.decoding.outputs import Output
+    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.saved.run_settings import RunSettings
+
+Source = str | list[dict[str, str]]
+"""A text, or the messages of a conversation that is to be answered."""
+DETAILS = ("score", "tokens", "log_probs", "alignment")
+ONLY = "ctranslate2"
+
+
+@dataclass(frozen=True)
+class _Flags:
+    """The flags of `generate` that are the model's."""
+
+    model: ModelFlags = field(default_factory=ModelFlags)
+    ensemble: Ensemble = field(default_factory=Ensemble)
+    decoding: Search = field(default_factory=Search)
+
+
+def load(path: str | Path, *, trust_remote_code: bool = False, engine: str = ENGINES[0]) -> "Model":
+    """Loads a saved model: a run's folder, a checkpoint, an adapter, an exported model or a Hub id.
+
+    Args:
+        path: of the folder, or the id.
+        trust_remote_code: allow a Hub repository to run its own code.
+        engine: "transformers", or "ctranslate2" for what `export` wrote for it.
+
+    Raises:
+        InputError: no such model, or one that neither writes nor classifies texts.
+    """
+    name = str(Path(path).expanduser()) if Path(path).expanduser().exists() else str(path)
+    flags = ModelFlags(engine=engine, trust_remote_code=trust_remote_code)
+    if engine != ONLY:
+        from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config
+        from hf_seq2seq.saved.model_paths import local_copy
+
+        place = local_copy(name)
+        if is_classifier(load_config(place, trust_remote_code)):
+            network, tokenizer, settings = load_classifier(name, trust_remote_code)
+            return Model(name, network, tokenizer, settings, flags)
+    return Model(name, *load_model(name, flags), flags)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model. Calls keep nothing: equal calls give equal answers, and threads may share a model.
+
+    What is cut, or not in the vocabulary, is told by `warnings.warn`.
+
+    Attributes:
+        path: where it came from.
+        network: the model of transformers, or of the engine; in evaluation mode.
+        tokenizers: its `Tokenizers`, of a classifier its tokenizer.
+        settings: what its training says: lengths, prefix, search.
+        flags: how it was loaded.
+    """
+
+    path: str
+    network: "PreTrainedModel"
+    tokenizers: Any
+    settings: "RunSettings"
+    flags: ModelFlags = field(default_factory=ModelFlags)
+
+    @cached_property
+    def classifies(self) -> bool:
+        """Whether it names labels rather than writing."""
+        from hf_seq2seq.saved.loading import is_classifier
+
+        return self.flags.engine != ONLY and is_classifier(self.network.config)
+
+    @overload
+    def generate(
+        self,
+        texts: Sequence[Source],
+        *,
+        details: Literal[False] = False,
+        replace_unknown: bool = False,
+        progress: "Advance | None" = None,
+        num_return_sequences: None = None,
+        **flags: Any,
+    ) -> list[str]: ...
+    @overload
+    def generate(
+        self,
+        texts: Sequence[Source],
+        *,
+        details: Literal[True],
+        replace_unknown: bool = False,
+        progress: "Advance | None" = None,
+        num_return_sequences: None = None,
+        **flags: Any,
+    ) -> list[Generation]: ...
+    @overload
+    def generate(
+        self,
+        texts: Sequence[Source],
+        *,
+        details: bool = False,
+        replace_unknown: bool = False,
+        progress: "Advance | None" = None,
+        num_return_sequences: int,
+        **flags: Any,
+    ) -> list[list[Any]]: ...
+    def generate(
+        self,
+        texts: Sequence[Source],
+        *,
+        details: bool = False,
+        replace_unknown: bool = False,
+        progress: "Advance | None" = None,
+        num_return_sequences: int | None = None,
+        **flags: Any,
+    ) -> list[Any]:
+        """Writes the target of every text, as `hf-seq2seq generate` does.
+
+        Args:
+            texts: sources, or conversations: lists of `{"role": …, "content": …}`.
+            details: give `Generation`s, with scores, tokens and alignments, in place of strings.
+            replace_unknown: write the source word that an unknown word attends to.
+            progress: called with the number of texts that were done since the last call.
+            num_return_sequences: with it, each text has a list of so many outputs, best first.
+            **flags: of `generate`: `num_beams`, `seed`, `max_new_tokens`, `do_sample`, `source_prefix`, `ensemble`, …;
+                by default as in the model's training.
+
+        Raises:
+            InputError: a classifier, texts that are not text, or flags that the command line refuses, in its words.
+        """
+        given = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
+        wanted = (DETAILS if self._attends else DETAILS[:-1]) if details else ()
+        generator = self._generator(texts, given, progress, wanted if self.flags.engine != ONLY else wanted[:1])
+        if replace_unknown:
+            check_attention(self.network, "--replace-unknown")
+            generator.replacing = True
+        found = generator.outputs(self._sources(texts))
+        _warn(found.counts, generator.max_source_length)
+        rows = [[_generation(output) if details else output.text for output in outputs] for outputs in found]
+        return rows if num_return_sequences is not None else [row[0] for row in rows]
+
+    def score(
+        self, sources: Sequence[Source], targets: Sequence[str], *, progress: "Advance | None" = None, **flags: Any
+    ) -> list[Likelihood]:
+        """How likely the model finds targets.
+
+        Args:
+            sources: as for `generate`.
+            targets: one for each source.
+            progress: called with the number of texts that were done since the last call.
+            **flags: as for `generate`.
+
+        Raises:
+            InputError: unequal counts, or a target for which the model has no positions.
+        """
+        self._check_transformers("score")
+        _check_counts(sources, targets)
+        generator = self._generator(sources, flags, progress, ("tokens", "log_probs"))
+        found = generator.score(self._sources(sources), _texts(targets, "targets"))
+        _warn(found.counts, generator.max_source_length)
+        return [Likelihood(**row) for row in found]
+
+    def attention(self, sources: Sequence[str], targets: Sequence[str] | None = None, **flags: Any) -> list[Attention]:
+        """Where the model looks while it writes: the weights on the source, averaged over layers and heads.
+
+        Args:
+            sources: texts.
+            targets: one for each source; None for what the model writes.
+            **flags: as for `generate`.
+
+        Raises:
+            InputError: a model without attention on a source, or unequal counts.
+        """
+        self._check_transformers("attention")
+        self._check_writes()
+        check_attention(self.network, "attention")
+        generator = self._generator(sources, flags, None, ("alignment",))
+        rows = self._sources(sources)
+        if targets is None:
+            targets = generator(rows)
+        _check_counts(sources, targets)
+        read, counts = generator.read_targets(generator.reader, rows, _texts(targets, "targets"), range(len(rows)))
+        _warn(counts, generator.max_source_length)
+        found = []
+        for source, ids, words, scored in read:
+            assert scored.attention is not None
+            tokens = generator.reader.details_of(source, ids, scored, words)["tokens"]
+            names = generator.reader.source_tokens(source, words)
+            found.append(Attention(names, tokens, scored.attention[:, : len(names)]))
+        return found
+
+    def classify(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        max_source_length: int | None = None,
+        per_device_eval_batch_size: int = 64,
+        progress: "Advance | None" = None,
+    ) -> list[Label]:
+        """Names the label of every text, as `hf-seq2seq classify` does.
+
+        Args:
+            texts: of them.
+            pairs: a second text for each, for pairs such as entailment.
+            max_source_length: longer texts are cut to so many tokens; by default as in training.
+            per_device_eval_batch_size: texts that are read at once.
+            progress: called with the number of texts that were done since the last call.
+
+        Raises:
+            InputError: a model that writes, unequal counts, or a length beyond its positions.
+        """
+        if not self.classifies:
+            raise InputError(f"{self.path}: holds a model that writes text, not a classifier; generate(texts) asks it")
+        from hf_seq2seq.decoding.classification import TextClassifier, probabilities, verdict_of
+
+        if pairs is not None:
+            _check_counts(texts, pairs, "pairs")
+        check_lengths(ModelFlags(max_source_length=max_source_length), self.settings)
+        limit = max_source_length or self.settings.max_source_length
+        classifier = TextClassifier(self.network, self.tokenizers, per_device_eval_batch_size, limit, progress)
+        if not len(texts):
+            return []
+        rows = _texts(texts, "texts")
+        logits, counts = classifier.read(rows, None if pairs is None else _texts(pairs, "pairs"))
+        _warn(counts, limit)
+        scores = probabilities(logits, classifier.scoring)
+        return [Label(**verdict_of(row, classifier)) for row in scores]
+
+    @property
+    def _attends(self) -> bool:
+        config = self.network.config
+        return bool(config.is_encoder_decoder) and getattr(config, "attention", None) != "none"
+
+    def _generator(
+        self, texts: Sequence[Source], given: dict[str, Any], progress: "Advance | None", details: tuple[str, ...]
+    ) -> "TextGenerator":
+        self._check_writes()
+        names = canonical_names(_Flags)
+        values = {names.get(name, name): value for name, value in given.items()}
+        own = {"engine": self.flags.engine, "trust_remote_code": self.flags.trust_remote_code}
+        config = build(_Flags, own | values, origin="generate")
+        check_search(config.decoding, values)
+        others, settings = load_others(self.path, self.network, self.tokenizers, self.settings, config)
+        generator = make_generator(config, values, self.network, self.tokenizers, settings, self._replies(texts))
+        generator.others, generator.average = others, config.ensemble.ensemble_average
+        generator.details, generator.advance = details, progress
+        return generator
+
+    def _replies(self, texts: Sequence[Source]) -> bool:
+        from hf_seq2seq.data.conversations import is_dialogue
+
+        return is_dialogue(self.settings.run) or any(isinstance(text, list | tuple) for text in texts)
+
+    def _sources(self, texts: Sequence[Source]) -> list[Any]:
+        """Texts as they are, or conversations, which a text is the only message of."""
+        if not self._replies(texts):
+            return _texts(texts, "texts")
+        from hf_seq2seq.data.conversations import check_messages
+
+        found: list[Any] = []
+        for number, text in enumerate(texts, start=1):
+            if isinstance(text, str):
+                found.append([{"role": "user", "content": text}] if text.strip() else "")
+            else:
+                found.append(check_messages(text, f"texts: row {number}", reply=False))
+        return found
+
+    def _check_writes(self) -> None:
+        if self.classifies:
+            raise InputError(f"{self.path}: holds a classifier, which writes no text; classify(texts) asks it")
+
+    def _check_transformers(self, name: str) -> None:
+        if self.flags.engine == ONLY:
+            raise InputError(f"{name}: --engine ctranslate2 does not have it")
+
+
+def _generation(output: "Output") -> Generation:
+    known = dict(output.details)
+    if "alignment" in known:
+        pairs = (link.split("-") for link in known["alignment"].split())
+        known["alignment"] = [(int(source), int(target)) for source, target in pairs]
+    return Generation(output.text, **known)
+
+
+def _texts(texts: Sequence[Any], name: str) -> list[str]:
+    if isinstance(texts, str):
+        raise InputError(f"{name}: one text; give a list of texts")
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise InputError(f"{name}: row {number}: {text!r:.60} is not text")
+    return list(texts)
+
+
+def _check_counts(sources: Sequence[Any], targets: Sequence[Any], name: str = "targets") -> None:
+    if len(sources) != len(targets):
+        raise InputError(f"{name}: {len(targets)} for {len(sources)} texts")
+
+
+def _warn(counts: "Counts", limit: int | None) -> None:
+    """Tells what is not as it seems, at the line that called the model."""
+    told = []
+    if counts.truncated:
+        told.append(f"{counts.truncated} of {counts.texts} texts were cut to {limit} tokens (max_source_length)")
+    if counts.impossible:
+        told.append(f"{counts.impossible} of {counts.texts} texts have no output: the flags of the search allow none")
+    if counts.conflicting:
+        told.append(
+            f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
+        )
+    if counts.unknown.tokens:
+        told.append(
+            f"{counts.unknown} of the source tokens are unknown, and the model does not read what they stand for"
+        )
+    for line in told:
+        warnings.warn(line, stacklevel=3)

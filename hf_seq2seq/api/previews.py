@@ -1,0 +1,216 @@
+"""What a recipe would train on, and what it would take; nothing is trained and nothing is written."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.api.recipe_files import Recipe
+from hf_seq2seq.training.processes import show_only
+
+if TYPE_CHECKING:
+    import numpy as np
+    from transformers import PreTrainedTokenizerBase
+
+    from hf_seq2seq.data.examples import Examples
+    from hf_seq2seq.training.task import Task
+
+EXAMPLES = 3
+TOKENS_SHOWN = 32
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a recipe would train on; `print` shows it as the command line does.
+
+    Attributes:
+        recipe: its name.
+        columns: that were found, by role: `{"source": "de", "target": "en"}`.
+        rows: of each split.
+        labels: in the order of their ids; empty for texts.
+        examples: the first training rows as the model sees them, a list of lines each.
+        parameters: of the model.
+        text: all of it as a page.
+    """
+
+    recipe: str
+    columns: dict[str, str]
+    rows: dict[str, int]
+    labels: tuple[str, ...]
+    examples: list[list[str]]
+    parameters: int
+    text: str
+
+    def __str__(self) -> str:
+        """The page."""
+        return self.text
+
+
+def preview_run(recipe: Recipe, config: Any) -> Preview:
+    """Prepares a run, and describes its rows, columns, lengths, a few examples, parameters and memory.
+
+    Args:
+        recipe: its module.
+        config: the recipe's; its GPUs are chosen, if torch is not imported yet.
+
+    Raises:
+        InputError: as the run would.
+    """
+    show_only(config.run)
+    # A finished run's configuration can be previewed too: nothing is written, so nothing is overwritten.
+    run = replace(config.run, overwrite_output_dir=True, resume_from_checkpoint=None)
+    task = recipe.prepare(replace(config, run=run))
+    examples = [describe_example(task, row) for row in range(min(EXAMPLES, len(task.splits["train"])))]
+    rows = {split: len(found) for split, found in task.splits.items()}
+    parameters = sum(parameter.numel() for parameter in task.model.parameters())
+    text = "\n".join(_page(task, examples))
+    return Preview(task.recipe, dict(task.columns), rows, tuple(task.label_names), examples, parameters, text)
+
+
+def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
+    from hf_seq2seq.data.statistics import remarks
+
+    yield f"recipe      {task.recipe}"
+    yield f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}"
+    for line in _layouts(task):
+        yield f"files       {line}"
+    if task.label_names:
+        yield f"labels      {', '.join(task.label_names)}"
+    yield f"vocabulary  {_vocabulary(task)}"
+    yield f"\n{_lengths(task)}\n"
+    for line in remarks(task.splits["train"], task.tokenizers):
+        yield f"{line}\n"
+    for number, lines in enumerate(examples, start=1):
+        yield f"example {number}"
+        for line in lines:
+            yield f"  {line}"
+    yield f"\n{_size(task)}"
+
+
+def _layouts(task: "Task") -> list[str]:
+    """A line for each csv or tsv file: how it is split, and whether it has a header."""
+    from hf_seq2seq.data.files.readers import layout_of
+    from hf_seq2seq.data.sources import paths_of
+
+    data = getattr(task.config, "data", None)
+    if data is None:
+        return []
+    columns = [name for found in task.columns.values() for name in found.split(", ")]
+    lines = []
+    for path in paths_of(data):
+        if layout := layout_of(path, data.encoding, columns):
+            lines.append(f"{path}: {layout}")
+    return lines
+
+
+def _vocabulary(task: "Task") -> str:
+    source, target = task.tokenizers.source, task.tokenizers.target
+    if source is target:
+        return f"{len(source):,} pieces"
+    return f"{len(source):,} source pieces, {len(target):,} target pieces"
+
+
+def _lengths(task: "Task") -> str:
+    """A line a split and side: percentiles of its lengths in tokens, shares of cut rows and of unknown tokens."""
+    from hf_seq2seq.data.evaluation_sets import title_of
+    from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
+    from hf_seq2seq.data.tokenizers.unknown import percent
+
+    header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut", "unknown"]
+    lines = []
+    for split, examples in task.splits.items():
+        for side, found in describe_lengths(examples, task.tokenizers).items():
+            percentiles = [f"{found.percentiles[p]:,}" for p in PERCENTILES]
+            lines.append(
+                [
+                    title_of(split),
+                    f"{len(examples):,}",
+                    side,
+                    *percentiles,
+                    f"{found.tokens:,}",
+                    f"{found.truncated:.1f}%",
+                    percent(found.unknown),
+                ]
+            )
+    return _table([header, *lines])
+
+
+def _table(rows: list[list[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    texts = {0, 2}
+    lines = [
+        "  ".join(c.ljust(w) if i in texts else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def describe_example(task: "Task", row: int) -> list[str]:
+    """The lines that show a training row as the model sees it: text, ids, pieces and mask, and the target's."""
+    import numpy as np
+
+    train = task.splits["train"]
+    batch = {name: tensor[0].numpy() for name, tensor in task.collate(train, np.array([row])).items()}
+    lines = [f"text     {train.texts[row]}"] if train.positions is None else []
+    lines += _tokens("source", batch["input_ids"], task.tokenizers.source)
+    lines.append(f"mask     {_cut(batch['attention_mask'])}")
+    if "token_type_ids" in batch:
+        lines.append(f"segment  {_cut(batch['token_type_ids'])}")
+    if "position_ids" in batch:
+        lines.append(f"place    {_cut(batch['position_ids'])}")
+    if "next_sentence_label" in batch:
+        lines.append(f"label    {'another' if batch['next_sentence_label'] else 'next'}")
+    if train.joined or train.positions is not None or task.problem == "masked_lm":
+        return lines + _next_tokens(train, row, batch["labels"], task.tokenizers.target)
+    if "source_labels" in batch:
+        lines += _next_tokens(train, row, batch["source_labels"], task.tokenizers.source)
+    if train.target is not None:
+        return lines + _target(train, row, batch["labels"], task.tokenizers.target)
+    return [*lines, f"label    {_label(task, batch['labels'])}"]
+
+
+def _target(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    return [*_reference(train, row), *_tokens("target", labels, tokenizer)]
+
+
+def _reference(train: "Examples", row: int) -> list[str]:
+    return [f"target   {text}" for text in (train.references[row] if train.references else [])[:1]]
+
+
+def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """The token that each input is to foretell, or that was masked there; a dot where nothing is learnt."""
+    shown = labels[:TOKENS_SHOWN]
+    pieces = [tokenizer.convert_ids_to_tokens([int(i)])[0] if i >= 0 else "·" for i in shown]
+    return [*_reference(train, row), f"learnt   {' '.join(pieces)}{_more(labels)}"]
+
+
+def _tokens(side: str, ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    pieces = tokenizer.convert_ids_to_tokens(ids[:TOKENS_SHOWN].tolist())
+    return [f"ids      {_cut(ids)}", f"pieces   {' '.join(pieces)}{_more(ids)}"]
+
+
+def _cut(values: "np.ndarray") -> str:
+    return " ".join(str(value) for value in values[:TOKENS_SHOWN]) + _more(values)
+
+
+def _more(values: "np.ndarray") -> str:
+    return f" … and {len(values) - TOKENS_SHOWN} more" if len(values) > TOKENS_SHOWN else ""
+
+
+def _label(task: "Task", label: "np.ndarray") -> str:
+    if task.problem == "regression":
+        return f"{float(label)}"
+    if task.problem == "multi_label":
+        return ", ".join(name for name, there in zip(task.label_names, label, strict=True) if there) or "none"
+    return f"{int(label)} ({task.label_names[int(label)]})"
+
+
+def _size(task: "Task") -> str:
+    from hf_seq2seq.analysis.memory import estimate_memory
+
+    memory = estimate_memory(task)
+    parts = "\n".join(f"  {name:12}{size / 2**20:10,.1f} MiB  {what}" for name, size, what in memory.parts)
+    return (
+        f"parameters  {memory.parameters:,}, of which {memory.trained:,} are trained\n"
+        f"memory      {memory.total / 2**20:,.1f} MiB a process, estimated:\n{parts}\n"
+        "  not counted: the libraries themselves (about 500 MiB), evaluation by beam search, the data"
+    )

@@ -1,0 +1,190 @@
+"""Training and previews from Python; flags have the names that they have on the command line."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from hf_seq2seq.api import recipe_files
+from hf_seq2seq.api.configuration import resolve
+from hf_seq2seq.api.previews import Preview, preview_run
+from hf_seq2seq.configs import Hub
+from hf_seq2seq.data.given_rows import given, is_rows, name_of_given
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import locked_folder
+from hf_seq2seq.training.origin import CALL, Origin, Progress, python_call, started_by
+from hf_seq2seq.training.processes import choose_gpu, processes, rank
+
+if TYPE_CHECKING:
+    from hf_seq2seq.api.models import Model
+
+REFUSED = 2
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A finished run.
+
+    Attributes:
+        folder: of the model, its card, its log and its scores.
+        results: as `all_results.json` has them: `train_loss`, `eval_bleu`, `predict_bleu` and so on.
+    """
+
+    folder: Path
+    results: dict[str, Any]
+
+    @cached_property
+    def model(self) -> "Model":
+        """The trained model, loaded when it is asked for.
+
+        Raises:
+            InputError: it neither writes nor classifies, as after pretraining of an encoder.
+        """
+        from hf_seq2seq.api.models import load
+
+        return load(self.folder)
+
+
+def train(
+    recipe: str, *, config: str | Path | None = None, progress: Progress | None = None, **flags: Any
+) -> TrainingRun:
+    """Trains a model by a recipe, evaluates it and saves it, as `hf-seq2seq train` does.
+
+    Args:
+        recipe: a name such as "rnn", or the path of a recipe of one's own, ending in .py.
+        config: a YAML file of flags; those that are given as arguments win.
+        progress: called with each line of the run's log, a dict: `step`, `epoch`, and `loss`, `learning_rate` and so on
+            or the scores of an evaluation. Not where the flags ask for several processes.
+        **flags: the recipe's flags, without dashes: `train_file`, `output_dir`, `num_train_epochs`. In place of a data
+            file stand also rows: a list of dicts, a pandas frame, an Arrow table or a data set of `datasets`; in place
+            of `dataset_name` a `DatasetDict`. A dict of these names several validation or test sets.
+
+    Raises:
+        InputError: as the command line refuses it, in the same words.
+        KeyboardInterrupt: Ctrl-C; a checkpoint is saved, and `resume_from_checkpoint="last"` goes on from it.
+    """
+    rows, values = _divided(flags)
+    module = recipe_files.load(recipe)
+    with given(rows):
+        settings: Any = resolve(module.Config, values, None if config is None else str(config))
+        named = {"config": str(config)} if config is not None else {}
+        origin = Origin(python_call(recipe, named | values), progress)
+        _check_hub(settings)
+        folder = Path(settings.run.output_dir)
+        if processes(settings.run) > 1 or settings.run.accelerate_config:
+            _train_elsewhere(recipe, None if config is None else str(config), values, rows, origin)
+        else:
+            choose_gpu(settings.run)
+            with nullcontext() if rank() else locked_folder(folder), started_by(origin):
+                _run(module, settings)
+    return TrainingRun(folder, _results(folder))
+
+
+def preview(recipe: str, *, config: str | Path | None = None, **flags: Any) -> Preview:
+    """Shows what a recipe would train on, as `hf-seq2seq preview` does, and trains nothing.
+
+    Args:
+        recipe: as for `train`.
+        config: as for `train`.
+        **flags: as for `train`.
+
+    Raises:
+        InputError: as for `train`.
+    """
+    rows, values = _divided(flags)
+    module = recipe_files.load(recipe)
+    with given(rows):
+        return preview_run(module, resolve(module.Config, values, None if config is None else str(config)))
+
+
+def _run(recipe: recipe_files.Recipe, settings: Any) -> None:
+    try:
+        recipe.main(settings)
+    except SystemExit as ended:  # by a signal, with a checkpoint saved
+        if ended.code == INTERRUPTED:
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _divided(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Rows by the names that stand for them, and the flags with these names in their place."""
+    rows: dict[str, Any] = {}
+
+    def named(value: Any, name: str) -> Any:
+        if is_rows(value):
+            rows[name_of_given(name)] = value
+            return name_of_given(name)
+        if isinstance(value, Mapping):
+            return {key: named(item, f"{name}.{key}") for key, item in value.items()}
+        return str(value) if isinstance(value, Path) else value
+
+    values = {}
+    for name, value in flags.items():
+        if name == "dataset_name" and isinstance(value, Mapping):
+            rows[name_of_given(name)] = value
+            value = name_of_given(name)
+        values[name] = named(value, name)
+    return rows, values
+
+
+def _check_hub(settings: Any) -> None:
+    hub = getattr(settings, "hub", Hub())
+    if hub.push_to_hub and not rank():
+        from hf_seq2seq.hub.push import check_publication
+
+        check_publication(hub)
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    path = folder / "all_results.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def _train_elsewhere(
+    recipe: str, config: str | None, values: Mapping[str, Any], rows: Mapping[str, Any], origin: Origin
+) -> None:
+    """Trains in processes of their own, started as the command line starts them.
+
+    Raises:
+        InputError: rows that lie in this process's memory, or what the processes refuse.
+    """
+    if rows:
+        name = next(iter(rows)).removeprefix(name_of_given(""))
+        raise InputError(f"{name}: rows in this process's memory; several processes need a file")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "flags.yaml"
+        settings = {} if config is None else _settings(config)
+        file.write_text(yaml.safe_dump(settings | _plain(values), allow_unicode=True), encoding="utf-8")
+        command = [sys.executable, "-m", "hf_seq2seq", "train", recipe, "--config", str(file)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {CALL: origin.code}) as run:
+            assert run.stderr is not None
+            last = ""
+            for line in run.stderr:
+                last = line
+                if not line.startswith("error: "):
+                    print(line, end="", file=sys.stderr)
+        if run.returncode == REFUSED:
+            raise InputError(last.removeprefix("error: ").strip().replace(f"{file}", "train"))
+        if run.returncode:
+            raise KeyboardInterrupt if run.returncode == INTERRUPTED else RuntimeError(f"train: {last.strip()}")
+
+
+def _settings(config: str) -> dict[str, Any]:
+    from hf_seq2seq.settings_files import read_settings
+
+    return {key.replace("-", "_"): setting.value for key, setting in read_settings(config).items() if key != "recipe"}
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,69 @@
+"""Scores of texts or files against references."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.evaluation.scored_files import Texts
+from hf_seq2seq.evaluation.scoring import Measures, score_files
+from hf_seq2seq.evaluation.significance import Significance
+
+Column = str | Path | Sequence[str]
+"""A file, or the texts themselves."""
+References = str | Path | Sequence[str] | Sequence[Sequence[str]]
+
+
+def evaluate(
+    predictions: Column,
+    references: References,
+    metrics: Sequence[str] | str = (),
+    *,
+    compare: Mapping[str, Column] | None = None,
+    confusion_matrix: bool = False,
+    encoding: str = "utf-8",
+    **flags: Any,
+) -> dict[str, Any]:
+    """Scores predictions against references, as `hf-seq2seq evaluate --predictions` does.
+
+    Args:
+        predictions: texts in the order of the references, or a file of them.
+        references: a text, or a list of texts, for each prediction; or a file, or several: a list of `Path`s.
+        metrics: names such as "bleu", "chrf", "accuracy"; by default BLEU, chrF and exact match.
+        compare: other systems' predictions by their names; every score then gets a p-value.
+        confusion_matrix: also count the rows of each true and predicted label.
+        encoding: of text files.
+        **flags: `confidence`, `paired_ar` and the other flags of significance.
+
+    Returns:
+        Scores by name, the number of `samples`, metrics' `signatures` and, of other systems, what is `compared`.
+
+    Raises:
+        InputError: unequal counts, an unknown metric or flag, or files that cannot be read.
+    """
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    unknown = set(flags) - set(Significance.__dataclass_fields__)
+    if unknown:
+        raise InputError(
+            f"evaluate: unknown flag {min(unknown)!r}{nearest(min(unknown), Significance.__dataclass_fields__)}"
+        )
+    others = tuple(_column(value, name) for name, value in (compare or {}).items())
+    significance = Significance(**flags, compare=tuple(map(str, others)))
+    measures = Measures(names, _column(predictions, "predictions"), _references(references), confusion_matrix)
+    return score_files(measures, significance, encoding, others)
+
+
+def _column(value: Column, name: str) -> str:
+    return str(value) if isinstance(value, str | Path) else Texts(name, list(value))
+
+
+def _references(value: References) -> tuple[str, ...]:
+    if isinstance(value, str | Path):
+        return (str(value),)
+    if value and all(isinstance(item, Path) for item in value):
+        return tuple(str(item) for item in value)
+    return (Texts("references", [_accepted(item) for item in value]),)
+
+
+def _accepted(item: Any) -> Any:
+    return list(item) if isinstance(item, tuple) else item

@@ -1,0 +1,50 @@
+"""Rows that Python code hands over, as a table; `given_rows` holds them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from datasets import Dataset, IterableDataset
+
+from hf_seq2seq.data.files.tables import Table, object_table
+from hf_seq2seq.errors import InputError, shorten
+
+
+def table_of(rows: Any, place: str) -> Table | Dataset:
+    """The rows as a table, or the data set that they are.
+
+    Args:
+        rows: dicts, a pandas frame, an Arrow table, or a data set of the `datasets` library.
+        place: what they are called in messages.
+
+    Raises:
+        InputError: an item that is no dict, a column whose name is no text, or cells that cannot be stored.
+    """
+    if isinstance(rows, Dataset):
+        return rows
+    if isinstance(rows, IterableDataset):
+        return Dataset.from_list(list(rows), features=rows.features)
+    if isinstance(rows, pa.Table):
+        return Table(rows)
+    if hasattr(rows, "iloc"):
+        return _of_frame(rows, place)
+    return object_table(((number, _checked(row, number, place)) for number, row in enumerate(rows, start=1)), "item")
+
+
+def _of_frame(frame: Any, place: str) -> Table:
+    strange = next((name for name in frame.columns if not isinstance(name, str)), None)
+    if strange is not None:
+        raise InputError(f"{place}: the name of column {strange!r} is not text")
+    try:
+        return Table(pa.Table.from_pandas(frame, preserve_index=False))
+    except (pa.ArrowException, ValueError) as error:
+        raise InputError(f"{place}: {str(error).splitlines()[0]}") from None
+
+
+def _checked(row: Any, number: int, place: str) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        raise InputError(f"{place}: item {number}: {shorten(repr(row))} is no dict of columns")
+    strange = next((name for name in row if not isinstance(name, str)), None)
+    if strange is not None:
+        raise InputError(f"{place}: item {number}: the name of column {strange!r} is not text")
+    return dict(row)

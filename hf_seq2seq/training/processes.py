@@ -1,0 +1,68 @@
+"""How many processes a run is to have, which GPUs they see, and which of them this one is; imports no torch."""
+
+import os
+
+from hf_seq2seq.configs import Run
+from hf_seq2seq.errors import InputError
+
+
+def rank() -> int | None:
+    """This process's place among those that a launcher started; None when no launcher did."""
+    return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
+
+
+def processes(run: Run) -> int:
+    """How many processes to start: 1 when none is asked for, and inside a process that was started already.
+
+    Raises:
+        InputError: `--gpus` is not a list of numbers, or disagrees with `--num-processes`.
+    """
+    if rank() is not None:
+        return 1
+    gpus = _gpu_numbers(run.gpus)
+    if gpus and run.use_cpu:
+        raise InputError("--gpus and --use-cpu exclude each other")
+    if gpus and run.num_processes not in (None, len(gpus)):
+        raise InputError(f"--num-processes {run.num_processes} does not fit --gpus {run.gpus}: one process a GPU")
+    return len(gpus) or run.num_processes or 1
+
+
+def _gpu_numbers(gpus: str | None) -> list[int]:
+    words = [word.strip() for word in gpus.split(",")] if gpus else []
+    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
+        raise InputError(f"--gpus: {gpus!r} is not a list of different GPU numbers such as 0,1")
+    return [int(word) for word in words]
+
+
+def show_only(run: Run) -> None:
+    """Hides all GPUs but the chosen ones; before torch is imported."""
+    if run.gpus and rank() is None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = run.gpus
+
+
+def choose_gpu(run: Run) -> None:
+    """Hides all GPUs but the chosen one; before torch is imported.
+
+    Raises:
+        InputError: it is not there.
+    """
+    show_only(run)
+    if run.gpus and rank() is None:
+        devices(1, run)
+
+
+def devices(count: int, run: Run) -> int:
+    """The GPUs that the processes can use; 0 on CPU."""
+    there = gpus_there(run)
+    if there and count > there:
+        raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
+    if run.gpus and not there:
+        raise InputError(f"--gpus {run.gpus}: there is no such GPU; leave it out to train on the CPU")
+    return there
+
+
+def gpus_there(run: Run) -> int:
+    """How many GPUs a run may use; 0 where it stays on the CPU."""
+    import torch
+
+    return 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()
