@@ -9,7 +9,16 @@ import typer
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_outputs, report_unknown, write_json, write_text
+from hf_seq2seq.cli.rows import (
+    beside,
+    open_output,
+    report_cut,
+    report_joined,
+    report_outputs,
+    report_unknown,
+    write_json,
+    write_text,
+)
 from hf_seq2seq.cli.source_rows import Sourced, messages_column, named_columns, read_histories, read_sources
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, read_rows, text_cell
@@ -136,7 +145,7 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
 
     if options.target_column:
         return _write_scores(stream, sources, generator, options)
-    counts = Counts()
+    counts, joined = Counts(), 0
 
     def work(rows: list[Sourced]) -> "Counted[list[Output]]":
         nonlocal counts
@@ -148,11 +157,12 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
         found = [{"prediction": output.text} | output.details for output in outputs]
         if not options.json_lines:
             for text in [*(output.text for output in outputs), *[""] * (generator.asked - len(outputs))]:
-                write_text(stream, text)
+                joined += write_text(stream, text)
         elif not generator.several:
             write_json(stream, beside({"source": row.source} | found[0], row.others))
         else:
             write_json(stream, beside({"source": row.source, "predictions": found}, row.others))
+    report_joined(joined)
     return counts
 
 

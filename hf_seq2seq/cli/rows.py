@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from hf_seq2seq import strict_json
+from hf_seq2seq.data.files.lines import one_line
 from hf_seq2seq.data.rows import Row, is_unicode
 from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
@@ -73,9 +74,21 @@ def beside(own: Row, others: Row) -> Row:
     return found
 
 
-def write_text(stream: TextIO, *cells: str) -> None:
-    """Writes a line of cells divided by tabs; line ends inside a cell become spaces, so that a line is a row."""
-    stream.write("\t".join(" ".join(text.splitlines()) for text in cells) + "\n")
+def write_text(stream: TextIO, *cells: str) -> int:
+    """Writes a line of cells divided by tabs; line ends inside a cell become spaces, so that a line is a row.
+
+    Returns:
+        How many cells had line ends.
+    """
+    lines = [one_line(text) for text in cells]
+    stream.write("\t".join(lines) + "\n")
+    return sum(line != text for line, text in zip(lines, cells, strict=True))
+
+
+def report_joined(count: int) -> None:
+    """Says on standard error how many outputs had line ends that were written as spaces."""
+    if count:
+        print(f"{count} outputs have line ends, which are spaces here; --json-lines keeps them", file=sys.stderr)
 
 
 def report_outputs(impossible: int, conflicting: int, rows: int) -> None:

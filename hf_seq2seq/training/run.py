@@ -20,6 +20,7 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.configs import Evaluation, Hub
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
+from hf_seq2seq.data.files.lines import one_line
 from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
@@ -301,8 +302,11 @@ def _write_predictions(folder: Path, task: Task, split: str, found: Predictions)
     """Writes the predictions of one split, a line a row, and the confusion matrix of classes."""
     texts, labels, confusion = (folder / name.format(_suffix(split)) for name in PREDICTIONS)
     if task.problem == "seq2seq":
-        lines = [" ".join(str(text).splitlines()) + "\n" for text in found]
-        texts.write_text("".join(lines), encoding="utf-8")
+        lines = [one_line(str(text)) for text in found]
+        texts.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if joined := sum(line != str(text) for line, text in zip(lines, found, strict=True)):
+            told = f"{texts}: {joined} of {len(lines)} predictions have line ends, which are spaces there"
+            print(told, file=sys.stderr)
         return
     rows = [_label_row(task, logits) for logits in np.asarray(found)]
     text = "".join(strict_json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

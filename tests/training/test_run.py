@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from hf_seq2seq.data.files.readers import iterate_rows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.training.output_folder import check_output_dir
-from hf_seq2seq.training.run import run
+from hf_seq2seq.training.run import run, write_predictions
 from hf_seq2seq.training.task import Task
 
 
@@ -47,6 +48,16 @@ def test_files_of_others_are_kept(tmp_path: Path) -> None:
     check_output_dir(config(tmp_path, overwrite_output_dir=True))
     (tmp_path / "train_log.jsonl").write_text("")  # of a run that was killed before its first checkpoint
     check_output_dir(config(tmp_path))
+
+
+def test_predictions_stay_what_they_are_but_for_line_ends(
+    make_task: Callable[..., Task], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["a\nb", "c\u2028d\x0be\x85f", " g ", "h\r\ni"]
+    write_predictions(tmp_path, make_task(), {"predict": texts})
+    found = [row["text"] for row in iterate_rows(tmp_path / "generated_predictions.txt")]
+    assert found == ["a b", *texts[1:3], "h i"]
+    assert "generated_predictions.txt: 2 of 4 predictions have line ends" in capsys.readouterr().err
 
 
 def test_what_a_run_reads_is_not_replaced_by_it(tmp_path: Path) -> None:

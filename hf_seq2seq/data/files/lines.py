@@ -61,6 +61,11 @@ def column_names(paths: tuple[Path, ...]) -> list[str]:
     return ["source", "target"] if len(paths) == 2 else [str(number) for number in range(1, len(paths) + 1)]
 
 
+def one_line(text: str) -> str:
+    """A text as one line of a file: its line ends, which the readers take for the end of a row, become spaces."""
+    return re.sub(r"\r\n?|\n", " ", text)
+
+
 def line_rows(paths: tuple[Path, ...], encoding: str) -> Iterator[tuple[str, ...]]:
     """Reads the files side by side.
 
