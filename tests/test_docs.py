@@ -50,9 +50,9 @@ def inline(page: Path) -> list[str]:
 
 
 def commands(page: Path) -> list[str]:
-    """The lines of the blocks without a language, and what starts with the command's name within sentences."""
+    """The lines of the blocks without a language, and within sentences what is more than a command's name."""
     lines = "\n".join(block(page, "")).replace("\\\n", " ").splitlines()
-    typed = [code for code in inline(page) if code.startswith("hf-seq2seq ") and code.split()[1] in COMMANDS]
+    typed = [code for code in inline(page) if re.match(r"hf-seq2seq [a-z]+ (?!RECIPE)", code)]
     return [re.split(r"  +#", line)[0].strip() for line in lines if line.strip()] + typed
 
 
@@ -117,6 +117,11 @@ def test_there_are_commands() -> None:
 @pytest.mark.usefixtures("only_parsed")
 def test_every_command_is_taken(line: str) -> None:
     run_or_parse(shlex.split(line))
+
+
+@EVERY_PAGE
+def test_every_command_in_its_sentences_exists(page: Path) -> None:
+    assert {name for code in inline(page) for name in re.findall(r"^hf-seq2seq ([a-z]+)", code)} <= set(COMMANDS)
 
 
 @functools.cache
@@ -208,12 +213,14 @@ def test_every_benchmark_has_its_figures() -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if block(page, "python")], ids=lambda page: page.stem)
-def test_the_python_in_it_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_in_it_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """A page's programs run in its order, and a later one may use what an earlier one made."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for program in block(page, "python"):
         exec(program, names)
+        if "except InputError" in program:
+            assert "column 'target'" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_the_mixture_in_it_is_read(tmp_path: Path) -> None:
