@@ -85,15 +85,15 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     Raises:
         InputError: the cell holds no text.
     """
-    from hf_seq2seq.data.cells import shown
     from hf_seq2seq.data.columns.finding import cell
 
     value = cell(row, column)
-    if not isinstance(value, str):
-        raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} is not text")
-    if not is_unicode(value):
-        raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} holds half a character")
-    return value
+    if isinstance(value, str) and is_unicode(value):
+        return value
+    from hf_seq2seq.data.cells import shown
+
+    wrong = "holds half a character" if isinstance(value, str) else "is not text"
+    raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} {wrong}")
 
 
 def is_unicode(text: str) -> bool:

@@ -2,24 +2,26 @@
 
 The format is told by the ending, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. Any
 other file, such as a pipe, is told by its start: parquet, arrow, JSON lines if its first line is an object, tsv if that
-line holds a tab or the columns are numbered, and plain lines if not.
+line holds a tab or the columns are numbered, and plain lines if not. Arrow, which takes longer to import than a short
+file to be read, is imported where it is needed.
 """
 
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_seq2seq.data.columns.headers import UNKNOWN, Header
 from hf_seq2seq.data.files.delimited import Layout, delimited_rows
 from hf_seq2seq.data.files.json import json_document_rows, json_line_rows, parse_lines
 from hf_seq2seq.data.files.lines import column_names, line_rows, split_paths
-from hf_seq2seq.data.files.tables import ROWS_AT_A_TIME, Table, object_table, text_table
 from hf_seq2seq.data.files.text_files import Opened, bare_name, lines, opened
 from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hf_seq2seq.data.files.tables import Table
 
 FORMS = {
     ".csv": "csv",
@@ -37,7 +39,7 @@ MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 """How files of bytes begin."""
 
 
-def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header = UNKNOWN) -> Table:
+def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header = UNKNOWN) -> "Table":
     """Reads a file, or parallel files, whole.
 
     Args:
@@ -48,6 +50,8 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header 
     Raises:
         InputError: the file cannot be read or holds no rows; the message names the place.
     """
+    from hf_seq2seq.data.files.tables import Table, text_table
+
     if len(paths) > 1:
         table = Table(text_table(column_names(paths), line_rows(paths, encoding)))
     else:
@@ -59,7 +63,11 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header 
     return table
 
 
-def _table(file: Opened, path: Path, encoding: str, header: Header) -> Table:
+def _table(file: Opened, path: Path, encoding: str, header: Header) -> "Table":
+    import pyarrow as pa
+
+    from hf_seq2seq.data.files.tables import Table, object_table, text_table
+
     form = file_form(file, path, encoding, header)
     if form in ("csv", "tsv"):
         layout, rows = delimited_rows(file, form, encoding, header)
@@ -171,11 +179,16 @@ def _stream_rows(stream: TextIO, encoding: str, form: str) -> Iterator[dict[str,
         yield from ({"text": line} for line in lines(read))
 
 
-def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator[pa.RecordBatch]:
+def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator["pa.RecordBatch"]:
     """The batches of a parquet or Arrow file; `datasets` writes Arrow streams, other tools Arrow files.
 
     A pipe, whose end cannot be looked at first, is read whole.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from hf_seq2seq.data.files.tables import ROWS_AT_A_TIME
+
     try:
         regular = path.is_file() and not file.compressed
         source = pa.OSFile(str(path)) if regular else pa.BufferReader(file.raw().read())
@@ -197,7 +210,7 @@ def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator[pa.RecordBat
         raise InputError(f"{path}: no {form} file that can be read: {str(error).splitlines()[0]}") from error
 
 
-def _check_names(schema: pa.Schema, path: Path) -> None:
+def _check_names(schema: "pa.Schema", path: Path) -> None:
     twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if twice is not None:
         raise InputError(f"{path}: has several columns called {twice!r}; rename all but one")
