@@ -9,7 +9,7 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.cli.commands import make_command
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import report_unknown
+from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.pipeline import check_search
@@ -17,7 +17,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_labels import confusion, print_confusion
 from hf_seq2seq.evaluation.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
 from hf_seq2seq.evaluation.significance import Significance, print_table
-from hf_seq2seq.evaluation.systems import DocumentReader, Systems
+from hf_seq2seq.evaluation.systems import MODEL, DocumentReader, Systems
 from hf_seq2seq.sections import MANY, Section, build, option
 
 ONE_SOURCE = ("source_column", "context_column", "source_template")
@@ -173,8 +173,18 @@ def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: An
         rows = {split: (found.sources, found.references) for split, found in pairs.items()}
     systems.check([len(right) for _, right in rows.values()])
     scores = {split: systems.score(generator, others, *found) for split, found in rows.items()}
-    report_unknown(systems.unknown)
+    _report(systems, generator, others)
     return _by_set(scores)
+
+
+def _report(systems: Systems, generator: Any, others: dict[str, Any]) -> None:
+    """Says on standard error what was cut, what has no output and what is unknown."""
+    for name, counts in systems.counts.items():
+        limit = (generator if name == MODEL else others[name]).max_source_length
+        report_cut(counts.truncated, limit, counts.texts, name if others else "")
+    own = systems.counts[MODEL]
+    report_outputs(own.impossible, own.conflicting, own.texts)
+    report_unknown(own.unknown)
 
 
 def _generator(loaded: Any, config: EvaluateConfig, values: Values, advance: Any) -> Any:
@@ -260,6 +270,7 @@ def _score_labels(model: str, config: EvaluateConfig, values: Values, advance: A
         scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
         if config.measures.confusion_matrix:
             scores[split]["confusion_matrix"] = confusion(logits, rows.labels, classifier.label_names)
+    report_cut(counts.truncated, limit, counts.texts)
     report_unknown(counts.unknown)
     return _by_set(scores)
 

@@ -102,10 +102,11 @@ def report_outputs(impossible: int, conflicting: int, rows: int) -> None:
         )
 
 
-def report_cut(cut: int, limit: int | None, rows: int) -> None:
-    """Says on standard error how many texts were cut."""
+def report_cut(cut: int, limit: int | None, rows: int, name: str = "") -> None:
+    """Says on standard error how many texts were cut; `name` is whose they are, where there are several systems."""
     if cut:
-        print(f"{cut} of {rows} texts were cut to {limit} tokens (--max-source-length)", file=sys.stderr)
+        owner = f"{name}: " if name else ""
+        print(f"{owner}{cut} of {rows} texts were cut to {limit} tokens (--max-source-length)", file=sys.stderr)
 
 
 def report_unknown(unknown: "Unknown", side: str = "source") -> None:

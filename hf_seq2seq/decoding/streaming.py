@@ -159,18 +159,19 @@ class TextGenerator:
     def likelihoods(self, texts: list[Any], references: Sequence[Sequence[str]]) -> tuple[np.ndarray, Counts]:
         """How likely the model finds references: log-probability and tokens, EOS counted, `(rows, 2)` float64.
 
-        Those of a row with several references are their sums. The second result is what was counted.
+        Those of a row with several references are their sums, and its source counts as often in the second result,
+        what was counted.
 
         Raises:
             InputError: as for `score`.
         """
-        sums, counts = np.zeros((len(texts), 2)), Counts(texts=len(texts))
+        sums, counts = np.zeros((len(texts), 2)), Counts()
         for start in range(0, len(texts), WINDOW):
             end = min(start + WINDOW, len(texts))
             rows = [row for row in range(start, end) for _ in references[row]]
             targets = [target for row in range(start, end) for target in references[row]]
             read, more = self.read_targets(self.reader, [texts[row] for row in rows], targets, rows)
-            counts += more
+            counts += more + Counts(texts=len(rows))
             for row, (_, ids, _, each) in zip(rows, read, strict=True):
                 sums[row] += (sum(each.log_probs), len(ids))
             if self.advance:

@@ -57,6 +57,9 @@ class DocumentReader:
         return found, Counts(texts=len(documents), unknown_targets=unknown)
 
 
+MODEL = "the model"
+
+
 class Systems:
     """A model and its competitors on test rows that are texts.
 
@@ -66,14 +69,14 @@ class Systems:
         encoding: of files of predictions.
 
     Attributes:
-        unknown: source tokens of the rows so far that the model's vocabulary lacks.
+        counts: what each system counted over the rows so far, by its folder; that of the model is `MODEL`.
 
     Raises:
         InputError: a file that cannot be read, or that has no probabilities although they are asked for.
     """
 
     def __init__(self, metrics: Mapping[str, Any], significance: Significance, encoding: str) -> None:
-        self.unknown = Unknown()
+        self.counts: dict[str, Counts] = {}
         self.folders, files = divided(significance.compare)
         self._likely = {name: metric for name, metric in metrics.items() if "likelihood" in metric.problems}
         self._written = {name: metric for name, metric in metrics.items() if name not in self._likely}
@@ -106,16 +109,21 @@ class Systems:
         if self._written:
             written = {name: other(texts) for name, other in others.items()}
             own = model(texts)
-            self.unknown += own.counts.unknown
+            self._count({MODEL: own.counts} | {name: rows.counts for name, rows in written.items()})
             found = score_rows(self._written, own, references, sure, written | self._files)
         if self._likely:
-            likely = {name: _likelihoods(other, texts, references, name)[0] for name, other in others.items()}
-            likelihoods, counts = _likelihoods(model, texts, references, "the model")
-            self.unknown += counts.unknown
-            found = joined(found, score_rows(self._likely, likelihoods, references, sure, likely))
-            unknown = counts.unknown_targets
+            every = {MODEL: model, **others}
+            read = {name: _likelihoods(each, texts, references, name) for name, each in every.items()}
+            if not self._written:  # which counted the same sources
+                self._count({name: counts for name, (_, counts) in read.items()})
+            likely = {name: likelihoods for name, (likelihoods, _) in read.items()}
+            found = joined(found, score_rows(self._likely, likely.pop(MODEL), references, sure, likely))
+            unknown = read[MODEL][1].unknown_targets
             found |= {"unknown_tokens": unknown.share} if unknown.tokens else {}
         return found
+
+    def _count(self, counts: Mapping[str, Counts]) -> None:
+        self.counts = {name: self.counts.get(name, Counts()) + more for name, more in counts.items()}
 
 
 def _likelihoods(model: Any, texts: list[Any], references: list[list[str]], name: str) -> tuple[Any, Counts]:

@@ -143,6 +143,8 @@ def test_evaluation_of_a_classifier(command, classifier: Path, tmp_path: Path) -
     )
     result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv", "--metrics", "accuracy", "--json")
     assert json.loads(result.out) == {"accuracy": 75.0, "samples": 4}
+    result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv", "--max-source-length", "5")
+    assert result.err == "2 of 4 texts were cut to 5 tokens (--max-source-length)\n"
     result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv", "--metrics", "bleu")
     assert (result.code, "unknown metric 'bleu'" in result.err) == (2, True)
     (tmp_path / "test.csv").write_text("text,label\ndog,perhaps\n")

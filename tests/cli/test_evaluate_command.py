@@ -269,6 +269,18 @@ def test_commas_in_the_names_of_files(command, folder: Path) -> None:
     assert comma.out.replace(",1.txt", ".txt") == plain.out
 
 
+@pytest.mark.parametrize("metrics", ["bleu,perplexity", "bleu", "perplexity"])
+def test_cut_sources_are_told(command, folder: Path, model_folder: Path, metrics: str) -> None:
+    texts = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
+    Path("test.jsonl").write_text("".join(json.dumps({"question": text, "target": "dog"}) + "\n" for text in texts))
+    flags = ["--test-file", "test.jsonl", "--metrics", metrics, "--max-source-length", "4"]
+    told = "2 of 4 texts were cut to 4 tokens (--max-source-length)"
+    assert told in command("evaluate", model_folder, *flags).err.splitlines()
+    other = shutil.copytree(model_folder, folder / "other")
+    result = command("evaluate", model_folder, *flags, "--compare", other)
+    assert {f"the model: {told}", f"{other}: {told}"} <= set(result.err.splitlines())
+
+
 LABELS = ["--predictions", "said.txt", "--references", "true.txt", "--json", "--metrics"]
 
 
