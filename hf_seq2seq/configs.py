@@ -364,6 +364,14 @@ class Run(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Loss(Section):
+    """Loss: what is minimised on pairs."""
+
+    loss_type: str = option("cross_entropy", "What is minimised: cross_entropy, scheduled_sampling or minimum_risk.")
+    loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """What every recipe can be told; its own sections, such as `data` and `tokens`, stand before these."""
 
@@ -379,4 +387,5 @@ class RunConfig:
 class TextRunConfig(RunConfig):
     """What every recipe of models that write text can be told."""
 
+    loss: Loss = field(default_factory=Loss)
     decoding: Decoding = field(default_factory=Decoding)

@@ -8,7 +8,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.settings_files import Setting
 
 C = TypeVar("C")
+S = TypeVar("S", bound="Section")
 LARGEST = 2**31 - 1
 """The most that a whole number may be where its option says nothing else."""
 LARGEST_SEED = 2**32 - 1
@@ -136,6 +137,30 @@ def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
         most = LARGEST if most is None and type(item) is int else most
         if most is not None and not item <= most:
             raise InputError(f"{flag(name)}: {shorten(str(item))} is too large; the most is {most}")
+
+
+def section_of_pairs(section: type[S], pairs: Sequence[str], place: str) -> S:
+    """A section from texts such as `samples=16`; `place` names the option in the error.
+
+    Raises:
+        InputError: no equals sign, a name given twice, an unknown one (with the nearest known one), or a bad value.
+    """
+    known = [item.name for item in dataclasses.fields(section)]
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        name = name.replace("-", "_")
+        if not equals or not name:
+            raise InputError(f"{place}: {shorten(repr(pair))} is not NAME=VALUE")
+        if name not in known:
+            raise InputError(f"{place}: no option {shorten(repr(name))}{nearest(name, known)}")
+        if name in values:
+            raise InputError(f"{place}: {name} is given twice; give it once")
+        values[name] = value
+    try:
+        return section(**values)
+    except InputError as error:
+        raise InputError(f"{place}: {str(error).removeprefix('--')}") from None
 
 
 def both_sides(**fields: int) -> dict[str, int]:

@@ -34,9 +34,14 @@ class Seq2SeqCollator:
     """Pads pairs: `input_ids`, `attention_mask`, and `labels` padded with -100, each `(batch, length)`.
 
     Where the encoder predicts masked source tokens, `source_labels` are theirs.
+
+    Attributes:
+        pad_token_id: of the source.
+        rows: whether the rows' numbers stand in the batch, too, as `rows`, `(batch,)`.
     """
 
     pad_token_id: int
+    rows: bool = False
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
         """Pads the named rows."""
@@ -45,7 +50,7 @@ class Seq2SeqCollator:
             batch["labels"] = pad([examples.target[row] for row in rows], IGNORE)
         if examples.source_labels is not None:
             batch["source_labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
-        return batch
+        return batch | {"rows": torch.from_numpy(np.asarray(rows, dtype=np.int64))} if self.rows else batch
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,16 @@ class Draw:
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """Tokens `(rows,)` from `softmax(scores)`."""
-        sums = scores.double().softmax(-1).cumsum(-1)
         rows = torch.arange(len(scores), device=scores.device)
         sample = rows % self.uniform.shape[1]
-        wanted = self.uniform.to(scores.device)[prefixes.sources, sample, prefixes.length, None] * sums[:, -1:]
-        return torch.searchsorted(sums, wanted, right=True)[:, 0].clamp(max=scores.shape[1] - 1)
+        return choose_tokens(scores, self.uniform.to(scores.device)[prefixes.sources, sample, prefixes.length])
+
+
+def choose_tokens(scores: Tensor, numbers: Tensor) -> Tensor:
+    """Tokens `(rows,)` from `softmax(scores)`, `(rows, vocabulary)`, by numbers in [0, 1), `(rows,)` float64."""
+    sums = scores.double().softmax(-1).cumsum(-1)
+    wanted = numbers[:, None] * sums[:, -1:]
+    return torch.searchsorted(sums, wanted, right=True)[:, 0].clamp(max=scores.shape[1] - 1)
 
 
 def _uniform(seed: int, number: int, samples: int, longest: int) -> Tensor:

@@ -5,14 +5,18 @@ padding included. Here the output projection never sees a padded position, and a
 at once; the gradient of a chunk is taken while its logits are still there, so nothing is computed twice.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
+from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.sections import Section
 
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
@@ -218,11 +222,30 @@ class TokenCrossEntropy(Objective):
 
     What a model gives as `auxiliary_losses`, `(batch, target)` in nats (the coverage loss of a recurrent model), is
     added at real target tokens in training alone, like label smoothing: the loss of an evaluation is cross-entropy.
+
+    Args:
+        model: what is trained.
+        label_smoothing: in training.
+        options: an `Options`; None for the defaults.
+        context: for an objective that generates and scores; one that does not needs none.
+
+    Attributes:
+        Options: what `--loss-args` may say; a subclass names its own section.
     """
 
-    def __init__(self, model: nn.Module, label_smoothing: float = 0.0) -> None:
+    Options: type[Section] = Section
+
+    def __init__(
+        self,
+        model: nn.Module,
+        label_smoothing: float = 0.0,
+        options: Any = None,
+        context: GenerationContext | None = None,
+    ) -> None:
         super().__init__(model)
         self.label_smoothing = label_smoothing
+        self.options = self.Options() if options is None else options
+        self.context = GenerationContext() if context is None else context
         projection = OutputProjection(model, use_cache=False)
         self._projection = projection if projection.is_exact(model) else None
 
@@ -231,10 +254,14 @@ class TokenCrossEntropy(Objective):
         return (batch["labels"] != IGNORE).sum().double()
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the model reads: the source, and the labels moved on by one place."""
-        inputs = {name: value for name, value in batch.items() if name not in ("labels", "source_labels")}
-        shifted = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])  # type: ignore[operator]
-        return inputs | {"decoder_input_ids": shifted}
+        """What the model reads: the source, and the labels moved on by one place or what `augment` put there."""
+        inputs = {name: value for name, value in batch.items() if name not in ("labels", "source_labels", "rows")}
+        return inputs if "decoder_input_ids" in inputs else inputs | {"decoder_input_ids": self.shifted(batch)}
+
+    def shifted(self, batch: dict[str, Tensor]) -> Tensor:
+        """The decoder's inputs under teacher forcing, `(batch, target)`."""
+        shifted: Tensor = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])  # type: ignore[operator]
+        return shifted
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over real target tokens, in nats."""
@@ -259,15 +286,35 @@ class TokenCrossEntropy(Objective):
 
     @torch.no_grad()
     def token_losses(self, batch: dict[str, Tensor]) -> Tensor:
-        """The losses that `forward` sums up in evaluation, `(tokens,)` float32; row by row."""
-        labels, inputs = batch["labels"], self.inputs(batch)
+        """The losses that `forward` sums up in evaluation, `(tokens,)`, at least float32; row by row."""
+        return self.losses(self.inputs(batch), batch["labels"])
+
+    def losses(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
+        """Cross-entropies of the labels that are real, `(tokens,)`, row by row, without label smoothing.
+
+        The backward pass computes the logits once more, a chunk at a time, and so never has all of them.
+        """
         real = labels != IGNORE
         if self._projection is None:
-            logits = self.model(**inputs, use_cache=False).logits[real]
-            return F.cross_entropy(logits.float(), labels[real], reduction="none")
-        hidden = self._projection.run(self.model, inputs)[0][real]
+            return _cross_entropies(self.model(**inputs, use_cache=False).logits[real], labels[real])
+        states = self._projection.run(self.model, inputs)[0][real]
+        parts = zip(*(part.split(chunk_rows(self._projection.weight)) for part in (states, labels[real])), strict=True)
+        return torch.cat([checkpoint(self._chunk_losses, *part, use_reentrant=False) for part in parts])
+
+    def _chunk_losses(self, states: Tensor, labels: Tensor) -> Tensor:
+        assert self._projection is not None
+        return _cross_entropies(F.linear(states, self._projection.weight, self._projection.bias), labels)
+
+    def logits(self, inputs: dict[str, Tensor], wanted: Tensor) -> Iterator[Tensor]:
+        """Logits where `wanted`, `(batch, target)`, is true, row by row in chunks of `(positions, vocabulary)`."""
+        if self._projection is None:
+            yield self.model(**inputs, use_cache=False).logits[wanted]
+            return
         weight, bias = self._projection.weight, self._projection.bias
-        pieces = zip(*(part.split(chunk_rows(weight)) for part in (hidden, labels[real])), strict=True)
-        return torch.cat(
-            [F.cross_entropy(F.linear(part, weight, bias).float(), right, reduction="none") for part, right in pieces]
-        )
+        for states in self._projection.run(self.model, inputs)[0][wanted].split(chunk_rows(weight)):
+            yield F.linear(states, weight, bias)
+
+
+def _cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+    exact = torch.promote_types(logits.dtype, torch.float32)
+    return F.cross_entropy(logits.to(exact), labels, reduction="none")

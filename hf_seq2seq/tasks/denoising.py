@@ -18,8 +18,10 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
-from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives import make_objective
+from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
+from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def denoising_task(
         rows, made_of = _encode(texts, tokenizer, config, noise, split)
         found = [texts[i] for i in rows.documents]
         splits[split] = NoisedRows(rows, found, noise, config.run.seed + number, made_of)
-    objective = TargetAndMaskedCrossEntropy if config.denoising.gap_masked_tokens else TokenCrossEntropy
+    objective = _objective(config, model, tokenizers)
     return Task(
         recipe=recipe,
         config=config,
@@ -90,12 +92,21 @@ def denoising_task(
         tokenizers=tokenizers,
         splits={split: _checked(rows(0), split) for split, rows in splits.items()},
         columns={"text": column},
-        objective=objective(model, config.optimization.label_smoothing_factor),
-        collate=Seq2SeqCollator(tokenizer.pad_token_id),
+        objective=objective,
+        collate=Seq2SeqCollator(tokenizer.pad_token_id, rows=objective.reads_rows),
         metrics=(),
         problem="denoising",
         renewed=splits["train"],
     )
+
+
+def _objective(config: Any, model: "PreTrainedModel", tokenizers: Tokenizers) -> Objective:
+    """What is minimised; rows are noised anew in every epoch, so that their labels are the only references."""
+    smoothing = config.optimization.label_smoothing_factor
+    if config.denoising.gap_masked_tokens:
+        return TargetAndMaskedCrossEntropy(model, smoothing)
+    context = GenerationContext(tokenizers, None, config.run.seed, config.tokens.max_target_length)
+    return make_objective(config.loss, model, smoothing, context)
 
 
 def make_noise(kinds: dict[str, type[Noise]], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Enclosed:

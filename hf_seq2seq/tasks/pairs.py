@@ -15,7 +15,8 @@ from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives import make_objective
+from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.training.run import check_positions
 from hf_seq2seq.training.task import Task
@@ -51,7 +52,7 @@ def read_all_pairs(data: PairData) -> dict[str, Pairs]:
 def pair_task(
     recipe: str, config: Any, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
 ) -> Task:
-    """Encodes the pairs and sets cross-entropy of the target tokens as what is minimised.
+    """Encodes the pairs and sets what is minimised, by default the cross-entropy of the target tokens.
 
     Raises:
         InputError: lengths beyond the model's positions, or words to copy from conversations.
@@ -63,6 +64,8 @@ def pair_task(
         prepare_turns(tokenizers.source)
     splits = {name: _encode(rows, model, tokenizers, config) for name, rows in pairs.items()}
     source, target = pairs["train"].columns
+    context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
+    objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     return Task(
         recipe=recipe,
         config=config,
@@ -70,8 +73,8 @@ def pair_task(
         tokenizers=tokenizers,
         splits=splits,
         columns={"source": source, "target": target},
-        objective=TokenCrossEntropy(model, config.optimization.label_smoothing_factor),
-        collate=Seq2SeqCollator(tokenizers.source.pad_token_id),
+        objective=objective,
+        collate=Seq2SeqCollator(tokenizers.source.pad_token_id, rows=objective.reads_rows),
         metrics=config.evaluation.metrics,
     )
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.architectures import register
+from hf_seq2seq.configs import Loss
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -27,6 +28,11 @@ def check_decoder_run(config: Any) -> Any:
     if config.data.objective == "causal":
         config = without_metrics(config, "--objective causal gives loss, perplexity and bits a byte")
     check_run(config, "seq2seq", model_type="gpt2")
+    if config.loss.loss_type != Loss().loss_type:
+        raise InputError(
+            f"--loss-type {config.loss.loss_type}: for encoder-decoders (rnn, transformer, t5, bart, pegasus); "
+            f"a decoder alone has {Loss().loss_type}"
+        )
     return config
 
 

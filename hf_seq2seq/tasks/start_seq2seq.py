@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.configs import Loss
 from hf_seq2seq.data.conversations import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
@@ -55,6 +56,10 @@ def family_task(family: Family, config: Any) -> Task:
     check_start(recipe, config)
     if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
         raise InputError("--gap-masked-tokens needs --objective gap_sentences")
+    if config.denoising.gap_masked_tokens and config.loss.loss_type != Loss().loss_type:
+        raise InputError(
+            f"--gap-masked-tokens: the encoder's tokens have {Loss().loss_type} alone; leave out --loss-type"
+        )
     if members:
         mixed, mixture = read_mixture(members, config)
         sides = mixed["train"].sources, mixed["train"].targets

@@ -27,7 +27,7 @@ FREE = (
     *("class_weights", "monotonic_noise", "coverage_loss_weight", "merge_adapter", "load_in_4bit"),
     *("max_source_length", "max_target_length", "block_size", "separator"),
 )
-FIXED = ("objective", "next_sentence_prediction", "optim")
+FIXED = ("objective", "loss_type", "next_sentence_prediction", "optim")
 # What changes nothing of what is learned.
 UNTOLD = {item.name for section in (Hub, Run) for item in fields(section)} - {"seed"}
 UNTOLD |= {"save_total_limit", "per_device_eval_batch_size"}

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from hf_seq2seq import strict_json
-from hf_seq2seq.configs import Evaluation, Hub
+from hf_seq2seq.configs import Evaluation, Hub, Loss
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, title_of
 from hf_seq2seq.data.files.lines import one_line
@@ -31,6 +31,7 @@ from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import check_run_publication, push_finished_run
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
+from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag
@@ -70,6 +71,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     check_optimizer(config.optimization)
+    loss_options(getattr(config, "loss", Loss()))
     adaptation = getattr(config, "adaptation", None)
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)

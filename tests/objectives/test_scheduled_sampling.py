@@ -1,0 +1,210 @@
+"""Scheduled sampling against the papers' formulas, computed token by token and row by row by the test itself."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
+from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+from hf_seq2seq.configs import Loss
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives import loss_options, make_objective
+from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
+
+IDS = {"vocab_size": 13, "source_vocab_size": 13, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
+IDS |= {"decoder_start_token_id": 2}
+SEED = 7
+
+
+def rnn(**more: Any) -> RnnForConditionalGeneration:
+    config = RnnSeq2SeqConfig(**IDS, embedding_size=6, hidden_size=8, dropout=0.0, initializer_range=1.0, **more)
+    return RnnForConditionalGeneration(config).double()
+
+
+def transformer() -> TransformerForConditionalGeneration:
+    sizes = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 1), ("ffn_dim", 8))}
+    heads = {f"{side}_attention_heads": 2 for side in ("encoder", "decoder")}
+    config = TransformerSeq2SeqConfig(**IDS, **sizes, **heads, d_model=8, dropout=0.0, init_std=1.0)
+    return TransformerForConditionalGeneration(config).double()
+
+
+MODELS = {"rnn": rnn, "transformer": transformer}
+ROWS = {5: ([3, 4, 5, 1], [6, 7, 8, 9, 1]), 0: ([4, 1], [10, 1]), 9: ([5, 6, 7, 8, 1], [11, 12, 3, 1])}
+
+
+def batch_of(rows: list[int]) -> dict[str, Tensor]:
+    sources = [torch.tensor(ROWS[row][0]) for row in rows]
+    targets = [torch.tensor(ROWS[row][1]) for row in rows]
+    ids = torch.nn.utils.rnn.pad_sequence(sources, True, 0)
+    labels = torch.nn.utils.rnn.pad_sequence(targets, True, -100)
+    return {"input_ids": ids, "attention_mask": (ids > 0).long(), "labels": labels, "rows": torch.tensor(rows)}
+
+
+def objective_of(model: Any, *args: str) -> ScheduledSampling:
+    loss = Loss(loss_type="scheduled_sampling", loss_args=args)
+    objective = make_objective(loss, model, 0.0, GenerationContext(seed=SEED))
+    assert isinstance(objective, ScheduledSampling)
+    return objective
+
+
+def draw(logits: Tensor, number: float) -> int:
+    """The first token at which the cumulative distribution exceeds the number."""
+    return int((logits.softmax(-1).cumsum(-1) <= number).sum().clamp(max=12))
+
+
+def logits_after(model: Any, source: list[int], inputs: list[int]) -> Tensor:
+    """Of every next token, without a cache."""
+    return model(input_ids=torch.tensor([source]), decoder_input_ids=torch.tensor([inputs]), use_cache=False).logits[0]
+
+
+def expected_inputs(model: Any, row: int, step: int, epsilon: float, sequential: bool) -> list[int]:
+    """Section 2.4 of Bengio et al., or the two passes of Mihaylova and Martins, for one row."""
+    source, target = ROWS[row]
+    right = [2, *target[:-1]]
+    numbers = np.random.default_rng([SEED, step, row]).random((len(right), 2))
+    given = [2]
+    for place in range(1, len(right)):
+        before = given if sequential else right[:place]
+        own = draw(logits_after(model, source, before)[-1], numbers[place, 1])
+        given.append(own if numbers[place, 0] >= epsilon else right[place])
+    return given
+
+
+CASES = [("rnn", "auto", True), ("transformer", "auto", False), ("rnn", "parallel", False)]
+CASES += [("transformer", "sequential", True)]
+
+
+@pytest.mark.parametrize(("name", "passes", "sequential"), CASES)
+@pytest.mark.parametrize("epsilon", [0.0, 0.4, 1.0])
+def test_loss_and_gradient_are_those_of_the_papers(name: str, passes: str, sequential: bool, epsilon: float) -> None:
+    model = MODELS[name]()
+    objective = objective_of(model, "schedule=constant", f"k={epsilon}", f"passes={passes}")
+    objective.begin_step(3, 10)
+    with torch.no_grad():
+        batch = objective.augment(batch_of([5, 0, 9]))
+    found = objective(batch)
+    expected, changed = torch.tensor(0.0), 0
+    for row in (5, 0, 9):
+        with torch.no_grad():
+            given = expected_inputs(model, row, 3, epsilon, sequential)
+        changed += given != [2, *ROWS[row][1][:-1]]
+        logits = logits_after(model, ROWS[row][0], given)
+        expected = expected + F.cross_entropy(logits, torch.tensor(ROWS[row][1]), reduction="sum")
+    assert changed == {0.0: 3, 0.4: changed, 1.0: 0}[epsilon]
+    assert changed or epsilon == 1
+    weights = list(model.parameters())
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, weights), torch.autograd.grad(expected, weights), rtol=1e-7, atol=1e-9
+    )
+    assert model.training
+
+
+def test_the_best_token_can_be_fed() -> None:
+    model = rnn()
+    objective = objective_of(model, "schedule=constant", "k=0", "choice=argmax")
+    objective.begin_step(0, 1)
+    with torch.no_grad():
+        given = objective.augment(batch_of([5]))["decoder_input_ids"][0].tolist()
+        for place in range(1, 5):
+            assert given[place] == int(logits_after(model, ROWS[5][0], given[:place])[-1].argmax())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_inputs_depend_on_seed_step_and_row_alone(name: str) -> None:
+    objective = objective_of(MODELS[name](), "schedule=constant", "k=0.3")
+
+    def inputs(step: int, *batches: list[int]) -> dict[int, list[int]]:
+        objective.begin_step(step, 10)
+        found = {}
+        for rows in batches:
+            torch.manual_seed(len(rows))  # which nothing may draw from
+            with torch.no_grad():
+                given = objective.augment(batch_of(rows))["decoder_input_ids"]
+            found |= {row: given[i, : len(ROWS[row][1])].tolist() for i, row in enumerate(rows)}
+        return found
+
+    whole = inputs(4, [5, 0, 9])
+    assert whole == inputs(4, [9, 5], [0]) == inputs(4, [0], [5], [9])
+    assert whole != inputs(5, [5, 0, 9])
+
+
+def test_a_first_token_that_generation_forces_stays() -> None:
+    model = transformer()
+    model.generation_config.forced_bos_token_id = 6
+    objective = objective_of(model, "schedule=constant", "k=0")
+    for step in range(5):
+        objective.begin_step(step, 5)
+        with torch.no_grad():
+            assert objective.augment(batch_of([5]))["decoder_input_ids"][0, 1] == 6
+
+
+def test_an_evaluation_is_of_right_inputs() -> None:
+    model = rnn()
+    objective = objective_of(model, "schedule=constant", "k=0").eval()
+    batch = batch_of([5, 0, 9])
+    plain = make_objective(Loss(), model, 0.0, GenerationContext()).eval()
+    rows = batch.pop("rows")
+    torch.testing.assert_close(objective.measure(batch | {"rows": rows}), plain.measure(batch))
+
+
+def shares(steps: int, *args: str) -> list[float]:
+    objective = objective_of(rnn(), *args)
+    found = []
+    for step in range(steps):
+        objective.begin_step(step, steps)
+        found.append(objective.epsilon)
+    return found
+
+
+def test_schedules_are_those_of_the_paper() -> None:
+    steps = range(40)
+    linear = [max(0.2, 0.9 - 0.05 * i) for i in steps]
+    assert shares(40, "schedule=linear", "k=0.9", "c=0.05", "minimum=0.2") == pytest.approx(linear)
+    assert shares(40, "schedule=exponential", "k=0.95") == pytest.approx([0.95**i for i in steps])
+    sigmoid = [5 / (5 + math.exp(i / 5)) for i in steps]
+    assert shares(40, "schedule=inverse_sigmoid", "k=5") == pytest.approx(sigmoid)
+    assert sigmoid[0] == 5 / 6  # k / (k + 1), not 1
+    assert shares(2000, "k=1")[-1] < 1e-300  # does not overflow
+
+
+@pytest.mark.parametrize("schedule", ["linear", "exponential", "inverse_sigmoid"])
+@pytest.mark.parametrize("steps", [2, 100, 50_000])
+def test_by_default_half_of_the_inputs_are_right_halfway(schedule: str, steps: int) -> None:
+    objective = objective_of(rnn(), f"schedule={schedule}")
+    objective.begin_step(steps // 2, steps)
+    assert objective.epsilon == pytest.approx(0.5, abs=1e-6)
+    objective.begin_step(0, 1)
+    assert 0.4 < objective.epsilon <= 1
+
+
+REFUSED = {
+    "schedule=cosine": "schedule: unknown value 'cosine'; did you mean 'linear'?",
+    "k=0.5": "k: 0.5 is too small for inverse_sigmoid; the least is 1",
+    "schedule=exponential,k=2": "k: 2.0 is too large for exponential; the most is 1",
+    "c=0.1": "c and minimum: inverse_sigmoid has none; they go with schedule=linear",
+    "shedule=linear": "no option 'shedule'; did you mean 'schedule'?",
+    "k": "'k' is not NAME=VALUE",
+    "k=2,k=3": "k is given twice; give it once",
+    "k=many": "k: 'many' is not a number",
+}
+
+
+@pytest.mark.parametrize("args", REFUSED)
+def test_bad_options_are_refused(args: str) -> None:
+    with pytest.raises(InputError) as caught:
+        loss_options(Loss(loss_type="scheduled_sampling", loss_args=args))  # type: ignore[arg-type]
+    assert str(caught.value).startswith(f"--loss-args of scheduled_sampling: {REFUSED[args]}")
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(InputError, match="--loss-type: unknown value 'scheduled'; did you mean 'sch"):
+        loss_options(Loss(loss_type="scheduled"))

@@ -1,0 +1,126 @@
+"""Runs with other losses than cross-entropy: equal however a step is cut, resumable, from the command line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.recipes import bart, gpt, rnn, t5, transformer
+from hf_seq2seq.sections import build
+
+TOKENS = {"tokenizer_type": "char", "max_target_length": 9, "metrics": "exact_match"}
+# Adam turns a gradient of 1e-9 and one of -1e-9 into opposite steps; a large epsilon keeps it continuous.
+STEADY = {"adam_epsilon": 1e-3, "learning_rate": 1e-2, "logging_steps": 1}
+SIZES: dict[Any, dict[str, Any]] = {
+    rnn: {"embedding_size": 16, "hidden_size": 24},
+    transformer: {
+        "d_model": 16,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_ffn_dim": 16,
+        "decoder_ffn_dim": 16,
+    },
+    t5: {"from_scratch": True, "config_overrides": "num_layers=1,num_decoder_layers=1,d_model=16,d_ff=16,d_kv=8"},
+    bart: {"from_scratch": True, "config_overrides": "encoder_layers=1,decoder_layers=1,d_model=16"},
+}
+LOSSES = {
+    "scheduled_sampling": "schedule=constant,k=0.5",
+}
+RUNS = [(rnn, loss) for loss in LOSSES] + [(transformer, loss) for loss in LOSSES]
+
+
+def train(recipe: Any, folder: Path, values: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Runs a recipe and returns its results."""
+    all_values = TOKENS | SIZES[recipe] | values | {"output_dir": str(folder)} | more
+    recipe.main(build(recipe.Config, all_values))
+    results: dict[str, Any] = json.loads((folder / "all_results.json").read_text())
+    return results
+
+
+def logged(folder: Path) -> list[float]:
+    lines = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.mark.parametrize(("recipe", "loss"), RUNS)
+def test_accumulation_changes_nothing(recipe: Any, loss: str, pair_files: dict[str, str], tmp_path: Path) -> None:
+    values = STEADY | pair_files | {"loss_type": loss, "loss_args": LOSSES[loss], "dropout": 0.0, "max_steps": 4}
+    for size, batches in ((12, 1), (3, 4)):
+        cut = {"per_device_train_batch_size": size, "gradient_accumulation_steps": batches}
+        train(recipe, tmp_path / str(size), values, **cut)
+    whole, parts = (load_file(tmp_path / size / "model.safetensors") for size in ("12", "3"))
+    torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
+    assert logged(tmp_path / "12") == pytest.approx(logged(tmp_path / "3"), rel=1e-5)
+
+
+@pytest.mark.parametrize(("recipe", "loss"), RUNS[::3])
+def test_a_resumed_run_ends_with_the_same_weights(
+    recipe: Any, loss: str, pair_files: dict[str, str], tmp_path: Path
+) -> None:
+    values = pair_files | {"loss_type": loss, "dropout": 0.1, "max_steps": 4, "save_steps": 2, "eval_steps": 9}
+    train(recipe, tmp_path / "out", values)
+    whole = load_file(tmp_path / "out" / "model.safetensors")
+    last = str(tmp_path / "out" / "checkpoint-2")
+    train(recipe, tmp_path / "out", values, resume_from_checkpoint=last)
+    assert all(torch.equal(whole[name], value) for name, value in load_file(tmp_path / "out/model.safetensors").items())
+    with pytest.raises(InputError, match=f"was trained with --loss-type {loss}"):
+        train(recipe, tmp_path / "out", values, resume_from_checkpoint=last, loss_type="cross_entropy")
+
+
+@pytest.mark.parametrize("recipe", [t5, bart])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_pretrained_families_take_every_loss(
+    recipe: Any, loss: str, pair_files: dict[str, str], tmp_path: Path
+) -> None:
+    train(recipe, tmp_path / "out", pair_files, loss_type=loss, loss_args=LOSSES[loss], max_steps=2)
+
+
+def test_raw_text_takes_every_loss(tmp_path: Path) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"a few words of line {row}\n" for row in range(40)))
+    values = {"train_file": str(text), "objective": "span_corruption", "max_steps": 2, "metrics": ""}
+    values |= {"tokenizer_type": "unigram", "vocab_size": 200, "mlm_probability": 0.3}
+    for loss, args in LOSSES.items():
+        train(t5, tmp_path / loss, values, loss_type=loss, loss_args=args)
+
+
+def test_scheduled_sampling_learns(pair_files: dict[str, str], tmp_path: Path) -> None:
+    values = {"loss_type": "scheduled_sampling", "learning_rate": 1e-2, "num_train_epochs": 14, "dropout": 0.0}
+    values |= {"logging_steps": 8}
+    values |= pair_files | {"loss_args": "schedule=linear,minimum=0.5", "max_tokens_per_batch": 400}
+    results = train(rnn, tmp_path / "out", values, hidden_size=48, embedding_size=24)
+    losses = logged(tmp_path / "out")
+    assert losses[-1] < losses[0] / 2
+    assert results["eval_exact_match"] >= 50
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_command_takes_every_loss(loss: str, pair_files: dict[str, str], tmp_path: Path) -> None:
+    flags = {"train_file": pair_files["train_file"], "output_dir": str(tmp_path / "out"), "max_steps": 2}
+    flags |= {"hidden_size": 8, "loss_type": loss, "loss_args": LOSSES[loss]} | TOKENS
+    words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    done = subprocess.run([sys.executable, "-m", "hf_seq2seq", "train", "rnn", *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"loss_type: {loss}" in (tmp_path / "out" / "run.yaml").read_text()
+
+
+def test_a_decoder_alone_says_what_it_has() -> None:
+    values = {"loss_type": "scheduled_sampling", "from_scratch": True, "train_file": "none.tsv"}
+    with pytest.raises(InputError, match="--loss-type scheduled_sampling: for encoder-decoders"):
+        gpt.prepare(build(gpt.Config, values))
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_files.names() if name != "bert_classifier"])
+def test_bad_options_are_refused_before_anything_is_read(name: str, tmp_path: Path) -> None:
+    recipe = recipe_files.load(name)
+    start = {"from_scratch": True} if name not in ("rnn", "transformer") else {}
+    values = start | {"train_file": "none.tsv", "output_dir": str(tmp_path / "out"), "loss_args": "k=1"}
+    with pytest.raises(InputError, match="--loss-args of cross_entropy: no option 'k'"):
+        recipe.prepare(build(recipe.Config, values))
