@@ -1,5 +1,6 @@
 """Conversations, every message checked: rows of messages, or the numbered lines of the bAbI dialogues."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,9 +13,12 @@ from datasets.fingerprint import generate_random_fingerprint
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, row_sample, shown
 from hf_seq2seq.data.columns.finding import cell, named_column
+from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.data.pairs import read_pairs
 from hf_seq2seq.data.sources import load_splits, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
+
+logger = logging.getLogger(__name__)
 
 Messages = list[dict[str, str]]
 """A conversation: `[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]`."""
@@ -31,6 +35,9 @@ SPEAKERS = {
     **dict.fromkeys(("observation", "function_response"), "tool"),
 }
 """Roles by the names that ShareGPT's conversations and others like them give to speakers."""
+READ = {"role", "content", "from", "value"}
+BESIDE = ("system", "system_prompt", "history", "tools")
+"""Columns beside messages that other tools read as a part of the conversation."""
 _NUMBERED = re.compile(r"(\d+) (.*)", re.DOTALL)
 
 
@@ -127,6 +134,8 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
         raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
     splits = load_splits(data, arrange=joined_lines)
     column = _column(splits["train" if "train" in splits else next(iter(splits))], data)
+    for split, rows in splits.items():
+        _tell_unread(rows, column or "", data, split_place(data, split))
     if column is None:
         return _exchanges(splits, data)
     found = {}
@@ -147,6 +156,22 @@ def _column(rows: Dataset, data: PairData) -> str | None:
     names = [data.source_column] if data.source_column else [name for name in COLUMNS if name in rows.column_names]
     sample = row_sample(rows)
     return next((name for name in names if not any(isinstance(cell(row, name), str) for row in sample)), None)
+
+
+def _tell_unread(rows: Dataset, column: str, data: PairData, place: str) -> None:
+    """Says which columns and which keys of messages hold something that is not read."""
+    named = (column, data.source_column, data.target_column, data.context_column)
+    filled = template_columns(data.source_template) if data.source_template else []
+    columns = [name for name in BESIDE if name in rows.column_names and name not in (*named, *filled)]
+    full = [name for name in columns if any(column_cells(rows, name).to_pylist())]
+    if full:
+        hint = "what a model is to see belongs into the messages, as that of a system does"
+        logger.warning("%s: columns that are not read: %s; %s", place, ", ".join(full), hint)
+    cells = column_cells(rows, column).to_pylist() if column in rows.column_names else []
+    messages = (message for cell in cells if isinstance(cell, list) for message in cell if isinstance(message, Mapping))
+    keys = {key: None for message in messages for key, value in message.items() if value not in (None, "", [], {})}
+    if unread := [key for key in keys if key not in READ]:
+        logger.warning("%s: keys of messages that are not read: %s", place, ", ".join(unread))
 
 
 def _exchanges(splits: Mapping[str, Dataset], data: PairData) -> dict[str, Conversations]:

@@ -115,3 +115,20 @@ def test_pairs_are_exchanges(tmp_path: Path) -> None:
     several = [{"source": "a", "target": ["b", "c"]}]
     tests = read_conversations(PairData(test_file=write(tmp_path / "b.jsonl", several)))["test"]
     assert (tests.references, tests.histories) == ([["b", "c"]], [[{"role": "user", "content": "a"}]])
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ({"messages": [ASKS, ANSWERS | {"weight": 0}]}, "keys of messages that are not read: weight"),
+        ({"messages": [ASKS, ANSWERS | {"tool_calls": [{"name": "x"}]}]}, "messages that are not read: tool_calls"),
+        ({"system": "be short", "messages": [ASKS, ANSWERS]}, "columns that are not read: system; what a model"),
+        ({"instruction": "hi", "input": "", "output": "ho", "history": [["a", "b"]]}, "are not read: history;"),
+        ({"system": "", "messages": [ASKS | {"name": None, "tool_calls": []}, ANSWERS]}, None),
+    ],
+)
+def test_what_is_not_read_of_a_conversation_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, row: dict[str, Any], told: str | None
+) -> None:
+    read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", [row, row])))
+    assert told in caplog.text if told else caplog.text == ""
