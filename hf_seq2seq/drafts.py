@@ -37,7 +37,7 @@ def _open_draft(path: Path) -> Iterator[TextIO]:
         with target.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
         return
-    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".draft", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=draft_prefix(target), suffix=".draft", dir=target.parent)
     draft = Path(name)
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - an open file has no path
@@ -49,6 +49,11 @@ def _open_draft(path: Path) -> Iterator[TextIO]:
         sync(target.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def draft_prefix(path: Path) -> str:
+    """The start of a draft's name, so short that the whole name fits where the path's own does, in any script."""
+    return f".{os.fsencode(path.name)[:100].decode('utf-8', 'ignore')}."
 
 
 @contextmanager

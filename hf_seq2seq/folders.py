@@ -8,15 +8,15 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 
-from hf_seq2seq.drafts import failure_of_writing, new_mode, sync
+from hf_seq2seq.drafts import draft_prefix, failure_of_writing, new_mode, sync
 from hf_seq2seq.errors import InputError
 
-LOCK = ".lock"
+LOCK = ".hf-seq2seq.lock"
 """The file of a folder that is locked while a run writes there; it goes with the run, unless that is killed."""
 ABANDONED = re.compile(r"\..+\.[a-z0-9_]{8}\.draft")
 """What a process that was killed leaves of what it was writing."""
@@ -110,16 +110,26 @@ def fill_folder(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
     with _draft(folder, folder) as draft:
         yield draft
         _settle(draft)
+        goals = {path: folder / path.relative_to(draft) for path in sorted(draft.rglob("*"))}
+        _check_kinds(goals, [folder / name for name in stale])
         for name in stale:
             remove(folder / name)
-        for path in sorted(draft.rglob("*")):
-            goal = folder / path.relative_to(draft)
+        for path, goal in goals.items():
             if path.is_dir():
                 goal.mkdir(exist_ok=True)
             else:
                 path.replace(goal)
         for path in (folder, *(folder / inner.name for inner in draft.iterdir())):
             sync(path)
+
+
+def _check_kinds(goals: Mapping[Path, Path], stale: Sequence[Path]) -> None:
+    """Refuses, before anything is moved, a folder where a file must go, or a file where a folder must."""
+    for path, goal in goals.items():
+        kept = goal.exists() and not any(goal.is_relative_to(old) for old in stale)
+        if kept and path.is_dir() != goal.is_dir():
+            what = "a folder where a file is written" if goal.is_dir() else "a file where a folder is written"
+            raise InputError(f"{goal}: is {what}; remove it, or give another folder")
 
 
 def remove(path: Path) -> None:
@@ -136,7 +146,7 @@ def _draft(path: Path, parent: Path) -> Iterator[Path]:
     draft = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".draft", dir=parent))
+        draft = Path(tempfile.mkdtemp(prefix=draft_prefix(path), suffix=".draft", dir=parent))
         draft.chmod(new_mode(0o777) | draft.stat().st_mode & stat.S_ISGID)
         yield draft
     except Exception as error:
@@ -207,7 +217,9 @@ def _lock(folder: Path, name: str) -> int:
     """Opens the lock's file and locks it; a file system without locks lets everybody pass."""
     path = folder / LOCK
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # a folder from elsewhere may bring anything
+            raise InputError(f"{name}: {path} is no file of a run; remove it, or give another folder")
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

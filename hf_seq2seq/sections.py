@@ -6,6 +6,7 @@ A value is checked when its section is made, whether it comes from the command l
 import dataclasses
 import inspect
 import math
+import os
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -117,8 +118,17 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
 def _check_path(name: str, value: Any) -> None:
     if name.endswith(PATHS) and value == "":
         raise InputError(f"{flag(name)}: needs a value")
-    if isinstance(value, str) and "\0" in value:
+    if isinstance(value, str) and ("\0" in value or not _can_be_written(value)):
         raise InputError(f"{flag(name)}: {shorten(repr(value))} holds a character that no file or column has")
+
+
+def _can_be_written(text: str) -> bool:
+    """Whether a text can be the name of a file; a lone surrogate, which YAML can spell, cannot."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:

@@ -50,8 +50,10 @@ def _read_root(path: str) -> Any:
     """The mapping that a YAML file holds, None for an empty file."""
     import yaml
 
-    with _explained(path), explained_yaml(path):
-        root = yaml.compose(Path(path).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    with _explained(path):
+        text = Path(path).read_text(encoding="utf-8")
+    with explained_yaml(path):
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is not None and not isinstance(root, yaml.MappingNode):
         raise InputError(f"{path}:1: needs lines such as 'learning_rate: 3e-4'")
     return root
@@ -96,8 +98,10 @@ def read_yaml_object(path: str | Path) -> dict[str, Any]:
     """
     import yaml
 
-    with _explained(path), explained_yaml(path):
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    with _explained(path):
+        text = Path(path).read_text(encoding="utf-8")
+    with explained_yaml(path):
+        found = yaml.safe_load(text)
     if not isinstance(found, dict):
         raise InputError(f"{path}: needs lines such as 'learning_rate: 3e-4'")
     return found
@@ -129,6 +133,8 @@ def _settings(path: str, root: Any) -> dict[str, Setting]:
     settings: dict[str, Setting] = {}
     for key_node, value_node in root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise InputError(f"{path}:{line}: a list or a section stands where a name should be")
         if key in settings:
             raise InputError(f"{path}:{line}: {key!r} stands already on line {settings[key].line}")
         if isinstance(value_node, yaml.MappingNode) and key.endswith("_file"):

@@ -1,4 +1,7 @@
-"""JSON that any program reads: the standard knows no NaN and no infinity, which Python would write."""
+"""JSON that any program reads: the standard knows no NaN and no infinity, which Python would write.
+
+What is read fails in one way, whatever is wrong with it.
+"""
 
 import json
 import math
@@ -8,6 +11,18 @@ from typing import Any
 def dumps(value: Any, **options: Any) -> str:
     """`json.dumps`, with null in place of numbers that are not finite, wherever they stand."""
     return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def loads(text: str | bytes) -> Any:
+    """`json.loads`, with a ValueError for what is nested too deep, too.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _finite(value: Any) -> Any:

@@ -129,3 +129,9 @@ def test_a_full_disk_is_given_the_name_of_the_file(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught:
         fill()
     assert caught.value.filename == str(tmp_path / "predictions.txt")
+
+
+def test_a_name_as_long_as_names_may_be_in_any_script(tmp_path: Path) -> None:
+    for name in ("\u5b57" * 85, "\U0001f600" * 63, "a" * 255):
+        write(tmp_path / name, "text")
+        assert (tmp_path / name).read_text() == "text"

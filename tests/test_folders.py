@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.folders import check_folder, fill_folder, locked_folder, new_folder
+from hf_seq2seq.folders import LOCK, check_folder, fill_folder, locked_folder, new_folder
 
 
 def names(folder: Path) -> list[str]:
@@ -177,9 +177,9 @@ def test_a_lock_refuses_the_second_and_dies_with_its_process(tmp_path: Path) -> 
     (run / ".mine.draft").mkdir()
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert (run / ".lock").exists()
+    assert (run / LOCK).exists()
     with locked_folder(run):
-        assert names(run) == [".lock", ".mine.draft"]
+        assert names(run) == [LOCK, ".mine.draft"]
     assert names(run) == [".mine.draft"]
 
 
@@ -190,3 +190,39 @@ def test_a_lock_leaves_nothing(tmp_path: Path) -> None:
     with locked_folder(tmp_path / "a" / "run"):
         (tmp_path / "a" / "run" / "log").write_text("")
     assert names(tmp_path / "a") == ["run", "run/log"]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("../precious"), os.mkfifo], ids=["link", "pipe"])
+def test_a_lock_that_a_folder_brings_is_not_written_through(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    (tmp_path / "precious").write_text("words")
+    (tmp_path / "run").mkdir()
+    make(tmp_path / "run" / LOCK)
+    with pytest.raises(InputError, match="is no file of a run"), locked_folder(tmp_path / "run"):
+        raise AssertionError
+    assert (tmp_path / "precious").read_text() == "words"
+
+
+def test_a_lock_leaves_that_of_another_tool(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("mine")
+    with locked_folder(tmp_path):
+        pass
+    assert (tmp_path / ".lock").read_text() == "mine"
+
+
+@pytest.mark.parametrize("fill", [new_folder, fill_folder])
+def test_a_name_as_long_as_names_may_be_in_any_script(tmp_path: Path, fill: Callable[..., object]) -> None:
+    path = tmp_path / ("\u5b57" * 85)
+    for _ in range(2):
+        with fill(path) as draft:
+            model(draft)
+    assert names(path) == MODEL
+
+
+@pytest.mark.parametrize("name", ["config.json", "sub"])
+def test_filling_moves_nothing_where_one_file_has_no_place(tmp_path: Path, name: str) -> None:
+    """A folder stands where a file goes, or a file where a folder goes."""
+    (tmp_path / name).write_text("old") if name == "sub" else (tmp_path / name).mkdir()
+    before = names(tmp_path)
+    with pytest.raises(InputError, match=f"{name}: is a "), fill_folder(tmp_path) as draft:
+        model(draft)
+    assert names(tmp_path) == before

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -96,31 +96,50 @@ def _tell_code(config_file: str, typed: Values) -> None:
         name = key.replace("-", "_")
         if name in typed or rank():
             continue
-        words = value if isinstance(value, list) else str(value).split(",")
-        scripts = [str(word).strip() for word in words if str(word).strip().endswith(".py")]
-        if name == "metrics" and scripts:
+        if name == "metrics" and (scripts := _scripts(value)):
             print(f"{config_file}:{line}: runs the code of the metric {', '.join(scripts)}", file=sys.stderr)
         elif name == "trust_remote_code" and str(value).lower() == "true":
             print(f"{config_file}:{line}: trust_remote_code: runs the code that the model brings", file=sys.stderr)
+
+
+def _scripts(metrics: Any) -> list[str]:
+    from hf_seq2seq.metrics import runs_code
+
+    words = [str(word).strip() for word in (metrics if isinstance(metrics, list) else str(metrics).split(","))]
+    return [word for word in words if runs_code(word)]
+
+
+def _config_files(args: list[str]) -> list[str]:
+    """The files of flags, in any spelling: `-c FILE`, `-cFILE`, `--config FILE`, `--config=FILE`."""
+    files = []
+    for word, after in zip(args, [*args[1:], ""], strict=True):
+        if word in ("-c", "--config"):
+            files.append(after)
+        elif word.startswith("--config=") or (word.startswith("-c") and not word.startswith("--")):
+            files.append(word.removeprefix("--config=").removeprefix("-c"))
+    return files
 
 
 def _recipe_first(args: list[str]) -> list[str]:
     """Puts the recipe in front: it may stand after `-c FILE`, or in the file as `recipe: NAME`.
 
     Raises:
-        InputError: no recipe is named.
+        InputError: no recipe is named, or several files of flags.
     """
     choices = f"name a recipe first: {', '.join(recipe_files.names())}, or a path ending in .py"
     if not args:
         raise InputError(choices)
+    files = _config_files(args)
+    if len(files) > 1:
+        raise InputError(f"--config: given {len(files)} times, {' and '.join(files[:2])}; one file holds all flags")
     if not args[0].startswith("-") or "--help" in args[:1]:
         return args
     if args[0] in ("-c", "--config") and len(args) > 2 and not args[2].startswith("-"):
         return [args[2], *args[:2], *args[3:]]
-    files = [after for before, after in pairwise(args) if before in ("-c", "--config")]
     named = read_settings(files[0]).get("recipe") if files else None
     if named is None:
         raise InputError(choices + ("" if not files else f"; {files[0]} has no line 'recipe: NAME'"))
-    if str(named.value).endswith(".py") and not rank():  # said before it is imported
+    path = str(named.value)
+    if path.endswith(".py") and Path(path).is_file() and not rank():  # said before it is imported
         print(f"{files[0]}:{named.line}: runs the code of the recipe {named.value}", file=sys.stderr)
     return [str(named.value), *args]

@@ -1,10 +1,10 @@
 """The folder that a run leaves: whether it is finished, and which of its files are for others."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 
@@ -64,7 +64,7 @@ def adapter_base(folder: Path) -> str | None:
 def read_json(path: Path) -> dict[str, Any]:
     """A file's values; none where there is no such file, or no values in it."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -117,6 +117,12 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
     return known[name]
 
 
+def runs_code(name: str) -> bool:
+    """Whether a metric's name is of a file of Python that is run: a script, or the parser of SPICE."""
+    family, _, argument = name.partition(":")
+    return bool(argument) if family == "spice" else family not in MADE_METRICS | TOKENIZED_METRICS and is_script(name)
+
+
 def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: str) -> tuple[str, ...]:
     """The metrics that a model's folder names, if they are all in a closed set: a folder must not choose code to run.
 

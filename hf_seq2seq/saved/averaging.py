@@ -14,13 +14,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.drafts import failure_of_writing
+from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 from hf_seq2seq.settings_files import read_json_object
 
 INDEX = "model.safetensors.index.json"
 WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
 OF_TRAINING = (
     "checkpoint-*",
     "optimizer*",
@@ -46,8 +48,20 @@ def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
     """
     mean = mean_weights(folders)
     with fill_folder(target, stale=(TARGET_FOLDER,)) as draft:
-        shutil.copytree(folders[-1], draft, ignore=shutil.ignore_patterns(*OF_TRAINING), dirs_exist_ok=True)
+        _copy(folders[-1], draft)
         save_file(mean, draft / WEIGHTS, metadata={"format": "pt"})
+
+
+def _copy(folder: Path, draft: Path) -> None:
+    """Copies what a checkpoint has beside its training's files and its weights."""
+    try:
+        shutil.copytree(folder, draft, ignore=shutil.ignore_patterns(*OF_TRAINING), dirs_exist_ok=True)
+    except shutil.Error as error:  # of all files at once: such as a pipe, or a link to nothing
+        if failure_of_writing(error):
+            raise
+        path, _, reason = error.args[0][0]
+        place = shorten(str(Path(path).relative_to(folder)))
+        raise InputError(f"{folder}: {place} cannot be copied: {reason.splitlines()[0][:200]}") from None
 
 
 def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None:
@@ -74,6 +88,7 @@ def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
         InputError: as for `average_checkpoints`.
     """
     places = [weight_files(folder) for folder in folders]
+    _check_vocabularies(folders)
     for folder, names in zip(folders[1:], places[1:], strict=True):
         different = sorted(set(names) ^ set(places[0]))
         if different:
@@ -93,10 +108,34 @@ def _mean(tensors: Sequence[Tensor], name: str, folders: Sequence[Path]) -> Tens
     for folder, tensor in zip(folders, tensors, strict=True):
         if tensor.shape != tensors[0].shape:
             raise InputError(f"{folder}: {name} is {tuple(tensor.shape)}; in {folders[0]} {tuple(tensors[0].shape)}")
+        if tensor.is_floating_point() and tensor.double().isnan().any():
+            raise InputError(f"{folder}: {name} holds numbers that are none (NaN), so that a mean would, too")
     last = tensors[-1]
     if not last.is_floating_point():
         return last
     return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(last.dtype)
+
+
+def _check_vocabularies(folders: Sequence[Path]) -> None:
+    """Refuses models whose token ids stand for other tokens: a mean of their embeddings means nothing."""
+    for name in (TOKENIZER, f"{TARGET_FOLDER}/{TOKENIZER}"):
+        first, *others = [folder for folder in folders if (folder / name).is_file()] or folders[:1]
+        for folder in others:
+            if not _same_tokens(first / name, folder / name):
+                raise InputError(f"{folder / name}: other tokens than {first / name}; average one run's checkpoints")
+
+
+def _same_tokens(path: Path, other: Path) -> bool:
+    return path.read_bytes() == other.read_bytes() or _vocabulary(path) == _vocabulary(other)
+
+
+def _vocabulary(path: Path) -> dict[str, int]:
+    from tokenizers import Tokenizer
+
+    try:
+        return dict(Tokenizer.from_file(str(path)).get_vocab())
+    except Exception as error:  # tokenizers has no class of its own for it
+        raise InputError(f"{path}: cannot be read: {(str(error).splitlines() or [''])[0][:200]}") from None
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
@@ -105,6 +144,13 @@ def weight_files(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: there are no weights in safetensors files.
     """
+    found = _weight_files(folder)
+    if not found:
+        raise InputError(f"{folder}: its safetensors files hold no weights")
+    return found
+
+
+def _weight_files(folder: Path) -> dict[str, Path]:
     if (folder / INDEX).is_file():
         places = read_json_object(folder / INDEX).get("weight_map")
         if not isinstance(places, dict) or not all(isinstance(file, str) for file in places.values()):

@@ -1,10 +1,10 @@
 """What is wrong with a checkpoint folder: files that are cut short, empty, gone, or not what they should be."""
 
-import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.training.state import FILE, State
@@ -49,15 +49,16 @@ def _misfit(folder: Path, noted: dict[str, int]) -> str:
 
 
 def _unreadable(folder: Path) -> str:
-    for path in sorted(folder.rglob("*.safetensors")):
+    files = sorted(path for path in folder.rglob("*") if path.is_file())  # reading a pipe would wait for ever
+    for path in (path for path in files if path.suffix == ".safetensors"):
         try:
             with safe_open(path, "pt"):
                 pass
         except SafetensorError as error:
             return f"{path.name} cannot be read ({error})"
-    for path in sorted(folder.rglob("*.json")):
+    for path in (path for path in files if path.suffix == ".json"):
         try:
-            json.loads(path.read_bytes())
+            strict_json.loads(path.read_bytes())
         except ValueError:
             return f"{path.name} is not JSON"
     return ""

@@ -1,6 +1,5 @@
 """What a run tells while it runs: lines for people, `train_log.jsonl` for programs, and trackers."""
 
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -95,7 +94,7 @@ class StepLog:
 def _step(line: bytes) -> int:
     """The step of a line of the log; -1 of a line that is broken."""
     try:
-        step = json.loads(line)["step"]
+        step = strict_json.loads(line)["step"]
     except (ValueError, TypeError, KeyError):
         return -1
     return step if isinstance(step, int) else -1

@@ -91,6 +91,8 @@ ADAFACTOR = {"step", "RMS", "exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq"}
 
 def _check_entries(entries: dict[str, Any], groups: list[dict[str, Any]], path: Path) -> None:
     """Refuses a state that does not belong to these parameters."""
+    if not entries:
+        raise InputError(f"{path}: holds no state")
     parameters = [p for group in groups for p in group["params"]]
     known = ADAMW if "betas" in groups[0] else ADAFACTOR
     for key, value in entries.items():

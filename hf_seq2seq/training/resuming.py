@@ -176,7 +176,7 @@ def _digest(examples: Examples) -> str:
 
 
 def check_weights(model: Any, checkpoint: Path) -> None:
-    """Refuses a checkpoint whose weights are of other names or shapes than a model's.
+    """Refuses a checkpoint whose weights are of other names or shapes than a model's, or that lacks some.
 
     Raises:
         InputError: names the first of them.
@@ -190,6 +190,10 @@ def check_weights(model: Any, checkpoint: Path) -> None:
         if wanted.get(name) != shape:
             there = f"this model's {wanted[name]}" if name in wanted else "this model has none"
             raise InputError(f"{checkpoint}: holds another model: {name} has the shape {shape}, {there}")
+    trained = [(name, tensor) for name, tensor in tensors if getattr(tensor, "requires_grad", False)]
+    found = {id(tensor) for name, tensor in trained if name in shapes}  # tied weights are saved once
+    if lost := [name for name, tensor in trained if id(tensor) not in found]:
+        raise InputError(f"{checkpoint}: holds another model: it lacks {lost[0]}")
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:

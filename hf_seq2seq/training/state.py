@@ -1,7 +1,7 @@
 """Where a run stands: everything that a resumed run must know beside weights and optimizer."""
 
-import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,7 @@ class State:
         """
         path = folder / FILE
         try:
-            values = json.loads(path.read_bytes())
+            values = strict_json.loads(path.read_bytes())
         except FileNotFoundError:
             raise InputError(f"{path} is missing") from None
         except ValueError:
@@ -107,6 +107,15 @@ KINDS: dict[str, type] = {"best_metric": float, "best_model_checkpoint": str}
 """What may be None, and is this otherwise."""
 
 
+ITEMS: dict[str, Callable[[Any], bool]] = {
+    "optimizer_scalars": lambda value: isinstance(value, int | float),
+    "log_history": lambda value: isinstance(value, dict),
+    "data": lambda value: isinstance(value, list) and [*map(type, value)] == [int, str],
+    "files": lambda value: isinstance(value, int),
+}
+"""What each value inside these is."""
+
+
 def _check(values: dict[str, Any], path: Path) -> None:
     """Refuses what is no state: names that it lacks or does not have, and values of another type."""
     usual = {item.name: getattr(State(), item.name) for item in fields(State)}
@@ -118,5 +127,7 @@ def _check(values: dict[str, Any], path: Path) -> None:
             raise InputError(f"{path} has an unknown {name!r}")
         kind = KINDS.get(name, type(usual[name]))
         fits = isinstance(value, (int, float) if kind is float else kind) or value is usual[name] is None
+        if fits and name in ITEMS:
+            fits = all(map(ITEMS[name], value.values() if isinstance(value, dict) else value))
         if not fits or (name in PLACE and (isinstance(value, bool) or value < (name != "global_step"))):
             raise InputError(f"{path} has {name!r}: {str(value)[:40]!r}")

@@ -108,6 +108,18 @@ def test_a_file_of_flags_that_lets_code_run_is_told(attempt: Any, place: Path) -
     assert "runs the code" not in said
 
 
+def test_every_metric_that_runs_code_is_told(attempt: Any, place: Path) -> None:
+    """In a folder, without a suffix, or behind a colon."""
+    (place / "mine").mkdir()
+    for path in ("mine/mine.py", "parser"):
+        (place / path).write_text("import nothing_of_this_name\n")
+    for metric in ("./mine", "mine/", "spice:parser", "spice:mine/mine.py"):
+        (place / "c.yaml").write_text(f"train_file: good.tsv\nmetrics: [bleu, '{metric}']\n")
+        assert f"c.yaml:2: runs the code of the metric {metric}" in _told(attempt, "train", "t5", "-c", "c.yaml")
+    (place / "c.yaml").write_text("train_file: good.tsv\nmetrics: ['bertscore:nobody/model', 'bleu:char']\n")
+    assert "runs the code" not in _told(attempt, "train", "t5", "-c", "c.yaml")
+
+
 def _told(attempt: Any, *call: str) -> str:
     code, said = attempt(*call, "--output-dir", "out", told=True)
     assert code == 2

@@ -27,6 +27,8 @@ YAML: dict[str, str | bytes] = {
     "timestamp": GOOD + "learning_rate: 2020-01-01 10:00:00\n",
     "impossible date": GOOD + "seed: 2020-13-45\n",
     "sexagesimal": GOOD + "learning_rate: 1:30\n" + "seed: x\n",
+    "lone surrogate": 'train_file: "\\ud800"\n',
+    "list for a set's name": "train_file: good.tsv\nvalidation_file:\n  ? [1]\n  : good.tsv\n",
     "null key": "~: 3\n",
     "list key": "[1, 2]: 3\n",
     "mapping key": "? {a: 1}\n: 3\n",
@@ -133,3 +135,17 @@ LAUNCH = {
 def test_launch_files(refused: Any, place: Path, name: str) -> None:
     (place / "launch.yaml").write_text(LAUNCH[name])
     refused("train", "rnn", "--train-file", "good.tsv", "--accelerate-config", "launch.yaml", "--output-dir", "out")
+
+
+def test_a_second_file_of_flags_is_refused(refused: Any, place: Path) -> None:
+    for name in ("a.yaml", "b.yaml"):
+        (place / name).write_text(GOOD)
+    for first in (["-c", "a.yaml"], ["-ca.yaml"], ["--config=a.yaml"]):
+        said = refused("preview", *first, "--config", "b.yaml")
+        assert "--config: given 2 times, a.yaml and b.yaml" in said
+
+
+def test_a_file_of_flags_names_the_recipe_in_any_spelling(refused: Any, place: Path) -> None:
+    (place / "a.yaml").write_text("recipe: nothing\n")
+    for spelling in (["-c", "a.yaml"], ["-ca.yaml"], ["--config=a.yaml"], ["--config", "a.yaml"]):
+        assert "unknown recipe 'nothing'" in refused("preview", *spelling)

@@ -1,11 +1,14 @@
 """The mean of checkpoints."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.averaging import average_checkpoints, check_target
@@ -98,3 +101,38 @@ def test_other_weights_that_would_hide_the_mean_are_refused(tmp_path: Path, name
     (tmp_path / "mean" / name).write_text("{}")
     with pytest.raises(InputError, match=name):
         check_target(folders, tmp_path / "mean", overwrite=True)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to nothing", "circle"])
+def test_what_cannot_be_copied_is_named(tmp_path: Path, kind: str) -> None:
+    folders = [checkpoint(tmp_path / name, 1.0) for name in ("a", "b")]
+    odd = folders[-1] / "odd"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("nowhere" if kind == "link to nothing" else ".")
+    with pytest.raises(InputError, match=r"/b: odd.* cannot be copied: ") as refused:
+        average_checkpoints(folders, tmp_path / "mean")
+    assert len(str(refused.value)) < 500
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_mean_of_no_weights_or_of_no_numbers_is_refused(tmp_path: Path) -> None:
+    good, none = checkpoint(tmp_path / "good", 1.0), checkpoint(tmp_path / "none", 1.0)
+    lost = checkpoint(tmp_path / "lost", 1.0, weight=torch.tensor([[1.0, float("nan"), 2.0]] * 2))
+    save_file({}, none / "model.safetensors")
+    with pytest.raises(InputError, match="lost: weight holds numbers that are none"):
+        average_checkpoints([lost, good], tmp_path / "mean")
+    with pytest.raises(InputError, match="none: its safetensors files hold no weights"):
+        average_checkpoints([none, none], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+
+
+def test_models_whose_ids_stand_for_other_tokens_are_refused(tmp_path: Path) -> None:
+    folders = [checkpoint(tmp_path / name, 1.0) for name in ("a", "b", "c")]
+    for folder, words in zip(folders, ("xy", "xy", "yx"), strict=True):
+        vocabulary = {word: number for number, word in enumerate(words)}
+        Tokenizer(WordLevel(vocabulary, unk_token="x")).save(str(folder / "tokenizer.json"))
+    average_checkpoints(folders[:2], tmp_path / "mean")
+    with pytest.raises(InputError, match=r"c/tokenizer.json: other tokens than .*a/tokenizer.json"):
+        average_checkpoints(folders, tmp_path / "mean of all")

@@ -1,6 +1,7 @@
 """What a run may go on from: damaged checkpoints are passed over, other models and vocabularies refused."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,12 @@ STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "sum is null": lambda state: state | {"train_loss_sum": None},
     "best is a number": lambda state: state | {"best_model_checkpoint": 4},
     "history is a number": lambda state: state | {"log_history": 4},
+    "history of numbers": lambda state: state | {"log_history": [1, 2]},
+    "a scalar is text": lambda state: state | {"optimizer_scalars": {"0.step": "x"}},
+    "data is a number": lambda state: state | {"data": {"train": 3}},
+    "rows are text": lambda state: state | {"data": {"train": ["a", "b"]}},
+    "data is short": lambda state: state | {"data": {"train": []}},
+    "a size is text": lambda state: state | {"files": {"model.safetensors": "y"}},
     "no step": lambda state: {name: value for name, value in state.items() if name != "global_step"},
 }
 
@@ -87,6 +94,21 @@ def test_states_that_are_none(run: Path, change: Callable[[dict[str, Any]], Any]
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     assert damage(run / NEWER).startswith("trainer_state.json")
     assert find_checkpoint(run, "last") == run / OLDER
+
+
+@pytest.mark.parametrize("name", ["trainer_state.json", "config.json"])
+def test_json_that_is_nested_too_deep(run: Path, name: str) -> None:
+    (run / NEWER / name).write_text("[" * 200_000)
+    state = run / NEWER / "trainer_state.json"
+    if name != state.name:
+        state.write_text(json.dumps(json.loads(state.read_text()) | {"files": {}}))
+    assert damage(run / NEWER) == f"{name} is not JSON"
+
+
+def test_a_pipe_in_a_checkpoint_is_not_waited_for(run: Path) -> None:
+    for name in ("a.json", "a.safetensors"):
+        os.mkfifo(run / NEWER / name)
+    assert not damage(run / NEWER)
 
 
 def test_a_checkpoint_of_an_earlier_version_is_read(run: Path) -> None:
@@ -183,7 +205,7 @@ def test_what_has_changed_is_said(run: Path, pairs: dict[str, str], capsys: pyte
     assert "-30 steps" not in said
 
 
-@pytest.mark.parametrize("change", ["shape", "index", "name", "lacks"])
+@pytest.mark.parametrize("change", ["shape", "index", "name", "lacks", "empty"])
 def test_the_state_of_another_optimizer(run: Path, pairs: dict[str, str], change: str) -> None:
     """Of the same size in bytes or not: sizes are not compared where the checkpoint did not note them."""
     state = json.loads((run / NEWER / "trainer_state.json").read_text())
@@ -196,10 +218,12 @@ def test_the_state_of_another_optimizer(run: Path, pairs: dict[str, str], change
         tensors["999.exp_avg"] = tensors["0.exp_avg"].clone()
     elif change == "name":
         tensors["0.momentum"] = tensors["0.exp_avg"].clone()
+    elif change == "empty":
+        tensors.clear()
     else:
         del tensors["0.exp_avg_sq"]
     save_file(tensors, path)
-    with pytest.raises(InputError, match=r"optimizer.safetensors: .*(0\.exp_avg|999\.|0\.momentum)"):
+    with pytest.raises(InputError, match=r"optimizer.safetensors: .*(0\.exp_avg|999\.|0\.momentum|no state)"):
         train(pairs, run, *RESUME)
 
 
@@ -211,6 +235,10 @@ def test_weights_of_another_model(run: Path, pairs: dict[str, str]) -> None:
     name = next(iter(tensors))
     save_file(tensors | {name: torch.zeros(2, 3)}, path, {"format": "pt"})
     with pytest.raises(InputError, match=r"holds another model: .* has the shape \(2, 3\)"):
+        train(pairs, run, *RESUME)
+    del tensors[name]
+    save_file(tensors, path, {"format": "pt"})
+    with pytest.raises(InputError, match=f"holds another model: it lacks {name}"):
         train(pairs, run, *RESUME)
 
 
