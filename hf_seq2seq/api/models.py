@@ -335,6 +335,8 @@ def _warn(counts: "Counts", limit: int | None) -> None:
         told.append(
             f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
         )
+    if counts.unended:
+        told.append(f"{counts.unended} of {counts.texts} outputs are cut off at the greatest length (max_new_tokens)")
     if counts.unknown.tokens:
         told.append(
             f"{counts.unknown} of the source tokens are unknown, and the model does not read what they stand for"

@@ -183,7 +183,7 @@ def _report(systems: Systems, generator: Any, others: dict[str, Any]) -> None:
         limit = (generator if name == MODEL else others[name]).max_source_length
         report_cut(counts.truncated, limit, counts.texts, name if others else "")
     own = systems.counts[MODEL]
-    report_outputs(own.impossible, own.conflicting, own.texts)
+    report_outputs(own, generator.max_new_tokens)
     report_unknown(own.unknown)
 
 

@@ -114,7 +114,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         with counted("texts") as generator.advance:
             counts = _write(stream, Arriving(sources) if live else sources, generator, options)
     report_cut(counts.truncated, generator.max_source_length, counts.texts)
-    report_outputs(counts.impossible, counts.conflicting, counts.texts)
+    report_outputs(counts, generator.max_new_tokens)
     report_unknown(counts.unknown)
     report_unknown(counts.unknown_targets, "target")
 

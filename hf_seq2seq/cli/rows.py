@@ -15,6 +15,7 @@ from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.unknown import Unknown
+    from hf_seq2seq.decoding.counts import Counts
 
 
 @contextmanager
@@ -91,15 +92,23 @@ def report_joined(count: int) -> None:
         print(f"{count} outputs have line ends, which are spaces here; --json-lines keeps them", file=sys.stderr)
 
 
-def report_outputs(impossible: int, conflicting: int, rows: int) -> None:
-    """Says on standard error how many texts the flags of the search allow no output, or a shorter one than they ask."""
-    if impossible:
-        print(f"{impossible} of {rows} texts have no output: the flags of the search allow none", file=sys.stderr)
-    if conflicting:
+def report_outputs(counts: "Counts", limit: int) -> None:
+    """Says on standard error how many texts the search gives no output, a shorter one than asked for, or one cut off.
+
+    Args:
+        counts: of the texts.
+        limit: longest output in tokens.
+    """
+    rows = counts.texts
+    if counts.impossible:
         print(
-            f"{conflicting} of {rows} texts: --max-length-ratio allows fewer tokens than --min-new-tokens asks for",
-            file=sys.stderr,
+            f"{counts.impossible} of {rows} texts have no output: the flags of the search allow none", file=sys.stderr
         )
+    if counts.conflicting:
+        told = "--max-length-ratio allows fewer tokens than --min-new-tokens asks for"
+        print(f"{counts.conflicting} of {rows} texts: {told}", file=sys.stderr)
+    if counts.unended:
+        print(f"{counts.unended} of {rows} outputs are cut off at {limit} tokens (--max-new-tokens)", file=sys.stderr)
 
 
 def report_cut(cut: int, limit: int | None, rows: int, name: str = "") -> None:

@@ -18,6 +18,7 @@ class Counts:
         unknown: source tokens that stand for what the vocabulary lacks.
         unknown_targets: those of targets that were scored.
         impossible: texts without an output, because the rules of the search allow none.
+        unended: texts whose output has the greatest length and no end of its own.
         conflicting: texts whose greatest length by --max-length-ratio is below the least.
     """
 
@@ -27,6 +28,7 @@ class Counts:
     unknown_targets: Unknown = field(default_factory=Unknown)
     impossible: int = 0
     conflicting: int = 0
+    unended: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -36,6 +38,7 @@ class Counts:
             self.unknown_targets + other.unknown_targets,
             self.impossible + other.impossible,
             self.conflicting + other.conflicting,
+            self.unended + other.unended,
         )
 
 

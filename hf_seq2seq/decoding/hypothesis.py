@@ -24,6 +24,10 @@ class Hypothesis:
         """Whether it ends with EOS, not at the greatest length."""
         return self.end is not None
 
+    def fills(self, limit: int) -> bool:
+        """Whether it has as many tokens as it may, and no end of its own."""
+        return not self.ended and len(self.ids) >= limit
+
     @property
     def whole(self) -> list[int]:
         """Its ids, with the EOS token if it ends with one."""

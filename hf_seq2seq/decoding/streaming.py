@@ -121,7 +121,7 @@ class TextGenerator:
         every = (self.others, self.average, words, self.tokenizers.target)
         searcher = Searcher(self.model, search, self.max_new_tokens, first, *every)
         found = generate_hypotheses(searcher, sources, self.tokenizers.source, self.advance, numbers)
-        written = []
+        written, unended = [], 0
         for row, hypotheses in enumerate(found):
             named = () if unknown is None else unknown[row]
             ids = [each.ids for each in hypotheses]
@@ -129,9 +129,10 @@ class TextGenerator:
             if search.mbr_metric and hypotheses:
                 chosen = most_central(spelled, utility_of(search.mbr_metric))
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
+            unended += bool(hypotheses) and hypotheses[0].fills(self.max_new_tokens)
             source = texts[row] if isinstance(texts[row], str) else ""
             written.append(Written(sources[row], source, hypotheses, spelled, named))
-        return self.reader.describe(written), counts
+        return self.reader.describe(written), counts + Counts(unended=unended)
 
     def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
         """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for.

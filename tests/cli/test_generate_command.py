@@ -18,11 +18,15 @@ import pytest
 TEXTS = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
 
 
+CUT_OFF = "4 of 4 outputs are cut off at 10 tokens (--max-new-tokens)\n"
+"""What is said of a random model, which ends no output."""
+
+
 @pytest.fixture
 def expected(command, model_folder: Path) -> list[str]:
     result = command("generate", model_folder, *TEXTS)
     assert result.code == 0, result.err
-    assert result.err == ""
+    assert result.err == CUT_OFF
     lines = result.out.splitlines()
     assert len(set(lines)) == len(TEXTS)  # the random model tells texts apart
     return lines
@@ -108,8 +112,24 @@ def test_the_run_s_settings_are_used_and_flags_win(command, model_folder: Path, 
 
 def test_cut_sources_are_told(command, model_folder: Path) -> None:
     result = command("generate", model_folder, *TEXTS, "--max-source-length", "4")
-    assert result.err == "2 of 4 texts were cut to 4 tokens (--max-source-length)\n"
+    assert result.err == f"2 of 4 texts were cut to 4 tokens (--max-source-length)\n{CUT_OFF}"
     assert len(result.out.splitlines()) == 4
+
+
+def test_outputs_are_cut_off_at_the_greatest_length_alone(command, model_folder: Path, tmp_path: Path) -> None:
+    """One that ends by itself, or is empty as its source is, is none of them."""
+    flags = ["--num-beams", "3", "--num-return-sequences", "3", "--max-new-tokens", "4"]
+    lines = command("generate", model_folder, *TEXTS, "", *flags, "--json-lines", "--output-details", "tokens").out
+    best = [json.loads(line)["predictions"][0] for line in lines.splitlines()]
+    assert [len(found.get("tokens", [])) for found in best] == [4, 4, 4, 4, 0]
+    result = command("generate", model_folder, *TEXTS, "", *flags)
+    assert result.err == "4 of 5 outputs are cut off at 4 tokens (--max-new-tokens)\n"
+    run = Path(shutil.copytree(model_folder, tmp_path / "run"))
+    settings = json.loads((run / "generation_config.json").read_text())
+    (run / "generation_config.json").write_text(
+        json.dumps(settings | {"forced_eos_token_id": settings["eos_token_id"]})
+    )
+    assert command("generate", run, *TEXTS, *flags).err == ""
 
 
 @pytest.mark.parametrize(
@@ -159,7 +179,7 @@ def test_standard_input_that_does_not_decode(command, model_folder: Path) -> Non
 def test_a_pipe_shows_neither_progress_nor_reports(model_folder: Path, expected: list[str]) -> None:
     run = [sys.executable, "-m", "hf_seq2seq", "generate", str(model_folder)]
     found = subprocess.run(run, input="\n".join(TEXTS), capture_output=True, text=True, check=True)
-    assert found.stderr == ""
+    assert found.stderr == CUT_OFF
     assert found.stdout.splitlines() == expected
 
 
