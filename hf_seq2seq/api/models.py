@@ -275,7 +275,7 @@ class Model:
         return generator
 
     def _replies(self, texts: Sequence[Source]) -> bool:
-        from hf_seq2seq.data.conversations import is_dialogue
+        from hf_seq2seq.data.messages import is_dialogue
 
         return is_dialogue(self.settings.run) or any(isinstance(text, list | tuple) for text in texts)
 
@@ -283,7 +283,7 @@ class Model:
         """Texts as they are, or conversations, which a text is the only message of."""
         if not self._replies(texts):
             return _texts(texts, "texts")
-        from hf_seq2seq.data.conversations import check_messages
+        from hf_seq2seq.data.messages import check_messages
 
         found: list[Any] = []
         for number, text in enumerate(texts, start=1):

@@ -140,7 +140,8 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
 
 
 def _score_texts(model: str, config: EvaluateConfig, values: Values, advance: Any) -> Found:
-    from hf_seq2seq.data.conversations import is_dialogue, read_conversations
+    from hf_seq2seq.data.conversations import read_conversations
+    from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.data.tabbed_text import split_at_tabs
@@ -188,7 +189,7 @@ def _report(systems: Systems, generator: Any, others: dict[str, Any]) -> None:
 
 
 def _generator(loaded: Any, config: EvaluateConfig, values: Values, advance: Any) -> Any:
-    from hf_seq2seq.data.conversations import is_dialogue
+    from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.decoding.pipeline import make_generator
 
     network, tokenizers, settings = loaded
@@ -210,7 +211,7 @@ def _other(place: str, run: dict[str, Any], config: EvaluateConfig) -> Any:
 
 
 def _kind(run: dict[str, Any]) -> str:
-    from hf_seq2seq.data.conversations import is_dialogue
+    from hf_seq2seq.data.messages import is_dialogue
 
     return "conversations" if is_dialogue(run) else "raw text" if run.get("objective") == "causal" else "pairs"
 

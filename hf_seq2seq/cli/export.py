@@ -159,8 +159,8 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
 
 def _file_of(run: dict[str, Any]) -> str | None:
     """The run's test file, or else its validation file, if it is still there and holds texts."""
-    from hf_seq2seq.data.conversations import is_dialogue
     from hf_seq2seq.data.files.lines import split_paths
+    from hf_seq2seq.data.messages import is_dialogue
 
     if is_dialogue(run):
         return None

@@ -84,7 +84,7 @@ def build_command(name: str, help: str) -> Any:
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
-    from hf_seq2seq.data.conversations import is_dialogue
+    from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.saved.run_settings import trained_names
 
     options = config.rows

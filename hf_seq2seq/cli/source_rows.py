@@ -114,7 +114,7 @@ def _filled(rows: Iterator[Row], template: str, place: str) -> Iterator[Sourced]
 
 def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Sourced]:
     """The text of a column, that of a question with its context."""
-    from hf_seq2seq.data.pairs import about
+    from hf_seq2seq.data.columns.templates import about
 
     for number, row in enumerate(rows, start=1):
         others = {name: value for name, value in row.items() if name not in columns}
@@ -124,7 +124,7 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
 
 def messages_column(sample: list[Row]) -> str | None:
     """The column of messages by its usual names."""
-    from hf_seq2seq.data.conversations import COLUMNS
+    from hf_seq2seq.data.messages import COLUMNS
 
     return next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None)
 
@@ -150,7 +150,7 @@ def read_histories(
 
 def _messages(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced]:
     from hf_seq2seq.data.columns.finding import cell
-    from hf_seq2seq.data.conversations import check_messages
+    from hf_seq2seq.data.messages import check_messages
 
     for number, row in enumerate(rows, start=1):
         others = {name: value for name, value in row.items() if name != column}

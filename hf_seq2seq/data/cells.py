@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_seq2seq.data.files.tables import kind
+from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.errors import InputError
 
@@ -121,9 +122,3 @@ def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> No
     mending = MENDING.get(kind(value), "convert it to text")
     told = "null" if value is None else f"{kind(value)} {shown(value)} where text belongs"
     raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {told}; {mending}")
-
-
-def shown(value: Any, width: int = 60) -> str:
-    """A cell as it is told in a message, cut to a width in characters."""
-    written = repr(value)
-    return written if len(written) <= width else f"{written[: width - 1]}…"

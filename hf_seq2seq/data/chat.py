@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from jinja2 import TemplateError
 
-from hf_seq2seq.data.conversations import ASSISTANT, Conversations, Messages, reply_numbers
+from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.examples import Dialogues, Examples
+from hf_seq2seq.data.messages import ASSISTANT, Messages, reply_numbers
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.ragged import Ragged
 

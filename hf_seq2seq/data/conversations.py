@@ -2,42 +2,36 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.cells import column_cells, row_sample, shown
+from hf_seq2seq.data.cells import column_cells, row_sample
 from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.templates import template_columns
+from hf_seq2seq.data.messages import (
+    ASSISTANT,
+    BESIDE,
+    COLUMN,
+    COLUMNS,
+    READ,
+    USER,
+    Messages,
+    check_messages,
+    reply_numbers,
+    transcript,
+)
 from hf_seq2seq.data.pairs import read_pairs
+from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import load_splits, row_number, split_place
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-Messages = list[dict[str, str]]
-"""A conversation: `[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]`."""
-
-OBJECTIVE = "dialogue"
-COLUMN = "messages"
-COLUMNS = (COLUMN, "conversations", "conversation")
-USER, ASSISTANT = "user", "assistant"
-ROLES = ("system", "developer", USER, ASSISTANT, "tool", "function")
-"""Those of the chat templates that models come with."""
-SPEAKERS = {
-    **dict.fromkeys(("human", "prompter"), USER),
-    **dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "bot", "model"), ASSISTANT),
-    **dict.fromkeys(("observation", "function_response"), "tool"),
-}
-"""Roles by the names that ShareGPT's conversations and others like them give to speakers."""
-READ = {"role", "content", "from", "value"}
-BESIDE = ("system", "system_prompt", "history", "tools")
-"""Columns beside messages that other tools read as a part of the conversation."""
 _NUMBERED = re.compile(r"(\d+) (.*)", re.DOTALL)
 
 
@@ -102,21 +96,6 @@ class Conversations:
         ends = [messages[: index + 1] for messages in self.messages for index in reply_numbers(messages)]
         one_each = len(ends) == len(self.messages)
         return replace(self, messages=ends, replies=self.replies if one_each else None)
-
-
-def reply_numbers(messages: Messages) -> list[int]:
-    """Which messages are replies, from 0: the assistant's, but for one that opens a conversation and answers nobody."""
-    return [index for index, message in enumerate(messages) if index and message["role"] == ASSISTANT]
-
-
-def transcript(messages: Messages) -> str:
-    """Messages as people read them, `user: hi` on a line and `assistant: hello` on the next."""
-    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
-
-
-def is_dialogue(options: Mapping[str, Any]) -> bool:
-    """Whether a run, by its options' flat names, learns replies: some recipes have one objective, others a list."""
-    return options.get("objective") in (OBJECTIVE, [OBJECTIVE])
 
 
 def read_conversations(data: PairData) -> dict[str, Conversations]:
@@ -184,46 +163,6 @@ def _exchanges(splits: Mapping[str, Dataset], data: PairData) -> dict[str, Conve
         ]
         found[split] = Conversations(messages, pairs.columns[0], split_place(data, split), pairs.references)
     return found
-
-
-def check_messages(value: Any, place: str, reply: bool) -> Messages:
-    """A cell as messages of role and content alone.
-
-    Args:
-        value: the cell.
-        place: for errors.
-        reply: whether the last message must be the assistant's; otherwise it must not.
-
-    Raises:
-        InputError: names the message.
-    """
-    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise InputError(f'{place}: {shown(value)} is no list of messages, such as {{"role": "user", "content": "hi"}}')
-    messages: Messages = []
-    for number, message in enumerate(value, start=1):
-        role, content = _role_and_content(message)
-        if not isinstance(role, str) or not isinstance(content, str):
-            raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
-        if role not in ROLES:
-            raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")
-        if role in (USER, ASSISTANT) and not content.strip():
-            raise InputError(f"{place}: message {number}, the {role}'s, is empty; fill it in or remove the row")
-        messages.append({"role": role, "content": content})
-    if (messages[-1]["role"] == ASSISTANT) != reply:
-        raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's")
-    if reply and not reply_numbers(messages):
-        raise InputError(f"{place}: the only message is the assistant's; a reply needs a message before it")
-    return messages
-
-
-def _role_and_content(message: Any) -> tuple[Any, Any]:
-    """Of a message, also of one as ShareGPT has it: `{"from": "human", "value": "hi"}`."""
-    if not isinstance(message, Mapping):
-        return None, None
-    speaker, value = message.get("from"), message.get("value")
-    role, content = message.get("role"), message.get("content")
-    role = SPEAKERS.get(str(speaker), speaker) if role is None else role
-    return role, value if content is None else content
 
 
 def joined_lines(rows: Dataset, place: str) -> Dataset:

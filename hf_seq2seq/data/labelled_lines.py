@@ -8,7 +8,7 @@ import pyarrow as pa
 from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 
-from hf_seq2seq.data.cells import shown
+from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.errors import InputError
 

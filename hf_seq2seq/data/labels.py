@@ -11,7 +11,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 
 from hf_seq2seq.configs import LabelledData
-from hf_seq2seq.data.cells import column_cells, row_sample, shown, texts, without_empty
+from hf_seq2seq.data.cells import column_cells, row_sample, texts, without_empty
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.files.tables import kind
@@ -25,6 +25,7 @@ from hf_seq2seq.data.label_lists import (
     read_written_list,
     separator,
 )
+from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
 

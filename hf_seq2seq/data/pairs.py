@@ -11,7 +11,7 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts, without_empty
 from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
-from hf_seq2seq.data.columns.templates import fill, template_columns, usual_template
+from hf_seq2seq.data.columns.templates import about, fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.sources import row_number, split_place
 from hf_seq2seq.errors import InputError
@@ -123,14 +123,6 @@ def _filled(rows: Dataset, template: str, place: str) -> list[str]:
         if not found[-1]:
             raise InputError(f"{where}: empty text; fill in {' or '.join(columns)}, or remove the row")
     return found
-
-
-def about(question: str, context: str) -> str:
-    """A question and what it is about as one text.
-
-    Paper: Raffel et al., 2020, appendix D.15, https://arxiv.org/abs/1910.10683
-    """
-    return f"question: {question} context: {context}"
 
 
 def has_texts(sample: list[dict[str, Any]], column: str) -> bool:

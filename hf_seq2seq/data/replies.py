@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_seq2seq.data.chat import latest_part, write
-from hf_seq2seq.data.conversations import Conversations, Messages, reply_numbers
+from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import check_room, encode_targets, encode_written
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.messages import Messages, reply_numbers
 from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:

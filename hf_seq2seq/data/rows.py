@@ -90,8 +90,6 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     value = cell(row, column)
     if isinstance(value, str) and is_unicode(value):
         return value
-    from hf_seq2seq.data.cells import shown
-
     wrong = "holds half a character" if isinstance(value, str) else "is not text"
     raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} {wrong}")
 
@@ -103,3 +101,9 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def shown(value: Any, width: int = 60) -> str:
+    """A cell as it is told in a message, cut to a width in characters."""
+    written = repr(value)
+    return written if len(written) <= width else f"{written[: width - 1]}…"

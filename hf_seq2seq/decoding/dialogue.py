@@ -5,7 +5,8 @@ from typing import Any
 
 from hf_seq2seq.configs import PairTokenization
 from hf_seq2seq.data.chat import encode_conversations, encode_history
-from hf_seq2seq.data.conversations import ASSISTANT, Conversations
+from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.messages import ASSISTANT
 from hf_seq2seq.data.replies import encode_histories
 from hf_seq2seq.decoding.streaming import TextGenerator
 from hf_seq2seq.errors import InputError

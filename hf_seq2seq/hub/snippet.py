@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
-from hf_seq2seq.data.conversations import is_dialogue
 from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINE
 from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling

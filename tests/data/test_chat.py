@@ -10,8 +10,9 @@ from transformers import GPT2Tokenizer, LlamaTokenizer, PreTrainedTokenizerBase
 from hf_seq2seq.configs import NewTokenizer, PairTokenization
 from hf_seq2seq.data.chat import encode_conversations, encode_history, end_of_turn, prepare_chat, windows
 from hf_seq2seq.data.collation import CausalCollator
-from hf_seq2seq.data.conversations import Conversations, Messages
+from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.examples import Dialogues
+from hf_seq2seq.data.messages import Messages
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.errors import InputError

@@ -7,7 +7,8 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from hf_seq2seq.configs import NewTokenizer, PairTokenization
-from hf_seq2seq.data.conversations import Conversations, Messages
+from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.messages import Messages
 from hf_seq2seq.data.replies import encode_histories, encode_replies, prepare_turns
 from hf_seq2seq.data.tokenizers.special_tokens import BART, PEGASUS, SEQ2SEQ, T5
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers

@@ -64,3 +64,11 @@ def _text(value: Any, place: str) -> str:
         told = "null" if wrong is None else repr(wrong)
         raise InputError(f"{place}: {told} where --source-template needs a text or a list of texts")
     return " ".join(parts)
+
+
+def about(question: str, context: str) -> str:
+    """A question and what it is about as one text.
+
+    Paper: Raffel et al., 2020, appendix D.15, https://arxiv.org/abs/1910.10683
+    """
+    return f"question: {question} context: {context}"

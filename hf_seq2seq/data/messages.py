@@ -1,0 +1,81 @@
+"""Messages of conversations, and what a list of them must be; imports no library of data."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hf_seq2seq.data.rows import shown
+from hf_seq2seq.errors import InputError, nearest
+
+Messages = list[dict[str, str]]
+"""A conversation: `[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]`."""
+
+OBJECTIVE = "dialogue"
+COLUMN = "messages"
+COLUMNS = (COLUMN, "conversations", "conversation")
+USER, ASSISTANT = "user", "assistant"
+ROLES = ("system", "developer", USER, ASSISTANT, "tool", "function")
+"""Those of the chat templates that models come with."""
+SPEAKERS = {
+    **dict.fromkeys(("human", "prompter"), USER),
+    **dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "bot", "model"), ASSISTANT),
+    **dict.fromkeys(("observation", "function_response"), "tool"),
+}
+"""Roles by the names that ShareGPT's conversations and others like them give to speakers."""
+READ = {"role", "content", "from", "value"}
+BESIDE = ("system", "system_prompt", "history", "tools")
+"""Columns beside messages that other tools read as a part of the conversation."""
+
+
+def reply_numbers(messages: Messages) -> list[int]:
+    """Which messages are replies, from 0: the assistant's, but for one that opens a conversation and answers nobody."""
+    return [index for index, message in enumerate(messages) if index and message["role"] == ASSISTANT]
+
+
+def transcript(messages: Messages) -> str:
+    """Messages as people read them, `user: hi` on a line and `assistant: hello` on the next."""
+    return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
+
+
+def is_dialogue(options: Mapping[str, Any]) -> bool:
+    """Whether a run, by its options' flat names, learns replies: some recipes have one objective, others a list."""
+    return options.get("objective") in (OBJECTIVE, [OBJECTIVE])
+
+
+def check_messages(value: Any, place: str, reply: bool) -> Messages:
+    """A cell as messages of role and content alone.
+
+    Args:
+        value: the cell.
+        place: for errors.
+        reply: whether the last message must be the assistant's; otherwise it must not.
+
+    Raises:
+        InputError: names the message.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise InputError(f'{place}: {shown(value)} is no list of messages, such as {{"role": "user", "content": "hi"}}')
+    messages: Messages = []
+    for number, message in enumerate(value, start=1):
+        role, content = _role_and_content(message)
+        if not isinstance(role, str) or not isinstance(content, str):
+            raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
+        if role not in ROLES:
+            raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")
+        if role in (USER, ASSISTANT) and not content.strip():
+            raise InputError(f"{place}: message {number}, the {role}'s, is empty; fill it in or remove the row")
+        messages.append({"role": role, "content": content})
+    if (messages[-1]["role"] == ASSISTANT) != reply:
+        raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's")
+    if reply and not reply_numbers(messages):
+        raise InputError(f"{place}: the only message is the assistant's; a reply needs a message before it")
+    return messages
+
+
+def _role_and_content(message: Any) -> tuple[Any, Any]:
+    """Of a message, also of one as ShareGPT has it: `{"from": "human", "value": "hi"}`."""
+    if not isinstance(message, Mapping):
+        return None, None
+    speaker, value = message.get("from"), message.get("value")
+    role, content = message.get("role"), message.get("content")
+    role = SPEAKERS.get(str(speaker), speaker) if role is None else role
+    return role, value if content is None else content
