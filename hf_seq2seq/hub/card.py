@@ -58,7 +58,7 @@ def write_card(
         fence(how_to_use(folder, task), "python"),
         *with_peft(task),
         "## Results",
-        *results_section(folder, task, results, intervals),
+        *results_section(folder, task, results, intervals, predictions),
         *(["## Examples", *examples] if examples else []),
         "## Data",
         *data_section(task),

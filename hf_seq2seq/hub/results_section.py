@@ -1,7 +1,8 @@
 """The results of a model card: scores by split, how they were computed, and the pictures."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, split_of, title_of
 from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, percent
@@ -30,7 +31,13 @@ BRACKETS = " In brackets: where 95 % of scores lie when the rows are drawn anew.
 PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
 
 
-def results_section(folder: Path, task: "Task", results: dict[str, float], intervals: Intervals) -> list[str]:
+def results_section(
+    folder: Path,
+    task: "Task",
+    results: dict[str, float],
+    intervals: Intervals,
+    predictions: Mapping[str, Any] | None = None,
+) -> list[str]:
     """Paragraphs with the scores that the run measured and the pictures that lie in its folder.
 
     Args:
@@ -38,6 +45,7 @@ def results_section(folder: Path, task: "Task", results: dict[str, float], inter
         task: what was trained.
         results: all results, by name.
         intervals: the least and the most that a score may be, by the same names, where they were estimated.
+        predictions: of the splits that have any, texts or logits by split.
     """
     measured = scores(results, task)
     if not measured:
@@ -46,15 +54,28 @@ def results_section(folder: Path, task: "Task", results: dict[str, float], inter
         return [f"Nothing was measured: {why}.", *_pictures(folder)]
     keys = dict.fromkeys(key for found in measured.values() for key in found)
     rows = [[score_title(task, key), *score_cells(key, list(measured), results, intervals)] for key in keys]
-    signatures = _signatures(task)
+    signatures, doubts = _signatures(task), _doubts(task, predictions or {})
     titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
         table(["Score", *titles], rows),
         f"Arrows point to what is better. {UNITS[task.problem]}{BRACKETS if intervals else ''}",
         *_unknown(results),
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
+        *(["\n".join(f"- {line}" for line in doubts)] if doubts else []),
         *_pictures(folder),
     ]
+
+
+def _doubts(task: "Task", predictions: Mapping[str, Any]) -> list[str]:
+    """What is to be said of scores that do not mean what they seem to."""
+    found = []
+    for split, said in predictions.items():
+        references = task.splits[split].references if split in task.splits else None
+        for name, metric in check_metrics(task.metrics_of(split), TEXT_METRICS | LABEL_METRICS).items():
+            count = metric.doubts(said, references) if metric.doubts is not None and references is not None else 0
+            if count:
+                found.append(f"{title_of(split)}, {name}: in {count} of {len(said)} rows {metric.doubt}")
+    return found
 
 
 def _unknown(results: dict[str, float]) -> list[str]:

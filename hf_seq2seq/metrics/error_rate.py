@@ -6,12 +6,16 @@ speech is recognised, a word is a token: its word error rate is the edits over t
 the former, and the latter is called `token_error_rate`.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_rows, summed
+from hf_seq2seq.metrics.words import count_unsplit
+
+LONGEST_PHONEME = 4
+"""Characters of a phoneme's sign, as in AH0 or t͡ɕʰ."""
 
 
 def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
@@ -56,14 +60,23 @@ def _edits(predictions: Sequence[str], references: TextRows) -> np.ndarray:
     return np.array(found, dtype=np.float64)
 
 
-def _edit_rate(name: str) -> Metric:
+def _edit_rate(name: str, doubts: Callable[[Sequence[str], TextRows], int], doubt: str) -> Metric:
     def score(sums: np.ndarray) -> Scores:
         edits, tokens = sums.tolist()
         if not tokens:
             raise InputError("metrics: an error rate needs references with at least one token, and all are empty")
         return {name: 100 * edits / tokens}
 
-    return summed(_edits, score, False, (name,))
+    return summed(_edits, score, False, (name,), doubts=doubts, doubt=doubt)
+
+
+def _single_runs(predictions: Sequence[str], references: TextRows) -> int:
+    """Rows whose reference is one run of letters too long for a phoneme."""
+    return sum(len(row[0].split()) == 1 and len(row[0].strip()) > LONGEST_PHONEME for row in references)
+
+
+def _unspaced(predictions: Sequence[str], references: TextRows) -> int:
+    return count_unsplit(row[0] for row in references)
 
 
 def _wrong_rows(predictions: Sequence[str], references: TextRows) -> list[float]:
@@ -74,8 +87,16 @@ def _wrong_rows(predictions: Sequence[str], references: TextRows) -> list[float]
     ]
 
 
-PHONEME_ERROR_RATE = _edit_rate("phoneme_error_rate")
-TOKEN_ERROR_RATE = _edit_rate("token_error_rate")
+PHONEME_ERROR_RATE = _edit_rate(
+    "phoneme_error_rate",
+    _single_runs,
+    "the reference has no spaces and counts as one phoneme; edit_accuracy compares characters",
+)
+TOKEN_ERROR_RATE = _edit_rate(
+    "token_error_rate",
+    _unspaced,
+    "text is written without spaces, so that its words are not found; edit_accuracy compares characters",
+)
 WORD_ERROR_RATE = averaged(_wrong_rows, False, ("word_error_rate",))
 
 

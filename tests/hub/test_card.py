@@ -270,6 +270,16 @@ def test_intervals_stand_beside_their_scores(tmp_path):
     assert "| `two men` | `two men read aloud` |" in card
 
 
+def test_scores_that_do_not_mean_what_they_seem_to_are_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(PAIRS, "test", Pairs(["ein mann"], [["今天天气很好"]], ("de", "zh")))
+    (tmp_path / "run").mkdir()
+    predictions = {"validation": ["a man", "two cats"], "test": ["今天天气很好"]}
+    write_card(tmp_path / "run", t5_task(), RESULTS, "hf-seq2seq", predictions)
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "\n- test, bleu: in 1 of 1 rows text is written without spaces, so that its words are not found;" in card
+    assert "validation, bleu: in" not in card
+
+
 def test_a_run_without_evaluation_says_so(tmp_path):
     card = card_of(tmp_path / "run", t5_task(), {"train_runtime": 3.0})
     assert "Nothing was measured" in card

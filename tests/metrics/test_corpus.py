@@ -42,3 +42,23 @@ def test_memory_does_not_grow_with_the_rows():
 
     peak(2)  # sacreBLEU keeps the tokens of the last 65,536 texts
     assert peak(25) < 1.2 * peak(5)
+
+
+@pytest.mark.parametrize(
+    ("name", "reference", "told"),
+    [
+        ("phoneme_error_rate", "kæt͡ʃiŋ", "no spaces and counts as one phoneme"),
+        ("phoneme_error_rate", "AH0", None),
+        ("phoneme_error_rate", "K AE T S", None),
+        ("token_error_rate", "今天天气很好", "its words are not found"),
+        ("token_error_rate", "catching", None),
+        ("squad", "今天天气", "F1 finds no words"),
+        ("squad", "Denver Broncos", None),
+    ],
+)
+def test_scores_of_words_that_spaces_do_not_divide_are_doubted(name, reference, told):
+    corpus = Corpus({name: TEXT_METRICS[name]})
+    corpus.add(["x y", "x"], [[reference], ["a b"]])
+    doubts = corpus.doubts()
+    assert len(doubts) == bool(told)
+    assert not told or (doubts[0].startswith(f"{name}: in 1 of 2 rows ") and told in doubts[0])
