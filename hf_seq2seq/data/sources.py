@@ -66,7 +66,7 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
         if not len(rows):
             raise InputError(f"{split_place(sources, split)}: has no rows")
     if "train" in splits and sources.deduplicate:
-        splits["train"] = _without_repeats(splits["train"])
+        splits["train"] = _without_repeats(splits["train"], split_place(sources, "train"))
     if "train" in splits and not sets_of(splits, "validation") and sources.validation_split_percentage:
         splits["train"], splits["validation"] = _held_out(splits["train"], sources, classes)
     caps = {
@@ -210,14 +210,14 @@ def _capped(rows: Dataset, cap: int | None, place: str, classes: Classes | None)
     return chosen_rows(rows, draw_stratified(classes(rows, place), cap, HOLD_OUT_SEED))
 
 
-def _without_repeats(rows: Dataset) -> Dataset:
-    """Keeps the first of rows that are equal in every column."""
+def _without_repeats(rows: Dataset, place: str) -> Dataset:
+    """Keeps the first of rows that are equal in every column, and says how many others there were."""
     table = rows.with_format("arrow")[:]
     keys = {str(index): _comparable(column) for index, column in enumerate(table.columns)}
     numbered = pa.table({**keys, "row": np.arange(len(table))})
     first = numbered.group_by(list(keys), use_threads=False).aggregate([("row", "min")])["row_min"]
     kept = np.sort(first.to_numpy())
-    logger.info("%d of %d training rows repeat an earlier one and are dropped", len(rows) - len(kept), len(rows))
+    logger.warning("%s: %d of %d rows repeat an earlier one and are left out", place, len(rows) - len(kept), len(rows))
     return chosen_rows(rows, kept)
 
 

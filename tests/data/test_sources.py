@@ -53,12 +53,13 @@ def test_caps_keep_the_first_rows_of_each_split(write):
     assert [sources_of(rows) for rows in load_splits(data).values()] == [list("abc"), list("ab"), list("abcdef")]
 
 
-def test_repeats_are_equal_in_every_column_and_only_training_rows_lose_them(write):
+def test_repeats_are_equal_in_every_column_and_only_training_rows_lose_them(write, caplog):
     rows = "source,target\na,b\na,c\na,b\nb,a\na,c\n"
     path = write("a.csv", rows)
     splits = load_splits(Sources(train_file=path, test_file=path, deduplicate=True))
     assert [tuple(row.values()) for row in splits["train"].to_list()] == [("a", "b"), ("a", "c"), ("b", "a")]
     assert len(splits["test"]) == 5
+    assert "a.csv: 2 of 5 rows repeat an earlier one and are left out" in caplog.text
 
 
 def test_repeats_are_found_in_lists_objects_numbers_and_nulls(write):
