@@ -68,7 +68,8 @@ def checked(name: str, given: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
     Raises:
         InputError: it is of another type, or outside its limits.
     """
-    value = _typed(name, _joined(given) if name.endswith("_file") else given, hint)
+    given = _joined(given) if name.endswith("_file") else _pairs(given) if name.endswith("_args") else given
+    value = _typed(name, given, hint)
     _check_limits(name, value, limits)
     return value
 
@@ -79,6 +80,11 @@ def _joined(value: Any) -> Any:
         return value
     lists = {name: item if isinstance(item, list | tuple) else [item] for name, item in value.items()}
     return ",".join(f"{name}={','.join(map(str, items))}" for name, items in lists.items())
+
+
+def _pairs(value: Any) -> Any:
+    """A mapping as a list of texts: `{"samples": 16}` is `["samples=16"]`."""
+    return [f"{name}={item}" for name, item in value.items()] if isinstance(value, Mapping) else value
 
 
 def _typed(name: str, value: Any, hint: Any) -> Any:

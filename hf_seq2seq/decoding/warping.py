@@ -36,8 +36,8 @@ class Warper:
     """
 
     def __init__(self, name: str, value: float) -> None:
-        self.process: Any = WARPERS[name](value)
         self.matters = name == "top_k" or value != 1
+        self.process: Any = WARPERS[name](value) if self.matters else None  # the library's typical_p refuses 1
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """As `Rule` says."""

@@ -9,7 +9,7 @@ Paper: Snover et al. 2006, translation edit rate, https://aclanthology.org/2006.
 Paper: Post 2018, sacreBLEU and its signatures, https://aclanthology.org/W18-6319
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -75,6 +75,23 @@ def make_bleu(argument: str) -> Metric:
     """
     name = f"bleu:{check_tokenizer('bleu', argument, tuple(SACREBLEU))}"
     return _metric(name, True, **(SPACED if argument in ("13a", "intl", "none") else {}))
+
+
+@lru_cache
+def make_sentence_bleu(argument: str = "13a") -> Callable[[str, Sequence[str]], float]:
+    """BLEU of one prediction against its references, 0-100, as sacreBLEU's `sentence_bleu` computes it.
+
+    Orders for which the prediction is too short are left out; counts of zero are smoothed exponentially.
+
+    Paper: Chen and Cherry, 2014, method 3 (smoothing), https://aclanthology.org/W14-3346
+
+    Raises:
+        InputError: there is no such tokenizer, or what it needs is not installed.
+    """
+    from sacrebleu.metrics import BLEU
+
+    scorer = BLEU(tokenize=check_tokenizer("bleu", argument, tuple(SACREBLEU)), effective_order=True)
+    return lambda prediction, references: float(scorer.sentence_score(prediction, list(references)).score)
 
 
 UNSPLIT = "text is written without spaces, so that its words are not found"

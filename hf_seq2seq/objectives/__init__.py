@@ -9,12 +9,14 @@ from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.objectives.minimum_risk import MinimumRisk
 from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
 from hf_seq2seq.sections import Section, section_of_pairs
 
 OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "cross_entropy": TokenCrossEntropy,
     "scheduled_sampling": ScheduledSampling,
+    "minimum_risk": MinimumRisk,
 }
 
 

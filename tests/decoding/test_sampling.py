@@ -17,6 +17,7 @@ from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.rules import Prefixes
 from hf_seq2seq.decoding.sampling import Draw
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.warping import WARPERS, Warper
 
 Make = Callable[[str], Any]
 SIZE = 5
@@ -81,3 +82,8 @@ def test_a_draw_never_takes_what_is_forbidden() -> None:
     found = draw(Prefixes(torch.zeros(200, 1), 0, torch.arange(200)), scores)
     assert bool((scores.gather(1, found[:, None]) > float("-inf")).all())
     assert len(found.unique()) > 10
+
+
+@pytest.mark.parametrize("name", sorted(WARPERS.keys() - {"top_k", "min_p"}))
+def test_a_whole_distribution_is_not_narrowed(name: str) -> None:
+    assert not Warper(name, 1.0).matters

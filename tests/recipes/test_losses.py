@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
-from hf_seq2seq.cli import recipe_files
+from hf_seq2seq.api import recipe_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart, gpt, rnn, t5, transformer
 from hf_seq2seq.sections import build
@@ -32,6 +33,7 @@ SIZES: dict[Any, dict[str, Any]] = {
 }
 LOSSES = {
     "scheduled_sampling": "schedule=constant,k=0.5",
+    "minimum_risk": "samples=4,alpha=0.5,metric=edit_accuracy",
 }
 RUNS = [(rnn, loss) for loss in LOSSES] + [(transformer, loss) for loss in LOSSES]
 
@@ -101,6 +103,19 @@ def test_scheduled_sampling_learns(pair_files: dict[str, str], tmp_path: Path) -
     assert results["eval_exact_match"] >= 50
 
 
+def test_minimum_risk_improves_a_trained_model(pair_files: dict[str, str], tmp_path: Path) -> None:
+    values = pair_files | {"metrics": "edit_accuracy", "max_tokens_per_batch": 400, "dropout": 0.0, "eval_steps": 99}
+    sizes = {"hidden_size": 48, "embedding_size": 24}
+    before = train(rnn, tmp_path / "start", values, learning_rate=1e-2, num_train_epochs=6, **sizes)
+    values |= {"loss_type": "minimum_risk", "loss_args": "samples=8,alpha=0.5,metric=edit_accuracy"}
+    values |= {"model_name_or_path": str(tmp_path / "start"), "max_steps": 30, "logging_steps": 10}
+    after = train(rnn, tmp_path / "out", values, learning_rate=2e-3, **sizes)
+    losses = logged(tmp_path / "out")
+    assert losses[-1] < losses[0] - 0.02
+    assert after["eval_edit_accuracy"] > before["eval_edit_accuracy"] + 3
+    assert after["train_target_tokens"] > 30 * 50  # not rows
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_command_takes_every_loss(loss: str, pair_files: dict[str, str], tmp_path: Path) -> None:
     flags = {"train_file": pair_files["train_file"], "output_dir": str(tmp_path / "out"), "max_steps": 2}
@@ -109,6 +124,13 @@ def test_the_command_takes_every_loss(loss: str, pair_files: dict[str, str], tmp
     done = subprocess.run([sys.executable, "-m", "hf_seq2seq", "train", "rnn", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"loss_type: {loss}" in (tmp_path / "out" / "run.yaml").read_text()
+
+
+@pytest.mark.parametrize("written", ["{samples: 3, alpha: 0.5}", "'samples=3,alpha=0.5'", "[samples=3, alpha=0.5]"])
+def test_yaml_has_options_in_each_way(written: str) -> None:
+    values = yaml.safe_load(f"loss_type: minimum_risk\nloss_args: {written}\n")
+    config = build(rnn.Config, values)
+    assert config.loss.loss_args == ("samples=3", "alpha=0.5")
 
 
 def test_a_decoder_alone_says_what_it_has() -> None:
