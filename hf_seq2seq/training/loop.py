@@ -38,7 +38,14 @@ from hf_seq2seq.training.state import State
 from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
-from hf_seq2seq.training.weights.sharding import ShardedWeights, is_asked_for, unsharded, whole, without_exchange
+from hf_seq2seq.training.weights.sharding import (
+    ShardedWeights,
+    is_asked_for,
+    set_up,
+    unsharded,
+    whole,
+    without_exchange,
+)
 from hf_seq2seq.training.zero import ZeroWeights, unhooked
 
 
@@ -198,6 +205,7 @@ class Loop:
         objective = self.task.objective
         if not objective.generates:
             return [objective.augment(batch) for batch in batches]
+        set_up(objective, batches[0])
         with unsharded(objective), unhooked(objective), self.accelerator.autocast():
             return [objective.augment(batch) for batch in batches]
 

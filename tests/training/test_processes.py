@@ -154,6 +154,16 @@ CASES = [
     ("t5", {"name": "adapter", "model_name_or_path": "START/t5", "lora_r": "4"}),
     ("rnn", {"name": "rnn", "tokenizer_type": "char", "hidden_size": "16", "embedding_size": "16", "dropout": "0"}),
     ("bart", {"name": "bart", "from_scratch": "true", "tokenizer_type": "char", "config_overrides": "dropout=0"}),
+    (
+        "rnn",
+        {"name": "sampling", "tokenizer_type": "char", "hidden_size": "16", "embedding_size": "16", "dropout": "0"}
+        | {"loss_type": "scheduled_sampling", "loss_args": "schedule=constant,k=0.5"},
+    ),
+    (
+        "t5",
+        {"name": "risk", "model_name_or_path": "START/t5", "loss_type": "minimum_risk"}
+        | {"loss_args": "samples=4,alpha=0.5,metric=edit_accuracy"},
+    ),
     ("t5", {"name": "bf16", "model_name_or_path": "START/t5", "bf16": "true", "gradient_checkpointing": "true"}),
 ]
 

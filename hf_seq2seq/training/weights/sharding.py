@@ -172,6 +172,13 @@ def unsharded(objective: Any) -> Iterator[None]:
         objective.set_reshard_after_forward(False, recurse=False)
 
 
+def set_up(objective: Any, batch: dict[str, Tensor]) -> None:
+    """Runs sharded weights once from the top, as torch wants it before any layer runs by itself; nothing else."""
+    if is_sharded(objective) and not getattr(objective, "is_set_up", False):
+        objective(batch)
+        objective.is_set_up = True
+
+
 @contextmanager
 def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]:
     """Keeps the gradients of a backward pass in each process, to be exchanged with a later one's."""
