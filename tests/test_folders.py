@@ -226,3 +226,27 @@ def test_filling_moves_nothing_where_one_file_has_no_place(tmp_path: Path, name:
     with pytest.raises(InputError, match=f"{name}: is a "), fill_folder(tmp_path) as draft:
         model(draft)
     assert names(tmp_path) == before
+
+
+def test_a_folder_that_a_run_writes_to_is_not_filled(tmp_path: Path) -> None:
+    process = hold(tmp_path)
+    try:
+        with pytest.raises(InputError, match=f"in use by another run, process {process.pid} "), fill_folder(tmp_path):
+            raise AssertionError
+    finally:
+        process.kill()
+        process.wait()
+    with locked_folder(tmp_path), fill_folder(tmp_path) as draft:
+        model(draft)
+    assert names(tmp_path) == MODEL
+
+
+def test_a_folder_that_is_filled_is_locked_meanwhile(tmp_path: Path) -> None:
+    """Else a run that begins would take the draft for one that a killed process left."""
+    (tmp_path / "mine.txt").write_text("mine")
+    lock = "from hf_seq2seq.folders import locked_folder\nfrom pathlib import Path\nimport sys\n"
+    begin = [sys.executable, "-c", f"{lock}with locked_folder(Path(sys.argv[1])): pass", str(tmp_path)]
+    with fill_folder(tmp_path) as draft:
+        model(draft)
+        assert b"in use by another run" in subprocess.run(begin, capture_output=True).stderr
+    assert names(tmp_path) == sorted([*MODEL, "mine.txt"])
