@@ -87,7 +87,9 @@ def what_next(folder: Path) -> str:
     """One line: what the folder holds, and the command that trains on from it."""
     if base := adapter_base(folder):
         return f"{folder}: an adapter of {base}; `hf-seq2seq generate {folder}` loads both"
-    name = ", ".join(read_json(folder / "config.json").get("architectures") or ()) or "a model"
+    named = read_json(folder / "config.json").get("architectures")
+    known = isinstance(named, list) and all(isinstance(each, str) for each in named)
+    name = ", ".join(named if known else ()) or "a model"
     recipe = _recipe(folder, name)
     return f"{folder}: {name}; `hf-seq2seq train {recipe} --model-name-or-path {folder}` trains on from it"
 
@@ -95,7 +97,7 @@ def what_next(folder: Path) -> str:
 def _recipe(folder: Path, architecture: str) -> str:
     """The recipe that made a model, or one that reads its kind."""
     run = folder / "run.yaml"
-    if run.is_file() and (named := re.search(r"^recipe: (\w+)$", run.read_text(encoding="utf-8"), re.MULTILINE)):
+    if run.is_file() and (named := re.search(r"^recipe: (\w+)$", run.read_text("utf-8", "replace"), re.MULTILINE)):
         return named[1]
     endings = {"ForSequenceClassification": "bert_classifier", "ForCausalLM": "gpt", "LMHeadModel": "gpt"}
     starts = {"T5": "t5", "MT5": "t5", "UMT5": "t5", "Bart": "bart", "MBart": "bart", "Pegasus": "pegasus"}

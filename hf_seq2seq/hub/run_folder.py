@@ -7,6 +7,7 @@ from typing import Any
 from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
+from hf_seq2seq.saved.wholeness import unreadable
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")
@@ -23,7 +24,7 @@ def check_finished(folder: Path) -> None:
     """Refuses a folder that does not hold a run that came to its end.
 
     Raises:
-        InputError: names what is missing, and how the run goes on where it has a checkpoint.
+        InputError: names what is missing, and how the run goes on where it has a checkpoint; or what is damaged.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -33,6 +34,8 @@ def check_finished(folder: Path) -> None:
         checkpoints = any(folder.glob("checkpoint-*"))
         hint = "; train on with --resume-from-checkpoint last" if checkpoints else ""
         raise InputError(f"{folder}: holds no finished run: {', '.join(missing)} missing{hint}")
+    if fault := unreadable(folder / name for name in files_for_others(folder, with_predictions=False)):
+        raise InputError(f"{folder}: is damaged, and is not published: {fault}")
 
 
 def files_for_others(folder: Path, with_predictions: bool) -> list[str]:
@@ -44,8 +47,9 @@ def files_for_others(folder: Path, with_predictions: bool) -> list[str]:
 
 def own_code(folder: Path) -> set[Path]:
     """The Python files that a model needs: those that its configuration names, and what they import beside them."""
-    maps = [read_json(folder / name).get("auto_map") or {} for name in ("config.json", "base_config.json")]
-    names = {str(place).split("--")[-1].split(".")[0] for found in maps for place in found.values()}
+    maps = [read_json(folder / name).get("auto_map") for name in ("config.json", "base_config.json")]
+    places = [str(place) for found in maps if isinstance(found, dict) for place in found.values()]
+    names = {place.split("--")[-1].split(".")[0] for place in places}
     files: set[Path] = set()
     while names:
         path = folder / f"{names.pop()}.py"

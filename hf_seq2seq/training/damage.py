@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
-from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
+from hf_seq2seq.saved.wholeness import unreadable
 from hf_seq2seq.training.state import FILE, State
 
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -22,7 +20,7 @@ def damage(folder: Path) -> str:
         return "not a folder"
     try:
         state = State.load(folder)
-        return _misfit(folder, state.files) or _unreadable(folder)
+        return _misfit(folder, state.files) or unreadable(sorted(path for path in folder.rglob("*") if path.is_file()))
     except InputError as error:
         return str(error).removeprefix(f"{folder}/")
     except OSError as error:
@@ -46,19 +44,3 @@ def _misfit(folder: Path, noted: dict[str, int]) -> str:
     if not there.keys() & {WEIGHTS_FILE, ADAPTER_FILE}:
         return f"{WEIGHTS_FILE} is missing"
     return "" if OPTIMIZER_FILE in there else f"{OPTIMIZER_FILE} is missing"
-
-
-def _unreadable(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())  # reading a pipe would wait for ever
-    for path in (path for path in files if path.suffix == ".safetensors"):
-        try:
-            with safe_open(path, "pt"):
-                pass
-        except SafetensorError as error:
-            return f"{path.name} cannot be read ({error})"
-    for path in (path for path in files if path.suffix == ".json"):
-        try:
-            strict_json.loads(path.read_bytes())
-        except ValueError:
-            return f"{path.name} is not JSON"
-    return ""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hf_seq2seq.hub.pull import what_next
 from hf_seq2seq.saved.pickles import is_left_there, is_pickle
 
 HubCommand = Callable[..., Any]
@@ -156,3 +157,10 @@ def test_a_pickle_alone_says_how_it_is_converted(loopback_hub: Any, hub_command:
         "error: me/pickle: holds no model as safetensors, but PyTorch_Model.BIN, which could run"
     )
     assert "https://huggingface.co/spaces/safetensors/convert converts it" in said.err
+
+
+def test_what_next_after_files_of_any_content(tmp_path: Path) -> None:
+    for config in (b"[1]", b"[" * 100_000, b'{"architectures": [1, null]}', b'{"architectures": "x"}', b"\xff"):
+        (tmp_path / "config.json").write_bytes(config)
+        (tmp_path / "run.yaml").write_bytes(b"\xff\nrecipe: rnn\n")
+        assert what_next(tmp_path).startswith(f"{tmp_path}: a model; `hf-seq2seq train rnn ")

@@ -220,3 +220,14 @@ def test_an_adapter_that_could_not_be_published_is_not_trained(tmp_path: Path) -
         bart.prepare(build(bart.Config, values))
     with pytest.raises(InputError, match=r"t\.tsv"):
         bart.prepare(build(bart.Config, values | {"merge_adapter": True}))
+
+
+def test_a_damaged_run_is_not_published(loopback_hub: Any, hub_command: HubCommand, run_folder: Path) -> None:
+    for name in ("model.safetensors", "config.json", "all_results.json"):
+        whole = (run_folder / name).read_bytes()
+        (run_folder / name).write_bytes(whole[: len(whole) // 2])
+        said = hub_command("push", run_folder, "--hub-model-id", "me/run")
+        (run_folder / name).write_bytes(whole)
+        assert (said.code, len(said.err.splitlines())) == (2, 1), said.err
+        assert f"is damaged, and is not published: {name} " in said.err
+    assert not loopback_hub.repos
