@@ -9,7 +9,7 @@ import socket
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import get_ident
 
@@ -18,8 +18,6 @@ from hf_seq2seq.errors import InputError
 
 LOCK = ".hf-seq2seq.lock"
 """The file of a folder that is locked while a run writes there; it goes with the run, unless that is killed."""
-_HELD: set[Path] = set()
-"""Folders that this process has locked."""
 ABANDONED = re.compile(r"\..+\.[a-z0-9_]{8}\.draft")
 """What a process that was killed leaves of what it was writing."""
 _HELD: set[tuple[int, Path]] = set()
@@ -109,8 +107,7 @@ def fill_folder(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
         with new_folder(folder) as draft:
             yield draft
         return
-    held = nullcontext() if folder.resolve() in _HELD else locked_folder(folder)
-    with held, _draft(folder, folder) as draft:
+    with locked_folder(folder), _draft(folder, folder) as draft:
         yield draft
         _settle(draft)
         goals = {path: folder / path.relative_to(draft) for path in sorted(draft.rglob("*"))}
@@ -202,15 +199,12 @@ def locked_folder(folder: Path, name: str = "--output-dir") -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{name}: {folder} cannot be written: {error.strerror}") from None
     _HELD.add(mine)
-    place = folder.resolve()
     try:
-        _HELD.add(place)
         for path in folder.iterdir():
             if ABANDONED.fullmatch(path.name):
                 remove(path)
         yield
     finally:
-        _HELD.discard(place)
         _HELD.discard(mine)
         (folder / LOCK).unlink(missing_ok=True)
         os.close(handle)

@@ -72,7 +72,7 @@ def read_key(path: Path) -> Key:
         texts = {text["id"]: place for place, text in enumerate(found["texts"])}
         scale = Scale(int(found["low"]), int(found["high"]))
         key = Key(found["sheet"], tuple(found["criteria"]), scale, systems, texts, rows, authored)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):  # int(inf) overflows
         hint = "; it holds ratings, and the key comes first" if "rater" in found else ""
         raise InputError(f"{path}: is no key of a rating sheet{hint}") from None
     if not key.authored.size or (key.authored < 0).any():

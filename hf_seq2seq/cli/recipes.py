@@ -46,6 +46,10 @@ def copy_recipe(name: Name, destination: Destination = None) -> None:
         raise InputError(f"{target}: is there already; name another file")
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {str(target.parent)!r}")
-    with open_draft(target) as stream:
-        stream.write(source.read_text(encoding="utf-8"))
+    text = source.read_text(encoding="utf-8")
+    try:
+        with open_draft(target) as stream:
+            stream.write(text)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written: {error.strerror}") from None
     print(f"{target}\nrun it:  hf-seq2seq train {target if target.is_absolute() else f'./{target}'} --help")

@@ -10,7 +10,7 @@ import typer
 from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.cli.options import Values, with_flags
 from hf_seq2seq.configs import NewTokenizer, PairData
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.sections import Section, build, option
 
@@ -78,6 +78,9 @@ def show_pieces(
     target: Annotated[bool, typer.Option("--target", help="Use the target's tokenizer where it has its own.")] = False,
 ) -> None:
     """Show the pieces and ids of a text."""
+    for text in texts:
+        if not text.isascii() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
+            raise InputError(f"tokenizer show: {shorten(repr(text))} is not UTF-8 text")
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
     from hf_seq2seq.saved.loading import explained
 

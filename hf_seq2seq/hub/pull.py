@@ -88,8 +88,8 @@ def what_next(folder: Path) -> str:
     if base := adapter_base(folder):
         return f"{folder}: an adapter of {base}; `hf-seq2seq generate {folder}` loads both"
     named = read_json(folder / "config.json").get("architectures")
-    known = isinstance(named, list) and all(isinstance(each, str) for each in named)
-    name = ", ".join(named if known else ()) or "a model"
+    name = ", ".join(each for each in named if isinstance(each, str)) if isinstance(named, list) else ""
+    name = name or "a model"
     recipe = _recipe(folder, name)
     return f"{folder}: {name}; `hf-seq2seq train {recipe} --model-name-or-path {folder}` trains on from it"
 

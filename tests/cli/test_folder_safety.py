@@ -97,3 +97,12 @@ def test_a_recipe_is_not_copied_over_a_file(command: Command, tmp_path: Path) ->
         result = command("recipes", "copy", "rnn", place)
         assert (result.code, "is there already" in result.err) == (2, True)
     assert (tmp_path / "rnn.py").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place where nobody can make a file")
+def test_a_recipe_is_not_copied_to_where_nothing_can_be_written(command: Command) -> None:
+    result = command("recipes", "copy", "rnn", "/proc/rnn.py")
+    assert (result.code, result.err.splitlines()) == (
+        2,
+        ["error: /proc/rnn.py: cannot be written: No such file or directory"],
+    )

@@ -1,9 +1,11 @@
 """Values that no option can have, for every option of every command."""
 
 import dataclasses
+import json
 import typing
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,3 +87,15 @@ def test_seeds_that_numpy_takes(value: str) -> None:
 
 def test_many_rows_are_all() -> None:
     assert build(EvaluateConfig, {"max_predict_samples": "1000000000000"}).rows.max_predict_samples == 10**12
+
+
+def test_a_text_to_split_that_is_not_utf8(refused: Any) -> None:
+    assert "'\\udcff' is not UTF-8 text" in refused("tokenizer", "show", "model", "\udcff")
+
+
+@pytest.mark.parametrize("name", ["low", "high"])
+def test_a_rating_key_with_infinity(refused: Any, place: Path, name: str) -> None:
+    key = {"sheet": "a", "criteria": ["fluency"], "low": 1, "high": 5, "systems": ["x"]}
+    texts = [{"id": "1A", "row": 1, "systems": ["x"]}]
+    (place / "key.json").write_text(json.dumps(key | {"texts": texts, name: float("inf")}))
+    assert "key.json: is no key of a rating sheet" in refused("ratings", "key.json", "key.json")
