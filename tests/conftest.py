@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 torch.set_num_threads(1)
-# A suite started in the background of a shell ignores Ctrl-C, and so would every process that a test starts.
+# A suite started in the background or by nohup ignores these, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -66,7 +66,11 @@ def read_all_labelled(config: Any) -> tuple[dict[str, Labelled], tuple[str, ...]
     splits = load_labelled_splits(data, problem)
     if "train" not in splits:
         raise InputError("no training rows: give --train-file or --dataset-name")
-    return read_labelled(splits, data, problem, kept_labels(config.run), trained_labels(config.model))
+    try:
+        trained = trained_labels(config.model)
+    except InputError:  # what is wrong with the checkpoint is said when it is loaded; the rows are looked at first
+        trained = ()
+    return read_labelled(splits, data, problem, kept_labels(config.run), trained)
 
 
 def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hf_seq2seq.sections import flag, flatten, options
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.damage import damage
 from hf_seq2seq.training.log import FILE as LOG_FILE
+from hf_seq2seq.training.output_folder import SCORES
 from hf_seq2seq.training.state import State
 
 LAST = ("last", "true")
@@ -82,7 +83,7 @@ def _newest_whole(output_dir: Path) -> tuple[Path | None, list[str]]:
 
 
 def how_to_go_on(output_dir: Path, since: float) -> str:
-    """Says how a run that ended early is gone on with; nothing where it had not begun to train, or saved nothing.
+    """Says how a run that ended early is continued; nothing where it had not begun, saved nothing, or has its results.
 
     Args:
         output_dir: of the run.
@@ -90,7 +91,7 @@ def how_to_go_on(output_dir: Path, since: float) -> str:
     """
     log = output_dir / LOG_FILE
     found, _ = _newest_whole(output_dir)
-    if found is None or not log.exists() or log.stat().st_mtime < since:
+    if found is None or not log.exists() or log.stat().st_mtime < since or (output_dir / SCORES[0]).exists():
         return ""
     state = State.load(found)
     there = "the trained model" if state.finished else f"step {state.global_step} of {state.max_steps}"

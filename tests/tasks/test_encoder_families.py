@@ -22,7 +22,7 @@ from hf_seq2seq.tasks.labelled import head_changes
 from hf_seq2seq.tasks.start_encoder import start_encoder
 
 SIZES = {
-    "vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
+    "vocab_size": 44, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,
     "pad_token_id": 1, "max_position_embeddings": 20, "embedding_size": 32, "dim": 32, "hidden_dim": 32, "n_layers": 1,
     "n_heads": 2, "d_model": 32, "d_inner": 32, "n_layer": 1, "n_head": 2, "emb_dim": 32, "attention_window": [4],
     "intra_bottleneck_size": 32, "true_hidden_size": 32, "input_embedding_size": 32, "ffn_dim": 32,
