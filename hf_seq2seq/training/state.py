@@ -27,7 +27,7 @@ class State:
         train_loss_weight: what it is divided by for their mean.
         unlogged_loss: sum of the losses since the last line of the log.
         unlogged_weight: what it is divided by for their mean.
-        target_tokens_seen: weights of the losses so far: target tokens, or rows.
+        target_tokens_seen: target tokens of the rows so far, as the objective counts them; or rows.
         train_runtime: seconds of training so far, over all resumed runs.
         train_cpu_time: CPU seconds of the first process in that time.
         optimizer_scalars: optimizer state that is not a tensor.
