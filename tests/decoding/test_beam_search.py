@@ -1,6 +1,7 @@
 """Own search beside the library's `generate`, and beside every possible output of a tiny vocabulary."""
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,10 @@ import torch
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
 from hf_seq2seq.decoding.decoder import CrossDecoder
+from hf_seq2seq.decoding.hypothesis import Bounds
+from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
 
@@ -167,3 +171,29 @@ def test_keys_of_the_source_are_kept_once_and_leave_with_it(
     assert all(rows == 4 * kept for rows, kept in seen[1:])
     assert seen[-1][1] < 16
     assert model.config._attn_implementation == before
+
+
+class Chain:
+    """A decoder whose next token depends on the last one alone; 0 ends an output."""
+
+    attention, prompt, lengths = None, torch.tensor([[1]]), torch.tensor([1])
+    table = torch.tensor([[1.0, 0, 0], [0.1, 0.01, 0.89], [0.99, 0.005, 0.005]]).log()
+
+    def start(self) -> torch.Tensor:
+        return torch.tensor([[0.02, 0.97, 0.01]]).log()
+
+    def step(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.table[tokens]
+
+    def keep(self, rows: torch.Tensor, sources: torch.Tensor | None) -> None:
+        pass
+
+
+@pytest.mark.parametrize("early_stopping", ["false", "never"])
+def test_under_a_negative_length_penalty_an_output_is_not_given_up_for_the_greatest_length(early_stopping: str) -> None:
+    """Two poor outputs end first; [1, 2] is better, though at 40 tokens its beginning would be worse than both."""
+    bounds = Bounds(eos=torch.tensor([0]), longest=torch.tensor([40]))
+    search = BeamSearch(2, normalization=LengthNormalization(-1.0), early_stopping=early_stopping)
+    (found,) = beam_search(Chain(), [], [Beam(Chain(), bounds, search)], 2)
+    assert found[0].ids == [1, 2]
+    assert found[0].score == pytest.approx(3 * math.log(0.97 * 0.89 * 0.99), rel=1e-5)
