@@ -121,7 +121,7 @@ def compare_quality(options: argparse.Namespace) -> None:
         rows.append([CONTENDERS[name], f"{found['steps']:,}", f"{found['seconds']:,.0f}", f"{found['loss']:.4f}"])
         rows[-1].append(f"{ratio:.4f}")
     print(describe(), f"{options.epochs:g} epochs, seed {options.seed}, one thread", sep="\n", end="\n\n")
-    print(table(["", "steps", "CPU s", "validation loss (nats a target token)", "ratio"], rows))
+    print(table(["", "steps", "CPU s", "validation loss (nats per target token)", "ratio"], rows))
 
 
 def start(contender: str, options: argparse.Namespace) -> dict[str, Any]:

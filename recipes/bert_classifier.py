@@ -30,9 +30,9 @@ POOLINGS = ("cls", "mean", "last")
 class Model(configs.PretrainedOrNew):
     """Model: the encoder, a checkpoint or a size to train from scratch, and its head."""
 
-    architecture: str = option("bert", "From scratch: what.", choices=("bert", "transformer-encoder"))
+    architecture: str = option("bert", "What is trained from scratch.", choices=("bert", "transformer-encoder"))
     problem_type: str = option("single_label", "What a label is.", choices=PROBLEMS)
-    pooling: str | None = option(None, "What the head sees; by default the model's own.", choices=POOLINGS)
+    pooling: str | None = option(None, "Tokens that the head sees; by default the model's own.", choices=POOLINGS)
     class_weights: str = option("none", "Weigh classes in the loss.", choices=("none", "balanced"))
     classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
 

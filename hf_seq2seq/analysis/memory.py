@@ -52,8 +52,8 @@ def estimate_memory(task: "Task") -> Memory:
     weights = float(sum(p.nbytes for p in parameters))
     size = f"{weights / count:.3g}"
     parts = (
-        ("weights", weights + master, f"{size} bytes a parameter" + (", and a copy in bfloat16" if master else "")),
-        ("gradients", 4.0 * trained_count, "4 bytes a trained parameter"),
+        ("weights", weights + master, f"{size} bytes per parameter" + (", and a copy in bfloat16" if master else "")),
+        ("gradients", 4.0 * trained_count, "4 bytes per trained parameter"),
         ("optimizer", _optimizer_bytes(trained, options.optim), f"the state of {options.optim}"),
         (
             "activations",

@@ -178,13 +178,17 @@ def _reference(train: "Examples", row: int) -> list[str]:
 
 def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     """The token that each input is to foretell, or that was masked there; a dot where nothing is learnt."""
+    from hf_seq2seq.data.tokenizers.shown import readable_pieces
+
     shown = labels[:TOKENS_SHOWN]
-    pieces = [tokenizer.convert_ids_to_tokens([int(i)])[0] if i >= 0 else "·" for i in shown]
+    pieces = [readable_pieces(tokenizer, [int(i)])[0] if i >= 0 else "·" for i in shown]
     return [*_reference(train, row), f"learnt   {' '.join(pieces)}{_more(labels)}"]
 
 
 def _tokens(side: str, ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    pieces = tokenizer.convert_ids_to_tokens(ids[:TOKENS_SHOWN].tolist())
+    from hf_seq2seq.data.tokenizers.shown import readable_pieces
+
+    pieces = readable_pieces(tokenizer, ids[:TOKENS_SHOWN].tolist())
     return [f"ids      {_cut(ids)}", f"pieces   {' '.join(pieces)}{_more(ids)}"]
 
 
@@ -211,6 +215,6 @@ def _size(task: "Task") -> str:
     parts = "\n".join(f"  {name:12}{size / 2**20:10,.1f} MiB  {what}" for name, size, what in memory.parts)
     return (
         f"parameters  {memory.parameters:,}, of which {memory.trained:,} are trained\n"
-        f"memory      {memory.total / 2**20:,.1f} MiB a process, estimated:\n{parts}\n"
+        f"memory      {memory.total / 2**20:,.1f} MiB per process, estimated:\n{parts}\n"
         "  not counted: the libraries themselves (about 500 MiB), evaluation by beam search, the data"
     )

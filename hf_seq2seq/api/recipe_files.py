@@ -43,7 +43,7 @@ def find(name: str) -> Path:
         raise InputError(f"recipe {name!r}: no such file")
     if name.replace("-", "_") in names():
         return FOLDER / f"{name.replace('-', '_')}.py"
-    raise InputError(f"unknown recipe {name!r}{nearest(name, names())}; a recipe of your own is a path ending in .py")
+    raise InputError(f"unknown recipe {name!r}{nearest(name, names())} (a recipe of your own: a path ending in .py)")
 
 
 def load(name: str) -> Recipe:

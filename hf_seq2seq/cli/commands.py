@@ -1,5 +1,6 @@
 """Makes commands and groups of commands from functions, each only when it is called for."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,13 @@ Function = Callable[..., None]
 def make_command(name: str, function: Function, help: str, kind: type[Command] = Command) -> Any:
     """A command that calls a function annotated as Typer wants it."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=kind, help=help)(function)
+    app.command(name, cls=kind, help=_with_lines(help))(function)
     return get_command(app)
+
+
+def _with_lines(help: str) -> str:
+    """Help whose indented paragraphs, commands to copy, keep their lines."""
+    return re.sub(r"\n\n(?= )", "\n\n\b\n", help)
 
 
 def make_group(name: str, help: str, functions: dict[str, Function], kind: type[Group] = Group) -> Any:

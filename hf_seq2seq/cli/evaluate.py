@@ -223,7 +223,7 @@ def _score_documents(loaded: Any, config: EvaluateConfig) -> Found:
     known, run = metrics_for("likelihood"), loaded[2].run
     names = config.measures.metrics or tuple(known)
     if not set(names) <= set(known):
-        raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits a byte")
+        raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits per byte")
     chosen = check_metrics(names, known)
     systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
     rows = config.decoding.per_device_eval_batch_size

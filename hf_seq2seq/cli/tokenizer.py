@@ -81,6 +81,7 @@ def show_pieces(
     for text in texts:
         if not text.isascii() and any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
             raise InputError(f"tokenizer show: {shorten(repr(text))} is not UTF-8 text")
+    from hf_seq2seq.data.tokenizers.shown import readable_pieces
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
     from hf_seq2seq.saved.loading import explained
 
@@ -89,5 +90,5 @@ def show_pieces(
     tokenizer = tokenizers.target if target else tokenizers.source
     for text in texts:
         ids = tokenizer(text)["input_ids"]
-        for piece, number in zip(tokenizer.convert_ids_to_tokens(ids), ids, strict=True):
+        for piece, number in zip(readable_pieces(tokenizer, ids), ids, strict=True):
             print(f"{number}\t{piece}")

@@ -65,7 +65,8 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
             raise InputError(f"{place}: message {number}, the {role}'s, is empty; fill it in or remove the row")
         messages.append({"role": role, "content": content})
     if (messages[-1]["role"] == ASSISTANT) != reply:
-        raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's")
+        hint = "" if reply else "; leave it out, and the model writes it"
+        raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's{hint}")
     if reply and not reply_numbers(messages):
         raise InputError(f"{place}: the only message is the assistant's; a reply needs a message before it")
     return messages

@@ -11,11 +11,13 @@ from hf_seq2seq.data.tokenizers.spelled import describe_spelled
 from hf_seq2seq.data.tokenizers.unknown import (
     count_unknown,
     lacks_spaces,
+    learnt_whole,
     lost_characters,
     no_spaces,
     percent,
     reads_words,
     vanishing,
+    whole_texts,
 )
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
@@ -82,14 +84,15 @@ def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> l
 def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
     """Lines about texts that a tokenizer does not read as they look.
 
-    Words that spaces do not part, for a tokenizer that takes words for tokens; characters that vanish; special tokens
-    that texts spell.
+    Words that spaces do not part, for a tokenizer that takes words for tokens; a vocabulary of whole sources;
+    characters that vanish; special tokens that texts spell.
     """
     targets = [references[0] for references in train.references or []]
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
     lines = []
     for side, (tokenizer, texts) in sides.items():
         lines += [no_spaces(side)] if reads_words(tokenizer) and lacks_spaces(texts) else []
+        lines += [whole_texts(side)] if side == "source" and learnt_whole(texts, tokenizer) else []
         lost = lost_characters(texts, tokenizer)
         lines += [vanishing(side, lost)] if lost else []
         lines += describe_spelled(texts, tokenizer, side)

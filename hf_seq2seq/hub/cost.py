@@ -27,7 +27,7 @@ def cost_paragraph(results: dict[str, float], gpu: str | None) -> str:
 def _energy(seconds: float, processes: int, cpu_seconds: float, on_gpu: bool) -> str:
     watts = gpu_watts() if on_gpu else cpu_watts()
     if watts is None:
-        return "Its energy is not known, because the machine does not tell its power."
+        return "Its energy is not known, because the machine does not report its power."
     cores = os.cpu_count() or 1
     used = seconds * processes if on_gpu else cpu_seconds / cores
     terms = f"{seconds:,.0f} s × {processes} GPUs" if on_gpu else f"{cpu_seconds:,.0f} CPU s / {cores} cores"

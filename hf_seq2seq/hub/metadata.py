@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 # What the scores are called: for people, and the name of the Hub's metric that they belong to.
 SCORES = {
     "loss": ("Loss", "loss"),
-    "perplexity": ("Perplexity a token", "perplexity"),
-    "bits_per_byte": ("Bits a byte", "bits_per_byte"),
+    "perplexity": ("Perplexity per token", "perplexity"),
+    "bits_per_byte": ("Bits per byte", "bits_per_byte"),
     "masked_accuracy": ("Accuracy of masked tokens", "accuracy"),
     "next_sentence_accuracy": ("Accuracy of next sentences", "accuracy"),
     "masked_loss": ("Loss a masked token", "loss"),

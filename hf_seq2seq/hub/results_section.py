@@ -19,10 +19,10 @@ CORRELATIONS = ("matthews", "pearson", "spearman")
 NOT_PERCENT = (*LOSSES, *CORRELATIONS, "perplexity", "bits_per_byte", "mse", "levenshtein", "cider", "cider_d")
 _CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
 UNITS = {
-    "seq2seq": "The loss is in nats a target token; the package's other scores are on 0-100, rates in percent.",
-    "denoising": "The loss is in nats a target token, of text that is noised once.",
-    "causal_lm": "The loss is in nats a token, of which perplexity is the exponential; bytes are those of UTF-8.",
-    "masked_lm": "The loss is in nats a masked token, of which perplexity is the exponential; text is masked once.",
+    "seq2seq": "The loss is in nats per target token; the package's other scores are on 0-100, rates in percent.",
+    "denoising": "The loss is in nats per target token, of text that is noised once.",
+    "causal_lm": "The loss is in nats per token, of which perplexity is the exponential; bytes are those of UTF-8.",
+    "masked_lm": "The loss is in nats per masked token, of which perplexity is the exponential; text is masked once.",
     "single_label": _CLASSES,
     "multi_label": _CLASSES,
     "regression": "The loss is the squared error over the labels' variance in training; correlations are on -1 to 1.",

@@ -20,10 +20,16 @@ def start_tokenizers(
 
     Trained again they could number their tokens in another way, for the texts may have been edited since.
 
+    A prefix is a part of every source that the model reads, so that its characters and words are in the vocabulary.
+
     Raises:
         InputError: as `train_tokenizers` and `resume_point`.
     """
-    return kept_tokenizers(config.run) or train_tokenizers(sources, targets, config.tokens, specials=specials)
+    if kept := kept_tokenizers(config.run):
+        return kept
+    prefix = getattr(config.data, "source_prefix", "")
+    read = [prefix + text for text in sources] if prefix else sources
+    return train_tokenizers(read, targets, config.tokens, specials=specials)
 
 
 def kept_tokenizers(run: Run, trust_remote_code: bool = False) -> Tokenizers | None:

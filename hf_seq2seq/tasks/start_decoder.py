@@ -26,7 +26,7 @@ def check_decoder_run(config: Any) -> Any:
     """
     check_start("gpt", config)
     if config.data.objective == "causal":
-        config = without_metrics(config, "--objective causal gives loss, perplexity and bits a byte")
+        config = without_metrics(config, "--objective causal gives loss, perplexity and bits per byte")
     check_run(config, "seq2seq", model_type="gpt2")
     if config.loss.loss_type != Loss().loss_type:
         raise InputError(

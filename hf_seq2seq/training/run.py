@@ -229,13 +229,14 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
     losses = "".join(f"{line}\n" for line in describe_losses(task.splits, task.tokenizers))
+    kind = "process" if processes == 1 else "processes"
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
         *mixed,
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
-        f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} process(es), "
-        f"{len(plan):,} an epoch, {plan.padding:.1%} of the tokens are padding",
+        f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} {kind}, "
+        f"{len(plan):,} per epoch, {plan.padding:.1%} of the tokens are padding",
         sep="",
         file=sys.stderr,
     )

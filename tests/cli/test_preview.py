@@ -119,3 +119,21 @@ def test_how_files_are_read_is_shown(command, tmp_path: Path, monkeypatch: pytes
     assert "files dev.csv: split at ';'; no header, columns by number" in lines
     assert "text Ja, gut" in lines
     assert caplog.text.count("is taken for data") == 1
+
+
+@pytest.mark.parametrize(("kind", "warned"), [("bpe", True), ("word", True), ("char", False)])
+def test_a_vocabulary_of_whole_sources_is_told(command, flags: list[str], kind: str, warned: bool) -> None:
+    words = [
+        a + b + c for a in ("ba", "ko", "ti", "lu") for b in ("ren", "mos", "dal") for c in ("ta", "ki", "so", "ne")
+    ]
+    Path("train.tsv").write_text("source\ttarget\n" + "".join(f"{word}\t{' '.join(word)}\n" for word in words * 2))
+    result = command("preview", "rnn", *flags, "--tokenizer-type", kind, "--target-tokenizer-type", "word")
+    assert ("most source texts are one word and one token each" in result.out) is warned
+
+
+def test_a_vocabulary_has_the_prefix_of_sources(command, flags: list[str]) -> None:
+    for kind in ("char", "word", "unigram"):
+        result = command("preview", "rnn", *flags, "--tokenizer-type", kind, "--source-prefix", "QUIZ: ")
+        source = re.search(r"train +\d+ +source.* ([\d.]+)%\n", result.out)
+        assert source is not None
+        assert source[1] == "0.0"

@@ -37,3 +37,12 @@ def test_a_copy_overwrites_nothing(command, tmp_path: Path) -> None:
     assert "T5" in target.read_text()
     assert "there is no folder" in command("recipes", "copy", "t5", tmp_path / "no" / "t5.py").err
     assert "ends in .py" in command("recipes", "copy", "t5", tmp_path / "folder").err
+
+
+@pytest.mark.parametrize("recipe", ["bart", "bert_classifier", "gpt", "pegasus", "rnn", "t5", "transformer"])
+def test_examples_in_help_keep_their_lines(command, recipe: str) -> None:
+    lines = [line.split() for line in command("train", recipe, "--help").out.splitlines()]
+    examples = [line for line in lines if line[:2] == ["hf-seq2seq", "train"]]
+    assert examples
+    assert all(line.count("hf-seq2seq") == 1 for line in examples)
+    assert all(line[-1].endswith((".csv", ".tsv", ".txt", ".jsonl")) or "--output-dir" in line for line in examples)

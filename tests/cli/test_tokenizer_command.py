@@ -65,3 +65,14 @@ def test_bad_input(command, pairs: Path, tmp_path: Path) -> None:
     result = command("tokenizer", "train", "--train-file", pairs, "--vocab-size", "2")
     assert "--vocab-size: 2 is too small; the least is 8" in result.err
     assert command("tokenizer", "train", "--train-file", pairs, "--tokenizer-type", "wrd").code == 2
+
+
+def test_bytes_are_shown_as_the_text_that_they_are(command, tmp_path: Path) -> None:
+    (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + "schöne Männer\tfɪʃ ɪz\n" * 20)
+    folder = tmp_path / "bytes"
+    flags = ["--train-file", tmp_path / "pairs.tsv", "--tokenizer-type", "bpe", "--output-dir", folder]
+    assert command("tokenizer", "train", *flags).code == 0
+    shown = [line.split("\t")[1] for line in command("tokenizer", "show", folder, "schöne Männer fɪʃ").out.splitlines()]
+    assert shown == ["schöne", "ĠMänner", "Ġ", "fɪʃ", "</s>"]
+    half = [line.split("\t")[1] for line in command("tokenizer", "show", folder, "ß").out.splitlines()]
+    assert half == ["Ã", "Ł", "</s>"]  # neither byte is a character

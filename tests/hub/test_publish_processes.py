@@ -23,7 +23,7 @@ def test_two_processes_publish_once(loopback_hub: Any, hub_command: HubCommand, 
     # The server dies when the files have arrived, before they are committed.
     loopback_hub.dies_at = "POST .*/commit/"
     said = hub_command(*train, "--output-dir", "run")
-    assert "on 2 process(es)" in said.err
+    assert "on 2 processes" in said.err
     assert said.code == 2, said.err
     reason, remedy = said.err.splitlines()[-2:]
     assert reason == f"error: me/run: the Hub does not answer ({loopback_hub.url})"
@@ -38,7 +38,7 @@ def test_two_processes_publish_once(loopback_hub: Any, hub_command: HubCommand, 
     loopback_hub.requests.clear()
     said = hub_command(*train, "--output-dir", "again", "--hub-commit-message", "Once")
     assert (said.code, said.err.count("published: ")) == (0, 1), said.err
-    assert "on 2 process(es)" in said.err
+    assert "on 2 processes" in said.err
     assert repo.messages == ["initial commit", "Once"]
     assert len(commits(loopback_hub)) == 1
     assert len(loopback_hub.uploads) == len(set(loopback_hub.uploads))

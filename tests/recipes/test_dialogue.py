@@ -122,7 +122,10 @@ def test_from_scratch(files: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("messages", "message"),
     [
-        ([{"role": "assistant", "content": "a"}], "row 1, column 'messages': the last message is the assistant's"),
+        (
+            [{"role": "assistant", "content": "a"}],
+            "the last message is the assistant's; leave it out",
+        ),
         (3, "its columns are messages"),
     ],
 )

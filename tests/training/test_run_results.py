@@ -111,7 +111,7 @@ def test_the_start_says_how_many_steps_are_left(make_task: MakeTask, capsys: pyt
     describe_start(task, plan, State(global_step=1200, max_steps=3000), 2)
     said = capsys.readouterr().err
     assert "rows: train 90, validation 17" in said
-    assert "1,800 steps of 3,000 on 2 process(es), 9 an epoch, 25.0% of the tokens are padding" in said
+    assert "1,800 steps of 3,000 on 2 processes, 9 per epoch, 25.0% of the tokens are padding" in said
     assert f"t5: {task.model.num_parameters():,} parameters train" in said
     assert longest(task) == 10
 

@@ -19,7 +19,7 @@ LETTERS_OF_IDEOGRAM = 3
 READ = 2_000  # texts
 SPACE = "▁"  # which SentencePiece's vocabularies put before every text
 TOO_LOW = (
-    "Loss, perplexity and bits a byte do not count what they stand for: with another vocabulary compare none of them."
+    "Loss, perplexity and bits per byte do not count what they stand for: with another vocabulary compare none of them."
 )
 """What unknown tokens mean for likelihoods."""
 _IDEOGRAM = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
@@ -94,6 +94,25 @@ def no_spaces(side: str) -> str:
     return (
         f"warning: the {side} texts have no spaces between words, so that a word tokenizer takes whole sentences for "
         "words; --tokenizer-type unigram or char does not"
+    )
+
+
+def learnt_whole(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> bool:
+    """Whether a vocabulary was made of whole texts: most are one word and one token, and fill a tenth of it."""
+    read = set(islice(texts, READ))
+    words = {text for text in read if len(text) > 1 and text.split() == [text]}
+    if 2 * len(words) <= len(read) or 10 * len(words) < len(tokenizer):
+        return False
+    found = tokenizer(sorted(words), add_special_tokens=False, verbose=False)["input_ids"]
+    whole = sum(len(ids) == 1 for ids in found)
+    return 2 * whole > len(read) and 10 * whole >= len(tokenizer)
+
+
+def whole_texts(side: str) -> str:
+    """What is to be said of such a vocabulary."""
+    return (
+        f"warning: most {side} texts are one word and one token each, so that what is learnt of one says nothing about "
+        "another; --tokenizer-type char splits words into characters"
     )
 
 

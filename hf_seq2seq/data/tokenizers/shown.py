@@ -1,0 +1,26 @@
+"""Tokens as people read them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+MARKS = str.maketrans({" ": "Ġ", "\n": "Ċ", "\t": "ĉ", "\r": "č"})
+UNDECODED = "\N{REPLACEMENT CHARACTER}"
+
+
+def readable_pieces(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> list[str]:
+    """The tokens of ids; those of a byte-level vocabulary as the text that their bytes are.
+
+    Such a vocabulary spells `Männer` as `MÃ¤nner`, a letter a byte. White space keeps the vocabulary's marks (Ġ for a
+    space), and a token that holds a part of a character stays as the vocabulary spells it.
+    """
+    from tokenizers.decoders import ByteLevel
+
+    pieces: list[str] = tokenizer.convert_ids_to_tokens(list(ids))
+    decoder = tokenizer.backend_tokenizer.decoder if tokenizer.is_fast else None
+    if not isinstance(decoder, ByteLevel):
+        return pieces
+    texts = [decoder.decode([piece]) for piece in pieces]
+    return [piece if UNDECODED in text else text.translate(MARKS) for piece, text in zip(pieces, texts, strict=True)]
