@@ -18,7 +18,7 @@ def readable_pieces(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) ->
     """
     from tokenizers.decoders import ByteLevel
 
-    pieces: list[str] = tokenizer.convert_ids_to_tokens(list(ids))
+    pieces = [str(tokenizer.convert_ids_to_tokens(number)) for number in ids]
     decoder = tokenizer.backend_tokenizer.decoder if tokenizer.is_fast else None
     if not isinstance(decoder, ByteLevel):
         return pieces
