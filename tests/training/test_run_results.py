@@ -140,7 +140,7 @@ def test_predictions_of_labels(problem: str, expected: list[dict[str, Any]], tmp
 
 def test_a_prediction_is_one_line(tmp_path: Path) -> None:
     write_predictions(tmp_path, labelled("seq2seq", ()), {"test": ["a\nb", "", "c\u2028d"]})
-    assert (tmp_path / "generated_predictions.txt").read_text() == "a b\n\nc d\n"
+    assert (tmp_path / "generated_predictions.txt").read_text() == "a b\n\nc\u2028d\n"
 
 
 def test_what_an_earlier_run_left_goes(tmp_path: Path) -> None:
