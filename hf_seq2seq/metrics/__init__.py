@@ -111,9 +111,10 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
             f"--metrics {name}: needs a model's probabilities: hf-seq2seq evaluate MODEL; training gives the loss"
         )
     if name not in known:
-        raise InputError(
-            f"--metrics: unknown metric {name!r}{nearest(name, [*known, *(MADE_METRICS if texts else ())])}"
-        )
+        here = [*known, *(MADE_METRICS if texts else ())]
+        if family in TEXT_METRICS | LABEL_METRICS | MADE_METRICS:
+            raise InputError(f"--metrics: {name!r} does not score what is predicted; choose from {', '.join(here)}")
+        raise InputError(f"--metrics: unknown metric {name!r}{nearest(name, here)}")
     return known[name]
 
 
