@@ -54,7 +54,7 @@ def prepare(config: Config) -> "Task":
     from hf_seq2seq.tasks.kept import start_tokenizers
     from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
     from hf_seq2seq.tasks.pretrained import load_own
-    from hf_seq2seq.training.run import check_run
+    from hf_seq2seq.training.checks import check_run
 
     check_run(config, "seq2seq", model_type="rnn-seq2seq")
     pairs = read_all_rows(config.data, config.data.objective == "dialogue")

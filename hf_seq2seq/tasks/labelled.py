@@ -19,7 +19,7 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.heads import is_fresh, output_layer
 from hf_seq2seq.tasks.kept import kept_labels
 from hf_seq2seq.tasks.trained_heads import trained_labels
-from hf_seq2seq.training.run import check_positions, check_run
+from hf_seq2seq.training.checks import check_positions, check_run
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:

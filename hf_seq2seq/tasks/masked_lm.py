@@ -18,7 +18,7 @@ from hf_seq2seq.noising.rows import counts_within, enclose
 from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
 from hf_seq2seq.ragged import IGNORE, Ragged
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
-from hf_seq2seq.training.run import check_positions
+from hf_seq2seq.training.checks import check_positions
 from hf_seq2seq.training.task import Renewed, Task
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 from hf_seq2seq.tasks.pairs import pair_task
-from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.checks import check_run
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.tasks.dialogue import read_all_conversations
-from hf_seq2seq.training.run import check_positions
+from hf_seq2seq.training.checks import check_positions
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:

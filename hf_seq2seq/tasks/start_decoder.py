@@ -12,7 +12,7 @@ from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
-from hf_seq2seq.training.run import check_run, without_metrics
+from hf_seq2seq.training.checks import check_run, without_metrics
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -15,7 +15,7 @@ from hf_seq2seq.tasks.labelled import check_labelled_run
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.tasks.trained_heads import prepare_head
 from hf_seq2seq.training.adaptation import adapt, quantization
-from hf_seq2seq.training.run import check_run
+from hf_seq2seq.training.checks import check_run
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

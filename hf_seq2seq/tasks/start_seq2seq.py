@@ -19,7 +19,7 @@ from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixtur
 from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
-from hf_seq2seq.training.run import without_metrics
+from hf_seq2seq.training.checks import without_metrics
 from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:

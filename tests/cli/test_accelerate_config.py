@@ -11,7 +11,7 @@ import yaml
 from hf_seq2seq.cli.accelerate_config import PRESETS, apply_launch_file, presets, read_launch_file
 from hf_seq2seq.configs import Adaptation, Optimization, Run
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.run import runs_on_cpu
+from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.weights.sharding import check_sharding
 
 DEEPSPEED = {"distributed_type": "DEEPSPEED"}

@@ -1,0 +1,94 @@
+"""What a run could fail for, refused before anything is loaded."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from hf_seq2seq.configs import Evaluation, Loss
+from hf_seq2seq.data.evaluation_sets import named_files
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.push import check_run_publication
+from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
+from hf_seq2seq.objectives import loss_options
+from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.sections import flag
+from hf_seq2seq.training.adaptation import check_adaptation
+from hf_seq2seq.training.optimizers import check_optimizer
+from hf_seq2seq.training.output_folder import check_output_dir
+from hf_seq2seq.training.resuming import check_resume
+from hf_seq2seq.training.weights import zero_settings
+from hf_seq2seq.training.weights.precision import check_precision
+from hf_seq2seq.training.weights.sharding import check_sharding
+
+
+def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
+    """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, folder, card.
+
+    Args:
+        config: the recipe's.
+        problem: "seq2seq" and so on.
+        model_type: the architecture.
+        sets: the metrics of each named validation set; by default those of `--validation-file` have all metrics.
+
+    Raises:
+        InputError: a precision that fails, an option of another optimizer, adaptations that exclude each other, an
+            unknown metric, a tracker that is not installed, a folder that holds a run, or a license or language that
+            the Hub refuses.
+    """
+    check_precision(config.optimization, model_type, runs_on_cpu(config.run))
+    check_optimizer(config.optimization)
+    loss_options(getattr(config, "loss", Loss()))
+    adaptation = getattr(config, "adaptation", None)
+    check_sharding(config.optimization, adaptation)
+    zero_settings.check_zero(config.optimization, adaptation)
+    if adaptation:
+        on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
+        check_adaptation(adaptation, getattr(config.model, "from_scratch", False), on_cpu)
+    metrics, validation = config.evaluation.metrics, config.data.validation_file
+    check_metrics(metrics, metrics_for(problem))
+    named = named_files("validation_file", validation) if validation else {}
+    sets = {name: metrics for name in named if name} if sets is None else sets
+    best_metric(config.schedule.metric_for_best_model, metrics, sets)
+    for tracker in config.run.report_to:
+        if find_spec(tracker) is None:
+            raise InputError(f"--report-to {tracker}: is not installed; pip install 'hf-seq2seq[{tracker}]'")
+    check_output_dir(config)
+    check_resume(config)
+    check_run_publication(config)
+
+
+def without_metrics(config: Any, gives: str) -> Any:
+    """The configuration of a run that writes no texts to compare.
+
+    Args:
+        config: the recipe's.
+        gives: what is measured in their place, for the error.
+
+    Raises:
+        InputError: metrics of texts are asked for.
+    """
+    if config.evaluation.metrics not in ((), Evaluation().metrics):
+        raise InputError(f"--metrics compare texts; {gives}")
+    return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
+
+
+def check_positions(model: Any, tokens: Any) -> None:
+    """Refuses lengths beyond a model's table of positions.
+
+    Raises:
+        InputError: names the flag and the most.
+    """
+    most = longest_sequence(model)
+    for name in ("max_source_length", "max_target_length"):
+        if most is not None and getattr(tokens, name, 0) > most:
+            raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
+
+
+def runs_on_cpu(run: Any) -> bool:
+    """Whether a run stays on the CPU, by choice (a flag, or Accelerate's configuration) or for want of a GPU."""
+    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    return run.use_cpu or told or not torch.cuda.is_available()
