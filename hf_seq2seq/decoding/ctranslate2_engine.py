@@ -144,21 +144,26 @@ class CTranslate2TextGenerator(TextGenerator):
     def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
         sources, _, counts = self.read_sources(texts)
         found: list[list[Output]] = [[] for _ in texts]
+        unended = 0
         # Longest first: what does not fit in memory fails at once.
         for rows in reversed(ordered_batches(sources.lengths[:, None], self.decoding.per_device_eval_batch_size)):
-            for row, best in zip(rows, self._batch(sources, rows), strict=True):
+            outputs, cut_off = self._batch(sources, rows)
+            unended += cut_off
+            for row, best in zip(rows, outputs, strict=True):
                 found[row] = best
             if self.advance:
                 self.advance(len(rows))
-        return found, counts
+        return found, counts + Counts(unended=unended)
 
-    def _batch(self, sources: Ragged, rows: Any) -> list[list[Output]]:
+    def _batch(self, sources: Ragged, rows: Any) -> tuple[list[list[Output]], int]:
+        """The outputs of rows, and how many of the best have the greatest length and no end of their own."""
         ids = [sources[row].tolist() for row in rows]
         results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, self.first_token)
         found = [row for best in results for row, _ in best]
         texts = iter(self.tokenizers.target.batch_decode(found, skip_special_tokens=True))
         told = "score" in self.details
-        return [[Output(next(texts), {"score": score} if told else {}) for _, score in best] for best in results]
+        outputs = [[Output(next(texts), {"score": score} if told else {}) for _, score in best] for best in results]
+        return outputs, sum(bool(best) and len(best[0][0]) >= self.max_new_tokens for best in results)
 
 
 def search_options(settings: "GenerationConfig", search: Search) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 
 from hf_seq2seq import InputError, preview, train
 from hf_seq2seq.api.runs import TrainingRun
-from hf_seq2seq.folders import locked_folder
+from hf_seq2seq.folders import LOCK, locked_folder
 
 TEXTS = ["ab ba", "abc cba", "bca acb", "ca ac", "bb aac", "c"]
 ROWS = [{"source": text, "target": text[::-1]} for text in TEXTS * 4]
@@ -106,7 +106,7 @@ def test_a_recipe_that_python_calls_itself_has_such_a_card_and_the_lock(
     before = running.finish
 
     def finish(*arguments: Any) -> Any:
-        locked.append((tmp_path / "out" / ".lock").exists())
+        locked.append((tmp_path / "out" / LOCK).exists())
         return before(*arguments)
 
     monkeypatch.setattr(running, "finish", finish)

@@ -76,7 +76,7 @@ WRITERS: dict[str, tuple[int, list[str], str]] = {
     "average": (9000, ["average", "{model}", "{model}", "--output-dir", "mean"], "mean: could not be saved: "),
     "export": (9000, ["export", "{model}", "mine/out", "--format", "safetensors"], "mine/out: could not be saved: "),
     "rate": (9000, ["rate", "a=in.txt", "b=in.tsv", "--references", "in.txt"], "outputs/rating: could not be saved: "),
-    "recipe": (1000, ["recipes", "copy", "rnn"], "rnn.py: File too large"),
+    "recipe": (1000, ["recipes", "copy", "rnn"], "rnn.py: cannot be written: "),
 }
 
 
