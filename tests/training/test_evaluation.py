@@ -170,7 +170,7 @@ for name, values in json.loads(sys.argv[1]):
     found = {split: [str(item) if isinstance(item, str) else item.tolist() for item in items]
              for split, items in predictions.items()}
     line = {"recipe": name, "rank": accelerator.process_index, "results": results, "predictions": found}
-    print(json.dumps(line), flush=True)
+    os.write(1, f"{json.dumps(line)}{os.linesep}".encode())  # in one piece, for another process writes there, too
 accelerator.wait_for_everyone()
 os._exit(0)
 '''
