@@ -177,7 +177,7 @@ def _reference(train: "Examples", row: int) -> list[str]:
 
 
 def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """The token that each input is to foretell, or that was masked there; a dot where nothing is learnt."""
+    """The token to predict at each input, or that was masked there; a dot where nothing is learned."""
     from hf_seq2seq.data.tokenizers.shown import readable_pieces
 
     shown = labels[:TOKENS_SHOWN]

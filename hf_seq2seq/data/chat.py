@@ -86,7 +86,7 @@ class Window(NamedTuple):
 
     Attributes:
         messages: as many as fit, up to a reply.
-        first: the first of them that is learnt; replies before it are learnt in another window.
+        first: the first of them that is learned; replies before it are learned in another window.
     """
 
     messages: Messages
@@ -143,10 +143,10 @@ def encode_conversations(
 
 
 def windows(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> list[Window]:
-    """Cuts a conversation into overlapping parts that fit, so that each of its replies is learnt in one of them.
+    """Cuts a conversation into overlapping parts that fit, so that each of its replies is learned in one of them.
 
     A part ends with a reply, and holds as many exchanges before it as there is room for. It learns the replies in its
-    later half alone, which see much of what came before; the earlier ones are learnt in the part before it. The part
+    later half alone, which see much of what came before; the earlier ones are learned in the part before it. The part
     that begins as the conversation does learns all of its replies.
 
     Args:
