@@ -1,6 +1,6 @@
-"""Scores of predictions: closed sets of metrics by name; importing this loads no machine-learning library.
+"""Metrics by name, as closed sets; importing this module loads no machine-learning library.
 
-All text metrics and the shares of right rows are on 0-100, but CIDEr on 0-10; correlations are on -1 to 1.
+All text metrics and accuracies are on a scale of 0-100, except CIDEr (0-10); correlations are between -1 and 1.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +55,7 @@ TOKENIZED_METRICS: dict[str, Callable[[str], Metric]] = {
     "cider_d": cider.make_cider_d,
 }
 
-# Text metrics that are made from what stands after a colon: `bertscore:MODEL@LAYER`, `aer:0-1`, `spice:parser.py`.
+# Text metrics parametrized by what follows a colon: `bertscore:MODEL@LAYER`, `aer:0-1`, `spice:parser.py`.
 MADE_METRICS: dict[str, Callable[[str], Metric]] = {
     "bertscore": bertscore.make_bertscore,
     "aer": alignment.make_aer,
@@ -73,7 +73,7 @@ LABEL_METRICS: dict[str, Metric] = {
     "mse": regression.MSE,
 }
 
-# Of what a model thinks of the references; files hold no probabilities.
+# Computed from the likelihood that a model assigns to the references; files hold no probabilities.
 LIKELIHOOD_METRICS: dict[str, Metric] = {
     "perplexity": language_modelling.PERPLEXITY,
     "bits_per_byte": language_modelling.BITS_PER_BYTE,
@@ -81,18 +81,19 @@ LIKELIHOOD_METRICS: dict[str, Metric] = {
 
 
 def metrics_for(problem: str) -> dict[str, Metric]:
-    """The metrics that apply to a problem: "seq2seq", "single_label", "multi_label", "regression" or "likelihood"."""
+    """The metrics for a problem type: "seq2seq", "single_label", "multi_label", "regression" or "likelihood"."""
     every = TEXT_METRICS | LABEL_METRICS | LIKELIHOOD_METRICS
     return {name: metric for name, metric in every.items() if problem in metric.problems}
 
 
 def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str, Metric]:
-    """The named metrics, in the order asked for.
+    """The named metrics, in the order given.
 
-    Where `known` compares texts, a name may also be of `TOKENIZED_METRICS`, of `MADE_METRICS`, or a script's path.
+    Where `known` compares texts, a name may also come from `TOKENIZED_METRICS` or `MADE_METRICS`, or be the path of a
+    script.
 
     Raises:
-        InputError: an unknown name, or a script or a model that cannot be used.
+        InputError: a name is unknown, or a script or a model cannot be used.
     """
     texts = any("seq2seq" in metric.problems for metric in known.values())
     return {name: _find(name, known, texts) for name in names}
@@ -119,16 +120,16 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
 
 
 def runs_code(name: str) -> bool:
-    """Whether a metric's name is of a file of Python that is run: a script, or the parser of SPICE."""
+    """Whether a metric's name refers to a Python file that is executed: a script, or the parser of SPICE."""
     family, _, argument = name.partition(":")
     return bool(argument) if family == "spice" else family not in MADE_METRICS | TOKENIZED_METRICS and is_script(name)
 
 
 def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: str) -> tuple[str, ...]:
-    """The metrics that a model's folder names, if they are all in a closed set: a folder must not choose code to run.
+    """The metrics named in a model's folder, if all belong to a closed set: a folder must not choose code to run.
 
     Raises:
-        InputError: one of them is a script, a model or unknown.
+        InputError: one of them is a script, a model, or unknown.
     """
     names = tuple(names)
     for name in names:
@@ -142,15 +143,15 @@ def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: st
 
 
 def best_metric(name: str, metrics: Iterable[str], sets: Mapping[str, Iterable[str]] | None = None) -> bool:
-    """Whether a greater value of the score that chooses the best checkpoint is better.
+    """Whether higher is better for the score that selects the best checkpoint.
 
     Args:
         name: "loss" or a key of the chosen metrics, with or without "eval_" before it.
         metrics: the names of the chosen metrics.
-        sets: the metrics of each validation set that has a name, which may stand before a key: "italian_accuracy".
+        sets: the metrics of each named validation set; the set's name may prefix a key: "italian_accuracy".
 
     Raises:
-        InputError: none of the chosen metrics gives a score of that name.
+        InputError: none of the chosen metrics reports a score of that name.
     """
     directions = _directions(metrics)
     for part, own in (sets or {}).items():
@@ -162,7 +163,7 @@ def best_metric(name: str, metrics: Iterable[str], sets: Mapping[str, Iterable[s
 
 
 def _directions(metrics: Iterable[str]) -> dict[str, bool]:
-    """Whether a greater value is better, by the keys of the metrics and of the loss."""
+    """Whether higher is better, for each key of the metrics and for the loss."""
     found = {"loss": False}
     for metric in check_metrics(metrics, TEXT_METRICS | LABEL_METRICS).values():
         found |= dict.fromkeys(metric.keys, metric.greater_is_better)

@@ -1,6 +1,6 @@
-"""Agreement between raters: Krippendorff's alpha, for any number of raters, some of whose ratings may be missing.
+"""Agreement between raters: Krippendorff's alpha, for any number of raters, with missing ratings allowed.
 
-All that alpha depends on sums over what is rated, so that it is resampled as any other metric.
+Alpha depends only on statistics that sum over the rated units, so it is resampled like any other metric.
 
 Paper: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, https://repository.upenn.edu/asc_papers/43
 """
@@ -13,26 +13,26 @@ from hf_seq2seq.metrics.metric import Metric, Scores, summed
 
 
 def nominal(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Disagreement where two ratings are not the same.
+    """Nominal disagreement: 1 where two ratings differ.
 
     Args:
-        values: that a rating can have, rising, `(values,)`.
-        counts: how many ratings that can be paired have each value, `(values,)`.
+        values: the possible ratings in ascending order, `(values,)`.
+        counts: number of pairable ratings with each value, `(values,)`.
 
     Returns:
-        The disagreement of two values, `(values, values)`.
+        The disagreement between each two values, `(values, values)`.
     """
     return (values[:, None] != values[None, :]).astype(np.float64)
 
 
 def ordinal(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Disagreement by how many ratings lie between two of them, squared; as `nominal`."""
-    middle = np.cumsum(counts) - counts / 2  # of the ranks that each value's ratings take
+    """Ordinal disagreement: the squared number of ratings between the two; arguments as for `nominal`."""
+    middle = np.cumsum(counts) - counts / 2  # of the ranks occupied by each value's ratings
     return np.square(middle[:, None] - middle[None, :])
 
 
 def interval(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Disagreement by the distance of two ratings, squared; as `nominal`."""
+    """Interval disagreement: the squared difference of the two ratings; arguments as for `nominal`."""
     return np.square(values[:, None] - values[None, :]).astype(np.float64)
 
 
@@ -44,13 +44,13 @@ LEVELS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def make_alpha(values: np.ndarray, level: str = "ordinal") -> Metric:
-    """Alpha as a metric of `(units, raters)` ratings, NaN where one is missing; the truth is unknown, so None.
+    """Alpha as a metric of `(units, raters)` ratings, NaN where missing. There is no ground truth: references are None.
 
-    It is NaN where it is not defined: no unit has two ratings, or all ratings that can be paired are the same.
+    It is NaN where undefined: no unit has two ratings, or all pairable ratings are equal.
 
     Args:
-        values: all that a rating can be, rising, `(values,)`.
-        level: of measurement, a name of `LEVELS`.
+        values: the possible ratings in ascending order, `(values,)`.
+        level: level of measurement, a key of `LEVELS`.
     """
 
     def score(sums: np.ndarray) -> Scores:
@@ -60,12 +60,12 @@ def make_alpha(values: np.ndarray, level: str = "ordinal") -> Metric:
 
 
 def _coincidences(ratings: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Pairs of two raters' values in each unit, weighted so that a rating counts once: `(units, values * values)`."""
+    """Pairs of raters' values in each unit, weighted so that each rating counts once: `(units, values * values)`."""
     counts = (ratings[:, :, None] == values).sum(axis=1).astype(np.float64)
     raters = counts.sum(axis=1)
     pairs = counts[:, :, None] * counts[:, None, :]
     places = np.arange(len(values))
-    pairs[:, places, places] -= counts  # nobody is paired with himself
+    pairs[:, places, places] -= counts  # no rater is paired with themselves
     return (pairs / np.maximum(raters - 1, 1)[:, None, None]).reshape(len(ratings), -1)
 
 

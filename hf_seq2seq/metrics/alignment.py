@@ -1,7 +1,7 @@
 """Word alignments against a gold standard of sure and possible links: alignment error rate, precision, recall, F1.
 
-A row is a sentence pair in Pharaoh's form: links such as `3-4`, source word first, divided by white space. In the gold
-standard `3p4` is a possible link, the others are sure.
+A row is a sentence pair in Pharaoh format: whitespace-separated links such as `3-4`, source word first. In the gold
+standard `3p4` is a possible link; all others are sure.
 
 Paper: Och and Ney 2003, A systematic comparison of various statistical alignment models, section 5.1,
     https://aclanthology.org/J03-1002
@@ -25,7 +25,7 @@ def read_links(line: str) -> tuple[Links, Links]:
     """The sure links of a row, and all of them.
 
     Raises:
-        InputError: something that is not a link.
+        InputError: a word is not a link.
     """
     sure: Links = set()
     every: Links = set()
@@ -50,7 +50,7 @@ def _check_base(base: int, least: int | None, whose: str) -> None:
 
 
 def _shift(said: Sequence[Links], gold: Sequence[Links], bases: tuple[int, int] | None) -> int:
-    """What is added to the indices of the predictions, so that both sides count alike."""
+    """The offset added to the predictions' indices so that both sides count from the same base."""
     least_said, least_gold = _least(said), _least(gold)
     if bases is not None:
         _check_base(bases[0], least_said, "the predictions")
@@ -67,7 +67,7 @@ def _shift(said: Sequence[Links], gold: Sequence[Links], bases: tuple[int, int] 
 
 
 def _counts(bases: tuple[int, int] | None, predictions: Sequence[str], references: TextRows) -> np.ndarray:
-    """Links, those among all of the gold links, those among the sure ones, and sure links, `(rows, 4)`."""
+    """Counts of predicted links, those in the gold links, those in the sure links, and sure links, `(rows, 4)`."""
     check_rows(predictions, references)
     said = [read_links(line)[1] for line in predictions]
     gold = []
@@ -108,11 +108,11 @@ def make_aer(argument: str = "") -> Metric:
     With links A, sure links S and all gold links P it is 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|).
 
     Args:
-        argument: "0-1" where predictions count words from 0 and the gold standard from 1, and so on; "" where both
-            count alike, which is checked.
+        argument: "0-1" where predictions count words from 0 and the gold standard from 1, and so on; "" where both use
+            the same base, which is checked.
 
     Raises:
-        InputError: another argument; in use, what is not a link, or indices that count from elsewhere.
+        InputError: any other argument; when computed, a word that is not a link, or indices with another base.
     """
     counts = partial(_counts, _bases("aer", argument))
     return summed(counts, _error_rate, False, ("aer",), streams=False, empty_rows=True)

@@ -1,8 +1,8 @@
-"""BERTScore: each token matched with the most similar one of the other text, in an encoder's contextual vectors.
+"""BERTScore: each token is matched to the most similar token of the other text by an encoder's contextual embeddings.
 
 Written `bertscore` for the default encoder, `bertscore:MODEL` for another folder or Hub id and `bertscore:MODEL@LAYER`
 for one of its layers. Scores are raw, unless `bertscore:MODEL@LAYER@FILE` names a file of baselines to rescale them by.
-Texts that are longer than the encoder reads are read in windows that overlap by half; the bert-score package cuts them.
+Texts longer than the encoder's limit are read in windows that overlap by half; the bert-score package truncates them.
 
 Paper: Zhang et al. 2020, BERTScore: evaluating text generation with BERT, https://arxiv.org/abs/1904.09675
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 KEYS = ("bertscore_precision", "bertscore_recall", "bertscore_f1")
 DEFAULT = "roberta-large"
-# Layers that agree best with people, by the paper's appendix and its authors' code; for other models the last one.
+# Layers that correlate best with human judgments, from the paper's appendix and its authors' code; otherwise the last.
 LAYERS = {
     "bert-base-uncased": 9,
     "bert-large-uncased": 18,
@@ -39,16 +39,16 @@ LAYERS = {
     "distilroberta-base": 5,
     "microsoft/deberta-xlarge-mnli": 40,
 }
-LAYER_FIELDS = ("num_hidden_layers", "encoder_layers", "num_layers")  # BART's and T5's encoders have their own
-BATCH, WINDOW = 64, 512  # texts encoded at once; rows whose vectors are held at once
+LAYER_FIELDS = ("num_hidden_layers", "encoder_layers", "num_layers")  # encoders of BART and T5 are handled separately
+BATCH, WINDOW = 64, 512  # texts encoded per batch; rows whose vectors are kept in memory at a time
 
 
 class Encoder(NamedTuple):
-    """A model that gives one layer's vectors, and its tokenizer."""
+    """A model that returns the vectors of one layer, and its tokenizer."""
 
     model: Any
     tokenizer: Any
-    limit: int  # tokens, special ones among them
+    limit: int  # in tokens, special tokens included
 
 
 class Text(NamedTuple):
@@ -60,14 +60,15 @@ class Text(NamedTuple):
 
 @lru_cache
 def make_bertscore(argument: str = "") -> Metric:
-    """Mean precision, recall and F1 of tokens matched by an encoder, 0-100; of several references the best of each.
+    """Mean precision, recall and F1 of tokens matched by an encoder, 0-100; each is the best over several references.
 
     Args:
-        argument: "", or a folder or Hub id; behind it "@" and a layer, counted from 1; behind that "@" and a file of
-            baselines as the bert-score package has them, lines of LAYER,P,R,F: a score x becomes (x - b) / (1 - b).
+        argument: "", or a folder or Hub id; then optionally "@" and a layer, counted from 1; then optionally "@" and a
+            file of baselines in the bert-score package's format, lines of LAYER,P,R,F: a score x becomes (x - b) / (1 -
+            b).
 
     Raises:
-        InputError: no such model, layer or file, before anything is scored.
+        InputError: there is no such model, layer or file; raised before anything is scored.
     """
     name, written, baselines = [*argument.split("@", 2), "", ""][:3]
     name = name or DEFAULT
@@ -81,7 +82,7 @@ def make_bertscore(argument: str = "") -> Metric:
 
 
 def _baseline(file: Path, layer: int) -> np.ndarray:
-    """Precision, recall and F1 of texts that have nothing to do with each other, `(3,)`."""
+    """Precision, recall and F1 of unrelated texts, `(3,)`."""
     try:
         rows = [line.split(",") for line in file.read_text(encoding="utf-8").splitlines()[1:]]
         return np.array(next(row[1:4] for row in rows if int(row[0]) == layer), dtype=np.float64)
@@ -112,13 +113,13 @@ def _loaded(name: str, layer: int) -> Encoder:
     """The model that compares tokens.
 
     Raises:
-        InputError: its folder is damaged, holds no safetensors, or the Hub cannot be asked.
+        InputError: its folder is damaged or holds no safetensors, or the Hub cannot be reached.
     """
     try:
         return _load(name, layer)
     except MemoryError:
         raise
-    except Exception as error:  # a library raises any of a dozen types over a folder that is not as it should be
+    except Exception as error:  # a library raises any of a dozen exception types for a malformed folder
         line = str(error).strip().split("\n")[0] or type(error).__name__
         raise InputError(f"metric 'bertscore': {name}: {shorten(line)}") from error
 
@@ -132,7 +133,7 @@ def _load(name: str, layer: int) -> Encoder:
     spaced = {"add_prefix_space": True} if config.model_type in ("roberta", "gpt2") else {}
     tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, **spaced)
     positions = getattr(config, "max_position_embeddings", None) or 512
-    # A vocabulary that was saved without its limit says 1e30. RoBERTa's positions begin behind its padding id.
+    # A tokenizer saved without a maximum length says 1e30. RoBERTa's positions start after its padding id.
     limit = min(tokenizer.model_max_length, positions - 2 * ("roberta" in config.model_type))
     for field in LAYER_FIELDS:
         if hasattr(config, field):
@@ -147,7 +148,7 @@ def _load(name: str, layer: int) -> Encoder:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without a progress bar, and without the warning that the layers above, left out on purpose, have weights."""
+    """Loads without a progress bar, and without the warning about unused weights of the layers dropped on purpose."""
     from transformers.utils import logging
 
     bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -211,14 +212,14 @@ def _joined(pieces: Sequence[Text]) -> Text:
 
 
 class Part(NamedTuple):
-    """A text, or a window of a long one.
+    """A text, or a window of a long text.
 
     Attributes:
-        text: all of it.
-        start: place of the window among the text's tokens.
-        ids: of the window, special tokens included.
-        first: place in `ids` of the first token whose vector is taken from this window.
-        end: place behind the last one.
+        text: the whole text.
+        start: position of the window in the text's tokens.
+        ids: the window's token ids, special tokens included.
+        first: index in `ids` of the first token whose vector is taken from this window.
+        end: index after the last such token.
     """
 
     text: str
@@ -233,7 +234,7 @@ def _length(part: Part) -> int:
 
 
 def _parts(text: str, ids: list[int], special: Sequence[int], limit: int) -> list[Part]:
-    """The text as it is, or in windows that overlap by half, each token in that where it is farther from the edge."""
+    """The text, or windows that overlap by half; each token comes from the one where it is farther from the edge."""
     if len(ids) <= limit:
         return [Part(text, 0, ids, 0, len(ids))]
     before, after = (ids[:1] if ids[0] in special else []), (ids[-1:] if ids[-1] in special else [])
@@ -251,7 +252,7 @@ def _parts(text: str, ids: list[int], special: Sequence[int], limit: int) -> lis
 
 
 def _match(said: Text, wanted: Text) -> tuple[float, float, float]:
-    """Precision, recall and F1, 0-1: special tokens may be matched with, but their own matches do not count."""
+    """Precision, recall and F1, 0-1: special tokens can be matched to, but their own matches do not count."""
     if not said.counted.any() or not wanted.counted.any():
         return 0.0, 0.0, 0.0
     similarity = said.vectors @ wanted.vectors.T

@@ -1,7 +1,7 @@
 """BLEU, chrF, chrF++ and TER of a corpus, as sacreBLEU computes them, with its signatures.
 
-A row's statistics are sacreBLEU's own (matched n-grams, edits, lengths), so that a corpus of any size can be summed
-up piece by piece, and resampled without counting n-grams again.
+A row's statistics are sacreBLEU's own (matched n-grams, edits, lengths), so a corpus of any size can be summed in
+chunks, and resampled without counting n-grams again.
 
 Paper: Papineni et al. 2002, BLEU, https://aclanthology.org/P02-1040
 Paper: Popović 2015, chrF, https://aclanthology.org/W15-3049; 2017, chrF++, https://aclanthology.org/W17-4770
@@ -49,7 +49,7 @@ def _score(name: str, sums: np.ndarray) -> Scores:
 def _signature(name: str, references: TextRows) -> str:
     counts = {len(row) for row in references}
     scorer = _scorer(name)
-    scorer.num_refs = counts.pop() if len(counts) == 1 else -1  # -1 is written as nrefs:var
+    scorer.num_refs = counts.pop() if len(counts) == 1 else -1  # -1 is shown as nrefs:var
     return str(scorer.get_signature())
 
 
@@ -105,28 +105,29 @@ TER = _metric(
 
 
 def bleu(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Corpus BLEU, 0-100, mixed case, the 13a tokenizer: for detokenized text in languages that put spaces.
+    """Corpus BLEU, 0-100, mixed case, the 13a tokenizer: for detokenized text in languages written with spaces.
 
-    `make_bleu` has the tokenizers for others.
+    `make_bleu` offers tokenizers for other languages.
 
-    Rows may have unequal numbers of references.
+    The number of references may vary between rows.
     """
     return BLEU.compute(predictions, references)
 
 
 def chrf(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Corpus chrF2, 0-100: character 6-grams, no words; needs no tokenizer, so it suits any language."""
+    """Corpus chrF2, 0-100: character 6-grams and no words; it needs no tokenizer, so it suits any language."""
     return CHRF.compute(predictions, references)
 
 
 def chrf_plus_plus(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Corpus chrF2++, 0-100: character 6-grams and, where words are divided by spaces, word unigrams and bigrams."""
+    """Corpus chrF2++, 0-100: character 6-grams and, for languages written with spaces, word unigrams and bigrams."""
     return CHRF_PLUS_PLUS.compute(predictions, references)
 
 
 def ter(predictions: Sequence[str], references: TextRows) -> Scores:
     """Translation edit rate in percent, case ignored: word edits and shifts to the nearest reference.
 
-    The edits are divided by the mean length of a row's references; above 100 when the output is far too long.
+    The edits are divided by the mean length of a row's references; the rate exceeds 100 when the output is far too
+    long.
     """
     return TER.compute(predictions, references)

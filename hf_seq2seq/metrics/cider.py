@@ -14,7 +14,7 @@ from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_
 from hf_seq2seq.metrics.words import BY_SCRIPT, TOKENIZERS, check_tokenizer, signature, words
 
 ORDERS = 4
-SIGMA = 6.0  # of the length penalty
+SIGMA = 6.0  # standard deviation of the length penalty
 SCALE = 10.0
 
 Vector = dict[tuple[str, ...], float]
@@ -26,7 +26,7 @@ def _counts(text: str, tokenizer: str) -> Counter[tuple[str, ...]]:
 
 
 def _vectors(counts: Counter[tuple[str, ...]], rows_with: Counter[tuple[str, ...]], rows: int) -> list[Vector]:
-    """TF-IDF by order: a term's count, times the logarithm of rows over rows whose references have it."""
+    """TF-IDF for each order: a term's count times the log of all rows over the rows whose references contain it."""
     vectors: list[Vector] = [{} for _ in range(ORDERS)]
     for gram, count in counts.items():
         vectors[len(gram) - 1][gram] = count * math.log(rows / max(rows_with[gram], 1))
@@ -68,7 +68,7 @@ def _rows(clip: bool, tokenizer: str) -> Callable[[Sequence[str], TextRows], lis
 
 
 def _length(counts: Counter[tuple[str, ...]]) -> int:
-    """The number of bigrams, which the authors' code takes for the length."""
+    """The number of bigrams, which the authors' code uses as the length."""
     return sum(count for gram, count in counts.items() if len(gram) == 2)
 
 
@@ -77,13 +77,13 @@ def _metric(name: str, clip: bool, argument: str) -> Metric:
     penalty = f"sigma:{SIGMA:g}|clip:yes|" if clip else ""
     text = f"n:{ORDERS}|{penalty}{signature(tokenizer)}|punct:no|stem:no|idf:references|scale:10"
     key = f"{name}_{argument}".replace("-", "_") if argument else name
-    # Document frequencies are those of all references, also where rows are resampled.
+    # Document frequencies are those of all references, even when rows are resampled.
     return averaged(_rows(clip, tokenizer), True, (key,), streams=False, signature=lambda references: text)
 
 
 @lru_cache
 def make_cider(argument: str = "") -> Metric:
-    """CIDEr on words that another tokenizer finds; its score is called `cider_zh` for `cider:zh`.
+    """CIDEr with another tokenizer; its score is called `cider_zh` for `cider:zh`.
 
     Raises:
         InputError: there is no such tokenizer, or what it needs is not installed.
@@ -93,7 +93,7 @@ def make_cider(argument: str = "") -> Metric:
 
 @lru_cache
 def make_cider_d(argument: str = "") -> Metric:
-    """CIDEr-D, as `make_cider`."""
+    """CIDEr-D with another tokenizer; as for `make_cider`."""
     return _metric("cider_d", True, argument)
 
 
@@ -110,7 +110,7 @@ def cider(predictions: Sequence[str], references: TextRows) -> Scores:
 
 
 def cider_d(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean CIDEr-D over rows, 0-10: repeated words are clipped, and unequal lengths cost.
+    """Mean CIDEr-D over rows, 0-10: repeated words are clipped, and differences in length are penalized.
 
     This is what captioning papers call CIDEr, often multiplied by 100.
     """

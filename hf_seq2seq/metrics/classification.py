@@ -1,7 +1,8 @@
-"""Metrics of labels: one label a row, several labels a row, or a number a row.
+"""Metrics of labels: a single label per row, multiple labels per row, or a number per row.
 
-Logits are `(rows, classes)`; labels are `(rows,)` integers for one label a row and `(rows, classes)` of 0 and 1 for
-several. Several labels a row are predicted where the logit is above 0, which is a probability above one half.
+Logits are `(rows, classes)`; labels are `(rows,)` integers for single labels and `(rows, classes)` of 0 and 1 for
+multiple labels. With multiple labels a class is predicted where its logit is above 0, that is, where its probability is
+above 0.5.
 """
 
 from collections.abc import Sequence
@@ -12,22 +13,22 @@ from hf_seq2seq.metrics.metric import Scores, averaged, summed
 
 
 def one_hot(texts: Sequence[str], names: Sequence[str]) -> np.ndarray:
-    """Names of classes, a row each, as `(rows, classes)` of 0 and 1; white space around them is ignored."""
+    """One class name per row, as `(rows, classes)` of 0 and 1; surrounding white space is ignored."""
     places = {name: place for place, name in enumerate(names)}
     return np.eye(len(names))[[places[text.strip()] for text in texts]]
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Rows counted by true class (first axis) and predicted class (second axis), `(classes, classes)` int64."""
+    """Confusion matrix, `(classes, classes)` int64: true classes on the first axis, predicted ones on the second."""
     classes = logits.shape[1]
     cells = labels.astype(np.int64) * classes + logits.argmax(axis=1)
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def _counts(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A row's right predictions, predictions and labels of each class, `(rows, 3 * classes + 1)`.
+    """True positives, predictions and labels of each class in each row, `(rows, 3 * classes + 1)`.
 
-    The last column says whether rows have several labels.
+    The last column says whether rows have multiple labels.
     """
     several = labels.ndim == 2
     every = np.eye(logits.shape[1])
@@ -68,25 +69,25 @@ MATTHEWS = summed(_counts, _matthews, True, ("matthews",), problems=("single_lab
 
 
 def accuracy(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """Share of rows that are right, 0-100; with several labels a row, all of them must be."""
+    """Share of correct rows, 0-100; with multiple labels per row, all of them must be correct."""
     return ACCURACY.compute(logits, labels)
 
 
 def macro_f1(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """Mean of the classes' F1, 0-100, as scikit-learn has it.
+    """Unweighted mean of the classes' F1, 0-100, as in scikit-learn.
 
-    A class that is neither predicted nor true in any row is left out; with several labels a row it counts as 0.
+    A class that is neither predicted nor true in any row is left out; with multiple labels per row it counts as 0.
     """
     return MACRO_F1.compute(logits, labels)
 
 
 def micro_f1(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """F1 over all decisions at once, 0-100; for several labels a row (with one label it equals accuracy)."""
+    """F1 over all decisions, 0-100, for multiple labels per row (with single labels it equals accuracy)."""
     return MICRO_F1.compute(logits, labels)
 
 
 def matthews(logits: np.ndarray, labels: np.ndarray) -> Scores:
-    """Matthews correlation for any number of classes, -1 to 1; 0 where a side is constant.
+    """Matthews correlation for any number of classes, -1 to 1; 0 if either side is constant.
 
     Paper: Gorodkin 2004, Comparing two K-category assignments by a K-category correlation coefficient,
         https://doi.org/10.1016/j.compbiolchem.2004.09.006

@@ -1,4 +1,4 @@
-"""A test set that is scored piece by piece, in memory that does not grow with it where the metrics allow."""
+"""A test set scored in chunks, in constant memory where the metrics allow it."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,11 +12,11 @@ from hf_seq2seq.metrics.resampling import Sample
 
 
 class Corpus:
-    """One system's rows under several metrics.
+    """The rows of one system, scored by several metrics.
 
     Args:
         metrics: by name.
-        keep: whether `sample` will be called: then each row's statistics are kept, 8 bytes a number.
+        keep: whether `sample` will be called: if so, each row's statistics are kept, 8 bytes per number.
     """
 
     def __init__(self, metrics: Mapping[str, Metric], keep: bool = False) -> None:
@@ -27,13 +27,13 @@ class Corpus:
         self._pieces: list[tuple[Any, Any]] = []
         self._samples: dict[str, Sample] = {}
         self._doubts: dict[str, int] = {}
-        self._shapes: dict[int, Any] = {}  # a row for every number of references
+        self._shapes: dict[int, Any] = {}  # one row per number of references
 
     def add(self, predictions: Any, truth: Any) -> None:
-        """Takes rows as `Metric.compute` does.
+        """Adds rows, given as for `Metric.compute`.
 
         Raises:
-            InputError: rows that a metric cannot score.
+            InputError: a metric cannot score the rows.
         """
         self.rows += len(truth)
         self._shapes |= {len(row): row for row in truth if isinstance(row, list | tuple)}
@@ -60,7 +60,7 @@ class Corpus:
         return found
 
     def signatures(self) -> dict[str, str]:
-        """How the scores were computed, by the name of the metric, where a metric says so."""
+        """How the scores were computed, keyed by metric, for metrics that have a signature."""
         references = list(self._shapes.values())
         return {
             name: metric.signature(references)
@@ -69,7 +69,7 @@ class Corpus:
         }
 
     def doubts(self) -> list[str]:
-        """What is to be said of scores that do not mean what they seem to."""
+        """Warnings about misleading scores."""
         return [
             f"{name}: in {count} of {self.rows} rows {self._metrics[name].doubt}"
             for name, count in self._doubts.items()
@@ -77,12 +77,12 @@ class Corpus:
         ]
 
     def tell_doubts(self) -> None:
-        """Says them on standard error."""
+        """Prints the warnings to standard error."""
         for line in self.doubts():
             print(line, file=sys.stderr)
 
     def sample(self, name: str) -> Sample:
-        """The rows under a metric, to be drawn again; needs `keep`."""
+        """The rows scored by a metric, for resampling; requires `keep`."""
         if name not in self._samples:
             self._samples[name] = self._sample(name)
         return self._samples[name]

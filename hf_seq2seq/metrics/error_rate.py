@@ -1,9 +1,9 @@
-"""Error rates of sequences of tokens, in percent.
+"""Error rates of token sequences, in percent.
 
-Two fields use "word error rate" for two things. Where pronunciations are predicted, a word is a row: its word error
-rate is the share of rows that are not wholly right, and the edits inside the rows are the phoneme error rate. Where
-speech is recognised, a word is a token: its word error rate is the edits over the tokens. Here `word_error_rate` is
-the former, and the latter is called `token_error_rate`.
+Two fields use the term "word error rate" differently. In grapheme-to-phoneme conversion a word is a row: its word error
+rate is the share of rows that are not entirely correct, and the edits within rows give the phoneme error rate. In
+speech recognition a word is a token: its word error rate is the number of edits over the number of tokens. Here
+`word_error_rate` is the former, and the latter is called `token_error_rate`.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -15,14 +15,14 @@ from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_
 from hf_seq2seq.metrics.words import count_unsplit
 
 LONGEST_PHONEME = 4
-"""Characters of a phoneme's sign, as in AH0 or t͡ɕʰ."""
+"""Most characters in a phoneme symbol, such as AH0 or t͡ɕʰ."""
 
 
 def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
     """Fewest insertions, deletions and substitutions that turn one sequence into the other (Levenshtein).
 
-    A column of the usual table is held as two bit vectors, its steps up and its steps down, so that a token of
-    `right` costs a dozen operations on whole integers instead of a Python loop over `left`.
+    Each column of the usual table is stored as two bit vectors, its steps up and its steps down, so that each token of
+    `right` costs a dozen integer operations instead of a Python loop over `left`.
 
     Paper: Myers 1999, A fast bit-vector algorithm for approximate string matching,
         https://doi.org/10.1145/316542.316550; in Hyyrö's 2003 form, with the boundary of a global distance.
@@ -49,12 +49,12 @@ def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
 
 
 def _edits(predictions: Sequence[str], references: TextRows) -> np.ndarray:
-    """Edits to the nearest reference, and its tokens, `(rows, 2)`."""
+    """Edits to the nearest reference, and its number of tokens, `(rows, 2)`."""
     check_rows(predictions, references)
     found = []
     for prediction, accepted in zip(predictions, references, strict=True):
         said = prediction.split()
-        # Of equally near references the longest counts, so that their order does not matter.
+        # Ties go to the longest reference, so that the order of references does not matter.
         nearest, length = min((edit_distance(said, r.split()), -len(r.split())) for r in accepted)
         found.append((nearest, -length))
     return np.array(found, dtype=np.float64)
@@ -71,7 +71,7 @@ def _edit_rate(name: str, doubts: Callable[[Sequence[str], TextRows], int], doub
 
 
 def _single_runs(predictions: Sequence[str], references: TextRows) -> int:
-    """Rows whose reference is one run of letters too long for a phoneme."""
+    """Rows whose reference is a single run of letters too long to be a phoneme."""
     return sum(len(row[0].split()) == 1 and len(row[0].strip()) > LONGEST_PHONEME for row in references)
 
 
@@ -103,25 +103,25 @@ WORD_ERROR_RATE = averaged(_wrong_rows, False, ("word_error_rate",))
 def phoneme_error_rate(predictions: Sequence[str], references: TextRows) -> Scores:
     """Edits over reference phonemes of the whole corpus, in percent; phonemes are separated by white space.
 
-    Each row is compared with its nearest reference. Above 100 when the output is far too long.
+    Each row is compared with its nearest reference. The rate exceeds 100 when the output is far too long.
 
     Raises:
-        InputError: the references hold no phoneme at all.
+        InputError: the references contain no phonemes.
     """
     return PHONEME_ERROR_RATE.compute(predictions, references)
 
 
 def token_error_rate(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Edits over reference tokens of the whole corpus, in percent: the same computation for any tokens.
+    """Edits over reference tokens of the whole corpus, in percent: the same computation for any kind of token.
 
-    With words for tokens this is what speech recognition calls word error rate.
+    With words as tokens this is the word error rate of speech recognition.
 
     Raises:
-        InputError: the references hold no token at all.
+        InputError: the references contain no tokens.
     """
     return TOKEN_ERROR_RATE.compute(predictions, references)
 
 
 def word_error_rate(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Share of rows whose sequence of tokens equals none of its references, in percent: one row is one word."""
+    """Share of rows whose token sequence matches none of the references, in percent: each row is one word."""
     return WORD_ERROR_RATE.compute(predictions, references)

@@ -1,7 +1,7 @@
-"""How well a model foretells text: perplexity a token, and bits a byte, which no tokenizer changes.
+"""How well a model predicts text: perplexity per token, and bits per byte, which do not depend on the tokenizer.
 
-Predictions are what a model thinks of the references, not texts: the summed log-probability of the row's tokens, and
-their number, `(rows, 2)`.
+Predictions are likelihoods of the references, not texts: the summed log-probability of the row's tokens, and the number
+of tokens, `(rows, 2)`.
 """
 
 import math
@@ -18,22 +18,22 @@ def perplexity(total: float, tokens: float) -> float:
 
     Args:
         total: sum of the tokens' losses in nats.
-        tokens: how many there are.
+        tokens: number of tokens.
 
     Paper: Jelinek et al., 1977, https://doi.org/10.1121/1.2016299
     """
     mean = total / tokens
-    return math.exp(mean) if mean < 700 else math.inf  # float64 ends there
+    return math.exp(mean) if mean < 700 else math.inf  # overflow of float64
 
 
 def bits_per_byte(total: float, documents: Sequence[str]) -> float:
     """The summed loss in bits, divided by the bytes of the text in UTF-8.
 
-    What the ends of documents cost is in the sum, while the bytes are those of the documents alone.
+    The sum includes the loss of end-of-document tokens, while the bytes are those of the documents alone.
 
     Args:
-        total: sum of the losses of all tokens of the documents in nats.
-        documents: the text.
+        total: summed loss of all tokens of the documents, in nats.
+        documents: the texts.
 
     Paper: Gao et al., 2020, section 3.1, https://arxiv.org/abs/2101.00027
     """

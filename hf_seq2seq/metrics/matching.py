@@ -1,4 +1,4 @@
-"""How often the whole output is right, and by how many characters it is wrong."""
+"""Exact match, and edit distance in characters."""
 
 from collections.abc import Sequence
 
@@ -40,15 +40,15 @@ EDIT_ACCURACY = averaged(_likenesses, True, ("edit_accuracy",))
 
 
 def exact_match(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Share of rows whose prediction equals one of its references, 0-100.
+    """Share of rows whose prediction equals one of the references, 0-100.
 
-    White space around the text is ignored; case, punctuation and inner white space count.
+    Surrounding white space is ignored; case, punctuation and inner white space count.
     """
     return EXACT_MATCH.compute(predictions, references)
 
 
 def levenshtein(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean edit distance of a row to its nearest reference, in characters, as for inflected words.
+    """Mean edit distance to the nearest reference, in characters, as used for morphological inflection.
 
     Paper: Cotterell et al. 2017, the CoNLL-SIGMORPHON shared task, section 5, https://aclanthology.org/K17-2001
     """
@@ -56,5 +56,5 @@ def levenshtein(predictions: Sequence[str], references: TextRows) -> Scores:
 
 
 def edit_accuracy(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean over rows of 1 - edit distance / characters of the longer text, 0-100: near misses count by how near."""
+    """Mean over rows of 1 - edit distance / characters of the longer text, 0-100: near misses earn partial credit."""
     return EDIT_ACCURACY.compute(predictions, references)

@@ -1,6 +1,6 @@
-"""METEOR: words matched as they are, by stem and by synonym, and a penalty for matches that lie apart.
+"""METEOR: words matched exactly, by stem and by synonym, with a penalty for fragmented matches.
 
-Paper: Banerjee and Lavie 2005, METEOR, https://aclanthology.org/W05-0909, whose constants these are
+Paper: Banerjee and Lavie 2005, METEOR, https://aclanthology.org/W05-0909 (the constants used here)
 Paper: Lavie and Agarwal 2007, https://aclanthology.org/W07-0734, which names them alpha, beta and gamma
 """
 
@@ -16,16 +16,16 @@ ALPHA, BETA, GAMMA = 0.9, 3.0, 0.5
 
 
 class NoWordNet:
-    """A thesaurus in which no word has a synonym, for where WordNet's data are not installed."""
+    """An empty thesaurus, for when WordNet's data are not installed."""
 
     def synsets(self, word: str) -> list[Any]:
-        """No sets of synonyms."""
+        """No synonym sets."""
         return []
 
 
 @lru_cache
 def thesaurus() -> Any:
-    """NLTK's WordNet where its data are installed (`python -m nltk.downloader wordnet`), otherwise none.
+    """NLTK's WordNet if its data are installed (`python -m nltk.downloader wordnet`), otherwise an empty thesaurus.
 
     Raises:
         InputError: nltk is not installed.
@@ -63,7 +63,7 @@ def _signature(tokenizer: str, references: TextRows) -> str:
 
 @lru_cache
 def make_meteor(argument: str = "") -> Metric:
-    """METEOR on words that another tokenizer finds; its score is called `meteor_zh` for `meteor:zh`.
+    """METEOR with another tokenizer; its score is called `meteor_zh` for `meteor:zh`.
 
     Raises:
         InputError: there is no such tokenizer, or what it needs is not installed.
@@ -77,11 +77,11 @@ METEOR = make_meteor()
 
 
 def meteor(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean METEOR over rows, 0-100, by NLTK; of several references the best counts.
+    """Mean METEOR over rows, 0-100, by NLTK; the best of several references counts.
 
-    Which of several equal words is matched is settled from the end of the text, as NLTK does, where the papers search
-    for the matches that cross least. Synonyms count where WordNet's data are installed, which the signature says; NLTK
-    looks up the stems of words.
+    Repeated words are matched from the end of the text, as NLTK does, whereas the papers search for the alignment with
+    the fewest crossings. Synonyms count if WordNet's data are installed, which the signature states; NLTK looks up the
+    stems of words.
 
     Raises:
         InputError: nltk is not installed.

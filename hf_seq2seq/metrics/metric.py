@@ -1,4 +1,4 @@
-"""What every metric is: a function from predictions to named scores, and which way is up."""
+"""The definition of a metric: a function from predictions to named scores, and whether higher is better."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,26 +15,27 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric that a run can report and choose its best checkpoint by.
+    """A metric that a run can report and use to select its best checkpoint.
 
     Attributes:
-        compute: for text, `(predictions, references) -> scores`, one prediction and one or more references a row;
-            for labels, `(logits, labels) -> scores`, arrays of `(rows, classes)` or `(rows,)`; for likelihoods as
-            `language_modelling` says.
-        greater_is_better: False for errors and losses; holds for all keys.
+        compute: for text, `(predictions, references) -> scores`, one prediction and one or more references per row; for
+            labels, `(logits, labels) -> scores`, arrays of `(rows, classes)` or `(rows,)`; for likelihoods see
+            `language_modelling`.
+        greater_is_better: False for errors and losses; applies to all keys.
         keys: the names of the scores that `compute` returns.
-        problems: where it applies: "seq2seq", "single_label", "multi_label", "regression", "likelihood".
-        signature: given the references, how the scores were computed, in a form that can be cited; None where the
-            name says it all.
-        statistics: takes what `compute` takes and gives `(rows, statistics)` numbers whose sum over the rows is all
-            that the scores depend on; None where there are none. They make resampling fast and streaming possible.
-        score: the scores of summed statistics, `(statistics,)`; goes with `statistics`.
-        streams: whether a row's statistics depend on that row alone, so that rows may come in pieces.
-        empty_rows: whether an empty text says something, as an alignment without links does.
-        doubts: given predictions and references, in how many rows the scores do not mean what they seem to; None where
-            they always do.
-        aligned: whether a prediction must have as many words as its reference, which files of tags can be held to.
-        doubt: what is so in those rows, and what is better: it follows "in 3 of 5 rows".
+        problems: problem types it applies to: "seq2seq", "single_label", "multi_label", "regression", "likelihood".
+        signature: given the references, how the scores were computed, in citable form; None where the name is
+            sufficient.
+        statistics: takes the arguments of `compute` and returns `(rows, statistics)` numbers whose sum over rows
+            determines the scores; None if there are no such statistics. They make resampling fast and streaming
+            possible.
+        score: computes the scores from the summed statistics, `(statistics,)`; required with `statistics`.
+        streams: whether a row's statistics depend on that row alone, so that rows may arrive in chunks.
+        empty_rows: whether an empty text is meaningful, such as an alignment without links.
+        doubts: given predictions and references, the number of rows whose scores are misleading; None if scores never
+            are.
+        aligned: whether a prediction must have as many words as its reference, as for files of tags.
+        doubt: what is wrong with those rows, and what to use instead; it follows "in 3 of 5 rows".
     """
 
     compute: Callable[..., Scores]
@@ -58,7 +59,7 @@ def summed(
     keys: tuple[str, ...],
     **more: Any,
 ) -> Metric:
-    """A metric whose scores are a function of statistics summed over the rows; it streams unless told not to."""
+    """A metric whose scores are a function of statistics summed over rows; it streams by default."""
 
     def compute(predictions: Any, truth: Any) -> Scores:
         return score(statistics(predictions, truth).sum(axis=0))
@@ -72,7 +73,7 @@ def averaged(
     keys: tuple[str, ...],
     **more: Any,
 ) -> Metric:
-    """A metric whose scores are means over the rows of what `rows` gives: `(rows, keys)` or, for one key, `(rows,)`."""
+    """A metric whose scores are means over rows of what `rows` returns: `(rows, keys)` or, for one key, `(rows,)`."""
 
     def statistics(predictions: Any, truth: Any) -> np.ndarray:
         found = np.asarray(rows(predictions, truth), dtype=np.float64).reshape(len(truth), -1)
@@ -85,10 +86,10 @@ def averaged(
 
 
 def check_rows(predictions: Sequence[str], references: TextRows) -> None:
-    """Refuses text that cannot be scored; an empty prediction is fine, it is merely wrong.
+    """Rejects text that cannot be scored; an empty prediction is valid, though wrong.
 
     Raises:
-        InputError: unequal counts, nothing at all, or a row without references.
+        InputError: the counts differ, there are no rows, or a row has no references.
     """
     if len(predictions) != len(references):
         raise InputError(f"metrics: {len(predictions)} predictions, but references for {len(references)} rows")

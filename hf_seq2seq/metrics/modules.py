@@ -1,4 +1,4 @@
-"""Every metric as a module of the `evaluate` library, which needs no network.
+"""Every metric as a module of the `evaluate` library; needs no network.
 
 from hf_seq2seq.metrics.modules import load
 load("bleu").compute(predictions=["a dog"], references=[["the dog", "a dog"]])
@@ -19,15 +19,15 @@ _LABEL, _NUMBER = datasets.Value("int64"), datasets.Value("float64")
 class Module(evaluate.Metric):
     """One of this package's metrics.
 
-    For texts it takes a prediction and a text or a list of texts a row; for labels the number of a class a row, or
-    for several labels a row 0 or 1 for every class; for numbers a number. Perplexity and bits a byte take the
-    log-probabilities of a row's tokens, and its text.
+    Each row has, for texts, a prediction and a text or a list of texts; for single labels, a class index; for multiple
+    labels, 0 or 1 for every class; for regression, a number. Perplexity and bits per byte take the log-probabilities of
+    a row's tokens, and its text.
 
     Args:
-        name: what `--metrics` calls it.
+        name: its name in `--metrics`.
 
     Raises:
-        InputError: no such metric.
+        InputError: there is no such metric.
     """
 
     def __init__(self, name: str, **options: Any) -> None:
@@ -72,7 +72,7 @@ class Module(evaluate.Metric):
 
 
 def load(name: str, **options: Any) -> Module:
-    """A metric by the name that `--metrics` has for it; `options` are those of `evaluate.load`.
+    """A metric by its name in `--metrics`; `options` are those of `evaluate.load`.
 
     Raises:
         InputError: as for `Module`.

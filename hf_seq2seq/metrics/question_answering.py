@@ -1,4 +1,4 @@
-"""Exact match and F1 of answers, as SQuAD's own script computes them.
+"""Exact match and F1 of answers, as computed by SQuAD's official script.
 
 Paper: Rajpurkar et al., 2016, section 6.1, https://aclanthology.org/D16-1264
 """
@@ -16,12 +16,12 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalized_words(answer: str) -> list[str]:
-    """The words of an answer in small letters, without punctuation (of ASCII) and the articles a, an and the."""
+    """The words of an answer in lower case, without ASCII punctuation and the articles a, an and the."""
     return _ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split()
 
 
 def word_f1(prediction: Sequence[str], reference: Sequence[str]) -> float:
-    """Harmonic mean of precision and recall of words, repeated ones counted, 0-1; two empty answers agree."""
+    """Harmonic mean of word precision and recall, 0-1, counting repeated words; two empty answers match."""
     if not prediction or not reference:
         return float(prediction == reference)
     shared = (Counter(prediction) & Counter(reference)).total()
@@ -38,7 +38,7 @@ def _rows(predictions: Sequence[str], references: TextRows) -> list[tuple[float,
     return found
 
 
-# An empty answer says that the text has none.
+# An empty answer means that the text contains no answer.
 def _unspaced(predictions: Sequence[str], references: TextRows) -> int:
     return count_unsplit(row[0] for row in references if row)
 
@@ -54,9 +54,9 @@ SQUAD = averaged(
 
 
 def squad(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Share of answers that equal a reference when normalized, and mean F1 with the nearest reference, 0-100.
+    """Share of answers that equal a reference after normalization, and mean F1 with the nearest reference, 0-100.
 
-    Where either answer is empty once normalized, F1 is 1 if both are, as SQuAD 2.0's script has it (Rajpurkar et al.,
-    2018); that of SQuAD 1.1 gives 0 to two empty ones, which its data has not.
+    Where either answer is empty after normalization, F1 is 1 if both are, as in SQuAD 2.0's script (Rajpurkar et al.,
+    2018); SQuAD 1.1's script gives 0 for two empty answers, which do not occur in its data.
     """
     return SQUAD.compute(predictions, references)

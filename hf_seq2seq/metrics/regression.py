@@ -1,4 +1,4 @@
-"""Metrics of numbers; predictions are `(rows,)` or `(rows, 1)`, labels `(rows,)`."""
+"""Regression metrics; predictions are `(rows,)` or `(rows, 1)`, labels `(rows,)`."""
 
 import numpy as np
 
@@ -10,32 +10,32 @@ def _columns(predictions: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _moments(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """A row's terms of the moments, `(rows, 6)`."""
+    """Each row's contribution to the moments, `(rows, 6)`."""
     return np.stack([np.ones(len(left)), left, right, left * left, right * right, left * right], axis=1)
 
 
 def _correlation(sums: np.ndarray) -> float:
     rows, left, right, squares, other_squares, products = sums.tolist()
     spread, other_spread = squares - left * left / rows, other_squares - right * right / rows
-    # A side that is constant in a resample leaves only rounding errors.
+    # If a side is constant in a resample, only rounding errors are left.
     if spread <= 1e-12 * squares or other_spread <= 1e-12 * other_squares:
         return 0.0
     return float((products - left * right / rows) / np.sqrt(spread * other_spread))
 
 
 def _centred_correlation(left: np.ndarray, right: np.ndarray) -> float:
-    """The correlation, from the means of all rows, so that no digits are lost."""
+    """The correlation, centered on the means of all rows to avoid cancellation."""
     return _correlation(_moments(left - left.mean(), right - right.mean()).sum(axis=0))
 
 
 def _statistics(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The moments from the labels' mean on both sides, so that rows of two systems can be exchanged."""
+    """The moments, with both sides centered on the labels' mean so that rows of two systems can be swapped."""
     left, right = _columns(predictions, labels)
     return _moments(left - right.mean(), right - right.mean())
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0; equal values share the mean of theirs."""
+    """Ranks from 0; ties share their mean rank."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(sizes)
     return (ends - (sizes + 1) / 2)[group]
@@ -47,18 +47,18 @@ def _squared_errors(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def pearson(predictions: np.ndarray, labels: np.ndarray) -> Scores:
-    """Pearson's correlation, -1 to 1; 0 where a side is constant."""
+    """Pearson's correlation, -1 to 1; 0 if either side is constant."""
     return {"pearson": _centred_correlation(*_columns(predictions, labels))}
 
 
 def spearman(predictions: np.ndarray, labels: np.ndarray) -> Scores:
-    """Spearman's rank correlation, -1 to 1; 0 where a side is constant."""
+    """Spearman's rank correlation, -1 to 1; 0 if either side is constant."""
     left, right = _columns(predictions, labels)
     return {"spearman": _centred_correlation(_ranks(left), _ranks(right))}
 
 
 def mse(predictions: np.ndarray, labels: np.ndarray) -> Scores:
-    """Mean squared error, in the labels' unit squared."""
+    """Mean squared error, in the squared unit of the labels."""
     return MSE.compute(predictions, labels)
 
 
@@ -71,5 +71,5 @@ PEARSON = Metric(
     statistics=_statistics,
     score=lambda sums: {"pearson": _correlation(sums)},
 )
-SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)  # ranks are of all rows: no sums to resample
+SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)  # ranks depend on all rows: no sums to resample
 MSE = averaged(_squared_errors, False, ("mse",), problems=_NUMBERS)

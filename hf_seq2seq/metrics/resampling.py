@@ -1,7 +1,7 @@
-"""How sure a score is: confidence intervals by the bootstrap, and tests of the difference between two systems.
+"""Bootstrap confidence intervals of scores, and significance tests of the difference between two systems.
 
 A metric with statistics that sum over rows is resampled by one matrix product for many draws; any other metric is
-computed again on every draw. Draws are those of sacreBLEU with the same seed, and so are p-values but for ties.
+recomputed on every draw. With the same seed the draws are those of sacreBLEU, and so are p-values except for ties.
 
 Paper: Koehn 2004, Statistical significance tests for machine translation evaluation, https://aclanthology.org/W04-3250
 Paper: Riezler and Maxwell 2005, On some pitfalls in automatic evaluation and significance testing for MT,
@@ -16,19 +16,19 @@ import numpy as np
 from hf_seq2seq.metrics.metric import Metric
 
 SEED = 12345  # sacreBLEU's
-_TRIALS = 32  # drawn at once; numpy draws Booleans 32 from a number, so that pieces of 32 are what a whole draw gives
-_INDICES = 2**17  # drawn at once, which may be any number
+_TRIALS = 32  # drawn at once; numpy draws 32 Booleans per integer, so chunks of 32 give the values of one full draw
+_INDICES = 2**17  # drawn at once; any number works
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A system's rows under one metric.
+    """A system's rows, scored by one metric.
 
     Attributes:
-        metric: what scores them.
-        statistics: `(rows, statistics)`, or None where the metric has none and needs the rows themselves.
-        predictions: as `metric.compute` takes them; only needed without statistics, as is `truth`.
-        truth: likewise.
+        metric: the metric.
+        statistics: `(rows, statistics)`, or None if the metric has none and needs the rows themselves.
+        predictions: as for `metric.compute`; only needed without statistics, as is `truth`.
+        truth: references or labels, as for `metric.compute`.
     """
 
     metric: Metric
@@ -40,18 +40,18 @@ class Sample:
         return len(self.truth if self.statistics is None else self.statistics)
 
     def score(self) -> np.ndarray:
-        """The scores of the rows as they are, `(keys,)`."""
+        """The scores of the original rows, `(keys,)`."""
         return np.asarray(self.drawn(np.arange(len(self)).reshape(1, -1))[0])
 
     def drawn(self, rows: np.ndarray) -> np.ndarray:
-        """Scores of draws of rows with replacement, `(draws, rows)` indices: `(draws, keys)`."""
+        """Scores of resampled rows, given as `(draws, rows)` indices: `(draws, keys)`."""
         if self.statistics is not None:
             counts = np.stack([np.bincount(draw, minlength=len(self)) for draw in rows]).astype(np.float64)
             return self._scored(counts @ self.statistics)
         return np.array([self._computed(self.predictions, self.truth, draw) for draw in rows])
 
     def exchanged(self, other: "Sample", mine: np.ndarray) -> np.ndarray:
-        """Scores of systems whose rows are this one's where `mine`, `(draws, rows)` Booleans, else the other's."""
+        """Scores of mixed systems: this one's rows where `mine`, `(draws, rows)` bool, is true, else the other's."""
         if self.statistics is not None and other.statistics is not None:
             return self._scored(other.statistics.sum(axis=0) + mine @ (self.statistics - other.statistics))
         mixtures = (_mixture(self.predictions, other.predictions, chosen) for chosen in mine)
@@ -69,7 +69,7 @@ class Sample:
 
 
 def bootstrap(sample: Sample, resamples: int = 1000, seed: int = SEED) -> np.ndarray:
-    """Scores of as many rows drawn with replacement, again and again: `(resamples, keys)`."""
+    """Bootstrap scores: as many rows drawn with replacement, repeatedly: `(resamples, keys)`."""
     generator = np.random.default_rng(seed)
     rows = len(sample)
     pieces = _pieces(resamples, max(1, _INDICES // rows))
@@ -77,7 +77,7 @@ def bootstrap(sample: Sample, resamples: int = 1000, seed: int = SEED) -> np.nda
 
 
 def interval(scores: np.ndarray, confidence: float = 95) -> tuple[np.ndarray, np.ndarray]:
-    """Between what bounds this share of the resampled scores lies, by percentiles.
+    """Percentile bootstrap confidence interval.
 
     Args:
         scores: `(resamples, keys)`.
@@ -94,8 +94,8 @@ def interval(scores: np.ndarray, confidence: float = 95) -> tuple[np.ndarray, np
 def paired_bootstrap(first: Sample, second: Sample, resamples: int = 1000, seed: int = SEED) -> np.ndarray:
     """Two-sided p-values of two systems' difference, `(keys,)`, by paired bootstrap resampling.
 
-    Both systems are scored on the same draws. The differences, moved to a mean of zero, stand for what chance does
-    where the systems are equal.
+    Both systems are scored on the same draws. The differences, shifted to a mean of zero, model the null hypothesis
+    that the systems are equal.
     """
     differences = np.abs(bootstrap(first, resamples, seed) - bootstrap(second, resamples, seed))
     return _p_values(differences - differences.mean(axis=0), first, second)
@@ -104,7 +104,7 @@ def paired_bootstrap(first: Sample, second: Sample, resamples: int = 1000, seed:
 def approximate_randomisation(first: Sample, second: Sample, trials: int = 10000, seed: int = SEED) -> np.ndarray:
     """Two-sided p-values of two systems' difference, `(keys,)`, by approximate randomisation.
 
-    They say how often a random exchange of rows between the systems makes as great a difference.
+    They say how often randomly swapping rows between the systems yields a difference at least as large.
     """
     generator = np.random.default_rng(seed)
     found = []
@@ -115,13 +115,13 @@ def approximate_randomisation(first: Sample, second: Sample, trials: int = 10000
 
 
 def _p_values(differences: np.ndarray, first: Sample, second: Sample) -> np.ndarray:
-    """With one added above and below, so that a true null hypothesis is not rejected too often.
+    """Add-one p-values, so that a true null hypothesis is not rejected too often.
 
-    A difference that equals the real one counts, as for Riezler and Maxwell; sacreBLEU counts greater
-    ones alone, and so calls systems different that differ in one row. Systems without any difference get 1.
+    A difference equal to the observed one counts, as in Riezler and Maxwell; sacreBLEU counts only greater ones, and so
+    calls systems different that differ in one row. Identical systems get 1.
     """
     real = np.abs(first.score() - second.score())
-    # The tolerance lets an exchange of all rows, whose difference is the real one, pass in spite of rounding.
+    # With the tolerance, swapping all rows, which gives the observed difference, counts in spite of rounding.
     found = ((differences > real - 1e-9).sum(axis=0) + 1) / (len(differences) + 1)
     return np.where(real == 0, 1.0, found)
 

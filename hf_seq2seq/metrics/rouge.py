@@ -1,4 +1,4 @@
-"""ROUGE: n-grams and longest common subsequences as the rouge_score package has them, and the weighted kind.
+"""ROUGE: n-grams and longest common subsequences as in the rouge_score package, and weighted subsequences.
 
 Paper: Lin 2004, ROUGE: a package for automatic evaluation of summaries, https://aclanthology.org/W04-1013
 """
@@ -15,16 +15,16 @@ from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_
 from hf_seq2seq.metrics.words import BY_SCRIPT, TOKENIZERS, check_tokenizer, letters
 
 KEYS = ("rouge1", "rouge2", "rougeL", "rougeLsum")
-PACKAGE = "ascii"  # rouge_score's own tokenizer, which knows a-z and 0-9 alone
-WEIGHT = 1.2  # of the evaluations in the paper's section 5; its worked example has 2
+PACKAGE = "ascii"  # rouge_score's own tokenizer, which keeps only a-z and 0-9
+WEIGHT = 1.2  # from the evaluations in section 5 of the paper; its worked example uses 2
 
 
 class Words:
-    """Words as rouge_score's `Tokenizer` gives them, Porter's stems of long ASCII ones, in any script.
+    """Words like those of rouge_score's `Tokenizer`, with Porter stems for long ASCII words, but in any script.
 
     Args:
-        stem: of a word.
-        tokenizer: of `TOKENIZERS`.
+        stem: stemmer of a word.
+        tokenizer: a key of `TOKENIZERS`.
     """
 
     def __init__(self, stem: Callable[[str], str], tokenizer: str) -> None:
@@ -63,7 +63,7 @@ def _weighted_rows(tokenizer: str, predictions: Sequence[str], references: TextR
 
 
 def weighted_f1(said: Sequence[str], wanted: Sequence[str], weight: float = WEIGHT) -> float:
-    """F1 of ROUGE-W, 0-1: a common subsequence counts for more where its words are consecutive.
+    """F1 of ROUGE-W, 0-1: consecutive matches count for more.
 
     With f(k) = k ** weight for a run of k words, precision and recall are the inverse of f of WLCS / f(length).
 
@@ -79,7 +79,7 @@ def weighted_f1(said: Sequence[str], wanted: Sequence[str], weight: float = WEIG
 def weighted_common_subsequence(left: Sequence[str], right: Sequence[str], weight: float) -> float:
     """WLCS, the table of the paper's section 4: each step of a run of k matches adds f(k + 1) - f(k).
 
-    Where two tokens match, the match is taken, as in the paper, although another path may weigh more.
+    Where two tokens match, the match is taken, as in the paper, even though another path may score higher.
     """
     gains = np.diff(np.arange(min(len(left), len(right)) + 1, dtype=np.float64) ** weight).tolist()
     totals, runs = [0.0] * (len(right) + 1), [0] * (len(right) + 1)
@@ -115,7 +115,7 @@ def _make(name: str, argument: str) -> Metric:
 
 @lru_cache
 def make_rouge(argument: str = "") -> Metric:
-    """ROUGE on words that another tokenizer finds; `rouge:ascii` has rouge_score's own, its scores `rouge1_ascii`, ….
+    """ROUGE with another tokenizer; `rouge:ascii` is rouge_score's own, and its scores are called `rouge1_ascii` etc.
 
     Raises:
         InputError: there is no such tokenizer, or what it needs is not installed.
@@ -125,7 +125,7 @@ def make_rouge(argument: str = "") -> Metric:
 
 @lru_cache
 def make_rouge_w(argument: str = "") -> Metric:
-    """ROUGE-W, as `make_rouge`."""
+    """ROUGE-W with another tokenizer; as for `make_rouge`."""
     return _make("rouge_w", argument)
 
 
@@ -136,8 +136,8 @@ ROUGE_W = make_rouge_w()
 def rouge(predictions: Sequence[str], references: TextRows) -> Scores:
     """Mean F1 of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum over rows, 0-100, with Porter's stemmer.
 
-    Of several references the best counts, for each score by itself. For ROUGE-Lsum a sentence is a line of the text.
-    Words are those of any script, where the package keeps only a-z and 0-9; on ASCII text they are the package's.
+    The best of several references counts, separately for each score. For ROUGE-Lsum, sentences are the lines of the
+    text. Words may be in any script, whereas the package keeps only a-z and 0-9; on ASCII text they are the package's.
 
     Raises:
         InputError: rouge_score is not installed.
@@ -146,7 +146,7 @@ def rouge(predictions: Sequence[str], references: TextRows) -> Scores:
 
 
 def rouge_w(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean F1 of ROUGE-W with weight 1.2 over rows, 0-100, a text as one sequence; words as for `rouge`.
+    """Mean F1 of ROUGE-W with weight 1.2 over rows, 0-100, with each text as one sequence; words as for `rouge`.
 
     Raises:
         InputError: rouge_score is not installed.

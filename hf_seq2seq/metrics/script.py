@@ -1,4 +1,4 @@
-"""A metric of the user's own: a local `evaluate` script that compares texts."""
+"""A user-defined metric: a local `evaluate` script that compares texts."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 
 def is_script(name: str) -> bool:
-    """Whether a metric's name is the path of a script: it ends in .py or holds a slash."""
+    """Whether a metric's name is the path of a script: it ends in .py or contains a slash."""
     return name.endswith(".py") or "/" in name
 
 
 @lru_cache
 def load_script(path: str) -> Metric:
-    """Loads a script and scores one pair of texts with it, to learn the names of its scores.
+    """Loads a script and scores one pair of texts with it, to find out the names of its scores.
 
-    Its scores are reported as they are, and a higher one is taken to be better.
+    Scores are reported unchanged, and higher is assumed to be better.
 
     Args:
-        path: a .py file, or a folder that holds one of the folder's name.
+        path: a .py file, or a folder that contains a .py file of the same name.
 
     Raises:
-        InputError: no such file, or the script does not score texts; both before anything is trained.
+        InputError: there is no such file, or the script does not score texts; both raised before any training.
     """
     file = Path(path) / f"{Path(path).name}.py" if Path(path).is_dir() else Path(path)
     if not file.is_file():
@@ -48,7 +48,7 @@ def load_script(path: str) -> Metric:
 def _load(file: Path) -> "EvaluationModule":
     import evaluate
 
-    return evaluate.load(str(file), keep_in_memory=True)  # in memory: processes would share a file
+    return evaluate.load(str(file), keep_in_memory=True)  # in memory: processes would share a cache file
 
 
 def _compute(module: Any, path: str, predictions: Sequence[str], references: TextRows) -> dict[str, float]:

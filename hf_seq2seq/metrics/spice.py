@@ -1,7 +1,7 @@
-"""SPICE: agreement of what texts say, as facts of a scene graph: objects, attributes, relations.
+"""SPICE: agreement of the propositions of two texts, as tuples of a scene graph: objects, attributes, relations.
 
-The parser that turns a text into facts is a Java program, which this package neither ships nor starts. A file with a
-function `parse` takes its place: `--metrics spice:my_parser.py`.
+The original scene-graph parser is a Java program, which this package neither ships nor starts. A file with a function
+`parse` takes its place: `--metrics spice:my_parser.py`.
 
 Paper: Anderson et al. 2016, SPICE: semantic propositional image caption evaluation, https://arxiv.org/abs/1607.08822
 """
@@ -25,20 +25,20 @@ def _f1(said: set[Hashable], wanted: set[Hashable]) -> float:
 def _rows(parse: Parse, predictions: Sequence[str], references: TextRows) -> np.ndarray:
     check_rows(predictions, references)
     pairs = zip(predictions, references, strict=True)
-    # The facts of all references of a row are one graph, as in section 3.1 of the paper.
+    # The tuples of all references of a row form one graph, as in section 3.1 of the paper.
     return np.array(
         [100 * _f1(set(parse(text)), {fact for each in row for fact in parse(each)}) for text, row in pairs]
     )
 
 
 def spice(predictions: Sequence[str], references: TextRows, parse: Parse) -> Scores:
-    """Mean SPICE over rows, 0-100: F1 of the facts of the prediction and those of all its references.
+    """Mean SPICE over rows, 0-100: F1 between the tuples of the prediction and those of all its references.
 
     Args:
-        predictions: a text a row.
-        references: one or more texts a row.
-        parse: gives the facts of a text, such as `("dog",)`, `("dog", "brown")`, `("dog", "chase", "cat")`. Facts match
-            where they are equal; a parser that wants synonyms to match gives them one name.
+        predictions: one text per row.
+        references: one or more texts per row.
+        parse: returns the tuples of a text, such as `("dog",)`, `("dog", "brown")`, `("dog", "chase", "cat")`. Tuples
+            match if they are equal; to let synonyms match, a parser gives them one name.
     """
     return averaged(partial(_rows, parse), True, ("spice",)).compute(predictions, references)
 
@@ -48,7 +48,7 @@ def make_spice(argument: str = "") -> Metric:
     """The metric with the function `parse` of a Python file.
 
     Raises:
-        InputError: no file is named, or it cannot be used.
+        InputError: no file is given, or it cannot be used.
     """
     if not argument:
         raise InputError(

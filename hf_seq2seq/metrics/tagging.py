@@ -1,4 +1,4 @@
-"""F1 of tagged spans, such as names in a text, as seqeval counts them."""
+"""F1 of tagged spans, such as named entities, as computed by seqeval."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ Span = tuple[str, int, int]
 
 
 def spans(tags: Sequence[str]) -> set[Span]:
-    """The spans of a row of IOB1, IOB2 or IOBES tags: kind, first place, last place.
+    """The spans of a row of IOB1, IOB2 or IOBES tags: type, first position, last position.
 
-    A span starts and ends as in CoNLL's evaluation, which forgives I- where B- should stand.
+    Spans start and end as in CoNLL's evaluation, which tolerates I- in place of B-.
 
     Paper: Tjong Kim Sang and Buchholz 2000, the CoNLL-2000 shared task, https://aclanthology.org/W00-0726
     """
@@ -32,7 +32,7 @@ def spans(tags: Sequence[str]) -> set[Span]:
 
 
 def _counts(predictions: Sequence[str], references: TextRows) -> np.ndarray:
-    """Right, predicted and true spans, `(rows, 3)`, against the reference with most in common."""
+    """Counts of correct, predicted and true spans, `(rows, 3)`, against the reference with the most overlap."""
     check_rows(predictions, references)
     found = []
     for text, row in zip(predictions, references, strict=True):
@@ -44,7 +44,7 @@ def _counts(predictions: Sequence[str], references: TextRows) -> np.ndarray:
 
 
 def precision_recall_f1(right: float, predicted: float, true: float) -> tuple[float, float, float]:
-    """Precision, recall and their harmonic mean, 0-100, from counts; 0 where there is nothing to divide by."""
+    """Precision, recall and F1, 0-100, from counts; 0 where the denominator is 0."""
     return (
         100 * right / predicted if predicted else 0.0,
         100 * right / true if true else 0.0,
@@ -57,7 +57,7 @@ def _score(sums: np.ndarray) -> Scores:
 
 
 def _uneven(predictions: Sequence[str], references: TextRows) -> int:
-    """Rows whose prediction has another number of tags than every reference."""
+    """Rows whose prediction differs in length from every reference."""
     pairs = zip(predictions, references, strict=True)
     return sum(len(text.split()) not in {len(reference.split()) for reference in row} for text, row in pairs)
 
@@ -69,11 +69,11 @@ SEQEVAL = summed(
     KEYS,
     signature=lambda references: "average:micro|scheme:CoNLL",
     doubts=_uneven,
-    doubt="the prediction has another number of tags than the reference, so that its spans are others",
+    doubt="the prediction differs from the reference in its number of tags, so that its spans are misaligned",
     aligned=True,
 )
 
 
 def seqeval(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Precision, recall and F1 of all spans of a corpus, 0-100; a row is its tags, divided by white space."""
+    """Precision, recall and F1 over all spans of a corpus, 0-100; a row is whitespace-separated tags."""
     return SEQEVAL.compute(predictions, references)

@@ -1,7 +1,7 @@
-"""Words of a text for the metrics that compare words, by the text's script or by one of sacreBLEU's tokenizers.
+"""Tokenization for the metrics that compare words, by the text's script or by one of sacreBLEU's tokenizers.
 
-By default spaces and punctuation divide words, and what is written without spaces (Chinese, Japanese, Thai, Lao, Khmer,
-Burmese) is divided into characters, each with its combining marks. `rouge:zh`, `meteor:intl` and the like name one of
+By default spaces and punctuation separate words, and scripts written without spaces (Chinese, Japanese, Thai, Lao,
+Khmer, Burmese) are split into characters, each with its combining marks. `rouge:zh`, `meteor:intl` etc. select one of
 sacreBLEU's tokenizers instead.
 """
 
@@ -26,10 +26,10 @@ SACREBLEU = {
     "flores200": "tokenizer_spm.Flores200Tokenizer",
     "none": "tokenizer_none.NoneTokenizer",
 }
-"""The tokenizers of sacreBLEU that a metric can be told to use, by sacreBLEU's names, and where they are."""
+"""The sacreBLEU tokenizers that a metric can use, by sacreBLEU's names, and where they are defined."""
 EXTRAS = {"ja-mecab": "sacrebleu[ja]", "ko-mecab": "sacrebleu[ko]", "flores200": "sentencepiece"}
 TOKENIZERS = (BY_SCRIPT, *SACREBLEU)
-# Scripts that put no spaces: CJK with kana and bopomofo, Thai, Lao, Burmese, Khmer, Tai.
+# Scripts written without spaces: CJK with kana and bopomofo, Thai, Lao, Burmese, Khmer, Tai.
 _RANGES = (
     "\u2e80-\u2fdf\u3005-\u3007\u3040-\u312f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\uff66-\uff9d\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u1950-\u19ff"
@@ -40,7 +40,7 @@ _ASCII = re.compile(r"[a-z0-9]+")
 
 
 def check_tokenizer(metric: str, name: str, known: Sequence[str]) -> str:
-    """The name of a tokenizer that stands behind a metric's, as in `bleu:zh`.
+    """The name of the tokenizer after a metric's name, as in `bleu:zh`.
 
     Raises:
         InputError: there is no such tokenizer, or what it needs is not installed.
@@ -54,10 +54,10 @@ def check_tokenizer(metric: str, name: str, known: Sequence[str]) -> str:
 
 @lru_cache
 def sacrebleu_tokenizer(name: str) -> Any:
-    """One of sacreBLEU's tokenizers, which gives a text divided by spaces.
+    """One of sacreBLEU's tokenizers, which returns a text separated by spaces.
 
     Raises:
-        InputError: it needs a package that is not installed, or a model that cannot be fetched.
+        InputError: it needs a package that is not installed, or a model that cannot be downloaded.
     """
     module, kind = SACREBLEU[name].split(".")
     try:
@@ -66,17 +66,17 @@ def sacrebleu_tokenizer(name: str) -> Any:
         needed = EXTRAS.get(name, "sacrebleu")
         raise InputError(f"tokenizer {name!r} needs one more package: pip install '{needed}'") from error
     except OSError as error:
-        raise InputError(f"tokenizer {name!r} needs a model that cannot be fetched: {error}") from None
+        raise InputError(f"tokenizer {name!r} needs a model that cannot be downloaded: {error}") from None
 
 
 def words(text: str, punctuation: bool = True, tokenizer: str = BY_SCRIPT) -> list[str]:
     """Lower-case words and punctuation marks.
 
     Args:
-        text: detokenized or tokenized.
-        punctuation: whether marks without any letter or digit are kept.
-        tokenizer: of `TOKENIZERS`. "script" is mteval's 13a, and beyond it divides marks that are not ASCII from words,
-            and text without spaces into characters.
+        text: detokenized or tokenized text.
+        punctuation: whether to keep marks without any letter or digit.
+        tokenizer: a key of `TOKENIZERS`. "script" is mteval's 13a, and additionally separates non-ASCII marks from
+            words, and splits text without spaces into characters.
     """
     if tokenizer == BY_SCRIPT:
         found = sacrebleu_tokenizer("13a")(text.lower()).split()
@@ -87,12 +87,12 @@ def words(text: str, punctuation: bool = True, tokenizer: str = BY_SCRIPT) -> li
 
 
 def signature(tokenizer: str = BY_SCRIPT) -> str:
-    """What `words` does, as a signature says it."""
+    """The signature of `words`."""
     return f"case:lc|tok:{'13a+script' if tokenizer == BY_SCRIPT else tokenizer}"
 
 
 def letters(text: str, tokenizer: str = BY_SCRIPT) -> list[str]:
-    """Lower-case words without any punctuation; on ASCII text those of the rouge_score package before its stemmer."""
+    """Lower-case words without any punctuation; on ASCII text those of the rouge_score package before stemming."""
     if tokenizer != BY_SCRIPT:
         return words(text, punctuation=False, tokenizer=tokenizer)
     lowered = unicodedata.normalize("NFC", text.lower())
@@ -102,11 +102,11 @@ def letters(text: str, tokenizer: str = BY_SCRIPT) -> list[str]:
 
 
 def _pieces(text: str, joined: bool = False) -> list[str]:
-    """Runs of letters, digits and their marks; single characters of scripts without spaces; other marks one by one.
+    """Runs of letters, digits and their marks; single characters of scripts without spaces; every other mark by itself.
 
     Args:
         text: in lower case.
-        joined: ASCII marks and the apostrophe belong to words, which another tokenizer has divided from theirs.
+        joined: ASCII marks and the apostrophe belong to words, because another tokenizer has already separated them.
     """
     found: list[str] = []
     kind = last = "space"
@@ -126,7 +126,7 @@ def _pieces(text: str, joined: bool = False) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _kind(character: str) -> str:
     category = unicodedata.category(character)
-    if category[0] == "M" or character in "\u200c\u200d":  # joiners belong to the letters of Indic and Persian words
+    if category[0] == "M" or character in "\u200c\u200d":  # joiners are part of Indic and Persian words
         return "mark"
     if character.isspace() or category[0] in "ZC":
         return "space"
@@ -136,5 +136,5 @@ def _kind(character: str) -> str:
 
 
 def count_unsplit(texts: Iterable[str]) -> int:
-    """How many texts are mostly in scripts that put no spaces, so that splitting at spaces makes no words of them."""
+    """How many texts are mostly in scripts written without spaces, so that splitting at spaces does not give words."""
     return sum(2 * len(_UNSPACED.findall(text)) > sum(map(str.isalnum, text)) > 1 for text in texts)

@@ -45,6 +45,6 @@ def test_rows_with_another_number_of_tags_are_told():
     corpus = Corpus({"seqeval": SEQEVAL})
     corpus.add(["B-x O", "O O O"], [["B-x O O"], ["O O", "O B-x O"]])
     assert corpus.doubts() == [
-        "seqeval: in 1 of 2 rows the prediction has another number of tags than the reference, so that its spans are "
-        "others"
+        "seqeval: in 1 of 2 rows the prediction differs from the reference in its number of tags, so that its spans "
+        "are misaligned"
     ]
