@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 POSITIONS = ("sinusoidal", "learned", "rotary", "relative_bias")
 BART = "transformers: BartForConditionalGeneration"

@@ -15,7 +15,7 @@ from hf_seq2seq import configs
 from hf_seq2seq.sections import option
 
 if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 SIZES = {
     "tiny": {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 128, "intermediate_size": 512},

@@ -15,7 +15,7 @@ from hf_seq2seq import configs
 from hf_seq2seq.sections import MOST_LAYERS, option
 
 if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 FAMILIES = (
     *("gpt2", "gpt_neo", "gpt_neox", "gptj", "opt", "bloom", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"),

@@ -18,7 +18,7 @@ from hf_seq2seq.sections import both_sides, option
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 FAMILIES = ("pegasus", "pegasus_x", "bigbird_pegasus")
 SIZES = {

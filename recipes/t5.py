@@ -15,7 +15,7 @@ from hf_seq2seq.sections import option
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 FAMILIES = ("t5", "mt5", "umt5")
 SIZES = {

@@ -16,7 +16,7 @@ from hf_seq2seq.sections import MOST_LAYERS, Section, option
 if TYPE_CHECKING:
     from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hf_seq2seq.data.batches import BatchPlan, padded_tokens
-
-if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 SAMPLE_TOKENS = 1024
 
@@ -36,7 +33,7 @@ class Memory:
         return sum(size for _, size, _ in self.parts)
 
 
-def estimate_memory(task: "Task") -> Memory:
+def estimate_memory(task: Task) -> Memory:
     """Counts weights, gradients and the optimizer's state, and measures what a forward pass keeps for the backward one.
 
     The pass runs on a part of the largest batch, and its share is scaled up by padded tokens: attention's square
@@ -75,7 +72,7 @@ def _optimizer_bytes(trained: list[nn.Parameter], optim: str) -> float:
     return sum(4.0 * (p.numel() if p.ndim < 2 else p.numel() / p.shape[-1] + p.numel() / p.shape[-2]) for p in trained)
 
 
-def _activations(task: "Task") -> tuple[int, float]:
+def _activations(task: Task) -> tuple[int, float]:
     """Padded tokens of the largest batch, and the bytes that its forward pass keeps."""
     train = task.splits["train"]
     draw = task.mixture.epochs if task.mixture else None

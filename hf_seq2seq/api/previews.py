@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from hf_seq2seq.data.examples import Examples
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 EXAMPLES = 3
 TOKENS_SHOWN = 32

@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -19,9 +19,7 @@ from hf_seq2seq.hub.results_section import results_section
 from hf_seq2seq.hub.snippet import how_to_use, is_hand_built, with_peft
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.sections import flatten
-
-if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 OWN_CODE = "The architecture is Python code beside the weights; `trust_remote_code=True` runs it."
 TELLING_SHARE = 1.0  # percent of cut rows, or of unknown tokens, that is worth a warning
@@ -29,7 +27,7 @@ TELLING_SHARE = 1.0  # percent of cut rows, or of unknown tokens, that is worth 
 
 def write_card(
     folder: Path,
-    task: "Task",
+    task: Task,
     results: dict[str, float],
     command: str,
     predictions: dict[str, Any] | None = None,
@@ -72,13 +70,13 @@ def write_card(
     return intervals
 
 
-def _what_it_is(task: "Task") -> str:
+def _what_it_is(task: Task) -> str:
     parameters = task.model.num_parameters()
     kind = f"{code(type(task.model).__name__)} of {parameters:,} parameters"
     return f"A {kind} that {_purpose(task)}. {_origin(task)}"
 
 
-def _purpose(task: "Task") -> str:
+def _purpose(task: Task) -> str:
     if task.mixture:
         return f"does the tasks {', '.join(code(member.name) for member in task.mixture.members)}"
     if task.problem == "seq2seq":
@@ -98,7 +96,7 @@ def _purpose(task: "Task") -> str:
     return ways[task.problem]
 
 
-def _origin(task: "Task") -> str:
+def _origin(task: Task) -> str:
     base = flatten(task.config).get("model_name_or_path")
     start = "Trained from random weights"
     if base:
@@ -107,14 +105,14 @@ def _origin(task: "Task") -> str:
     return f"{start} by the recipe {code(task.recipe)} of hf-seq2seq{_adapter(task)}."
 
 
-def _adapter(task: "Task") -> str:
+def _adapter(task: Task) -> str:
     rank = flatten(task.config).get("lora_r")
     if rank is None:
         return ""
     return f", by a low-rank adapter ([LoRA](https://arxiv.org/abs/2106.09685), rank {rank})"
 
 
-def _training(task: "Task", results: dict[str, float], command: str) -> list[str]:
+def _training(task: Task, results: dict[str, float], command: str) -> list[str]:
     known = {
         "train_steps": "{:,.0f} optimizer steps",
         "epoch": "{:.2f} epochs",
@@ -132,7 +130,7 @@ def _training(task: "Task", results: dict[str, float], command: str) -> list[str
     ]
 
 
-def _gpu(task: "Task") -> str | None:
+def _gpu(task: Task) -> str | None:
     import torch
 
     on_gpu = torch.cuda.is_available() and not flatten(task.config).get("use_cpu")
@@ -146,7 +144,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _unknown(task: "Task") -> list[str]:
+def _unknown(task: Task) -> list[str]:
     """What the vocabulary lacks of any split's texts."""
     shares: dict[str, float] = {}
     for examples in task.splits.values():
@@ -159,7 +157,7 @@ def _unknown(task: "Task") -> list[str]:
     ]
 
 
-def _limits(task: "Task", results: dict[str, float]) -> list[str]:
+def _limits(task: Task, results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
     limits = [f"A source longer than {options['max_source_length']} tokens is cut, and what was cut is not read."]
     if task.writes:

@@ -2,22 +2,19 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.metadata import scores
 from hf_seq2seq.hub.results_section import score_cells, score_title
-
-if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 Results = dict[str, float]
 MANY_SETS = 3
 LABELS = ("single_label", "multi_label", "regression")
 
 
-def closing_summary(folder: Path, task: "Task", results: Results, intervals: Intervals) -> list[str]:
+def closing_summary(folder: Path, task: Task, results: Results, intervals: Intervals) -> list[str]:
     """Lines for people.
 
     Args:
@@ -34,7 +31,7 @@ def closing_summary(folder: Path, task: "Task", results: Results, intervals: Int
     ]
 
 
-def score_lines(task: "Task", results: Results, intervals: Intervals) -> list[str]:
+def score_lines(task: Task, results: Results, intervals: Intervals) -> list[str]:
     """A table: a line for each score and a column for each set; of more than three sets, a line for each set."""
     measured = scores(results, task)
     keys = list(dict.fromkeys(key for found in measured.values() for key in found))
@@ -49,7 +46,7 @@ def score_lines(task: "Task", results: Results, intervals: Intervals) -> list[st
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def next_command(folder: Path, task: "Task") -> str:
+def next_command(folder: Path, task: Task) -> str:
     """The command that uses what was trained."""
     place = shlex.quote(str(folder))
     if task.problem == "masked_lm":

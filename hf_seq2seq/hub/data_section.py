@@ -1,27 +1,22 @@
 """The data of a model card: where it came from, how long its texts are, which labels there are."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from hf_seq2seq.data.evaluation_sets import title_of
-from hf_seq2seq.data.mixtures import shares
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.mixtures import Member, Mixture, shares
 from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
 from hf_seq2seq.data.tokenizers.unknown import percent
 from hf_seq2seq.hub.markdown import code, folded, table
 from hf_seq2seq.sections import flatten
-
-if TYPE_CHECKING:
-    from hf_seq2seq.data.examples import Examples
-    from hf_seq2seq.data.mixtures import Member, Mixture
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 SHOWN_LABELS = 50
 FIRST_ROWS = 100
 LONGEST_EXAMPLE = 100  # characters
 
 
-def data_section(task: "Task") -> list[str]:
+def data_section(task: Task) -> list[str]:
     """Paragraphs about the rows of every split."""
     options = flatten(task.config)
     names = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
@@ -38,7 +33,7 @@ def data_section(task: "Task") -> list[str]:
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
 
 
-def _mixture(mixture: "Mixture") -> list[str]:
+def _mixture(mixture: Mixture) -> list[str]:
     """The tasks: the prefix that each is told by, where its rows are from, and its share."""
     header = ["Task", "Prefix", "From", "Training rows", "Rows an epoch", "Share"]
     columns = (mixture.members, mixture.epochs.sizes, mixture.epochs.draws, shares(mixture))
@@ -49,11 +44,11 @@ def _mixture(mixture: "Mixture") -> list[str]:
     return [table(header, rows)]
 
 
-def _place(member: "Member") -> str:
+def _place(member: Member) -> str:
     return ", ".join(code(name) for name in (member.data.dataset_name, member.data.train_file) if name)
 
 
-def _length_rows(task: "Task", split: str, examples: "Examples") -> list[list[object]]:
+def _length_rows(task: Task, split: str, examples: Examples) -> list[list[object]]:
     count = f"{len(examples):,}"
     return [
         [
@@ -68,7 +63,7 @@ def _length_rows(task: "Task", split: str, examples: "Examples") -> list[list[ob
     ]
 
 
-def _labels(task: "Task") -> str:
+def _labels(task: Task) -> str:
     train = task.splits["train"]
     assert train.labels is not None
     has = train.labels > 0 if train.labels.ndim == 2 else train.labels[:, None] == np.arange(len(task.label_names))
@@ -80,7 +75,7 @@ def _labels(task: "Task") -> str:
     return listing if len(rows) <= SHOWN_LABELS else folded(f"{len(rows)} labels", listing)
 
 
-def _example(examples: "Examples", rows: np.ndarray) -> str:
+def _example(examples: Examples, rows: np.ndarray) -> str:
     """The first short text among the rows, or the beginning of the first."""
     texts = [examples.texts[row] for row in rows[:FIRST_ROWS]]
     text = next((text for text in texts if len(text) <= LONGEST_EXAMPLE), texts[0] if texts else "")

@@ -1,15 +1,13 @@
 """Predictions of a model card: the five best and the five worst of the rows that were measured last."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hf_seq2seq.data.evaluation_sets import title_of
+from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.hub.markdown import code, table
-
-if TYPE_CHECKING:
-    from hf_seq2seq.data.examples import Examples
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 SHOWN = 5
 MOST_ROWS = 1000
@@ -18,7 +16,7 @@ LONGEST_CELL = 200  # characters
 Row = tuple[float, list[str]]
 
 
-def examples_section(task: "Task", predictions: dict[str, Any]) -> list[str]:
+def examples_section(task: Task, predictions: dict[str, Any]) -> list[str]:
     """Paragraphs with predictions beside what was right; none where the model predicts neither text nor labels.
 
     Args:
@@ -38,7 +36,7 @@ def examples_section(task: "Task", predictions: dict[str, Any]) -> list[str]:
     return paragraphs + ([f"The worst {len(worst)}:", _table(task, worst)] if worst else [])
 
 
-def _table(task: "Task", rows: list[Row]) -> str:
+def _table(task: Task, rows: list[Row]) -> str:
     return table(["Source", "Prediction", "Reference", MEASURES[task.problem]], [cells for _, cells in rows], texts=3)
 
 
@@ -50,7 +48,7 @@ MEASURES = {
 }
 
 
-def _texts(task: "Task", examples: "Examples", predictions: list[str]) -> list[Row]:
+def _texts(task: Task, examples: Examples, predictions: list[str]) -> list[Row]:
     """ChrF of each row, 0 to 100."""
     from sacrebleu.metrics import CHRF
 
@@ -62,7 +60,7 @@ def _texts(task: "Task", examples: "Examples", predictions: list[str]) -> list[R
     return rows
 
 
-def _labels(task: "Task", examples: "Examples", logits: np.ndarray) -> list[Row]:
+def _labels(task: Task, examples: Examples, logits: np.ndarray) -> list[Row]:
     """Labels with how right they are; of a number, how far it is off."""
     assert examples.labels is not None
     of_row = {"single_label": _single_label, "multi_label": _multi_label, "regression": _number}[task.problem]

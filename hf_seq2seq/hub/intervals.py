@@ -1,18 +1,16 @@
 """How sure the scores of a model card are."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, split_of
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.resampling import Sample, bootstrap, interval
-
-if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 Intervals = dict[str, tuple[float, float]]
 
 
-def score_intervals(task: "Task", predictions: dict[str, Any]) -> Intervals:
+def score_intervals(task: Task, predictions: dict[str, Any]) -> Intervals:
     """Where 95 % of a score lie when its rows are drawn anew, by the score's name in the results.
 
     A metric that must be computed again for every draw, which takes a thousand times as long as the score, has none.

@@ -19,7 +19,7 @@ from hf_seq2seq.hub.languages import LANGUAGES
 from hf_seq2seq.sections import flatten
 
 if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+    from hf_seq2seq.task import Task
 
 # What the scores are called: for people, and the name of the Hub's metric that they belong to.
 SCORES = {

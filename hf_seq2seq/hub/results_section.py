@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, split_of, title_of
 from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, percent
@@ -10,9 +10,7 @@ from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.markdown import code, table
 from hf_seq2seq.hub.metadata import SCORES, scores
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
-
-if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 LOSSES = ("loss", "masked_loss", "target_loss")
 CORRELATIONS = ("matthews", "pearson", "spearman")
@@ -33,7 +31,7 @@ PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
 
 def results_section(
     folder: Path,
-    task: "Task",
+    task: Task,
     results: dict[str, float],
     intervals: Intervals,
     predictions: Mapping[str, Any] | None = None,
@@ -66,7 +64,7 @@ def results_section(
     ]
 
 
-def _doubts(task: "Task", predictions: Mapping[str, Any]) -> list[str]:
+def _doubts(task: Task, predictions: Mapping[str, Any]) -> list[str]:
     """What is to be said of scores that do not mean what they seem to."""
     found = []
     for split, said in predictions.items():
@@ -91,7 +89,7 @@ def _pictures(folder: Path) -> list[str]:
     return [f"![{' '.join([title, *path.stem.split('_')[1:]])}]({path.name})" for path, title in found]
 
 
-def score_title(task: "Task", key: str) -> str:
+def score_title(task: Task, key: str) -> str:
     """The name of a score, with an arrow that points to what is better."""
     metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values()
     rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), key.endswith("_accuracy"))
@@ -119,7 +117,7 @@ def _shown(split: str, key: str, results: dict[str, float], intervals: Intervals
     return f"{score} ({_number(key, least)}–{_number(key, most)})"
 
 
-def _signatures(task: "Task") -> dict[str, str]:
+def _signatures(task: Task) -> dict[str, str]:
     """How scores were computed, by the name of the metric: of the last set that has it."""
     found = {}
     for split in (split for kind in RESULTS for split in sets_of(task.splits, kind)):

@@ -1,7 +1,6 @@
 """The "how to use" of a model card: a program that runs as it stands on today's transformers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -10,21 +9,19 @@ from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINE
 from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.sections import flatten
-
-if TYPE_CHECKING:
-    from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 LONGEST_SAMPLE = 300  # characters
 
 
-def how_to_use(folder: Path, task: "Task") -> str:
+def how_to_use(folder: Path, task: Task) -> str:
     """A Python program that loads the model from its folder and runs it on a text of its own data."""
     program = _filler if task.problem == "masked_lm" else _writer if task.writes else _classifier
     lines = program(task)
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 
-def with_peft(task: "Task") -> list[str]:
+def with_peft(task: Task) -> list[str]:
     """How PEFT's own class loads an adapter with a head, in words; nothing for another model."""
     if not is_adapted(task.model) or task.problem not in _ANSWERS or recorded_pooling(task.model.config):
         return []
@@ -32,17 +29,17 @@ def with_peft(task: "Task") -> list[str]:
     return [f"PEFT loads it, too: `AutoPeftModelForSequenceClassification.from_pretrained(model_path, {labels})`."]
 
 
-def is_hand_built(task: "Task") -> bool:
+def is_hand_built(task: Task) -> bool:
     """Whether the model is one of this package's own architectures, which transformers alone cannot load."""
     return type(task.model).__module__.startswith("hf_seq2seq.")
 
 
-def takes_pairs(task: "Task") -> bool:
+def takes_pairs(task: Task) -> bool:
     """Whether a row is two texts."""
     return "text_pair" in task.columns
 
 
-def _load(auto: str, task: "Task") -> list[str]:
+def _load(auto: str, task: Task) -> list[str]:
     allowed = ", trust_remote_code=True" if is_hand_built(task) else ""
     adapted = is_adapted(task.model)  # then the base may lack labels and languages
     told = ADAPTED[task.problem in _ANSWERS] if adapted else ""
@@ -58,13 +55,13 @@ def _load(auto: str, task: "Task") -> list[str]:
     ]
 
 
-def _load_target_tokenizer(task: "Task", allowed: str) -> list[str]:
+def _load_target_tokenizer(task: Task, allowed: str) -> list[str]:
     if task.tokenizers.target is task.tokenizers.source:
         return []
     return [f'target_tokenizer = AutoTokenizer.from_pretrained(model_path, subfolder="target_tokenizer"{allowed})']
 
 
-def _writer(task: "Task") -> list[str]:
+def _writer(task: Task) -> list[str]:
     options = flatten(task.config)
     prefix = options.get("source_prefix") or ""
     texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
@@ -90,7 +87,7 @@ _ASK = [
 ]
 
 
-def _search(task: "Task") -> dict[str, object]:
+def _search(task: Task) -> dict[str, object]:
     """What the run's search has other than `generate` would have."""
     options = flatten(task.config)
     usual = Decoding()
@@ -98,7 +95,7 @@ def _search(task: "Task") -> dict[str, object]:
     return {name: options[name] for name in names if options.get(name, getattr(usual, name)) != getattr(usual, name)}
 
 
-def _classifier(task: "Task") -> list[str]:
+def _classifier(task: Task) -> list[str]:
     texts = "texts, other_texts" if takes_pairs(task) else "texts"
     other = ['other_texts = ["The second text of the pair."]'] if takes_pairs(task) else []
     return [
@@ -124,7 +121,7 @@ _POOLED = {
 }
 
 
-def _pool(task: "Task") -> list[str]:
+def _pool(task: Task) -> list[str]:
     """What puts a pooling that transformers alone does not know of between the base model and the head."""
     found = recorded_pooling(task.model.config)
     if found is None:
@@ -148,7 +145,7 @@ def _pool(task: "Task") -> list[str]:
     ]
 
 
-def _filler(task: "Task") -> list[str]:
+def _filler(task: Task) -> list[str]:
     return [
         "import torch",
         *_load("AutoModelForMaskedLM", task),
@@ -161,7 +158,7 @@ def _filler(task: "Task") -> list[str]:
     ]
 
 
-def _masked_sample(task: "Task") -> str:
+def _masked_sample(task: Task) -> str:
     """The beginning of a text, short enough for any limit, its second word masked."""
     words = _sample(task).split()[:8]
     return " ".join([*words[:1], str(task.tokenizers.source.mask_token), *words[2:]])
@@ -181,7 +178,7 @@ def _encode(texts: str, longest: int) -> str:
     return f'inputs = tokenizer({texts}, return_tensors="pt", padding=True, truncation=True, max_length={longest})'
 
 
-def _sample(task: "Task") -> str:
+def _sample(task: Task) -> str:
     """A short text of the data that the model was not trained on, where there is one."""
     split = next(split for kind in ("test", "validation", "train") for split in sets_of(task.splits, kind))
     texts = task.splits[split].texts

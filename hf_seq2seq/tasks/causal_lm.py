@@ -18,7 +18,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.saved.positions import longest_sequence
-from hf_seq2seq.training.task import Collate, Task
+from hf_seq2seq.task import Collate, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

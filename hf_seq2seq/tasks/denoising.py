@@ -22,7 +22,7 @@ from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.objectives.objective import Objective
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -6,8 +6,8 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.chat import encode_conversations, end_of_turn, prepare_chat
 from hf_seq2seq.data.conversations import Conversations, read_conversations
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
-from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

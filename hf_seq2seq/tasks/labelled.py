@@ -17,10 +17,10 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.heads import is_fresh, output_layer
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.kept import kept_labels
 from hf_seq2seq.tasks.trained_heads import trained_labels
 from hf_seq2seq.training.checks import check_positions, check_run
-from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -17,9 +17,9 @@ from hf_seq2seq.noising.noise import noise_counts
 from hf_seq2seq.noising.rows import counts_within, enclose
 from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
 from hf_seq2seq.ragged import IGNORE, Ragged
+from hf_seq2seq.task import Renewed, Task
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
 from hf_seq2seq.training.checks import check_positions
-from hf_seq2seq.training.task import Renewed, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -10,9 +10,9 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.pairs import pair_task
 from hf_seq2seq.training.checks import check_run
-from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -17,9 +17,9 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.training.checks import check_positions
-from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

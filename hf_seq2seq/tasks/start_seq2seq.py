@@ -12,6 +12,7 @@ from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.denoising import denoising_task
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
@@ -20,7 +21,6 @@ from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.checks import without_metrics
-from hf_seq2seq.training.task import Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

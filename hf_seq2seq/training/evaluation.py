@@ -17,7 +17,7 @@ from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
 from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.weights.sharding import unsharded
 from hf_seq2seq.training.zero import unhooked
 

@@ -15,7 +15,7 @@ from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG, WEIGHTS_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.sections import flatten
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.weights.precision import Weights
 
 BESIDE_FILE = "training_head.safetensors"

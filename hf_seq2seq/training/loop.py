@@ -24,6 +24,7 @@ from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
@@ -35,7 +36,6 @@ from hf_seq2seq.training.resuming import check_weights, contents, describe_chang
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import (

@@ -26,6 +26,7 @@ from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
@@ -34,7 +35,6 @@ from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.origin import code_of
 from hf_seq2seq.training.output_folder import SCORES, make_room
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.trackers import start_trackers
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights

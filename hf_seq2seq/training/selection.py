@@ -4,8 +4,8 @@ from hf_seq2seq.configs import Schedule
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 
 
 class Selection:

@@ -15,7 +15,7 @@ from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 
 class Squares(nn.Module):

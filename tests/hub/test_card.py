@@ -30,8 +30,8 @@ from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.recipes import bert_classifier, rnn, t5
 from hf_seq2seq.sections import build
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.files import write_model
-from hf_seq2seq.training.task import Task
 
 WORDS = ["ein mann fährt rad", "zwei hunde rennen `schnell`", "eine frau liest", "der zug kommt"]
 TARGETS = ["a man rides a bike", "two dogs run fast", "a woman reads", "the train comes"]

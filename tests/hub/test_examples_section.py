@@ -7,7 +7,7 @@ import numpy as np
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.hub.examples_section import examples_section
 from hf_seq2seq.ragged import Ragged
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 
 def task(problem: str, texts: list[str], names: tuple[str, ...] = (), **truth: Any) -> Task:

@@ -20,8 +20,8 @@ from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.recipes import bart, bert_classifier, gpt, pegasus, rnn, t5, transformer
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 from hf_seq2seq.sections import build
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.files import write_model
-from hf_seq2seq.training.task import Task
 
 WORDS = ["ein mann fährt rad", "zwei hunde rennen schnell", "eine frau liest", "der zug kommt"]
 SIDES = {"encoder_layers": 1, "decoder_layers": 1}

@@ -17,9 +17,9 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier
 from hf_seq2seq.sections import build
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.masked_lm import word_starts
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.task import Task
 
 WORDS = ["bale", "ceno", "dima", "fotu", "guse", "halo", "jeri", "kita"]
 

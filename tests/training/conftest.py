@@ -13,7 +13,7 @@ from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
-from hf_seq2seq.training.task import Task
+from hf_seq2seq.task import Task
 
 LETTERS = "abcdefghij"
 

@@ -7,9 +7,9 @@ from accelerate import Accelerator
 from transformers import AutoModelForSeq2SeqLM
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.task import Task
 
 
 @pytest.mark.parametrize("limit", [500_000, 3_000_000])

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.task import Task
 
 
 def trained(task: Task, folder: Path) -> tuple[dict[str, Tensor], list[float]]:

@@ -16,13 +16,13 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import train_results
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 
 MakeTask = Callable[..., Task]
 

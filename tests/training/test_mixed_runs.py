@@ -17,11 +17,11 @@ from hf_seq2seq.data.batches import Step
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import run
-from hf_seq2seq.training.task import Task
 
 MakeMixed = Callable[..., Task]
 

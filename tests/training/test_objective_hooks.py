@@ -10,9 +10,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import train_results
-from hf_seq2seq.training.task import Task
 
 MakeTask = Callable[..., Task]
 SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}

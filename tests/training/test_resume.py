@@ -16,9 +16,9 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from hf_seq2seq.cli.app import app
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.task import Task
 
 
 def assert_equal_bits(a: Path, b: Path) -> None:

@@ -10,9 +10,9 @@ from hf_seq2seq.data.files.readers import iterate_rows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.output_folder import check_output_dir
 from hf_seq2seq.training.run import run, write_predictions
-from hf_seq2seq.training.task import Task
 
 
 def test_tensorboard_gets_the_curves(make_task: Callable[..., Task], tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 
+from hf_seq2seq.task import Task
 from hf_seq2seq.training import run as run_module
 from hf_seq2seq.training.output_folder import make_room
 from hf_seq2seq.training.run import describe_start, longest, run, train_results, write_predictions
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 
 MakeTask = Callable[..., Task]
 SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}

@@ -7,11 +7,11 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from hf_seq2seq.configs import Schedule
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 
 MakeTask = Callable[..., Task]
 

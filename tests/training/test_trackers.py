@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from accelerate import Accelerator
 
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.run import run
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.task import Task
 from hf_seq2seq.training.trackers import start_trackers
 
 OPTIONS = {"report_to": "tensorboard", "logging_steps": 2, "save_steps": 4, "eval_steps": 8, "max_steps": 8}
