@@ -261,7 +261,7 @@ class RecurrentAttention(Section):
         choices=("none", "monotonic", "predictive"),
     )
     attention_window: int | None = option(None, "Positions seen to each side, by default 10.", at_least=1)
-    coverage: bool = option(False, "Let additive or location see the sum of past alignments.")
+    coverage: bool = option(False, "Let attention see the sum of past alignments.")
     coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, in training alone.", at_least=0)
     pointer_generator: bool = option(False, "Let each step copy a source token in place of writing one.")
     copy_vocab_size: int = option(

@@ -27,6 +27,7 @@ class Model(Section):
     cell: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
     decoder_style: str = option("luong", "Attend after the cell, or before it.", choices=("luong", "bahdanau"))
     input_feeding: bool = option(False, "Feed the last attentional vector into the next step (luong).")
+    input_feeding_context: bool = option(False, "Feed that step's context beside it, too.")
     decoder_start: str = option("bridge", "First state of the decoder.", choices=("bridge", "transfer", "zeros"))
     embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
     hidden_size: int = option(256, "Width of the decoder and of the encoder's output.", at_least=2)
@@ -34,6 +35,9 @@ class Model(Section):
     decoder_layers: int = option(1, "Layers of the decoder.", at_least=1, at_most=MOST_LAYERS)
     bidirectional: bool = option(True, "Read the source in both directions.")
     dropout: float = option(0.2, "Dropout on embeddings, between layers and on the output.", at_least=0, at_most=0.95)
+    encoder_output_dropout: float = option(0.0, "Dropout on the encoder's output.", at_least=0, at_most=0.95)
+    initializer_range: float = option(0.1, "Standard deviation of the embeddings' initial values.", above=0)
+    output_bias: bool = option(False, "Give the output layer a bias.")
     tie_word_embeddings: bool = option(False, "One matrix for the target embeddings and the output layer.")
 
 

@@ -9,6 +9,7 @@ from .attention import (
     ScaledDotAttention,
 )
 from .configuration_rnn import RnnSeq2SeqConfig
+from .coverage_attention import CoverageAttention
 from .hierarchical_attention import HierarchicalAlignment
 from .local_attention import LocalMonotonicAlignment, LocalPredictiveAlignment
 from .location_attention import HistoryAttention, LocationFeatures
@@ -18,6 +19,13 @@ from .rnn_multi_head import MultiHeadAttention
 
 def build_attention(config: RnnSeq2SeqConfig) -> Attention:
     """The attention that `config.attention`, `config.coverage` and `config.local_attention` name."""
+    if config.coverage and config.attention not in ("additive", "location"):
+        return CoverageAttention(_build_score(config))
+    return _build_score(config)
+
+
+def _build_score(config: RnnSeq2SeqConfig) -> Attention:
+    """The attention without coverage, but where the score itself has a place for it."""
     alignment, sizes = build_alignment(config), (config.hidden_size, config.encoder_output_size)
     if config.attention == "dot":
         return DotAttention(alignment)

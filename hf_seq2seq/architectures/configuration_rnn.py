@@ -8,6 +8,8 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .configuration_rnn_checks import check_combinations
+
 CELLS = ("lstm", "gru", "rnn")
 ATTENTIONS = ("additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic", "none")
 LOCAL_ATTENTIONS = ("none", "monotonic", "predictive")
@@ -44,13 +46,15 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         local_attention: "monotonic" and "predictive" keep the alignment near one source position, that of the target
             step or a predicted one; "none" sees the whole source.
         attention_window: source positions that local attention sees to each side; None means 10 where it is on.
-        coverage: attention "additive" or "location" also sees the sum of its past alignments.
-            Paper: See et al., 2017, section 2.3, https://aclanthology.org/P17-1099
+        coverage: attention also sees the sum of its past alignments: within the tanh of "additive" and "location", and
+            a learned multiple of it added to the other scores. Paper: See et al., 2017, section 2.3,
+            https://aclanthology.org/P17-1099
         coverage_loss_weight: times the coverage loss, added to the training loss; 0 leaves it out. From the first step
             on it may keep alignments from forming: the paper first trains with 0, then goes on with 1.
         decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
             cell reads the context.
         input_feeding: the attentional vector of a step is part of the next step's input (luong style only).
+        input_feeding_context: attention's context of that step is, too, beside the attentional vector.
         decoder_start: "bridge" is tanh(W c + b) of the context c, "transfer" hands the encoder's final state over layer
             by layer, "zeros".
         context_pooling: what makes one vector, the context, of the encoder's outputs: "last", each direction's last
@@ -72,6 +76,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
             al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
         embedding_dropout, output_dropout: others for the embeddings and for what the output projection reads; None
             means `dropout`.
+        encoder_output_dropout: on the encoder's outputs, as attention and the context read them.
         recurrent_dropout: on the previous output where it enters a step, with one mask for all steps of a sequence;
             while training each layer then runs step by step. Paper: Gal and Ghahramani, 2016, section 4,
             https://arxiv.org/abs/1512.05287
@@ -80,6 +85,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         layer_norm: each layer's output is normalised, outside the cell. Paper: Ba et al., 2016,
             https://arxiv.org/abs/1607.06450
         initializer_range: standard deviation of the embeddings' initial values.
+        output_bias: the output projection has a bias, softmax(W_o h + b_o).
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
 
     Raises:
@@ -114,6 +120,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     coverage_loss_weight: float | int = 1.0
     decoder_style: str = "luong"
     input_feeding: bool = False
+    input_feeding_context: bool = False
     decoder_start: str = "bridge"
     context_pooling: str = "last"
     context_feeding: bool = False
@@ -127,10 +134,12 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     dropout: float | int = 0.2
     embedding_dropout: float | int | None = None
     output_dropout: float | int | None = None
+    encoder_output_dropout: float | int = 0.0
     recurrent_dropout: float | int = 0.0
     residual: bool = False
     layer_norm: bool = False
     initializer_range: float = 0.1
+    output_bias: bool = False
     use_cache: bool = True
     is_encoder_decoder: bool = True
     pad_token_id: int | None = 0
@@ -152,13 +161,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
             self.decoder_start_token_id = self.bos_token_id
         if self.local_attention != "none" and self.attention_window is None:
             self.attention_window = 10
-        _check_embeddings(self)
-        _check_attention(self)
-        _check_scores(self)
-        _check_start(self)
-        _check_context(self)
-        _check_levels(self)
-        _check_pointer(self)
+        check_combinations(self)
 
     @property
     def encoder_output_size(self) -> int:
@@ -220,7 +223,7 @@ def _check_values(config: RnnSeq2SeqConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}={value} is too small; the least is 1")
-    for name in ("dropout", "embedding_dropout", "output_dropout", "recurrent_dropout"):
+    for name in ("dropout", "embedding_dropout", "output_dropout", "encoder_output_dropout", "recurrent_dropout"):
         if not 0 <= config.probability(name) < 1:
             raise ValueError(f"{name}={getattr(config, name)} is not a probability below 1; 0 switches it off")
     for name in ("coverage_loss_weight", "monotonic_noise"):
@@ -230,159 +233,4 @@ def _check_values(config: RnnSeq2SeqConfig) -> None:
         raise ValueError(
             "residual=True with encoder_layers=1 and decoder_layers=1: skip connections start at the second layer; "
             "add layers or set residual=False"
-        )
-
-
-def _check_embeddings(config: RnnSeq2SeqConfig) -> None:
-    if config.share_embeddings and config.source_vocab_size != config.vocab_size:
-        raise ValueError(
-            f"share_embeddings needs one vocabulary, but source_vocab_size={config.source_vocab_size} and "
-            f"vocab_size={config.vocab_size}; use a shared tokenizer or share_embeddings=False"
-        )
-    if config.tie_word_embeddings and config.embedding_size != config.hidden_size:
-        raise ValueError(
-            f"tie_word_embeddings needs equal widths, but embedding_size={config.embedding_size} and "
-            f"hidden_size={config.hidden_size}; make them equal or set tie_word_embeddings=False"
-        )
-
-
-def _check_attention(config: RnnSeq2SeqConfig) -> None:
-    if config.attention == "none" and config.decoder_style != "luong":
-        raise ValueError(
-            "decoder_style='bahdanau' with attention='none': the cell would have no context to read; "
-            "choose an attention or decoder_style='luong'"
-        )
-    if config.input_feeding and (config.attention == "none" or config.decoder_style != "luong"):
-        raise ValueError(
-            f"input_feeding=True with attention={config.attention!r} and decoder_style={config.decoder_style!r}: "
-            "it feeds back the luong style's attentional vector; choose that with an attention, or input_feeding=False"
-        )
-    if config.attention in ("dot", "scaled_dot") and config.encoder_output_size != config.hidden_size:
-        raise ValueError(
-            f"attention={config.attention!r} needs equal widths, but the encoder gives {config.encoder_output_size} "
-            f"and hidden_size={config.hidden_size}; leave encoder_hidden_size unset or use attention='general'"
-        )
-
-
-def _check_scores(config: RnnSeq2SeqConfig) -> None:
-    heads = config.num_attention_heads
-    if heads != 1 and config.attention != "multi_head":
-        raise ValueError(
-            f"num_attention_heads={heads}: attention={config.attention!r} has 1 head; use attention='multi_head'"
-        )
-    if config.hidden_size % heads:
-        raise ValueError(
-            f"num_attention_heads={heads} does not divide hidden_size={config.hidden_size}; make one a multiple"
-        )
-    if not config.location_kernel % 2:
-        raise ValueError(
-            f"location_kernel={config.location_kernel} is even, so it has no middle; use {config.location_kernel + 1}"
-        )
-    if config.coverage and config.attention not in ("additive", "location"):
-        raise ValueError(
-            f"coverage=True with attention={config.attention!r}: that score cannot see the coverage; "
-            "use attention='additive' or 'location', or coverage=False"
-        )
-    if config.local_attention != "none" and config.attention in ("none", "monotonic"):
-        raise ValueError(
-            f"local_attention={config.local_attention!r} with attention={config.attention!r}: there is no softmax to "
-            "narrow down; use another attention or local_attention='none'"
-        )
-    if config.local_attention == "none" and config.attention_window is not None:
-        raise ValueError(
-            f"attention_window={config.attention_window} with local_attention='none': the whole source is seen; "
-            "use local_attention='monotonic' or 'predictive', or leave attention_window unset"
-        )
-
-
-def _check_start(config: RnnSeq2SeqConfig) -> None:
-    if config.decoder_start == "zeros" and config.attention == "none" and not config.context_feeding:
-        raise ValueError(
-            "decoder_start='zeros' with attention='none': the decoder would never see the source; "
-            "use decoder_start='bridge', context_feeding=True or an attention"
-        )
-    if config.decoder_start != "transfer":
-        return
-    if config.encoder_layers != config.decoder_layers:
-        raise ValueError(
-            f"decoder_start='transfer' needs as many layers on both sides, but encoder_layers="
-            f"{config.encoder_layers} and decoder_layers={config.decoder_layers}; make them equal or use 'bridge'"
-        )
-    if config.encoder_output_size != config.hidden_size:
-        raise ValueError(
-            f"decoder_start='transfer' needs equal widths, but the encoder gives {config.encoder_output_size} and "
-            f"hidden_size={config.hidden_size}; leave encoder_hidden_size unset or use 'bridge'"
-        )
-
-
-def _check_context(config: RnnSeq2SeqConfig) -> None:
-    if config.context_feeding and config.attention != "none":
-        raise ValueError(
-            f"context_feeding=True with attention={config.attention!r}: each step has attention's context already; "
-            "choose attention='none' or context_feeding=False"
-        )
-    if config.context_pooling != "last" and not config.has_context and not config.hierarchical_attention:
-        raise ValueError(
-            f"context_pooling={config.context_pooling!r} with decoder_start={config.decoder_start!r} and "
-            "context_feeding=False: nothing reads the context; use decoder_start='bridge' or context_feeding=True"
-        )
-
-
-def _check_levels(config: RnnSeq2SeqConfig) -> None:
-    if config.phrase_length is not None and config.phrase_separator_token_id is not None:
-        raise ValueError(
-            f"phrase_length={config.phrase_length} and phrase_separator_token_id={config.phrase_separator_token_id} "
-            "both say where phrases end; set one of them"
-        )
-    for name in ("phrase_separator_token_id", "sentence_separator_token_id"):
-        token, size = getattr(config, name), config.source_vocab_size or 0
-        if token is not None and not 0 <= token < size:
-            raise ValueError(f"{name}={token} is not in the source vocabulary; choose from 0 to {size - 1}")
-    if config.has_levels and not config.has_context and not config.hierarchical_attention:
-        raise ValueError(
-            f"phrases or sentences with decoder_start={config.decoder_start!r} and context_feeding=False: nothing "
-            "reads them; use decoder_start='bridge', context_feeding=True or hierarchical_attention=True"
-        )
-    if not config.hierarchical_attention:
-        return
-    if not config.has_sentences:
-        raise ValueError(
-            "hierarchical_attention=True with sentence_separator_token_id=None: there are no sentences to attend to; "
-            "set sentence_separator_token_id to the source token that ends one"
-        )
-    if config.attention in ("none", "monotonic") or config.local_attention != "none":
-        raise ValueError(
-            f"hierarchical_attention=True with attention={config.attention!r} and local_attention="
-            f"{config.local_attention!r}: it needs a softmax over the whole source; choose another score and "
-            "local_attention='none'"
-        )
-
-
-def _check_pointer(config: RnnSeq2SeqConfig) -> None:
-    if not config.pointer_generator:
-        if config.copy_vocab_size or config.source_to_target_ids is not None:
-            name = "copy_vocab_size" if config.copy_vocab_size else "source_to_target_ids"
-            raise ValueError(f"{name} with pointer_generator=False: nothing is copied; set pointer_generator=True")
-        return
-    if config.attention in ("none", "monotonic") or config.local_attention != "none":
-        raise ValueError(
-            f"pointer_generator=True with attention={config.attention!r} and local_attention="
-            f"{config.local_attention!r}: it copies by weights that sum to 1; choose another score and "
-            "local_attention='none'"
-        )
-    if not config.share_embeddings and config.source_to_target_ids is None:
-        raise ValueError(
-            "pointer_generator=True with share_embeddings=False: which target token a source token is, is not known; "
-            "use a shared tokenizer and share_embeddings=True, or give source_to_target_ids"
-        )
-    ids = config.source_to_target_ids
-    if ids is not None and (len(ids) != config.source_vocab_size or not 0 <= min(ids) <= max(ids) < config.vocab_size):
-        raise ValueError(
-            f"source_to_target_ids has {len(ids)} ids from {min(ids)} to {max(ids)}; it needs one for each of "
-            f"source_vocab_size={config.source_vocab_size}, from 0 to {config.vocab_size - 1}"
-        )
-    if config.copy_vocab_size < 0 or (config.copy_vocab_size and config.unk_token_id is None):
-        raise ValueError(
-            f"copy_vocab_size={config.copy_vocab_size} with unk_token_id={config.unk_token_id}: it is 0 or more, and "
-            "copied words are read as the unknown token; set both"
         )

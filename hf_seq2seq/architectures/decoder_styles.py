@@ -27,7 +27,7 @@ class Decoded:
         states: each layer's state after the last step.
         weights: attention, `(batch, heads, target, source)`; None without.
         carried: what attention carries on and, where it is fed back, the attentional vector of the last step, "fed",
-            `(batch, hidden)`.
+            `(batch, hidden)`, with the context behind it where that is fed, too.
     """
 
     outputs: Tensor
@@ -138,27 +138,36 @@ class LuongDecoder(PlainDecoder):
 class InputFeedingDecoder(LuongDecoder):
     """Luong's decoder whose first layer also reads the attentional vector of the step before, zeros at the start.
 
+    With `input_feeding_context` it reads that step's context, too: s_t = f(s_{t-1}, [e(y_{t-1}); h_{t-1}; c_{t-1}]).
+
     Paper: Luong et al., 2015, section 3.3, https://aclanthology.org/D15-1166
     """
 
+    def __init__(self, config: RnnSeq2SeqConfig) -> None:
+        super().__init__(config)
+        self.feeds_context = config.input_feeding_context
+        self.fed_width = self.extra_width(config)
+
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
-        """Width of the attentional vector."""
-        return config.hidden_size
+        """Width of the attentional vector, and of the context where it is fed."""
+        return config.hidden_size + (config.encoder_output_size if config.input_feeding_context else 0)
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
         """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
         assert memory is not None
         states = list(states)
         if carried is None:
-            carried = self.attention.start(memory) | {"fed": torch.zeros_like(states[-1][0])}
+            start = states[-1][0]
+            carried = self.attention.start(memory) | {"fed": start.new_zeros(len(start), self.fed_width)}
         fed = carried["fed"]
         known = [embedded] + [None] * (len(states) - 1)
         cells = [
             layer(part, stepwise=True, kept=self._kept(state))
             for layer, part, state in zip(self.layers, known, states, strict=True)
         ]
-        kept = [self.dropout(embedded.new_ones(*embedded.shape[:2], fed.shape[-1])).unbind(0) for _ in cells[1:]]
+        shape = (*embedded.shape[:2], self.combine.out_features)
+        kept = [self.dropout(embedded.new_ones(shape)).unbind(0) for _ in cells[1:]]
         steps, weights = [], []
         for time in range(len(embedded)):
             below, heights = fed, []
@@ -167,8 +176,10 @@ class InputFeedingDecoder(LuongDecoder):
                 below = self.after[depth](states[depth][0], below)
                 heights.append(below)
             context, weight, carried = self.attention.attend(below[:, None], memory, carried)
-            fed = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
-            steps.append([fed, *heights])
+            fed = attentional = torch.tanh(self.combine(torch.cat([context[:, 0], below], 1)))
+            if self.feeds_context:
+                fed = torch.cat([attentional, context[:, 0]], 1)
+            steps.append([attentional, *heights])
             weights.append(weight)
         outputs, *layers = (torch.stack(part) for part in zip(*steps, strict=True))
         return Decoded(outputs, layers, states, torch.cat(weights, 2), carried | {"fed": fed})

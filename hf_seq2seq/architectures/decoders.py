@@ -131,7 +131,7 @@ class RnnDecoder(nn.Module):
     def _auxiliary_losses(self, decoded: Decoded) -> Tensor | None:
         if not self.coverage_loss_weight or decoded.weights is None:
             return None
-        return self.coverage_loss_weight * coverage_losses(decoded.weights[:, 0])
+        return self.coverage_loss_weight * coverage_losses(decoded.weights.mean(1))  # over the heads, as the score
 
     @staticmethod
     def _keep(

@@ -59,6 +59,7 @@ class RnnEncoder(nn.Module):
         self.embed_tokens = nn.Embedding(config.source_vocab_size, config.embedding_size)
         self.embedding_dropout = Dropout(config.probability("embedding_dropout"))
         self.layers = nn.ModuleList(EncoderLayer(config, depth) for depth in range(config.encoder_layers))
+        self.output_dropout = Dropout(config.encoder_output_dropout)
         self.hierarchy = Hierarchy(config) if config.has_levels else None
         self.copy_ids = CopyIds(config) if config.pointer_generator else None
 
@@ -91,12 +92,13 @@ class RnnEncoder(nn.Module):
         layers, states = self._run_layers(rearrange(embedded, order), mask)
         if order is not None:
             layers = [rearrange(layer, order.argsort(1)) for layer in layers]
+        outputs = self.output_dropout(layers[-1])
         return RnnEncoderOutput(
-            last_hidden_state=layers[-1],
+            last_hidden_state=outputs,
             hidden_states=(embedded, *layers) if output_hidden_states else None,
             final_state=join_states(states) if states else None,
             copy_ids=None if self.copy_ids is None else self.copy_ids(input_ids),
-            **({} if self.hierarchy is None else self.hierarchy(layers[-1], input_ids, mask)),
+            **({} if self.hierarchy is None else self.hierarchy(outputs, input_ids, mask)),
         )
 
     def _embed(self, input_ids: Tensor | None, inputs_embeds: Tensor | None) -> Tensor:

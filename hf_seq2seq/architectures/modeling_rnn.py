@@ -18,6 +18,7 @@ from transformers.utils import can_return_tuple
 
 from .cache import RecurrentCache
 from .configuration_rnn import RnnSeq2SeqConfig
+from .coverage_attention import CoverageAttention
 from .decoders import RnnDecoder, check_target_padding
 from .encoder_decoder import EncoderDecoderModel
 from .encoders import RnnEncoder, RnnEncoderOutput
@@ -62,6 +63,8 @@ class RnnPreTrainedModel(EncoderDecoderModel):
         elif isinstance(module, MonotonicAttention):
             init.constant_(module.gain, module.first_gain)
             init.constant_(module.offset, module.first_offset)
+        elif isinstance(module, CoverageAttention):
+            init.zeros_(module.coverage_weight)
 
     def _set_gradient_checkpointing(  # type: ignore[override]  # what older releases lack is passed on
         self, enable: bool = True, gradient_checkpointing_func: Any = checkpoint, **kwargs: Any
@@ -185,7 +188,7 @@ def join_outputs(encoded: BaseModelOutput, decoded: RnnDecoderOutput, attend: bo
 
 
 class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
-    """The recurrent encoder-decoder with its output projection, `logits = W h`.
+    """The recurrent encoder-decoder with its output projection, `logits = W h`, or with `output_bias` W h + b.
 
     With `pointer_generator` the logits are the logarithms of the mixture of writing and copying.
 
@@ -202,7 +205,7 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__(config)
         self.model = RnnModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.output_bias)
         self.post_init()
 
     @can_return_tuple

@@ -7,14 +7,14 @@ from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 
 STYLES = {
     "luong": {},
-    "input_feeding": {"input_feeding": True},
+    "input_feeding": {"input_feeding": True, "input_feeding_context": True},
     "bahdanau": {"decoder_style": "bahdanau"},
 }
 ATTENTIONS = {
     "additive": {},
     "dot": {"local_attention": "predictive", "attention_window": 2},
     "scaled_dot": {"local_attention": "monotonic", "attention_window": 1},
-    "general": {},
+    "general": {"coverage": True},
     "location": {"coverage": True, "location_kernel": 3, "local_attention": "monotonic", "attention_window": 1},
     "multi_head": {"num_attention_heads": 4, "local_attention": "predictive", "attention_window": 1},
     "monotonic": {"monotonic_offset": 0.0},

@@ -21,6 +21,15 @@ STYLES = {
     "luong_location": {"attention": "location", "location_kernel": 3, "coverage": True},
     "luong_window": {"attention": "general", "local_attention": "monotonic", "attention_window": 1},
     "input_feeding_coverage": {"attention": "additive", "coverage": True, "input_feeding": True},
+    "input_feeding_context": {"attention": "general", "input_feeding": True, "input_feeding_context": True},
+    "input_feeding_context_gru": {
+        "attention": "additive",
+        "cell": "gru",
+        "input_feeding": True,
+        "input_feeding_context": True,
+    },
+    "general_coverage": {"attention": "general", "coverage": True},
+    "heads_coverage": {"attention": "multi_head", "num_attention_heads": 2, "coverage": True, "input_feeding": True},
     "input_feeding_heads": {"attention": "multi_head", "num_attention_heads": 2, "input_feeding": True},
     "bahdanau_monotonic": {"attention": "monotonic", "monotonic_noise": 0.0, "decoder_style": "bahdanau"},
     "bahdanau_window": {"attention": "general", "local_attention": "predictive", "decoder_style": "bahdanau"},
@@ -36,6 +45,8 @@ def case(request):
     style = build_style(config).double().eval()
     if config.attention == "monotonic":
         style.attention.train()  # the expectation, for a hard alignment has no gradient
+    if hasattr(style, "attention") and hasattr(style.attention, "coverage_weight"):
+        torch.nn.init.constant_(style.attention.coverage_weight, -0.7)
     parts = 2 if config.cell == "lstm" else 1
     states = [tuple(torch.randn(BATCH, HIDDEN).double() for _ in range(parts)) for _ in range(2)]
     width = EMBEDDING + MEMORY * config.context_feeding  # the context stands beside the embedding
@@ -53,7 +64,7 @@ def advance(layer, inputs, state):
 def by_the_paper(config, style, embedded, states, values, mask):
     """Outputs `(target, batch, hidden)` and weights `(batch, heads, target, source)`."""
     first, second = states
-    fed = torch.zeros(BATCH, HIDDEN, dtype=torch.float64)
+    fed, context = (torch.zeros(BATCH, width, dtype=torch.float64) for width in (HIDDEN, MEMORY))
     outputs, weights = [], []
     memory = style.attention.remember(values, mask) if hasattr(style, "attention") else None
     carried = style.attention.start(memory) if memory else {}
@@ -67,7 +78,7 @@ def by_the_paper(config, style, embedded, states, values, mask):
     for word in embedded:
         inputs = [word]
         if config.input_feeding:
-            inputs = [word, fed]
+            inputs = [word, fed, context] if config.input_feeding_context else [word, fed]
         elif config.decoder_style == "bahdanau":
             inputs = [word, attend(first[0])]
         first = advance(style.layers[0], torch.cat(inputs, 1), first)
@@ -79,7 +90,8 @@ def by_the_paper(config, style, embedded, states, values, mask):
         elif config.decoder_style == "bahdanau":
             fed = torch.tanh(style.combine(torch.cat([second[0], inputs[1], word], 1)))
         else:
-            fed = torch.tanh(style.combine(torch.cat([attend(second[0]), second[0]], 1)))
+            context = attend(second[0])
+            fed = torch.tanh(style.combine(torch.cat([context, second[0]], 1)))
         outputs.append(fed)
     return torch.stack(outputs), torch.cat(weights, 2) if weights else None
 
@@ -120,7 +132,7 @@ def test_dropout_lies_between_layers_only(case):
     _, style, *inputs = case
     style.dropout.p = 0.5
     first, second = decode(style.train(), *inputs), decode(style, *inputs)
-    recurrent_only = not hasattr(style, "attention") or style.layers[0].input_size != EMBEDDING + HIDDEN
+    recurrent_only = not hasattr(style, "attention") or style.layers[0].input_size < EMBEDDING + HIDDEN
     if recurrent_only:  # the first layer reads nothing that dropout touched
         torch.testing.assert_close(first.layers[0], second.layers[0])
     assert not torch.allclose(first.layers[1], second.layers[1])

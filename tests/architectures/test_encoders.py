@@ -102,3 +102,15 @@ def test_dropout_lies_on_embeddings_and_between_layers(encoder, source):
     expected = encoder.eval()(*source, output_hidden_states=True).hidden_states
     torch.testing.assert_close(found[1], expected[1])
     assert not torch.allclose(found[2], expected[2])
+
+
+def test_dropout_on_the_outputs_lies_on_nothing_else(source):
+    ids, mask = source
+    config = RnnSeq2SeqConfig(vocab_size=9, hidden_size=64, dropout=0.0, encoder_output_dropout=0.25)
+    encoder = RnnEncoder(config)
+    dropped, clean = (encoder.train(training)(ids, mask, output_hidden_states=True) for training in (True, False))
+    assert torch.equal(dropped.hidden_states[-1], clean.last_hidden_state)
+    real = mask == 1
+    kept = dropped.last_hidden_state[real] != 0
+    assert 0.65 < kept.float().mean() < 0.85
+    torch.testing.assert_close(dropped.last_hidden_state[real][kept], clean.last_hidden_state[real][kept] / 0.75)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -69,6 +71,32 @@ def test_resizing_keeps_what_was_known(build, batch, labels):
 def test_source_of_a_shared_table_cannot_be_resized_alone(build):
     with pytest.raises(ValueError, match="resize_token_embeddings"):
         build(share_embeddings=True, source_vocab_size=13).resize_source_embeddings(20)
+
+
+def test_output_bias_is_added_to_every_logit(build, batch, labels):
+    model = build(output_bias=True)
+    torch.nn.init.normal_(model.lm_head.bias)
+    inputs = model.prepare_decoder_input_ids_from_labels(labels)
+    states = model.model(**batch, decoder_input_ids=inputs).last_hidden_state
+    weight, bias = model.lm_head.weight.tolist(), model.lm_head.bias.tolist()
+    expected = [
+        [[sum(w * s for w, s in zip(row, state, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
+         for state in target] for target in states.tolist()
+    ]  # fmt: skip
+    torch.testing.assert_close(model(**batch, labels=labels).logits, torch.tensor(expected))
+    assert not RnnForConditionalGeneration(model.config).lm_head.bias.any()
+
+
+def test_a_configuration_without_the_newer_fields_builds_the_same_model(tmp_path, build, batch, labels):
+    model = build(input_feeding=True)
+    model.save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    kept = json.loads(path.read_text())
+    newer = ("input_feeding_context", "encoder_output_dropout", "output_bias")
+    assert [kept.pop(name) for name in newer] == [False, 0.0, False]
+    path.write_text(json.dumps(kept))
+    again = RnnForConditionalGeneration.from_pretrained(tmp_path)
+    assert torch.equal(again(**batch, labels=labels).logits, model(**batch, labels=labels).logits)
 
 
 def test_decoder_reads_the_labels_one_step_late(build, labels):

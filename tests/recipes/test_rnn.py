@@ -65,7 +65,9 @@ def test_the_resolved_configuration_runs_again_as_it_is(pair_files: dict[str, st
     "choice",
     [
         {"cell": "gru", "attention": "additive", "decoder_style": "bahdanau"},
-        {"attention": "dot", "input_feeding": True, "encoder_layers": 2, "decoder_layers": 2},
+        {"attention": "dot", "input_feeding": True, "input_feeding_context": True, "coverage": True,
+         "encoder_layers": 2, "decoder_layers": 2, "output_bias": True,
+         "encoder_output_dropout": 0.1, "initializer_range": 0.5},
         {"attention": "none", "decoder_start": "transfer", "bidirectional": False},
         {"attention": "none", "context_feeding": True, "context_pooling": "mean", "cell": "gru"},
         {"attention": "location", "coverage": True, "local_attention": "predictive", "attention_window": 3},
