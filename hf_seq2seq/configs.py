@@ -373,8 +373,10 @@ class Loss(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every recipe can be told; its own sections, such as `data` and `tokens`, stand before these."""
+    """What every recipe can be told; its own sections stand before these, and `data` and `tokens` are of its kind."""
 
+    data: Sources
+    tokens: Tokenization
     optimization: Optimization = field(default_factory=Optimization)
     schedule: Schedule = field(default_factory=Schedule)
     decoding: Inference = field(default_factory=Decoding)
@@ -387,5 +389,7 @@ class RunConfig:
 class TextRunConfig(RunConfig):
     """What every recipe of models that write text can be told."""
 
+    data: PairData
+    tokens: PairTokenization
     loss: Loss = field(default_factory=Loss)
     decoding: Decoding = field(default_factory=Decoding)

@@ -252,7 +252,12 @@ def _build_line(config_class: type[C], key: str, value: Any, place: str) -> None
         raise InputError(message if message.startswith(place) else f"{place}: {message}") from None
 
 
-def flatten(config: Any) -> dict[str, Any]:
+def section_of(config: object, kind: type[S]) -> S | None:
+    """The section of a kind that a recipe's `Config` has; None where it has none."""
+    return next((value for value in vars(config).values() if isinstance(value, kind)), None)
+
+
+def flatten(config: object) -> dict[str, Any]:
     """The flat values of a `Config`, tuples as lists: what is written as YAML and read back by `build`."""
     flat: dict[str, Any] = {}
     for section in section_types(type(config)):

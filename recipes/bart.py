@@ -12,7 +12,7 @@ https://aclanthology.org/2020.tacl-1.47
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.sections import both_sides, option
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Tokens(configs.NewTokenizer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(configs.TextRunConfig):
+class Config(run_configs.Seq2SeqRun):
     """Everything that `bart` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)

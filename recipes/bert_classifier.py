@@ -11,7 +11,7 @@ Paper: Devlin et al., 2019, https://aclanthology.org/N19-1423
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.sections import option
 
 if TYPE_CHECKING:
@@ -22,19 +22,6 @@ SIZES = {
     "small": {"num_hidden_layers": 4, "num_attention_heads": 8, "hidden_size": 512, "intermediate_size": 2048},
     "base": {"num_hidden_layers": 12, "num_attention_heads": 12, "hidden_size": 768, "intermediate_size": 3072},
 }
-PROBLEMS = ("single_label", "multi_label", "regression")
-POOLINGS = ("cls", "mean", "last")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model(configs.PretrainedOrNew):
-    """Model: the encoder, a checkpoint or a size to train from scratch, and its head."""
-
-    architecture: str = option("bert", "What is trained from scratch.", choices=("bert", "transformer-encoder"))
-    problem_type: str = option("single_label", "What a label is.", choices=PROBLEMS)
-    pooling: str | None = option(None, "Tokens that the head sees; by default the model's own.", choices=POOLINGS)
-    class_weights: str = option("none", "Weigh classes in the loss.", choices=("none", "balanced"))
-    classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +46,10 @@ class Evaluation(configs.Evaluation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(configs.RunConfig):
+class Config(run_configs.EncoderRun):
     """Everything that `bert_classifier` can be told."""
 
-    model: Model = field(default_factory=Model)
+    model: run_configs.EncoderModel = field(default_factory=run_configs.EncoderModel)
     masking: configs.Masking = field(default_factory=configs.Masking)
     data: configs.LabelledData = field(default_factory=configs.LabelledData)
     tokens: Tokens = field(default_factory=Tokens)

@@ -11,8 +11,7 @@ and 2019, https://cdn.openai.com/better-language-models/language_models_are_unsu
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hf_seq2seq import configs
-from hf_seq2seq.sections import MOST_LAYERS, option
+from hf_seq2seq import configs, run_configs
 
 if TYPE_CHECKING:
     from hf_seq2seq.task import Task
@@ -29,39 +28,12 @@ SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(configs.PretrainedOrNew):
-    """Model: a checkpoint, or an architecture and a size."""
-
-    architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
-    num_hidden_layers: int | None = option(None, "Layers, if not the size's.", at_least=1, at_most=MOST_LAYERS)
-    num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
-    hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
-    dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Data(configs.PairData):
-    """Data: pairs of source and target text, conversations, or raw text."""
-
-    objective: str = option("pairs", "Learn targets, replies, or raw text.", choices=("pairs", "dialogue", "causal"))
-    one_document: bool = option(False, "Causal: a file is one document, not each of its lines one.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tokens(configs.NewTokenizer):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
-
-    block_size: int = option(256, "Causal: tokens that are read at once; documents are packed into them.", at_least=2)
-    separator: str = option("\n", "Text between source and target, for a tokenizer without separator token.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(configs.TextRunConfig):
+class Config(run_configs.DecoderRun):
     """Everything that `gpt` can be told."""
 
-    model: Model = field(default_factory=Model)
-    data: Data = field(default_factory=Data)
-    tokens: Tokens = field(default_factory=Tokens)
+    model: run_configs.DecoderModel = field(default_factory=run_configs.DecoderModel)
+    data: run_configs.DecoderData = field(default_factory=run_configs.DecoderData)
+    tokens: run_configs.DecoderTokens = field(default_factory=run_configs.DecoderTokens)
     adaptation: configs.Adaptation = field(default_factory=configs.Adaptation)
 
 

@@ -12,7 +12,7 @@ Paper: Zhang et al., 2020, https://proceedings.mlr.press/v119/zhang20ae.html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.sections import both_sides, option
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Optimization(configs.Optimization):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(configs.TextRunConfig):
+class Config(run_configs.Seq2SeqRun):
     """Everything that `pegasus` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)

@@ -10,7 +10,7 @@ additive attention (Bahdanau et al., 2015, https://arxiv.org/abs/1409.0473), mul
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MOST_LAYERS, Section, option
 
@@ -42,7 +42,7 @@ class Model(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(configs.TextRunConfig):
+class Config(run_configs.HandBuiltRun):
     """Everything that `rnn` can be told."""
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)

@@ -9,7 +9,7 @@ Paper: Raffel et al., 2020, https://arxiv.org/abs/1910.10683
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.sections import option
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Tokens(configs.NewTokenizer):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(configs.TextRunConfig):
+class Config(run_configs.Seq2SeqRun):
     """Everything that `t5` can be told."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)

@@ -9,7 +9,7 @@ https://arxiv.org/abs/1706.03762.
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MOST_LAYERS, Section, option
 
@@ -43,7 +43,7 @@ class Model(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(configs.TextRunConfig):
+class Config(run_configs.HandBuiltRun):
     """Everything that `transformer` can be told."""
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)

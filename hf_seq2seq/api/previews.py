@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_seq2seq.api.recipe_files import Recipe
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.training.processes import show_only
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Preview:
         return self.text
 
 
-def preview_run(recipe: Recipe, config: Any) -> Preview:
+def preview_run(recipe: Recipe, config: RunConfig) -> Preview:
     """Prepares a run, and describes its rows, columns, lengths, a few examples, parameters and memory.
 
     Args:

@@ -7,19 +7,23 @@ import sys
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from hf_seq2seq.task import Task
 
 FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
 class Recipe(Protocol):
-    """What a recipe's module holds: a dataclass of sections, and what prepares and does the run."""
+    """What a recipe's module holds: a dataclass of sections, and what prepares and does a run of its own kind."""
 
-    Config: type
+    Config: type[RunConfig]
 
-    def prepare(self, config: Any) -> Any:
+    def prepare(self, config: Any) -> "Task":
         """Builds model, tokenizers and data: a `Task`."""
 
     def main(self, config: Any) -> None:

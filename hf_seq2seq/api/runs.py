@@ -76,7 +76,7 @@ def train(
     rows, values = _divided(flags)
     module = recipe_files.load(recipe)
     with given(rows):
-        settings: Any = resolve(module.Config, values, None if config is None else str(config))
+        settings = resolve(module.Config, values, None if config is None else str(config))
         named = {"config": str(config)} if config is not None else {}
         origin = Origin(python_call(recipe, named | values), progress)
         _check_hub(settings)

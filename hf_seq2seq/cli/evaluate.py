@@ -12,7 +12,7 @@ from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.decoding.options import Search
-from hf_seq2seq.decoding.pipeline import check_search
+from hf_seq2seq.decoding.pipeline import Lengths, check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_labels import confusion, print_confusion
 from hf_seq2seq.evaluation.scoring import NO_LABELS, TEXT_DEFAULTS, Found, score_files, score_rows
@@ -63,16 +63,6 @@ class Rows(Section):
     label_column: str | None = option(None, "Column of the label.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model(Section):
-    """Model: lengths and prefix; by default those of its training."""
-
-    source_prefix: str | None = option(None, "Text put before every source.")
-    max_source_length: int | None = option(None, "Longer sources are cut to so many tokens.", at_least=2)
-    max_new_tokens: int | None = option(None, "Longest output in tokens.", at_least=1, aliases=("max_target_length",))
-    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
-
-
 @dataclass(frozen=True)
 class EvaluateConfig:
     """The flags of `evaluate`."""
@@ -80,7 +70,7 @@ class EvaluateConfig:
     measures: Measures = field(default_factory=Measures)
     significance: Significance = field(default_factory=Significance)
     rows: Rows = field(default_factory=Rows)
-    model: Model = field(default_factory=Model)
+    model: Lengths = field(default_factory=Lengths)
     decoding: Search = field(default_factory=Search)
 
 

@@ -14,6 +14,7 @@ from hf_seq2seq.api.recipe_files import Recipe
 from hf_seq2seq.cli.commands import make_command, make_group
 from hf_seq2seq.cli.help_page import Command, Group
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.training.processes import rank
@@ -34,7 +35,7 @@ class Request:
     """
 
     recipe: Recipe
-    config: Any
+    config: RunConfig
     arguments: tuple[str, ...]
 
 

@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_seq2seq.decoding.options import AVERAGES, Search
 from hf_seq2seq.errors import InputError
@@ -19,15 +19,22 @@ ENGINES = ("transformers", "ctranslate2")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Section):
+class Lengths(Section):
     """Model: lengths and prefix; by default those of its training."""
 
     source_prefix: str | None = option(None, "Text put before every source.")
     max_source_length: int | None = option(None, "Longer sources are cut to so many tokens.", at_least=2)
+    max_new_tokens: int | None = option(None, "Longest output in tokens.", at_least=1, aliases=("max_target_length",))
+    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Lengths):
+    """Model: lengths and prefix; by default those of its training."""
+
     max_new_tokens: int | None = option(
         None, "Longest output in tokens.", at_least=1, aliases=("max_target_length", "max_length")
     )
-    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
     engine: str = option("transformers", "What runs the model; `export` writes ctranslate2's.", choices=ENGINES)
 
 
@@ -37,6 +44,30 @@ class Ensemble(Section):
 
     ensemble: tuple[str, ...] = option((), "Other models with the same vocabulary.")
     ensemble_average: str = option("probability", "What is averaged.", choices=AVERAGES)
+
+
+class Generation(Protocol):
+    """Sections that a generator is made from."""
+
+    @property
+    def model(self) -> Lengths:
+        """Lengths and prefix."""
+
+    @property
+    def decoding(self) -> Search:
+        """How outputs are searched."""
+
+
+class Ensembling(Protocol):
+    """Sections that an ensemble is loaded from."""
+
+    @property
+    def model(self) -> Lengths:
+        """Lengths that all models need positions for."""
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The other models."""
 
 
 def load_model(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings"]:
@@ -51,7 +82,7 @@ def load_model(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings
 
 
 def make_generator(
-    config: Any,
+    config: Generation,
     values: Mapping[str, Any],
     network: Any,
     tokenizers: Any,
@@ -61,7 +92,7 @@ def make_generator(
     """The model as the flags want it, and as its training had it where they say nothing.
 
     Args:
-        config: has the sections `model` (lengths and prefix) and `decoding`.
+        config: the sections.
         values: the flags that were given.
         network: the model.
         tokenizers: its `Tokenizers`.
@@ -83,7 +114,8 @@ def make_generator(
     _check_shortest(search, longest_source, longest_output)
     if search.coverage_penalty:
         check_attention(network, "--coverage-penalty")
-    prefix, engine = config.model.source_prefix, getattr(config.model, "engine", ENGINES[0])
+    prefix = config.model.source_prefix
+    engine = config.model.engine if isinstance(config.model, Model) else ENGINES[0]
     kind = _generator_class(engine, replies)
     if engine == "ctranslate2":
         _tell_beams(network, search)
@@ -176,7 +208,7 @@ def merged_search(search: Search, values: Mapping[str, Any], settings: "RunSetti
 
 
 def load_others(
-    name: str, network: Any, tokenizers: "Tokenizers", settings: "RunSettings", config: Any
+    name: str, network: Any, tokenizers: "Tokenizers", settings: "RunSettings", config: Ensembling
 ) -> tuple[tuple[Any, ...], "RunSettings"]:
     """The rest of an ensemble, and the settings that all its models can follow.
 
@@ -185,7 +217,7 @@ def load_others(
         network: the first model.
         tokenizers: its own.
         settings: of its training.
-        config: has the sections `model` and `ensemble`.
+        config: the sections.
 
     Raises:
         InputError: one of the models has another vocabulary, too few positions for lengths that a flag gives, cannot
@@ -207,7 +239,7 @@ def load_others(
     return tuple(each for _, each, _, _ in loaded), settings
 
 
-def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Model) -> "RunSettings":
+def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Lengths) -> "RunSettings":
     """Settings within another model's positions, too; says so where they were not."""
     positions = own.positions
     if positions is None or (settings.positions is not None and settings.positions <= positions):
@@ -227,7 +259,7 @@ def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Mo
     return replace(settings, positions=positions, max_source_length=source, max_target_length=target)
 
 
-def check_lengths(model: Any, settings: "RunSettings", place: str = "this model") -> None:
+def check_lengths(model: Section, settings: "RunSettings", place: str = "this model") -> None:
     """Refuses lengths that a flag gives and a model has no positions for.
 
     Raises:

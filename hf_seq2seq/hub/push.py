@@ -7,14 +7,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_seq2seq.configs import Hub, Publication
+from hf_seq2seq.configs import Hub, Publication, RunConfig
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.access import explained, open_hub
 from hf_seq2seq.hub.licenses import check_license
 from hf_seq2seq.hub.metadata import check_languages
 from hf_seq2seq.hub.published_card import card_license, is_edited, published_card, renewed, sign_card, signed
 from hf_seq2seq.hub.run_folder import MODEL, PREDICTIONS, TOKENIZER, adapter_base, check_finished, files_for_others
-from hf_seq2seq.sections import flag, flatten
+from hf_seq2seq.sections import flag, flatten, section_of
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -54,7 +54,7 @@ def check_card_options(options: Publication) -> None:
     check_languages(options.language)
 
 
-def check_run_publication(config: Any) -> None:
+def check_run_publication(config: RunConfig) -> None:
     """Refuses, before a run is begun, what its card or its upload would be refused for; the Hub is not asked.
 
     Args:
@@ -64,7 +64,7 @@ def check_run_publication(config: Any) -> None:
         InputError: a license or language, or an adapter of a local folder that is to be published alone.
     """
     given = flatten(config)
-    check_card_options(getattr(config, "hub", Hub()))
+    check_card_options(section_of(config, Hub) or Hub())
     alone = given.get("lora_r") is not None and not given.get("merge_adapter")
     base = given.get("model_name_or_path")
     if given.get("push_to_hub") and alone and base and Path(base).expanduser().is_dir():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from hf_seq2seq.configs import PairTokenization
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import CausalCollator, PackedCollator
 from hf_seq2seq.data.documents import pack
@@ -17,6 +18,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Task
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def joined_task(
-    config: Any, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: dict[str, Pairs]
+    config: DecoderRun, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: dict[str, Pairs]
 ) -> Task:
     """Encodes each pair as one sequence, source, separator, target and EOS, of which the target alone is learnt.
 
@@ -42,7 +44,7 @@ def joined_task(
     )
 
 
-def check_room(model: "PreTrainedModel", tokens: Any) -> None:
+def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:
     """Refuses a source and a target whose longest lengths have no room in the model's table of positions.
 
     Raises:
@@ -56,7 +58,9 @@ def check_room(model: "PreTrainedModel", tokens: Any) -> None:
         )
 
 
-def encode_joined(pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: Any, prefix: str = "") -> Examples:
+def encode_joined(
+    pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: PairTokenization, prefix: str = ""
+) -> Examples:
     """Encodes the source, wrapped as a prompt, and the first reference of every row."""
     prompts, cut_sources = encode_texts([prefix + s for s in pairs.sources], tokenizer, limits.max_source_length)
     targets, cut_targets = encode_continuations(pairs.targets, tokenizer, limits.max_target_length)
@@ -66,7 +70,7 @@ def encode_joined(pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: An
 
 
 def text_task(
-    config: Any,
+    config: DecoderRun,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     documents: dict[str, list[str]],
@@ -86,8 +90,9 @@ def text_task(
         kind = model.config.model_type
         raise InputError(f"a {kind!r} model lets packed documents see each other: --objective causal cannot train it")
     longest = min(config.tokens.max_target_length, size // 2)
-    fitting = {"max_source_length": min(config.tokens.max_source_length, size - longest), "max_target_length": longest}
-    config = dataclasses.replace(config, tokens=dataclasses.replace(config.tokens, **fitting))
+    prompt = min(config.tokens.max_source_length, size - longest)
+    tokens = dataclasses.replace(config.tokens, max_source_length=prompt, max_target_length=longest)
+    config = dataclasses.replace(config, tokens=tokens)
     wrap_texts(tokenizer, None)
     splits = {}
     for name, found in documents.items():
@@ -149,7 +154,7 @@ def keeps_documents_apart(model: "PreTrainedModel") -> bool:
 
 
 def decoder_task(
-    config: Any,
+    config: DecoderRun,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     splits: dict[str, Examples],

@@ -22,6 +22,7 @@ from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class NoisedRows:
 
 def denoising_task(
     recipe: str,
-    config: Any,
+    config: Seq2SeqRun,
     model: "PreTrainedModel",
     tokenizers: Tokenizers,
     documents: dict[str, list[str]],
@@ -100,7 +101,7 @@ def denoising_task(
     )
 
 
-def _objective(config: Any, model: "PreTrainedModel", tokenizers: Tokenizers) -> Objective:
+def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokenizers) -> Objective:
     """What is minimised; rows are noised anew in every epoch, so that their labels are the only references."""
     smoothing = config.optimization.label_smoothing_factor
     if config.denoising.gap_masked_tokens:
@@ -173,7 +174,7 @@ def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:
 
 
 def _encode(
-    texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Any, noise: Enclosed, split: str
+    texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Seq2SeqRun, noise: Enclosed, split: str
 ) -> tuple[RawRows, Documents]:
     """Ragged as long as the longest source allows; too short ones are left out, and counted."""
     room = config.tokens.max_source_length - len(noise.before) - len(noise.after)

@@ -1,11 +1,12 @@
 """Conversations: of every split, and a task for a decoder alone, which learns every reply and generates the last."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.chat import encode_conversations, end_of_turn, prepare_chat
 from hf_seq2seq.data.conversations import Conversations, read_conversations
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
 
@@ -26,7 +27,7 @@ def read_all_conversations(data: PairData) -> dict[str, Conversations]:
 
 
 def dialogue_task(
-    config: Any,
+    config: DecoderRun,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     conversations: dict[str, Conversations],

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.configs import Run
+from hf_seq2seq.configs import PairData, Run
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.model_paths import config_place
 from hf_seq2seq.training.resuming import resume_point
 
 
 def start_tokenizers(
-    config: Any, sources: Sequence[str], targets: Sequence[str], specials: SpecialTokens = SEQ2SEQ
+    config: HandBuiltRun | PretrainedRun,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    specials: SpecialTokens = SEQ2SEQ,
 ) -> Tokenizers:
     """The tokenizers of a model from scratch: trained on the texts, or the checkpoint's where a run goes on.
 
@@ -27,7 +30,7 @@ def start_tokenizers(
     """
     if kept := kept_tokenizers(config.run):
         return kept
-    prefix = getattr(config.data, "source_prefix", "")
+    prefix = config.data.source_prefix if isinstance(config.data, PairData) else ""
     read = [prefix + text for text in sources] if prefix else sources
     return train_tokenizers(read, targets, config.tokens, specials=specials)
 

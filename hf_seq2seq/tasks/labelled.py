@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.run_configs import EncoderModel, EncoderRun
 from hf_seq2seq.saved.heads import is_fresh, output_layer
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.kept import kept_labels
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
+C = TypeVar("C", bound=EncoderRun)
 
 DEFAULT_METRICS = {
     "single_label": ("accuracy", "macro_f1", "matthews"),
@@ -34,7 +36,7 @@ DEFAULT_METRICS = {
 }
 
 
-def check_labelled_run(config: Any) -> Any:
+def check_labelled_run(config: C) -> C:
     """`check_run`, with the problem's metrics where none were chosen; returns the configuration with them.
 
     Raises:
@@ -53,7 +55,7 @@ def check_labelled_run(config: Any) -> Any:
     return config
 
 
-def read_all_labelled(config: Any) -> tuple[dict[str, Labelled], tuple[str, ...]]:
+def read_all_labelled(config: EncoderRun) -> tuple[dict[str, Labelled], tuple[str, ...]]:
     """The rows of every split, and the label names in the order of their ids.
 
     A run that goes on has the names of its checkpoint; one that starts from a classifier of the same classes has them
@@ -73,7 +75,7 @@ def read_all_labelled(config: Any) -> tuple[dict[str, Labelled], tuple[str, ...]
     return read_labelled(splits, data, problem, kept_labels(config.run), trained)
 
 
-def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:
+def head_changes(model: EncoderModel, label_names: tuple[str, ...]) -> dict[str, Any]:
     """What a classification head changes in its encoder's configuration."""
     kind = model.problem_type if model.problem_type == "regression" else f"{model.problem_type}_classification"
     names = label_names or ("LABEL_0",)
@@ -85,7 +87,7 @@ def head_changes(model: Any, label_names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def label_task(
-    config: Any,
+    config: EncoderRun,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     splits: dict[str, Labelled],
@@ -111,7 +113,7 @@ def label_task(
 
 
 def _objective(
-    config: Any, model: "PreTrainedModel", labels: np.ndarray, classes: int, fresh: Sequence[str]
+    config: EncoderRun, model: "PreTrainedModel", labels: np.ndarray, classes: int, fresh: Sequence[str]
 ) -> Objective:
     problem = config.model.problem_type
     if problem == "multi_label":

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from hf_seq2seq.noising.noise import noise_counts
 from hf_seq2seq.noising.rows import counts_within, enclose
 from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
 from hf_seq2seq.ragged import IGNORE, Ragged
+from hf_seq2seq.run_configs import EncoderRun
 from hf_seq2seq.task import Renewed, Task
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
 from hf_seq2seq.training.checks import check_positions
@@ -149,7 +150,7 @@ class MaskedPairs:
 
 
 def masked_task(
-    config: Any,
+    config: EncoderRun,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
     documents: dict[str, list[str]],

@@ -1,7 +1,7 @@
 """A run on a mixture of tasks: each is drawn by its rate, and evaluated by itself."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Evaluation, Mixing
 from hf_seq2seq.data.evaluation_sets import name_of
@@ -9,6 +9,7 @@ from hf_seq2seq.data.mixtures import Member, Mixture, all_metrics, mix, read_mem
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.sections import flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.pairs import pair_task
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def check_mixed_run(config: Any, model_type: str) -> tuple[Member, ...]:
+def check_mixed_run(config: Seq2SeqRun, model_type: str) -> tuple[Member, ...]:
     """`check_run`, for the metrics and the sets of every task; returns the tasks, none where there is no mixture.
 
     Raises:
         InputError: also for flags of a mixture without one or that go with none, and for what is wrong in its file.
     """
-    options: Mixing = config.mixture
+    options = config.mixture
     if options.mixture is None:
         _check_no_mixture(options)
         check_run(config, "seq2seq", model_type)
@@ -43,19 +44,21 @@ def _check_no_mixture(options: Mixing) -> None:
             raise InputError(f"{flag(item.name)} needs --mixture")
 
 
-def read_mixture(members: tuple[Member, ...], config: Any) -> tuple[dict[str, Pairs], Mixture]:
+def read_mixture(members: tuple[Member, ...], config: Seq2SeqRun) -> tuple[dict[str, Pairs], Mixture]:
     """The rows of all tasks, and how they are drawn.
 
     Raises:
         InputError: rows that cannot be read; names the task.
     """
-    pairs = [read_member_pairs(member, config.mixture.mixture) for member in members]
+    file = config.mixture.mixture
+    assert file is not None
+    pairs = [read_member_pairs(member, file) for member in members]
     return mix(members, pairs, config.mixture, config.run.seed)
 
 
 def mixture_task(
     recipe: str,
-    config: Any,
+    config: Seq2SeqRun,
     model: "PreTrainedModel",
     tokenizers: Tokenizers,
     splits: dict[str, Pairs],

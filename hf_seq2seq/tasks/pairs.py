@@ -1,9 +1,9 @@
 """What the recipes for pairs share: reading every split, pairs or conversations, and a task from its parts."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hf_seq2seq.configs import PairData
+from hf_seq2seq.configs import PairData, TextRunConfig
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.copying import name_copies
@@ -50,7 +50,7 @@ def read_all_pairs(data: PairData) -> dict[str, Pairs]:
 
 
 def pair_task(
-    recipe: str, config: Any, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
+    recipe: str, config: TextRunConfig, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
 ) -> Task:
     """Encodes the pairs and sets what is minimised, by default the cross-entropy of the target tokens.
 
@@ -79,7 +79,7 @@ def pair_task(
     )
 
 
-def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: Any) -> Examples:
+def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: TextRunConfig) -> Examples:
     if isinstance(rows, Conversations):
         return encode_replies(rows, tokenizers, config.tokens)
     prefix, room = config.data.source_prefix, getattr(model.config, "copy_vocab_size", 0)

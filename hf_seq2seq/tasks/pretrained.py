@@ -4,14 +4,16 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.configs import Adaptation, NewTokenizer, OneTokenizer, Pretrained, PretrainedOrNew, RunConfig
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
 from hf_seq2seq.saved.loading import explained
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.quantization import keep_differentiable
 from hf_seq2seq.saved.setting_types import check_config
-from hf_seq2seq.sections import MOST_LAYERS, flag
+from hf_seq2seq.sections import MOST_LAYERS, flag, section_of
 from hf_seq2seq.settings_files import explained_yaml
 from hf_seq2seq.tasks.kept import kept_tokenizers
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-def check_start(recipe: str, config: Any) -> None:
+def check_start(recipe: str, config: PretrainedRun) -> None:
     """Refuses a start that is not one: a checkpoint and random weights at once or neither, or two vocabularies.
 
     Raises:
@@ -30,15 +32,18 @@ def check_start(recipe: str, config: Any) -> None:
         raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
     if model.resize_embeddings and model.from_scratch:
         raise InputError("--resize-embeddings: a model --from-scratch has embeddings for every token; leave it out")
-    if getattr(tokens, "separate_vocabularies", False) or getattr(tokens, "target_tokenizer_type", None) is not None:
+    two = isinstance(tokens, NewTokenizer) and (
+        tokens.separate_vocabularies or tokens.target_tokenizer_type is not None
+    )
+    if two:
         raise InputError(f"{recipe} has one vocabulary: leave out --separate-vocabularies and --target-tokenizer-type")
 
 
-def known_overrides(model: Any, known: "PreTrainedConfig") -> dict[str, Any]:
+def known_overrides(source: Pretrained, known: "PreTrainedConfig") -> dict[str, Any]:
     """Reads `config_overrides`, such as `("d_model=64", "dropout=0.0")`; values are read as YAML.
 
     Args:
-        model: the section that has them, or has none.
+        source: the section that has them, or has none.
         known: a configuration of the kind that they change.
 
     Raises:
@@ -47,7 +52,7 @@ def known_overrides(model: Any, known: "PreTrainedConfig") -> dict[str, Any]:
     import yaml
 
     found = {}
-    for pair in getattr(model, "config_overrides", ()):
+    for pair in source.config_overrides if isinstance(source, PretrainedOrNew) else ():
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
@@ -66,7 +71,7 @@ def load_pretrained(
     recipe: str,
     families: tuple[str, ...],
     auto: Any,
-    source: Any,
+    source: Pretrained,
     quantization: dict[str, Any] | None = None,
     **changes: Any,
 ) -> tuple["PreTrainedModel", list[str]]:
@@ -76,7 +81,7 @@ def load_pretrained(
         recipe: the recipe's name, for the error.
         families: the `model_type`s that it trains; none means any that the class knows.
         auto: the Auto class.
-        source: has `model_name_or_path`, `model_revision`, `trust_remote_code` and perhaps `config_overrides`.
+        source: names the checkpoint, and perhaps overrides of its configuration.
         quantization: options of `from_pretrained` that quantize its weights; none keeps them in float32.
         changes: to the checkpoint's configuration.
 
@@ -94,6 +99,7 @@ def load_pretrained(
 
     register()
     name = source.model_name_or_path
+    assert name is not None
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
     if config_place(name) != name:
         raise InputError(
@@ -114,7 +120,7 @@ def load_pretrained(
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
 
 
-def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Any, source: Any) -> None:
+def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: RunConfig, source: Pretrained) -> None:
     """Gives a checkpoint the embeddings that it lacks for its tokenizer, where `resize_embeddings` is set.
 
     Args:
@@ -128,11 +134,14 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Any
     """
     from transformers import set_seed
 
-    place = getattr(config.tokens, "tokenizer_name", None) or source.model_name_or_path
+    own = config.tokens.tokenizer_name if isinstance(config.tokens, OneTokenizer) else None
+    place = own or source.model_name_or_path
+    assert place is not None
     if not source.resize_embeddings:
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
         return
-    if getattr(getattr(config, "adaptation", None), "lora_r", None) is not None:
+    adaptation = section_of(config, Adaptation)
+    if adaptation is not None and adaptation.lora_r is not None:
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them, but an adapter (--lora-r) has none")
     set_seed(config.run.seed)  # new embeddings start at random
     with explained(place):
@@ -149,7 +158,7 @@ def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]
     return found
 
 
-def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedModel, Tokenizers]":
+def load_own(recipe: str, model_type: str, config: HandBuiltRun) -> "tuple[PreTrainedModel, Tokenizers]":
     """Loads a hand-built model with its tokenizers, to train on.
 
     Args:
@@ -172,12 +181,13 @@ def load_own(recipe: str, model_type: str, config: Any) -> "tuple[PreTrainedMode
                 place = source.model_name_or_path
                 raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
     kept = kept_tokenizers(config.run, source.trust_remote_code)
+    assert source.model_name_or_path is not None
     tokenizers = kept or Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
     fit_embeddings(model, tokenizers, config, source)
     return model, tokenizers
 
 
-def load_tokenizer(name: str, source: Any, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":
+def load_tokenizer(name: str, source: Pretrained, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":
     """Loads a checkpoint's tokenizer; with `pad_by_eos`, one without a padding token (GPT-2's) pads by EOS.
 
     Raises:

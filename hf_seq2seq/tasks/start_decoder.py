@@ -1,6 +1,6 @@
 """How a run of a decoder without an encoder starts: checks, then a checkpoint or fresh weights."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.configs import Loss
@@ -8,6 +8,7 @@ from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
@@ -17,8 +18,10 @@ from hf_seq2seq.training.checks import check_run, without_metrics
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+C = TypeVar("C", bound=DecoderRun)
 
-def check_decoder_run(config: Any) -> Any:
+
+def check_decoder_run(config: C) -> C:
     """`check_run`, for what the objective measures; returns the configuration, without metrics of texts for raw text.
 
     Raises:
@@ -37,7 +40,7 @@ def check_decoder_run(config: Any) -> Any:
 
 
 def start_decoder(
-    config: Any, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
+    config: DecoderRun, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """The checkpoint and its tokenizer; or fresh weights of the sizes, and a tokenizer trained on the texts."""
     from transformers import AutoModelForCausalLM, set_seed
@@ -59,7 +62,7 @@ def start_decoder(
     return loaded, tokenizer
 
 
-def new_decoder(config: Any, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
+def new_decoder(config: DecoderRun, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
     """A model with fresh weights, and with as many positions as the longest sequence has tokens.
 
     Raises:

@@ -1,14 +1,15 @@
 """How a run of an encoder starts: checks, then a checkpoint or fresh weights, with the head of its objective."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.run_configs import EncoderRun
 from hf_seq2seq.saved.heads import read_segments
-from hf_seq2seq.sections import flag
+from hf_seq2seq.sections import Section, flag
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 PAIRED = ("bert", "ernie", "megatron-bert", "mobilebert")
 """Encoders whose pretraining head also predicts whether one stretch follows another."""
 
+C = TypeVar("C", bound=EncoderRun)
 
-def check_encoder_run(config: Any) -> Any:
+
+def check_encoder_run(config: C) -> C:
     """Refuses, before anything is loaded, options that do not go together; returns the configuration with its metrics.
 
     Raises:
@@ -49,7 +52,7 @@ def check_encoder_run(config: Any) -> Any:
     return config
 
 
-def _refuse(section: Any, names: tuple[str, ...], why: str) -> None:
+def _refuse(section: Section, names: tuple[str, ...], why: str) -> None:
     usual = type(section)()
     for name in names:
         if getattr(section, name) != getattr(usual, name):
@@ -57,7 +60,7 @@ def _refuse(section: Any, names: tuple[str, ...], why: str) -> None:
 
 
 def start_encoder(
-    config: Any, sizes: dict[str, dict[str, int]], texts: list[str], **head: Any
+    config: EncoderRun, sizes: dict[str, dict[str, int]], texts: list[str], **head: Any
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", list[str]]:
     """The checkpoint and its tokenizer; or fresh weights of a size, and a tokenizer trained on the texts.
 
@@ -102,7 +105,7 @@ def start_encoder(
 
 
 def new_encoder(
-    config: Any, size: dict[str, int], tokenizer: "PreTrainedTokenizerBase", head: dict[str, Any]
+    config: EncoderRun, size: dict[str, int], tokenizer: "PreTrainedTokenizerBase", head: dict[str, Any]
 ) -> "PreTrainedModel":
     """A model with fresh weights, and with positions for the longest source, at least BERT's 512.
 
@@ -124,7 +127,7 @@ def new_encoder(
         raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
 
 
-def _auto(config: Any) -> Any:
+def _auto(config: EncoderRun) -> Any:
     """The Auto class of the objective's head."""
     import transformers
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Loss
+from hf_seq2seq.configs import Loss, PairData
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
@@ -12,6 +12,7 @@ from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
+from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.denoising import denoising_task
 from hf_seq2seq.tasks.fresh import build_fresh
@@ -45,7 +46,7 @@ class Family:
     new_config: "Callable[[dict[str, Any], PreTrainedTokenizerBase], PreTrainedConfig]"
 
 
-def family_task(family: Family, config: Any) -> Task:
+def family_task(family: Family, config: Seq2SeqRun) -> Task:
     """Reads pairs, conversations or raw text, loads or trains the tokenizer, loads or builds the model.
 
     Raises:
@@ -86,7 +87,9 @@ def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
         raise InputError(f"--objective: name one of {', '.join((*alone, *known))}")
 
 
-def _start(family: Family, config: Any, sources: list[str], targets: list[str]) -> tuple["PreTrainedModel", Tokenizers]:
+def _start(
+    family: Family, config: Seq2SeqRun, sources: list[str], targets: list[str]
+) -> tuple["PreTrainedModel", Tokenizers]:
     """The checkpoint and its tokenizer, or fresh weights and a tokenizer trained on the texts."""
     from transformers import AutoModelForSeq2SeqLM, set_seed
 
@@ -96,7 +99,9 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
         return new_model(family, config, tokenizers), tokenizers
     loaded, fresh = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
     kept = kept_tokenizers(config.run, model.trust_remote_code)
-    tokenizer = kept.source if kept else load_tokenizer(tokens.tokenizer_name or model.model_name_or_path, model)
+    name = tokens.tokenizer_name or model.model_name_or_path
+    assert name is not None
+    tokenizer = kept.source if kept else load_tokenizer(name, model)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
         raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
     if not kept and config.denoising.objective in (
@@ -111,7 +116,7 @@ def _start(family: Family, config: Any, sources: list[str], targets: list[str]) 
     return loaded, Tokenizers(tokenizer, tokenizer)
 
 
-def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTrainedModel":
+def new_model(family: Family, config: Seq2SeqRun, tokenizers: Tokenizers) -> "PreTrainedModel":
     """A model of the named size with fresh weights.
 
     Raises:
@@ -128,7 +133,7 @@ def new_model(family: Family, config: Any, tokenizers: Tokenizers) -> "PreTraine
         raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
 
 
-def set_languages(model: "PreTrainedModel", tokenizer: Any, data: Any) -> None:
+def set_languages(model: "PreTrainedModel", tokenizer: Any, data: PairData) -> None:
     """Sets the language codes of a tokenizer that has them, and lets generation begin with the target's.
 
     A target that begins with its code (mBART-50, NLLB) is generated with the code as first token; one that ends with

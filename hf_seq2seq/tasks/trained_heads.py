@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hf_seq2seq.architectures import register
+from hf_seq2seq.configs import Pretrained
+from hf_seq2seq.run_configs import EncoderModel
 from hf_seq2seq.saved.heads import dropout_field, is_fresh, output_layer, reads_forward, renew, set_head_dropout
 from hf_seq2seq.saved.loading import explained, is_classifier
 from hf_seq2seq.saved.model_paths import config_place, find_model
@@ -18,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def prepare_head(
-    model: "PreTrainedModel", options: Any, tokenizer: "PreTrainedTokenizerBase", fresh: Sequence[str]
+    model: "PreTrainedModel", options: EncoderModel, tokenizer: "PreTrainedTokenizerBase", fresh: Sequence[str]
 ) -> list[str]:
     """Sets a classifier's dropout and what its head sees, and renews a last layer of other classes.
 
@@ -49,11 +51,11 @@ def prepare_head(
     return fit_head(model, fresh, trained_labels(options), names)
 
 
-def trained_labels(source: Any) -> tuple[str, ...]:
+def trained_labels(source: Pretrained) -> tuple[str, ...]:
     """The classes of a checkpoint by their ids; none where there is no checkpoint or it has no classifier's head.
 
     Args:
-        source: has `model_name_or_path`, `model_revision` and `trust_remote_code`.
+        source: names the checkpoint.
 
     Raises:
         InputError: there is no model, or the Hub cannot be asked.

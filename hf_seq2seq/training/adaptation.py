@@ -9,6 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from hf_seq2seq.configs import Adaptation
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.run_configs import PretrainedRun
 from hf_seq2seq.saved.heads import head_parts, reads_forward
 from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
 
@@ -57,7 +58,7 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu
         check_quantization()
 
 
-def quantization(config: Any) -> dict[str, Any]:
+def quantization(config: PretrainedRun) -> dict[str, Any]:
     """What `from_pretrained` is told to quantize a run's checkpoint; nothing where it is not quantized."""
     if not config.adaptation.load_in_4bit:
         return {}

@@ -4,18 +4,19 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any
+from typing import TypeVar
 
 import torch
+from transformers import PreTrainedModel
 
-from hf_seq2seq.configs import Evaluation, Loss
+from hf_seq2seq.configs import Adaptation, Evaluation, Loss, PretrainedOrNew, Run, RunConfig, Tokenization
 from hf_seq2seq.data.evaluation_sets import named_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.saved.positions import longest_sequence
-from hf_seq2seq.sections import flag
+from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.optimizers import check_optimizer
 from hf_seq2seq.training.output_folder import check_output_dir
@@ -24,8 +25,12 @@ from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding
 
+C = TypeVar("C", bound=RunConfig)
 
-def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None) -> None:
+
+def check_run(
+    config: RunConfig, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None
+) -> None:
     """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, folder, card.
 
     Args:
@@ -41,13 +46,14 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     check_optimizer(config.optimization)
-    loss_options(getattr(config, "loss", Loss()))
-    adaptation = getattr(config, "adaptation", None)
+    loss_options(section_of(config, Loss) or Loss())
+    adaptation = section_of(config, Adaptation)
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)
     if adaptation:
         on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
-        check_adaptation(adaptation, getattr(config.model, "from_scratch", False), on_cpu)
+        start = section_of(config, PretrainedOrNew)
+        check_adaptation(adaptation, start is not None and start.from_scratch, on_cpu)
     metrics, validation = config.evaluation.metrics, config.data.validation_file
     check_metrics(metrics, metrics_for(problem))
     named = named_files("validation_file", validation) if validation else {}
@@ -61,7 +67,7 @@ def check_run(config: Any, problem: str, model_type: str, sets: Mapping[str, tup
     check_run_publication(config)
 
 
-def without_metrics(config: Any, gives: str) -> Any:
+def without_metrics(config: C, gives: str) -> C:
     """The configuration of a run that writes no texts to compare.
 
     Args:
@@ -76,7 +82,7 @@ def without_metrics(config: Any, gives: str) -> Any:
     return dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, metrics=()))
 
 
-def check_positions(model: Any, tokens: Any) -> None:
+def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
     """Refuses lengths beyond a model's table of positions.
 
     Raises:
@@ -88,7 +94,7 @@ def check_positions(model: Any, tokens: Any) -> None:
             raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
 
 
-def runs_on_cpu(run: Any) -> bool:
+def runs_on_cpu(run: Run) -> bool:
     """Whether a run stays on the CPU, by choice (a flag, or Accelerate's configuration) or for want of a GPU."""
     told = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
     return run.use_cpu or told or not torch.cuda.is_available()

@@ -7,8 +7,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.data.given_rows import describe_given, is_given
-from hf_seq2seq.sections import flatten
+from hf_seq2seq.sections import build, flatten
 
 Progress = Callable[[dict[str, Any]], None]
 CALL = "HF_SEQ2SEQ_CALL"
@@ -48,11 +49,11 @@ def current_origin() -> Origin | None:
     return Origin(told) if told else _CURRENT.get()
 
 
-def code_of(recipe: str, config: Any) -> str:
+def code_of(recipe: str, config: RunConfig) -> str:
     """The command or the call that repeats a run; of one whose recipe Python code called itself, a call of `train`."""
     if origin := current_origin():
         return origin.code
-    defaults = flatten(type(config)())
+    defaults = flatten(build(type(config), {}))
     return python_call(recipe, {name: value for name, value in flatten(config).items() if value != defaults[name]})
 
 

@@ -1,8 +1,8 @@
 """The folder of a run: what may lie there before it starts, and what of an earlier run goes."""
 
 from pathlib import Path
-from typing import Any
 
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_is_folder, remove
@@ -26,7 +26,7 @@ FOLDERS = ("model_name_or_path", "tokenizer_name")
 FILES = ("train_file", "validation_file", "test_file")
 
 
-def check_output_dir(config: Any) -> None:
+def check_output_dir(config: RunConfig) -> None:
     """Refuses a folder in which something would be lost.
 
     Args:
@@ -58,7 +58,7 @@ def check_output_dir(config: Any) -> None:
         )
 
 
-def _check_inputs(config: Any, folder: Path) -> None:
+def _check_inputs(config: RunConfig, folder: Path) -> None:
     given, place = flatten(config), folder.resolve()
     lost = {place / name for name in (*WRITTEN, *LEFT_BEHIND, TARGET_FOLDER)}
     lost |= {path.resolve() for path in list_checkpoints(folder)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run
+from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
@@ -98,7 +98,7 @@ def how_to_go_on(output_dir: Path, since: float) -> str:
     return f"ended early; {found} holds {there}: go on by the same command with --resume-from-checkpoint last"
 
 
-def check_resume(config: Any) -> None:
+def check_resume(config: RunConfig) -> None:
     """Refuses to go on with another model, vocabulary, objective or optimizer than the checkpoint's, or to no end.
 
     Raises:
@@ -117,7 +117,7 @@ def check_resume(config: Any) -> None:
         raise InputError(f"--max-steps: {wanted} is less than {checkpoint} has done, which is {done}")
 
 
-def _is_fixed(change: tuple[str, Any, Any], sections: Mapping[str, str], config: Any) -> bool:
+def _is_fixed(change: tuple[str, Any, Any], sections: Mapping[str, str], config: RunConfig) -> bool:
     """Whether a changed option makes another model or vocabulary of the run, or another thing to learn."""
     name, before, now = change
     if name == "config_overrides":
@@ -128,7 +128,7 @@ def _is_fixed(change: tuple[str, Any, Any], sections: Mapping[str, str], config:
     return name in FIXED or section in MODEL_SECTIONS or isinstance(getattr(config, section), Adaptation | OneTokenizer)
 
 
-def _changes(config: Any, checkpoint: Path) -> list[tuple[str, Any, Any]]:
+def _changes(config: RunConfig, checkpoint: Path) -> list[tuple[str, Any, Any]]:
     """The options that a checkpoint was trained with otherwise: name, what it was, what it is."""
     before, now = read_run(checkpoint / RUN_FILE), flatten(config)
     return [(name, before[name], value) for name, value in now.items() if name in before and before[name] != value]
@@ -138,7 +138,7 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
 
 
-def describe_changes(config: Any, checkpoint: Path, data: Mapping[str, list[Any]]) -> list[str]:
+def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, list[Any]]) -> list[str]:
     """What a run that goes on has otherwise than before, in words: flags, and the rows of each split.
 
     Args:

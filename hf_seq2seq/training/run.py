@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
 from hf_seq2seq import strict_json
-from hf_seq2seq.configs import Hub
+from hf_seq2seq.configs import Hub, RunConfig
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, title_of
 from hf_seq2seq.data.files.lines import one_line
@@ -26,6 +26,7 @@ from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
+from hf_seq2seq.sections import section_of
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
@@ -44,7 +45,7 @@ from hf_seq2seq.training.zero import count
 PREDICTIONS = ("generated_predictions{}.txt", "predictions{}.jsonl", "confusion{}.png")
 
 
-def make_accelerator(config: Any) -> Accelerator:
+def make_accelerator(config: RunConfig) -> Accelerator:
     """The processes, the device and the precision of a run; seeds what happens before training."""
     on_cpu = runs_on_cpu(config.run)
     # In bfloat16 the layers of a CPU, and those that are sharded, are cast themselves.
@@ -103,13 +104,13 @@ def _run(task: Task, accelerator: Accelerator, folder: Path) -> dict[str, float]
     return results
 
 
-def publish(config: Any) -> None:
+def publish(config: RunConfig) -> None:
     """Uploads the run's folder where that is wished; no process waits for it.
 
     Raises:
         InputError: the upload failed; says how to repeat it.
     """
-    hub = getattr(config, "hub", Hub())
+    hub = section_of(config, Hub) or Hub()
     if hub.push_to_hub:
         push_finished_run(Path(config.run.output_dir), hub)
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.state import State
 
 PROJECT = "hf-seq2seq"
 
 
-def start_trackers(accelerator: Accelerator, config: Any, state: State) -> None:
+def start_trackers(accelerator: Accelerator, config: RunConfig, state: State) -> None:
     """Starts the trackers that `--report-to` names, or goes on with those of the run that the state is of.
 
     Args:
