@@ -9,7 +9,7 @@ generator's state.
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from hf_seq2seq.configs import Optimization, Schedule
-from hf_seq2seq.data.batches import BatchPlan, Step, share
+from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
-from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
@@ -36,6 +35,7 @@ from hf_seq2seq.training.resuming import check_weights, contents, describe_chang
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
+from hf_seq2seq.training.step_batches import StepBatches, one_ahead, step_batches
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import (
@@ -69,8 +69,7 @@ class Loop:
         self.optimization: Optimization = task.config.optimization
         self.schedule: Schedule = task.config.schedule
         self.seed: int = task.config.run.seed
-        self.train = task.splits["train"]
-        lengths = self.train.lengths if task.renewed is None else task.renewed.lengths
+        lengths = task.splits["train"].lengths if task.renewed is None else task.renewed.lengths
         draw = task.mixture.epochs if task.mixture else None
         self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed, draw)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
@@ -145,15 +144,11 @@ class Loop:
         After Ctrl-C, SIGTERM or SIGHUP a checkpoint is saved, training ends early, and `signal` is the signal's number.
         """
         self.log = StepLog(self.accelerator, self.output_dir, self.state)
-        with watch_signals() as interrupts:
-            while not (self.state.finished or self.signal):
-                epoch, done = self.plan.locate(self.state.global_step)
-                if self.task.renewed is not None:
-                    self.train = self.task.renewed(epoch)
-                for step in self.plan.epoch(epoch)[done:]:
-                    self._train_on(step, interrupts)
-                    if self.state.finished or self.signal:
-                        break
+        state = self.state
+        batches = step_batches(self.task, self.plan, self.accelerator, state.global_step)
+        with watch_signals() as interrupts, closing(one_ahead(batches, state.max_steps - state.global_step)) as steps:
+            while not (state.finished or self.signal):
+                self._train_on(next(steps), interrupts)
         self.log.close()
         del self.objective, self.optimizer  # what trains holds memory
         self.weights = self.weights.release()
@@ -161,7 +156,7 @@ class Loop:
             load_weights(self.weights, self.output_dir / best, self.task.objective)
         return self.state
 
-    def _train_on(self, step: Step, interrupts: Interrupts) -> None:
+    def _train_on(self, step: StepBatches, interrupts: Interrupts) -> None:
         started, cpu_started = time.perf_counter(), time.process_time()
         self.signal = self._step(step, interrupts.signal)
         state = self.state
@@ -177,18 +172,15 @@ class Loop:
         if self.signal:
             self.log.say(f"stopped at step {state.global_step}; a checkpoint is saved")
 
-    def _step(self, step: Step, signal: int) -> int:
+    def _step(self, step: StepBatches, signal: int) -> int:
         """One optimizer step; returns the signal that any process has noted."""
         accelerator = self.accelerator
         self.task.objective.begin_step(self.state.global_step, self.state.max_steps)
-        rounds = share(step, accelerator.process_index, accelerator.num_processes)
-        # A process without a batch runs one row at weight 0, for the gradients' exchange waits for all of them.
-        batches = [self._batch(step[0][:1] if rows is None else rows) for rows in rounds]
-        self._check_finite(weights=False)  # here, where the next line waits for the step before in any case
+        to_device = {"device": accelerator.device, "non_blocking": True}
+        batches = [{name: tensor.to(**to_device) for name, tensor in batch.items()} for batch in step.batches]
         batches = self._augment(batches)
-        real = [float(rows is not None) for rows in rounds]
-        total, signal = self._totals(batches, real, signal)
-        for index, (batch, factor) in enumerate(zip(batches, real, strict=True)):
+        total, signal = self._totals(batches, step, signal)
+        for index, (batch, factor) in enumerate(zip(batches, step.real, strict=True)):
             self._seed(index)
             last = index == len(batches) - 1
             with nullcontext() if last or self.weights.low else without_exchange(self.objective, accelerator):
@@ -205,23 +197,28 @@ class Loop:
         objective = self.task.objective
         if not objective.generates:
             return [objective.augment(batch) for batch in batches]
+        self._check_finite(weights=False)
         set_up(objective, batches[0])
         with unsharded(objective), unhooked(objective), self.accelerator.autocast():
             return [objective.augment(batch) for batch in batches]
 
-    def _totals(self, batches: list[dict[str, Tensor]], real: list[float], signal: int) -> tuple[float, int]:
-        """The step's weight over all processes and the strongest signal; counts the tokens for the log."""
-        objective, two_sides = self.task.objective, self.task.model.config.is_encoder_decoder
-        pairs = list(zip(batches, real, strict=True))
-        weight = sum(float(objective.weight(b)) * r for b, r in pairs)
-        tokens = sum(_tokens(b, two_sides) * r for b, r in pairs)
-        targets = sum(float(objective.target_tokens(b)) * r for b, r in pairs)
-        numbers = [weight, tokens, targets, float(signal)]
-        every = self.accelerator.gather(torch.tensor(numbers, dtype=torch.float64, device=self.accelerator.device))
-        every = every.reshape(-1, len(numbers))
-        self._tokens += float(every[:, 1].sum())
-        self.state.target_tokens_seen += float(every[:, 2].sum())
-        return float(every[:, 0].sum()), int(every[:, 3].max())
+    def _totals(self, batches: list[dict[str, Tensor]], step: StepBatches, signal: int) -> tuple[float, int]:
+        """The step's weight over all processes and the strongest signal; checks the step before.
+
+        This is the one place of a step where the host waits for the device, and processes for one another.
+        """
+        objective, device = self.task.objective, self.accelerator.device
+        weights = torch.zeros(2, dtype=torch.float64, device=device)
+        for batch, factor in zip(batches, step.real, strict=True):
+            weights += torch.stack([objective.weight(batch), objective.target_tokens(batch)]).double() * factor
+        known = torch.tensor([step.tokens, float(signal)], dtype=torch.float64, device=device)
+        before = torch.stack([self._loss, self._norm_of_gradient()])
+        every = self.accelerator.gather(torch.cat([weights, known, before])).view(-1, 6).cpu()
+        weight, targets, tokens, _, loss, norm = every.sum(0).tolist()
+        self._refuse_infinite(loss, norm)
+        self._tokens += tokens
+        self.state.target_tokens_seen += targets
+        return weight, int(every[:, 3].max())
 
     def _update(self) -> None:
         factor = learning_rate_factor(self.state.global_step, self.schedule, self.state.max_steps)
@@ -230,27 +227,29 @@ class Loop:
         limit = self.optimization.max_grad_norm or math.inf
         self._norm = self.weights.update(self.optimizer, limit, self.accelerator)
 
+    def _norm_of_gradient(self) -> Tensor:
+        """The last step's; 0 with float16, where a gradient may overflow: the step is then left out."""
+        norm = 0.0 if self.optimization.fp16 else whole(self._norm)
+        return torch.as_tensor(norm, dtype=torch.float64, device=self.accelerator.device)
+
     def _check_finite(self, weights: bool = True) -> None:
-        """Ends the run where the last step's loss, gradient or weights are not finite; all processes ask at once.
+        """Ends the run where the last step's loss, gradient or weights are not finite; all processes ask at once."""
+        broken = torch.tensor(float(weights and not self.weights.finite), dtype=torch.float64)
+        asked = torch.stack([self._loss, self._norm_of_gradient(), broken.to(self.accelerator.device)])
+        self._refuse_infinite(*self.accelerator.reduce(asked, "sum").tolist())
 
-        With float16 a gradient may overflow: the step is then left out, and later losses are scaled down.
-        """
-        norm = 0.0 if self.optimization.fp16 else float(whole(self._norm))
-        mine = torch.tensor(float(weights and not self.weights.finite), device=self.accelerator.device)
-        loss, broken = (float(self.accelerator.reduce(value, "sum")) for value in (self._loss, mine))
-        if not (math.isfinite(loss) and math.isfinite(norm)) or broken:
-            wrong = "weights are not finite"
-            wrong = wrong if math.isfinite(norm) else f"the norm of the gradient is {norm}"
-            wrong = wrong if math.isfinite(loss) else f"the loss is {loss}"
-            kept = list_checkpoints(self.output_dir)
-            raise InputError(
-                f"step {self.state.global_step}: {wrong}, and training cannot go on; lower --learning-rate, or clip "
-                f"by --max-grad-norm\nlast whole checkpoint: {kept[-1] if kept else 'none was saved'}"
-            )
-
-    def _batch(self, rows: np.ndarray) -> dict[str, Tensor]:
-        batch = self.task.collate(self.train, rows)
-        return {name: tensor.to(self.accelerator.device) for name, tensor in batch.items()}
+    def _refuse_infinite(self, loss: float, norm: float, broken: float = 0.0) -> None:
+        """Refuses to go on; the figures are sums over processes, so that all end where one must."""
+        if math.isfinite(loss) and math.isfinite(norm) and not broken:
+            return
+        wrong = "weights are not finite"
+        wrong = wrong if math.isfinite(norm) else f"the norm of the gradient is {norm}"
+        wrong = wrong if math.isfinite(loss) else f"the loss is {loss}"
+        kept = list_checkpoints(self.output_dir)
+        raise InputError(
+            f"step {self.state.global_step}: {wrong}, and training cannot go on; lower --learning-rate, or clip "
+            f"by --max-grad-norm\nlast whole checkpoint: {kept[-1] if kept else 'none was saved'}"
+        )
 
     def _seed(self, index: int) -> None:
         """Seeds dropout from the batch's place in the step, which does not depend on the number of processes."""
@@ -294,8 +293,3 @@ class Loop:
         write_model(folder, self.task, weights)
         write_beside(folder, self.task, weights)
         self.state.optimizer_scalars = save_optimizer(optimizer, folder / OPTIMIZER_FILE)
-
-
-def _tokens(batch: dict[str, Tensor], two_sides: bool) -> float:
-    """Source and target tokens, padding not counted; without an encoder both are in one sequence."""
-    return float(batch["attention_mask"].sum() + (batch["labels"] != IGNORE).sum() * two_sides)

@@ -4,6 +4,7 @@ import json
 import math
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import train_results
 from hf_seq2seq.training.state import State
+from hf_seq2seq.training.step_batches import StepBatches, step_batches
 
 MakeTask = Callable[..., Task]
 
@@ -50,10 +52,10 @@ class Watched(Loop):
         if torch.is_grad_enabled():
             self.seeds[-1].append(torch.initial_seed())
 
-    def _step(self, step: list[np.ndarray], number: int) -> int:
+    def _step(self, step: StepBatches, number: int) -> int:
         if self.state.global_step == self.dies_at:
             raise Killed
-        rows = np.concatenate(step)
+        rows, self.train = np.concatenate(step.rows), step.examples
         self.rows.append(rows)
         self.seeds.append([])
         total, count = self._own_loss(rows)
@@ -419,16 +421,30 @@ def test_figures_and_signals_are_those_of_every_process(
     make_task: MakeTask, folder: Path, mine: int, theirs: int, strongest: int
 ) -> None:
     loop = Watched(make_task(**OPTIONS), folder)
-    loop.accelerator = Several([100.0, 1000.0, 10.0, float(theirs)])  # type: ignore[assignment]
-    batches = [loop._batch(rows) for rows in (np.arange(3), np.arange(3, 5))]
+    loop.accelerator = Several([100.0, 10.0, 1000.0, float(theirs), 0.0, 0.0])  # type: ignore[assignment]
+    examples = loop.task.splits["train"]
+    batches = [loop.task.collate(examples, rows) for rows in (np.arange(3), np.arange(3, 5))]
     targets = [int((batch["labels"] != -100).sum()) for batch in batches]
-    sources = [int(batch["attention_mask"].sum()) for batch in batches]
-    total, signal_number = loop._totals(batches, [1.0, 0.0], mine)  # the second batch is there to be waited for
+    step = StepBatches(examples, [], batches, [1.0, 0.0], 7.0)  # the second batch is there to be waited for
+    total, signal_number = loop._totals(batches, step, mine)
     assert (total, signal_number) == (100 + targets[0], strongest)
-    assert loop._tokens == 1000 + targets[0] + sources[0]
+    assert loop._tokens == 1000 + 7
     assert loop.state.target_tokens_seen == 10 + targets[0]
-    loop._totals(batches, [1.0, 1.0], mine)
-    assert loop._tokens == 2000 + 2 * (targets[0] + sources[0]) + targets[1] + sources[1]
+    loop._totals(batches, replace(step, real=[1.0, 1.0]), mine)
+    assert loop.state.target_tokens_seen == 20 + 2 * targets[0] + targets[1]
+
+
+@pytest.mark.parametrize("figure", [4, 5])
+def test_all_processes_end_where_one_has_no_finite_loss_or_gradient(
+    make_task: MakeTask, folder: Path, figure: int
+) -> None:
+    loop = Watched(make_task(**OPTIONS), folder)
+    other = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    other[figure] = math.nan
+    loop.accelerator = Several(other)  # type: ignore[assignment]
+    step = next(step_batches(loop.task, loop.plan, Accelerator(cpu=True), 0))
+    with pytest.raises(InputError, match="the loss is nan" if figure == 4 else "gradient is nan"):
+        loop._totals(step.batches, step, 0)
 
 
 def test_no_process_goes_on_before_a_checkpoint_is_whole(

@@ -1,0 +1,77 @@
+"""The batches of each optimizer step, made in a thread one step ahead, so that training does not wait for them.
+
+The plan and the step's number settle which rows they hold, and nothing here draws from a generator that training uses.
+So a run is the same, to the bit, as one that makes every batch when it needs it, and a resumed run starts at any step.
+"""
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from hf_seq2seq.data.batches import BatchPlan, Step, share
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.task import Task
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StepBatches:
+    """What one process trains on in an optimizer step.
+
+    Attributes:
+        examples: the training rows of the epoch.
+        rows: numbers of the whole step's among them, over all processes, batch by batch.
+        batches: this process's, in the host's memory.
+        real: of each batch, 1, or 0 where it only fills in for a process that has none left: for the exchange of
+            gradients waits for all processes.
+        tokens: source and target tokens of the real batches, padding not counted.
+    """
+
+    examples: Examples
+    rows: Step
+    batches: list[dict[str, Tensor]]
+    real: list[float]
+    tokens: float
+
+
+def step_batches(task: Task, plan: BatchPlan, accelerator: Accelerator, first: int) -> Iterator[StepBatches]:
+    """This process's batches of step `first`, counted from 0, and of all steps after it, without end."""
+    epoch, done = plan.locate(first)
+    for number in count(epoch):
+        examples = task.splits["train"] if task.renewed is None else task.renewed(number)
+        for step in plan.epoch(number)[done if number == epoch else 0 :]:
+            rounds = share(step, accelerator.process_index, accelerator.num_processes)
+            batches = [task.collate(examples, step[0][:1] if rows is None else rows) for rows in rounds]
+            real = [float(rows is not None) for rows in rounds]
+            tokens = sum(_tokens(task, batch) * factor for batch, factor in zip(batches, real, strict=True))
+            if accelerator.device.type == "cuda":  # pinned memory is copied while the GPU computes
+                batches = [{name: tensor.pin_memory() for name, tensor in batch.items()} for batch in batches]
+            yield StepBatches(examples, step, batches, real, tokens)
+
+
+def _tokens(task: Task, batch: dict[str, Tensor]) -> float:
+    """Source and target tokens; without an encoder both are in one sequence."""
+    target = int((batch["labels"] != IGNORE).sum()) if task.model.config.is_encoder_decoder else 0
+    return float(int(batch["attention_mask"].sum()) + target)
+
+
+def one_ahead(items: Iterator[T], wanted: int) -> Generator[T, None, None]:
+    """The first `wanted` items, of which the next is made in a thread while the last one is used.
+
+    An error in making one is raised when its turn comes. Closing the iterator waits for the one that is being made.
+    """
+    if wanted < 1:
+        return
+    with ThreadPoolExecutor(1, "next-batches") as thread:
+        coming = thread.submit(next, items)
+        for _ in range(wanted - 1):
+            item, coming = coming.result(), thread.submit(next, items)
+            yield item
+        yield coming.result()
