@@ -20,7 +20,7 @@ from hf_seq2seq.settings_files import Setting
 C = TypeVar("C")
 S = TypeVar("S", bound="Section")
 LARGEST = 2**31 - 1
-"""The most that a whole number may be where its option says nothing else."""
+"""Maximum of integers whose option sets no other."""
 LARGEST_SEED = 2**32 - 1
 """The most that numpy seeds from."""
 PATHS = ("_dir", "_file", "_path")
@@ -117,7 +117,7 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
         return str(value)
     if kind is bool and str(value).lower() in ("true", "false"):
         return str(value).lower() == "true"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    words = {int: "an integer", float: "a number", bool: "true or false", str: "text"}
     raise InputError(f"{flag(name)}: {shorten(repr(value))} is not {words[kind]}")
 
 

@@ -1,1 +1,1 @@
-"""What a run did and where it errs: pictures, and sheets for people who rate its texts."""
+"""Analysis of runs: plots, and sheets for human evaluation of outputs."""

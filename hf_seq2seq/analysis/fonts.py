@@ -1,23 +1,23 @@
-"""Fonts for labels in any script: what is installed is found, what nothing can draw is named in another way."""
+"""Fonts for labels in any script: installed fonts are found, and labels that none can draw are renamed."""
 
 from collections.abc import Sequence
 
 from matplotlib import font_manager
 
-DEFAULT = "DejaVu Sans"  # comes with matplotlib
+DEFAULT = "DejaVu Sans"  # shipped with matplotlib
 REGULAR = {("normal", "normal", weight) for weight in ("400", "normal", "regular")}
 
 
 def drawable(labels: Sequence[str], longest: int = 24) -> tuple[list[str], list[str]]:
-    """Labels as they can be drawn, and the font families that draw them.
+    """Drawable labels, and the font families that draw them.
 
-    White space becomes one space; where a label is long, what all of them begin or end with is left out, and "…" stands
-    for the middle of those that are still long. A label that holds a character that no installed font has becomes
-    "class 3", after its place.
+    White space is collapsed; if a label is long, prefixes and suffixes common to all labels are dropped, and the middle
+    of labels that are still long becomes "…". A label with a character that no installed font has becomes "class 3",
+    after its index.
 
     Args:
         labels: in the order of their ids.
-        longest: characters to keep.
+        longest: maximum number of characters.
     """
     short = shortened([" ".join(label.split()) for label in labels], longest)
     families, missing = _families(set("".join(short)))
@@ -25,7 +25,7 @@ def drawable(labels: Sequence[str], longest: int = 24) -> tuple[list[str], list[
 
 
 def shortened(labels: Sequence[str], longest: int) -> list[str]:
-    """Labels of at most `longest` characters, each still another than the rest."""
+    """Labels of at most `longest` characters, still distinct from each other."""
     if max(map(len, labels), default=0) <= longest:
         return list(labels)
     start, end = _shared(labels), _shared([label[::-1] for label in labels])
@@ -36,10 +36,10 @@ def shortened(labels: Sequence[str], longest: int) -> list[str]:
 
 
 def _shared(labels: Sequence[str]) -> int:
-    """How many characters all labels begin with, up to the last that is no letter or digit."""
+    """Length of the common prefix of all labels, up to the last character that is not a letter or digit."""
     if len(labels) < 2:
         return 0
-    first, last = min(labels), max(labels)  # in the alphabet: what these two share, all do
+    first, last = min(labels), max(labels)  # in alphabetical order: what these two share, all share
     shared = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     while shared and first[shared - 1].isalnum():
         shared -= 1
@@ -52,7 +52,7 @@ def _without_middle(label: str, longest: int) -> str:
 
 
 def _families(characters: set[str]) -> tuple[list[str], set[str]]:
-    """Families that together have the characters, and the characters that none has."""
+    """Font families that together cover the characters, and the characters that none covers."""
     default = font_manager.findfont(DEFAULT)
     families, missing = [DEFAULT], characters - _characters(default)
     for entry in font_manager.fontManager.ttflist:
@@ -66,7 +66,7 @@ def _families(characters: set[str]) -> tuple[list[str], set[str]]:
 
 
 def _is_regular(entry: font_manager.FontEntry) -> bool:
-    # A family is asked for by name alone, and that finds its regular face. "Last Resort" draws boxes.
+    # Looking up a family by name finds its regular face. "Last Resort" draws boxes.
     face = (entry.style, entry.variant, str(entry.weight))
     return face in REGULAR and not entry.name.startswith("Last Resort")
 

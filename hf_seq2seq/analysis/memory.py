@@ -1,4 +1,4 @@
-"""An estimate of the memory that training takes, without training."""
+"""An estimate of the memory needed for training, without training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ SAMPLE_TOKENS = 1024
 
 @dataclass(frozen=True)
 class Memory:
-    """What one process keeps in memory while it trains.
+    """The memory of one process during training.
 
     Attributes:
-        parameters: how many numbers the model has.
-        trained: how many of them are trained.
-        parts: name, bytes, and what is counted.
+        parameters: number of parameters.
+        trained: number of trainable parameters.
+        parts: name, bytes, and what they comprise.
     """
 
     parameters: int
@@ -29,15 +29,15 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """Bytes of all parts."""
+        """Total bytes."""
         return sum(size for _, size, _ in self.parts)
 
 
 def estimate_memory(task: Task) -> Memory:
-    """Counts weights, gradients and the optimizer's state, and measures what a forward pass keeps for the backward one.
+    """Counts weights, gradients and optimizer state, and measures the activations of a forward pass.
 
-    The pass runs on a part of the largest batch, and its share is scaled up by padded tokens: attention's square
-    matrices are counted as if they grew in a line, and recomputation (`--gradient-checkpointing`) is not.
+    The pass runs on part of the largest batch, and is scaled up by padded tokens: attention's quadratic matrices are
+    treated as linear, and recomputation (`--gradient-checkpointing`) is ignored.
     """
     options = task.config.optimization
     parameters = list(task.model.parameters())
@@ -66,21 +66,21 @@ def _numbers(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _optimizer_bytes(trained: list[nn.Parameter], optim: str) -> float:
-    """Bytes: AdamW keeps two numbers a parameter, AdaFactor one a row and one a column of each matrix."""
+    """Bytes: AdamW stores two numbers per parameter, Adafactor one per row and one per column of each matrix."""
     if optim == "adamw":
         return 8.0 * _numbers(trained)
     return sum(4.0 * (p.numel() if p.ndim < 2 else p.numel() / p.shape[-1] + p.numel() / p.shape[-2]) for p in trained)
 
 
 def _activations(task: Task) -> tuple[int, float]:
-    """Padded tokens of the largest batch, and the bytes that its forward pass keeps."""
+    """Padded tokens of the largest batch, and the bytes of its activations."""
     train = task.splits["train"]
     draw = task.mixture.epochs if task.mixture else None
     plan = BatchPlan(train.lengths, task.config.optimization, 1, task.config.run.seed, draw)
     batches = [batch for step in plan.epoch(0) for batch in step]
     largest = max(batches, key=lambda rows: padded_tokens(train.lengths[rows]))
     tokens = padded_tokens(train.lengths[largest])
-    # The batch's longest rows, which pad least.
+    # The longest rows of the batch, which have the least padding.
     order = np.argsort(-train.lengths[largest].sum(axis=1), kind="stable")
     rows = largest[order[: max(1, SAMPLE_TOKENS * len(largest) // tokens)]]
     batch = task.collate(train, rows)
@@ -88,7 +88,7 @@ def _activations(task: Task) -> tuple[int, float]:
 
 
 def kept_bytes(objective: nn.Module, batch: dict[str, Tensor]) -> int:
-    """Bytes that a forward pass keeps for the backward pass, without the weights; a shared tensor counts once."""
+    """Bytes of the activations stored for the backward pass, without weights; a shared tensor counts once."""
     weights = {p.untyped_storage().data_ptr() for p in objective.parameters()}
     kept: dict[int, int] = {}
 
@@ -96,7 +96,7 @@ def kept_bytes(objective: nn.Module, batch: dict[str, Tensor]) -> int:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor.detach()  # the tensor itself would hold on to the graph that holds it
+        return tensor.detach()  # keeping the tensor would keep the graph that refers to it
 
     training, state = objective.training, torch.get_rng_state()
     objective.train()

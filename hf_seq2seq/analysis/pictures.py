@@ -1,4 +1,4 @@
-"""Pictures of a run as PNG files: the course of the loss, and which classes are taken for which."""
+"""Plots of a run as PNG files: the loss curve and the confusion matrix."""
 
 import json
 import math
@@ -13,21 +13,21 @@ from matplotlib.ticker import MaxNLocator
 
 from hf_seq2seq.analysis.fonts import drawable
 
-# Blue and vermilion of Okabe and Ito's palette: distinct to colour-blind readers and in grey.
+# Blue and vermilion of Okabe and Ito's palette: distinct to color-blind readers and in grayscale.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 LINES = (TRAINING, VALIDATION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-FAR = 5  # a loss this many times the next below it would flatten all others
-COUNTED_CLASSES = 30  # with more, numbers in the cells could not be read
+FAR = 5  # a loss this many times the next lower one would flatten all others
+COUNTED_CLASSES = 30  # with more, the numbers in the cells would be illegible
 
 
 def draw_losses(log: Path, picture: Path) -> None:
-    """Draws the training loss and the validation loss of every set over optimizer steps.
+    """Plots the training loss and the validation loss of every set over optimizer steps.
 
-    A value that is not finite is a cross at the bottom. A few values far above all others are triangles at the top, so
-    that the others keep their range.
+    Non-finite values are crosses at the bottom. A few outliers far above the rest are triangles at the top, so that the
+    others keep their scale.
 
     Args:
-        log: a JSON object a line: {"step", "loss"} for training, {"step", "eval_loss"} for an evaluation, with
+        log: one JSON object per line: {"step", "loss"} for training, {"step", "eval_loss"} for an evaluation, with
             "eval_NAME_loss" and "eval_NAME_samples" of each set that has a name.
         picture: the PNG file to write.
     """
@@ -53,7 +53,7 @@ def draw_losses(log: Path, picture: Path) -> None:
 
 
 def _series(lines: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
-    """Steps and losses by what they are of; a loss that is not finite stands as null."""
+    """Steps and losses of each curve; a non-finite loss is stored as null."""
     sets = dict.fromkeys(
         key[len("eval_") : -len("_samples")]
         for line in lines
@@ -69,7 +69,7 @@ def _series(lines: Sequence[dict[str, Any]]) -> dict[str, list[tuple[int, float]
 
 
 def _top(values: Sequence[float]) -> float | None:
-    """The highest loss that is to be seen, where at most one value in twenty lies far above it; None for all."""
+    """The highest loss to show, if at most one value in twenty is far above it; None to show all."""
     ordered = sorted(values)
     for left_out in range(1, 1 + max(1, len(ordered) // 20) if len(ordered) >= 5 else 0):
         if 0 < FAR * ordered[-1 - left_out] < ordered[-left_out]:
@@ -78,11 +78,11 @@ def _top(values: Sequence[float]) -> float | None:
 
 
 def _draw_loss(axes: Axes, points: Sequence[tuple[int, float]], label: str, number: int, top: float | None) -> None:
-    """One line; `number` gives its colour and style. Only what is finite and not above `top` has its own height."""
+    """One curve; `number` determines its color and style. Only finite values up to `top` are drawn at their height."""
     color, style = LINES[number % len(LINES)], ("-", "--", ":", "-.")[min(number, 1 + number // len(LINES))]
     steps, values = zip(*points, strict=True)
     seen = [value if math.isfinite(value) and (top is None or value <= top) else math.nan for value in values]
-    # A few points are marked, as a single one would not show; many are a line.
+    # Few points get markers, because a single one would be invisible; many form a line.
     marker = "o" if len(points) <= 25 else ""
     axes.plot(steps, seen, color=color, linestyle=style, marker=marker, markersize=4, label=label)
     high = [step for step, value in points if top is not None and math.isfinite(value) and value > top]
@@ -97,10 +97,10 @@ def _draw_loss(axes: Axes, points: Sequence[tuple[int, float]], label: str, numb
 
 
 def draw_confusion(matrix: np.ndarray, label_names: Sequence[str], picture: Path) -> None:
-    """Draws which classes are predicted for which: colour is the share of a true class, numbers are rows.
+    """Plots a confusion matrix: color is the share of a true class, numbers are counts of rows.
 
     Args:
-        matrix: rows counted by true class (first axis) and predicted class, `(classes, classes)` integers.
+        matrix: counts by true class (first axis) and predicted class, `(classes, classes)` integers.
         label_names: in the order of the ids.
         picture: the PNG file to write.
     """
@@ -119,7 +119,7 @@ def draw_confusion(matrix: np.ndarray, label_names: Sequence[str], picture: Path
 
 
 def _count_cells(axes: Axes, matrix: np.ndarray, shares: np.ndarray) -> None:
-    size = min(9, 36 / len(str(matrix.max())))  # points, so that the longest number fits its cell
+    size = min(9, 36 / len(str(matrix.max())))  # points, so that the longest number fits in its cell
     for true, predicted in np.ndindex(matrix.shape):
         color = "white" if shares[true, predicted] > 0.55 else "black"
         text = str(matrix[true, predicted])
@@ -131,6 +131,6 @@ def _name_classes(axes: Axes, label_names: Sequence[str], size: float) -> None:
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     for text in [*axes.get_xticklabels(), *axes.get_yticklabels()]:
-        text.set(family=families, fontsize=size, parse_math=False)  # a $ in a label is a dollar
+        text.set(family=families, fontsize=size, parse_math=False)  # a $ in a label is a literal dollar sign
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")

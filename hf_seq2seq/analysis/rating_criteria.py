@@ -1,4 +1,4 @@
-"""What people rate in a text, in the words that they are given, and on what scale.
+"""Criteria of human evaluation, their wording for raters, and rating scales.
 
 Paper: Callison-Burch et al. 2007, (Meta-) Evaluation of Machine Translation, section 3 (fluency and adequacy, five
     points each), https://aclanthology.org/W07-0718
@@ -23,9 +23,10 @@ class Criterion:
     """A question about a text.
 
     Attributes:
-        question: that a rating answers.
+        question: the question that a rating answers.
         guidelines: how to answer it.
-        points: names of the five points of a scale from worst to best; a scale of another length shows the ends alone.
+        points: labels of the points of a five-point scale from worst to best; other scales show only the labels of both
+            ends.
     """
 
     question: str
@@ -63,7 +64,7 @@ CRITERIA = {
 
 @dataclass(frozen=True)
 class Scale:
-    """Whole numbers from the worst rating to the best, both included."""
+    """Integers from the worst to the best rating, inclusive."""
 
     low: int
     high: int
@@ -73,12 +74,12 @@ def parse_scale(text: str) -> Scale:
     """Reads `1-5`.
 
     Raises:
-        InputError: it has another form, does not rise, or is wider than `WIDEST`.
+        InputError: it has another form, is not increasing, or is wider than `WIDEST`.
     """
     found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text)
     if not found:
         raise InputError(f"--scale: {text!r} is not LOW-HIGH, such as 1-5, 1-7 or 0-100")
     scale = Scale(*map(int, found.groups()))
     if not 0 < scale.high - scale.low <= WIDEST:
-        raise InputError(f"--scale: {text!r} must rise, by {WIDEST} at most, as 1-5 or 0-100 do")
+        raise InputError(f"--scale: {text!r} must increase, by {WIDEST} at most, such as 1-5 or 0-100")
     return scale

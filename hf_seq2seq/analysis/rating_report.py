@@ -1,7 +1,7 @@
-"""What ratings say: means of systems, differences between them, agreement between raters, each with its interval.
+"""Statistics of ratings: means of systems, differences between them, agreement between raters, each with an interval.
 
-Rows are what is drawn or exchanged, each with all its ratings, because the ratings of one row hang together. Exchanges
-often make just the real difference, because ratings are few whole numbers: these ties count in p-values.
+Rows are resampled or swapped with all their ratings, because the ratings of one row are correlated. Swaps often produce
+exactly the observed difference, because ratings are small integers: these ties count in p-values.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Resampling:
-    """How intervals and p-values are found.
+    """Settings for intervals and p-values.
 
     Attributes:
-        confidence: in percent.
-        resamples: draws of rows.
-        trials: exchanges of systems within rows.
-        seed: of both.
+        confidence: confidence level in percent.
+        resamples: bootstrap resamples of rows.
+        trials: random swaps of systems within rows.
+        seed: seed for both.
     """
 
     confidence: float = 95.0
@@ -39,7 +39,7 @@ class Resampling:
         return bootstrap(sample, self.resamples, self.seed)[:, 0]
 
     def bounds(self, name: str, drawn: np.ndarray) -> Json:
-        """The interval of a number: of what is defined among the draws."""
+        """The interval of a number over those resamples for which it is defined."""
         defined = drawn[~np.isnan(drawn)].reshape(-1, 1)
         if not len(defined):
             return {f"{name}_low": None, f"{name}_high": None}
@@ -48,13 +48,13 @@ class Resampling:
 
 
 def report(key: Key, ratings: Ratings, level: str, resampling: Resampling) -> Json:
-    """All of it, by criterion.
+    """All statistics, by criterion.
 
     Args:
-        key: who wrote what.
-        ratings: of all raters.
-        level: of measurement, for alpha: a name of `LEVELS`.
-        resampling: of intervals.
+        key: which system wrote what.
+        ratings: ratings of all raters.
+        level: level of measurement for alpha, a key of `LEVELS`.
+        resampling: settings for intervals and p-values.
     """
     return {name: _criterion(key, values, level, resampling) for name, values in ratings.values.items()}
 
@@ -82,9 +82,9 @@ def _mean(ratings: np.ndarray, resampling: Resampling) -> Json:
 
 
 def _difference(first: np.ndarray, second: np.ndarray, resampling: Resampling) -> Json:
-    """The mean difference of two systems, over the ratings that one rater gave to both in one row.
+    """The mean difference of two systems over pairs of ratings that one rater gave to both in one row.
 
-    Raters who are strict and raters who are lenient thus weigh the same on both sides, whatever is missing.
+    Strict and lenient raters thus have equal weight on both sides, whatever is missing.
     """
     both = ~np.isnan(first) & ~np.isnan(second)
     if not both.any():
@@ -111,12 +111,12 @@ _MEAN = summed(_sums, _quotient, True, ("mean",))
 
 
 def _sample(ratings: np.ndarray) -> Sample:
-    """The rows that have a rating, ready to be drawn."""
+    """The rows that have a rating, ready for resampling."""
     return Sample(_MEAN, _sums(ratings[~np.isnan(ratings).all(axis=1)], None))
 
 
 def _agreement(key: Key, values: np.ndarray, level: str, resampling: Resampling) -> Json:
-    """Alpha over the texts that were shown; None where it is not defined."""
+    """Alpha over the texts that were shown; None where undefined."""
     used = np.unique(values[~np.isnan(values)])
     metric = make_alpha(used, level)
     assert metric.statistics is not None

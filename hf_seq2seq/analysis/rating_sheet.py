@@ -1,8 +1,8 @@
 """A blind rating sheet: one HTML page that shows texts without their systems, and the key that names them.
 
-The page asks nothing of any server, and a browser opens it from a file. A text that several systems wrote alike is
-shown once and counts for each of them: to read it twice would tire the raters, and two ratings of one text would differ
-by chance and look like a difference of systems.
+The page needs no server; a browser opens it from a file. A text produced by several systems is shown once and counts
+for each of them: reading it twice would tire the raters, and two ratings of the same text would differ by chance and
+look like a difference of systems.
 """
 
 import base64
@@ -23,12 +23,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Texts:
-    """Rows of texts that belong together.
+    """Parallel rows of texts.
 
     Attributes:
-        systems: a text a row, by the system's name.
-        sources: a text a row, or none at all.
-        references: likewise; a row has any number.
+        systems: one text per row, by the system's name.
+        sources: one text per row, or empty.
+        references: any number of texts per row, or empty.
     """
 
     systems: Mapping[str, Sequence[str]]
@@ -37,17 +37,17 @@ class Texts:
 
 
 def make_sheet(texts: Texts, criteria: Sequence[str], scale: Scale, rows: int | None, seed: int) -> tuple[Json, Json]:
-    """Draws rows, and puts them and the systems of each in an order that says nothing.
+    """Samples rows, and shuffles them and the systems of each row.
 
     Args:
         texts: all rows.
-        criteria: names of `CRITERIA`.
-        scale: of every criterion.
-        rows: how many are drawn; all where there are fewer or this is None.
-        seed: the same one and the same texts give the same sheet.
+        criteria: keys of `CRITERIA`.
+        scale: scale of every criterion.
+        rows: how many to sample; all if there are fewer or this is None.
+        seed: the same seed and texts give the same sheet.
 
     Returns:
-        What raters see, and the key, which they must not see.
+        The data that raters see, and the key, which they must not see.
     """
     generator = _generator(texts, seed)
     order = generator.permutation(len(next(iter(texts.systems.values()))))[:rows]
@@ -76,7 +76,7 @@ def make_sheet(texts: Texts, criteria: Sequence[str], scale: Scale, rows: int | 
 
 
 def _generator(texts: Texts, seed: int) -> np.random.Generator:
-    """Seeded by the systems' texts, too: a seed that a rater guesses must not give away who wrote what."""
+    """Also seeded by the systems' texts: guessing the seed must not reveal which system wrote what."""
     return np.random.default_rng(list(_digest([seed, list(texts.systems.values())])))
 
 
@@ -85,15 +85,15 @@ def _digest(value: Any) -> bytes:
 
 
 def _letters(place: int) -> str:
-    """A, B, …, Z, AA, AB, …, as the columns of a spreadsheet."""
+    """A, B, …, Z, AA, AB, …, like the columns of a spreadsheet."""
     before, last = divmod(place, len(ascii_uppercase))
     return (_letters(before - 1) if before else "") + ascii_uppercase[last]
 
 
 def render(page: Json) -> str:
-    """The HTML of what raters see.
+    """The raters' HTML page.
 
-    No text can leave its place: the data is JSON without a `<`, and the page's policy lets only its own script run.
+    Texts cannot inject markup: the data is JSON without a `<`, and the page's policy only allows its own script.
     """
     folder = files("hf_seq2seq.analysis")
     style, script, frame = (

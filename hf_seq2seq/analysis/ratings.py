@@ -1,4 +1,4 @@
-"""Ratings that people saved from a sheet, checked against its key."""
+"""Ratings saved from a sheet, validated against its key."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ from hf_seq2seq.errors import InputError, nearest
 
 @dataclass(frozen=True)
 class Key:
-    """What a sheet's key says.
+    """The contents of a sheet's key.
 
     Attributes:
         sheet: the sheet's id.
-        criteria: that were asked for.
-        scale: of every criterion.
+        criteria: the criteria asked about.
+        scale: scale of every criterion.
         systems: their names.
-        texts: the place of every text that was shown, by its id.
+        texts: index of every text shown, by its id.
         rows: the row of each text, counted from 0, `(texts,)`.
-        authored: the place of the text that each system wrote in each row, `(systems, rows)`.
+        authored: index of the text that each system wrote in each row, `(systems, rows)`.
     """
 
     sheet: str
@@ -49,7 +49,7 @@ class Ratings:
     values: Mapping[str, np.ndarray]
 
     def counts(self) -> dict[str, int]:
-        """How many ratings each rater gave."""
+        """The number of ratings of each rater."""
         given = sum(np.asarray(~np.isnan(values)).sum(axis=0) for values in self.values.values())
         return dict(zip(self.raters, np.asarray(given).tolist(), strict=True))
 
@@ -58,7 +58,7 @@ def read_key(path: Path) -> Key:
     """Reads the key of a sheet.
 
     Raises:
-        InputError: no such file, or it is no key.
+        InputError: there is no such file, or it is not a key.
     """
     found = _read(path)
     try:
@@ -73,10 +73,10 @@ def read_key(path: Path) -> Key:
         scale = Scale(int(found["low"]), int(found["high"]))
         key = Key(found["sheet"], tuple(found["criteria"]), scale, systems, texts, rows, authored)
     except (KeyError, TypeError, ValueError, OverflowError):  # int(inf) overflows
-        hint = "; it holds ratings, and the key comes first" if "rater" in found else ""
-        raise InputError(f"{path}: is no key of a rating sheet{hint}") from None
+        hint = "; it contains ratings, and the key comes first" if "rater" in found else ""
+        raise InputError(f"{path}: not a key of a rating sheet{hint}") from None
     if not key.authored.size or (key.authored < 0).any():
-        raise InputError(f"{path}: is a damaged key; it lacks texts of a system")
+        raise InputError(f"{path}: damaged key; texts of a system are missing")
     return key
 
 
@@ -84,34 +84,34 @@ def read_ratings(paths: Sequence[Path], key: Key) -> Ratings:
     """Reads files that raters saved.
 
     Args:
-        paths: a file a rater.
-        key: of the sheet that they rated.
+        paths: one file per rater.
+        key: key of the sheet that they rated.
 
     Raises:
-        InputError: a file that is no file of ratings, holds none, or is of another sheet; a rater who comes twice; a
-            text or a criterion that the sheet does not have; a rating that the scale does not have.
+        InputError: a file is not a file of ratings, has none, or belongs to another sheet; a rater occurs twice; a text
+            or criterion is not in the sheet; a rating is not on the scale.
     """
     raters: dict[str, Path] = {}
     values = {name: np.full((len(key.texts), len(paths)), np.nan) for name in key.criteria}
     for column, path in enumerate(paths):
         found = _read(path)
         if not isinstance(found.get("rater"), str) or not isinstance(found.get("ratings"), dict):
-            raise InputError(f"{path}: is no file of ratings that a rating sheet saved")
+            raise InputError(f"{path}: not a file of ratings saved by a rating sheet")
         if found.get("sheet") != key.sheet:
             raise InputError(f"{path}: rates the sheet {found.get('sheet')!r}, but the key is that of {key.sheet!r}")
         rater = " ".join(found["rater"].split())
         if not rater:
-            raise InputError(f'{path}: names no rater; give "rater" a name in it')
+            raise InputError(f'{path}: no rater is named; set "rater" in it')
         if rater in raters:
-            raise InputError(f"{path}: the rater {rater!r} is that of {raters[rater]}; give each rater's file once")
+            raise InputError(f"{path}: the rater {rater!r} is also in {raters[rater]}; give each rater's file once")
         raters[rater] = path
         if not _fill(values, column, found["ratings"], key, path):
-            raise InputError(f"{path}: holds no rating")
+            raise InputError(f"{path}: contains no ratings")
     return Ratings(tuple(raters), values)
 
 
 def _fill(values: Mapping[str, np.ndarray], column: int, found: Mapping[str, Any], key: Key, path: Path) -> int:
-    """Writes a rater's ratings into his column, and counts them."""
+    """Writes a rater's ratings into their column, and counts them."""
     count = 0
     for text, given in found.items():
         if text not in key.texts or not isinstance(given, dict):
@@ -133,7 +133,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
-        raise InputError(f"{path}: is not JSON") from None
+        raise InputError(f"{path}: not valid JSON") from None
     if not isinstance(found, dict):
-        raise InputError(f"{path}: is not a JSON object")
+        raise InputError(f"{path}: not a JSON object")
     return found

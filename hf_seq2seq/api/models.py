@@ -295,7 +295,7 @@ class Model:
 
     def _check_writes(self) -> None:
         if self.classifies:
-            raise InputError(f"{self.path}: holds a classifier, which writes no text; classify(texts) asks it")
+            raise InputError(f"{self.path}: contains a classifier, which does not generate text; use classify(texts)")
 
     def _check_transformers(self, name: str) -> None:
         if self.flags.engine == ONLY:

@@ -2,9 +2,9 @@
 
 
 def register() -> None:
-    """Makes transformers' Auto classes know the families; safe to call again.
+    """Registers the families with transformers' Auto classes; idempotent.
 
-    torch and transformers are imported only now.
+    torch and transformers are imported only here.
     """
     import transformers as auto
 

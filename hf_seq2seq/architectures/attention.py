@@ -1,8 +1,8 @@
 """Attention of a decoder state (the query) over the encoder's outputs (the values).
 
-Each class is one score function. What depends on the source alone, the keys, is computed once for all target steps;
-the same call then serves one step or all steps of a sequence. What an attention must know of the steps before is a
-`Carried` that goes into each call and comes out of it.
+Each class is one score function. Keys depend only on the source and are computed once for all target steps; the same
+call then handles one step or all steps of a sequence. State that an attention keeps between steps is a `Carried`,
+passed into and returned from each call.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from torch import Tensor, nn
 
 from .pooling import Segments
 
-Carried = dict[str, Tensor]  # what flows from step to step beside the recurrent states; the batch comes first
+Carried = dict[str, Tensor]  # what is passed from step to step besides the recurrent states; batch first
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The encoded source as attention reads it.
+    """The encoded source, prepared for attention.
 
     Attributes:
         values: encoder outputs, `(batch, source, encoder width)`.
         keys: what queries are compared with, `(batch, source, key width)`.
-        bias: added to the scores, `(batch, 1, source)`: 0, or at padding the lowest number there is.
+        bias: added to the scores, `(batch, 1, source)`: 0, or the lowest finite number at padding.
         mask: `(batch, source)`, zero at padding; None where there is none.
         sentences: outputs of the encoder's sentence level, `(batch, sentences, encoder width)`, and the words of each;
-            None where attention is not hierarchical.
+            None unless attention is hierarchical.
     """
 
     values: Tensor
@@ -37,7 +37,10 @@ class Memory:
 
     @cached_property
     def positions(self) -> Tensor:
-        """Real tokens before each one, `(batch, source)`; padding has the position of the real token before it."""
+        """Position of each token, counting real tokens only, `(batch, source)`.
+
+        Padding has that of the real token before it.
+        """
         real = self.values.new_ones(self.values.shape[:2]) if self.mask is None else self.mask != 0
         return (real.long().cumsum(1) - 1).clamp(min=0)
 
@@ -49,11 +52,11 @@ class GlobalAlignment(nn.Module):
     """
 
     def start(self, memory: Memory) -> Carried:
-        """What is carried to the first step."""
+        """The state carried into the first step."""
         return {}
 
     def advance(self, carried: Carried, steps: int) -> Carried:
-        """What is carried `steps` further."""
+        """The carried state, `steps` steps later."""
         return carried
 
     def forward(self, scores: Tensor, queries: Tensor, memory: Memory, carried: Carried) -> Tensor:
@@ -63,10 +66,10 @@ class GlobalAlignment(nn.Module):
             scores: `(batch, target, source)`, or with heads `(batch, heads, target, source)`; padding is masked.
             queries: `(batch, target, hidden)`.
             memory: from `Attention.remember`.
-            carried: what was carried to the first of the steps.
+            carried: state carried into the first of the steps.
 
         Returns:
-            As large as the scores.
+            The same shape as the scores.
         """
         return scores.softmax(-1)
 
@@ -77,7 +80,7 @@ class Attention(nn.Module):
     Paper: Bahdanau et al., 2015, equations 5 and 6, https://arxiv.org/abs/1409.0473
 
     Args:
-        alignment: what makes weights of scores; None for a softmax over the whole source.
+        alignment: turns scores into weights; None for a softmax over the whole source.
     """
 
     def __init__(self, alignment: GlobalAlignment | None = None) -> None:
@@ -85,7 +88,7 @@ class Attention(nn.Module):
         self.alignment = GlobalAlignment() if alignment is None else alignment
 
     def project_keys(self, values: Tensor) -> Tensor:
-        """The part of the score that only the source decides: `(batch, source, key width)`."""
+        """The part of the score that depends only on the source: `(batch, source, key width)`."""
         return values
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -114,13 +117,14 @@ class Attention(nn.Module):
         return Memory(values, self.project_keys(values) if keys is None else keys, bias, mask)
 
     def start(self, memory: Memory) -> Carried:
-        """What is carried to the first step."""
+        """The state carried into the first step."""
         return self.alignment.start(memory)
 
     def attend(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
-        """`forward`, also for one step of several hypotheses a source, which are neighbours among the queries.
+        """`forward`, but also for one step of several hypotheses per source, which are adjacent among the queries.
 
-        Nothing is repeated for them: they attend as if they were steps of one target. Not where something is carried.
+        Nothing is repeated for them: they attend as if they were steps of one target. Not supported if state is
+        carried.
 
         Args:
             queries: `(sources x hypotheses, 1, hidden)`, or as for `forward`.
@@ -140,10 +144,10 @@ class Attention(nn.Module):
         Args:
             queries: as for `score`.
             memory: from `remember`.
-            carried: from `start`, or from the call for the steps before; entries of other names pass through.
+            carried: from `start`, or from the call for the previous steps; entries with other names pass through.
 
         Returns:
-            Contexts `(batch, target, encoder width)`, weights `(batch, heads, target, source)`, and what is carried
+            Contexts `(batch, target, encoder width)`, weights `(batch, heads, target, source)`, and the state carried
             to the next step.
         """
         scores = self.score(queries, memory.keys) + memory.bias

@@ -1,4 +1,4 @@
-"""The attention that a configuration names."""
+"""Builds the attention that a configuration selects."""
 
 from .attention import (
     AdditiveAttention,
@@ -18,7 +18,7 @@ from .rnn_multi_head import MultiHeadAttention
 
 
 def build_attention(config: RnnSeq2SeqConfig) -> Attention:
-    """The attention that `config.attention`, `config.coverage` and `config.local_attention` name."""
+    """The attention selected by `config.attention`, `config.coverage` and `config.local_attention`."""
     if config.coverage and config.attention not in ("additive", "location"):
         return CoverageAttention(_build_score(config))
     return _build_score(config)
@@ -46,7 +46,7 @@ def _build_score(config: RnnSeq2SeqConfig) -> Attention:
 
 
 def build_alignment(config: RnnSeq2SeqConfig) -> GlobalAlignment:
-    """What makes weights of scores: `config.hierarchical_attention`, `config.local_attention`."""
+    """What turns scores into weights, by `config.hierarchical_attention` and `config.local_attention`."""
     if config.hierarchical_attention:
         return HierarchicalAlignment(config.hidden_size, config.encoder_output_size)
     if config.local_attention == "none":

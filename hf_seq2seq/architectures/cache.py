@@ -1,4 +1,4 @@
-"""What generation carries from step to step: a recurrent state instead of keys and values of the past."""
+"""The cache of generation: a recurrent state instead of past keys and values."""
 
 from typing import NoReturn
 
@@ -13,10 +13,10 @@ class RecurrentLayer(CacheLayerMixin):
     """The decoder's state after the tokens seen so far.
 
     Attributes:
-        states: tensors with the batch first that follow a hypothesis: recurrent states, the attentional vector.
-        source: tensors with the batch first that follow a source sentence, such as attention's keys. Beam search moves
-            hypotheses only within their sentence, so reordering leaves these, as it leaves `encoder_outputs`.
-        tokens: decoder inputs seen.
+        states: tensors, batch first, that belong to a hypothesis: recurrent states, the attentional vector.
+        source: tensors, batch first, that belong to a source sentence, such as attention's keys. Beam search reorders
+            hypotheses only within their sentence, so reordering leaves these unchanged, like `encoder_outputs`.
+        tokens: number of decoder inputs seen.
     """
 
     supports_early_init = False
@@ -38,7 +38,7 @@ class RecurrentLayer(CacheLayerMixin):
         return self.tokens
 
     def get_max_length(self) -> int:
-        """-1: a state has no longest sequence."""
+        """-1: a state has no maximum length."""
         return -1
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
@@ -55,16 +55,16 @@ class RecurrentLayer(CacheLayerMixin):
         self.source = {name: part.repeat_interleave(repeats, 0) for name, part in self.source.items()}
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keeps the named rows."""
+        """Keeps the rows at these indices."""
         self.select(indices, indices)
 
     def select(self, rows: Tensor, sources: Tensor) -> None:
-        """Keeps the named hypotheses, and what belongs to the named sources."""
+        """Keeps the hypotheses at these indices, and what belongs to the sources at these indices."""
         self.states = {name: part[rows] for name, part in self.states.items()}
         self.source = {name: part[sources] for name, part in self.source.items()}
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Clears the state."""
         self.states, self.source, self.tokens, self.is_initialized = {}, {}, 0, False
 
     def offload(self) -> None:
@@ -82,7 +82,7 @@ class RecurrentLayer(CacheLayerMixin):
         raise NotImplementedError("a recurrent state has no keys and values; use write")
 
     def crop(self, tokens_to_remove: int) -> None:
-        """Raises `NotImplementedError` unless nothing is to be removed: a state cannot go back."""
+        """Raises `NotImplementedError` unless nothing is to be removed: a recurrent state cannot be rewound."""
         if tokens_to_remove:
             raise NotImplementedError("a recurrent state cannot go back; generate again from the start")
 
@@ -102,13 +102,13 @@ class RecurrentCache(Cache):
 
 
 def cached_positions(cache: Cache, depth: int, positions: Tensor, padding: Tensor | None) -> Tensor:
-    """The positions `(batch, keys)` of a decoder's keys: those that the cache holds, then the new ones, which it keeps.
+    """The positions `(batch, keys)` of a decoder's keys: those in the cache, then the new ones, which are added to it.
 
-    A dynamic cache holds them as one more layer, so that what reorders, repeats, selects or crops its rows does so with
-    their positions. A cache of fixed layers holds none; there the keys' positions are counted.
+    A dynamic cache stores them as an extra layer, so that they are reordered, repeated, selected and cropped along with
+    its rows. A cache with a fixed number of layers stores none; its keys' positions are counted.
 
     Args:
-        cache: before its layers have seen the new tokens.
+        cache: the cache before its layers have seen the new tokens.
         depth: layers of the decoder.
         positions: of the new tokens, `(batch, new)`.
         padding: as for `positions_of`.

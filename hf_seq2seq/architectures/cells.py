@@ -1,6 +1,6 @@
 """Recurrent layers, run over a whole sequence by one library call or one step at a time with the same weights.
 
-A layer is `torch.nn`'s, with one layer and one direction, the time first. Its state is a tuple of `(batch, hidden)`
+A layer is `torch.nn`'s, with one layer and one direction, time first. Its state is a tuple of `(batch, hidden)`
 tensors: the output and, for an LSTM, the memory cell.
 """
 
@@ -15,22 +15,22 @@ State = tuple[Tensor, ...]
 
 
 def states_of(cell: str) -> int:
-    """Tensors that a state consists of: 2 for an LSTM, else 1."""
+    """Number of tensors in a state: 2 for an LSTM, else 1."""
     return 2 if cell == "lstm" else 1
 
 
 def split_states(states: Tensor) -> list[State]:
-    """`(batch, layers, states, hidden)` to one state a layer."""
+    """`(batch, layers, states, hidden)` to one state per layer."""
     return [layer.unbind(1) for layer in states.unbind(1)]
 
 
 def join_states(states: list[State]) -> Tensor:
-    """The inverse of `split_states`; batch comes first because that is the side that beam search reorders."""
+    """The inverse of `split_states`; batch comes first because beam search reorders along the first dimension."""
     return torch.stack([torch.stack(state, 1) for state in states], 1)
 
 
 class _Layer(nn.RNNBase):
-    """Both ways of running a layer lie in `forward`, because there alone do tools that adapt weights (PEFT) act."""
+    """Both ways of running a layer are in `forward`, because adapters such as PEFT's only act there."""
 
     weight_ih_l0: Tensor
     weight_hh_l0: Tensor
@@ -43,11 +43,11 @@ class _Layer(nn.RNNBase):
         """Runs the layer over a whole sequence, or prepares to run it step by step.
 
         Args:
-            inputs: `(time, batch, input)`, or packed; if `stepwise`, what `StepwiseCell` calls known.
-            state: where it starts; None for zeros.
-            stepwise: give a `StepwiseCell` instead of running.
+            inputs: `(time, batch, input)`, or packed; with `stepwise`, the `known` of `StepwiseCell`.
+            state: initial state; None for zeros.
+            stepwise: return a `StepwiseCell` instead of running.
             kept: multiplied with the previous output in every step's recurrent product, `(batch, hidden)`. The
-                library's layers have no place for it, so that the layer then runs step by step.
+                library's layers do not support it, so the layer then runs step by step.
 
         Returns:
             Outputs `(time, batch, hidden)`, packed if the inputs were, and the state after the last step.
@@ -102,14 +102,14 @@ LAYERS: dict[str, type[LstmLayer] | type[GruLayer] | type[TanhLayer]] = {
 
 
 class StepwiseCell:
-    """Runs a layer one step at a time, for inputs of which a part is known only when the step comes.
+    """Runs a layer one step at a time, for inputs that are partly known only at each step.
 
-    The known part of all steps, and the biases, go through the input weights in one matrix product beforehand. In a
-    step, what is fed and the previous output share one product.
+    The part known in advance, and the biases, go through the input weights in one matrix product for all steps. In a
+    step, the fed input and the previous output share one product.
 
     Args:
-        layer: whose weights to use.
-        known: the leading input columns of all steps, `(time, batch, known width)`; None where all is fed.
+        layer: the layer whose weights to use.
+        known: the leading input columns of all steps, `(time, batch, known width)`; None if everything is fed.
         kept: multiplied with the previous output in the recurrent product, `(batch, hidden)`.
     """
 
@@ -120,7 +120,7 @@ class StepwiseCell:
         width = 0 if known is None else known.shape[-1]
         self.fed_weight = input_weight[:, width:]
         self.advance = self._gru
-        # A GRU's reset gate multiplies the recurrent half alone, bias included; the other cells merge the halves.
+        # A GRU's reset gate multiplies only the recurrent half, bias included; the other cells merge the halves.
         if not isinstance(layer, nn.GRU):
             self.advance = self._lstm if isinstance(layer, nn.LSTM) else self._rnn
             self.weight = torch.cat([self.fed_weight, self.recurrent_weight], 1)
@@ -132,15 +132,15 @@ class StepwiseCell:
         """The next state; its first tensor is the step's output.
 
         Args:
-            time: which step of the known part.
-            fed: what only this step brings, `(batch, fed width)`; None where all is known.
+            time: index of the step in the known part.
+            fed: input known only at this step, `(batch, fed width)`; None if everything is known.
             state: the previous one.
         """
         output = state[0] if self.kept is None else state[0] * self.kept
         return self.advance(self.bias if self.known is None else self.known[time], fed, output, state)
 
     def _sum(self, known: Tensor, fed: Tensor | None, output: Tensor) -> Tensor:
-        """What enters the gates, for the cells whose halves merge."""
+        """The pre-activations of the gates, for the cells that merge the halves."""
         return torch.addmm(known, output if fed is None else torch.cat([fed, output], 1), self.weight.t())
 
     def _lstm(self, known: Tensor, fed: Tensor | None, output: Tensor, state: State) -> State:

@@ -1,6 +1,6 @@
 """Configuration of the recurrent encoder-decoders: every choice is one field.
 
-This folder's files are what a model repository carries, so they import only each other, `torch` and `transformers`.
+The files of this folder are copied into model repositories, so they import only each other, `torch` and `transformers`.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ CONTEXT_POOLINGS = ("last", "mean", "max", "weighted")
 
 @strict
 class RnnSeq2SeqConfig(PreTrainedConfig):
-    """What a recurrent encoder-decoder is made of.
+    """Configuration of a recurrent encoder-decoder.
 
     Attributes:
         vocab_size: target vocabulary.
@@ -29,71 +29,71 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         tie_word_embeddings: the output projection is the target embedding table; needs `embedding_size` equal to
             `hidden_size`. Paper: Press and Wolf, 2017, https://aclanthology.org/E17-2025
         embedding_size: width of the embeddings; None means `hidden_size`.
-        hidden_size: width of the decoder's layers and of what the output projection reads.
-        encoder_hidden_size: width of each direction of the encoder; None makes the encoder's output, both directions
-            together, as wide as the decoder.
+        hidden_size: width of the decoder's layers and of the input of the output projection.
+        encoder_hidden_size: width of each direction of the encoder; None makes the encoder's output, with both
+            directions concatenated, as wide as the decoder.
         encoder_layers, decoder_layers: stacked recurrent layers.
         bidirectional: the encoder reads the source in both directions.
         cell: "lstm", "gru" or "rnn" (a plain tanh network).
         attention: the score function: "additive", "dot", "scaled_dot", "general", "location" (additive, and sees the
-            previous alignment), "multi_head" or "monotonic" (each step goes on where the last one stopped); "none"
-            leaves the decoder with its start state as the only sight of the source.
+            previous alignment), "multi_head" or "monotonic" (each step continues from where the last one stopped);
+            "none" gives the decoder only its initial state to see the source through.
         num_attention_heads: heads of attention="multi_head", which share `hidden_size`; the others have 1.
-        location_filters, location_kernel: of attention="location", features of a position and how many positions of
-            the previous alignment each sees, an odd number.
+        location_filters, location_kernel: of attention="location": features per position, and the number of positions
+            of the previous alignment that each sees, which is odd.
         monotonic_offset: of attention="monotonic", the initial value of r; the longer the sources, the further below 0.
-        monotonic_noise: likewise, standard deviation of the noise on the energies in training.
-        local_attention: "monotonic" and "predictive" keep the alignment near one source position, that of the target
-            step or a predicted one; "none" sees the whole source.
-        attention_window: source positions that local attention sees to each side; None means 10 where it is on.
+        monotonic_noise: of attention="monotonic", standard deviation of the noise added to the energies in training.
+        local_attention: "monotonic" and "predictive" keep the alignment near one source position, the index of the
+            target step or a predicted one; "none" sees the whole source.
+        attention_window: source positions that local attention sees on each side; None means 10 if it is on.
         coverage: attention also sees the sum of its past alignments: within the tanh of "additive" and "location", and
             a learned multiple of it added to the other scores. Paper: See et al., 2017, section 2.3,
             https://aclanthology.org/P17-1099
-        coverage_loss_weight: times the coverage loss, added to the training loss; 0 leaves it out. From the first step
-            on it may keep alignments from forming: the paper first trains with 0, then goes on with 1.
+        coverage_loss_weight: weight of the coverage loss in the training loss; 0 turns it off. Used from the first
+            step, it may keep alignments from forming: the paper first trains with 0, then continues with 1.
         decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
             cell reads the context.
         input_feeding: the attentional vector of a step is part of the next step's input (luong style only).
         input_feeding_context: attention's context of that step is, too, beside the attentional vector.
         decoder_start: "bridge" is tanh(W c + b) of the context c, "transfer" hands the encoder's final state over layer
             by layer, "zeros".
-        context_pooling: what makes one vector, the context, of the encoder's outputs: "last", each direction's last
+        context_pooling: how the encoder's outputs become one vector, the context: "last", each direction's last
             output; "mean"; "max"; "weighted", a mean with learned weights.
-        context_feeding: the context is part of every decoder step's input and of what the output projection reads,
-            besides the embedding; only with attention="none". Paper: Cho et al., 2014, section 2.2,
+        context_feeding: the context is part of the input of every decoder step and of the output projection, in
+            addition to the embedding; only with attention="none". Paper: Cho et al., 2014, section 2.2,
             https://aclanthology.org/D14-1179
-        phrase_length, phrase_separator_token_id: give the encoder a level above the words that reads phrases: of so
-            many words, or up to that source token. Segments are made vectors by `context_pooling`, and learned matrices
-            combine the levels' contexts.
-        sentence_separator_token_id: gives it a level that reads sentences, which end at that source token.
-        hierarchical_attention: any softmax score attends over words within their sentence, a bilinear one over
+        phrase_length, phrase_separator_token_id: add an encoder level above the words that reads phrases: of a fixed
+            number of words, or up to a source token. Segments are pooled to vectors by `context_pooling`, and learned
+            matrices combine the levels' contexts.
+        sentence_separator_token_id: adds a level that reads sentences, which end at that source token.
+        hierarchical_attention: any softmax attention over the words within each sentence, bilinear attention over the
             sentences; the weights are multiplied. Paper: Yang et al., 2016, https://aclanthology.org/N16-1174
-        pointer_generator: each step may copy a source token in place of writing one; the logits are then logarithms of
-            probabilities. Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
-        copy_vocab_size: ids beyond the vocabulary, which name the unknown words of a row's source.
-        source_to_target_ids: what each source id is called in the target vocabulary, where the two differ.
-        dropout: probability, on embeddings, between layers and on what the output projection reads. Paper: Zaremba et
+        pointer_generator: each step may copy a source token instead of generating one; the logits are then
+            log-probabilities. Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
+        copy_vocab_size: number of ids beyond the vocabulary, which stand for the unknown words of a row's source.
+        source_to_target_ids: the target id of each source id, if the vocabularies differ.
+        dropout: probability, on embeddings, between layers and on the input of the output projection. Paper: Zaremba et
             al., 2014, section 3.1, https://arxiv.org/abs/1409.2329
-        embedding_dropout, output_dropout: others for the embeddings and for what the output projection reads; None
-            means `dropout`.
+        embedding_dropout, output_dropout: separate values for the embeddings and for the input of the output
+            projection; None means `dropout`.
         encoder_output_dropout: on the encoder's outputs, as attention and the context read them.
-        recurrent_dropout: on the previous output where it enters a step, with one mask for all steps of a sequence;
-            while training each layer then runs step by step. Paper: Gal and Ghahramani, 2016, section 4,
+        recurrent_dropout: on the previous output as input to a step, with one mask for all steps of a sequence; each
+            layer then runs step by step in training. Paper: Gal and Ghahramani, 2016, section 4,
             https://arxiv.org/abs/1512.05287
-        residual: each layer above the first adds what it read to what it gives. Paper: Wu et al., 2016, section 3.1,
+        residual: each layer above the first adds its input to its output. Paper: Wu et al., 2016, section 3.1,
             https://arxiv.org/abs/1609.08144
-        layer_norm: each layer's output is normalised, outside the cell. Paper: Ba et al., 2016,
+        layer_norm: each layer's output is normalized, outside the cell. Paper: Ba et al., 2016,
             https://arxiv.org/abs/1607.06450
         initializer_range: standard deviation of the embeddings' initial values.
         output_bias: the output projection has a bias, softmax(W_o h + b_o).
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
 
     Raises:
-        ValueError: a combination that cannot be built; the message names the fields and the way out.
+        ValueError: the combination is impossible; the message names the fields and a fix.
     """
 
     model_type = "rnn-seq2seq"
-    _auto_class = "AutoConfig"  # a saved model carries its code
+    _auto_class = "AutoConfig"  # a saved model includes its code
     keys_to_ignore_at_inference = ["past_key_values", "auxiliary_losses"]
     attribute_map = {"num_hidden_layers": "encoder_layers"}
 
@@ -149,7 +149,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     decoder_start_token_id: int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)  # first, for it also sets fields that were given by another library's names
+        super().__post_init__(**kwargs)  # first, because it also sets fields given under another library's names
         _check_values(self)
         if self.source_vocab_size is None:
             self.source_vocab_size = self.vocab_size
@@ -170,13 +170,13 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         return self.encoder_hidden_size * (2 if self.bidirectional else 1)
 
     def probability(self, name: str) -> float:
-        """The dropout of that name, or where it is None the general one."""
+        """The dropout of that name, or the general one if it is None."""
         value = getattr(self, name)
         return self.dropout if value is None else value
 
     @property
     def reads_source_afresh(self) -> bool:
-        """Whether each decoder step reads the source by its state alone, so that hypotheses can share one source."""
+        """Whether each decoder step reads the source only through its state, so that hypotheses can share a source."""
         carries = self.attention in ("location", "monotonic") or self.coverage or self.local_attention == "monotonic"
         return not (carries or self.context_feeding or self.pointer_generator)
 
@@ -204,7 +204,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
 def _half(width: int) -> int:
     if width % 2:
         raise ValueError(
-            f"hidden_size={width} is odd, so two encoder directions cannot share it; "
+            f"hidden_size={width} is odd, so two encoder directions cannot split it; "
             "choose an even hidden_size, set encoder_hidden_size, or bidirectional=False"
         )
     return width // 2
@@ -222,7 +222,7 @@ def _check_values(config: RnnSeq2SeqConfig) -> None:
     for name in (*sizes, *counts, "encoder_layers", "decoder_layers"):
         value = getattr(config, name)
         if value is not None and value < 1:
-            raise ValueError(f"{name}={value} is too small; the least is 1")
+            raise ValueError(f"{name}={value} is too small; the minimum is 1")
     for name in ("dropout", "embedding_dropout", "output_dropout", "encoder_output_dropout", "recurrent_dropout"):
         if not 0 <= config.probability(name) < 1:
             raise ValueError(f"{name}={getattr(config, name)} is not a probability below 1; 0 switches it off")

@@ -1,6 +1,6 @@
-"""Configurations of the Transformers: encoder-decoder, encoder alone, decoder alone; every choice is one field.
+"""Configurations of the Transformers: encoder-decoder, encoder-only, decoder-only; every choice is one field.
 
-This folder's files are what a model repository carries, so they import only each other, `torch` and `transformers`.
+The files of this folder are copied into model repositories, so they import only each other, `torch` and `transformers`.
 """
 
 from typing import Any, ClassVar
@@ -18,21 +18,21 @@ CHOICES = {
 
 @strict
 class TransformerConfig(PreTrainedConfig):
-    """What all three have in common.
+    """The fields that all three share.
 
     Attributes:
-        vocab_size: vocabulary; of the target, where there are two.
+        vocab_size: vocabulary size; the target's, if there are two.
         tie_word_embeddings: the output projection is the embedding table. Papers: Press and Wolf, 2017,
             https://aclanthology.org/E17-2025; Vaswani et al., 2017, section 3.4
         d_model: width of embeddings, layers and outputs.
-        activation_function: between the two maps of the feed-forward network: "relu", "gelu" or "swiglu".
+        activation_function: between the two linear maps of the feed-forward network: "relu", "gelu" or "swiglu".
         position_embedding_type: "sinusoidal", "learned", "rotary" or "relative_bias".
-        max_position_embeddings: rows of the table of "learned"; the others have no end.
-        relative_attention_num_buckets, relative_attention_max_distance: of "relative_bias": distances that share a
-            number, and from where on all do.
-        norm_placement: "post" normalises the sum of input and sublayer (Vaswani et al., 2017), "pre" the sublayer's
-            input, and once more the stack's output (Xiong et al., 2020, https://arxiv.org/abs/2002.04745); "none" not
-            at all, which "tfixup" is made for.
+        max_position_embeddings: rows of the "learned" table; the other types have no limit.
+        relative_attention_num_buckets, relative_attention_max_distance: of "relative_bias": number of distance buckets,
+            and the distance from which all share one.
+        norm_placement: "post" normalizes the sum of input and sublayer (Vaswani et al., 2017), "pre" the sublayer's
+            input, and once more the stack's output (Xiong et al., 2020, https://arxiv.org/abs/2002.04745); "none" has
+            no normalization, which "tfixup" is designed for.
         layer_norm_eps: added to the variance.
         initialization: "default" (Glorot), or, for deep stacks, "deepnet" (post-norm) or "tfixup" (no norm).
         scale_embedding: embeddings are multiplied by sqrt(d_model). Paper: Vaswani et al., 2017, section 3.4
@@ -43,11 +43,11 @@ class TransformerConfig(PreTrainedConfig):
         activation_dropout: between the two maps of the feed-forward network.
 
     Raises:
-        ValueError: a combination that cannot be built; the message names the fields and the way out.
+        ValueError: the combination is impossible; the message names the fields and a fix.
     """
 
-    _auto_class = "AutoConfig"  # a saved model carries its code
-    sides: ClassVar[tuple[str, ...]] = ()  # the stacks that there are
+    _auto_class = "AutoConfig"  # a saved model includes its code
+    sides: ClassVar[tuple[str, ...]] = ()  # the model's stacks
     keys_to_ignore_at_inference = ["past_key_values"]
 
     vocab_size: int = 8000
@@ -72,7 +72,7 @@ class TransformerConfig(PreTrainedConfig):
     bos_token_id: int | None = 3
 
     def __post_init__(self, **kwargs: Any) -> None:
-        super().__post_init__(**kwargs)  # first: a size may have been given by its name in `attribute_map`
+        super().__post_init__(**kwargs)  # first: a size may be given under its name in `attribute_map`
         _check_choices(self)
         _check_sizes(self)
         _check_heads(self)
@@ -131,7 +131,7 @@ class TransformerSeq2SeqConfig(TransformerConfig):
 
 @strict
 class TransformerEncoderConfig(TransformerConfig):
-    """An encoder alone, as in BERT; the defaults are its base model's sizes.
+    """An encoder-only model, as in BERT; the defaults are the sizes of its base model.
 
     Paper: Devlin et al., 2019, section 3, https://aclanthology.org/N19-1423
 
@@ -161,7 +161,7 @@ class TransformerEncoderConfig(TransformerConfig):
 
 @strict
 class TransformerDecoderConfig(TransformerConfig):
-    """A decoder alone, as in GPT; the defaults are the first one's sizes.
+    """A decoder-only model, as in GPT; the defaults are the sizes of GPT-1.
 
     Paper: Radford et al., 2018, section 4.1,
     https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
@@ -204,14 +204,14 @@ def _check_sizes(config: TransformerConfig) -> None:
     names += [f"{side}_{name}" for side in config.sides for name in ("layers", "attention_heads", "ffn_dim")]
     for name in names:
         if getattr(config, name, 1) < 1:
-            raise ValueError(f"{name}={getattr(config, name)} is too small; the least is 1")
+            raise ValueError(f"{name}={getattr(config, name)} is too small; the minimum is 1")
     buckets, furthest = config.relative_attention_num_buckets, config.relative_attention_max_distance
     if buckets < 4 or buckets % 2:
         raise ValueError(f"relative_attention_num_buckets={buckets}: choose an even number from 4 on")
     if furthest <= buckets // 2:
         raise ValueError(
             f"relative_attention_max_distance={furthest} must exceed half of relative_attention_num_buckets={buckets}, "
-            "which have a distance each; raise it, or choose fewer buckets"
+            "which cover one distance each; raise it, or choose fewer buckets"
         )
 
 
@@ -225,7 +225,7 @@ def _check_heads(config: TransformerConfig) -> None:
             )
         if config.position_embedding_type == "rotary" and config.d_model // heads % 2:
             raise ValueError(
-                f"position_embedding_type='rotary' turns pairs of numbers, but d_model={config.d_model} with "
+                f"position_embedding_type='rotary' rotates pairs of numbers, but d_model={config.d_model} with "
                 f"{side}_attention_heads={heads} makes heads of odd width; choose fewer heads or another d_model"
             )
     if config.position_embedding_type == "sinusoidal" and config.d_model % 2:

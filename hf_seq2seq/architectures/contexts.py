@@ -12,7 +12,7 @@ class Context(nn.Module):
     """Pools the encoder's outputs; with levels above the words, c = sum over levels of W_l c_l.
 
     Args:
-        config: gives the pooling and the levels.
+        config: the pooling and the levels.
     """
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
@@ -27,7 +27,7 @@ class Context(nn.Module):
         """The context, `(batch, encoder width)`.
 
         Args:
-            encoder: what the encoder gave.
+            encoder: the encoder's output.
             mask: `(batch, source)`, zero at padding; None where there is none.
 
         Raises:
@@ -43,12 +43,12 @@ class Context(nn.Module):
 
 
 def level_of(encoder: BaseModelOutput, name: str) -> tuple[Tensor, Segments]:
-    """Outputs of "phrases" or "sentences", `(batch, segments, width)`, and what words they consist of.
+    """Outputs of "phrases" or "sentences", `(batch, segments, width)`, and the words they consist of.
 
     Raises:
         ValueError: `encoder_outputs` were given without them.
     """
     level, index = encoder.get(name), encoder.get(f"{name[:-1]}_index")
     if level is None or index is None:
-        raise ValueError(f"the configuration asks for {name}: pass encoder_outputs just as the encoder gave them")
+        raise ValueError(f"the configuration requires {name}: pass encoder_outputs exactly as returned by the encoder")
     return level, Segments(index, level.shape[1])

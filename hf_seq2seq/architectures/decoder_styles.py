@@ -1,7 +1,7 @@
-"""How a decoder step combines its cell and its attention; one class a style, each run over a whole target.
+"""How a decoder step combines its cell and its attention; one class per style, each run over a whole target.
 
-All tensors have the time first. Dropout between layers is drawn for all steps at once, so that a stack run layer by
-layer and one run step by step drop alike.
+All tensors are time first. Dropout between layers is drawn for all steps at once, so that running a stack layer by
+layer or step by step drops the same units.
 """
 
 from dataclasses import dataclass, field
@@ -19,14 +19,14 @@ from .stack import LayerOutput
 
 @dataclass
 class Decoded:
-    """What running a decoder over a target gives.
+    """The result of running a decoder over a target.
 
     Attributes:
-        outputs: what the output projection reads, before dropout, `(target, batch, hidden)`.
-        layers: each recurrent layer's output, likewise.
+        outputs: input of the output projection, before dropout, `(target, batch, hidden)`.
+        layers: each recurrent layer's output, of the same shape.
         states: each layer's state after the last step.
         weights: attention, `(batch, heads, target, source)`; None without.
-        carried: what attention carries on and, where it is fed back, the attentional vector of the last step, "fed",
+        carried: attention's state and, with input feeding, the attentional vector of the last step, "fed",
             `(batch, hidden)`, with the context behind it where that is fed, too.
     """
 
@@ -58,7 +58,7 @@ class PlainDecoder(nn.Module):
 
     @staticmethod
     def extra_width(config: RnnSeq2SeqConfig) -> int:
-        """Width of what the first layer reads beside the embedding."""
+        """Width of the first layer's input besides the embedding."""
         return 0
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
@@ -66,9 +66,9 @@ class PlainDecoder(nn.Module):
 
         Args:
             embedded: embeddings of the decoder's inputs, `(target, batch, embedding)`.
-            states: where each layer starts.
+            states: each layer's initial state.
             memory: the encoded source; None without attention.
-            carried: what the step before gave; None at the start.
+            carried: the state from the previous step; None at the start.
         """
         layers, states = self._run(embedded, states)
         return Decoded(layers[-1], layers, states)
@@ -109,7 +109,7 @@ class ContextDecoder(PlainDecoder):
         return config.encoder_output_size
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
-        """As the base class says, but beside each embedding stands the context: `(target, batch, both widths)`."""
+        """As in the base class, but each embedding is concatenated with the context: `(target, batch, both widths)`."""
         layers, states = self._run(embedded, states)
         return Decoded(torch.tanh(self.combine(torch.cat([layers[-1], embedded], -1))), layers, states)
 
@@ -126,7 +126,7 @@ class LuongDecoder(PlainDecoder):
         self.combine = nn.Linear(config.encoder_output_size + config.hidden_size, config.hidden_size, bias=False)
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
-        """As the base class says; the whole target at once, for nothing flows from attention to the next step."""
+        """As in the base class; the whole target at once, because the next step does not depend on attention."""
         layers, states = self._run(embedded, states)
         assert memory is not None
         carried = self.attention.start(memory) if carried is None else carried
@@ -136,7 +136,7 @@ class LuongDecoder(PlainDecoder):
 
 
 class InputFeedingDecoder(LuongDecoder):
-    """Luong's decoder whose first layer also reads the attentional vector of the step before, zeros at the start.
+    """Luong's decoder whose first layer also reads the attentional vector of the previous step, zeros at the start.
 
     With `input_feeding_context` it reads that step's context, too: s_t = f(s_{t-1}, [e(y_{t-1}); h_{t-1}; c_{t-1}]).
 
@@ -154,7 +154,7 @@ class InputFeedingDecoder(LuongDecoder):
         return config.hidden_size + (config.encoder_output_size if config.input_feeding_context else 0)
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
-        """As the base class says; step by step, the projection of the embeddings hoisted out of the loop."""
+        """As in the base class; step by step, with the projection of the embeddings hoisted out of the loop."""
         assert memory is not None
         states = list(states)
         if carried is None:
@@ -208,7 +208,7 @@ class BahdanauDecoder(PlainDecoder):
         return config.encoder_output_size
 
     def forward(self, embedded: Tensor, states: list[State], memory: Memory | None, carried: Carried | None) -> Decoded:
-        """As the base class says; only the first layer goes step by step."""
+        """As in the base class; only the first layer runs step by step."""
         assert memory is not None
         carried = self.attention.start(memory) if carried is None else carried
         state, cell = states[0], self.layers[0](embedded, stepwise=True, kept=self._kept(states[0]))
@@ -227,7 +227,7 @@ class BahdanauDecoder(PlainDecoder):
 
 
 def build_style(config: RnnSeq2SeqConfig) -> PlainDecoder:
-    """The decoder that `config`'s attention, `decoder_style`, `input_feeding` and `context_feeding` name."""
+    """The decoder selected by `config`'s attention, `decoder_style`, `input_feeding` and `context_feeding`."""
     if config.attention == "none":
         return ContextDecoder(config) if config.context_feeding else PlainDecoder(config)
     if config.decoder_style == "bahdanau":

@@ -1,4 +1,4 @@
-"""The recurrent decoder: embeddings, a start state from the encoder, a decoder style, and the cache of `generate`."""
+"""The recurrent decoder: embeddings, an initial state from the encoder, a decoder style and a cache for `generate`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,10 +21,10 @@ from .starts import STARTS
 
 
 class RnnDecoder(nn.Module):
-    """The whole decoder, up to what the output projection reads.
+    """The whole decoder, up to the input of the output projection.
 
     Args:
-        config: gives the sizes and the style.
+        config: the sizes and the style.
     """
 
     main_input_name = "input_ids"
@@ -56,15 +56,15 @@ class RnnDecoder(nn.Module):
         """Decodes a target or its next tokens.
 
         Args:
-            encoder: what the encoder gave.
+            encoder: the encoder's output.
             encoder_attention_mask: `(batch, source)`, zero at padding; None where there is none.
             embedded: `(batch, target, embedding)` of the decoder's inputs, without those that the cache has seen.
-            cache: continued and written; None to start from the encoder and keep nothing.
-            output_hidden_states: also give the embeddings and each layer's output.
+            cache: read and updated; None to start from the encoder and keep nothing.
+            output_hidden_states: also return the embeddings and each layer's output.
 
         Returns:
             `last_hidden_state` and `hidden_states` `(batch, target, width)`; `cross_attentions`, a tuple of one
-            `(batch, heads, target, source)` alignment, None without attention; `auxiliary_losses` as its class says.
+            `(batch, heads, target, source)` alignment, None without attention; for `auxiliary_losses` see its class.
         """
         memory = self._remember(encoder, encoder_attention_mask, cache)
         context = self._pool(encoder, encoder_attention_mask, cache)
@@ -97,7 +97,7 @@ class RnnDecoder(nn.Module):
         return replace(memory, sentences=level_of(encoder, "sentences")) if self.hierarchical else memory
 
     def _pool(self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None) -> Tensor | None:
-        """The source in one vector, `(batch, encoder width)`; None where nothing reads it."""
+        """The source as one vector, `(batch, encoder width)`; None if it is not used."""
         if self.context is None:
             return None
         if cache is not None and "context" in cache.state.source:
@@ -107,7 +107,7 @@ class RnnDecoder(nn.Module):
     def _resume(
         self, encoder: BaseModelOutput, context: Tensor | None, cache: RecurrentCache | None
     ) -> tuple[list[State], Carried | None]:
-        """Each layer's state, and what the step before carried on; None at the start."""
+        """Each layer's state, and the state carried from the previous step; None at the start."""
         if cache is not None and cache.get_seq_length():
             carried = dict(cache.state.states)
             return split_states(carried.pop("cells")), carried
@@ -116,11 +116,11 @@ class RnnDecoder(nn.Module):
     def _point(
         self, decoded: Decoded, inputs: Tensor, encoder: BaseModelOutput
     ) -> tuple[Tensor, Tensor, Tensor] | None:
-        """The gate between writing and copying, where copying looks, and what stands there."""
+        """The gate between generating and copying, the copy distribution, and the ids at its positions."""
         if self.copy_gate is None:
             return None
         if encoder.get("copy_ids") is None:
-            raise ValueError("pointer_generator=True needs encoder_outputs.copy_ids: pass what the encoder gave")
+            raise ValueError("pointer_generator=True needs encoder_outputs.copy_ids: pass the encoder's whole output")
         assert decoded.weights is not None
         assert encoder.last_hidden_state is not None
         weights = decoded.weights.mean(1)  # over the heads
@@ -145,7 +145,7 @@ class RnnDecoder(nn.Module):
 
 
 def check_target_padding(mask: Tensor | None) -> None:
-    """Refuses decoder padding that a recurrent state would read; after the real tokens it does no harm.
+    """Rejects decoder padding that a recurrent state would read; after the real tokens it is harmless.
 
     Raises:
         ValueError: padding before a real token.

@@ -1,4 +1,4 @@
-"""Constants that keep deep stacks stable: what residuals are weighted by, and how large weights start."""
+"""Constants that keep deep stacks stable: weights of the residual connections and scales of the initial weights."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ class ScaledLinear(nn.Linear):
     """A linear map whose initial weights are multiplied by a gain.
 
     Args:
-        inputs: width of what it reads.
-        outputs: width of what it gives.
-        gain: of a `DepthScaling`.
+        inputs: input width.
+        outputs: output width.
+        gain: the gain of a `DepthScaling`.
     """
 
     def __init__(self, inputs: int, outputs: int, gain: float) -> None:
@@ -23,7 +23,7 @@ class ScaledLinear(nn.Linear):
 
 @dataclass(frozen=True)
 class DepthScaling:
-    """Of one stack.
+    """The constants of one stack.
 
     Attributes:
         residual: a sublayer's input is multiplied by this before its output is added.
@@ -38,7 +38,7 @@ def depth_scaling(config: TransformerConfig, side: str) -> DepthScaling:
     """The constants of a stack.
 
     Args:
-        config: names the initialization and the layers.
+        config: the initialization and the numbers of layers.
         side: "encoder" or "decoder".
     """
     layers = {name: int(getattr(config, f"{name}_layers")) for name in config.sides}
@@ -66,7 +66,7 @@ def _tfixup_gain(side: str, depth: int) -> float:
 
 
 def embedding_gain(config: TransformerConfig) -> float:
-    """What the embeddings' initial values are multiplied by, source and target alike.
+    """The factor of the embeddings' initial values, for both source and target.
 
     Paper: Huang et al., 2020, section 3.2; where the stacks differ in depth, the decoder's counts, as for the
     decoder's weights.

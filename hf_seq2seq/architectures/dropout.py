@@ -1,14 +1,14 @@
-"""Dropout that is quick on a CPU."""
+"""Dropout that is fast on CPUs."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`, but on a CPU four numbers of the mask come of one random draw, a third of `bernoulli_`'s time.
+    """`nn.Dropout`, but on a CPU four mask values come from one random draw, in a third of the time of `bernoulli_`.
 
-    Such a number has 16 bits, so the probability is the multiple of 2^-16 that is nearest to `p`; what is kept is
-    scaled by that one, so the mean is exact.
+    Each value has 16 bits, so the probability is the multiple of 2^-16 nearest to `p`; kept values are scaled by that,
+    so the mean is exact.
 
     Paper: Srivastava et al., 2014, https://jmlr.org/papers/v15/srivastava14a.html
     """
@@ -23,7 +23,7 @@ class Dropout(nn.Dropout):
         return hidden * kept.to(hidden.dtype).mul_(2**16 / (2**16 - dropped))
 
     def mask(self, like: Tensor) -> Tensor | None:
-        """Factors for a tensor like this, where one draw shall serve several steps; None where nothing is dropped.
+        """A mask for a tensor like this, to use one draw for several steps; None if nothing is dropped.
 
         Paper: Gal and Ghahramani, 2016, section 4, https://arxiv.org/abs/1512.05287
         """

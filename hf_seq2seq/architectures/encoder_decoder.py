@@ -1,4 +1,4 @@
-"""What both families of encoder-decoders share: tied tensors, two vocabularies, the decoder's inputs."""
+"""Shared by both families of encoder-decoders: tied tensors, two vocabularies, the decoder's inputs."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ Names = dict[str, str]
 
 
 class EncoderDecoderModel(PreTrainedModel):
-    """A model with a source vocabulary and a target vocabulary, which may be one.
+    """A model with a source and a target vocabulary, which may be the same.
 
-    `_tied_weights_keys` names what may be tied; what is, `share_embeddings` and `tie_word_embeddings` say.
+    `_tied_weights_keys` names what can be tied; `share_embeddings` and `tie_word_embeddings` say what is.
     """
 
     def __init__(self, config: Any) -> None:
@@ -28,12 +28,12 @@ class EncoderDecoderModel(PreTrainedModel):
         return dict(self._tied_weights_keys or {})
 
     def get_input_embeddings(self) -> nn.Embedding:
-        """The target embeddings, the ones that `config.vocab_size` counts."""
+        """The target embeddings, whose size is `config.vocab_size`."""
         model: Any = self.base_model
         return model.decoder.embed_tokens
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replaces the target embeddings, and the source's where they share."""
+        """Replaces the target embeddings, and the source's if they are shared."""
         assert isinstance(value, nn.Embedding)
         model: Any = self.base_model
         model.decoder.embed_tokens = value
@@ -41,7 +41,7 @@ class EncoderDecoderModel(PreTrainedModel):
             model.encoder.embed_tokens = value
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
-        """Resizes the target vocabulary; the source's too where they share their embeddings."""
+        """Resizes the target vocabulary; also the source's if they share embeddings."""
         embeddings = super().resize_token_embeddings(*args, **kwargs)
         if self.config.share_embeddings:
             self.config.source_vocab_size = self.config.vocab_size
@@ -61,7 +61,7 @@ class EncoderDecoderModel(PreTrainedModel):
         return encoder.embed_tokens
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """The decoder's inputs `(batch, target)`: the start token, then the labels but the last, -100 as padding."""
+        """The decoder's inputs `(batch, target)`: the start token, then all labels but the last, with -100 padded."""
         first, pad = self.config.decoder_start_token_id, self.config.pad_token_id
         start = labels.new_full((labels.shape[0], 1), first)
         return torch.cat([start, labels[:, :-1].masked_fill(labels[:, :-1] == -100, pad)], 1)

@@ -1,8 +1,8 @@
 """One layer of the recurrent encoder, with one direction or two.
 
-Each direction is a layer of its own that reads a sequence whose real tokens come first (the other direction reads it
-reversed within its length), so that padding is only ever read after them. This is exact, and on a CPU half the time of
-a packed sequence.
+Each direction is a separate layer that reads a sequence whose real tokens come first (the other direction reads it
+reversed within its length), so that padding is only ever read after them. This is exact, and takes half the time of a
+packed sequence on a CPU.
 
 Paper: Schuster and Paliwal, 1997 (two directions), https://doi.org/10.1109/78.650093
 """
@@ -19,7 +19,7 @@ from .stack import LayerOutput
 
 
 class Padding:
-    """Where the real tokens of a padded batch lie, time first.
+    """The positions of the real tokens of a padded batch, time first.
 
     Args:
         lengths: real tokens of each row, `(batch,)`.
@@ -35,7 +35,10 @@ class Padding:
 
 
 def reverse(inputs: Tensor, padding: Padding | None) -> Tensor:
-    """Reverses each row within its length, padding stays behind; its own inverse. `inputs`: `(time, batch, width)`."""
+    """Reverses each row within its length, leaving padding at the end; its own inverse.
+
+    `inputs`: `(time, batch, width)`.
+    """
     if padding is None:
         return inputs.flip(0)
     return inputs.flatten(0, 1).index_select(0, padding.mirror).view_as(inputs)
@@ -57,7 +60,7 @@ class EncoderLayer(GradientCheckpointingLayer):
     """One layer, both directions side by side.
 
     Args:
-        config: gives the cell, the width of a direction and whether there are two.
+        config: the cell, the width of a direction and whether there are two.
         depth: 0 for the first layer, which reads embeddings.
     """
 
@@ -69,12 +72,12 @@ class EncoderLayer(GradientCheckpointingLayer):
         self.width = config.encoder_hidden_size
         self.left_to_right = layer(input_size, self.width)
         self.right_to_left = layer(input_size, self.width) if config.bidirectional else None
-        self.dropout = Dropout(config.dropout if depth else 0.0)  # the embeddings were dropped before
+        self.dropout = Dropout(config.dropout if depth else 0.0)  # dropout was already applied to the embeddings
         self.recurrent_dropout = Dropout(config.recurrent_dropout)
         self.after = LayerOutput(config, config.encoder_output_size, depth)
 
     def forward(self, below: Tensor, padding: Padding | None, want_state: bool) -> tuple[Tensor, State | None]:
-        """Outputs `(time, batch, encoder width)` and, if asked for, final states; `below` is `(time, batch, input)`."""
+        """Outputs `(time, batch, encoder width)` and, if requested, final states; `below` is `(time, batch, input)`."""
         inputs = self.dropout(below)
         outputs, state = read(self.left_to_right, inputs, padding, want_state, self._kept(inputs))
         if self.right_to_left is None:

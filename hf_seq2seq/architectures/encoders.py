@@ -1,6 +1,6 @@
-"""The recurrent encoder: embeddings, layers over the words and, if wanted, over phrases and sentences.
+"""The recurrent encoder: embeddings, layers over words and optionally over phrases and sentences.
 
-Padding never changes a result, wherever it lies: the layers read rows whose real tokens were moved to the front.
+Padding never changes a result, wherever it is: the layers read rows whose real tokens were moved to the front.
 
 Paper: Bahdanau et al., 2015, section 3.2, https://arxiv.org/abs/1409.0473
 """
@@ -20,18 +20,19 @@ from .pointer import CopyIds, known_ids
 
 @dataclass
 class RnnEncoderOutput(BaseModelOutput):
-    """What the encoder gives; all tensors have the batch first, so that `generate` can repeat them for beams.
+    """The encoder's output; all tensors are batch first, so that `generate` can repeat them for beams.
 
     Attributes:
         last_hidden_state: `(batch, source, encoder width)`, zero at padding.
-        hidden_states: the embeddings and every layer's output, where asked for.
-        attentions: none; here because generic code looks for it.
-        final_state: states after each layer's last token, `(batch, layers, states, encoder width)`; only where the
-            decoder starts from them.
-        copy_ids: what each source token is called when it is copied, `(batch, source)`; only for a pointer-generator.
+        hidden_states: the embeddings and every layer's output, if requested.
+        attentions: None; present because generic code looks for it.
+        final_state: states after each layer's last token, `(batch, layers, states, encoder width)`; only if the decoder
+            starts from them.
+        copy_ids: the id of each source token when it is copied, `(batch, source)`; only for a pointer-generator.
         phrases, sentences: outputs of the levels above the words, `(batch, segments, encoder width)`, zero where a row
-            has fewer; only where there is that level.
-        phrase_index, sentence_index: which of them each word belongs to, `(batch, source)`; their number at padding.
+            has fewer; only if the model has that level.
+        phrase_index, sentence_index: the segment that each word belongs to, `(batch, source)`; the number of segments
+            at padding.
     """
 
     final_state: Tensor | None = None
@@ -77,14 +78,14 @@ class RnnEncoder(nn.Module):
         Args:
             input_ids: `(batch, source)`.
             inputs_embeds: `(batch, source, embedding)`, in place of `input_ids`.
-            attention_mask: `(batch, source)`, zero at padding, which may lie anywhere; None where there is none.
-            output_hidden_states: also give the embeddings and each layer's output.
-            output_attentions: accepted because `generate` passes it; there is no attention here to give.
-            return_dict: accepted likewise; the answer is always the dataclass.
+            attention_mask: `(batch, source)`, zero at padding, which may be anywhere; None where there is none.
+            output_hidden_states: also return the embeddings and each layer's output.
+            output_attentions: accepted because `generate` passes it; there are no attentions to return.
+            return_dict: accepted for the same reason; the result is always the dataclass.
 
         Raises:
-            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given; embeddings where segments end at
-                a token, or where tokens are copied.
+            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given; or embeddings are given although
+                segments end at a token or tokens are copied.
         """
         embedded = self._embed(input_ids, inputs_embeds)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask != 0
@@ -112,7 +113,7 @@ class RnnEncoder(nn.Module):
         return inputs_embeds
 
     def _run_layers(self, embedded: Tensor, mask: Tensor | None) -> tuple[list[Tensor], list[State]]:
-        """Every layer's output `(batch, source, encoder width)`, and the final states where the decoder wants them."""
+        """Every layer's output `(batch, source, encoder width)`, and the final states if the decoder needs them."""
         padding = None if mask is None else Padding(mask.sum(1), mask.shape[1])
         want_state = self.config.decoder_start == "transfer"
         hidden = self.embedding_dropout(embedded).transpose(0, 1)

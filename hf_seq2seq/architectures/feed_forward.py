@@ -14,15 +14,15 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.
 class FeedForward(nn.Module):
     """Two linear maps with an activation between them, the same at every position.
 
-    FFN(x) = W2 f(W1 x + b1) + b2, f being ReLU or GELU; of "swiglu", f(W1 x + b1) * (V x + c).
+    FFN(x) = W2 f(W1 x + b1) + b2, where f is ReLU or GELU; "swiglu" has f(W1 x + b1) * (V x + c).
 
     Papers: Vaswani et al., 2017, equation 2, https://arxiv.org/abs/1706.03762; Hendrycks and Gimpel, 2016 (GELU),
     https://arxiv.org/abs/1606.08415; Shazeer, 2020, equation 6 (SwiGLU, there without biases),
     https://arxiv.org/abs/2002.05202
 
     Args:
-        width: of input and output.
-        inner: of what the activation reads.
+        width: width of input and output.
+        inner: width of the hidden layer.
         activation: "relu", "gelu" or "swiglu".
         dropout: probability between the maps.
         gain: initial weights are multiplied by this.

@@ -8,12 +8,11 @@ from .attention import Carried, GlobalAlignment, Memory
 
 
 class HierarchicalAlignment(GlobalAlignment):
-    """alpha_j = beta_s(j) gamma_j: the weight of word j's sentence times its weight within it; they sum to 1.
+    """alpha_j = beta_s(j) gamma_j: word j's sentence weight times its weight within the sentence; they sum to 1.
 
     beta is a softmax over the sentences' scores h . W s ("general" in Luong et al., 2015), gamma one over the word
-    scores within a sentence, as Yang et al. attend, there with a learned vector in place of the decoder's state.
-    Nallapati et al. multiply likewise, but normalise their gamma over the document and then the product, and tell each
-    sentence its position.
+    scores within a sentence, as in Yang et al., who use a learned vector instead of the decoder's state. Nallapati et
+    al. also multiply, but normalize gamma over the document and then the product, and add a position to each sentence.
 
     Papers: Yang et al., 2016, section 2.2, https://aclanthology.org/N16-1174; Nallapati et al., 2016, section 2.4,
     https://aclanthology.org/K16-1028
@@ -25,7 +24,9 @@ class HierarchicalAlignment(GlobalAlignment):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.query_projection = nn.Linear(query_size, memory_size, bias=False)  # on this side, it needs no cache
+        self.query_projection = nn.Linear(
+            query_size, memory_size, bias=False
+        )  # on the query side, which needs no cache
 
     def forward(self, scores: Tensor, queries: Tensor, memory: Memory, carried: Carried) -> Tensor:
         """As the base class says."""
@@ -37,16 +38,16 @@ class HierarchicalAlignment(GlobalAlignment):
         if scores.dim() == 4:
             weights = weights[:, None]
         index = segments.index.unflatten(0, (-1,) + (1,) * (scores.dim() - 2)).expand_as(scores)
-        whole = F.pad(weights, (0, 1)).expand(*scores.shape[:-1], -1)  # padding's sentence, the last, weighs nothing
+        whole = F.pad(weights, (0, 1)).expand(*scores.shape[:-1], -1)  # the last sentence is padding and has no weight
         return whole.gather(-1, index) * softmax_within(scores, index, segments.count)
 
 
 def softmax_within(scores: Tensor, index: Tensor, count: int) -> Tensor:
-    """A softmax over the last dimension, for each segment by itself.
+    """A softmax over the last dimension within each segment.
 
     Args:
         scores: `(..., source)`.
-        index: each position's segment, from 0 to `count`, as large as the scores.
+        index: each position's segment, from 0 to `count`, in the shape of the scores.
         count: segments, without that of the padding.
     """
     segments = (*scores.shape[:-1], count + 1)

@@ -1,7 +1,7 @@
 """Levels above the words: phrases and sentences, each pooled into one vector and read by a recurrent layer.
 
-Where segments end is told by the source alone: a phrase after a fixed number of words or at a token, a sentence at a
-token, the last ones at the end of the source. The token that ends a segment belongs to it, and no phrase goes on beyond
+The source alone determines where segments end: a phrase after a fixed number of words or at a token, a sentence at a
+token, the last ones at the end of the source. The token that ends a segment belongs to it, and no phrase extends beyond
 its sentence.
 
 Papers: El Hihi and Bengio, 1995 (slower levels above faster ones); Li et al., 2015, section 3 (words, sentences),
@@ -18,11 +18,11 @@ from .pooling import POOLINGS, Segments
 
 
 def split_at(ends: Tensor, real: Tensor) -> Segments:
-    """Segments that end where told, and at the end of the source.
+    """Segments that end at `ends` and at the end of the source.
 
     Args:
         ends: `(batch, source)`, whether a token ends its segment.
-        real: `(batch, source)`, false at padding, which may lie anywhere.
+        real: `(batch, source)`, false at padding, which may be anywhere.
     """
     ended = (ends & real).long()
     before = ended.cumsum(1) - ended
@@ -36,17 +36,17 @@ def every(length: int, sentence_ends: Tensor, real: Tensor) -> Tensor:
     Args:
         length: words of a phrase.
         sentence_ends: `(batch, source)`.
-        real: likewise, false at padding.
+        real: `(batch, source)`, false at padding.
     """
     number = real.long().cumsum(1)  # the first word is 1
     last_end = (number * (sentence_ends & real)).cummax(1).values
-    before = F.pad(last_end, (1, 0))[:, :-1]  # words up to the end of the sentence before
+    before = F.pad(last_end, (1, 0))[:, :-1]  # words up to the end of the previous sentence
     return (number - before) % length == 0
 
 
 def group(inner: Segments, outer: Segments) -> Segments:
-    """Which outer segment each inner one belongs to, where every outer one ends together with an inner one."""
-    index = inner.index.new_full((len(inner.index), inner.count + 1), outer.count)  # the last one collects the padding
+    """The outer segment that each inner one belongs to; every outer one ends where an inner one does."""
+    index = inner.index.new_full((len(inner.index), inner.count + 1), outer.count)  # the extra one collects the padding
     return Segments(index.scatter(1, inner.index, outer.index)[:, : inner.count], outer.count)
 
 
@@ -63,7 +63,7 @@ class Level(nn.Module):
         self.layer = EncoderLayer(config, depth=1)
 
     def forward(self, below: Tensor, segments: Segments) -> Tensor:
-        """From the level below, `(batch, length, width)`, to this one, `(batch, segments, width)`, zero behind it."""
+        """Maps the level below, `(batch, length, width)`, to this one, `(batch, segments, width)`, zero-padded."""
         mask = segments.mask
         pooled = self.pooling(below, segments).transpose(0, 1)
         outputs, _ = self.layer(pooled, Padding(mask.sum(1), segments.count), False)
@@ -71,10 +71,10 @@ class Level(nn.Module):
 
 
 class Hierarchy(nn.Module):
-    """The levels above the words that a configuration asks for.
+    """The levels above the words that a configuration selects.
 
     Args:
-        config: gives them.
+        config: selects them.
     """
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
@@ -88,12 +88,12 @@ class Hierarchy(nn.Module):
 
         Args:
             words: the word level's outputs, `(batch, source, width)`.
-            ids: the source, `(batch, source)`; None only where no segment ends at a token.
+            ids: the source, `(batch, source)`; None only if no segment ends at a token.
             mask: `(batch, source)`, zero at padding; None where there is none.
 
         Returns:
             `phrases` and `sentences`, `(batch, segments, width)`, with `phrase_index` and `sentence_index`, `(batch,
-            source)`: which one each word belongs to, their number at padding.
+            source)`: the segment that each word belongs to, and the number of segments at padding.
 
         Raises:
             ValueError: ids are needed and missing.
@@ -116,10 +116,10 @@ class Hierarchy(nn.Module):
         return sentence_ends | self._at("phrase_separator_token_id", ids, real)
 
     def _at(self, name: str, ids: Tensor | None, real: Tensor) -> Tensor:
-        """Where the token lies that the configuration names; nowhere, if it names none."""
+        """The positions of the token that the configuration names; none if it names none."""
         token = getattr(self.config, name)
         if token is None:
             return torch.zeros_like(real)
         if ids is None:
-            raise ValueError(f"{name}={token} needs input_ids: inputs_embeds do not tell where that token lies")
+            raise ValueError(f"{name}={token} needs input_ids: inputs_embeds do not say where that token is")
         return ids == token

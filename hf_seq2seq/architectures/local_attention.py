@@ -1,6 +1,6 @@
-"""Local attention: the alignment is a softmax over a window around the source position where a step looks.
+"""Local attention: the alignment is a softmax over a window around one source position.
 
-Positions count real tokens from 0, so padding moves nothing, wherever it lies.
+Positions count real tokens from 0, so padding has no effect, wherever it is.
 
 Paper: Luong et al., 2015, section 3.2, https://aclanthology.org/D15-1166
 """
@@ -14,7 +14,7 @@ from .attention import Carried, GlobalAlignment, Memory
 class LocalMonotonicAlignment(GlobalAlignment):
     """Local-m: step t looks at the source position p_t = t and `width` positions to each side.
 
-    A target longer than its source goes on looking at the last position, for the window would else be empty.
+    A target longer than its source keeps looking at the last position, since the window would otherwise be empty.
 
     Paper: Luong et al., 2015, section 3.2, "local-m", https://aclanthology.org/D15-1166
 
@@ -27,7 +27,7 @@ class LocalMonotonicAlignment(GlobalAlignment):
         self.width = width
 
     def start(self, memory: Memory) -> Carried:
-        """The number of the step, for each row."""
+        """The index of the step, for each row."""
         return {"steps": memory.values.new_zeros(memory.values.shape[0], dtype=torch.long)}
 
     def advance(self, carried: Carried, steps: int) -> Carried:
@@ -49,7 +49,7 @@ class LocalMonotonicAlignment(GlobalAlignment):
         return self.weigh(scores.masked_fill(distance.abs() > self.width, outside).softmax(-1), distance)
 
     def weigh(self, weights: Tensor, distance: Tensor) -> Tensor:
-        """The weights within the window, by their distance from its centre; here just as they are."""
+        """The weights within the window, by distance from its centre; unchanged here."""
         return weights
 
 
@@ -72,11 +72,11 @@ class LocalPredictiveAlignment(LocalMonotonicAlignment):
         self.position_projection = nn.Linear(query_size, 1, bias=False)
 
     def start(self, memory: Memory) -> Carried:
-        """Nothing: the query alone decides where to look."""
+        """Nothing: only the query decides where to look."""
         return {}
 
     def advance(self, carried: Carried, steps: int) -> Carried:
-        """Nothing changes."""
+        """Unchanged."""
         return carried
 
     def centres(self, queries: Tensor, memory: Memory, carried: Carried) -> Tensor:

@@ -1,4 +1,4 @@
-"""Additive scores that also see the alignments of the steps before: location features and coverage."""
+"""Additive scores that also see previous alignments: location features and coverage."""
 
 import torch
 from torch import Tensor, nn
@@ -8,14 +8,14 @@ from .attention import AdditiveAttention, Carried, GlobalAlignment, Memory
 
 
 class LocationFeatures(nn.Module):
-    """f_t = F * alpha_{t-1}: the previous alignment, nought before the first step, through a convolution.
+    """f_t = F * alpha_{t-1}: a convolution of the previous alignment, which is zero before the first step.
 
-    The convolution runs over real tokens: padding between them is closed up first.
+    The convolution runs over real tokens: padding between them is removed first.
 
     Paper: Chorowski et al., 2015, equation 8, https://arxiv.org/abs/1506.07503
 
     Args:
-        filters: k, features of a position.
+        filters: k, features per position.
         kernel: positions that a filter sees, an odd number.
     """
 
@@ -33,7 +33,7 @@ class LocationFeatures(nn.Module):
 class HistoryAttention(AdditiveAttention):
     """score(h, s) = v . tanh(W h + V s + U f + w c + b): f location features, c coverage, either or both.
 
-    The coverage of a source position is the sum of the weights that it had so far, c_t = alpha_0 + ... + alpha_{t-1}.
+    The coverage of a source position is the sum of its weights so far, c_t = alpha_0 + ... + alpha_{t-1}.
 
     Papers: Chorowski et al., 2015, equation 9, https://arxiv.org/abs/1506.07503; See et al., 2017, equations 10 and
     11, https://aclanthology.org/P17-1099
@@ -41,7 +41,7 @@ class HistoryAttention(AdditiveAttention):
     Args:
         query_size: width of the decoder's states.
         memory_size: width of the encoder's outputs.
-        location: makes location features; None for none.
+        location: computes location features; None for none.
         coverage: whether the score sees the coverage.
         alignment: as for `Attention`.
     """
@@ -61,13 +61,13 @@ class HistoryAttention(AdditiveAttention):
         self.feature_projection = nn.Linear(filters + int(coverage), query_size)
 
     def start(self, memory: Memory) -> Carried:
-        """The previous alignment and the coverage, as far as the score needs them: nought."""
+        """The previous alignment and the coverage, as far as the score needs them: zeros."""
         nought = torch.zeros_like(memory.bias[:, 0])
         needed = {"alignment": self.location is not None, "coverage": self.coverage}
         return super().start(memory) | {name: nought for name, wanted in needed.items() if wanted}
 
     def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
-        """As the base class says; step by step, the projection of the queries hoisted out of the loop."""
+        """As in the base class; step by step, with the projection of the queries hoisted out of the loop."""
         projected = self.query_projection(queries)
         weights = []
         for time in range(queries.shape[1]):

@@ -1,4 +1,4 @@
-"""The loss that a model gives when it is handed labels."""
+"""The loss that a model returns when given labels."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,8 +10,8 @@ def mean_loss(logits: Tensor, labels: Tensor, count: Tensor | int | None, auxili
     Args:
         logits: `(batch, target, vocabulary)`.
         labels: `(batch, target)`.
-        count: labels of the whole optimizer step, where the batch is only a part of it.
-        auxiliary: what each position adds to its cross-entropy, `(batch, target)`; None for nothing.
+        count: labels of the whole optimizer step, if the batch is only a part of it.
+        auxiliary: added to each position's cross-entropy, `(batch, target)`; None for nothing.
     """
     total = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100, reduction="sum")
     if auxiliary is not None:
@@ -26,7 +26,7 @@ def classification_loss(logits: Tensor, labels: Tensor, problem: str | None, cou
         logits: `(batch, labels)`.
         labels: classes `(batch,)`; or 0 and 1 `(batch, labels)` in floating point; or numbers `(batch,)`.
         problem: "regression" (squared error), "single_label_classification" (cross-entropy) or
-            "multi_label_classification" (binary cross-entropy); None finds out by shapes and types.
+            "multi_label_classification" (binary cross-entropy); None infers it from shapes and types.
         count: labels of the whole optimizer step, where the batch is only a part of it.
     """
     if problem is None and logits.shape[-1] > 1:

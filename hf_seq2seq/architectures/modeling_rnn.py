@@ -35,7 +35,7 @@ class RnnPreTrainedModel(EncoderDecoderModel):
     config_class = RnnSeq2SeqConfig
     base_model_prefix = "model"
     main_input_name = "input_ids"
-    _is_stateful = True  # a recurrent state cannot go back, so assisted generation is refused
+    _is_stateful = True  # a recurrent state cannot be rewound, so assisted generation is refused
     supports_gradient_checkpointing = True  # each encoder layer, and the decoder with its attention
     _no_split_modules = ["EncoderLayer", "RnnDecoder"]
 
@@ -43,7 +43,7 @@ class RnnPreTrainedModel(EncoderDecoderModel):
     def _init_weights(self, module: nn.Module) -> None:
         """Input matrices: Glorot uniform; recurrent matrices: orthogonal, gate by gate; embeddings: normal.
 
-        Biases are zero, but an LSTM's forget gate starts open, at 1.
+        Biases are zero, except an LSTM's forget gate, which starts at 1.
 
         Papers: Glorot and Bengio, 2010, equation 16, https://proceedings.mlr.press/v9/glorot10a.html; Saxe et al.,
         2014, https://arxiv.org/abs/1312.6120; Jozefowicz et al., 2015, https://proceedings.mlr.press/v37/jozefowicz15
@@ -69,14 +69,14 @@ class RnnPreTrainedModel(EncoderDecoderModel):
     def _set_gradient_checkpointing(  # type: ignore[override]  # what older releases lack is passed on
         self, enable: bool = True, gradient_checkpointing_func: Any = checkpoint, **kwargs: Any
     ) -> None:
-        """As the base class says, but never reentrant: that kind loses the gradients of what is no plain tensor."""
+        """As in the base class, but never reentrant, which loses the gradients of anything but plain tensors."""
         options = {**getattr(gradient_checkpointing_func, "keywords", {}), "use_reentrant": False}
         run = getattr(gradient_checkpointing_func, "func", gradient_checkpointing_func)
         super()._set_gradient_checkpointing(enable, partial(run, **options), **kwargs)
 
 
 def _initial(name: str, parameter: Tensor, is_lstm: bool) -> Tensor:
-    """The initial value of a recurrent layer's parameter, whose rows are the gates one after the other."""
+    """The initial value of a recurrent layer's parameter, whose rows are the concatenated gates."""
     hidden = parameter.shape[0] // 4 if is_lstm else parameter.shape[-1]
     value = torch.zeros(parameter.shape, dtype=torch.float32, device=parameter.device)
     if name.startswith("weight_hh"):
@@ -93,10 +93,10 @@ class RnnModel(RnnPreTrainedModel):
     """Encoder and decoder, without the output projection.
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModel"  # a saved model carries its code
+    _auto_class = "AutoModel"  # a saved model includes its code
     _tied_weights_keys = {"encoder.embed_tokens.weight": "decoder.embed_tokens.weight"}
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
@@ -131,12 +131,13 @@ class RnnModel(RnnPreTrainedModel):
             past_key_values: from an earlier step.
             inputs_embeds: `(batch, source, embedding)`, in place of `input_ids`.
             decoder_inputs_embeds: `(batch, target, embedding)`, in place of `decoder_input_ids`.
-            use_cache: give a cache back.
-            output_attentions: give the alignment of every target token, `cross_attentions`.
-            output_hidden_states: give the embeddings and each layer's output.
+            use_cache: return a cache.
+            output_attentions: return the alignment of every target token, `cross_attentions`.
+            output_hidden_states: return the embeddings and each layer's output.
 
         Raises:
-            ValueError: inputs are missing or given twice, padding before a target token, or a foreign cache.
+            ValueError: inputs are missing or given twice, there is padding before a target token, or the cache is of
+                another type.
         """
         check_target_padding(decoder_attention_mask)
         hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
@@ -163,21 +164,21 @@ class RnnModel(RnnPreTrainedModel):
 
     def _cache(self, past: RecurrentCache | None, wanted: bool | None) -> RecurrentCache | None:
         if past is not None and not isinstance(past, RecurrentCache):
-            raise ValueError(f"past_key_values is a {type(past).__name__}; this model keeps a RecurrentCache")
+            raise ValueError(f"past_key_values is a {type(past).__name__}; this model uses a RecurrentCache")
         wanted = self.config.use_cache if wanted is None else wanted
         return RecurrentCache() if past is None and wanted else past
 
 
 def as_model_output(given: BaseModelOutput | Sequence[Tensor]) -> BaseModelOutput:
-    """What was given as `encoder_outputs`; of a tuple, the first is the last hidden state."""
+    """The given `encoder_outputs`; the first item of a tuple is the last hidden state."""
     return given if isinstance(given, BaseModelOutput) else RnnEncoderOutput(last_hidden_state=given[0])
 
 
 def join_outputs(encoded: BaseModelOutput, decoded: RnnDecoderOutput, attend: bool) -> RnnModelOutput:
-    """Puts the two sides' outputs together, the alignment only if `attend`."""
+    """Combines the outputs of encoder and decoder, including the alignment only if `attend`."""
     return RnnModelOutput(
         last_hidden_state=decoded.last_hidden_state,
-        past_key_values=decoded.past_key_values,  # type: ignore[arg-type]  # annotated for keys and values alone
+        past_key_values=decoded.past_key_values,  # type: ignore[arg-type]  # annotated for keys and values only
         decoder_hidden_states=decoded.hidden_states,
         cross_attentions=decoded.cross_attentions if attend else None,
         encoder_last_hidden_state=encoded.last_hidden_state,
@@ -190,17 +191,17 @@ def join_outputs(encoded: BaseModelOutput, decoded: RnnDecoderOutput, attend: bo
 class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
     """The recurrent encoder-decoder with its output projection, `logits = W h`, or with `output_bias` W h + b.
 
-    With `pointer_generator` the logits are the logarithms of the mixture of writing and copying.
+    With `pointer_generator` the logits are log-probabilities of the mixture of generating and copying.
 
     Paper: Luong et al., 2015, equation 6, https://aclanthology.org/D15-1166
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModelForSeq2SeqLM"  # a saved model carries its code
+    _auto_class = "AutoModelForSeq2SeqLM"  # a saved model includes its code
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
-    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
+    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` must not divide again
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__(config)
@@ -209,7 +210,7 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         self.post_init()
 
     @can_return_tuple
-    def forward(  # noqa: D417  # the others are documented where they are handed on to
+    def forward(  # noqa: D417  # the others are documented where they are passed on to
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -226,16 +227,16 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
     ) -> RnnLMOutput:
-        """Gives the logits and, with `labels`, the loss; arguments not listed, and `Raises`, as in `RnnModel.forward`.
+        """Returns the logits and, with `labels`, the loss; for other arguments and `Raises` see `RnnModel.forward`.
 
         The loss is the labels' mean cross-entropy and, in training alone, their mean auxiliary loss (`coverage`); in
         evaluation mode it does not contain the latter.
 
         Args:
-            labels: `(batch, target)`, -100 where nothing is to be learnt; without decoder inputs they are shifted
-                right to be those.
-            logits_to_keep: logits of so many last target positions only; 0 gives all.
-            num_items_in_batch: what the summed loss is divided by; None divides by the labels that are not -100.
+            labels: `(batch, target)`, -100 where ignored; without decoder inputs they are shifted right to serve as
+                such.
+            logits_to_keep: return logits only for this many last target positions; 0 for all.
+            num_items_in_batch: divisor of the summed loss; None divides by the number of labels that are not -100.
         """
         if labels is not None:
             use_cache = False
@@ -268,8 +269,8 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
     def _prepare_cache_for_generation(  # type: ignore[override]  # the base's annotation differs from what it returns
         self, generation_config: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
     ) -> None:
-        """Keeps `generate` from making a cache for keys and values: the first step makes a recurrent one."""
+        """Keeps `generate` from creating a key-value cache: the first step creates a recurrent one."""
         if generation_config.cache_implementation is not None:
             raise ValueError(
-                f"cache_implementation={generation_config.cache_implementation!r} keeps keys and values; leave it unset"
+                f"cache_implementation={generation_config.cache_implementation!r} stores keys and values; unset it"
             )

@@ -30,10 +30,10 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
     """Encoder and decoder, without the output projection.
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModel"  # a saved model carries its code
+    _auto_class = "AutoModel"  # a saved model includes its code
     _tied_weights_keys = {"encoder.embed_tokens.weight": "decoder.embed_tokens.weight"}
 
     def __init__(self, config: TransformerSeq2SeqConfig) -> None:
@@ -62,16 +62,16 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
 
         Args:
             input_ids: the source, `(batch, source)`.
-            attention_mask: `(batch, source)`, zero at padding, which may lie anywhere.
+            attention_mask: `(batch, source)`, zero at padding, which may be anywhere.
             decoder_input_ids: the target shifted right, `(batch, target)`; only what `past_key_values` has not seen.
-            decoder_attention_mask: `(batch, past + target)`, zero at padding, which may lie anywhere.
+            decoder_attention_mask: `(batch, past + target)`, zero at padding, which may be anywhere.
             encoder_outputs: from an earlier call of the encoder, in place of `input_ids`.
             past_key_values: from an earlier step.
             inputs_embeds: `(batch, source, width)`, in place of `input_ids`.
             decoder_inputs_embeds: `(batch, target, width)`, in place of `decoder_input_ids`.
-            use_cache: give a cache back.
-            output_attentions: give the weights of all attentions, which `attn_implementation="eager"` knows.
-            output_hidden_states: give the embeddings and each layer's output.
+            use_cache: return a cache.
+            output_attentions: return all attention weights, which requires `attn_implementation="eager"`.
+            output_hidden_states: return the embeddings and each layer's output.
 
         Raises:
             ValueError: inputs are missing or given twice.
@@ -104,7 +104,7 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
 
 
 def as_model_output(given: BaseModelOutput | Sequence[Tensor]) -> BaseModelOutput:
-    """What was given as `encoder_outputs`; of a tuple, the first is the last hidden state."""
+    """The given `encoder_outputs`; the first item of a tuple is the last hidden state."""
     return given if isinstance(given, BaseModelOutput) else BaseModelOutput(*given)  # type: ignore[arg-type]
 
 
@@ -114,12 +114,12 @@ class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, Gen
     Paper: Vaswani et al., 2017, section 3.4, https://arxiv.org/abs/1706.03762
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModelForSeq2SeqLM"  # a saved model carries its code
+    _auto_class = "AutoModelForSeq2SeqLM"  # a saved model includes its code
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
-    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
+    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` must not divide again
 
     def __init__(self, config: TransformerSeq2SeqConfig) -> None:
         super().__init__(config)
@@ -128,7 +128,7 @@ class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, Gen
         self.post_init()
 
     @can_return_tuple
-    def forward(  # noqa: D417  # the others are documented where they are handed on to
+    def forward(  # noqa: D417  # the others are documented where they are passed on to
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -145,13 +145,13 @@ class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, Gen
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Seq2SeqLMOutput:
-        """Gives the logits and, with `labels`, the loss; arguments not listed, and `Raises`: see `TransformerModel`.
+        """Returns the logits and, with `labels`, the loss; for other arguments and `Raises` see `TransformerModel`.
 
         Args:
-            labels: `(batch, target)`, -100 where nothing is to be learnt; without decoder inputs they are shifted
-                right to be those.
-            logits_to_keep: logits of so many last target positions only; 0 gives all.
-            num_items_in_batch: what the summed loss is divided by; None divides by the labels that are not -100.
+            labels: `(batch, target)`, -100 where ignored; without decoder inputs they are shifted right to serve as
+                such.
+            logits_to_keep: return logits only for this many last target positions; 0 for all.
+            num_items_in_batch: divisor of the summed loss; None divides by the number of labels that are not -100.
         """
         if labels is not None:
             use_cache = False

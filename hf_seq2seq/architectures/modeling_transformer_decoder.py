@@ -1,4 +1,4 @@
-"""The Transformer's decoder alone, as in GPT: it reads left to right and is trained to name the next token.
+"""The decoder-only Transformer, as in GPT: it reads left to right and is trained to predict the next token.
 
 Paper: Radford et al., 2018,
 https://cdn.openai.com/research-covers/language-unsupervised/language_understanding_paper.pdf
@@ -27,10 +27,10 @@ class TransformerDecoderModel(TransformerDecoderPreTrainedModel):
     """The decoder without a head.
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModel"  # a saved model carries its code
+    _auto_class = "AutoModel"  # a saved model includes its code
 
     def __init__(self, config: TransformerDecoderConfig) -> None:
         super().__init__(config)
@@ -62,14 +62,14 @@ class TransformerDecoderModel(TransformerDecoderPreTrainedModel):
 
         Args:
             input_ids: `(batch, length)`; only what `past_key_values` has not seen.
-            attention_mask: `(batch, past + length)`, zero at padding, which may lie anywhere.
-            position_ids: `(batch, length)`; None counts the real tokens. Without mask and cache, positions that start
-                again start another document, which sees nothing of those before it.
+            attention_mask: `(batch, past + length)`, zero at padding, which may be anywhere.
+            position_ids: `(batch, length)`; None counts the real tokens. Without mask and cache, positions that restart
+                mark a new document, which does not see those before it.
             past_key_values: from an earlier step.
             inputs_embeds: `(batch, length, width)`, in place of `input_ids`.
-            use_cache: give a cache back.
-            output_attentions: give each layer's weights, which `attn_implementation="eager"` knows.
-            output_hidden_states: give the embeddings and each layer's output.
+            use_cache: return a cache.
+            output_attentions: return each layer's weights, which requires `attn_implementation="eager"`.
+            output_hidden_states: return the embeddings and each layer's output.
 
         Raises:
             ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
@@ -97,12 +97,12 @@ class TransformerForCausalLM(TransformerDecoderPreTrainedModel, GenerationMixin)
     """The decoder with an output projection, `logits = W h`.
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModelForCausalLM"  # a saved model carries its code
+    _auto_class = "AutoModelForCausalLM"  # a saved model includes its code
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
-    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
+    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` must not divide again
 
     def __init__(self, config: TransformerDecoderConfig) -> None:
         super().__init__(config)
@@ -111,7 +111,7 @@ class TransformerForCausalLM(TransformerDecoderPreTrainedModel, GenerationMixin)
         self.post_init()
 
     @can_return_tuple
-    def forward(  # noqa: D417  # the others are documented where they are handed on to
+    def forward(  # noqa: D417  # the others are documented where they are passed on to
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
@@ -126,15 +126,15 @@ class TransformerForCausalLM(TransformerDecoderPreTrainedModel, GenerationMixin)
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutputWithPast:
-        """Gives the logits and, with `labels`, the loss; arguments not listed: see `TransformerDecoderModel`.
+        """Returns the logits and, with `labels`, the loss; for other arguments see `TransformerDecoderModel`.
 
         Args:
-            labels: `(batch, length)`, the inputs once more, -100 where nothing is to be learnt; each is predicted
-                from what comes before it.
-            shift_labels: `(batch, length)`, in place of `labels`: what follows each input, as where a row's next token
-                lies on another device.
-            logits_to_keep: logits of so many last positions only; 0 gives all.
-            num_items_in_batch: what the summed loss is divided by; None divides by the labels that are predicted.
+            labels: `(batch, length)`, a copy of the inputs, -100 where ignored; each token is predicted from those
+                before it.
+            shift_labels: `(batch, length)`, instead of `labels`: the token after each input, for when a row's next
+                token is on another device.
+            logits_to_keep: return logits only for this many last positions; 0 for all.
+            num_items_in_batch: divisor of the summed loss; None divides by the number of predicted labels.
         """
         learns = labels is not None or shift_labels is not None
         outputs = self.model(

@@ -1,4 +1,4 @@
-"""The Transformer's encoder alone, with BERT's heads: it reads in both directions and is trained to fill in masks.
+"""The encoder-only Transformer with BERT's heads: it reads in both directions and is trained to fill in masks.
 
 Paper: Devlin et al., 2019, https://aclanthology.org/N19-1423
 """
@@ -26,10 +26,10 @@ class TransformerEncoderModel(TransformerEncoderPreTrainedModel):
     """The encoder without a head.
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModel"  # a saved model carries its code
+    _auto_class = "AutoModel"  # a saved model includes its code
 
     def __init__(self, config: TransformerEncoderConfig) -> None:
         super().__init__(config)
@@ -58,10 +58,10 @@ class TransformerEncoderModel(TransformerEncoderPreTrainedModel):
 
         Args:
             input_ids: `(batch, length)`.
-            attention_mask: `(batch, length)`, zero at padding, which may lie anywhere.
+            attention_mask: `(batch, length)`, zero at padding, which may be anywhere.
             inputs_embeds: `(batch, length, width)`, in place of `input_ids`.
-            output_attentions: give each layer's weights, which `attn_implementation="eager"` knows.
-            output_hidden_states: give the embeddings and each layer's output.
+            output_attentions: return each layer's weights, which requires `attn_implementation="eager"`.
+            output_hidden_states: return the embeddings and each layer's output.
 
         Raises:
             ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
@@ -72,17 +72,17 @@ class TransformerEncoderModel(TransformerEncoderPreTrainedModel):
 
 
 class TransformerForMaskedLM(TransformerEncoderPreTrainedModel):
-    """The encoder with an output projection, `logits = W h`, trained to name the tokens that were masked.
+    """The encoder with an output projection, `logits = W h`, trained to predict masked tokens.
 
     Paper: Devlin et al., 2019, section 3.1, https://aclanthology.org/N19-1423
 
     Args:
-        config: gives everything.
+        config: the configuration.
     """
 
-    _auto_class = "AutoModelForMaskedLM"  # a saved model carries its code
+    _auto_class = "AutoModelForMaskedLM"  # a saved model includes its code
     _tied_weights_keys = {"lm_head.weight": "model.encoder.embed_tokens.weight"}
-    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` shall not divide again
+    accepts_loss_kwargs = True  # the loss divides by `num_items_in_batch`, so `Trainer` must not divide again
 
     def __init__(self, config: TransformerEncoderConfig) -> None:
         super().__init__(config)
@@ -101,16 +101,16 @@ class TransformerForMaskedLM(TransformerEncoderPreTrainedModel):
         output_hidden_states: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> MaskedLMOutput:
-        """Gives the logits and, with `labels`, the loss.
+        """Returns the logits and, with `labels`, the loss.
 
         Args:
-            input_ids: as in `TransformerEncoderModel.forward`, and so are those not listed here.
-            attention_mask: likewise.
-            inputs_embeds: likewise.
-            labels: `(batch, length)`, -100 wherever no token was masked.
-            output_attentions: likewise.
-            output_hidden_states: likewise.
-            num_items_in_batch: what the summed loss is divided by; None divides by the labels that are not -100.
+            input_ids: see `TransformerEncoderModel.forward`, also for arguments not listed here.
+            attention_mask: see there.
+            inputs_embeds: see there.
+            labels: `(batch, length)`, -100 where no token was masked.
+            output_attentions: see there.
+            output_hidden_states: see there.
+            num_items_in_batch: divisor of the summed loss; None divides by the number of labels that are not -100.
         """
         outputs = self.model(
             input_ids, attention_mask, inputs_embeds, output_attentions, output_hidden_states, return_dict=True
@@ -130,10 +130,10 @@ class TransformerForSequenceClassification(TransformerEncoderPreTrainedModel):
     Paper: Devlin et al., 2019, section 4.1, https://aclanthology.org/N19-1423
 
     Args:
-        config: gives everything; `num_labels` classes.
+        config: the configuration; `num_labels` classes.
     """
 
-    _auto_class = "AutoModelForSequenceClassification"  # a saved model carries its code
+    _auto_class = "AutoModelForSequenceClassification"  # a saved model includes its code
     accepts_loss_kwargs = True
 
     def __init__(self, config: TransformerEncoderConfig) -> None:
@@ -155,16 +155,16 @@ class TransformerForSequenceClassification(TransformerEncoderPreTrainedModel):
         output_hidden_states: bool | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> SequenceClassifierOutput:
-        """Gives the logits `(batch, labels)` and, with `labels`, the loss.
+        """Returns the logits `(batch, labels)` and, with `labels`, the loss.
 
         Args:
-            input_ids: as in `TransformerEncoderModel.forward`, and so are those not listed here.
-            attention_mask: likewise.
-            inputs_embeds: likewise.
-            labels: classes `(batch,)`, or as `config.problem_type` asks for: see `classification_loss`.
-            output_attentions: likewise.
-            output_hidden_states: likewise.
-            num_items_in_batch: what the summed loss is divided by; None divides by the number of labels.
+            input_ids: see `TransformerEncoderModel.forward`, also for arguments not listed here.
+            attention_mask: see there.
+            inputs_embeds: see there.
+            labels: classes `(batch,)`, or as required by `config.problem_type`: see `classification_loss`.
+            output_attentions: see there.
+            output_hidden_states: see there.
+            num_items_in_batch: divisor of the summed loss; None divides by the number of labels.
         """
         outputs = self.model(
             input_ids, attention_mask, inputs_embeds, output_attentions, output_hidden_states, return_dict=True
@@ -180,7 +180,7 @@ class TransformerForSequenceClassification(TransformerEncoderPreTrainedModel):
 
 
 def first_token(hidden: Tensor, mask: Tensor | None) -> Tensor:
-    """What stands at each row's first token that is not padding: `(batch, width)` of `(batch, length, width)`."""
+    """The vector at each row's first token that is not padding: `(batch, width)` of `(batch, length, width)`."""
     if mask is None:
         return hidden[:, 0]
     return hidden[torch.arange(len(hidden), device=hidden.device), (mask != 0).int().argmax(1)]

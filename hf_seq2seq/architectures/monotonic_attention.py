@@ -1,8 +1,8 @@
-"""Monotonic attention: each step goes on from where the step before stopped, and stops at one source position.
+"""Monotonic attention: each step continues from where the previous one stopped, and stops at one source position.
 
-Training takes the expectation over all such paths, which has a gradient. Evaluation and generation walk the likeliest
-path: a step stops at the first position, from the last one on, whose probability is above 1/2. So the loss of an
-evaluation is that of the model that generates.
+Training takes the expectation over all such paths, which has a gradient. Evaluation and generation follow the hard
+path: a step stops at the first position, starting from the last one, whose probability exceeds 1/2. So the evaluation
+loss is that of the model as used in generation.
 """
 
 import torch
@@ -16,14 +16,14 @@ class MonotonicAttention(AdditiveAttention):
     """Energy e = g v / |v| . tanh(W h + V s + b) + r, probability of stopping p = sigmoid(e).
 
     In training Gaussian noise on the energies drives the probabilities towards 0 and 1. A step that stops nowhere has
-    no weight and a context of zeros, as have all steps after it.
+    zero weights and a zero context, as do all steps after it.
 
     Paper: Raffel et al., 2017, sections 2.2 to 2.5, https://arxiv.org/abs/1704.00784
 
     Args:
         query_size: width of the decoder's states.
         memory_size: width of the encoder's outputs.
-        offset: what r starts with; below 0 a new model looks further than the first positions.
+        offset: initial value of r; a negative value lets a new model look beyond the first positions.
         noise: standard deviation of the noise.
     """
 
@@ -40,11 +40,11 @@ class MonotonicAttention(AdditiveAttention):
         return {"alignment": F.one_hot(torch.zeros_like(memory.positions[:, 0]), memory.bias.shape[-1]).to(memory.bias)}
 
     def score(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """The energies, as the base class says."""
+        """The energies; see the base class."""
         return super().score(queries, keys) * (self.gain / self.score_projection.weight.norm()) + self.offset
 
     def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
-        """As the base class says; the energies of all steps at once, the alignments one after the other."""
+        """As in the base class; the energies of all steps at once, the alignments step by step."""
         energies = self.score(queries, memory.keys) + memory.bias
         if self.training:
             energies = energies + self.noise * torch.randn_like(energies)
@@ -59,12 +59,12 @@ class MonotonicAttention(AdditiveAttention):
 def expected_alignment(stop: Tensor, previous: Tensor) -> Tensor:
     """alpha_j = p_j q_j with q_j = (1 - p_{j-1}) q_{j-1} + previous_j.
 
-    The recurrence over source positions is solved by doubling the reach of each position in turn: products and sums
-    of numbers between 0 and 1 alone, where the paper divides by a cumulative product that may vanish.
+    The recurrence over source positions is solved by doubling the reach of each position in turn: only products and
+    sums of numbers between 0 and 1, whereas the paper divides by a cumulative product that may vanish.
 
     Args:
         stop: p, the probability of stopping at each position once there, `(batch, source)`; 0 at padding.
-        previous: the alignment of the step before, `(batch, source)`.
+        previous: the alignment of the previous step, `(batch, source)`.
 
     Returns:
         `(batch, source)`, each row's sum at most that of `previous`.

@@ -1,7 +1,7 @@
-"""Multi-head attention: of a sequence over itself, and of the decoder over the encoded source.
+"""Multi-head attention: self-attention, and cross-attention over the encoded source.
 
-The product itself, softmax(Q K^T / sqrt(d)) V, is computed by the function that `attn_implementation` names: the one
-written here ("eager", which also gives the weights), PyTorch's fused one ("sdpa"), flash attention on a GPU.
+The product itself, softmax(Q K^T / sqrt(d)) V, is computed by the function that `attn_implementation` selects: the one
+written here ("eager", which also returns the weights), PyTorch's fused one ("sdpa"), flash attention on a GPU.
 """
 
 from typing import Any
@@ -31,7 +31,7 @@ def scaled_dot_product_attention(
     Paper: Vaswani et al., 2017, equation 1, https://arxiv.org/abs/1706.03762
 
     Args:
-        module: whose attention it is.
+        module: the attention module.
         query: `(batch, heads, queries, d)`.
         key: `(batch, heads, keys, d)`.
         value: `(batch, heads, keys, d)`.
@@ -52,17 +52,17 @@ def scaled_dot_product_attention(
 class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = Concat(head_1 ... head_h) W_O with head_i = Attention(Q W_i, K W_i, V W_i).
 
-    The three projections are layers of their own, which LoRA knows by these names; as one they would spare a training
-    step on a CPU about a hundredth of its time.
+    The three projections are separate layers, which LoRA finds by these names; fusing them would save about one percent
+    of a training step on a CPU.
 
     Paper: Vaswani et al., 2017, section 3.2.2, https://arxiv.org/abs/1706.03762
 
     Args:
-        config: gives the width, dropout and the attention function.
+        config: the width, dropout and attention function.
         heads: attention heads.
         gain: initial weights of values and outputs are multiplied by this.
         is_causal: no query may see a later key.
-        layer_idx: the layer's place in the cache.
+        layer_idx: the layer's index in the cache.
     """
 
     def __init__(
@@ -79,20 +79,20 @@ class MultiHeadAttention(nn.Module):
         self.out_proj = ScaledLinear(width, width, gain)
 
     def split(self, projected: Tensor) -> Tensor:
-        """Cuts `(batch, length, width)` into heads: `(batch, heads, length, width of a head)`."""
+        """Splits `(batch, length, width)` into heads: `(batch, heads, length, width of a head)`."""
         return projected.unflatten(-1, (-1, self.head_width)).transpose(1, 2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Attends with every head and maps the heads' outputs together.
+        """Attends with every head and projects the concatenated outputs.
 
         Args:
             query: `(batch, heads, queries, width of a head)`.
             key: `(batch, heads, keys, width of a head)`.
             value: as `key`.
-            mask: what the attention function wants, from `transformers.masking_utils`.
+            mask: in the attention function's format, from `transformers.masking_utils`.
 
         Returns:
-            `(batch, queries, width)`, and the weights if the function gives them.
+            `(batch, queries, width)`, and the weights if the function returns them.
         """
         function = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, scaled_dot_product_attention)
         dropout = float(self.config.attention_dropout) if self.training else 0.0
@@ -101,7 +101,7 @@ class MultiHeadAttention(nn.Module):
 
 
 class SelfAttention(MultiHeadAttention):
-    """Attention of a sequence over itself; in a decoder, masked, over what came before."""
+    """Self-attention; in a decoder, masked to previous tokens."""
 
     def forward(
         self, hidden: Tensor, mask: Tensor | None, rotation: Rotation | None = None, cache: Cache | None = None
@@ -111,8 +111,8 @@ class SelfAttention(MultiHeadAttention):
         Args:
             hidden: `(batch, length, width)`.
             mask: as for `attend`.
-            rotation: by which queries and keys are turned, with rotary positions.
-            cache: holds earlier keys and values; these are added.
+            rotation: the rotation of queries and keys, with rotary positions.
+            cache: earlier keys and values; the new ones are added.
 
         Returns:
             As `attend`.
@@ -127,7 +127,7 @@ class SelfAttention(MultiHeadAttention):
 
 
 class CrossAttention(MultiHeadAttention):
-    """Attention of the decoder (queries) over the encoder's outputs (keys and values)."""
+    """Cross-attention of the decoder (queries) over the encoder's outputs (keys and values)."""
 
     def forward(
         self, hidden: Tensor, memory: Tensor, mask: Tensor | None, cache: EncoderDecoderCache | None = None

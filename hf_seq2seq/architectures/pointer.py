@@ -1,8 +1,8 @@
-"""Pointer-generator: each step either writes a word of the vocabulary or copies one of the source.
+"""Pointer-generator: each step either generates a word from the vocabulary or copies one from the source.
 
-A source word outside the vocabulary can be copied too. Beyond the ids of the vocabulary lie `copy_vocab_size` more,
-whose meaning changes from row to row: the first stands for the row's first unknown word, and so on. Sources, targets
-and outputs are written with them; the embeddings see the unknown token in their place.
+Source words outside the vocabulary can be copied, too. The vocabulary is extended by `copy_vocab_size` ids, whose
+meaning differs between rows: the first stands for the row's first unknown word, and so on. Sources, targets and outputs
+use them; the embeddings see the unknown token in their place.
 
 Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
 """
@@ -17,7 +17,7 @@ from .configuration_rnn import RnnSeq2SeqConfig
 
 
 def known_ids(ids: Tensor, config: RnnSeq2SeqConfig, target: bool = False) -> Tensor:
-    """Ids of any shape, with the unknown token in the place of those that the embeddings do not have."""
+    """Ids of any shape, with the unknown token in place of those outside the embeddings."""
     if not config.copy_vocab_size:
         return ids
     size = config.vocab_size if target else config.source_vocab_size
@@ -27,10 +27,10 @@ def known_ids(ids: Tensor, config: RnnSeq2SeqConfig, target: bool = False) -> Te
 
 
 class CopyIds(nn.Module):
-    """What a source token is called when it is copied: its id in the extended target vocabulary.
+    """The id of a source token when it is copied, in the extended target vocabulary.
 
     Args:
-        config: gives the sizes and, where source and target have two vocabularies, the map between them.
+        config: the sizes and, if there are two vocabularies, the map between them.
     """
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
@@ -38,7 +38,7 @@ class CopyIds(nn.Module):
         assert config.source_vocab_size is not None
         self.source_vocab_size, self.vocab_size = config.source_vocab_size, config.vocab_size
         self.source_to_target_ids = config.source_to_target_ids
-        self._table: Tensor | None = None  # made when it is needed, for a model that is loaded starts without values
+        self._table: Tensor | None = None  # created on demand, because a model being loaded starts without values
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Ids below `vocab_size + copy_vocab_size`, of the same shape as `input_ids`."""
@@ -52,7 +52,9 @@ class CopyIds(nn.Module):
 
 
 class CopyGate(nn.Module):
-    """p_gen = sigmoid(w . [context; state; input] + b), the probability to write, not to copy; gives its logit.
+    """p_gen = sigmoid(w .
+
+    [context; state; input] + b), the probability to generate rather than copy; returns its logit.
 
     Paper: See et al., 2017, equation 8, https://aclanthology.org/P17-1099
 
@@ -66,7 +68,7 @@ class CopyGate(nn.Module):
         self.projection = nn.Linear(config.encoder_output_size + config.hidden_size + config.embedding_size, 1)
 
     def forward(self, contexts: Tensor, states: Tensor, embedded: Tensor) -> Tensor:
-        """The logit `(batch, target, 1)` of what stands beside one another, each `(batch, target, its width)`."""
+        """The logit `(batch, target, 1)` for the concatenation of parts, each `(batch, target, its width)`."""
         return self.projection(torch.cat([contexts, states, embedded], -1))
 
 
@@ -83,8 +85,8 @@ def mix(logits: Tensor, gate: Tensor, weights: Tensor, copy_ids: Tensor, copy_vo
         copy_vocab_size: ids beyond the vocabulary.
 
     Returns:
-        `(batch, target, vocabulary + copy_vocab_size)`, at least float32; an id that cannot be copied or written gets
-        the logarithm of the smallest normal number, not minus infinity, so that gradients stay finite.
+        `(batch, target, vocabulary + copy_vocab_size)`, at least float32; an id that can be neither copied nor
+        generated gets the logarithm of the smallest normal number, not minus infinity, so that gradients stay finite.
     """
     exact = torch.promote_types(logits.dtype, torch.float32)
     gate, weights, tiny = gate.to(exact), weights.to(exact), torch.finfo(exact).tiny

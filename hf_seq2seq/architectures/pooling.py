@@ -1,6 +1,6 @@
-"""Pooling: one vector for a stretch of encoder outputs, the whole source or each of its segments.
+"""Pooling: one vector for a span of encoder outputs, the whole source or each of its segments.
 
-What a stretch is, is told by `Segments`. Padding belongs to no segment, so it never changes a result.
+Spans are given by `Segments`. Padding belongs to no segment, so it never changes a result.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from .configuration_rnn import RnnSeq2SeqConfig
 
 @dataclass(frozen=True)
 class Segments:
-    """Which segment each position belongs to.
+    """The segment of each position.
 
     Attributes:
         index: `(batch, source)`, from 0 on; `count` at padding.
-        count: segments of the row that has most; the others' last ones are empty.
+        count: the largest number of segments in a row; rows with fewer have empty ones at the end.
     """
 
     index: Tensor
@@ -47,12 +47,12 @@ def one_segment(outputs: Tensor, mask: Tensor | None) -> Segments:
 
 
 class LastPooling(nn.Module):
-    """The last output in each direction's order of reading, side by side.
+    """The last output in each direction's reading order, concatenated.
 
     Paper: Sutskever et al., 2014, https://arxiv.org/abs/1409.3215
 
     Args:
-        config: tells whether there are two directions.
+        config: says whether there are two directions.
     """
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
@@ -63,7 +63,7 @@ class LastPooling(nn.Module):
         """Pools each segment.
 
         Args:
-            outputs: the encoder's, `(batch, source, width)`; with two directions the second half reads right to left.
+            outputs: the encoder's, `(batch, source, width)`; with two directions the second half is the backward one.
             segments: what to pool.
 
         Returns:
@@ -107,7 +107,7 @@ class MaxPooling(LastPooling):
         """As the base class says."""
         batch, _, width = outputs.shape
         index = segments.index[..., None].expand(-1, -1, width)
-        empty = outputs.new_zeros(batch, segments.count + 1, width)  # the last one collects the padding
+        empty = outputs.new_zeros(batch, segments.count + 1, width)  # the extra one collects the padding
         return empty.scatter_reduce(1, index, outputs, "amax", include_self=False)[:, : segments.count]
 
 

@@ -1,6 +1,6 @@
-"""Where a token stands, told to the model in four ways: added sines, an added table, rotation, a bias by distance.
+"""Four kinds of positional encoding: added sinusoids, an added table, rotation, a bias by distance.
 
-Positions count real tokens alone, so padding never moves a token, wherever it lies.
+Positions count only real tokens, so padding never shifts a token, wherever it is.
 """
 
 import math
@@ -15,13 +15,13 @@ def positions_of(embedded: Tensor, mask: Tensor | None, past: int = 0) -> Tensor
     """The number of real tokens before each token.
 
     Args:
-        embedded: `(batch, length, width)`, for its length and its device.
-        mask: `(batch, past + length)`, zero at padding; or `(batch, 1, length, keys)`, which keys each token may see,
-            as true or as a zero to be added; None where there is no padding.
+        embedded: `(batch, length, width)`; only its length and device are used.
+        mask: `(batch, past + length)`, zero at padding; or `(batch, 1, length, keys)`, the keys that each token may
+            see, as true or as an additive zero; None where there is no padding.
         past: tokens before these.
 
     Returns:
-        `(1, length)` without a mask, else `(batch, length)`; what stands at padding is of no use.
+        `(1, length)` without a mask, else `(batch, length)`; values at padding are meaningless.
     """
     length = embedded.shape[1]
     if mask is None:
@@ -36,12 +36,12 @@ def key_positions(mask: Tensor | None, keys: int, device: torch.device) -> Tenso
 
     Args:
         mask: as for `positions_of`.
-        keys: that the attention function is given.
-        device: of the result.
+        keys: number of keys passed to the attention function.
+        device: device of the result.
     """
     if mask is None:
         return torch.arange(keys, device=device)[None]
-    real = mask != 0 if mask.ndim == 2 else _seen(mask)[:, 0, -1]  # the last token sees all real ones before it
+    real = mask != 0 if mask.ndim == 2 else _seen(mask)[:, 0, -1]  # the last token sees all previous real tokens
     return (real.long().cumsum(-1)[:, :keys] - 1).clamp(min=0)
 
 
@@ -59,9 +59,9 @@ def angles(positions: Tensor, width: int) -> Tensor:
 
 
 class SinusoidalPositions(nn.Module):
-    """Adds sin and cos of `angles`. The sines come first, then the cosines; the paper has them in turn.
+    """Adds sin and cos of `angles`. The sines come first, then the cosines; the paper interleaves them.
 
-    They are computed where they are needed, so there is no longest input.
+    They are computed on the fly, so there is no maximum length.
 
     Paper: Vaswani et al., 2017, section 3.5, https://arxiv.org/abs/1706.03762
     """
@@ -73,13 +73,13 @@ class SinusoidalPositions(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """Adds a row of a trained table.
+    """Adds a row of a learned table.
 
     Paper: Gehring et al., 2017, section 3.1, https://arxiv.org/abs/1705.03122
 
     Args:
-        rows: positions that there are.
-        width: of the embeddings.
+        rows: number of positions.
+        width: width of the embeddings.
     """
 
     def __init__(self, rows: int, width: int) -> None:
@@ -102,10 +102,10 @@ class LearnedPositions(nn.Module):
 
 
 class NoPositions(nn.Module):
-    """Adds nothing: position comes in by attention."""
+    """Adds nothing: positions enter through attention."""
 
     def forward(self, embedded: Tensor, positions: Tensor) -> Tensor:
-        """Gives back `embedded`."""
+        """Returns `embedded`."""
         return embedded
 
 
@@ -113,7 +113,7 @@ Rotation = tuple[Tensor, Tensor]
 
 
 def rotation(positions: Tensor, width: int, dtype: torch.dtype) -> Rotation:
-    """Cosines, and sines with their signs, by which `rotate` turns heads: each `(1 or batch, 1, length, width)`.
+    """Cosines, and signed sines, that `rotate` multiplies heads by: each `(1 or batch, 1, length, width)`.
 
     Paper: Su et al., 2021, section 3.2.2 and equation 34, https://arxiv.org/abs/2104.09864
     """
@@ -123,9 +123,9 @@ def rotation(positions: Tensor, width: int, dtype: torch.dtype) -> Rotation:
 
 
 def rotate(heads: Tensor, by: Rotation) -> Tensor:
-    """Turns each pair of numbers by its position's angle, so that products depend on distances alone.
+    """Rotates each pair of numbers by its position's angle, so that products depend only on distances.
 
-    The paper pairs neighbours; here number i goes with number i + width / 2, a permutation of the same.
+    The paper pairs adjacent numbers; here number i is paired with i + width / 2, which is the same up to a permutation.
 
     Args:
         heads: queries or keys, `(batch, heads, length, width)`.
@@ -135,18 +135,18 @@ def rotate(heads: Tensor, by: Rotation) -> Tensor:
 
 
 class RelativeBias(nn.Module):
-    """A trained number for each head and each bucket of distances, added to attention scores.
+    """A learned number for each head and each bucket of distances, added to attention scores.
 
-    Half of the buckets hold one distance each, the others ever longer ranges, up to `max_distance`. Unlike in T5 the
-    scores are divided by the square root of a head's width.
+    Half of the buckets cover one distance each, the others logarithmically growing ranges up to `max_distance`. Unlike
+    in T5 the scores are divided by the square root of a head's width.
 
     Paper: Raffel et al., 2020, section 2.1, https://jmlr.org/papers/v21/20-074.html
 
     Args:
         heads: attention heads.
-        buckets: numbers a head has.
-        max_distance: from here on all distances share the last bucket.
-        bidirectional: keys after the query have buckets of their own; else they share that of distance 0.
+        buckets: buckets per head.
+        max_distance: all distances from here on share the last bucket.
+        bidirectional: later keys have separate buckets; else they share that of distance 0.
     """
 
     def __init__(self, heads: int, buckets: int, max_distance: int, bidirectional: bool) -> None:
@@ -169,5 +169,5 @@ class RelativeBias(nn.Module):
         return offset + torch.where(distances < exact, distances, coarse)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """The bias `(1 or batch, heads, queries, keys)` for positions `(1 or batch, queries)` and of keys alike."""
+        """The bias `(1 or batch, heads, queries, keys)` for positions `(1 or batch, length)` of queries and keys."""
         return self.table(self.bucket(keys[:, None, :] - queries[:, :, None])).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""What all Transformer models share: initial values and what transformers may do with them."""
+"""Shared by all Transformer models: initialization and supported features of transformers."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class TransformerPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Matrices: Glorot, smaller by the stack's gain where the initialization has one; embeddings: normal.
+        """Matrices: Glorot, scaled by the stack's gain if the initialization has one; embeddings: normal.
 
         Papers: Glorot and Bengio, 2010, equation 16, https://proceedings.mlr.press/v9/glorot10a.html; Wang et al.,
         2022, figure 2, https://arxiv.org/abs/2203.00555; Huang et al., 2020, section 3.2,
@@ -48,5 +48,5 @@ class TransformerPreTrainedModel(PreTrainedModel):
 
 
 def resolve(given: bool | None, default: Any) -> bool:
-    """An argument of `forward`, or the configuration's value where it is not given."""
+    """An argument of `forward`, or the configuration's value if not given."""
     return bool(default if given is None else given)

@@ -1,4 +1,4 @@
-"""Attention of a recurrent decoder with several heads."""
+"""Multi-head attention of a recurrent decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -7,14 +7,14 @@ from .attention import Attention, Carried, GlobalAlignment, Memory
 
 
 class MultiHeadAttention(Attention):
-    """Scaled dot products of `heads` projections side by side: context = W [alpha_1 V_1 s; ...; alpha_n V_n s].
+    """Scaled dot products of `heads` projections, concatenated: context = W [alpha_1 V_1 s; ...; alpha_n V_n s].
 
     Paper: Vaswani et al., 2017, section 3.2.2, https://arxiv.org/abs/1706.03762
 
     Args:
         query_size: width of the decoder's states, which the heads share.
         memory_size: width of the encoder's outputs and of the context.
-        heads: how many; divides `query_size`.
+        heads: number of heads; divides `query_size`.
         alignment: as for `Attention`; all heads of a step share a window.
     """
 
@@ -27,7 +27,7 @@ class MultiHeadAttention(Attention):
         self.output_projection = nn.Linear(query_size, memory_size, bias=False)
 
     def project_keys(self, values: Tensor) -> Tensor:
-        """Keys and values of all heads side by side, `(batch, source, 2 x hidden)`."""
+        """Keys and values of all heads, concatenated, `(batch, source, 2 x hidden)`."""
         return torch.cat([self.key_projection(values), self.value_projection(values)], -1)
 
     def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:

@@ -1,4 +1,4 @@
-"""What the recurrent models give beyond the library's fields: losses other than that of the logits."""
+"""Outputs of the recurrent models beyond the library's fields: losses other than that of the logits."""
 
 from dataclasses import dataclass
 
@@ -12,13 +12,13 @@ from transformers.modeling_outputs import (
 
 @dataclass
 class RnnDecoderOutput(BaseModelOutputWithPastAndCrossAttentions):
-    """What the decoder gives.
+    """The decoder's output.
 
     Attributes:
-        auxiliary_losses: what each target position adds to the training loss beside its cross-entropy, `(batch,
-            target)`: to be summed over the real positions, which only the labels know. None where there is nothing to
-            add, and where a cache is kept, for then it may be a part of a target.
-        pointer: of a pointer-generator, what `pointer.mix` takes beside the logits: gate, weights and copy ids.
+        auxiliary_losses: what each target position adds to the training loss besides its cross-entropy, `(batch,
+            target)`: to be summed over the real positions, which only the labels show. None if there is nothing to add,
+            and with a cache, because then the input may be only part of a target.
+        pointer: of a pointer-generator, the inputs of `pointer.mix` besides the logits: gate, weights and copy ids.
     """
 
     auxiliary_losses: Tensor | None = None
@@ -27,7 +27,7 @@ class RnnDecoderOutput(BaseModelOutputWithPastAndCrossAttentions):
 
 @dataclass
 class RnnModelOutput(Seq2SeqModelOutput):
-    """What the model without its output projection gives; the fields as in `RnnDecoderOutput`."""
+    """Output of the model without its output projection; fields as in `RnnDecoderOutput`."""
 
     auxiliary_losses: Tensor | None = None
     pointer: tuple[Tensor, Tensor, Tensor] | None = None
@@ -35,6 +35,6 @@ class RnnModelOutput(Seq2SeqModelOutput):
 
 @dataclass
 class RnnLMOutput(Seq2SeqLMOutput):
-    """What the model with its output projection gives; `auxiliary_losses` as in `RnnDecoderOutput`."""
+    """Output of the model with its output projection; `auxiliary_losses` as in `RnnDecoderOutput`."""
 
     auxiliary_losses: Tensor | None = None

@@ -1,4 +1,4 @@
-"""What lies between the layers of a recurrent stack, on both sides."""
+"""Connections between the layers of a recurrent stack, in encoder and decoder."""
 
 from torch import Tensor, nn
 
@@ -6,18 +6,18 @@ from .configuration_rnn import RnnSeq2SeqConfig
 
 
 class LayerOutput(nn.Module):
-    """From what a layer reads and gives to what the layer above reads: y = norm(x + f(x)), either part optional.
+    """Residual connection and layer norm: y = norm(x + f(x)), either part optional.
 
-    Both lie outside the recurrent cell, so that a layer still runs over a sequence in one library call. Ba et al.
-    normalise inside it, the summed inputs of each gate.
+    Both are outside the recurrent cell, so that a layer still runs over a sequence in one library call. Ba et al.
+    normalize inside it, the summed inputs of each gate.
 
     Papers: Wu et al., 2016, section 3.1, equation 6 (residual), https://arxiv.org/abs/1609.08144; Ba et al., 2016,
-    section 3 (normalisation), https://arxiv.org/abs/1607.06450
+    section 3 (normalization), https://arxiv.org/abs/1607.06450
 
     Args:
-        config: tells which parts there are.
-        width: of the layer's output.
-        depth: 0 for the first layer, which has no skip connection, for it reads embeddings.
+        config: says which parts there are.
+        width: width of the layer's output.
+        depth: 0 for the first layer, which has no skip connection, because it reads embeddings.
     """
 
     def __init__(self, config: RnnSeq2SeqConfig, width: int, depth: int) -> None:
@@ -26,6 +26,6 @@ class LayerOutput(nn.Module):
         self.norm = nn.LayerNorm(width) if config.layer_norm else None
 
     def forward(self, output: Tensor, below: Tensor) -> Tensor:
-        """Joins the layer's output and what it read before dropout, both `(..., width)`."""
+        """Combines the layer's output and its input before dropout, both `(..., width)`."""
         joined = output + below if self.residual else output
         return joined if self.norm is None else self.norm(joined)

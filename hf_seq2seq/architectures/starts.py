@@ -1,4 +1,4 @@
-"""Where the decoder's recurrent state starts: what the encoder hands over the bridge."""
+"""Initial states of the recurrent decoder, computed from the encoder's output."""
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,11 @@ class DecoderStart(nn.Module):
         self.shape = (config.decoder_layers, states_of(config.cell), config.hidden_size)
 
     def forward(self, encoder: BaseModelOutput, context: Tensor | None) -> Tensor:
-        """The decoder's first states.
+        """The decoder's initial states.
 
         Args:
-            encoder: what the encoder gave.
-            context: the source in one vector, `(batch, encoder width)`; only "bridge" needs it.
+            encoder: the encoder's output.
+            context: the source as one vector, `(batch, encoder width)`; only "bridge" needs it.
 
         Returns:
             `(batch, layers, states, hidden)`.
@@ -35,10 +35,10 @@ class DecoderStart(nn.Module):
 
 
 class BridgeStart(DecoderStart):
-    """s_0 = tanh(W c + b), where c is the context that `context_pooling` makes of the encoder's outputs.
+    """s_0 = tanh(W c + b), where c is the encoder's outputs pooled by `context_pooling`.
 
-    Bahdanau et al. take the last output of the backward direction and have one GRU layer; here every layer, and an
-    LSTM's memory cell too, has its own rows of W.
+    Bahdanau et al. take the last output of the backward direction and have one GRU layer; here every layer, and also an
+    LSTM's memory cell, has its own rows of W.
 
     Paper: Bahdanau et al., 2015, appendix A.2.2, https://arxiv.org/abs/1409.0473
     """
@@ -54,20 +54,22 @@ class BridgeStart(DecoderStart):
 
 
 class TransferStart(DecoderStart):
-    """Each decoder layer starts from the final state of the encoder layer at its height.
+    """Each decoder layer starts from the final state of the corresponding encoder layer.
 
     Paper: Sutskever et al., 2014, https://arxiv.org/abs/1409.3215
     """
 
     def forward(self, encoder: BaseModelOutput, context: Tensor | None) -> Tensor:
-        """As the base class says.
+        """See the base class.
 
         Raises:
             ValueError: `encoder_outputs` were given without the final state.
         """
         final_state = encoder.get("final_state")
         if final_state is None:
-            raise ValueError("decoder_start='transfer' needs encoder_outputs.final_state: pass what the encoder gave")
+            raise ValueError(
+                "decoder_start='transfer' needs encoder_outputs.final_state: pass the encoder's whole output"
+            )
         return final_state
 
 

@@ -1,4 +1,4 @@
-"""The Transformer's decoder: every layer sees what came before and, beside an encoder, the whole source.
+"""The Transformer's decoder: every layer sees the previous tokens and, with an encoder, the whole source.
 
 Paper: Vaswani et al., 2017, section 3.1, https://arxiv.org/abs/1706.03762
 """
@@ -22,7 +22,7 @@ class TransformerDecoder(TransformerStack):
     """The whole decoder.
 
     Args:
-        config: gives sizes and choices.
+        config: sizes and options.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -42,14 +42,14 @@ class TransformerDecoder(TransformerStack):
         """Decodes a target or its next tokens.
 
         Args:
-            embedded: from `embed`, `(batch, target, width)`, without the tokens that the cache holds.
-            attention_mask: `(batch, past + target)`, zero at padding, which may lie anywhere; None where there is none.
+            embedded: from `embed`, `(batch, target, width)`, without the tokens already in the cache.
+            attention_mask: `(batch, past + target)`, zero at padding, which may be anywhere; None where there is none.
             memory: the encoder's outputs, `(batch, source, width)`.
             memory_mask: `(batch, source)`, zero at padding; None where there is none.
-            cache: earlier keys and values; these are added. None keeps nothing.
-            position_ids: `(batch, target)`; None counts the real tokens. Without mask and cache, positions that start
-                again start another document, which sees nothing of those before it.
-            output_hidden_states: also give the embeddings and each layer's output.
+            cache: earlier keys and values; the new ones are added. None keeps nothing.
+            position_ids: `(batch, target)`; None counts the real tokens. Without mask and cache, positions that restart
+                mark a new document, which does not see those before it.
+            output_hidden_states: also return the embeddings and each layer's output.
         """
         own = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
         positions = position_ids
@@ -77,7 +77,7 @@ class TransformerDecoder(TransformerStack):
         )
 
     def _keys(self, queries: Tensor, padding: Tensor | None, cache: Cache | None, embedded: Tensor) -> Tensor:
-        """The positions `(1 or batch, keys)` of all keys, those of the cache among them."""
+        """The positions `(1 or batch, keys)` of all keys, including those of the cache."""
         if cache is None:
             return queries
         if not isinstance(cache, EncoderDecoderCache):

@@ -19,8 +19,8 @@ class TransformerEncoder(TransformerStack):
     """The whole encoder.
 
     Args:
-        config: gives sizes and choices.
-        vocab_size: of the source.
+        config: sizes and options.
+        vocab_size: size of the source vocabulary.
     """
 
     def __init__(self, config: TransformerConfig, vocab_size: int) -> None:
@@ -40,11 +40,11 @@ class TransformerEncoder(TransformerStack):
 
         Args:
             input_ids: `(batch, source)`.
-            attention_mask: `(batch, source)`, zero at padding, which may lie anywhere; None where there is none.
+            attention_mask: `(batch, source)`, zero at padding, which may be anywhere; None where there is none.
             inputs_embeds: `(batch, source, width)`, in place of `input_ids`; `scale_embedding` applies to it too.
-            output_attentions: also give each layer's weights, which "eager" attention knows.
-            output_hidden_states: also give the embeddings and each layer's output.
-            return_dict: accepted because `generate` passes it; the answer is always the dataclass.
+            output_attentions: also return each layer's weights, which requires "eager" attention.
+            output_hidden_states: also return the embeddings and each layer's output.
+            return_dict: accepted because `generate` passes it; the result is always the dataclass.
 
         Raises:
             ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
@@ -69,6 +69,6 @@ class TransformerEncoder(TransformerStack):
 
 
 def known(attentions: list[Tensor | None]) -> tuple[Tensor, ...] | None:
-    """The layers' attention weights, or None where the attention function gave none."""
+    """The layers' attention weights, or None if the attention function returns none."""
     found = tuple(weights for weights in attentions if weights is not None)
     return found or None

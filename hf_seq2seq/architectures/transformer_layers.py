@@ -13,15 +13,15 @@ from .positions import Rotation
 
 
 class AddNorm(nn.Module):
-    """The residual connection around a sublayer f, and where the norm stands.
+    """The residual connection around a sublayer f, and the placement of the norm.
 
-    Post-norm gives norm(x + f(x)), pre-norm x + f(norm(x)). DeepNet weights x by a constant.
+    Post-norm is norm(x + f(x)), pre-norm x + f(norm(x)). DeepNet multiplies x by a constant.
 
     Papers: Vaswani et al., 2017, sections 3.1 and 5.4, https://arxiv.org/abs/1706.03762; Xiong et al., 2020, figure 1,
     https://arxiv.org/abs/2002.04745; Wang et al., 2022, section 3.1, https://arxiv.org/abs/2203.00555
 
     Args:
-        config: gives the width, the norm's place and dropout.
+        config: the width, the placement of the norm and dropout.
         residual: the constant.
     """
 
@@ -32,7 +32,7 @@ class AddNorm(nn.Module):
         self.dropout = Dropout(config.dropout)
 
     def before(self, hidden: Tensor) -> Tensor:
-        """What the sublayer reads, `(batch, length, width)`."""
+        """The sublayer's input, `(batch, length, width)`."""
         return self.norm(hidden) if self.norm is not None and self.placement == "pre" else hidden
 
     def after(self, hidden: Tensor, update: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class TransformerEncoderLayer(GradientCheckpointingLayer):
     Paper: Vaswani et al., 2017, section 3.1, https://arxiv.org/abs/1706.03762
 
     Args:
-        config: gives sizes and choices.
+        config: sizes and options.
     """
 
     def __init__(self, config: TransformerConfig) -> None:
@@ -68,11 +68,11 @@ class TransformerEncoderLayer(GradientCheckpointingLayer):
     def forward(
         self, hidden: Tensor, mask: Tensor | None, rotation: Rotation | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """Maps `(batch, source, width)` to the same shape; also gives the attention weights, if known.
+        """Maps `(batch, source, width)` to the same shape; also returns the attention weights, if available.
 
         Args:
             hidden: the layer's input.
-            mask: what the attention function wants.
+            mask: in the attention function's format.
             rotation: with rotary positions.
         """
         update, weights = self.self_attn(self.self_attn_residual.before(hidden), mask, rotation)
@@ -82,13 +82,13 @@ class TransformerEncoderLayer(GradientCheckpointingLayer):
 
 
 class TransformerDecoderLayer(GradientCheckpointingLayer):
-    """Masked self-attention, attention over the source where there is one, then the feed-forward network.
+    """Masked self-attention, cross-attention if there is a source, then the feed-forward network.
 
     Paper: Vaswani et al., 2017, section 3.1, https://arxiv.org/abs/1706.03762
 
     Args:
-        config: gives sizes and choices.
-        layer_idx: the layer's place in the cache.
+        config: sizes and options.
+        layer_idx: the layer's index in the cache.
     """
 
     def __init__(self, config: TransformerConfig, layer_idx: int) -> None:
@@ -111,15 +111,15 @@ class TransformerDecoderLayer(GradientCheckpointingLayer):
         rotation: Rotation | None = None,
         past_key_values: Cache | None = None,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Maps `(batch, target, width)` to the same shape; also gives both attentions' weights, if known.
+        """Maps `(batch, target, width)` to the same shape; also returns both attentions' weights, if available.
 
         Args:
             hidden: the layer's input.
-            mask: what the attention function wants, for the target.
+            mask: in the attention function's format, for the target.
             memory: the encoder's outputs, `(batch, source, width)`.
             memory_mask: the same as `mask` for the source.
             rotation: with rotary positions.
-            past_key_values: keys and values of earlier tokens; these are added.
+            past_key_values: keys and values of earlier tokens; the new ones are added.
         """
         both = past_key_values if isinstance(past_key_values, EncoderDecoderCache) else None
         own = past_key_values if both is None else both.self_attention_cache

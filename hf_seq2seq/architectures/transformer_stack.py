@@ -1,4 +1,4 @@
-"""What the encoder's and the decoder's stack share: embeddings with positions, masks with relative bias, final norm."""
+"""Shared by the encoder's and decoder's stacks: embeddings with positions, masks with relative bias, final norm."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,10 @@ from .positions import LearnedPositions, NoPositions, RelativeBias, Rotation, Si
 
 
 class TransformerStack(nn.Module):
-    """Embeddings, positions and the norm after the last layer, if the layers are pre-norm.
+    """Embeddings, positions and, if the layers are pre-norm, the final norm.
 
     Args:
-        config: gives sizes and choices.
+        config: sizes and options.
         side: "encoder" or "decoder".
         vocab_size: rows of the embedding table.
     """
@@ -49,20 +49,20 @@ class TransformerStack(nn.Module):
         return embedded * self.embed_scale if self.embed_scale != 1.0 else embedded
 
     def rotation(self, positions: Tensor, dtype: torch.dtype) -> Rotation | None:
-        """What turns this stack's queries and keys, with rotary positions."""
+        """The rotation of this stack's queries and keys, with rotary positions."""
         if self.config.position_embedding_type != "rotary":
             return None
         return rotation(positions, self.head_width, dtype)
 
     def bias(self, mask: Tensor | None, queries: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor | None:
-        """Puts the relative bias into a mask that an attention function takes.
+        """Adds the relative bias to an attention function's mask.
 
         Args:
-            mask: `(batch, 1, queries, keys)`, true or zero where a query may look; None where it may look at all
-                keys, or in the decoder at all that are not later.
+            mask: `(batch, 1, queries, keys)`, true or zero where a query may look; None where it may look at all keys,
+                or in the decoder at all that are not later.
             queries: their positions, `(1 or batch, queries)`.
             keys: their positions, `(1 or batch, keys)`.
-            dtype: of the scores.
+            dtype: dtype of the scores.
 
         Raises:
             ValueError: the attention function takes no bias.
@@ -84,12 +84,12 @@ class TransformerStack(nn.Module):
         return bias.masked_fill(~mask, torch.finfo(dtype).min) if mask.dtype == torch.bool else bias + mask
 
     def finish(self, hidden: Tensor) -> Tensor:
-        """The stack's output `(batch, length, width)` from its last layer's."""
+        """The stack's output `(batch, length, width)` from that of its last layer."""
         return hidden if self.final_norm is None else self.final_norm(hidden)
 
 
 def build_positions(config: TransformerConfig) -> nn.Module:
-    """What adds positions to embeddings."""
+    """The module that adds positions to embeddings."""
     if config.position_embedding_type == "sinusoidal":
         return SinusoidalPositions()
     if config.position_embedding_type == "learned":

@@ -1,1 +1,1 @@
-"""From a saved model to text: loading, search, and long streams of input."""
+"""Text generation from a saved model: loading, search, and streams of input."""

@@ -1,4 +1,4 @@
-"""Which source word each output word comes from, by attention; and unknown words copied from there."""
+"""Word alignments from attention, and replacement of unknown words by the aligned source words."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,11 +12,11 @@ NOWHERE = -1
 
 
 def words_of(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase") -> list[int]:
-    """The number of the word, between spaces, that each token ends up in; -1 for special tokens.
+    """The index of the whitespace-separated word that each token belongs to; -1 for special tokens.
 
     Args:
-        ids: of a text.
-        tokenizer: that decodes them.
+        ids: ids of a text.
+        tokenizer: decodes them.
     """
     special, found = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}, []
     kept: list[int] = []
@@ -30,13 +30,13 @@ def words_of(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase") -> list[i
 
 
 def align(attention: np.ndarray, source: Sequence[int], target: Sequence[int]) -> list[tuple[int, int]]:
-    """For each target word the source word that it attends to most, as pairs of their numbers.
+    """For each target word the source word that it attends to most, as pairs of indices.
 
-    A word's attention is that of its tokens: summed over the source word's, averaged over the target word's.
+    Attention between words is summed over the source word's tokens and averaged over the target word's.
 
     Args:
         attention: `(target tokens, source tokens)`.
-        source: word of each source token, -1 for none; attention on those counts for nothing.
+        source: word of each source token, -1 for none; attention on those is ignored.
         target: word of each target token.
     """
     words = max(source, default=NOWHERE) + 1
@@ -62,14 +62,14 @@ def replace_unknown(
 ) -> str:
     """The text of an output whose unknown tokens are the source words that they attend to most.
 
-    Paper: Luong et al., 2015, https://aclanthology.org/P15-1002, there with an alignment that the model is taught.
+    Paper: Luong et al., 2015, https://aclanthology.org/P15-1002, where the model is trained with an alignment.
 
     Args:
         ids: the output.
         attention: `(target tokens, source tokens)`.
         source: word of each source token, -1 for none.
-        words: the source's.
-        tokenizer: that decodes the output.
+        words: words of the source.
+        tokenizer: decodes the output.
     """
     allowed = np.array([0 <= word < len(words) for word in source])
     pieces: list[str] = []

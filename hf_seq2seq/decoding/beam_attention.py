@@ -1,7 +1,7 @@
-"""Cross-attention whose keys and values are kept once a source, whatever the number of its hypotheses.
+"""Cross-attention whose keys and values are stored once per source, whatever the number of its hypotheses.
 
-While a search runs, the hypotheses of a source attend to it together, as if their queries were positions of one
-target, and nothing is repeated.
+During a search the hypotheses of a source attend to it together, as if their queries were positions of one target, and
+nothing is repeated.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ FOLDING = {
     "t5",
     "transformer-seq2seq",
 }
-"""Types of models whose layers take fewer rows of keys than of queries; other models get their sources repeated."""
+"""Model types whose layers accept fewer rows of keys than of queries; for other models, sources are repeated."""
 
 
 def attend_together(
@@ -39,11 +39,11 @@ def attend_together(
     position_bias: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
-    """Attention of one target position, in the form that Hugging Face's models call.
+    """Attention of one target position, with the signature of Hugging Face's attention functions.
 
     Args:
-        module: whose attention it is.
-        query: `(rows, heads, 1, d)`; the hypotheses of a source are neighbours.
+        module: the attention module.
+        query: `(rows, heads, 1, d)`; the hypotheses of a source are adjacent.
         key: `(sources, heads, keys, d)`, where rows is a multiple of sources.
         value: as `key`.
         attention_mask: True where a query may look, `(sources, 1, 1, keys)`; None where it may look everywhere.
@@ -71,22 +71,22 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
 def folds(model: PreTrainedModel) -> bool:
-    """Whether a model's decoder takes fewer sources than hypotheses; a recurrent one does so by itself."""
+    """Whether a model's decoder accepts fewer sources than hypotheses; recurrent ones always do."""
     return _switches(model) or getattr(model.config, "reads_source_afresh", False)
 
 
 def _switches(model: PreTrainedModel) -> bool:
-    """Whether a model's attention can be exchanged for `attend_together`."""
+    """Whether a model's attention function can be replaced by `attend_together`."""
     config = model.config
     known = getattr(config, "_attn_implementation", None) in ("sdpa", "eager")
-    # The hand-built Transformer adds its bias to the mask, which is one of true and false here.
+    # The hand-built Transformer adds its bias to the mask, which is Boolean here.
     biased = getattr(config, "position_embedding_type", None) == "relative_bias"
     return config.model_type in FOLDING and known and not biased
 
 
 @contextmanager
 def attending_together(model: PreTrainedModel) -> Iterator[None]:
-    """Lets a Transformer that `folds` attend this way for a while, one target position at a time."""
+    """Context manager in which a Transformer that `folds` attends this way, one target position at a time."""
     if not _switches(model):
         yield
         return

@@ -1,7 +1,7 @@
-"""Beam search: the best hypotheses of every source go on together; finished sources leave the batch.
+"""Beam search: the best hypotheses of every source are extended together; finished sources leave the batch.
 
-With the same settings it gives what the library's `generate` gives. Several beams a source, each kept away from those
-before it, are diverse beam search (`diversity.py`).
+With the same settings the results equal those of transformers' `generate`. Several beams per source, each penalized for
+similarity to the previous ones, are diverse beam search (`diversity.py`).
 """
 
 from bisect import insort
@@ -25,13 +25,13 @@ class BeamSearch:
 
     Attributes:
         width: hypotheses of each beam.
-        beams: beams of each source; more than one where `diversity` says how they differ.
-        normalization: by which finished hypotheses are compared.
+        beams: beams per source; more than one requires `diversity`.
+        normalization: length normalization used to compare finished hypotheses.
         early_stopping: a beam ends "true": as soon as it has `width` finished hypotheses; "false": when its best
-            unfinished one, normalised at its present length, is no better than the worst of them; "never": when it
-            could not become better at the greatest length either.
-        coverage: weight of the coverage penalty; other than 0 needs a decoder that keeps its attention.
-        diversity: what keeps beams apart.
+            unfinished one, normalized at its current length, is no better than the worst of them; "never": when it
+            could not become better even at the maximum length.
+        coverage: weight of the coverage penalty; if not 0, needs a decoder that returns its attention.
+        diversity: penalty for similarity between beams.
     """
 
     width: int
@@ -46,7 +46,7 @@ class BeamSearch:
 def beam_search(
     decoder: Decoder, rules: Sequence[Rule], beams: Sequence["Beam"], count: int = 1
 ) -> list[list[Hypothesis]]:
-    """The best hypotheses of every source, best first, at most `count`; fewer where fewer are possible."""
+    """The best hypotheses of every source, best first, at most `count`."""
     logits, length = decoder.start(), 0
     while True:
         sources = beams[0].sources
@@ -73,7 +73,7 @@ def _tokens(beams: Sequence["Beam"]) -> Tensor:
 
 
 def _advance(beams: Sequence["Beam"], log_probs: Tensor, attention: Tensor | None, length: int) -> Tensor:
-    """Lets every beam choose its next tokens, and gives the rows that they continue, `(sources, hypotheses)`."""
+    """Lets every beam choose its next tokens, and returns the rows that they extend, `(sources, hypotheses)`."""
     rows = []
     for number, beam in enumerate(beams):
         start = 0 if length == 1 else number * beam.search.width
@@ -91,15 +91,15 @@ def _merge(beams: Sequence[list[Hypothesis]], count: int) -> list[Hypothesis]:
 
 
 class Beam:
-    """One beam of every source that is still in the batch.
+    """A beam for every source that is still in the batch.
 
     Attributes:
-        sources: their numbers, `(sources,)`.
-        tokens: prompt and output of the hypotheses, `(sources, width, length)`, best first; at the start one each.
-        sums: of their log-probabilities, `(sources, width)`; minus infinity where there is no hypothesis.
+        sources: their indices, `(sources,)`.
+        tokens: prompt and output of the hypotheses, `(sources, width, length)`, best first; initially one each.
+        sums: their summed log-probabilities, `(sources, width)`; minus infinity where there is no hypothesis.
         done: sources whose beam has ended, `(sources,)`.
         finished: the best finished hypotheses of every source, best first.
-        worst: scores of the last of these, `(all sources,)`; minus infinity while there are fewer than `width`.
+        worst: scores of the worst of these, `(all sources,)`; minus infinity while there are fewer than `width`.
     """
 
     def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSearch) -> None:
@@ -121,16 +121,15 @@ class Beam:
         self.coverage = None if self.coverage is None else self.coverage[left]
 
     def advance(self, log_probs: Tensor, attention: Tensor | None, length: int, others: Tensor | None) -> Tensor:
-        """Chooses the hypotheses that are one token longer.
+        """Selects the hypotheses of the next step, one token longer.
 
         Args:
-            log_probs: of the next token, `(sources, width, vocabulary)`.
-            attention: on the source at this step, `(sources, width, source)`.
-            length: tokens of the new outputs.
-            others: hypotheses of the beams before, which have made this step.
+            log_probs: log-probabilities of the next token, `(sources, width, vocabulary)`.
+            attention: attention on the source at this step, `(sources, width, source)`.
+            length: length of the new outputs in tokens.
+            others: hypotheses of the previous beams, which have already made this step.
 
-        Returns:
-            The hypothesis that each new one continues, `(sources, width)`.
+        Returns: The hypothesis that each new one continues, `(sources, width)`.
         """
         totals = self.sums[..., None] + log_probs
         ranked, vocabulary = totals, totals.shape[2]
@@ -148,19 +147,19 @@ class Beam:
         return self.parents
 
     def _candidates(self, scores: Tensor) -> Tensor:
-        """Enough that `width` go on even if all hypotheses end with the best tokens; as `best`."""
+        """Enough candidates for `width` to continue even if all hypotheses end with the best tokens; as `best`."""
         return best(scores, self.search.width * max(2, 1 + len(self.bounds.eos)))
 
     def _finishing(self, parents: Tensor, tokens: Tensor, ends: Tensor) -> Tensor:
-        """Candidates that become finished hypotheses: those that end, of the best `width`."""
+        """Candidates that become finished hypotheses: those among the best `width` that end."""
         return ends & (torch.arange(ends.shape[1], device=ends.device) < self.search.width)
 
     def _onward(self, parents: Tensor, tokens: Tensor, sums: Tensor) -> Tensor:
-        """Places of the `width` candidates that go on; those that do not have the sum minus infinity."""
+        """Indices of the `width` candidates that continue; missing ones have the sum minus infinity."""
         return (sums == FORBIDDEN).long().argsort(dim=1, stable=True)[:, : self.search.width]
 
     def _finish(self, parents: Tensor, tokens: Tensor, sums: Tensor, ends: Tensor, length: int) -> None:
-        """Keeps candidates that end."""
+        """Stores candidates that end."""
         width, search = self.search.width, self.search
         scores = sums / search.normalization.divisor(length)
         if self.coverage is not None:
@@ -176,7 +175,7 @@ class Beam:
                 self.worst[source] = finished[-1].score
 
     def _go_on(self, parents: Tensor, tokens: Tensor, sums: Tensor, ends: Tensor) -> None:
-        """Goes on with `width` candidates that do not end."""
+        """Continues with `width` candidates that do not end."""
         sums = sums.masked_fill(ends, FORBIDDEN)
         onward = self._onward(parents, tokens, sums)
         self.parents, self.sums = parents.gather(1, onward), sums.gather(1, onward)

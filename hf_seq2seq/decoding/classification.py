@@ -1,4 +1,4 @@
-"""Labels and scores of texts, in batches of like lengths, every result in its text's place."""
+"""Labels and scores of texts, in batches of similar lengths, with results in input order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ PROBLEMS = {
 
 @dataclass
 class TextClassifier:
-    """Computes the logits of many texts; it keeps nothing from one call to the next, and threads may share it.
+    """Computes the logits of many texts; it is stateless and thread-safe.
 
     Attributes:
         model: a classifier in evaluation mode.
         tokenizer: its tokenizer.
-        batch_size: texts a batch.
-        max_source_length: longer texts are cut to so many tokens; None cuts nothing.
-        advance: told the number of rows done after every batch.
+        batch_size: texts per batch.
+        max_source_length: longer texts are truncated to this many tokens; None for no limit.
+        advance: called with the number of finished rows after every batch.
     """
 
     model: "PreTrainedModel"
@@ -48,15 +48,15 @@ class TextClassifier:
 
     @property
     def problem(self) -> str:
-        """What a label is: "single_label", "multi_label" or "regression"."""
+        """The problem type: "single_label", "multi_label" or "regression"."""
         default = "regression" if len(self.label_names) == 1 else "single_label"
         return PROBLEMS.get(self.model.config.problem_type or "", default)
 
     @property
     def scoring(self) -> str:
-        """The problem by which logits become scores, as transformers' pipeline chooses it.
+        """The problem type used to turn logits into scores, chosen as in transformers' pipeline.
 
-        A model of one label that says nothing of its problem, as rerankers do, gives a score of 0 to 1.
+        A model with one label and no problem type, such as a reranker, gives a score between 0 and 1.
         """
         if self.model.config.problem_type == "regression":
             return "regression"
@@ -74,7 +74,7 @@ class TextClassifier:
 
     @torch.inference_mode()
     def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[np.ndarray, Counts]:
-        """The logits, and what was counted of the texts."""
+        """The logits, and the counts of the texts."""
         labels = np.zeros(len(texts), dtype=np.int64)
         rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
         limit = Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
@@ -93,7 +93,7 @@ class TextClassifier:
 
 
 def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:
-    """Scores of 0 to 1 a class, summing to 1 where a text has one label; the numbers themselves in regression."""
+    """A score between 0 and 1 per class, summing to 1 for single labels; the numbers themselves in regression."""
     if problem == "regression":
         return logits
     if problem == "multi_label":
@@ -103,7 +103,7 @@ def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:
 
 
 def verdict_of(scores: np.ndarray, classifier: TextClassifier) -> dict[str, Any]:
-    """Label, score and all scores: one label, a list of those above one half, or in regression a number."""
+    """Label, score and all scores: one label, a list of those above 0.5, or a number in regression."""
     names = classifier.label_names
     found = {name: round(float(score), 6) for name, score in zip(names, scores, strict=True)}
     if classifier.problem == "regression":

@@ -1,10 +1,10 @@
-"""Beam search whose outputs must hold given words.
+"""Beam search whose outputs must contain given words.
 
-The hypotheses of a source are kept in banks by how many tokens of the words they have, so that those on the way to
-them are not pushed out by those that say something more likely; a hypothesis may end when it has all.
+The hypotheses of a source are kept in banks by how many tokens of the words they have, so that partial matches are not
+crowded out by likelier hypotheses; a hypothesis may end when it has all words.
 
-Paper: Post and Vilar, 2018, section 3, https://aclanthology.org/N18-1119 (dynamic beam allocation). Deviation: what is
-left after an even split goes to the fullest bank, which thereby gains a token a step.
+Paper: Post and Vilar, 2018, section 3, https://aclanthology.org/N18-1119 (dynamic beam allocation). Deviation: the
+remainder of an even split goes to the fullest bank, which thereby gains a token per step.
 """
 
 import torch
@@ -19,13 +19,13 @@ from hf_seq2seq.decoding.selection import best
 
 
 class ConstrainedBeam(Beam):
-    """A beam whose finished hypotheses hold all words.
+    """A beam whose finished hypotheses contain all words.
 
     Args:
         decoder: as for `Beam`.
         bounds: as for `Beam`.
         search: as for `Beam`.
-        words: that must appear.
+        words: words that must appear.
     """
 
     def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSearch, words: ForcedWords) -> None:
@@ -36,7 +36,10 @@ class ConstrainedBeam(Beam):
         return [[tuple(ids) for ids in row] for row in self.tokens[:, :, self.prompt :].tolist()]
 
     def _candidates(self, totals: Tensor) -> Tensor:
-        """The best, every hypothesis's best, and all that is progress; EOS only where all words are there."""
+        """The best overall, the best of every hypothesis, and all that make progress.
+
+        EOS only if all words are present.
+        """
         vocabulary, likely = totals.shape[2], best(totals, 2 * self.search.width)
         found = []
         for row, outputs in enumerate(self._outputs()):
@@ -44,7 +47,7 @@ class ConstrainedBeam(Beam):
             for place, ids in enumerate(outputs):
                 progress = self.words.progress(ids)
                 first = place * vocabulary
-                # Of the best tokens behind a word, some may go on with it.
+                # Some of the best tokens after a word may continue it.
                 count = min(self.search.width, vocabulary) if progress.fresh else 1
                 wanted |= {first + token for token in totals[row, place].topk(count).indices.tolist()}
                 ends = {first + int(token) for token in self.bounds.eos}
@@ -57,7 +60,7 @@ class ConstrainedBeam(Beam):
         return index.gather(1, scores.argsort(dim=1, descending=True, stable=True))
 
     def _finishing(self, parents: Tensor, tokens: Tensor, ends: Tensor) -> Tensor:
-        """Those that end and hold all words."""
+        """Those that end and contain all words."""
         found = ends.clone()
         outputs = self._outputs()
         for row, place in ends.nonzero().tolist():
@@ -80,7 +83,7 @@ class ConstrainedBeam(Beam):
         return torch.tensor(chosen, device=parents.device)
 
     def _allot(self, banks: dict[int, list[int]], candidates: int) -> list[int]:
-        """Places of the candidates that go on, best first within the whole."""
+        """Indices of the candidates that continue, best first overall."""
         width, share = self.search.width, self.search.width // (self.words.size + 1)
         found: list[int] = []
         for number in sorted(banks, reverse=True):

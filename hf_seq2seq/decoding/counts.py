@@ -1,4 +1,4 @@
-"""What a call tells beside its results: texts that were cut, tokens that are unknown, searches without an output."""
+"""Counts returned alongside results: truncated texts, unknown tokens, searches without an output."""
 
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,13 +13,13 @@ class Counts:
     """Counts of one call, or the sums of several.
 
     Attributes:
-        texts: rows that were given.
-        truncated: sources that were cut.
-        unknown: source tokens that stand for what the vocabulary lacks.
-        unknown_targets: those of targets that were scored.
-        impossible: texts without an output, because the rules of the search allow none.
-        unended: texts whose output has the greatest length and no end of its own.
-        conflicting: texts whose greatest length by --max-length-ratio is below the least.
+        texts: input rows.
+        truncated: sources that were truncated.
+        unknown: source tokens that stand for something outside the vocabulary.
+        unknown_targets: the same for scored targets.
+        impossible: texts without an output, because the constraints of the search allow none.
+        unended: texts whose output reached the maximum length without ending.
+        conflicting: texts whose maximum length by --max-length-ratio is below the minimum.
     """
 
     texts: int = 0
@@ -43,10 +43,10 @@ class Counts:
 
 
 class Counted(list[T]):
-    """The results of a call, a list, and what it counted.
+    """The results of a call, a list, with its counts.
 
     Attributes:
-        counts: of the texts of this call.
+        counts: counts of the texts of this call.
     """
 
     counts: Counts = Counts()

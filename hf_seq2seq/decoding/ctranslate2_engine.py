@@ -1,4 +1,4 @@
-"""Generates with CTranslate2, through the same calls as with PyTorch."""
+"""Generation with CTranslate2, with the same interface as for PyTorch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -25,12 +25,12 @@ UNKNOWN_SETTINGS = (
     "exponential_decay_length_penalty",
     "sequence_bias",
 )
-"""Generation settings that CTranslate2 has nothing for."""
+"""Generation settings that CTranslate2 does not support."""
 KNOWN_FLAGS = (
     *("num_beams", "length_penalty", "no_repeat_ngram_size", "per_device_eval_batch_size", "num_return_sequences"),
     *("early_stopping", "repetition_penalty", "min_new_tokens", "forced_bos_token", "seed"),
 )
-"""Flags of the search that it follows."""
+"""Search flags that it supports."""
 Scored = tuple[list[int], float]
 Ranked = tuple[list[list[int]], list[float]]
 """The outputs of a source, best first, and their scores."""
@@ -38,7 +38,7 @@ Ranked = tuple[list[list[int]], list[float]]
 
 @dataclass(frozen=True)
 class Shape:
-    """What `read_settings` asks of a model's configuration."""
+    """The part of a model's configuration that `read_settings` reads."""
 
     is_encoder_decoder: bool
     max_position_embeddings: int | None
@@ -49,11 +49,11 @@ class CTranslate2Model:
     """An exported model.
 
     Attributes:
-        engine: a `ctranslate2.Translator`, or for a decoder alone a `Generator`.
+        engine: a `ctranslate2.Translator`, or for a decoder-only model a `Generator`.
         source_tokens: the source vocabulary in the order of its ids.
-        target_tokens: the target vocabulary likewise.
-        generation_config: the model's own settings: forced tokens, shortest length, repetition.
-        config: whether it has an encoder, and its positions.
+        target_tokens: the target vocabulary in the order of its ids.
+        generation_config: the model's own settings: forced tokens, minimum length, repetition.
+        config: whether the model has an encoder, and its number of positions.
     """
 
     engine: Any
@@ -69,13 +69,13 @@ class CTranslate2Model:
 
         Args:
             sources: ids of each source, special tokens included, without padding.
-            search: how to search, and outputs a source.
-            max_new_tokens: longest target in tokens, EOS counted.
-            first_token: that every target of an encoder-decoder begins with; by default that of the model's settings.
+            search: search options, and outputs per source.
+            max_new_tokens: maximum length of a target in tokens, including EOS.
+            first_token: first token of every target of an encoder-decoder; by default from the model's settings.
 
         Returns:
-            For each source the ids of each target, without start token and EOS, and its score: the sum of
-            log-probabilities, with several beams divided by the length as `length_penalty` says.
+            For each source the ids of each target, without start token and EOS, and its score: the summed
+            log-probability, with beam search normalized by length according to `length_penalty`.
         """
         tokens = [[self.source_tokens[number] for number in source] for source in sources]
         options = search_options(self.generation_config, search) | {"return_scores": True}
@@ -104,7 +104,7 @@ class CTranslate2Model:
         self, tokens: list[list[str]], options: dict[str, Any], max_new_tokens: int, first: str | None
     ) -> list[Ranked]:
         settings, ids = self.generation_config, {token: number for number, token in enumerate(self.target_tokens)}
-        # A forced last token is EOS, which is no part of the text.
+        # A forced last token is EOS, which is not part of the text.
         longest = max_new_tokens if settings.forced_eos_token_id is None else max(max_new_tokens - 1, 1)
         prefix = None if first is None else [[first]] * len(tokens)
         results = self.engine.translate_batch(
@@ -113,9 +113,9 @@ class CTranslate2Model:
         return [([[ids[token] for token in row] for row in result.hypotheses], result.scores) for result in results]
 
     def _scored(self, sources: list[list[str]], found: list[Ranked], search: Search, first: str | None) -> list[Ranked]:
-        """Hypotheses of beams by the scores that PyTorch gives them, best first, without EOS.
+        """Hypotheses of beam search with PyTorch's scores, best first, without EOS.
 
-        CTranslate2's own are of the distribution that rules leave, and count a forced first token.
+        CTranslate2's own scores are relative to the distribution after masking, and count a forced first token.
         """
         ends = _ends(self.generation_config)
         rows = [(source, ids) for source, (outputs, _) in zip(sources, found, strict=True) for ids in outputs]
@@ -125,7 +125,9 @@ class CTranslate2Model:
         forced_last, forced_first = self.generation_config.forced_eos_token_id is not None, first is not None
         scored = []
         for (_, whole), ids, result in zip(rows, bare, log_probs, strict=True):
-            length = len(whole) + (forced_last and len(whole) == len(ids))  # what is forced counts, and costs nothing
+            length = len(whole) + (
+                forced_last and len(whole) == len(ids)
+            )  # forced tokens count toward the length but cost nothing
             total = sum(result.log_probs[forced_first : len(whole)])
             scored.append((ids, total / max(1, length) ** search.length_penalty))
         each, ranked = iter(scored), list[Ranked]()
@@ -137,15 +139,15 @@ class CTranslate2Model:
 
 @dataclass
 class CTranslate2TextGenerator(TextGenerator):
-    """`TextGenerator` for an exported model; of details it has the score, and ensembles it has not."""
+    """`TextGenerator` for an exported model; its only detail is the score, and ensembles are not supported."""
 
-    model: CTranslate2Model  # type: ignore[assignment]  # answers the calls of the methods that are kept
+    model: CTranslate2Model  # type: ignore[assignment]  # supports the calls of the inherited methods
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
         sources, _, counts = self.read_sources(texts)
         found: list[list[Output]] = [[] for _ in texts]
         unended = 0
-        # Longest first: what does not fit in memory fails at once.
+        # Longest first: a batch that does not fit in memory fails immediately.
         for rows in reversed(ordered_batches(sources.lengths[:, None], self.decoding.per_device_eval_batch_size)):
             outputs, cut_off = self._batch(sources, rows)
             unended += cut_off
@@ -156,7 +158,7 @@ class CTranslate2TextGenerator(TextGenerator):
         return found, counts + Counts(unended=unended)
 
     def _batch(self, sources: Ragged, rows: Any) -> tuple[list[list[Output]], int]:
-        """The outputs of rows, and how many of the best have the greatest length and no end of their own."""
+        """The outputs of rows, and how many of the best reached the maximum length without ending."""
         ids = [sources[row].tolist() for row in rows]
         results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, self.first_token)
         found = [row for best in results for row, _ in best]
@@ -167,34 +169,34 @@ class CTranslate2TextGenerator(TextGenerator):
 
 
 def search_options(settings: "GenerationConfig", search: Search) -> dict[str, Any]:
-    """The search as CTranslate2 names it; `suppress_tokens` are ids that are never generated.
+    """The search options in CTranslate2's terms; `suppress_tokens` are ids that are never generated.
 
     Raises:
-        InputError: a flag or the model's generation settings ask for something that CTranslate2 cannot do.
+        InputError: CTranslate2 does not support a flag or one of the model's generation settings.
     """
     for item in fields(search):
         if item.name not in KNOWN_FLAGS and getattr(search, item.name) != item.default:
-            raise InputError(f"--engine ctranslate2: cannot follow {flag(item.name)}")
+            raise InputError(f"--engine ctranslate2: does not support {flag(item.name)}")
     if search.early_stopping == "never":
-        raise InputError("--engine ctranslate2: cannot follow --early-stopping never")
+        raise InputError("--engine ctranslate2: does not support --early-stopping never")
     penalty = search.repetition_penalty or settings.repetition_penalty or 1.0
     stops = settings.early_stopping is True if search.early_stopping is None else search.early_stopping == "true"
     unknown = [name for name in UNKNOWN_SETTINGS if getattr(settings, name, None) not in (None, 0, 1.0, [])]
     if settings.decoder_start_token_id in _ends(settings) and penalty != 1.0:
-        unknown.append("repetition_penalty")  # elsewhere the start token counts as one that was there already
+        unknown.append("repetition_penalty")  # elsewhere the start token counts as already generated
     words = settings.bad_words_ids or []
     if unknown or any(len(word) > 1 for word in words):
         name = unknown[0] if unknown else "bad_words_ids"
-        raise InputError(f"--engine ctranslate2: cannot follow {name}, which generation_config.json sets")
-    # `min_length` counts the decoder's start token.
+        raise InputError(f"--engine ctranslate2: does not support {name}, which generation_config.json sets")
+    # `min_length` includes the decoder's start token.
     shortest = search.min_new_tokens
     if shortest is None:
         shortest = max(settings.min_new_tokens or 0, (settings.min_length or 1) - 1)
     return {
         "beam_size": search.num_beams,
         "num_hypotheses": search.num_return_sequences,
-        # Unless told to stop early, `generate` goes on while a better output is likely. CTranslate2 counts: with twice
-        # as many finished outputs as beams it found the same best ones.
+        # Without early stopping, `generate` continues while a better output is likely. CTranslate2 counts instead: with
+        # twice as many finished outputs as beams it found the same best ones.
         "patience": 1 if search.num_beams == 1 or stops else 2,
         "length_penalty": search.length_penalty,
         "no_repeat_ngram_size": search.no_repeat_ngram_size,
@@ -206,11 +208,11 @@ def search_options(settings: "GenerationConfig", search: Search) -> dict[str, An
 
 
 def beam_remark(settings: "GenerationConfig", search: Search) -> str | None:
-    """Says that beams are not those of PyTorch, and by which flag or setting; None where they are.
+    """A warning that beams differ from PyTorch's, and due to which flag or setting; None if they do not.
 
-    CTranslate2 makes probabilities of what a rule leaves before it adds them up, so that hypotheses are ranked
-    otherwise as soon as a token is forbidden; and it stops by a count of finished hypotheses, so that where length
-    counts for much, and behind the best output, others are found.
+    CTranslate2 renormalizes probabilities after masking, so that hypotheses are ranked differently as soon as a token
+    is forbidden; and it stops after a number of finished hypotheses, so that with a strong length penalty, and below
+    the best output, it finds others.
     """
     if search.num_beams == 1:
         return None

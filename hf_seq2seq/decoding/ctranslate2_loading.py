@@ -15,10 +15,10 @@ WEIGHTS_FILE = "model.bin"
 
 
 def load_ctranslate2(path: str) -> tuple[CTranslate2Model, Tokenizers, RunSettings]:
-    """Loads an exported model that writes text, on the GPU if CTranslate2 knows one.
+    """Loads an exported model that generates text, on the GPU if CTranslate2 supports it.
 
     Raises:
-        InputError: no such export there, or CTranslate2 is not installed.
+        InputError: there is no such export, or CTranslate2 is not installed.
     """
     from transformers import GenerationConfig
 
@@ -34,17 +34,17 @@ def load_ctranslate2(path: str) -> tuple[CTranslate2Model, Tokenizers, RunSettin
 
 
 def read_report(folder: Path) -> dict[str, Any]:
-    """What the export in a folder says of itself.
+    """The metadata of the export in a folder.
 
     Raises:
-        InputError: the folder holds no model that CTranslate2 can generate with.
+        InputError: the folder contains no model that CTranslate2 can generate with.
     """
     if not (folder / REPORT_FILE).is_file() or not (folder / WEIGHTS_FILE).is_file():
-        what = "holds no CTranslate2 model" if folder.is_dir() else "no such folder"
+        what = "contains no CTranslate2 model" if folder.is_dir() else "no such folder"
         raise InputError(f"{folder}: {what}; `hf-seq2seq export MODEL {folder} --format ctranslate2` writes one")
     report = read_json_object(folder / REPORT_FILE)
     if "is_encoder_decoder" not in report:
-        raise InputError(f"{folder}: holds a classifier, which writes no text")
+        raise InputError(f"{folder}: contains a classifier, which does not generate text")
     return report
 
 
@@ -58,7 +58,7 @@ def read_vocabularies(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def start_engine(folder: Path, kind: str) -> Any:
-    """A `Translator`, `Generator` or `Encoder` of CTranslate2 on as many threads as PyTorch has.
+    """A `Translator`, `Generator` or `Encoder` of CTranslate2 with as many threads as PyTorch uses.
 
     Raises:
         InputError: CTranslate2 is not installed.
@@ -74,7 +74,7 @@ def import_ctranslate2(flag: str) -> Any:
     """The package.
 
     Args:
-        flag: what asks for it, for the message.
+        flag: the flag that requires it, for the message.
 
     Raises:
         InputError: it is not installed.

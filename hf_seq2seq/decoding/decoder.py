@@ -1,4 +1,4 @@
-"""A model as search sees it: logits of the next token for many hypotheses, on Hugging Face's cache."""
+"""The interface between models and search: next-token logits for many hypotheses, with Hugging Face's cache."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -14,10 +14,10 @@ from hf_seq2seq.decoding.beam_attention import attending_together, folds
 
 
 class Decoder(Protocol):
-    """What a search needs of a model, or of several.
+    """The interface that a search needs from a model or an ensemble.
 
     Attributes:
-        prompt: what stands before the output: the start token, or the source of a decoder alone; -1 at padding,
+        prompt: tokens before the output: the start token, or the source of a decoder-only model; -1 at padding,
             `(sources, length)`.
         lengths: real tokens of each source, `(sources,)`.
     """
@@ -27,7 +27,7 @@ class Decoder(Protocol):
 
     @property
     def attention(self) -> Tensor | None:
-        """Weights of the last token on the source, `(rows, source)`, -1 at padding; None unless asked for."""
+        """Attention of the last token on the source, `(rows, source)`, -1 at padding; None unless requested."""
         ...
 
     def start(self) -> Tensor:
@@ -35,24 +35,24 @@ class Decoder(Protocol):
         ...
 
     def step(self, tokens: Tensor) -> Tensor:
-        """Reads a token a row, `(rows,)`, and gives logits of the next, `(rows, vocabulary)` float32."""
+        """Reads one token per row, `(rows,)`, and returns logits of the next, `(rows, vocabulary)` float32."""
         ...
 
     def keep(self, rows: Tensor, sources: Tensor | None) -> None:
-        """Goes on with these rows.
+        """Continues with these rows.
 
         Args:
-            rows: which of the present rows each new row continues; the rows of a source are neighbours.
-            sources: which of the present sources are left; None where all are, with as many rows as before.
+            rows: the current row that each new row continues; the rows of a source are adjacent.
+            sources: the current sources that remain; None if all do, with as many rows as before.
         """
         ...
 
 
 class CausalDecoder:
-    """A decoder alone, which goes on from its prompt.
+    """A decoder-only model, which continues its prompt.
 
     Args:
-        model: in evaluation mode.
+        model: the model, in evaluation mode.
         batch: `input_ids` and `attention_mask`, `(sources, length)`, padded on the left.
     """
 
@@ -99,14 +99,14 @@ class CausalDecoder:
 
 
 class CrossDecoder:
-    """The decoder of an encoder-decoder; the source is encoded at once.
+    """The decoder of an encoder-decoder; the source is encoded once.
 
-    Where the model folds (`beam_attention.py`) the source stays one row, else it is repeated for every hypothesis.
+    If the model folds (`beam_attention.py`) the source stays one row, otherwise it is repeated for every hypothesis.
 
     Args:
-        model: in evaluation mode.
+        model: the model, in evaluation mode.
         batch: `input_ids` and `attention_mask`, `(sources, length)`.
-        watch: keep the attention on the source, averaged over heads and layers.
+        watch: return the attention on the source, averaged over heads and layers.
     """
 
     def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor], watch: bool = False) -> None:
@@ -160,7 +160,7 @@ class CrossDecoder:
 
 
 def takes_places(model: PreTrainedModel) -> bool:
-    """Whether a model can be told the places of its tokens; others count them from the mask."""
+    """Whether a model accepts `position_ids`; others derive positions from the mask."""
     return "position_ids" in inspect.signature(model.forward).parameters
 
 
@@ -176,7 +176,7 @@ def start_token(model: PreTrainedModel) -> int:
 
 
 def as_list(tokens: Any) -> list[int]:
-    """The ids of a setting that may be one id, several or none."""
+    """The ids of a setting that may be one id, a list or None."""
     return [] if tokens is None else list(tokens) if isinstance(tokens, list | tuple) else [int(tokens)]
 
 
@@ -184,12 +184,12 @@ def as_list(tokens: Any) -> list[int]:
 def decoding(
     models: Sequence[PreTrainedModel], batch: dict[str, Tensor], watch: bool = False
 ) -> Iterator[list[Decoder]]:
-    """Models ready to decode a batch; their attention is as before when the block ends.
+    """Context manager with the models ready to decode a batch; their attention is restored on exit.
 
     Args:
-        models: in evaluation mode.
-        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoders alone.
-        watch: keep the attention on the source.
+        models: the models, in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoder-only models.
+        watch: return the attention on the source.
     """
     decoders: list[Decoder] = [
         CrossDecoder(model, batch, watch) if model.config.is_encoder_decoder else CausalDecoder(model, batch)

@@ -1,4 +1,4 @@
-"""The next reply of many conversations."""
+"""Generation of the next reply in conversations."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,9 @@ ALL = PairTokenization(max_source_length=UNBOUNDED, max_target_length=UNBOUNDED)
 
 @dataclass
 class ReplyGenerator(TextGenerator):
-    """`TextGenerator` for histories, lists of messages, which the tokenizer's chat template writes.
+    """`TextGenerator` for histories, lists of messages that are formatted by the tokenizer's chat template.
 
-    Of a history that is too long the oldest exchanges are left out.
+    If a history is too long, its oldest exchanges are dropped.
 
     Raises:
         InputError: the tokenizer has no chat template.
@@ -32,7 +32,7 @@ class ReplyGenerator(TextGenerator):
             raise InputError(f"{name}: its tokenizer has no chat template, so that it cannot read conversations")
 
     def encode(self, rows: list[Any]) -> tuple[Ragged, int]:
-        """Encodes histories, which an encoder reads as sources; also gives how many were cut."""
+        """Encodes histories as sources; also returns how many were truncated."""
         if self.model.config.is_encoder_decoder:
             return encode_histories(rows, self.tokenizers.source, self.max_source_length)
         found = [encode_history(messages, self.tokenizers.source, self.max_source_length) for messages in rows]

@@ -1,4 +1,4 @@
-"""Diverse beam search: each beam of a source pays for saying what the beams before it said.
+"""Diverse beam search: each beam of a source is penalized for repeating what previous beams said.
 
 Paper: Vijayakumar et al., 2018, section "Diverse Beam Search" and its Hamming and n-gram dissimilarities,
 https://arxiv.org/abs/1610.02424
@@ -12,23 +12,23 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Diversity:
-    """How unlike beams are to be. It chooses among continuations; sums of log-probabilities stay as they are.
+    """The diversity penalty. It affects which continuations are chosen; summed log-probabilities are unchanged.
 
     Attributes:
-        strength: lambda, what one repetition costs in log-probability.
-        ngram_size: None counts the beams before whose hypotheses have the token at the same place (Hamming); n counts
-            where they have the n-gram, at any place.
+        strength: lambda, the penalty of one repetition in log-probability.
+        ngram_size: None counts the previous beams whose hypotheses have the token at the same position (Hamming); n
+            counts occurrences of the n-gram at any position.
     """
 
     strength: float = 0.0
     ngram_size: int | None = None
 
     def penalty(self, tokens: Tensor, others: Tensor, vocabulary: int) -> Tensor:
-        """What each continuation pays.
+        """The penalty of each continuation.
 
         Args:
             tokens: hypotheses of this beam, `(sources, width, length)`.
-            others: those of the beams before, a token longer, `(sources, n, length + 1)`.
+            others: those of the previous beams, one token longer, `(sources, n, length + 1)`.
             vocabulary: its size.
 
         Returns:

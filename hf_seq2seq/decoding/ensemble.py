@@ -1,4 +1,4 @@
-"""Several models with one vocabulary that search together: their predictions are averaged at every step."""
+"""Ensembles of models with the same vocabulary: their predictions are averaged at every step."""
 
 import math
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def average(logits: Sequence[Tensor], kind: str = "probability") -> Tensor:
-    """The logarithm of the mean probability, or the mean logarithm, which is not normalised.
+    """The logarithm of the mean probability, or the mean log-probability, which is not normalized.
 
     Args:
-        logits: of each model, `(..., vocabulary)`.
+        logits: logits of each model, `(..., vocabulary)`.
         kind: "probability" or "log_probability".
     """
     log_probs = torch.stack([each.log_softmax(-1) for each in logits])
@@ -29,10 +29,10 @@ def average(logits: Sequence[Tensor], kind: str = "probability") -> Tensor:
 
 
 class EnsembleDecoder:
-    """Several decoders as one.
+    """Several decoders combined into one.
 
     Args:
-        decoders: of the models, which read the same sources.
+        decoders: decoders of the models, which read the same sources.
         kind: what is averaged.
     """
 
@@ -42,7 +42,7 @@ class EnsembleDecoder:
 
     @property
     def attention(self) -> Tensor | None:
-        """The mean of the models' attention; None unless all give it."""
+        """The mean of the models' attention; None unless all return it."""
         found = [each.attention for each in self.decoders if each.attention is not None]
         return torch.stack(found).mean(0) if len(found) == len(self.decoders) else None
 
@@ -63,27 +63,26 @@ class EnsembleDecoder:
 def check_alike(
     first: tuple[str, "PreTrainedModel", "Tokenizers"], others: Sequence[tuple[str, "PreTrainedModel", "Tokenizers"]]
 ) -> None:
-    """Refuses models that cannot search together.
+    """Rejects models that cannot form an ensemble.
 
     Raises:
-        InputError: another vocabulary, another EOS, not both with, or both without, an encoder, or one that only the
-            library decodes.
+        InputError: the vocabularies or EOS tokens differ, only one has an encoder, or only transformers can decode one.
     """
     name, model, tokenizers = first
     for place, reason in [(name, library_reason(model)), *((place, state_reason(each)) for place, each, _ in others)]:
         if reason:
-            raise InputError(f"--ensemble: {place} cannot be in one: {reason}, so that the library alone decodes it")
+            raise InputError(f"--ensemble: {place} cannot be in one: {reason}, so only transformers can decode it")
     for place, other, pieces in others:
         for side in ("source", "target"):
             if getattr(tokenizers, side).get_vocab() != getattr(pieces, side).get_vocab():
-                raise InputError(f"--ensemble: {place} has another {side} vocabulary than {name}")
+                raise InputError(f"--ensemble: {place} has a different {side} vocabulary than {name}")
         if other.config.is_encoder_decoder != model.config.is_encoder_decoder:
-            raise InputError(f"--ensemble: of {name} and {place} one has an encoder, the other has none")
+            raise InputError(f"--ensemble: only one of {name} and {place} has an encoder")
         if other.config.vocab_size != model.config.vocab_size:
             sizes = f"{other.config.vocab_size} and {model.config.vocab_size}"
             raise InputError(f"--ensemble: {place} and {name} have output layers of {sizes} words")
         if getattr(other.config, "copy_vocab_size", 0) != getattr(model.config, "copy_vocab_size", 0):
-            raise InputError(f"--ensemble: of {name} and {place} one copies source words, the other does not")
+            raise InputError(f"--ensemble: only one of {name} and {place} copies source words")
         ends = [set(as_list(each.generation_config.eos_token_id)) for each in (model, other)]
         if all(ends) and not ends[0] & ends[1]:
             raise InputError(f"--ensemble: {place} ends outputs with token {min(ends[1])}, {name} with {min(ends[0])}")

@@ -1,8 +1,8 @@
-"""Float32 at the speed that a CPU has: which library multiplies, and which kernel attends.
+"""Fast float32 on CPUs: the choice of matrix library and attention kernel.
 
-torch multiplies float32 matrices by MKL, which leaves half of an AMD processor's vector width unused, and hands them
-to oneDNN only where rounding to bfloat16 is allowed. oneDNN takes that leave where a processor has matrix units for
-bfloat16; one without them multiplies in float32 all the same, twice as fast as MKL.
+torch multiplies float32 matrices with MKL, which leaves half of an AMD processor's vector width unused, and uses oneDNN
+only if rounding to bfloat16 is allowed. oneDNN does round on processors with matrix units for bfloat16; on others it
+multiplies in float32 regardless, twice as fast as MKL.
 """
 
 import os
@@ -12,18 +12,18 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-SHORT = 400  # tokens; up to here attention written as matrix products is no slower than torch's fused kernel
+SHORT = 400  # tokens; up to here attention as plain matrix products is no slower than torch's fused kernel
 
 CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-KEPT = 64  # compiled products; batches have ever new sizes, and the usual 1,024 of each cache would fill 2 GiB
+KEPT = 64  # compiled products; batch shapes keep changing, and the default of 1,024 per cache would fill 2 GiB
 
 
 @contextmanager
 def quick_float32(longest: int) -> Iterator[bool]:
-    """Lets oneDNN multiply float32 matrices, if it does so in float32 on this CPU; says whether it does.
+    """Lets oneDNN multiply float32 matrices in a context if it is exact on this CPU; yields whether it is.
 
     torch's fused attention kernel multiplies blocks so small that oneDNN is ten times slower with them, so up to
-    `SHORT` tokens attention goes by whole matrices. Both settings are put back at the end.
+    `SHORT` tokens attention uses whole matrices. Both settings are restored on exit.
 
     Args:
         longest: tokens of the longest sequence.
@@ -34,11 +34,11 @@ def quick_float32(longest: int) -> Iterator[bool]:
         return
     for cache in CACHES:  # read once, when the first product is computed
         os.environ.setdefault(cache, str(KEPT))
-    fused, precision = torch.backends.cuda.flash_sdp_enabled(), matmul.fp32_precision  # the former is the CPU's, too
+    fused, precision = torch.backends.cuda.flash_sdp_enabled(), matmul.fp32_precision  # the former also covers the CPU
     plain = _product_error()
     matmul.fp32_precision = "bf16"
     try:
-        exact = _product_error() < 10 * plain  # rounding to bfloat16 errs a thousand times as much
+        exact = _product_error() < 10 * plain  # rounding to bfloat16 has a thousand times the error
         if not exact:
             matmul.fp32_precision = precision
         elif longest <= SHORT:
@@ -50,7 +50,7 @@ def quick_float32(longest: int) -> Iterator[bool]:
 
 
 def _product_error() -> float:
-    """The largest error of a product, beside float64."""
+    """The largest error of a product, compared with float64."""
     generator = torch.Generator().manual_seed(0)
     left = torch.randn(128, 512, generator=generator)
     right = torch.randn(512, 256, generator=generator)

@@ -1,4 +1,4 @@
-"""Rules that demand or forbid tokens at certain places."""
+"""Rules that force or forbid tokens at certain positions."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
 
 @dataclass(frozen=True)
 class ForcedFirst:
-    """The first token is given, such as a language's.
+    """Forces the first token, such as a language token.
 
     Attributes:
         token: its id.
@@ -18,7 +18,7 @@ class ForcedFirst:
     token: int
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says; the forced token costs nothing."""
+        """See `Rule`; the forced token costs nothing."""
         if prefixes.length == 0:
             scores = scores.fill_(FORBIDDEN)
             scores[:, self.token] = 0
@@ -27,11 +27,11 @@ class ForcedFirst:
 
 @dataclass(frozen=True)
 class ForcedLast:
-    """The token at the greatest length is given, usually EOS.
+    """Forces the token at the maximum length, usually EOS.
 
     Attributes:
         tokens: ids.
-        longest: the greatest length of each source, `(sources,)`.
+        longest: the maximum length for each source, `(sources,)`.
     """
 
     tokens: list[int]
@@ -39,11 +39,11 @@ class ForcedLast:
 
     @property
     def matters(self) -> bool:
-        """Whether it does anything."""
+        """Whether it has any effect."""
         return bool(self.tokens)
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says; the forced token costs nothing."""
+        """See `Rule`; the forced token costs nothing."""
         last = self.longest[prefixes.sources] == prefixes.length + 1
         scores[last] = FORBIDDEN
         for token in self.tokens:
@@ -53,11 +53,11 @@ class ForcedLast:
 
 @dataclass(frozen=True)
 class MinimumLength:
-    """EOS is forbidden below a length.
+    """Forbids EOS below a minimum length.
 
     Attributes:
         eos: tokens that end an output.
-        shortest: tokens of the shortest output of each source, EOS not counted, `(sources,)`.
+        shortest: minimum output length for each source in tokens, without EOS, `(sources,)`.
     """
 
     eos: Tensor
@@ -65,11 +65,11 @@ class MinimumLength:
 
     @property
     def matters(self) -> bool:
-        """Whether it does anything."""
+        """Whether it has any effect."""
         return len(self.eos) > 0 and bool((self.shortest > 0).any())
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
+        """See `Rule`."""
         short = self.shortest[prefixes.sources] > prefixes.length
         scores[:, self.eos] = scores[:, self.eos].masked_fill(short[:, None], FORBIDDEN)
         return scores
@@ -77,11 +77,11 @@ class MinimumLength:
 
 @dataclass(frozen=True)
 class Suppressed:
-    """Tokens that are forbidden everywhere, or as the first.
+    """Forbids tokens everywhere, or only as the first.
 
     Attributes:
         tokens: ids.
-        only_first: forbid them as the first alone.
+        only_first: forbid them only as the first token.
     """
 
     tokens: list[int]
@@ -89,11 +89,11 @@ class Suppressed:
 
     @property
     def matters(self) -> bool:
-        """Whether it does anything."""
+        """Whether it has any effect."""
         return bool(self.tokens)
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
+        """See `Rule`."""
         if prefixes.length == 0 or not self.only_first:
             scores[:, self.tokens] = FORBIDDEN
         return scores

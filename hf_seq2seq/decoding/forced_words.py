@@ -1,7 +1,7 @@
-"""Words that must appear in an output: their tokens, and how far an output has come with them.
+"""Words that must appear in an output: their tokens, and the progress of an output towards them.
 
-Whether an output has a word is read off its text, so any tokens that spell the word will do, and a word does not count
-where it is a part of a longer one.
+Whether an output has a word is determined from its text, so any tokens that spell the word count, and a word does not
+count as part of a longer one.
 """
 
 import re
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Ids = tuple[int, ...]
-KEPT = 2**16  # outputs whose progress is remembered: a candidate of one step is a hypothesis of the next
-# Letters of scripts that put no spaces between words: Thai to Tibetan, Burmese, Khmer, kana and Han.
+KEPT = 2**16  # outputs whose progress is cached: a candidate of one step is a hypothesis of the next
+# Letters of scripts written without spaces: Thai to Tibetan, Burmese, Khmer, kana and Han.
 _UNSPACED = r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
-TRIED = 20  # characters that may stand before a word
+TRIED = 20  # characters that may precede a word
 _UNSPACED_LETTER = f"[{_UNSPACED}]"
 _LETTER = rf"(?![{_UNSPACED}])\w"
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, or several in a row.
+    """A word, or several consecutive ones.
 
     Attributes:
         text: as the vocabulary spells it.
-        inner: its tokens behind another word; in a script without spaces, with none between.
-        first: its tokens where a text begins with it, or behind a mark such as a bracket; none where it cannot.
-        joins: whether `first` puts no space between it and what it follows.
+        inner: its tokens after another word; without a space in between in scripts without spaces.
+        first: its tokens at the beginning of a text, or after a mark such as a bracket; none where impossible.
+        joins: whether `first` has no space before the word.
     """
 
     text: str
@@ -46,7 +46,7 @@ class Word:
         return re.match(_UNSPACED_LETTER, self.text) is not None
 
     def end(self, text: str) -> int | None:
-        """Where a text first has it: the place behind it; None if the text does not have it as a word."""
+        """The end of its first occurrence in a text; None if the text does not contain it as a word."""
         before = rf"(?<!{_LETTER})" if re.match(_LETTER, self.text) else ""
         after = rf"(?!{_LETTER})" if re.match(_LETTER, self.text[-1]) else ""
         found = re.search(before + re.escape(self.text) + after, text)
@@ -54,13 +54,13 @@ class Word:
 
 
 class Progress(NamedTuple):
-    """How far an output has come.
+    """The progress of an output.
 
     Attributes:
-        tokens: of the words that it has, and of one that it has begun.
-        onward: tokens that would carry a word on.
+        tokens: number of tokens of its complete words and of the one that it has begun.
+        onward: tokens that would continue a word.
         complete: whether it has all words.
-        fresh: whether its last letters are a word's, which another letter would make part of a longer one.
+        fresh: whether it ends with a word, which another letter would make part of a longer one.
     """
 
     tokens: int
@@ -70,11 +70,11 @@ class Progress(NamedTuple):
 
 
 class ForcedWords:
-    """Words that every output must have.
+    """Words that every output must contain.
 
     Args:
         words: at least one.
-        decode: gives the text of ids.
+        decode: turns ids into text.
     """
 
     def __init__(self, words: Sequence[Word], decode: Callable[[Ids], str]) -> None:
@@ -83,7 +83,7 @@ class ForcedWords:
         self.progress = lru_cache(KEPT)(self._progress)
 
     def _progress(self, ids: Ids) -> Progress:
-        """How far an output of these tokens has come."""
+        """The progress of an output of these tokens."""
         text = self._decode(ids)
         ends = [word.end(text) for word in self.words]
         unmet = [word for word, end in zip(self.words, ends, strict=True) if end is None]
@@ -93,7 +93,7 @@ class ForcedWords:
         return Progress(whole + partial, frozenset(token for token, _ in begun), not unmet, len(text) in ends)
 
     def _begun(self, word: Word, ids: Ids) -> Iterator[tuple[int, int]]:
-        """Tokens that would carry a word on, each with how many tokens of the word the output ends with."""
+        """Tokens that would continue a word, each with how many tokens of the word the output ends with."""
         for tokens in {word.inner, word.first}:
             for size in range(min(len(tokens), len(ids) + 1)):
                 before = ids[: len(ids) - size]
@@ -101,7 +101,7 @@ class ForcedWords:
                     yield tokens[size], size
 
     def _fits(self, word: Word, tokens: Ids, before: Ids) -> bool:
-        """Whether a word may be spelled so behind these tokens."""
+        """Whether a word may be spelled like this after these tokens."""
         if word.inner == word.first and (word.unspaced or not word.joins):
             return True
         text = self._decode(before)
@@ -114,12 +114,12 @@ def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longe
     """The tokens of words that must appear; None where there are none.
 
     Raises:
-        InputError: a word that the vocabulary lacks, or words that need more than `longest` tokens and EOS, or a space
-            that it lacks.
+        InputError: a word is not in the vocabulary, the words need more than `longest` tokens and EOS, or they need a
+            space that the vocabulary lacks.
     """
 
     def decode(ids: Ids) -> str:
-        # Beyond the vocabulary lie words that a model copies.
+        # Ids beyond the vocabulary are words that a model copies.
         return str(tokenizer.decode([token for token in ids if token < len(tokenizer)], skip_special_tokens=True))
 
     found = {word.text: word for word in (_find_word(text, tokenizer, decode) for text in texts)}
@@ -129,7 +129,7 @@ def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longe
     alone = [word.text for word in words if word.joins and not word.unspaced and word.inner == word.first]
     if len(alone) > 1:
         raise InputError(f"--force-words: {', '.join(alone)}: the vocabulary has no space to put between them")
-    # One word may begin the output; where none can, another token does.
+    # One word may begin the output; if none can, another token does.
     saved = max([len(word.inner) - len(word.first) for word in words if word.first], default=-1)
     needed = sum(len(word.inner) for word in words) - saved + 1
     if needed > longest:
@@ -141,10 +141,10 @@ def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longe
 
 
 def _find_word(text: str, tokenizer: "PreTrainedTokenizerBase", decode: Callable[[Ids], str]) -> Word:
-    """The tokens of a word where a text begins, and behind another word: itself, which the vocabulary surely has."""
+    """The tokens of a word at the beginning of a text, and after another word: itself, which can be spelled."""
     first, twice = (_ids(each, tokenizer) for each in (text, f"{text} {text}"))
     unknown = tokenizer.unk_token_id
-    if unknown in first and re.match(_UNSPACED_LETTER, text):  # a word piece may be known behind others alone
+    if unknown in first and re.match(_UNSPACED_LETTER, text):  # a word piece may exist only as a continuation
         inner = _joined(text, text, tokenizer, decode)
         if inner is not None:
             return Word(text, inner, ())
@@ -159,9 +159,9 @@ def _find_word(text: str, tokenizer: "PreTrainedTokenizerBase", decode: Callable
 
 
 def _joined(text: str, spelled: str, tokenizer: "PreTrainedTokenizerBase", decode: Callable[[Ids], str]) -> Ids | None:
-    """The tokens of a word behind others without a space; None where the vocabulary cannot spell it so.
+    """The tokens of a word after others without a space; None if the vocabulary cannot spell it so.
 
-    What stands before is the word itself or, where that is unknown or its end merges with what follows, a character.
+    The preceding text is the word itself or, if that is unknown or its end merges with what follows, a character.
     """
     characters = sorted(token for token in tokenizer.get_vocab() if len(token) == 1)
     for before in (text, "。", *characters[-TRIED:]):

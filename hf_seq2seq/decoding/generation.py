@@ -1,4 +1,4 @@
-"""Generates text for encoded sources: batches of like lengths, every result in its source's place."""
+"""Generates text for encoded sources in batches of similar lengths, with results in input order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Advance = Callable[[int], None]
 ONE_AT_A_TIME = RLock()
-"""Held by the thread that computes, which for a while changes settings of model and torch that all threads share."""
+"""Held while computing, because settings of model and torch that all threads share are changed temporarily."""
 
 
 def generate_texts(
@@ -37,16 +37,16 @@ def generate_texts(
     advance: Advance | None = None,
     unknown: Sequence[Words] | None = None,
 ) -> list[str]:
-    """Generates a text for every source, in order; batches hold sources of like lengths.
+    """Generates a text for every source, in order; batches contain sources of similar lengths.
 
     Args:
-        model: an encoder-decoder or a decoder alone; it is put in evaluation mode while it generates.
-        tokenizers: that encoded the sources and decode the targets.
+        model: an encoder-decoder or decoder-only model; it is put in evaluation mode while it generates.
+        tokenizers: they encoded the sources and decode the targets.
         sources: ids of every source, special tokens included.
-        decoding: how to search, and rows a batch.
+        decoding: search options, and rows per batch.
         max_new_tokens: longest target in tokens, EOS counted.
-        advance: told the number of rows done after every batch.
-        unknown: unknown words of every source that ids beyond the vocabulary name; None where there are none.
+        advance: called with the number of finished rows after every batch.
+        unknown: unknown words of every source that ids beyond the vocabulary stand for; None if there are none.
     """
     searcher = Searcher(model, as_search(decoding), max_new_tokens, tokenizer=tokenizers.target)
     found = [
@@ -57,13 +57,13 @@ def generate_texts(
 
 
 def as_search(decoding: Decoding) -> Search:
-    """A run's few settings among those that a search has."""
+    """The search options for the few settings of a run."""
     return decoding if isinstance(decoding, Search) else Search(**vars(decoding))
 
 
 def texts_of(ids: Sequence[list[int]], tokenizers: Tokenizers, unknown: Sequence[Words] | None = None) -> list[str]:
     """The texts of outputs; `unknown` as for `generate_texts`."""
-    if unknown is None:  # of no ids `batch_decode` makes one text
+    if unknown is None:  # for no ids `batch_decode` returns one text
         return tokenizers.target.batch_decode(list(ids), skip_special_tokens=True) if ids else []
     return [spell(*pair, tokenizers.target) for pair in zip(ids, unknown, strict=True)]
 
@@ -78,17 +78,17 @@ def generate_hypotheses(
     """Outputs of every source, in order, best first.
 
     Args:
-        searcher: the model, which is put in evaluation mode while it generates, and how to search.
+        searcher: the model, which is put in evaluation mode while it generates, and the search options.
         sources: ids of every source, special tokens included.
-        tokenizer: that encoded them.
-        advance: told the number of rows done after every batch.
-        numbers: of the sources in a longer input: a row draws by its number; None counts from 0.
+        tokenizer: the tokenizer that encoded them.
+        advance: called with the number of finished rows after every batch.
+        numbers: indices of the sources in a longer input, which seed the sampling of each row; None counts from 0.
     """
     found: list[list[Hypothesis]] = [[] for _ in range(len(sources))]
     model, pad = searcher.model, tokenizer.pad_token_id or 0
     longest = int(sources.lengths.max(initial=0)) + searcher.max_new_tokens
     with evaluating(model), quick_float32(longest) if model.device.type == "cpu" else nullcontext():
-        # Longest first: what does not fit in memory fails at once.
+        # Longest first: a batch that does not fit in memory fails immediately.
         for rows in reversed(batches(sources.lengths, searcher.search)):
             batch = source_batch(sources, rows, pad, left=not model.config.is_encoder_decoder)
             batch = {name: part.to(model.device) for name, part in batch.items()}
@@ -101,7 +101,7 @@ def generate_hypotheses(
 
 
 def batches(lengths: np.ndarray, search: Search) -> list[np.ndarray]:
-    """All rows once, in batches of like lengths, from short to long."""
+    """All rows once, in batches of similar lengths, from short to long."""
     if search.max_tokens_per_batch is None:
         return ordered_batches(lengths[:, None], search.per_device_eval_batch_size)
     order = length_order(lengths[:, None])
@@ -112,7 +112,7 @@ def batches(lengths: np.ndarray, search: Search) -> list[np.ndarray]:
 
 @contextmanager
 def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Puts a model in evaluation mode for a while."""
+    """Context manager that puts a model in evaluation mode."""
     was_training = model.training
     model.eval()
     try:

@@ -1,4 +1,4 @@
-"""What a search gives, and what bounds it."""
+"""The result of a search, and its bounds."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from torch import Tensor, isin
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """An output.
+    """One output of a search.
 
     Attributes:
-        ids: without start token and source, without EOS.
-        score: the sum of log-probabilities, EOS counted, after length normalisation and coverage penalty.
-        end: the EOS token that ended it, of which a model may have several; None at the greatest length.
+        ids: token ids without start token, source and EOS.
+        score: the summed log-probability, including EOS, after length normalization and coverage penalty.
+        end: the EOS token that ended it, of which a model may have several; None at the maximum length.
     """
 
     ids: list[int]
@@ -21,11 +21,11 @@ class Hypothesis:
 
     @property
     def ended(self) -> bool:
-        """Whether it ends with EOS, not at the greatest length."""
+        """Whether it ended with EOS rather than at the maximum length."""
         return self.end is not None
 
     def fills(self, limit: int) -> bool:
-        """Whether it has as many tokens as it may, and no end of its own."""
+        """Whether it reached the maximum length without ending."""
         return not self.ended and len(self.ids) >= limit
 
     @property
@@ -35,11 +35,11 @@ class Hypothesis:
 
     @classmethod
     def of(cls, ids: list[int], score: float, eos: Tensor) -> "Hypothesis":
-        """One of ids whose last may be EOS.
+        """Builds one from ids whose last may be EOS.
 
         Args:
-            ids: of the output.
-            score: of it.
+            ids: ids of the output.
+            score: its score.
             eos: the tokens that end outputs.
         """
         ended = bool((eos == ids[-1]).any())
@@ -48,11 +48,11 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where outputs end.
+    """When outputs end.
 
     Attributes:
-        eos: tokens that end one.
-        longest: tokens of the longest output of each source, EOS counted, `(sources,)`.
+        eos: tokens that end an output.
+        longest: maximum output length for each source in tokens, including EOS, `(sources,)`.
     """
 
     eos: Tensor
@@ -63,8 +63,8 @@ class Bounds:
 
         Args:
             tokens: `(sources, ...)`.
-            length: tokens of each hypothesis, this one among them.
-            sources: their numbers.
+            length: tokens of each hypothesis, including this one.
+            sources: indices of their sources.
         """
         full = (self.longest[sources] <= length).view(-1, *[1] * (tokens.dim() - 1))
         return isin(tokens, self.eos) | full

@@ -1,4 +1,4 @@
-"""The library's own `generate`, for models and settings that the search engine of this package does not serve."""
+"""transformers' own `generate`, for models and settings that this package's search does not support."""
 
 import copy
 from collections.abc import Sequence
@@ -26,28 +26,31 @@ UNSERVED = (
     "top_h",
     "watermarking_config",
 )
-"""Generation settings that a model may come with, and that only the library knows."""
+"""Generation settings that a model may come with and that only transformers supports."""
 FACTORS = ("encoder_repetition_penalty", "guidance_scale")
-"""Those of them that do nothing at 1."""
+"""Those of them that have no effect at 1."""
 SERVED = (
     *("num_beams", "length_penalty", "no_repeat_ngram_size", "num_return_sequences"),
     *("early_stopping", "repetition_penalty", "min_new_tokens", "forced_bos_token"),
     *("per_device_eval_batch_size", "max_tokens_per_batch", "seed", "mbr_metric"),
 )
-"""Flags of the search that the library follows, or that are followed around it."""
+"""Search flags that transformers supports, or that are handled around it."""
 
 
 def library_reason(model: "PreTrainedModel") -> str | None:
-    """Why only the library decodes a model: its state is no cache of ours, or its settings ask for more; or None."""
+    """Why only transformers can decode a model: its cache is not supported, or its settings require it.
+
+    Otherwise None.
+    """
     settings: Any = model.generation_config
     asked = next((name for name in UNSERVED if _asks(name, getattr(settings, name, None))), None)
     return state_reason(model) or (asked and f"generation_config.json sets {asked}")
 
 
 def state_reason(model: "PreTrainedModel") -> str | None:
-    """Says that a model keeps a state which the search engine of this package cannot reorder; None if it does not."""
+    """A message if a model keeps a state that this package's search cannot reorder; otherwise None."""
     stateful = getattr(model, "_is_stateful", False) and model.config.model_type != "rnn-seq2seq"
-    return f"{model.config.model_type} keeps a state of its own" if stateful else None
+    return f"{model.config.model_type} keeps its own kind of state" if stateful else None
 
 
 def _asks(name: str, value: Any) -> bool:
@@ -55,12 +58,12 @@ def _asks(name: str, value: Any) -> bool:
 
 
 class StopStrings(StoppingCriteria):
-    """Ends an output whose text holds one of some strings.
+    """Ends an output whose text contains a stop string.
 
     Args:
-        strings: one or several.
-        tokenizer: that decodes outputs.
-        start: tokens before each.
+        strings: one or more stop strings.
+        tokenizer: decodes outputs.
+        start: tokens before each output.
     """
 
     def __init__(self, strings: str | Sequence[str], tokenizer: "PreTrainedTokenizerBase", start: int) -> None:
@@ -85,20 +88,20 @@ def search_by_library(
     """Outputs of every row, best first.
 
     Args:
-        model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
-        batch: `input_ids` and `attention_mask`, each `(batch, source)`, 1 on real tokens; other keys are left alone.
-            Padding is on the left for a decoder alone.
-        search: how to search, of which it follows `SERVED`.
-        max_new_tokens: longest target in tokens, EOS counted.
-        first_token: of every output of an encoder-decoder; None for what the model's settings say.
-        tokenizer: that decodes outputs, for models whose settings name strings that end an output.
+        model: an encoder-decoder, or a decoder-only model that continues the source, in evaluation mode.
+        batch: `input_ids` and `attention_mask`, each `(batch, source)`, 1 on real tokens; other keys are ignored.
+            Padding is on the left for a decoder-only model.
+        search: search options, of which those in `SERVED` are supported.
+        max_new_tokens: maximum length of a target in tokens, including EOS.
+        first_token: first token of every output of an encoder-decoder; None for that of the model's settings.
+        tokenizer: decodes outputs, for models whose settings have stop strings.
     """
     inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
     settings: Any = generation_settings(model, search, max_new_tokens)
     if first_token is not None:
         settings.forced_bos_token_id = first_token
     start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
-    # The library's own criterion takes no tokenizer of words; what the settings lack it takes from the model's.
+    # transformers' own criterion does not support word tokenizers; missing settings come from the model's.
     strings, settings.stop_strings = settings.stop_strings, None
     model = copy.copy(model)
     model.generation_config = settings
@@ -116,7 +119,7 @@ def search_by_library(
 
 
 def _cut(row: list[int], pad: int | None, eos: Sequence[int]) -> list[int]:
-    """An output up to its EOS, or else to the padding behind its greatest length."""
+    """An output up to its EOS, or else to the padding after its maximum length."""
     end = next((place + 1 for place, token in enumerate(row) if token in eos), len(row))
     while end and row[end - 1] == pad and pad not in eos:
         end -= 1
@@ -124,7 +127,7 @@ def _cut(row: list[int], pad: int | None, eos: Sequence[int]) -> list[int]:
 
 
 def _scores(found: Any, start: int, rows: Sequence[Sequence[int]], search: Search) -> list[float]:
-    """Sums of log-probabilities of greedy outputs after what the settings forbid, normalised as in our own search."""
+    """Summed log-probabilities of greedy outputs after the settings' masking, normalized as in our own search."""
     steps = torch.stack(found.scores, 1).log_softmax(-1)
     each = steps.gather(2, found.sequences[:, start:, None])[..., 0].tolist()
     power = search.length_penalty
@@ -134,13 +137,13 @@ def _scores(found: Any, start: int, rows: Sequence[Sequence[int]], search: Searc
 def generate_ids(
     model: "PreTrainedModel", batch: dict[str, Tensor], decoding: Decoding, max_new_tokens: int
 ) -> list[list[int]]:
-    """The best output of every row, as `search_by_library` says: ids without start token, source, EOS or padding."""
+    """The best output of every row, as in `search_by_library`: ids without start token, source, EOS or padding."""
     search = decoding if isinstance(decoding, Search) else Search(**vars(decoding))
     return [best.ids for best, *_ in search_by_library(model, batch, search, max_new_tokens)]
 
 
 def generation_settings(model: "PreTrainedModel", search: Search, max_new_tokens: int) -> "GenerationConfig":
-    """The model's own generation settings (forced tokens, shortest length, …) with the search asked for."""
+    """The model's own generation settings (forced tokens, minimum length, …) with the requested search options."""
     settings: Any = copy.deepcopy(model.generation_config)
     settings.max_length = None
     settings.max_new_tokens = max_new_tokens

@@ -1,4 +1,4 @@
-"""Rules that are the library's own processors, for generation settings that a model may come with."""
+"""Rules that wrap transformers' logits processors, for generation settings that a model may come with."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from hf_seq2seq.errors import InputError
 
 
 class LibraryRule:
-    """A processor of the library, which reads prompt and output of every row, as a rule.
+    """A logits processor of transformers, which reads prompt and output of every row, as a rule.
 
     Args:
         kind: the class of the processor.
-        settings: that it takes.
+        settings: its arguments.
 
     Raises:
-        InputError: it cannot take them.
+        InputError: it rejects them.
     """
 
     def __init__(self, kind: Callable[..., LogitsProcessor], *settings: Any) -> None:
@@ -34,7 +34,7 @@ class LibraryRule:
             self.process: Any = kind(*settings)
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
+        """See `Rule`."""
         with as_input_error():
             changed: Tensor = self.process(prefixes.tokens, scores)
         return changed
@@ -42,7 +42,7 @@ class LibraryRule:
 
 @contextmanager
 def as_input_error() -> Iterator[None]:
-    """Blames the file of the settings for what a processor refuses."""
+    """Turns a processor's errors into errors about the settings file."""
     try:
         yield
     except (ValueError, TypeError, IndexError) as error:
@@ -50,7 +50,7 @@ def as_input_error() -> Iterator[None]:
 
 
 def sequence_bias(own: GenerationConfig) -> Iterator[LibraryRule]:
-    """What is added to the scores of tokens that end certain phrases."""
+    """The bias added to the scores of tokens that end certain phrases."""
     if own.sequence_bias:
         yield LibraryRule(SequenceBiasLogitsProcessor, own.sequence_bias)
 
@@ -68,18 +68,18 @@ def bad_words(own: GenerationConfig, eos: Tensor) -> Iterator[LibraryRule]:
 
 
 def length_decay(own: GenerationConfig, eos: Tensor, prompt: int) -> Iterator[LibraryRule]:
-    """Raises EOS more and more from a length on.
+    """Increasingly raises the score of EOS from a given length on.
 
     Args:
         own: the model's generation settings.
         eos: tokens that end an output.
-        prompt: tokens before the output, padding counted.
+        prompt: tokens before the output, including padding.
     """
     if own.exponential_decay_length_penalty and len(eos):
         yield LibraryRule(ExponentialDecayLengthPenalty, own.exponential_decay_length_penalty, eos, prompt)
 
 
 def renormalization(own: GenerationConfig) -> Iterator[LibraryRule]:
-    """Makes probabilities of what the other rules have left; comes last."""
+    """Renormalizes after all other rules; comes last."""
     if own.renormalize_logits:
         yield LibraryRule(LogitNormalization)

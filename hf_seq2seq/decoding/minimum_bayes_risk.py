@@ -1,6 +1,6 @@
-"""Minimum Bayes risk: of several outputs the one that is most like all of them.
+"""Minimum Bayes risk decoding: the output that is most similar to all candidates.
 
-Paper: Eikema and Aziz, 2020, section 5, https://arxiv.org/abs/2005.10283, there with METEOR over samples.
+Paper: Eikema and Aziz, 2020, section 5, https://arxiv.org/abs/2005.10283, which uses METEOR over samples.
 """
 
 from collections import Counter
@@ -12,11 +12,11 @@ Utility = Callable[[str, str], float]
 
 
 def most_central(candidates: Sequence[str], utility: Utility) -> int:
-    """The candidate of the highest mean utility with every candidate as the reference; the first of several.
+    """The candidate with the highest mean utility over all candidates as references; ties go to the first.
 
     Args:
-        candidates: outputs of one source; one that was drawn twice counts twice.
-        utility: of a candidate, given a reference; more is better.
+        candidates: outputs of one source; duplicates count each time.
+        utility: utility of a candidate given a reference; higher is better.
     """
     counts = Counter(candidates)
     gains = {text: sum(n * utility(text, reference) for reference, n in counts.items()) for text in counts}
@@ -24,7 +24,7 @@ def most_central(candidates: Sequence[str], utility: Utility) -> int:
 
 
 def utility_of(name: str) -> Utility:
-    """The first score of a metric, one candidate against one reference.
+    """The first score of a metric for one candidate and one reference.
 
     Raises:
         InputError: there is no such metric.

@@ -1,23 +1,23 @@
-"""How hypotheses of unlike lengths are compared: length normalisation and the coverage penalty."""
+"""Comparison of hypotheses of different lengths: length normalization and the coverage penalty."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
 SMALLEST = 1e-9
-"""Attention below this is raised to it, so that its logarithm is finite."""
+"""Attention is clamped to this minimum so that its logarithm is finite."""
 
 
 @dataclass(frozen=True)
 class LengthNormalization:
-    """A sum of log-probabilities is divided by |Y|^alpha, or by GNMT's ((5 + |Y|) / 6)^alpha.
+    """Divides a summed log-probability by |Y|^alpha, or by GNMT's ((5 + |Y|) / 6)^alpha.
 
-    |Y| counts the output's tokens and EOS.
+    |Y| is the number of tokens of the output, including EOS.
 
     Paper: Wu et al., 2016, equation 14, https://arxiv.org/abs/1609.08144
 
     Attributes:
-        alpha: 0 divides by nothing; 1 in the plain form gives the mean.
+        alpha: 0 for no normalization; 1 with "power" gives the mean.
         kind: "power" or "gnmt".
     """
 
@@ -25,18 +25,18 @@ class LengthNormalization:
     kind: str = "power"
 
     def divisor(self, length: int | Tensor) -> float | Tensor:
-        """What the sum of `length` tokens is divided by."""
+        """The divisor for the sum over `length` tokens."""
         base = (5 + length) / 6 if self.kind == "gnmt" else length
         return base**self.alpha
 
 
 def coverage_penalty(coverage: Tensor, beta: float) -> Tensor:
-    """cp(X; Y) = beta sum_i log(min(sum_j p_ij, 1)), never positive: what the source tokens lacked of attention.
+    """cp(X; Y) = beta sum_i log(min(sum_j p_ij, 1)), never positive: penalizes source tokens with little attention.
 
     Paper: Wu et al., 2016, equation 14, https://arxiv.org/abs/1609.08144
 
     Args:
-        coverage: attention summed over the output's tokens, `(..., source)`; -1 at padding, which counts nothing.
+        coverage: attention summed over the output's tokens, `(..., source)`; -1 at padding, which does not count.
         beta: its weight.
     """
     return beta * coverage.clamp(min=SMALLEST, max=1).log().masked_fill(coverage < 0, 0).sum(-1)

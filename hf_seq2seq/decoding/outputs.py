@@ -1,4 +1,4 @@
-"""Outputs as a reader wants them: text, and on request tokens, log-probabilities, alignment."""
+"""Outputs for users: text, and on request tokens, log-probabilities, alignment."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 READ_AGAIN = ("tokens", "log_probs", "alignment")
-"""Details for which the model reads its outputs once more."""
+"""Details that require another pass over the outputs."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Output:
     """One output of a source.
 
     Attributes:
-        text: of it.
-        details: more about it, by the names that were asked for: `score`, `tokens`, `log_probs` (natural, of each
-            token under the model alone), `alignment` (Pharaoh format).
+        text: its text.
+        details: more about it, by the requested names: `score`, `tokens`, `log_probs` (natural, of each token under the
+            model without search constraints), `alignment` (Pharaoh format).
     """
 
     text: str
@@ -38,14 +38,14 @@ class Output:
 
 @dataclass(frozen=True)
 class Written:
-    """What was written for a source.
+    """The outputs of a source.
 
     Attributes:
-        ids: of the source.
+        ids: token ids of the source.
         source: its text, without the prefix.
-        hypotheses: of it.
-        texts: of these.
-        words: unknown words that ids beyond the vocabulary name.
+        hypotheses: its outputs.
+        texts: the texts of these.
+        words: unknown words that ids beyond the vocabulary stand for.
     """
 
     ids: np.ndarray
@@ -64,13 +64,13 @@ class Reader:
     """Describes outputs.
 
     Attributes:
-        models: that wrote them, more than one for an ensemble.
-        tokenizers: of them.
-        details: names of what is wanted.
+        models: the models that generated them, more than one for an ensemble.
+        tokenizers: tokenizers of the models.
+        details: names of the requested details.
         replacing: whether unknown words are replaced by source words.
-        prefix: that stands before every source and counts in no alignment.
+        prefix: prefix of every source, excluded from alignments.
         average: what an ensemble averages.
-        batch_size: outputs that are read at once.
+        batch_size: outputs per batch.
     """
 
     models: Sequence["PreTrainedModel"]
@@ -100,7 +100,7 @@ class Reader:
         return Output(text, {name: known[name] for name in self.details if name in known})
 
     def score(self, sources: Ragged, targets: Sequence[Sequence[int]]) -> list[Scored]:
-        """What the models think of targets, one a source."""
+        """Scores of targets under the models, one target per source."""
         found: dict[int, Scored] = {}
         pad, left = self.tokenizers.source.pad_token_id or 0, not self.models[0].config.is_encoder_decoder
         attend = self.replacing or "alignment" in self.details
@@ -113,16 +113,16 @@ class Reader:
         return [found[row] for row in range(len(targets))]
 
     def source_words(self, source: np.ndarray) -> list[int]:
-        """The number of the word, of the text without prefix, that each source token belongs to; below 0 for none."""
+        """The index of the word of the text without prefix that each source token belongs to; negative for none."""
         before = len(self.prefix.split())
         return [word - before for word in words_of(self._known(source, self.tokenizers.source), self.tokenizers.source)]
 
     def source_tokens(self, source: np.ndarray, words: Words = ()) -> list[str]:
-        """The tokens of a source, unknown words that a model copies by their own names."""
+        """The tokens of a source, with unknown words that a model copies spelled out."""
         return _named(source, words, self.tokenizers.source)
 
     def details_of(self, source: np.ndarray, ids: Sequence[int], scored: Scored, words: Words = ()) -> dict[str, Any]:
-        """Tokens, their log-probabilities and, where there is attention, the alignment of one output."""
+        """Tokens, their log-probabilities and, if there is attention, the alignment of one output."""
         tokenizer = self.tokenizers.target
         tokens = _named(ids, words, tokenizer)
         found: dict[str, Any] = {"tokens": tokens, "log_probs": scored.log_probs}
@@ -138,7 +138,7 @@ class Reader:
 
 
 def _named(ids: Sequence[int] | np.ndarray, words: Words, tokenizer: Any) -> list[str]:
-    """The tokens of ids, of which those beyond the vocabulary name unknown words."""
+    """The tokens of ids; those beyond the vocabulary stand for unknown words."""
     size = len(tokenizer)
     return [
         words[int(token) - size] if 0 <= int(token) - size < len(words) else tokenizer.convert_ids_to_tokens(int(token))

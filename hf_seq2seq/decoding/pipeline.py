@@ -1,4 +1,4 @@
-"""From a loaded model and the flags of a search to what generates: lengths, search, ensemble, engine."""
+"""Builds a generator from a loaded model and the search flags: lengths, search, ensemble, engine."""
 
 import math
 import sys
@@ -20,27 +20,31 @@ ENGINES = ("transformers", "ctranslate2")
 
 @dataclass(frozen=True, kw_only=True)
 class Lengths(Section):
-    """Model: lengths and prefix; by default those of its training."""
+    """Model: lengths and prefix; by default those of its training run."""
 
-    source_prefix: str | None = option(None, "Text put before every source.")
-    max_source_length: int | None = option(None, "Longer sources are cut to so many tokens.", at_least=2)
-    max_new_tokens: int | None = option(None, "Longest output in tokens.", at_least=1, aliases=("max_target_length",))
+    source_prefix: str | None = option(None, "Text prepended to every source.")
+    max_source_length: int | None = option(None, "Truncate sources to this many tokens.", at_least=2)
+    max_new_tokens: int | None = option(
+        None, "Maximum output length in tokens.", at_least=1, aliases=("max_target_length",)
+    )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model(Lengths):
-    """Model: lengths and prefix; by default those of its training."""
+    """Model: lengths and prefix; by default those of its training run."""
 
     max_new_tokens: int | None = option(
-        None, "Longest output in tokens.", at_least=1, aliases=("max_target_length", "max_length")
+        None, "Maximum output length in tokens.", at_least=1, aliases=("max_target_length", "max_length")
     )
-    engine: str = option("transformers", "What runs the model; `export` writes ctranslate2's.", choices=ENGINES)
+    engine: str = option(
+        "transformers", "Inference engine; `export` writes the format of ctranslate2.", choices=ENGINES
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(Section):
-    """Ensemble: several models that write together."""
+    """Ensemble: several models that generate together."""
 
     ensemble: tuple[str, ...] = option((), "Other models with the same vocabulary.")
     ensemble_average: str = option("probability", "What is averaged.", choices=AVERAGES)
@@ -71,7 +75,7 @@ class Ensembling(Protocol):
 
 
 def load_model(path: str, model: Model) -> tuple[Any, "Tokenizers", "RunSettings"]:
-    """A model that writes text, its tokenizers and what its training says, for the engine that is asked for."""
+    """A model that generates text, its tokenizers and the settings of its training run, for the requested engine."""
     if model.engine == "ctranslate2":
         from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
 
@@ -89,18 +93,18 @@ def make_generator(
     settings: "RunSettings",
     replies: bool = False,
 ) -> "TextGenerator":
-    """The model as the flags want it, and as its training had it where they say nothing.
+    """The model's generator, configured by the flags and otherwise as in training.
 
     Args:
         config: the sections.
-        values: the flags that were given.
+        values: the given flags.
         network: the model.
         tokenizers: its `Tokenizers`.
         settings: of its training.
         replies: whether it answers conversations rather than texts.
 
     Raises:
-        InputError: lengths are over the model's table of positions, or conversations cannot be read.
+        InputError: lengths exceed the model's table of positions, or conversations cannot be read.
     """
     check_lengths(config.model, settings)
     longest_source = config.model.max_source_length or settings.max_source_length
@@ -108,7 +112,7 @@ def make_generator(
     if settings.joined and settings.positions and (longest_source or 0) + longest_output > settings.positions:
         raise InputError(
             f"--max-source-length {longest_source} and --max-new-tokens {longest_output}: "
-            f"one sequence holds both; this model has {settings.positions} positions"
+            f"they share one sequence; this model has {settings.positions} positions"
         )
     search = merged_search(config.decoding, values, settings)
     _check_shortest(search, longest_source, longest_output)
@@ -130,28 +134,28 @@ def make_generator(
 
 
 def _check_shortest(search: Search, source: int | None, output: int) -> None:
-    """Refuses a least length that no output can have, of at most so many source and output tokens."""
+    """Rejects a minimum length that no output can reach, given these maximum source and output lengths."""
     most, why = output, "--max-new-tokens"
     if search.max_length_ratio is not None and source is not None and source * search.max_length_ratio < output:
         most, why = math.ceil(source * search.max_length_ratio), f"--max-length-ratio, of {source} source tokens"
     if (search.min_new_tokens or 0) > most:
         raise InputError(
-            f"--min-new-tokens: {search.min_new_tokens} is more than the longest output, {most} tokens ({why})"
+            f"--min-new-tokens: {search.min_new_tokens} is more than the maximum output length of {most} tokens ({why})"
         )
 
 
 def check_attention(network: Any, asked: str) -> None:
-    """Refuses what needs attention on the source of a model that has none: a decoder alone, or `attention: none`.
+    """Rejects what needs attention on the source for a model without it: decoder-only, or `attention: none`.
 
     Args:
         network: the model.
         asked: the flag that needs it.
 
     Raises:
-        InputError: naming the flag.
+        InputError: the model has no such attention; names the flag.
     """
     if not network.config.is_encoder_decoder:
-        raise InputError(f"{asked}: needs attention on a source; this model is a decoder alone, without an encoder")
+        raise InputError(f"{asked}: needs attention on a source; this model is decoder-only, without an encoder")
     if getattr(network.config, "attention", None) == "none":
         raise InputError(f"{asked}: needs attention on a source; this model was built with --attention none")
 
@@ -164,12 +168,12 @@ def _tell_beams(network: Any, search: Search) -> None:
 
 
 def _generator_class(engine: str, replies: bool) -> Any:
-    """What generates; of the modules of the others none is imported."""
+    """The generator; modules of other engines are not imported."""
     if engine == "ctranslate2":
         from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator
 
         if replies:
-            raise InputError("--engine ctranslate2: answers no conversations")
+            raise InputError("--engine ctranslate2: does not support conversations")
         return CTranslate2TextGenerator
     if replies:
         from hf_seq2seq.decoding.dialogue import ReplyGenerator
@@ -181,10 +185,10 @@ def _generator_class(engine: str, replies: bool) -> Any:
 
 
 def check_search(search: Search, values: Mapping[str, Any]) -> None:
-    """Refuses flags that do not go together, as far as they do not depend on the model.
+    """Rejects incompatible flags, as far as this does not depend on the model.
 
     Raises:
-        InputError: naming the flag that is in the way.
+        InputError: flags conflict; names the flag.
     """
     if "num_beams" in values or search.do_sample:
         search.check()
@@ -195,10 +199,10 @@ def check_search(search: Search, values: Mapping[str, Any]) -> None:
 
 
 def merged_search(search: Search, values: Mapping[str, Any], settings: "RunSettings") -> Search:
-    """The flags that were given, and what the model's training had; its beams do not count where outputs are drawn.
+    """The given flags, and the settings of the model's training run, whose beams are ignored when sampling.
 
     Raises:
-        InputError: they do not go together.
+        InputError: they are incompatible.
     """
     trained = {} if search.do_sample else settings.decoding
     given = {name: getattr(search, name) for name in values if hasattr(search, name)}
@@ -210,18 +214,18 @@ def merged_search(search: Search, values: Mapping[str, Any], settings: "RunSetti
 def load_others(
     name: str, network: Any, tokenizers: "Tokenizers", settings: "RunSettings", config: Ensembling
 ) -> tuple[tuple[Any, ...], "RunSettings"]:
-    """The rest of an ensemble, and the settings that all its models can follow.
+    """The rest of an ensemble, and the settings that all its models support.
 
     Args:
-        name: of the first model.
+        name: name of the first model.
         network: the first model.
         tokenizers: its own.
-        settings: of its training.
+        settings: settings of its training run.
         config: the sections.
 
     Raises:
-        InputError: one of the models has another vocabulary, too few positions for lengths that a flag gives, cannot
-            be loaded, or cannot be in an ensemble.
+        InputError: one of the models has a different vocabulary, has too few positions for the given lengths, cannot be
+            loaded, or cannot be in an ensemble.
     """
     if not config.ensemble.ensemble:
         return (), settings
@@ -240,7 +244,7 @@ def load_others(
 
 
 def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Lengths) -> "RunSettings":
-    """Settings within another model's positions, too; says so where they were not."""
+    """Settings that also fit another model's positions; warns if they had to be reduced."""
     positions = own.positions
     if positions is None or (settings.positions is not None and settings.positions <= positions):
         return settings
@@ -251,7 +255,7 @@ def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Le
     source = room if source is None else min(source, room)
     cut = []
     if model.max_source_length is None and source != settings.max_source_length:
-        cut.append(f"sources are cut to {source} tokens")
+        cut.append(f"sources are truncated to {source} tokens")
     if model.max_new_tokens is None and target < settings.max_target_length:
         cut.append(f"outputs to {target}")
     if cut:
@@ -260,10 +264,10 @@ def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Le
 
 
 def check_lengths(model: Section, settings: "RunSettings", place: str = "this model") -> None:
-    """Refuses lengths that a flag gives and a model has no positions for.
+    """Rejects given lengths for which a model has too few positions.
 
     Raises:
-        InputError: naming the flag and the most that it can be.
+        InputError: a length is too large; names the flag and its maximum.
     """
     for name in ("max_source_length", "max_new_tokens"):
         length = getattr(model, name, None)

@@ -10,10 +10,10 @@ from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
 
 @dataclass(frozen=True)
 class RepetitionPenalty:
-    """Divides positive scores of tokens that a hypothesis or its prompt holds by a penalty, and multiplies others.
+    """Divides positive scores of tokens in a hypothesis or its prompt by a penalty, and multiplies negative ones.
 
-    Paper: Keskar et al., 2019, section 4.1, https://arxiv.org/abs/1909.05858; that negative scores are multiplied is
-    the library's correction.
+    Paper: Keskar et al., 2019, section 4.1, https://arxiv.org/abs/1909.05858; multiplying negative scores is a
+    correction by transformers.
 
     Attributes:
         penalty: above 1 against repetition.
@@ -23,11 +23,11 @@ class RepetitionPenalty:
 
     @property
     def matters(self) -> bool:
-        """Whether it does anything."""
+        """Whether it has any effect."""
         return self.penalty != 1
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
+        """See `Rule`."""
         beyond = scores.shape[1]
         inside = (prefixes.tokens >= 0) & (prefixes.tokens < beyond)
         seen = torch.zeros(len(scores), beyond + 1, dtype=torch.bool, device=scores.device)
@@ -38,9 +38,9 @@ class RepetitionPenalty:
 
 @dataclass(frozen=True)
 class NgramBlocking:
-    """Forbids a token that would end an n-gram which a hypothesis or its prompt already holds.
+    """Forbids a token that would complete an n-gram already present in a hypothesis or its prompt.
 
-    Paper: Paulus et al., 2018, section 2.5, https://arxiv.org/abs/1705.04304, there for trigrams.
+    Paper: Paulus et al., 2018, section 2.5, https://arxiv.org/abs/1705.04304, which uses trigrams.
 
     Attributes:
         size: n.
@@ -49,7 +49,7 @@ class NgramBlocking:
     size: int
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
+        """See `Rule`."""
         tokens, context = prefixes.tokens, self.size - 1
         if tokens.shape[1] < self.size:
             return scores

@@ -1,4 +1,4 @@
-"""What a rule of decoding is: it changes the scores of the next token."""
+"""The interface of decoding rules, which change the scores of the next token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ FORBIDDEN = float("-inf")
 
 @dataclass(frozen=True)
 class Prefixes:
-    """Hypotheses so far.
+    """Partial hypotheses.
 
     Attributes:
         tokens: prompt and output, `(rows, length)`, -1 at padding.
         length: tokens of the output.
-        sources: the number of each row's source, `(rows,)`.
+        sources: the index of each row's source, `(rows,)`.
     """
 
     tokens: Tensor
@@ -25,20 +25,20 @@ class Prefixes:
 
 
 class Rule(Protocol):
-    """A rule; the rows know nothing of one another."""
+    """A rule; rows are independent of each other."""
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """New scores `(rows, vocabulary)`, minus infinity for what is forbidden; `scores` may be overwritten.
+        """New scores `(rows, vocabulary)`, minus infinity for forbidden tokens; `scores` may be overwritten.
 
         Args:
             prefixes: the hypotheses.
-            scores: of the next token: log-probabilities in beam search, else logits.
+            scores: scores of the next token: log-probabilities in beam search, else logits.
         """
         ...
 
 
 def apply_rules(rules: Sequence[Rule], prefixes: Prefixes, scores: Tensor) -> Tensor:
-    """One rule after the other."""
+    """Applies rules in sequence."""
     for rule in rules:
         scores = rule(prefixes, scores)
     return scores

@@ -1,6 +1,6 @@
-"""One token a step: the best (greedy search), or one drawn from the model's distribution.
+"""One token per step: the best (greedy search), or one sampled from the model's distribution.
 
-A row draws from a generator of its own, so what it says does not depend on its batch.
+Each row has its own random generator, so its output does not depend on its batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,13 +23,13 @@ def greedy(prefixes: Prefixes, scores: Tensor) -> Tensor:
 
 
 class Draw:
-    """Draws a row's tokens by its own random numbers: the first token whose cumulative probability exceeds one.
+    """Samples with random numbers per row: the first token whose cumulative probability exceeds the number.
 
     Args:
-        seed: of all rows.
-        numbers: what tells the sources apart, whatever their batch.
-        samples: outputs a source.
-        longest: most tokens of an output.
+        seed: seed for all rows.
+        numbers: indices that identify the sources independently of their batch.
+        samples: outputs per source.
+        longest: maximum output length in tokens.
     """
 
     def __init__(self, seed: int, numbers: Sequence[int], samples: int, longest: int) -> None:
@@ -50,7 +50,7 @@ def choose_tokens(scores: Tensor, numbers: Tensor) -> Tensor:
 
 
 def _uniform(seed: int, number: int, samples: int, longest: int) -> Tensor:
-    """Numbers in [0, 1), `(samples, longest)` float64; the first samples are the same however many there are."""
+    """Numbers in [0, 1), `(samples, longest)` float64; the first samples are the same however many are drawn."""
     mixed = int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> 1)
     return torch.rand(samples, longest, dtype=torch.float64, generator=torch.Generator().manual_seed(mixed))
 
@@ -64,11 +64,11 @@ def one_by_one(
     choose: Choose = greedy,
     samples: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Writes outputs token by token; finished sources leave the batch.
+    """Generates outputs token by token; finished sources leave the batch.
 
     Returns:
-        `samples` outputs of every source, fewer where the rules allow no token; their scores are of the distribution
-        that the rules leave.
+        `samples` outputs of every source, fewer if the rules allow no token; their scores are relative to the
+        distribution after the rules.
     """
     device = decoder.prompt.device
     found: list[dict[int, Hypothesis]] = [{} for _ in decoder.prompt]

@@ -1,4 +1,4 @@
-"""Forced decoding: what a model thinks of given targets, token by token, and where it looks meanwhile."""
+"""Forced decoding: log-probabilities of given targets, token by token, and the attention on the source."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -18,11 +18,11 @@ from hf_seq2seq.decoding.ensemble import average
 
 @dataclass(frozen=True)
 class Scored:
-    """A target under a model.
+    """The scores of a target under a model.
 
     Attributes:
-        log_probs: of each of its tokens, natural logarithm.
-        attention: on the source, averaged over layers and heads, `(target, source)`; None unless asked for.
+        log_probs: natural log-probability of each token.
+        attention: attention on the source, averaged over layers and heads, `(target, source)`; None unless requested.
     """
 
     log_probs: list[float]
@@ -30,7 +30,7 @@ class Scored:
 
     @property
     def perplexity(self) -> float:
-        """The exponential of minus the mean log-probability of a token; infinite where that overflows."""
+        """The exponential of the negative mean log-probability per token; infinite on overflow."""
         mean = sum(self.log_probs) / max(1, len(self.log_probs))
         return math.exp(-mean) if mean > -700 else math.inf
 
@@ -43,21 +43,21 @@ def score_targets(
     kind: str = "probability",
     attend: bool = False,
 ) -> list[Scored]:
-    """Reads targets word by word in one pass.
+    """Scores targets in one forward pass.
 
     Args:
-        models: one, or an ensemble; in evaluation mode.
-        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoders alone.
-        targets: ids of each source's target, with EOS if that is to be scored.
+        models: one model or an ensemble, in evaluation mode.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoder-only models.
+        targets: ids of each source's target, including EOS if it is to be scored.
         kind: what an ensemble averages.
-        attend: give the attention, too, where there is attention to a source.
+        attend: also return the attention, if the model attends to a source.
     """
     device = batch["input_ids"].device
     ids = pad([np.asarray(row, dtype=np.int64) for row in targets], -1).to(device)
     passes = [_pass(model, batch, ids, attend) for model in models]
     logits = passes[0][0] if len(passes) == 1 else average([each[0] for each in passes], kind)
     found = logits.gather(2, ids.clamp(min=0)[..., None])[..., 0]
-    if len(passes) == 1:  # a log_softmax would be as large as the logits once more
+    if len(passes) == 1:  # a log_softmax would take as much memory as the logits again
         found = found - logits.logsumexp(-1)
     found = found.cpu()
     weights = [each[1] for each in passes if each[1] is not None]
@@ -86,7 +86,7 @@ def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tu
 
 @contextmanager
 def weighing(model: PreTrainedModel | None) -> Iterator[None]:
-    """Lets a model compute attention in the way that keeps the weights, for a while."""
+    """Context manager in which a model computes attention in a way that returns the weights."""
     before = getattr(model.config, "_attn_implementation", None) if model is not None else None
     if model is None or before in (None, "eager"):
         yield

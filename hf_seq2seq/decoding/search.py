@@ -1,4 +1,4 @@
-"""From settings to outputs: a batch's rules, bounds and strategy."""
+"""Search from settings: sets up a batch's rules, bounds and strategy."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,14 +34,14 @@ class Searcher:
     """Searches for the outputs of batches.
 
     Attributes:
-        model: an encoder-decoder, or a decoder that goes on from the source, in evaluation mode.
-        search: how; what it leaves open, the model's generation settings say.
-        max_new_tokens: longest output in tokens, EOS counted.
-        first_token: first of every output; None for what the model's generation settings say.
+        model: an encoder-decoder, or a decoder-only model that continues the source, in evaluation mode.
+        search: search options; missing ones come from the model's generation settings.
+        max_new_tokens: maximum output length in tokens, including EOS.
+        first_token: first token of every output; None for that of the model's generation settings.
         others: the rest of an ensemble.
         average: what an ensemble averages, "probability" or "log_probability".
-        words: that every output must hold.
-        tokenizer: of the outputs, for models whose generation settings name strings that end one.
+        words: words that every output must contain.
+        tokenizer: tokenizer of the outputs, for models whose generation settings have stop strings.
     """
 
     model: PreTrainedModel
@@ -54,12 +54,12 @@ class Searcher:
     tokenizer: PreTrainedTokenizerBase | None = None
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
-        """Outputs of every source, best first; none where the rules allow none within the greatest length.
+        """Outputs of every source, best first; none if the rules allow none within the maximum length.
 
         Args:
             batch: `input_ids` and `attention_mask`, each `(sources, length)`, 1 on real tokens; padded on the left for
-                a decoder alone.
-            numbers: what tells the sources apart in sampling, whatever their batch.
+                a decoder-only model.
+            numbers: indices that identify the sources in sampling, independently of their batch.
         """
         if reason := library_reason(self.model):
             return self._by_library(batch, reason)
@@ -87,10 +87,10 @@ class Searcher:
             yield EnsembleDecoder(decoders, self.average) if self.others else decoders[0]
 
     def _by_library(self, batch: dict[str, Tensor], reason: str) -> list[list[Hypothesis]]:
-        """What `generate` gives.
+        """Outputs of transformers' `generate`.
 
         Raises:
-            InputError: the search is one that only this package knows.
+            InputError: the search is one that only this package supports.
         """
         has_encoder = self.model.config.is_encoder_decoder
         others = [item for item in fields(Search) if item.name not in SERVED]
@@ -98,7 +98,7 @@ class Searcher:
         strange += ["--ensemble"] if self.others else []
         strange += ["--forced-bos-token"] if self.first_token is not None and not has_encoder else []
         if strange:
-            raise InputError(f"{strange[0]}: not supported here; {reason}, so that the library alone decodes it")
+            raise InputError(f"{strange[0]}: not supported here; {reason}, so only transformers can decode it")
         return search_by_library(self.model, batch, self.search, self.max_new_tokens, self.first_token, self.tokenizer)
 
     @property
@@ -108,7 +108,7 @@ class Searcher:
 
 
 def complete(search: Search, own: GenerationConfig) -> Search:
-    """Fills in what the flags leave open from a model's generation settings."""
+    """Completes the flags with a model's generation settings."""
     names = ["repetition_penalty", "min_new_tokens", *(SAMPLING if search.do_sample else ())]
     found = {name: getattr(own, name, None) for name in names if getattr(search, name) is None}
     if search.early_stopping is None:
@@ -118,7 +118,7 @@ def complete(search: Search, own: GenerationConfig) -> Search:
 
 
 def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSearch:
-    """The flags, as beam search wants them."""
+    """The options of beam search from the flags."""
     return BeamSearch(
         width=search.num_beams // search.num_beam_groups,
         beams=search.num_beam_groups,
@@ -130,7 +130,7 @@ def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSea
 
 
 def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new_tokens: int) -> Bounds:
-    """EOS, and the greatest length of every source."""
+    """EOS, and the maximum output length for every source."""
     longest = torch.full_like(decoder.lengths, max_new_tokens)
     if search.max_length_ratio is not None:
         longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().clamp(1, max_new_tokens).long())
@@ -140,7 +140,7 @@ def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new
 def find_rules(
     decoder: Decoder, search: Search, own: GenerationConfig, bounds: Bounds, first_token: int | None
 ) -> list[Rule]:
-    """The rules, in the library's order."""
+    """The rules, in transformers' order."""
     search, rules = complete(search, own), list[Rule](sequence_bias(own))
     if search.repetition_penalty is not None:
         rules.append(RepetitionPenalty(search.repetition_penalty))
@@ -162,7 +162,7 @@ def find_rules(
 
 
 def find_shortest(decoder: Decoder, search: Search, own: GenerationConfig, longest: Tensor) -> Tensor:
-    """Tokens of the shortest output of each source, EOS not counted, `(sources,)`."""
+    """Minimum output length for each source in tokens, without EOS, `(sources,)`."""
     shortest = torch.full_like(decoder.lengths, search.min_new_tokens or 0)
     if search.min_new_tokens is None and own.min_length:
         shortest = own.min_length - (decoder.lengths if decoder.prompt.shape[1] > 1 else torch.ones_like(shortest))

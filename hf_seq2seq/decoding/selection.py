@@ -1,4 +1,4 @@
-"""The highest scores among hypotheses and vocabulary together."""
+"""Top-k selection over hypotheses and vocabulary jointly."""
 
 import torch
 from torch import Tensor
@@ -7,14 +7,13 @@ from hf_seq2seq.decoding.rules import FORBIDDEN
 
 
 def best(scores: Tensor, count: int) -> Tensor:
-    """Where the highest scores of each source are, best first.
+    """Indices of the highest scores of each source, best first.
 
     Args:
         scores: `(sources, width, vocabulary)`.
-        count: how many; if there are fewer, the rest are places beyond.
+        count: how many; if there are fewer, the remaining indices are out of range.
 
-    Returns:
-        `(sources, count)`, counted over width and vocabulary together.
+    Returns: `(sources, count)`, counted over width and vocabulary together.
     """
     flat = scores.flatten(1)
     missing = max(0, count - flat.shape[1])
@@ -24,15 +23,15 @@ def best(scores: Tensor, count: int) -> Tensor:
 
 
 def gather_or_forbid(scores: Tensor, index: Tensor) -> Tensor:
-    """The scores at places that `best` found, `(sources, count)`; minus infinity at those beyond."""
+    """The scores at the indices returned by `best`, `(sources, count)`; minus infinity for those out of range."""
     flat = scores.flatten(1)
     return flat.gather(1, index.clamp(max=flat.shape[1] - 1)).masked_fill(index >= flat.shape[1], FORBIDDEN)
 
 
 def largest(scores: Tensor, count: int) -> Tensor:
-    """What `topk` gives, `(rows, count)`, for `(rows, n)` scores; on a CPU a fourth of its time.
+    """Same as `topk`, `(rows, count)` for `(rows, n)` scores, in a quarter of its time on a CPU.
 
-    The highest scores lie in the blocks with the highest maxima, so only those blocks are looked through.
+    The highest scores are in the blocks with the highest maxima, so only those blocks are searched.
     """
     size = next((size for size in range(256, 31, -1) if scores.shape[1] % size == 0), 0)
     if not size or scores.shape[1] // size < count:

@@ -1,4 +1,4 @@
-"""Long inputs: windows of rows are sorted by length and generated, so memory does not grow with the input."""
+"""Generation for long inputs: windows of rows are sorted by length, so memory does not grow with the input."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,23 +36,23 @@ WINDOW = 4096
 
 @dataclass
 class TextGenerator:
-    """Generates for many texts; it keeps nothing from one call to the next, and threads may share it.
+    """Generates for many texts; it is stateless and thread-safe.
 
-    The same call gives the same answer whatever was called before, from any thread; of several threads one computes at
-    a time. What a call counts, such as sources that were cut, is in its result.
+    The same call gives the same result regardless of earlier calls, from any thread; only one thread computes at a
+    time. The counts of a call, such as truncated sources, are part of its result.
 
     Attributes:
-        model: an encoder-decoder, or a decoder alone, in evaluation mode.
+        model: an encoder-decoder or decoder-only model, in evaluation mode.
         tokenizers: its tokenizers.
-        decoding: how to search, and rows a batch.
-        max_new_tokens: longest target in tokens, EOS counted.
-        max_source_length: longer sources are cut to so many tokens; None cuts nothing.
-        prefix: put before every text.
-        advance: told the number of rows done after every batch.
+        decoding: search options, and rows per batch.
+        max_new_tokens: maximum length of a target in tokens, including EOS.
+        max_source_length: longer sources are truncated to this many tokens; None for no limit.
+        prefix: prepended to every text.
+        advance: called with the number of finished rows after every batch.
         others: the rest of an ensemble, with the same vocabulary.
         average: what an ensemble averages, "probability" or "log_probability".
-        details: what is told of outputs: "score", "tokens", "log_probs", "alignment".
-        replacing: put source words in the place of unknown words.
+        details: what to return about outputs: "score", "tokens", "log_probs", "alignment".
+        replacing: replace unknown words by source words.
     """
 
     model: "PreTrainedModel"
@@ -75,33 +75,33 @@ class TextGenerator:
 
     @property
     def asked(self) -> int:
-        """How many outputs a source is to have; it may have fewer."""
+        """How many outputs to return per source; there may be fewer."""
         return as_search(self.decoding).num_return_sequences if self.several else 1
 
     def encode(self, rows: list[Any]) -> tuple[Ragged, int]:
-        """Encodes texts with the prefix; also gives how many were cut."""
+        """Encodes texts with the prefix; also returns how many were truncated."""
         limit = self.max_source_length or UNBOUNDED
         return encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
 
     def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:
-        """Encodes texts, with ids for the unknown words that a model copies; counts those that stay unknown."""
+        """Encodes texts, with ids for the unknown words that a model copies; counts those that remain unknown."""
         encoded, cut = self.encode(texts)
         sources, words = self.name_unknown(encoded, texts)
         return sources, words, Counts(truncated=cut, unknown=count_unknown(sources.values, self.tokenizers.source))
 
     def __call__(self, texts: list[Any], first: int = 0) -> Counted[str]:
-        """Generates a text for each of a few thousand; an empty text gives an empty one."""
+        """Generates a text for each of up to a few thousand texts; an empty text gives an empty one."""
         found = self.outputs(texts, first)
         return Counted.of([outputs[0].text for outputs in found], found.counts)
 
     def outputs(self, texts: list[Any], first: int = 0) -> Counted[list[Output]]:
         """Every text's outputs, best first.
 
-        A text that is empty, or that the rules of the search allow no output, has one, which is empty.
+        An empty text, or one for which the search finds no valid output, has a single empty output.
 
         Args:
             texts: the sources.
-            first: number of the first one in a longer input: a row draws by its number.
+            first: index of the first one in a longer input, because a row's sampling is seeded by its index.
         """
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found, counts = [[Output("")] for _ in texts], Counts(texts=len(texts))
@@ -135,17 +135,17 @@ class TextGenerator:
         return self.reader.describe(written), counts + Counts(unended=unended)
 
     def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
-        """What the model thinks of given targets: `log_prob`, the sum, `perplexity`, and the details asked for.
+        """Scores of given targets: the summed `log_prob`, `perplexity`, and the requested details.
 
-        Where the vocabulary lacks a part of a target, `unknown_tokens` stand for what neither of the two counts.
+        If part of a target is not in the vocabulary, `unknown_tokens` counts the tokens excluded from both.
 
         Args:
             texts: the sources.
-            targets: one a source.
-            first: number of the first one in a longer input, for errors.
+            targets: one per source.
+            first: index of the first one in a longer input, for errors.
 
         Raises:
-            InputError: a target for which the model has no positions.
+            InputError: the model has too few positions for a target.
         """
         reader, found = self.reader, []
         read, counts = self.read_targets(reader, texts, targets, range(first, first + len(texts)))
@@ -158,10 +158,10 @@ class TextGenerator:
         return Counted.of(found, counts + Counts(texts=len(texts)))
 
     def likelihoods(self, texts: list[Any], references: Sequence[Sequence[str]]) -> tuple[np.ndarray, Counts]:
-        """How likely the model finds references: log-probability and tokens, EOS counted, `(rows, 2)` float64.
+        """Likelihoods of references: log-probability and number of tokens, including EOS, `(rows, 2)` float64.
 
-        Those of a row with several references are their sums, and its source counts as often in the second result,
-        what was counted.
+        For a row with several references these are sums, and its source counts as often in the second result, the
+        counts.
 
         Raises:
             InputError: as for `score`.
@@ -187,7 +187,7 @@ class TextGenerator:
     def read_targets(
         self, reader: Reader, texts: list[Any], targets: list[str], numbers: Sequence[int]
     ) -> tuple[Iterator[tuple[np.ndarray, list[int], Words, Scored]], Counts]:
-        """Ids of every source and target, unknown words that they name, and what the model thinks of the target."""
+        """Ids of every source and target, unknown words that they stand for, and the scores of the targets."""
         with ONE_AT_A_TIME, evaluating(self.model):
             sources, unknown, counts = self.read_sources(texts)
             encoded = self.encode_targets(texts, targets)
@@ -203,16 +203,16 @@ class TextGenerator:
     def _check_positions(self, sources: Ragged, targets: Ragged, numbers: Sequence[int]) -> None:
         room = longest_sequence(self.model)
         joined = not self.model.config.is_encoder_decoder
-        lengths = targets.lengths + (sources.lengths - 1 if joined else 0)  # the last token is nobody's input
+        lengths = targets.lengths + (sources.lengths - 1 if joined else 0)  # the last token is not an input
         long = np.flatnonzero(lengths > (room or UNBOUNDED))
         if len(long):
             what = "its source and target have" if joined else "its target has"
             number, length = numbers[int(long[0])] + 1, lengths[long[0]]
-            hint = " (--max-source-length cuts sources)" if joined else ""
+            hint = " (--max-source-length truncates sources)" if joined else ""
             raise InputError(f"row {number}: {what} {length} tokens; this model has {room} positions{hint}")
 
     def name_unknown(self, sources: Ragged, texts: list[Any]) -> tuple[Ragged, list[Words] | None]:
-        """Gives unknown words ids of their own where the model copies them."""
+        """Assigns ids to unknown words if the model copies them."""
         if room := getattr(self.model.config, "copy_vocab_size", 0):
             prefixed = [self.prefix + text for text in texts]
             return name_source_words(sources, prefixed, self.tokenizers.source, room)
@@ -220,10 +220,10 @@ class TextGenerator:
 
     @property
     def first_token(self) -> int | None:
-        """The id of the token that every output is to begin with, where the search names one.
+        """The id of the first token of every output, if the search options name one.
 
         Raises:
-            InputError: the vocabulary has no such token; says which is the nearest.
+            InputError: the vocabulary has no such token; names the nearest one.
         """
         token = as_search(self.decoding).forced_bos_token
         if token is None:
@@ -235,14 +235,17 @@ class TextGenerator:
 
     @property
     def reader(self) -> Reader:
-        """What describes outputs."""
+        """The object that describes outputs."""
         models = (self.model, *self.others)
         size = self.decoding.per_device_eval_batch_size
         return Reader(models, self.tokenizers, self.details, self.replacing, self.prefix, self.average, size)
 
 
 def count_conflicts(search: Search, lengths: np.ndarray) -> int:
-    """Sources for which the greatest length, a ratio of their tokens, is below the least; the greatest counts."""
+    """Sources for which the maximum length, a ratio of their tokens, is below the minimum.
+
+    The maximum takes precedence.
+    """
     if search.max_length_ratio is None:
         return 0
     longest = np.ceil(lengths * search.max_length_ratio).clip(min=1)
@@ -254,7 +257,7 @@ def in_windows(
 ) -> Iterator[tuple[Row, Result]]:
     """Pairs every row with its result, in order; at most `window` rows are read ahead of what was yielded.
 
-    Of rows that are `Arriving`, a window holds those that are there, so that none waits for others to come.
+    For `Arriving` rows a window contains those already available, so that none waits for others.
     """
     remaining = iter(rows)
     take = rows.take if isinstance(rows, Arriving) else lambda most: list(islice(remaining, most))

@@ -1,4 +1,4 @@
-"""Narrowing the distribution that is sampled from, by the library's own processors."""
+"""Truncation of the sampling distribution, by transformers' own processors."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,22 +24,22 @@ WARPERS: dict[str, Callable[[Any], LogitsProcessor]] = {
 }
 """Temperature; the k best (Fan et al., 2018, https://arxiv.org/abs/1805.04833); nucleus (Holtzman et al., 2020,
 https://arxiv.org/abs/1904.09751); min-p (Nguyen et al., 2025, https://arxiv.org/abs/2407.01082); locally typical
-(Meister et al., 2023, https://arxiv.org/abs/2202.00666): in the library's order."""
+(Meister et al., 2023, https://arxiv.org/abs/2202.00666): in transformers' order."""
 
 
 class Warper:
-    """One of them, as a rule.
+    """One of these processors, as a rule.
 
     Args:
-        name: of the setting.
-        value: of the setting.
+        name: name of the setting.
+        value: value of the setting.
     """
 
     def __init__(self, name: str, value: float) -> None:
         self.matters = name == "top_k" or value != 1
-        self.process: Any = WARPERS[name](value) if self.matters else None  # the library's typical_p refuses 1
+        self.process: Any = WARPERS[name](value) if self.matters else None  # transformers' typical_p rejects 1
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """As `Rule` says."""
+        """See `Rule`."""
         narrowed: Tensor = self.process(prefixes.tokens, scores)
         return narrowed

@@ -1,1 +1,1 @@
-"""What others see of a model: its card."""
+"""Sharing models: the model card, publishing, downloading, export."""

@@ -1,4 +1,4 @@
-"""The way to the Hub: who the user is there, and one line where the Hub refuses."""
+"""Access to the Hub: the user's identity, and one-line errors."""
 
 import os
 import sys
@@ -17,11 +17,11 @@ FORBIDDEN, UNKNOWN_TOKEN, TOO_MANY = 403, 401, 429
 
 
 def open_hub(repository: str) -> "HfApi":
-    """Finds out before anything is uploaded whether this user may write to a repository; says nothing of the token.
+    """Checks before any upload whether this user may write to a repository; never prints the token.
 
     Raises:
-        InputError: no token, one that the Hub does not know or that only reads, a name that is none, or a namespace
-            that is not the user's.
+        InputError: the token is missing, unknown to the Hub or read-only, the name is invalid, or the namespace is not
+            the user's.
     """
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.utils import validate_repo_id
@@ -31,12 +31,12 @@ def open_hub(repository: str) -> "HfApi":
     if constants.HF_HUB_OFFLINE:
         raise InputError(f"{repository}: HF_HUB_OFFLINE is set")
     if not get_token():
-        raise InputError(f"{repository}: an upload needs a token of the Hub; {LOGIN}")
+        raise InputError(f"{repository}: uploading needs a Hub token; {LOGIN}")
     api = HfApi(library_name="hf-seq2seq")
     with explained(repository):
         user = api.whoami()
     if ((user.get("auth") or {}).get("accessToken") or {}).get("role") == "read":
-        raise InputError(f"{repository}: the token may only read; one with the role 'write' uploads; {LOGIN}")
+        raise InputError(f"{repository}: the token is read-only; use one with the role 'write'; {LOGIN}")
     mine = [user["name"], *(organization["name"] for organization in user.get("orgs", ()))]
     owner = repository.split("/")[0]
     if "/" in repository and owner not in mine:
@@ -46,9 +46,9 @@ def open_hub(repository: str) -> "HfApi":
 
 @contextmanager
 def explained(repository: str) -> Iterator[None]:
-    """Turns what the Hub's library raises into one line, and keeps its reports of every new attempt quiet.
+    """Turns errors of the Hub's library into one line, and silences its reports of retries.
 
-    Its progress bars stay off where nobody looks.
+    Its progress bars are off unless standard error is a terminal.
 
     Raises:
         InputError: names the repository and the reason.
@@ -66,7 +66,7 @@ def explained(repository: str) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except Exception as error:  # the library's HTTP client has errors of its own, and has changed once
+    except Exception as error:  # the library's HTTP client has its own errors, and was replaced once
         raise InputError(f"{repository}: {reason(error)}") from error
     finally:
         logging.set_verbosity(verbosity)
@@ -75,10 +75,10 @@ def explained(repository: str) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Why the Hub refused, or did not answer, in a few words."""
+    """Why the Hub refused or did not respond, in a few words."""
     from huggingface_hub import constants, errors
 
-    silent = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the Hub does not answer ({constants.ENDPOINT})"
+    silent = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"the Hub does not respond ({constants.ENDPOINT})"
     known = {
         errors.GatedRepoError: "is gated; ask for access on its page",
         errors.RepositoryNotFoundError: f"no such repository on the Hub, or a private one that needs a token; {LOGIN}",
@@ -105,4 +105,4 @@ def _refusal(status: int, message: str) -> str:
         return f"the Hub does not know the token; {place}; {LOGIN}"
     if status == TOO_MANY:
         return "the Hub asks to wait: too many requests"
-    return f"the Hub refuses ({status}): {message}" if message else f"the Hub answers with error {status}"
+    return f"the Hub refuses ({status}): {message}" if message else f"the Hub responded with error {status}"

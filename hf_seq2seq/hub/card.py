@@ -1,4 +1,4 @@
-"""The model card of a run: what the model is, how it was made, from what, how good it is, and how to use it."""
+"""The model card of a run: what the model is, how it was trained and on what, how good it is, and how to use it."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,8 +21,8 @@ from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 
-OWN_CODE = "The architecture is Python code beside the weights; `trust_remote_code=True` runs it."
-TELLING_SHARE = 1.0  # percent of cut rows, or of unknown tokens, that is worth a warning
+OWN_CODE = "The architecture is Python code stored with the weights; `trust_remote_code=True` runs it."
+TELLING_SHARE = 1.0  # percent of truncated rows, or of unknown tokens, that is worth a warning
 
 
 def write_card(
@@ -32,17 +32,17 @@ def write_card(
     command: str,
     predictions: dict[str, Any] | None = None,
 ) -> Intervals:
-    """Writes `README.md`; pictures that lie in the folder are shown.
+    """Writes `README.md`, including the pictures in the folder.
 
     Args:
-        folder: the run's folder; the program in the card loads the model from it.
-        task: what was trained, on what.
-        results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as they were computed.
-        command: the command line that did it, or the Python.
-        predictions: of the splits that have any, texts or logits by split.
+        folder: the run's folder, from which the card's program loads the model.
+        task: the trained task.
+        results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as computed.
+        command: the command line or Python call of the run.
+        predictions: texts or logits by split, for splits that have any.
 
     Returns:
-        The intervals of its scores.
+        The intervals of the scores.
     """
     intervals = score_intervals(task, predictions or {})
     name = folder.resolve().name
@@ -78,15 +78,15 @@ def _what_it_is(task: Task) -> str:
 
 def _purpose(task: Task) -> str:
     if task.mixture:
-        return f"does the tasks {', '.join(code(member.name) for member in task.mixture.members)}"
+        return f"performs the tasks {', '.join(code(member.name) for member in task.mixture.members)}"
     if task.problem == "seq2seq":
         return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
     if task.problem == "denoising":
-        return f"restores text that was noised, as it stands in {code(task.columns['text'])}"
+        return f"restores noised text, as in {code(task.columns['text'])}"
     if task.problem == "causal_lm":
-        return f"continues text, as it stands in {code(task.columns['text'])}"
+        return f"continues text, as in {code(task.columns['text'])}"
     if task.problem == "masked_lm":
-        return f"predicts masked tokens of text, as it stands in {code(task.columns['text'])}"
+        return f"predicts masked tokens of text, as in {code(task.columns['text'])}"
     count = len(task.label_names)
     ways = {
         "single_label": f"puts a text into one of {count} classes",
@@ -145,7 +145,7 @@ def _version(package: str) -> str | None:
 
 
 def _unknown(task: Task) -> list[str]:
-    """What the vocabulary lacks of any split's texts."""
+    """Limits due to unknown tokens in the texts of any split."""
     shares: dict[str, float] = {}
     for examples in task.splits.values():
         for side, lengths in describe_lengths(examples, task.tokenizers).items():
@@ -159,23 +159,23 @@ def _unknown(task: Task) -> list[str]:
 
 def _limits(task: Task, results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
-    limits = [f"A source longer than {options['max_source_length']} tokens is cut, and what was cut is not read."]
+    limits = [f"Sources are truncated to {options['max_source_length']} tokens."]
     if task.writes:
-        limits.append(f"An output ends after {options['max_target_length']} tokens.")
+        limits.append(f"Outputs end after {options['max_target_length']} tokens.")
     for side, lengths in describe_lengths(task.splits["train"], task.tokenizers).items():
         if lengths.truncated >= TELLING_SHARE:
-            limits.append(f"{lengths.truncated:.1f} % of the training {side}s were cut: it never saw their ends.")
+            limits.append(f"{lengths.truncated:.1f} % of the training {side}s were truncated: it never saw their ends.")
     if pooling := recorded_pooling(task.model.config):
         limits.append(
-            f"Its head sees {NAMES[pooling]} (`pooling` in config.json): `hf-seq2seq` and the program above know that; "
-            "`AutoModelForSequenceClassification` alone does not, and gives other labels."
+            f"Its head sees {NAMES[pooling]} (`pooling` in config.json); `hf-seq2seq` and the program above do this, "
+            "`AutoModelForSequenceClassification` alone does not, and predicts other labels."
         )
     limits += _unknown(task)
     kinds = {kind_of(split) for split in scores(results, task)}
     if not kinds:
-        limits.append("It was not measured on any rows that it had not seen.")
+        limits.append("It was not evaluated on unseen rows.")
     elif "test" not in kinds:
-        limits.append("It was measured only on the validation rows, which also chose the checkpoint.")
-    limits.append("It knows the kinds of text in its training data; with other kinds expect worse results than above.")
-    limits.append("It repeats the errors and the bias of its training data, and was not examined for them.")
+        limits.append("It was evaluated only on the validation rows, which also selected the checkpoint.")
+    limits.append("It knows the kinds of text in its training data; expect worse results than above on other kinds.")
+    limits.append("It reproduces the errors and biases of its training data, and was not examined for them.")
     return limits

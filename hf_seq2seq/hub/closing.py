@@ -1,4 +1,4 @@
-"""What a run says at its end: every score with its interval, where things lie, and what to type next."""
+"""The summary at the end of a run: every score with its interval, file locations, and the next command."""
 
 import shlex
 from pathlib import Path
@@ -18,10 +18,10 @@ def closing_summary(folder: Path, task: Task, results: Results, intervals: Inter
     """Lines for people.
 
     Args:
-        folder: of the run.
-        task: what was trained.
+        folder: the run's folder.
+        task: the trained task.
         results: all results, by name.
-        intervals: the least and the most that a score may be, by the same names, where they were estimated.
+        intervals: lower and upper bounds of scores, by the same names, where estimated.
     """
     return [
         *(score_lines(task, results, intervals) or ["no scores: the run had neither validation nor test rows"]),
@@ -32,7 +32,7 @@ def closing_summary(folder: Path, task: Task, results: Results, intervals: Inter
 
 
 def score_lines(task: Task, results: Results, intervals: Intervals) -> list[str]:
-    """A table: a line for each score and a column for each set; of more than three sets, a line for each set."""
+    """A table: one row per score and one column per set; with more than three sets, one row per set."""
     measured = scores(results, task)
     keys = list(dict.fromkeys(key for found in measured.values() for key in found))
     if not keys:
@@ -47,7 +47,7 @@ def score_lines(task: Task, results: Results, intervals: Intervals) -> list[str]
 
 
 def next_command(folder: Path, task: Task) -> str:
-    """The command that uses what was trained."""
+    """The command that uses the trained model."""
     place = shlex.quote(str(folder))
     if task.problem == "masked_lm":
         return f"hf-seq2seq train bert_classifier --model-name-or-path {place} --train-file LABELLED.csv"

@@ -1,4 +1,4 @@
-"""What a training cost: time on which devices, and at most how much energy, where the machine knows its power."""
+"""The cost of a training run: time, devices, and an upper bound of the energy, if the machine reports its power."""
 
 import os
 import subprocess
@@ -9,12 +9,12 @@ POWER_LIMITS = Path("/sys/class/powercap")
 
 
 def cost_paragraph(results: dict[str, float], gpu: str | None) -> str:
-    """A few sentences.
+    """A few sentences about the cost.
 
     Args:
-        results: has "train_runtime" (seconds), and "train_cpu_time" (of all processes) and "train_processes" where the
-            run measured them.
-        gpu: the name of the GPUs that trained, one a process; None for the CPU.
+        results: has "train_runtime" (seconds), and "train_cpu_time" (of all processes) and "train_processes" if the run
+            measured them.
+        gpu: the name of the GPUs used, one per process; None for the CPU.
     """
     seconds, processes = results.get("train_runtime", 0.0), int(results.get("train_processes", 1))
     cpu_seconds = results.get("train_cpu_time", 0.0)
@@ -34,12 +34,12 @@ def _energy(seconds: float, processes: int, cpu_seconds: float, on_gpu: bool) ->
     return (
         f"Its energy was at most about {used * watts / JOULES:.4f} kWh: {terms} × {watts:,.0f} W (the limit that the "
         f"{'driver' if on_gpu else 'processor'} reports) / {JOULES:,}; evaluation, idle time and the rest of the "
-        "machine are not in it."
+        "machine are not included."
     )
 
 
 def gpu_watts() -> float | None:
-    """The power limit of a GPU in watts, the highest where they differ; None where the driver does not tell."""
+    """The power limit of a GPU in watts, the highest if they differ; None if the driver does not report it."""
     command = ["nvidia-smi", "--query-gpu=power.limit", "--format=csv,noheader,nounits"]
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
@@ -49,7 +49,7 @@ def gpu_watts() -> float | None:
 
 
 def cpu_watts(folder: Path = POWER_LIMITS) -> float | None:
-    """The long-term power limit of all processors in watts, as Linux tells it; None where it does not."""
+    """The long-term power limit of all processors in watts, as reported by Linux; None if it is not."""
     try:
         found = [int(path.read_text()) for path in folder.glob("intel-rapl:?/constraint_0_power_limit_uw")]
     except (OSError, ValueError):

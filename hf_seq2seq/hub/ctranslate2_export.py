@@ -1,4 +1,4 @@
-"""Writes models in CTranslate2's format: by its own converters, and by ours for the hand-built Transformers."""
+"""Export to CTranslate2's format: with its own converters, and with ours for the hand-built Transformers."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,52 +27,52 @@ CONVERTERS = {
     "bert": "BertLoader",
     "gpt2": "GPT2Loader",
     "m2m_100": "M2M100Loader",
-    "marian": "BartLoader",  # MarianMTLoader takes the last token for padding, which is so in its checkpoints alone
+    "marian": "BartLoader",  # MarianMTLoader assumes that the last token is padding
     "mbart": "MBartLoader",
     "mt5": "MT5Loader",
     "pegasus": "PegasusLoader",
     "t5": "T5Loader",
 }
-"""CTranslate2's class for a model type."""
+"""CTranslate2's loader class for a model type."""
 OURS: dict[str, Callable[[Any], Any]] = {
     "transformer-seq2seq": encoder_decoder_spec,
     "transformer-decoder": decoder_spec,
 }
 HEAD_FILE = "classifier.safetensors"
-"""Weight and bias of a classifier's last layer, for which CTranslate2 has no place."""
+"""Weight and bias of a classifier's last layer, which CTranslate2's format does not include."""
 PRE_NORM = ("mbart", "pegasus", "m2m_100")
 EMBEDDING_NORM = ("bart", "mbart")
 
 
 def check_convertible(config: Any, is_classifier: bool) -> None:
-    """Refuses a model that CTranslate2 has no layers for, before anything is loaded.
+    """Rejects a model that CTranslate2 does not support, before anything is loaded.
 
     Raises:
-        InputError: with the reason.
+        InputError: the model is not supported; gives the reason.
     """
     kind = config.model_type
     if kind == "rnn-seq2seq":
-        raise InputError("--format ctranslate2: it runs Transformers alone, and this model is recurrent")
+        raise InputError("--format ctranslate2: supports only Transformers, and this model is recurrent")
     if is_classifier and kind != "bert":
-        raise InputError(f"--format ctranslate2: of classifiers BERT's alone is converted, not that of {kind!r}")
+        raise InputError(f"--format ctranslate2: the only supported classifiers are BERT's, not those of {kind!r}")
     if kind not in CONVERTERS and kind not in OURS:
         known = ", ".join(sorted([*CONVERTERS, *OURS]))
-        raise InputError(f"--format ctranslate2: {kind!r} models are not converted; those of {known} are")
+        raise InputError(f"--format ctranslate2: {kind!r} models are not supported; those of {known} are")
     if kind in OURS:
         check_transformer(config)
 
 
 @torch.no_grad()
 def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None:
-    """Writes `model.bin`, CTranslate2's `config.json` and the vocabularies, and of a classifier its last layer.
+    """Writes `model.bin`, CTranslate2's `config.json` and the vocabularies, and for a classifier its last layer.
 
     Args:
-        folder: where to; it is replaced.
-        subject: its model is one that `check_convertible` lets through, in float32.
-        quantization: of the weights, as CTranslate2 names it.
+        folder: the target folder, which is replaced.
+        subject: its model passes `check_convertible`, and is in float32.
+        quantization: quantization of the weights, by CTranslate2's name.
 
     Raises:
-        InputError: the converter does not know some part of the model.
+        InputError: the converter does not support some part of the model.
     """
     from ctranslate2.converters.converter import Converter
 
@@ -85,7 +85,9 @@ def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None
     try:
         InMemory().convert(str(folder), quantization=quantization, force=True)
     except (AttributeError, KeyError, NotImplementedError, ValueError) as error:
-        raise InputError(f"--format ctranslate2: does not know {_first_line(error)}, a part of this model") from error
+        raise InputError(
+            f"--format ctranslate2: does not support {_first_line(error)}, a part of this model"
+        ) from error
     if subject.is_classifier:
         save_file(
             {name: value.contiguous() for name, value in model.classifier.state_dict().items()}, folder / HEAD_FILE
@@ -95,7 +97,7 @@ def write_ctranslate2(folder: Path, subject: Subject, quantization: str) -> None
 
 
 def ctranslate2_outputs(folder: Path, subject: Subject) -> Outputs:
-    """What the converted model says."""
+    """The outputs of the converted model."""
     if subject.is_classifier:
         return own_outputs(replace(subject, model=_Classifier(folder, subject.model)))  # type: ignore[arg-type]
     shape = Shape(*text_shape(subject).values())
@@ -150,7 +152,7 @@ def _converted(model: Any, tokenizers: Tokenizers) -> Any:
     from ctranslate2.converters import transformers as converters
 
     config = model.config
-    # CTranslate2 4.8 asks for fields that transformers 5 took out of these configurations.
+    # CTranslate2 4.8 reads fields that transformers 5 removed from these configurations.
     former = {
         "normalize_before": config.model_type in PRE_NORM,
         "normalize_embedding": config.model_type in EMBEDDING_NORM,
@@ -168,7 +170,7 @@ def _converted(model: Any, tokenizers: Tokenizers) -> Any:
 
 
 class _Vocabulary:
-    """A tokenizer with as many tokens as the model has embeddings; the rest is its own."""
+    """A wrapper that pads a tokenizer's vocabulary to the number of embeddings."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
         self.tokenizer, self.size = tokenizer, size
@@ -181,7 +183,7 @@ class _Vocabulary:
 
 
 def vocabulary(tokenizer: "PreTrainedTokenizerBase", size: int) -> list[str]:
-    """The tokens by id; ids that the tokenizer lacks are given names that no text has."""
+    """The tokens by id; ids missing from the tokenizer get names that do not occur in text."""
     names = {number: token for token, number in tokenizer.get_vocab().items()}
     return [names.get(number, f"<unused_{number}>") for number in range(size)]
 

@@ -1,4 +1,4 @@
-"""The hand-built Transformers in CTranslate2's terms: which of its parts each weight is."""
+"""The hand-built Transformers as CTranslate2 specifications: maps each weight to its part."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ ACTIVATIONS = {"relu": "RELU", "gelu": "GELU", "swiglu": "SWISH"}
 
 
 def check_transformer(config: TransformerConfig) -> None:
-    """Refuses what CTranslate2 cannot express.
+    """Rejects models that CTranslate2 cannot express.
 
     Raises:
-        InputError: layers without norm, or a decoder alone with relative positions.
+        InputError: the layers have no norm, or the model is decoder-only with relative positions.
     """
     if not config.is_encoder_decoder and config.position_embedding_type == "relative_bias":
         raise InputError(
-            "--format ctranslate2: a decoder alone reads its prompt at once, for which its relative positions "
-            "are not made; --format onnx takes it"
+            "--format ctranslate2: a decoder-only model reads its prompt at once, for which its relative positions "
+            "are not implemented; --format onnx supports it"
         )
     if config.norm_placement == "none":
         raise InputError(
-            "--format ctranslate2: its layers have a norm each, and this model has none (norm_placement='none'); "
-            "--format onnx takes it"
+            "--format ctranslate2: its layers have one norm each, and this model has none (norm_placement='none'); "
+            "--format onnx supports it"
         )
 
 
@@ -53,7 +53,7 @@ def encoder_decoder_spec(model: Any) -> Any:
 
 
 def decoder_spec(model: Any) -> Any:
-    """The specification of a `TransformerForCausalLM` likewise."""
+    """The same for a `TransformerForCausalLM`."""
     from ctranslate2.specs import transformer_spec as specs
 
     config = model.config
@@ -92,7 +92,7 @@ def _fill_stack(spec: Any, embeddings: Any, stack: TransformerStack) -> None:
     if isinstance(stack.positions, LearnedPositions):
         spec.position_encodings.encodings = stack.positions.table.weight
     elif isinstance(stack.positions, SinusoidalPositions):
-        # CTranslate2's own sines lie in another order, so the table is written out.
+        # CTranslate2 orders its own sinusoids differently, so the table is stored explicitly.
         rows = torch.arange(stack.config.max_position_embeddings)[None]
         nothing = torch.zeros(1, rows.shape[1], stack.config.d_model)
         spec.position_encodings.encodings = stack.positions(nothing, rows)[0]
@@ -123,9 +123,9 @@ def _fill_layer(spec: Any, layer: Any) -> None:
 
 
 def _fill_residual(norm: Any, linear: Any, last: nn.Linear, residual: AddNorm) -> None:
-    """A sublayer's last map and its norm.
+    """A sublayer's last linear map and its norm.
 
-    DeepNet's norm(a x + f(x)) is written as norm(x + f(x) / a), which is the same but for the norm's epsilon.
+    DeepNet's norm(a x + f(x)) is expressed as norm(x + f(x) / a), which is the same except for the norm's epsilon.
     """
     assert residual.norm is not None
     _fill_norm(norm, residual.norm)
@@ -137,6 +137,6 @@ def _fill_norm(spec: Any, norm: nn.LayerNorm) -> None:
 
 
 def _fill_linear(spec: Any, layers: list[nn.Linear], scale: float = 1.0) -> None:
-    """Linear maps of the same input as one, whose outputs follow each other."""
+    """Fuses linear maps of the same input into one with concatenated outputs."""
     spec.weight = torch.cat([layer.weight for layer in layers]) * scale
     spec.bias = torch.cat([layer.bias for layer in layers]) * scale

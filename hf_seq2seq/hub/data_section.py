@@ -1,4 +1,4 @@
-"""The data of a model card: where it came from, how long its texts are, which labels there are."""
+"""The data section of a model card: sources, text lengths, labels."""
 
 import numpy as np
 
@@ -25,17 +25,17 @@ def data_section(task: Task) -> list[str]:
     parts = [f"From {', '.join(places)}; columns: {', '.join(columns)}."] if places else []
     parts += _mixture(task.mixture) if task.mixture else []
     rows = [row for split, examples in task.splits.items() for row in _length_rows(task, split, examples)]
-    header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Cut to the limit", "Unknown"]
-    lengths = "A length under p % is one that p % of the rows do not exceed, special tokens included, after the cut."
-    lengths += " An unknown token stands for what the vocabulary lacks; its share is of the tokens of text."
+    header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Truncated", "Unknown"]
+    lengths = "A length under p % is the p-th percentile over rows, including special tokens, after truncation."
+    lengths += " An unknown token stands for text outside the vocabulary; shares are of the tokens of text."
     if task.problem == "causal_lm":
-        lengths += " A row is a block of documents, which do not see each other."
+        lengths += " A row is a block of documents that do not attend to each other."
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
 
 
 def _mixture(mixture: Mixture) -> list[str]:
-    """The tasks: the prefix that each is told by, where its rows are from, and its share."""
-    header = ["Task", "Prefix", "From", "Training rows", "Rows an epoch", "Share"]
+    """The tasks of a mixture: prefix, data and share of each."""
+    header = ["Task", "Prefix", "From", "Training rows", "Rows per epoch", "Share"]
     columns = (mixture.members, mixture.epochs.sizes, mixture.epochs.draws, shares(mixture))
     rows = [
         [code(m.name), code(repr(m.data.source_prefix)), _place(m), f"{size:,}", f"{count:,}", f"{share:.2f} %"]

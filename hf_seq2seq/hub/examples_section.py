@@ -1,4 +1,4 @@
-"""Predictions of a model card: the five best and the five worst of the rows that were measured last."""
+"""The examples section of a model card: the five best and five worst predictions of the last evaluated split."""
 
 from typing import Any
 
@@ -17,11 +17,11 @@ Row = tuple[float, list[str]]
 
 
 def examples_section(task: Task, predictions: dict[str, Any]) -> list[str]:
-    """Paragraphs with predictions beside what was right; none where the model predicts neither text nor labels.
+    """Paragraphs with predictions and references; none if the model predicts neither text nor labels.
 
     Args:
-        task: what was trained.
-        predictions: of every split that has any: texts, or `(rows, classes)` logits.
+        task: the trained task.
+        predictions: texts or `(rows, classes)` logits, for every split that has any.
     """
     if not predictions:
         return []
@@ -42,14 +42,14 @@ def _table(task: Task, rows: list[Row]) -> str:
 
 MEASURES = {
     "seq2seq": "chrF",
-    "single_label": "probability of the right label",
-    "multi_label": "share of right decisions",
+    "single_label": "probability of the correct label",
+    "multi_label": "share of correct decisions",
     "regression": "error",
 }
 
 
 def _texts(task: Task, examples: Examples, predictions: list[str]) -> list[Row]:
-    """ChrF of each row, 0 to 100."""
+    """The chrF of each row, 0 to 100."""
     from sacrebleu.metrics import CHRF
 
     scorer = CHRF()
@@ -61,7 +61,7 @@ def _texts(task: Task, examples: Examples, predictions: list[str]) -> list[Row]:
 
 
 def _labels(task: Task, examples: Examples, logits: np.ndarray) -> list[Row]:
-    """Labels with how right they are; of a number, how far it is off."""
+    """Predicted labels with their scores; for a number, its error."""
     assert examples.labels is not None
     of_row = {"single_label": _single_label, "multi_label": _multi_label, "regression": _number}[task.problem]
     rows = []

@@ -1,4 +1,4 @@
-"""Exports a model to another format, and compares what the export says with what the model says, at once."""
+"""Exports a model to another format, and compares the export's outputs with the model's."""
 
 import shutil
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from hf_seq2seq.saved.run_settings import RUN_FILE
 
 @dataclass(frozen=True)
 class Format:
-    """A format.
+    """An export format.
 
     Attributes:
-        check: refuses a model that it cannot hold, by its configuration and whether it classifies.
-        write: writes a model into a folder, in a quantization.
-        outputs: what the model in such a folder says on the subject's rows.
-        reference: what the model itself says on them.
+        check: rejects unsupported models, by configuration and whether they are classifiers.
+        write: writes a model to a folder, with a quantization.
+        outputs: outputs of the exported model on the subject's rows.
+        reference: outputs of the original model on them.
     """
 
     check: Callable[[Any, bool], None]
@@ -42,24 +42,24 @@ FORMATS = {
 }
 
 OVERFLOWS = ("t5", "mt5", "umt5", "longt5")
-"""Model types that were trained in bfloat16, and whose activations are too large for float16."""
+"""Model types trained in bfloat16, whose activations overflow float16."""
 
 
 def export_model(place: str, subject: Subject, output: Path, kind: str, quantization: str) -> dict[str, Any]:
-    """Writes an export beside its place, compares its outputs with the model's, and then renames it.
+    """Writes an export to a temporary folder, compares its outputs with the model's, and then renames it.
 
     Args:
         place: the folder that the model was loaded from.
-        subject: a model that `check_model` lets through and the rows to compare on; an adapter is merged into it.
+        subject: a model that passes `check_model`, and the rows to compare on; an adapter is merged into it.
         output: the folder to write, absent or empty.
         kind: a key of `FORMATS`.
-        quantization: of the weights; in float32 all outputs must be equal.
+        quantization: quantization of the weights; in float32 all outputs must be equal.
 
     Returns:
-        The report, which `export_report.json` holds too: rows, how many outputs were equal, how far they lie apart.
+        The report, also saved as `export_report.json`: rows, number of equal outputs, difference of the others.
 
     Raises:
-        InputError: an exporter gives up, or the outputs of an export in float32 differ; nothing is left.
+        InputError: an exporter fails, or the outputs of an export in float32 differ; nothing is left behind.
     """
     form = FORMATS[kind]
     subject.model.to("cpu")  # type: ignore[arg-type]  # where exports are written, and compared
@@ -87,16 +87,15 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
 
 
 def check_model(config: Any, is_classifier: bool, kind: str, quantization: str) -> None:
-    """Refuses, before it is loaded, a model that a format cannot hold.
+    """Rejects a model that a format does not support, before it is loaded.
 
     Args:
-        config: of the model.
-        is_classifier: whether it gives labels and no texts.
+        config: the model's configuration.
+        is_classifier: whether it predicts labels instead of text.
         kind: a key of `FORMATS`.
         quantization: of the weights.
 
-    Raises:
-        InputError: with the reason.
+    Raises: InputError: the model is not supported; gives the reason.
     """
     FORMATS[kind].check(config, is_classifier)
     if quantization == "float16" and config.model_type in OVERFLOWS:
@@ -104,17 +103,17 @@ def check_model(config: Any, is_classifier: bool, kind: str, quantization: str) 
 
 
 def check_output(output: Path) -> None:
-    """Refuses a place that is taken.
+    """Rejects a non-empty target.
 
     Raises:
-        InputError: something lies there.
+        InputError: the target is not empty.
     """
     check_is_folder(output, "OUTPUT")
     if not is_free(output):
-        raise InputError(f"{output}: exists already, and holds something; name a folder that does not")
+        raise InputError(f"{output}: already exists and is not empty; give another folder")
 
 
 def summary(report: dict[str, Any], output: Path, origin: str) -> str:
-    """Two lines: what was written, and what the comparison gave."""
+    """Two lines: what was written, and the result of the comparison."""
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file()) / 1e6
     return f"{output}: {report['format']}, {report['quantization']}, {size:.1f} MB\n{as_sentence(report, origin)}"

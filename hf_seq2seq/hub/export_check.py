@@ -1,4 +1,4 @@
-"""Whether an export says what its model says: the same greedy outputs, or the same labels, on the same rows."""
+"""Comparison of an export with its model: greedy outputs, or labels, on the same rows."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 Outputs: TypeAlias = list[str] | np.ndarray
 """Texts, or a classifier's logits `(rows, classes)`."""
 TOLERANCE = 1e-3
-"""Logits of one model in two float32 libraries differ by less."""
+"""Logits of one model in two float32 libraries differ by less than this."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model to export, and the rows that its outputs are compared on.
+    """A model to export, and the rows on which to compare outputs.
 
     Attributes:
         model: in evaluation mode, in float32.
         tokenizers: its tokenizers.
-        settings: how its run used it.
+        settings: the settings of its run.
         texts: the rows, without a prefix.
         pairs: second texts of a classifier of pairs.
-        is_classifier: whether it gives labels and no texts.
+        is_classifier: whether it predicts labels instead of text.
     """
 
     model: "PreTrainedModel"
@@ -44,24 +44,24 @@ class Subject:
     is_classifier: bool = False
 
     def prefixed(self) -> list[str]:
-        """The texts as the model reads them."""
+        """The texts with the model's prefix."""
         return [self.settings.prefix + text for text in self.texts]
 
 
 def greedy(subject: Subject) -> Decoding:
-    """The search that outputs are compared by: the run's own, but greedy."""
+    """The search used for the comparison: the run's own, but greedy."""
     return Decoding(**subject.settings.decoding | {"num_beams": 1})
 
 
 def text_shape(subject: Subject) -> dict[str, Any]:
-    """What generation must know of a model whose configuration an export has no room for."""
+    """The parts of a model's configuration that generation needs and an export does not store."""
     config = subject.model.config
     positions = longest_sequence(subject.model)
     return {"is_encoder_decoder": bool(config.is_encoder_decoder), "max_position_embeddings": positions}
 
 
 def own_outputs(subject: Subject) -> Outputs:
-    """What the model itself says."""
+    """The outputs of the original model."""
     settings, tokenizers = subject.settings, subject.tokenizers
     if subject.is_classifier:
         rows = Inference().per_device_eval_batch_size
@@ -79,7 +79,7 @@ def own_outputs(subject: Subject) -> Outputs:
 
 
 def compare(wanted: Outputs, found: Outputs) -> dict[str, Any]:
-    """How many outputs are equal, and how far apart all of them are: chrF, or the largest difference of logits."""
+    """The number of equal outputs, and the overall difference: chrF, or the largest difference of logits."""
     if isinstance(wanted, np.ndarray):
         assert isinstance(found, np.ndarray)
         equal = int((_labels(wanted) == _labels(found)).all(-1).sum())
@@ -91,15 +91,15 @@ def compare(wanted: Outputs, found: Outputs) -> dict[str, Any]:
 
 
 def _labels(logits: np.ndarray) -> np.ndarray:
-    """What is decided, `(rows, 1 or classes)`: the greatest class, and of every class whether it is above zero."""
+    """The decisions, `(rows, 1 or classes)`: the top class, or for every class whether its logit is above zero."""
     return np.concatenate([logits.argmax(1)[:, None], logits > 0], axis=1)
 
 
 def check_equal(report: dict[str, Any], wanted: Outputs, found: Outputs) -> None:
-    """Refuses an export in float32 that says anything else than its model.
+    """Rejects an export in float32 whose outputs differ from its model's.
 
     Raises:
-        InputError: with the first row that differs.
+        InputError: an output differs; gives the first such row.
     """
     if report["equal"] == report["rows"] and report.get("largest_logit_difference", 0) < TOLERANCE:
         return
@@ -107,9 +107,11 @@ def check_equal(report: dict[str, Any], wanted: Outputs, found: Outputs) -> None
         told = f"logits differ by up to {report['largest_logit_difference']:.3g}"
     else:
         first = next(row for row, text in enumerate(wanted) if text != found[row])
-        told = f"row {first + 1} gives {_short(found[first])} in place of {_short(wanted[first])}"
+        told = f"row {first + 1} gives {_short(found[first])} instead of {_short(wanted[first])}"
     count = report["rows"] - report["equal"]
-    raise InputError(f"the export differs from its model in {count} of {report['rows']} outputs: {told}; none is left")
+    raise InputError(
+        f"the export differs from its model in {count} of {report['rows']} outputs: {told}; it was removed"
+    )
 
 
 def _short(text: Any, length: int = 60) -> str:
@@ -117,7 +119,7 @@ def _short(text: Any, length: int = 60) -> str:
 
 
 def as_sentence(report: dict[str, Any], origin: str) -> str:
-    """The comparison in a line for the user."""
+    """The comparison in one line for the user."""
     outputs = "labels" if "largest_logit_difference" in report else "greedy outputs"
     line = f"{report['equal']} of {report['rows']} {outputs} equal the model's ({origin})"
     if "largest_logit_difference" in report:

@@ -1,4 +1,4 @@
-"""How sure the scores of a model card are."""
+"""Confidence intervals of the scores of a model card."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ Intervals = dict[str, tuple[float, float]]
 
 
 def score_intervals(task: Task, predictions: dict[str, Any]) -> Intervals:
-    """Where 95 % of a score lie when its rows are drawn anew, by the score's name in the results.
+    """Bootstrap 95 % confidence intervals, keyed by the score's name in the results.
 
-    A metric that must be computed again for every draw, which takes a thousand times as long as the score, has none.
+    A metric that would have to be recomputed for every resample, at a thousand times the cost of the score, has none.
 
     Args:
-        task: what was trained.
-        predictions: of every split that has any: texts, or `(rows, classes)` logits.
+        task: the trained task.
+        predictions: texts or `(rows, classes)` logits, for every split that has any.
     """
     found: Intervals = {}
     for split, predicted in predictions.items():

@@ -1,4 +1,4 @@
-"""The two-letter language codes of ISO 639-1: the Hub refuses a card that names another code."""
+"""The two-letter language codes of ISO 639-1: the Hub rejects cards with other codes."""
 
 _CODES = """
     aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo

@@ -1,4 +1,4 @@
-"""The licenses that a card may name: the Hub refuses a card with any other word."""
+"""The licenses that a card may name: the Hub rejects cards with any other value."""
 
 from hf_seq2seq.errors import InputError, nearest
 
@@ -18,12 +18,12 @@ LICENSES = frozenset(_NAMES.split())
 
 
 def check_license(name: str | None) -> None:
-    """Refuses a license that the Hub does not know.
+    """Rejects a license that the Hub does not accept.
 
     Raises:
-        InputError: with the nearest that it knows.
+        InputError: the license is unknown; names the nearest one.
     """
     if name is not None and name not in LICENSES:
         wanted = name.lower().replace(" ", "-")
         hint = f"; did you mean {wanted!r}?" if wanted in LICENSES else nearest(wanted, LICENSES)
-        raise InputError(f"--license: the Hub knows no license {name!r}{hint or ', for any other say other'}")
+        raise InputError(f"--license: {name!r} is not a license of the Hub{hint or '; for any other, use other'}")

@@ -1,4 +1,4 @@
-"""Markdown that stays whole whatever text stands in it."""
+"""Markdown with escaping for arbitrary text."""
 
 import re
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], texts: int = 
 
 
 def folded(summary: str, text: str) -> str:
-    """Text that opens on a click."""
+    """A collapsible section."""
     return f"<details>\n<summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 

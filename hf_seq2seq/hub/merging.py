@@ -1,4 +1,4 @@
-"""An adapter's folder as the folder of a whole model."""
+"""Merging an adapter's folder into the folder of a full model."""
 
 import shutil
 import tempfile
@@ -14,7 +14,7 @@ from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, BASE_CONF
 
 @contextmanager
 def merged_copy(folder: Path) -> Iterator[Path]:
-    """Gives a folder of the same name, for as long as the block lasts, with the adapter added to its base's weights.
+    """Context manager with a temporary folder of the same name, in which the adapter is merged into its base model.
 
     Raises:
         InputError: the adapter's base cannot be loaded.

@@ -1,7 +1,7 @@
-"""The front matter of a model card: what the Hub reads.
+"""The front matter of a model card, which the Hub reads.
 
 The Hub's tasks are listed in https://github.com/huggingface/huggingface.js (packages/tasks/src/pipelines.ts).
-"text2text-generation" is no longer one of them; it is a part of "text-generation", and is kept here as a tag.
+"text2text-generation" is no longer one of them; it was merged into "text-generation", and is kept here as a tag.
 """
 
 import dataclasses
@@ -21,15 +21,15 @@ from hf_seq2seq.sections import flatten
 if TYPE_CHECKING:
     from hf_seq2seq.task import Task
 
-# What the scores are called: for people, and the name of the Hub's metric that they belong to.
+# Display names of scores, and the Hub's metric to which each belongs.
 SCORES = {
     "loss": ("Loss", "loss"),
     "perplexity": ("Perplexity per token", "perplexity"),
     "bits_per_byte": ("Bits per byte", "bits_per_byte"),
     "masked_accuracy": ("Accuracy of masked tokens", "accuracy"),
     "next_sentence_accuracy": ("Accuracy of next sentences", "accuracy"),
-    "masked_loss": ("Loss a masked token", "loss"),
-    "target_loss": ("Loss a target token", "loss"),
+    "masked_loss": ("Loss per masked token", "loss"),
+    "target_loss": ("Loss per target token", "loss"),
     "bleu": ("BLEU", "bleu"),
     "chrf": ("chrF", "chrf"),
     "chrf++": ("chrF++", "chrf"),
@@ -69,9 +69,9 @@ NO_SCORE = ("samples", "runtime", "unknown_tokens")
 
 
 def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float]]:
-    """The loss and the metrics of every split that was measured, by their own names.
+    """The loss and the metrics of every evaluated split, by name.
 
-    The mean over sets that have names follows them as "validation" or "test", where they are several.
+    With several named sets, their mean follows as "validation" or "test".
     """
     splits = {
         split_of(prefix, name_of(split)): split
@@ -80,7 +80,7 @@ def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float
     }
     found: dict[str, dict[str, float]] = {split: {} for split in splits.values()}
     for key, value in results.items():
-        # One name may be the beginning of another: "eval_de_at_loss" is of the set "de_at", not of "de".
+        # One name may be a prefix of another: "eval_de_at_loss" belongs to the set "de_at", not to "de".
         start = max((prefix for prefix in splits if key.startswith(f"{prefix}_")), key=len, default=None)
         if start and key.removeprefix(f"{start}_") not in NO_SCORE:
             found[splits[start]][key.removeprefix(f"{start}_")] = value
@@ -89,7 +89,7 @@ def scores(results: dict[str, float], task: "Task") -> dict[str, dict[str, float
 
 
 def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
-    """YAML between two lines of `---`; nothing is claimed that the run does not know."""
+    """YAML between two lines of `---`; only states what the run knows."""
     options = flatten(task.config)
     measured = _measured(task, results)
     named = hub_name(options.get("dataset_name"))
@@ -113,7 +113,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
 
 
 def pipeline_tag(task: "Task") -> str:
-    """The Hub's task: translation and summarization where the options or columns say so."""
+    """The Hub's task: translation or summarization if the options or columns say so."""
     if task.problem in ("denoising", "causal_lm"):
         return "text-generation"
     if task.problem == "masked_lm":
@@ -129,24 +129,24 @@ def pipeline_tag(task: "Task") -> str:
 
 
 def hub_name(name: str | None) -> str | None:
-    """The name of a model or data set on the Hub; None for a local folder, which means nothing to others."""
+    """The name of a model or data set on the Hub; None for a local folder, which is meaningless to others."""
     on_hub = name is not None and re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII) and not Path(name).exists()
     return name if on_hub else None
 
 
 def check_languages(codes: Iterable[str]) -> None:
-    """Refuses languages that the Hub would not accept in a card.
+    """Rejects languages that the Hub would not accept in a card.
 
     Raises:
-        InputError: not a code of two or three letters.
+        InputError: one is not a code of two or three letters.
     """
     for code in codes:
         if code not in LANGUAGES | {"multilingual", "code"} and not re.fullmatch("[a-z]{3}", code):
-            raise InputError(f"--language: {code!r} is no code of two or three letters (ISO 639), such as de or deu")
+            raise InputError(f"--language: {code!r} is not a code of two or three letters (ISO 639), such as de or deu")
 
 
 def languages(task: "Task") -> list[str]:
-    """ISO 639-1 codes of source and target, from the options or columns named by them ("de", "translation.de")."""
+    """ISO 639-1 codes of source and target, from the options or from column names ("de", "translation.de")."""
     options = flatten(task.config)
     columns = [task.columns.get(side, "").removeprefix("translation.") for side in ("source", "target")]
     options_or_columns = zip((options.get("source_lang"), options.get("target_lang")), columns, strict=True)
@@ -167,7 +167,7 @@ def _measured(task: "Task", results: dict[str, float]) -> list[EvalResult]:
         )
         for split, found in scores(results, task).items()
         for key, value in found.items()
-        # A mean over sets is of no data set, and the Hub reads JSON, which has no NaN.
+        # A mean over sets belongs to no data set, and the Hub reads JSON, which has no NaN.
         if split in task.splits and math.isfinite(value)
     ]
 
@@ -196,7 +196,7 @@ def _dataset(task: "Task", split: str) -> dict[str, Any]:
 
 
 def downloaded_commit(name: str, revision: str | None) -> str | None:
-    """The commit of a data set that was downloaded last, for a branch moves; what was asked for where none is known."""
+    """The last downloaded commit of a data set, because a branch can move; the requested revision if unknown."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 

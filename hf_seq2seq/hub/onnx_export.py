@@ -1,4 +1,4 @@
-"""Writes a model as one ONNX graph, by transformers' exporter, and runs it."""
+"""Exports a model as one ONNX graph with transformers' exporter, and runs it."""
 
 import logging
 import warnings
@@ -25,30 +25,30 @@ ROWS_AT_ONCE = 16
 
 
 def check_traceable(config: Any, is_classifier: bool) -> None:
-    """Refuses a model that no graph can be made of, before that is tried.
+    """Rejects models that cannot be exported as a graph, before trying.
 
     Raises:
-        InputError: with the reason.
+        InputError: the model is not supported; gives the reason.
     """
     if config.model_type == "rnn-seq2seq":
         raise InputError(
-            "--format onnx: the recurrent models choose their way by the values of the mask, and a graph has one way"
+            "--format onnx: recurrent models branch on the values of the mask, and a graph has no branches"
         )
 
 
 def write_onnx(folder: Path, subject: Subject, quantization: str) -> None:
-    """Writes `model.onnx`, its weights beside it, and what transformers' `ExportedModel.from_pretrained` reads.
+    """Writes `model.onnx` with its weights, and the files that transformers' `ExportedModel.from_pretrained` reads.
 
-    The graph maps `input_ids`, `attention_mask` and, of an encoder-decoder, `decoder_input_ids` of any lengths to
-    logits. It keeps no cache.
+    The graph maps `input_ids`, `attention_mask` and, for an encoder-decoder, `decoder_input_ids` of any lengths to
+    logits. It has no cache.
 
     Args:
-        folder: where to.
+        folder: the target folder.
         subject: the model, in float32.
         quantization: "float32".
 
     Raises:
-        InputError: the exporter cannot follow the model.
+        InputError: the exporter cannot trace the model.
     """
     from transformers.exporters import OnnxConfig, OnnxExporter
 
@@ -56,16 +56,16 @@ def write_onnx(folder: Path, subject: Subject, quantization: str) -> None:
     with quiet():
         try:
             exported = OnnxExporter().export(subject.model, _example(subject), OnnxConfig(dynamic=True))
-        except Exception as error:  # each of its stages has errors of its own
+        except Exception as error:  # each of its stages has its own errors
             reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise InputError(f"--format onnx: transformers' exporter cannot follow this model: {reason}") from error
+            raise InputError(f"--format onnx: transformers' exporter cannot trace this model: {reason}") from error
         if subject.model.can_generate():
             exported.generation_config = subject.model.generation_config
         exported.save_pretrained(folder)
 
 
 def _example(subject: Subject) -> dict[str, Any]:
-    """Inputs to trace with: no size is one, none is like another."""
+    """Inputs for tracing: no size is one, and all sizes differ."""
     config: Any = subject.model.config
     size = min(config.vocab_size, getattr(config, "source_vocab_size", None) or config.vocab_size)
     ids = torch.arange(21).reshape(3, 7) % size
@@ -85,7 +85,7 @@ def _has_parts(subject: Subject) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the exporters' reports off the terminal; their errors say what is needed."""
+    """Silences the exporters' reports; their errors are sufficient."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -97,7 +97,7 @@ def quiet() -> Iterator[None]:
 
 
 def model_outputs(subject: Subject) -> Outputs:
-    """What the model itself says, by the same steps as `onnx_outputs`."""
+    """The outputs of the original model, computed in the same way as `onnx_outputs`."""
     if subject.is_classifier:
         return own_outputs(subject)
     model: Any = subject.model
@@ -105,7 +105,7 @@ def model_outputs(subject: Subject) -> Outputs:
 
 
 def onnx_outputs(folder: Path, subject: Subject) -> Outputs:
-    """What the graph says."""
+    """The outputs of the graph."""
     import onnxruntime
     from transformers.exporters import ExportedModel
 
@@ -119,7 +119,7 @@ def onnx_outputs(folder: Path, subject: Subject) -> Outputs:
 
 
 class _Graph(torch.nn.Module):
-    """A graph in a classifier's place."""
+    """A graph with the interface of a classifier."""
 
     def __init__(self, graph: Forward, subject: Subject) -> None:
         super().__init__()
@@ -134,11 +134,11 @@ class _Graph(torch.nn.Module):
 
 @torch.inference_mode()
 def _greedy(forward: Forward, subject: Subject) -> list[str]:
-    """The most probable token at every step, with no other rule of generation."""
+    """Plain greedy decoding, without any other rules of generation."""
     config: Any = subject.model.config
     limit = subject.settings.max_source_length or UNBOUNDED
     sources, _ = encode_texts(subject.prefixed(), subject.tokenizers.source, limit)
-    # Without its own positions, a decoder alone would count padding on the left.
+    # Without explicit positions, a decoder-only model would count padding on the left.
     size = ROWS_AT_ONCE if config.is_encoder_decoder else 1
     found = [""] * len(sources)
     for rows in ordered_batches(sources.lengths[:, None], size):

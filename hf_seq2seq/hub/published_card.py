@@ -1,4 +1,4 @@
-"""A finished card: the license and languages that its author adds, and the path that its program loads from."""
+"""The published form of a card: license and languages, and the path that its program loads from."""
 
 import hashlib
 import re
@@ -12,7 +12,8 @@ ADAPTED = {
     False: ", config=config",
     True: ", config=config, ignore_mismatched_sizes=True",
 }
-"""How an adapter's model is loaded, by whether it classifies: then its base may have a head for other labels."""
+"""How an adapter's model is loaded, keyed by whether it is a classifier, whose base may have a head for other labels.
+"""
 CONFIG_LINE = f'config = AutoConfig.from_pretrained(f"{{model_path}}/{BASE_CONFIG}")'
 LOAD_LINE = re.compile(r"^model_path = .*$", re.MULTILINE)
 WITH_PEFT = re.compile(r"^PEFT loads it, too: .*\n\n", re.MULTILINE)
@@ -23,13 +24,13 @@ TITLE = re.compile(r"^# .*$", re.MULTILINE)
 
 
 def card_license(path: Path) -> str | None:
-    """The license that a card names."""
+    """The license named in a card."""
     found: str | None = _parse(path.read_text(encoding="utf-8")).data.license
     return found
 
 
 def sign_card(path: Path, license: str | None, languages: tuple[str, ...]) -> None:
-    """Writes a license and languages into a card's front matter; without either the file is left alone."""
+    """Writes a license and languages into a card's front matter; without either the file is unchanged."""
     card = path.read_text(encoding="utf-8")
     new = signed(card, license, languages)
     if new != card:
@@ -38,10 +39,10 @@ def sign_card(path: Path, license: str | None, languages: tuple[str, ...]) -> No
 
 
 def published_card(text: str, repository: str, revision: str | None) -> str:
-    """The card as the Hub shows it: it is called what the repository is called, and its program loads from there."""
+    """The card as published: titled after the repository, from which its program loads the model."""
     text = MARKED.sub("", text)
     line = f"model_path = {repository!r}"
-    if revision or BASE_CONFIG in text:  # which are read from a folder alone
+    if revision or BASE_CONFIG in text:  # which can only be read from a folder
         version = f", revision={revision!r}" if revision else ""
         line = (
             f"from huggingface_hub import snapshot_download\n\nmodel_path = snapshot_download({repository!r}{version})"
@@ -51,7 +52,7 @@ def published_card(text: str, repository: str, revision: str | None) -> str:
 
 
 def is_edited(card: str) -> bool:
-    """Whether somebody wrote a card, or changed what a push had written; metadata without a text are no card."""
+    """Whether somebody wrote a card, or edited one written by a push; metadata without text do not count."""
     mark = MARKED.search(card)
     if mark is not None:
         return mark[1] != _digest(card[: mark.start()])
@@ -59,11 +60,11 @@ def is_edited(card: str) -> bool:
 
 
 def renewed(card: str, there: str | None) -> str:
-    """The card with a comment that tells its text from one that somebody edits later.
+    """The card with a comment by which later edits can be detected.
 
     Args:
-        card: as it is to be published.
-        there: what it replaces: an earlier one, or metadata alone, of which the card takes what it lacks.
+        card: the card to publish.
+        there: what it replaces: an earlier card, or metadata only, from which the card takes missing fields.
     """
     if there is not None and MARKED.search(there) is None:
         known, more = _parse(card), _parse(there).data.to_dict()
@@ -75,7 +76,7 @@ def renewed(card: str, there: str | None) -> str:
 
 
 def signed(card: str, license: str | None, languages: tuple[str, ...]) -> str:
-    """The card with a license and languages in its front matter; what is not given stays."""
+    """The card with a license and languages in its front matter; missing ones are kept."""
     new = ({"license": license} if license else {}) | ({"language": list(languages)} if languages else {})
     known = _parse(card)
     if all(getattr(known.data, key) == value for key, value in new.items()):
@@ -90,7 +91,7 @@ def _digest(card: str) -> str:
 
 
 def merged_card(text: str) -> str:
-    """The card of an adapter that was added to its base: its program loads a whole model."""
+    """The card of an adapter merged into its base: its program loads a full model."""
     for words in (", AutoConfig", CONFIG_LINE + "\n", ADAPTED[True], ADAPTED[False]):
         text = text.replace(words, "", 1)
     return WITH_PEFT.sub("", text, count=1)

@@ -1,4 +1,4 @@
-"""Brings a model from the Hub into a folder of its own, from which it generates, is evaluated and trains on."""
+"""Downloads a model from the Hub to a folder that all commands can use."""
 
 import re
 import shutil
@@ -15,14 +15,14 @@ from hf_seq2seq.saved.pickles import is_left_there, is_pickle
 
 CONVERTER = "https://huggingface.co/spaces/safetensors/convert"
 CACHE = ".cache"
-"""The folder in which the Hub's library keeps what it knows of a download."""
+"""The folder in which the Hub's library keeps the state of a download."""
 
 
 def pull(repository: str, folder: Path, revision: str | None = None) -> None:
-    """Downloads a repository; the folder appears when everything is there.
+    """Downloads a repository; the folder appears once complete.
 
-    What a broken download left is used by the next one. Weights of other formats stay there, and so does what is read
-    by running what is inside.
+    An interrupted download is resumed by the next one. Weights in other formats are skipped, and so are files that run
+    code when read.
 
     Args:
         repository: its name on the Hub.
@@ -30,17 +30,17 @@ def pull(repository: str, folder: Path, revision: str | None = None) -> None:
         revision: a branch, tag or commit; by default main.
 
     Raises:
-        InputError: the folder holds something, the Hub refuses or does not answer, or the repository holds no model as
-            safetensors.
+        InputError: the folder is not empty, the Hub refuses or does not respond, or the repository contains no model in
+            safetensors format.
     """
     from huggingface_hub import HfApi, snapshot_download
 
     check_is_folder(folder, "FOLDER")
     if not is_free(folder):
-        raise InputError(f"{folder}: is there already; give a new folder")
+        raise InputError(f"{folder}: already exists; give a new folder")
     draft = folder.with_name(f".{folder.name}.pull")
     if draft.exists() and not ((draft / CACHE).is_dir() or is_free(draft)):
-        raise InputError(f"{draft}: is in the way of a download; remove it, or give another folder")
+        raise InputError(f"{draft}: blocks the download; remove it, or give another folder")
     with explained(repository):
         found = HfApi().model_info(repository, revision=revision)
     names = sorted(file.rfilename for file in found.siblings or ())
@@ -57,14 +57,14 @@ def pull(repository: str, folder: Path, revision: str | None = None) -> None:
         shutil.rmtree(draft)
     if left := [name for name in names if name not in fetched]:
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-        print(f"left there, as pickles or for other tools: {', '.join(left[:5])}{more}", file=sys.stderr)
+        print(f"skipped, as pickles or for other tools: {', '.join(left[:5])}{more}", file=sys.stderr)
 
 
 def check_names(repository: str, names: list[str]) -> None:
-    """Refuses a repository without a model as safetensors.
+    """Rejects a repository without a model in safetensors format.
 
     Raises:
-        InputError: says how weights that are there as a pickle are converted.
+        InputError: there is none; says how to convert weights that are a pickle.
     """
     configured = "config.json" in names or ADAPTER_CONFIG in names
     if configured and any(fnmatch(name, "*.safetensors") and "/" not in name for name in names):
@@ -72,30 +72,30 @@ def check_names(repository: str, names: list[str]) -> None:
     pickles = [name for name in names if is_left_there(name)]
     if configured and pickles:
         raise InputError(
-            f"{repository}: holds no model as safetensors, but {pickles[0]}, which could run code when it is read; "
+            f"{repository}: contains no model in safetensors format, but {pickles[0]}, which could run code when read; "
             f"{CONVERTER} converts it, and --revision refs/pr/N then names the result"
         )
-    raise InputError(f"{repository}: holds no model as safetensors with a config.json")
+    raise InputError(f"{repository}: contains no model in safetensors format with a config.json")
 
 
 def _exactly(name: str) -> str:
-    """A pattern that only this name fits."""
+    """A pattern that matches only this name."""
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def what_next(folder: Path) -> str:
-    """One line: what the folder holds, and the command that trains on from it."""
+    """One line: the contents of the folder, and the command to use it."""
     if base := adapter_base(folder):
         return f"{folder}: an adapter of {base}; `hf-seq2seq generate {folder}` loads both"
     named = read_json(folder / "config.json").get("architectures")
     name = ", ".join(each for each in named if isinstance(each, str)) if isinstance(named, list) else ""
     name = name or "a model"
     recipe = _recipe(folder, name)
-    return f"{folder}: {name}; `hf-seq2seq train {recipe} --model-name-or-path {folder}` trains on from it"
+    return f"{folder}: {name}; `hf-seq2seq train {recipe} --model-name-or-path {folder}` fine-tunes it"
 
 
 def _recipe(folder: Path, architecture: str) -> str:
-    """The recipe that made a model, or one that reads its kind."""
+    """The recipe that trained a model, or one that can read its kind."""
     run = folder / "run.yaml"
     if run.is_file() and (named := re.search(r"^recipe: (\w+)$", run.read_text("utf-8", "replace"), re.MULTILINE)):
         return named[1]

@@ -1,4 +1,4 @@
-"""Publishes a finished run: one commit of its files, and no commit where nothing changed."""
+"""Publishes a finished run: one commit of its files, or none if nothing changed."""
 
 import shlex
 import sys
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 CARD = "README.md"
-# Of an earlier push, these would be taken for parts of the model, or were asked for then and are not now.
+# Left from an earlier push, these would be mistaken for parts of the model, or are no longer wanted.
 RENEWED = (*MODEL, *TOKENIZER, *PREDICTIONS)
 
 
 class Published(NamedTuple):
-    """What came of a push: the repository's page, whether anything in it is new, and whether it names a license."""
+    """The result of a push: the repository's page, whether anything changed, and whether it names a license."""
 
     url: str
     changed: bool
@@ -33,10 +33,11 @@ class Published(NamedTuple):
 
 
 def check_publication(options: Publication) -> "HfApi":
-    """Refuses, before anything is trained or read, what could not be uploaded.
+    """Rejects settings that would make the upload fail, before anything is trained or read.
 
     Raises:
-        InputError: no name, a license or language that the Hub refuses, or no right to write there.
+        InputError: the name is missing, the Hub would reject the license or a language, or the user may not write
+            there.
     """
     check_card_options(options)
     if options.hub_model_id is None:
@@ -45,44 +46,44 @@ def check_publication(options: Publication) -> "HfApi":
 
 
 def check_card_options(options: Publication) -> None:
-    """Refuses what the Hub would not accept in a card.
+    """Rejects card metadata that the Hub would not accept.
 
     Raises:
-        InputError: with the nearest license or the form of a language.
+        InputError: names the nearest license, or the format of a language code.
     """
     check_license(options.license)
     check_languages(options.language)
 
 
 def check_run_publication(config: RunConfig) -> None:
-    """Refuses, before a run is begun, what its card or its upload would be refused for; the Hub is not asked.
+    """Rejects settings that would make the card or upload fail, before a run starts and without asking the Hub.
 
     Args:
-        config: the recipe's.
+        config: the recipe's configuration.
 
     Raises:
-        InputError: a license or language, or an adapter of a local folder that is to be published alone.
+        InputError: the license or a language is invalid, or an adapter of a local folder would be published alone.
     """
     given = flatten(config)
     check_card_options(section_of(config, Hub) or Hub())
     alone = given.get("lora_r") is not None and not given.get("merge_adapter")
     base = given.get("model_name_or_path")
     if given.get("push_to_hub") and alone and base and Path(base).expanduser().is_dir():
-        raise InputError(f"--push-to-hub: others lack {base}, which the adapter needs; add --merge-adapter")
+        raise InputError(f"--push-to-hub: the adapter needs {base}, which is not on the Hub; add --merge-adapter")
 
 
 def push(folder: Path, options: Publication) -> Published:
     """Uploads a finished run's folder.
 
-    The card in the folder takes the license and the languages that are given here, and keeps them; nothing else in the
-    folder changes.
+    The license and languages given here are written to the card in the folder; nothing else in the folder changes.
 
     Args:
-        folder: of a run.
+        folder: the run's folder.
         options: what to publish, and where.
 
     Raises:
-        InputError: no finished run, an adapter of a model that nobody else has, or the Hub refuses or does not answer.
+        InputError: the run is not finished, the folder is an adapter of a local model, or the Hub refuses or does not
+            respond.
     """
     check_finished(folder)
     check_base(folder)
@@ -100,32 +101,32 @@ def push(folder: Path, options: Publication) -> Published:
 
 
 def check_base(folder: Path) -> None:
-    """Refuses an adapter whose base is a folder of this machine.
+    """Rejects an adapter whose base is a local folder.
 
     Raises:
-        InputError: names the folder and the way out.
+        InputError: the base is local; names it and a fix.
     """
     base = adapter_base(folder)
     if base and Path(base).is_absolute():
         raise InputError(
-            f"{folder}: an adapter of {base}, a folder that others do not have; "
-            "--merge-adapter publishes a whole model, or publish the base and name it in adapter_config.json"
+            f"{folder}: an adapter of the local folder {base}; "
+            "--merge-adapter publishes the full model, or publish the base and name it in adapter_config.json"
         )
 
 
 def _open_repository(api: "HfApi", repository: str, options: Publication) -> tuple[str, str | None]:
-    """Makes the repository and the branch where there are none; returns its full name and the branch's last commit."""
+    """Creates the repository and branch if missing; returns its full name and the branch's last commit."""
     private = options.hub_private_repo
     repository = api.create_repo(repository, private=private or None, exist_ok=True).repo_id
     if private and not api.model_info(repository).private:
-        raise InputError(f"{repository}: is there already, and public; make it private on its page, or push elsewhere")
+        raise InputError(f"{repository}: already exists and is public; make it private on its page, or push elsewhere")
     if options.hub_revision:
         api.create_branch(repository, branch=options.hub_revision, exist_ok=True)
     return repository, api.model_info(repository, revision=options.hub_revision).sha
 
 
 def _card_there(api: "HfApi", repository: str, revision: str | None) -> str | None:
-    """The card that the repository has."""
+    """The repository's current card."""
     if not api.file_exists(repository, CARD, revision=revision):
         return None
     return Path(api.hf_hub_download(repository, CARD, revision=revision)).read_text(encoding="utf-8")
@@ -144,10 +145,10 @@ def _additions(folder: Path, repository: str, options: Publication, there: str |
 
 
 def _card(path: Path, repository: str, options: Publication, there: str | None) -> str:
-    """What the repository's card becomes: the run's, unless the one that is there is somebody's own."""
+    """The repository's new card: the run's, unless the existing one was written or edited by somebody."""
     if there is not None and is_edited(there) and not options.replace_card:
         print(
-            f"{repository}: its card was edited on the Hub, and stays; --replace-card puts the run's in its place",
+            f"{repository}: its card was edited on the Hub and is kept; --replace-card replaces it by the run's",
             file=sys.stderr,
         )
         return signed(there, options.license, options.language)
@@ -164,12 +165,12 @@ def _deletions(api: "HfApi", folder: Path, repository: str, options: Publication
 
 
 def _is_renewed(name: str) -> bool:
-    """Whether a push writes files of this name; a star is no slash."""
+    """Whether a push writes files of this name; a star does not match a slash."""
     return any(fnmatch(name, pattern) and name.count("/") == pattern.count("/") for pattern in RENEWED)
 
 
 def push_finished_run(folder: Path, options: Publication) -> None:
-    """Uploads at the end of a training; a failure costs nothing, and says how to try again.
+    """Uploads at the end of training; a failure loses nothing, and says how to retry.
 
     Raises:
         InputError: the upload failed.
@@ -193,7 +194,7 @@ def push_command(folder: Path, options: Publication) -> str:
 
 
 def report(done: Published) -> None:
-    """Says on standard error where the model is, and what its card lacks."""
-    print(f"published: {done.url}" if done.changed else f"nothing is new: {done.url}", file=sys.stderr)
+    """Prints to standard error where the model is, and what its card lacks."""
+    print(f"published: {done.url}" if done.changed else f"nothing changed: {done.url}", file=sys.stderr)
     if not done.licensed:
         print("its card names no license, so others may not use it; --license names one", file=sys.stderr)

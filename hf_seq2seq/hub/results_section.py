@@ -1,4 +1,4 @@
-"""The results of a model card: scores by split, how they were computed, and the pictures."""
+"""The results section of a model card: scores by split, how they were computed, and the plots."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from hf_seq2seq.task import Task
 LOSSES = ("loss", "masked_loss", "target_loss")
 CORRELATIONS = ("matthews", "pearson", "spearman")
 NOT_PERCENT = (*LOSSES, *CORRELATIONS, "perplexity", "bits_per_byte", "mse", "levenshtein", "cider", "cider_d")
-_CLASSES = "The loss is in nats; accuracy and F1 are on 0-100, a correlation on -1 to 1."
+_CLASSES = "The loss is in nats; accuracy and F1 are on a scale of 0-100, correlations between -1 and 1."
 UNITS = {
     "seq2seq": "The loss is in nats per target token; the package's other scores are on 0-100, rates in percent.",
     "denoising": "The loss is in nats per target token, of text that is noised once.",
@@ -25,7 +25,7 @@ UNITS = {
     "multi_label": _CLASSES,
     "regression": "The loss is the squared error over the labels' variance in training; correlations are on -1 to 1.",
 }
-BRACKETS = " In brackets: where 95 % of scores lie when the rows are drawn anew."
+BRACKETS = " In brackets: bootstrap 95 % confidence intervals."
 PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
 
 
@@ -36,27 +36,27 @@ def results_section(
     intervals: Intervals,
     predictions: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Paragraphs with the scores that the run measured and the pictures that lie in its folder.
+    """Paragraphs with the scores of the run and the plots in its folder.
 
     Args:
-        folder: of the run.
-        task: what was trained.
+        folder: the run's folder.
+        task: the trained task.
         results: all results, by name.
-        intervals: the least and the most that a score may be, by the same names, where they were estimated.
-        predictions: of the splits that have any, texts or logits by split.
+        intervals: lower and upper bounds of scores, by the same names, where estimated.
+        predictions: texts or logits by split, for splits that have any.
     """
     measured = scores(results, task)
     if not measured:
         scored = len(task.splits) > 1
         why = "the model is not scored yet" if scored else "the run had neither validation nor test rows"
-        return [f"Nothing was measured: {why}.", *_pictures(folder)]
+        return [f"Nothing was evaluated: {why}.", *_pictures(folder)]
     keys = dict.fromkeys(key for found in measured.values() for key in found)
     rows = [[score_title(task, key), *score_cells(key, list(measured), results, intervals)] for key in keys]
     signatures, doubts = _signatures(task), _doubts(task, predictions or {})
     titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
         table(["Score", *titles], rows),
-        f"Arrows point to what is better. {UNITS[task.problem]}{BRACKETS if intervals else ''}",
+        f"Arrows show which direction is better. {UNITS[task.problem]}{BRACKETS if intervals else ''}",
         *_unknown(results),
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
         *(["\n".join(f"- {line}" for line in doubts)] if doubts else []),
@@ -65,7 +65,7 @@ def results_section(
 
 
 def _doubts(task: Task, predictions: Mapping[str, Any]) -> list[str]:
-    """What is to be said of scores that do not mean what they seem to."""
+    """Warnings about misleading scores."""
     found = []
     for split, said in predictions.items():
         references = task.splits[split].references if split in task.splits else None
@@ -77,7 +77,7 @@ def _doubts(task: Task, predictions: Mapping[str, Any]) -> list[str]:
 
 
 def _unknown(results: dict[str, float]) -> list[str]:
-    """Says of likelihoods that they are of unknown tokens too."""
+    """A warning if likelihoods include unknown tokens."""
     shares = [value for key, value in results.items() if key.endswith("_unknown_tokens")]
     if not shares:
         return []
@@ -90,7 +90,7 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def score_title(task: Task, key: str) -> str:
-    """The name of a score, with an arrow that points to what is better."""
+    """The name of a score, with an arrow for the better direction."""
     metrics = check_metrics(task.metrics, TEXT_METRICS | LABEL_METRICS).values()
     rises = next((metric.greater_is_better for metric in metrics if key in metric.keys), key.endswith("_accuracy"))
     return f"{SCORES.get(key, (key, key))[0]} {'↑' if rises else '↓'}"
@@ -103,7 +103,7 @@ def _number(key: str, value: float | None) -> str:
 
 
 def score_cells(key: str, splits: list[str], results: dict[str, float], intervals: Intervals) -> list[str]:
-    """A score of each split, with its interval; an empty text where it was not measured."""
+    """A score of each split, with its interval; an empty text if it was not computed."""
     return [_shown(split, key, results, intervals) for split in splits]
 
 
@@ -118,7 +118,7 @@ def _shown(split: str, key: str, results: dict[str, float], intervals: Intervals
 
 
 def _signatures(task: Task) -> dict[str, str]:
-    """How scores were computed, by the name of the metric: of the last set that has it."""
+    """How scores were computed, keyed by metric, from the last set that has it."""
     found = {}
     for split in (split for kind in RESULTS for split in sets_of(task.splits, kind)):
         references = task.splits[split].references

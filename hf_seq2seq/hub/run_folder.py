@@ -1,4 +1,4 @@
-"""The folder that a run leaves: whether it is finished, and which of its files are for others."""
+"""The folder of a run: whether it is finished, and which of its files to publish."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from hf_seq2seq.saved.wholeness import unreadable
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")
-# What a run writes; anything else that lies in its folder stays at home.
+# What a run writes; anything else in its folder is not published.
 MODEL = ("*.safetensors", "config.json", "generation_config.json", ADAPTER_CONFIG, "base_config.json")
 TOKENIZER = (
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model"),
@@ -21,10 +21,10 @@ REPORTS = ("README.md", "*_results.json", "run.yaml", "train_log.jsonl", "loss*.
 
 
 def check_finished(folder: Path) -> None:
-    """Refuses a folder that does not hold a run that came to its end.
+    """Rejects a folder that does not contain a finished run.
 
     Raises:
-        InputError: names what is missing, and how the run goes on where it has a checkpoint; or what is damaged.
+        InputError: names what is missing, and how to resume the run if it has a checkpoint; or what is damaged.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -32,21 +32,21 @@ def check_finished(folder: Path) -> None:
     missing = [what for what, names in wanted.items() if not any((folder / name).is_file() for name in names)]
     if missing:
         checkpoints = any(folder.glob("checkpoint-*"))
-        hint = "; train on with --resume-from-checkpoint last" if checkpoints else ""
-        raise InputError(f"{folder}: holds no finished run: {', '.join(missing)} missing{hint}")
+        hint = "; resume with --resume-from-checkpoint last" if checkpoints else ""
+        raise InputError(f"{folder}: contains no finished run: {', '.join(missing)} missing{hint}")
     if fault := unreadable(folder / name for name in files_for_others(folder, with_predictions=False)):
-        raise InputError(f"{folder}: is damaged, and is not published: {fault}")
+        raise InputError(f"{folder}: damaged, not published: {fault}")
 
 
 def files_for_others(folder: Path, with_predictions: bool) -> list[str]:
-    """Names of the files that are published, relative to the folder, sorted."""
+    """Names of the files to publish, relative to the folder, sorted."""
     patterns = (*MODEL, *TOKENIZER, *REPORTS, *(PREDICTIONS if with_predictions else ()))
     found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()} | own_code(folder)
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def own_code(folder: Path) -> set[Path]:
-    """The Python files that a model needs: those that its configuration names, and what they import beside them."""
+    """The Python files that a model needs: those named in its configuration, and the sibling modules they import."""
     maps = [read_json(folder / name).get("auto_map") for name in ("config.json", "base_config.json")]
     places = [str(place) for found in maps if isinstance(found, dict) for place in found.values()]
     names = {place.split("--")[-1].split(".")[0] for place in places}
@@ -60,13 +60,13 @@ def own_code(folder: Path) -> set[Path]:
 
 
 def adapter_base(folder: Path) -> str | None:
-    """What an adapter's folder says that it adapts: a Hub id or a path; None for a whole model."""
+    """The base model named in an adapter's folder: a Hub id or a path; None for a full model."""
     found = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
     return None if found is None else str(found)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file's values; none where there is no such file, or no values in it."""
+    """A file's values; empty if there is no such file or it has none."""
     try:
         found = strict_json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

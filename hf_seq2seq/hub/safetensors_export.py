@@ -1,4 +1,4 @@
-"""Writes a model as Hugging Face's own folder: adapters merged, in half precision where that is asked for."""
+"""Export to Hugging Face's own format: adapters merged, optionally in half precision."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +11,10 @@ from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 
 
 def write_safetensors(folder: Path, subject: Subject, quantization: str) -> None:
-    """Writes weights, configuration, generation settings and, of a hand-built model, its code.
+    """Writes weights, configuration, generation settings and, for a hand-built model, its code.
 
     Args:
-        folder: where to.
+        folder: the target folder.
         subject: its model is left in the new precision.
         quantization: "float32", "bfloat16" or "float16".
     """
@@ -24,7 +24,7 @@ def write_safetensors(folder: Path, subject: Subject, quantization: str) -> None
 
 
 def safetensors_outputs(folder: Path, subject: Subject) -> Outputs:
-    """What the saved model says, its weights as they are and the arithmetic in float32."""
+    """The outputs of the saved model, with its stored weights and float32 arithmetic."""
     load = load_classifier if subject.is_classifier else load_seq2seq
     model = load(str(folder))[0]
     return own_outputs(replace(subject, model=model))

@@ -1,4 +1,4 @@
-"""The "how to use" of a model card: a program that runs as it stands on today's transformers."""
+"""The "how to use" of a model card: a program that runs unmodified with the current transformers."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ LONGEST_SAMPLE = 300  # characters
 
 
 def how_to_use(folder: Path, task: Task) -> str:
-    """A Python program that loads the model from its folder and runs it on a text of its own data."""
+    """A Python program that loads the model from its folder and runs it on a text from its data."""
     program = _filler if task.problem == "masked_lm" else _writer if task.writes else _classifier
     lines = program(task)
     return "\n".join(lines).replace("MODEL_PATH", repr(str(folder))) + "\n"
 
 
 def with_peft(task: Task) -> list[str]:
-    """How PEFT's own class loads an adapter with a head, in words; nothing for another model."""
+    """A sentence on how PEFT's own class loads an adapter with a head; empty for other models."""
     if not is_adapted(task.model) or task.problem not in _ANSWERS or recorded_pooling(task.model.config):
         return []
     labels = f"num_labels={task.model.config.num_labels}, ignore_mismatched_sizes=True"
@@ -41,7 +41,7 @@ def takes_pairs(task: Task) -> bool:
 
 def _load(auto: str, task: Task) -> list[str]:
     allowed = ", trust_remote_code=True" if is_hand_built(task) else ""
-    adapted = is_adapted(task.model)  # then the base may lack labels and languages
+    adapted = is_adapted(task.model)  # because the base may lack labels and languages
     told = ADAPTED[task.problem in _ANSWERS] if adapted else ""
     return [
         f"from transformers import {auto}{', AutoConfig' if adapted else ''}, AutoTokenizer",
@@ -74,13 +74,13 @@ def _writer(task: Task) -> list[str]:
         *(_ASK if is_dialogue(options) else [_encode(texts, options["max_source_length"])]),
         f"search = dict(max_new_tokens={options['max_target_length']}{search})",
         "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
-        *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # what follows the source"] if is_alone else []),
+        *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # the tokens after the source"] if is_alone else []),
         f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
     ]
 
 
 _ASK = [
-    'conversations = [[{"role": "user", "content": text}] for text in texts]  # and what was said before, in turn',
+    'conversations = [[{"role": "user", "content": text}] for text in texts]  # may include previous turns',
     "inputs = tokenizer.apply_chat_template(",
     '    conversations, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True',
     ")",
@@ -88,7 +88,7 @@ _ASK = [
 
 
 def _search(task: Task) -> dict[str, object]:
-    """What the run's search has other than `generate` would have."""
+    """The run's search options that differ from the defaults of `generate`."""
     options = flatten(task.config)
     usual = Decoding()
     names = ["num_beams", "no_repeat_ngram_size"] + ["length_penalty"] * (options.get("num_beams", 1) > 1)
@@ -122,7 +122,7 @@ _POOLED = {
 
 
 def _pool(task: Task) -> list[str]:
-    """What puts a pooling that transformers alone does not know of between the base model and the head."""
+    """Code that inserts a pooling unknown to transformers between the base model and the head."""
     found = recorded_pooling(task.model.config)
     if found is None:
         return []
@@ -132,7 +132,7 @@ def _pool(task: Task) -> list[str]:
         "",
         "",
         "def pool(base, args, outputs):",
-        f'    """Lets the head see {NAMES[found]}, as in training; transformers alone does not know of it."""',
+        f'    """Lets the head see {NAMES[found]}, as in training; transformers alone does not do this."""',
         "    hidden, mask = outputs.last_hidden_state, inputs.attention_mask",
         *_POOLED[found],
         "    outputs.last_hidden_state = pooled[:, None].expand_as(hidden)",
@@ -159,7 +159,7 @@ def _filler(task: Task) -> list[str]:
 
 
 def _masked_sample(task: Task) -> str:
-    """The beginning of a text, short enough for any limit, its second word masked."""
+    """The beginning of a text, short enough for any limit, with its second word masked."""
     words = _sample(task).split()[:8]
     return " ".join([*words[:1], str(task.tokenizers.source.mask_token), *words[2:]])
 
@@ -179,7 +179,7 @@ def _encode(texts: str, longest: int) -> str:
 
 
 def _sample(task: Task) -> str:
-    """A short text of the data that the model was not trained on, where there is one."""
+    """A short text from the data, preferably unseen in training."""
     split = next(split for kind in ("test", "validation", "train") for split in sets_of(task.splits, kind))
     texts = task.splits[split].texts
     if task.problem == "causal_lm":

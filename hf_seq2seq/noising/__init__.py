@@ -1,7 +1,7 @@
-"""Pretraining noises, by the recipe that offers them and by name: classes whose fields are options; see `noise.Noise`.
+"""Pretraining noises by recipe and name: classes whose fields are options; see `noise.Noise`.
 
-Each makes training pairs of a whole split at once, in numpy alone. `masked_tokens.MaskedTokens` is for encoders alone;
-`next_sentence.NextSentence` builds BERT's pairs of sentences, which is no noise.
+Each turns a whole split into training pairs at once, with numpy only. `masked_tokens.MaskedTokens` is for encoder-only
+models; `next_sentence.NextSentence` builds BERT's sentence pairs and is not a noise.
 """
 
 from hf_seq2seq.noising.document_rotation import DocumentRotation

@@ -8,9 +8,9 @@ from hf_seq2seq.ragged import Ragged
 
 
 class DocumentRotation:
-    """Makes every row begin with a random one of its tokens; what stood before it goes to the end.
+    """Rotates every row so that it begins with a random one of its tokens; what came before it moves to the end.
 
-    The target is the row itself, so the model must find where it began.
+    The target is the row itself, so the model must find its original start.
 
     Paper: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703
     """

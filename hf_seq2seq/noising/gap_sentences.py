@@ -1,4 +1,4 @@
-"""PEGASUS's gap sentences: whole sentences are masked, and written one after the other."""
+"""PEGASUS's gap sentences: whole sentences are masked, and their concatenation is the target."""
 
 from dataclasses import dataclass, replace
 
@@ -18,10 +18,10 @@ SELECTIONS = ("principal", "random", "lead")
 class GapSentences:
     """Replaces each chosen sentence by one mask token; the target is the chosen sentences in the order of the text.
 
-    Of a row the rounded share of sentences is chosen, at least one and not all; a row of one sentence has an empty
-    target, so leave such rows out before. "principal" takes the sentences of the highest ROUGE-1 F1 with the rest of
-    the row: each scored by itself, or one after the other so that all chosen together score highest. Words are token
-    ids. Of equal scores the earlier sentence is taken.
+    The rounded share of a row's sentences is chosen, at least one and not all; a row of one sentence has an empty
+    target, so filter such rows out beforehand. "principal" selects the sentences with the highest ROUGE-1 F1 against
+    the rest of the row: each scored independently, or greedily so that the chosen set scores highest. Words are token
+    ids. Ties go to the earlier sentence.
 
     Paper: Zhang et al. 2020, section 3.1, https://proceedings.mlr.press/v119/zhang20ae.html
 
@@ -29,12 +29,12 @@ class GapSentences:
         mask: id that stands for a sentence, `[MASK1]` in the paper.
         ratio: share of sentences that are chosen.
         selection: "principal", "random", or "lead" for the first ones.
-        sequential: whether "principal" chooses one after the other ("Seq"), else each by itself ("Ind").
+        sequential: whether "principal" selects sequentially ("Seq"), else independently ("Ind").
         unique: whether repeated words count once ("Uniq"), else each time ("Orig").
-        masked_tokens: masks tokens of the other sentences too, to be predicted by the encoder: `[MASK2]`.
+        masked_tokens: also masks tokens of the other sentences, to be predicted by the encoder: `[MASK2]`.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: a value is out of range.
     """
 
     mask: int

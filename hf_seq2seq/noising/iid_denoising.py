@@ -1,7 +1,7 @@
-"""The objectives of T5's ablation that choose single tokens: replaced by sentinels where they form spans, or dropped.
+"""The objectives of T5's ablation that choose individual tokens: replaced by one sentinel per run, or dropped.
 
 Paper: Raffel et al. 2020, section 3.3.2 (tables 3 and 5), https://jmlr.org/papers/v21/20-074.html
-The paper draws every token by itself; here their number is fixed (`noise_counts`), so that lengths are bounded and
+The paper draws every token independently; here their number is fixed (`noise_counts`), so that lengths are bounded and
 sentinels never run out by chance.
 
 That table's other objectives are `TokenMasking` ("MASS-style"; with `random_share=0.1` "BERT-style"),
@@ -21,7 +21,7 @@ from hf_seq2seq.ragged import Ragged
 
 @dataclass(frozen=True)
 class ReplacedSpans:
-    """Noises random tokens; runs of them become one sentinel each, and the target says what each stands for.
+    """Noises random tokens; each run of them becomes one sentinel, and the target says what each replaced.
 
     Attributes:
         sentinels: ids of `<extra_id_0>`, `<extra_id_1>`, …
@@ -52,7 +52,7 @@ class ReplacedSpans:
         return self._sentinels.replace(tokens, choose(lengths, noise_counts(lengths, self.rate), rng))
 
     def bound(self, lengths: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
-        """The most tokens of source and target, `(rows, 2)`: as if no two noised tokens were neighbours.
+        """The most tokens of source and target, `(rows, 2)`: assuming that no two noised tokens are adjacent.
 
         Raises:
             InputError: a row could need more sentinels than there are.
@@ -65,7 +65,7 @@ class ReplacedSpans:
 
 @dataclass(frozen=True)
 class DroppedTokens:
-    """Drops random tokens; the target is the dropped ones, one after the other.
+    """Drops random tokens; the target is the dropped tokens in order.
 
     Attributes:
         rate: share of tokens that are dropped.
@@ -78,7 +78,7 @@ class DroppedTokens:
         check_share("noise rate", self.rate)
 
     def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
-        """Noises every row; where the tokens were is told by neither side, as in the paper."""
+        """Noises every row; neither side says where the tokens were, as in the paper."""
         dropped = choose(tokens.lengths, noise_counts(tokens.lengths, self.rate), rng)
         return Noised(keep(tokens, ~dropped), keep(tokens, dropped))
 

@@ -1,4 +1,4 @@
-"""BERT's masked tokens, single or of whole words."""
+"""BERT's masked tokens, with optional whole-word masking."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,25 +18,25 @@ class MaskedTokens:
 
     The target holds the original at the chosen tokens and -100 elsewhere. The number of chosen tokens is the rounded
     share of the ordinary ones, at least one. Whole words are taken in random order as long as they fit into that
-    number, so it is seldom reached exactly; a row of longer words alone has its shortest taken. Each of a word's tokens
-    is then masked, exchanged or left by itself.
+    number, so it is rarely reached exactly; if every word of a row is longer, the shortest is taken. Each token of a
+    word is then masked, replaced or kept independently.
 
-    Paper: Devlin et al. 2019, section 3.1 and appendix A.1, https://aclanthology.org/N19-1423; whole words are from
-    the note of May 2019 in the released code. That code draws random tokens from the whole vocabulary, here they are
-    ordinary ones.
+    Paper: Devlin et al. 2019, section 3.1 and appendix A.1, https://aclanthology.org/N19-1423; whole-word masking is
+    from the note of May 2019 in the released code. That code draws random tokens from the whole vocabulary, here only
+    from ordinary tokens.
 
     Attributes:
         mask: id of the mask token.
         vocab_size: size of the vocabulary.
-        special: ids that are never chosen and never put in; the mask counts as one without being named.
+        special: ids that are never chosen and never inserted; includes the mask implicitly.
         rate: share of ordinary tokens that are chosen.
         mask_share: share of the chosen that become the mask token.
         random_share: share of the chosen that become a random ordinary token.
-        whole_words: whether words are chosen, whose starts must then be given; where a token's id tells whether it
-            starts a word, they are `flags[tokens.values]`, with a flag for every id.
+        whole_words: whether whole words are chosen, which requires their starts; where a token's id determines whether
+            it starts a word, they are `flags[tokens.values]`, with a flag for every id.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: a value is out of range.
     """
 
     mask: int
@@ -66,10 +66,10 @@ class MaskedTokens:
         return np.setdiff1d(np.arange(self.vocab_size, dtype=np.int32), np.array([self.mask, *self.special]))
 
     def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
-        """Noises every row; a row of special tokens alone stays as it is.
+        """Noises every row; a row of only special tokens is unchanged.
 
         Raises:
-            InputError: whole words are asked for and their starts not given.
+            InputError: whole words are requested but their starts are not given.
         """
         places = self._choose(tokens, rng, starts)
         labels = np.full(len(tokens.values), IGNORE, dtype=np.int32)
@@ -101,7 +101,7 @@ class MaskedTokens:
 
 
 def _shortest(words: Ragged) -> np.ndarray:
-    """The fewest tokens of a word of some in each row, `(rows,)`, 0 where there is none."""
+    """The length of the shortest non-empty word in each row, `(rows,)`, 0 if there is none."""
     sizes = words.values[words.values > 0]
     lengths = counts_within(np.flatnonzero(words.values > 0), words.offsets)
     shortest = np.zeros(len(lengths), dtype=np.int64)
@@ -111,7 +111,7 @@ def _shortest(words: Ragged) -> np.ndarray:
 
 
 def _fill(words: Ragged, budgets: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Takes words in random order as long as they fit into what is left of a row's budget.
+    """Takes words in random order as long as they fit into the rest of a row's budget.
 
     Each round takes the words up to the first that does not fit, then drops all that never will.
 

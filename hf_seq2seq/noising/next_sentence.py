@@ -16,7 +16,7 @@ class SentencePairs(NamedTuple):
     Attributes:
         tokens: the rows.
         token_types: 0 for `[CLS] A [SEP]`, 1 for `B [SEP]`, `(tokens,)` int32.
-        is_next: whether B is what followed A, `(rows,)` bool.
+        is_next: whether B followed A, `(rows,)` bool.
     """
 
     tokens: Ragged
@@ -29,8 +29,8 @@ class NextSentence:
     """Pairs every sentence with the next of its document or, in half of the cases, with one of another document.
 
     Paper: Devlin et al. 2019, section 3.1 and appendix A.2, https://aclanthology.org/N19-1423
-    A "sentence" there is any stretch of text: to fill long rows, pass stretches of several sentences. Of a pair that is
-    too long, the longer part loses tokens at its end.
+    A "sentence" there is any stretch of text: to fill long rows, pass stretches of several sentences. A pair that is
+    too long is truncated at the end of its longer part.
 
     Attributes:
         cls: id of `[CLS]`.
@@ -52,7 +52,7 @@ class NextSentence:
             raise InputError(f"max_tokens: {self.max_tokens} hold no two sentences and three special tokens")
 
     def __call__(self, sentences: Ragged, documents: np.ndarray, rng: np.random.Generator) -> SentencePairs:
-        """Builds a pair of every sentence that has a next one.
+        """Builds a pair from every sentence that has a successor.
 
         Args:
             sentences: their tokens, no special ones, in reading order.
@@ -60,7 +60,7 @@ class NextSentence:
             rng: gives the randomness.
 
         Raises:
-            InputError: there is one document only, so that no other can be drawn from.
+            InputError: there is only one document, so that there is no other to draw from.
         """
         if len(documents) and documents[0] == documents[-1]:
             raise InputError("next-sentence prediction needs two documents: one is given")
@@ -100,7 +100,7 @@ def _elsewhere(documents: np.ndarray, sentences: np.ndarray, rng: np.random.Gene
 
 
 def truncated(a: np.ndarray, b: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths of pairs that sum up to `most` at most, the longer of the two cut first; both `(rows,)`."""
+    """Lengths of pairs that sum to at most `most`, truncating the longer of the two first; both `(rows,)`."""
     short = np.minimum(np.minimum(a, b), most // 2)
     long = np.minimum(np.maximum(a, b), most - short)
     return np.where(a <= b, short, long), np.where(a <= b, long, short)

@@ -1,4 +1,4 @@
-"""What a noise is, and noises made of noises."""
+"""The interface of a noise, and noises composed of other noises."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -11,11 +11,11 @@ from hf_seq2seq.ragged import IGNORE, Ragged
 
 
 class Noised(NamedTuple):
-    """What a model is trained on.
+    """A training example, or a batch of them.
 
     Attributes:
-        source: what it reads.
-        target: what it is to write; for `MaskedTokens` a label for every source token, -100 where there is none.
+        source: the model's input.
+        target: the model's output; for `MaskedTokens` a label for every source token, -100 where there is none.
         source_labels: labels of source tokens for a second loss on the encoder, -100 where there is none.
     """
 
@@ -25,23 +25,23 @@ class Noised(NamedTuple):
 
 
 class Noise(Protocol):
-    """A way to make a training pair of a row of tokens.
+    """A function that turns rows of tokens into training pairs.
 
-    A whole split is noised at once: the result depends on the generator and on all rows and their order, so that the
-    same row in another split is noised otherwise. What is given is never changed in place. Temporary arrays take from
-    two to thirty times the memory of the tokens, so noise a very large split in parts.
+    A whole split is noised at once: the result depends on the generator and on all rows and their order, so the same
+    row in another split is noised differently. Inputs are never modified in place. Temporary arrays take two to thirty
+    times the memory of the tokens, so process a very large split in chunks.
     """
 
     @property
     def reads(self) -> str:
-        """What `starts` must mark: "words", "sentences", or "" where it is not looked at."""
+        """What `starts` must mark: "words", "sentences", or "" if it is ignored."""
 
     def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row.
 
         Args:
             tokens: rows of ordinary tokens.
-            rng: gives all randomness, so the same generator state gives the same result.
+            rng: source of all randomness: the same generator state gives the same result.
             starts: `(tokens,)` bool, whether a word or sentence starts at a token; see `reads`.
         """
 
@@ -50,7 +50,7 @@ class Noise(Protocol):
 
         Args:
             lengths: tokens of each row, `(rows,)`.
-            starts: as above; only noises whose bound gets tighter by it look at it.
+            starts: as above; only used by noises for which it tightens the bound.
 
         Returns:
             `(rows, 2)` int64.
@@ -63,16 +63,16 @@ def pair_bound(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def noise_counts(lengths: np.ndarray, rate: float) -> np.ndarray:
-    """How many tokens of each row are noised, `(rows,)`: the rounded share, at least one where there is one.
+    """How many tokens of each row are noised, `(rows,)`: the rounded share, at least one if the row has any.
 
-    Where papers draw every token by itself, the number is drawn too; here it is fixed, as in the released code of
-    BERT and BART, so that the length of the result is known before.
+    Papers that draw every token independently have a random number; here it is fixed, as in the released code of BERT
+    and BART, so that the length of the result is known in advance.
     """
     return np.minimum(np.maximum(np.rint(lengths * rate).astype(np.int64), 1), lengths)
 
 
 def check_share(name: str, value: float) -> None:
-    """Raises `InputError` where a share is not in 0-1."""
+    """Raises `InputError` if a share is not in 0-1."""
     if not 0 <= value <= 1:
         raise InputError(f"{name}: {value} is not a share from 0 to 1")
 
@@ -84,9 +84,9 @@ class Enclosed:
     T5 and PEGASUS end both with `</s>`; BART also begins both with `<s>`.
 
     Attributes:
-        noise: the noise of what lies between.
-        before: ids in front of every source and every target.
-        after: ids behind them.
+        noise: the noise applied to the tokens in between.
+        before: ids prepended to every source and target.
+        after: ids appended to them.
     """
 
     noise: Noise
@@ -99,7 +99,7 @@ class Enclosed:
         return self.noise.reads
 
     def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
-        """Noises every row; `starts` is about the rows without the special tokens."""
+        """Noises every row; `starts` refers to the rows without the special tokens."""
         source, target, labels = self.noise(tokens, rng, starts)
         if labels is not None:
             labels = enclose(labels, [IGNORE] * len(self.before), [IGNORE] * len(self.after))
@@ -112,14 +112,14 @@ class Enclosed:
 
 @dataclass(frozen=True)
 class Combined:
-    """Noises that are applied to the source one after the other; the target is the row itself.
+    """Noises applied to the source in sequence; the target is the row itself.
 
     The released BART permutes sentences, then infills text: `Combined((SentencePermutation(), TextInfilling(mask)))`.
 
     Paper: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703
 
     Attributes:
-        noises: any of BART's five. One that reads sentences can only be the first, as the later ones see moved tokens.
+        noises: any of BART's five. Only the first may read sentences, because later noises see reordered tokens.
 
     Raises:
         InputError: a later noise reads words or sentences.

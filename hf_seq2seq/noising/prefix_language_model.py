@@ -1,4 +1,4 @@
-"""The prefix language model: the beginning of a row is read, the rest is written."""
+"""The prefix language model: the beginning of a row is the source, the rest is the target."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from hf_seq2seq.ragged import Ragged
 
 
 class PrefixLanguageModel:
-    """Cuts every row at a random place, each equally likely, so that neither part is empty.
+    """Splits every row at a uniformly random point so that neither part is empty.
 
     A row of one token is all target.
 
@@ -18,7 +18,7 @@ class PrefixLanguageModel:
     reads = ""
 
     def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
-        """Cuts every row."""
+        """Splits every row."""
         lengths = tokens.lengths
         places = np.maximum(lengths - 1, 0)
         read = np.minimum((rng.random(len(lengths)) * places).astype(np.int64) + 1, places)

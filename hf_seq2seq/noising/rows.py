@@ -1,6 +1,6 @@
-"""The few steps on rows of token ids that every noise is made of.
+"""The operations on rows of token ids that all noises are built from.
 
-None of these walks over rows or tokens in Python.
+None of these loops over rows or tokens in Python.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def counts_within(positions: np.ndarray, offsets: np.ndarray) -> np.ndarray:
 
 
 def ranks(lengths: np.ndarray) -> np.ndarray:
-    """0, 1, … within each row of these lengths, one row after the other."""
+    """0, 1, … within each row of these lengths, concatenated."""
     offsets = offsets_of(lengths)
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
 
@@ -36,13 +36,13 @@ def keep(tokens: Ragged, kept: np.ndarray) -> Ragged:
 
 
 def gather(tokens: Ragged, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The ids of the runs that begin at `starts` and hold `lengths` tokens, one run after the other."""
+    """The ids of the runs of `lengths` tokens that begin at `starts`, concatenated."""
     shift = np.repeat(starts - offsets_of(lengths)[:-1], lengths)
     return tokens.values[np.arange(len(shift)) + shift]
 
 
 def enclose(tokens: Ragged, before: Sequence[int] = (), after: Sequence[int] = ()) -> Ragged:
-    """Every row with the ids `before` in front of it and the ids `after` behind it."""
+    """Every row with the ids `before` prepended and the ids `after` appended."""
     offsets = tokens.offsets + np.arange(len(tokens.offsets)) * (len(before) + len(after))
     values = np.empty(offsets[-1], dtype=np.int32)
     inner = np.ones(len(values), dtype=bool)
@@ -67,15 +67,15 @@ def runs_of(tokens: Ragged, starts: np.ndarray | None) -> Ragged:
         starts: `(tokens,)` bool, true where a word or sentence begins; the first token of a row always begins one.
 
     Returns:
-        `values` (here int64) is where each run begins in `tokens.values`, with the end of the last behind them;
-        `offsets` tells which of them belong to which row.
+        `values` (here int64) holds where each run begins in `tokens.values`, followed by the end of the last; `offsets`
+        says which of them belong to which row.
 
     Raises:
-        InputError: `starts` is missing or of another length.
+        InputError: `starts` is missing or has the wrong length.
     """
     if starts is None or len(starts) != len(tokens.values):
         found = "none are given" if starts is None else f"{len(starts)} are given"
-        raise InputError(f"this noise needs to be told of every token whether a word or sentence starts there: {found}")
+        raise InputError(f"this noise needs to know for every token whether a word or sentence starts there: {found}")
     begins = np.array(starts, dtype=bool)
     begins[tokens.offsets[:-1][tokens.lengths > 0]] = True
     positions = np.flatnonzero(begins)

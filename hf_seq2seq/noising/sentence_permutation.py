@@ -8,7 +8,7 @@ from hf_seq2seq.ragged import Ragged
 
 
 class SentencePermutation:
-    """Puts the sentences of every row into a random order, each equally likely; the target is the row itself.
+    """Shuffles the sentences of every row uniformly; the target is the row itself.
 
     Paper: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703
     """
@@ -33,7 +33,7 @@ class SentencePermutation:
 
 
 class Deshuffling:
-    """Puts the tokens of every row into a random order, each equally likely; the target is the row itself.
+    """Shuffles the tokens of every row uniformly; the target is the row itself.
 
     Paper: Raffel et al. 2020, section 3.3.1 (table 3), https://jmlr.org/papers/v21/20-074.html
     """

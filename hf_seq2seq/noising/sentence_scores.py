@@ -1,6 +1,6 @@
 """ROUGE-1 F1 between sentences and the rest of their document, over token ids and for all documents at once.
 
-As precision and recall share their numerator, F1 is twice the overlap by the sum of both sides' lengths.
+Since precision and recall share their numerator, F1 is twice the overlap divided by the sum of both lengths.
 
 Papers: Lin 2004, https://aclanthology.org/W04-1013; Zhang et al. 2020 (PEGASUS), section 3.1,
 https://proceedings.mlr.press/v119/zhang20ae.html
@@ -18,16 +18,16 @@ Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class WordCounts:
-    """How often every word is in a sentence, and in its document.
+    """How often each word occurs in a sentence and in its document.
 
     An entry is a word of a sentence; a type is a word of a document.
 
     Attributes:
         sentence: the sentence of each entry, `(entries,)`.
         type_of: the type of each entry, `(entries,)`.
-        count: how often the word is in the sentence, `(entries,)`.
+        count: how often the word occurs in the sentence, `(entries,)`.
         document: the document of each type, `(types,)`.
-        total: how often the word is in the document, `(types,)`.
+        total: how often the word occurs in the document, `(types,)`.
         rows: the document of each sentence, `(sentences,)`.
     """
 
@@ -39,7 +39,7 @@ class WordCounts:
     rows: np.ndarray
 
     def only(self, documents: np.ndarray) -> "WordCounts":
-        """The same of fewer documents, whose numbers stay; `documents` is `(documents,)` bool."""
+        """The counts of a subset of the documents, which keep their indices; `documents` is `(documents,)` bool."""
         types, sentences = documents[self.document], documents[self.rows]
         entries = types[self.type_of]
         return WordCounts(
@@ -57,12 +57,12 @@ def count_words(tokens: Ragged, sentences: Ragged) -> WordCounts:
 
     Args:
         tokens: documents.
-        sentences: where their sentences begin, as `runs_of` gives it.
+        sentences: where their sentences begin, as returned by `runs_of`.
     """
     rows = np.repeat(np.arange(len(tokens.offsets) - 1), sentences.lengths)
     rank = np.arange(len(rows)) - sentences.offsets[rows]
     lengths = np.diff(sentences.values)
-    # Sorted by document, word and sentence at once, the same words of a document lie together.
+    # Sorting by document, word and sentence at once makes occurrences of a word in a document adjacent.
     width, most = int(tokens.values.max(initial=0)) + 1, int(sentences.lengths.max(initial=0)) + 1
     keys = (np.repeat(rows * width, lengths) + tokens.values) * most + np.repeat(rank, lengths)
     entries, _, count = _groups(np.sort(keys))
@@ -79,7 +79,7 @@ def count_words(tokens: Ragged, sentences: Ragged) -> WordCounts:
 
 
 def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of sorted keys the different ones, which of them each key is, and how many there are of each."""
+    """The distinct ones of sorted keys, the index of each key among them, and the count of each."""
     new = np.ones(len(keys), dtype=bool)
     new[1:] = keys[1:] != keys[:-1]
     begins = np.flatnonzero(new)
@@ -87,15 +87,15 @@ def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def rouge1(words: WordCounts, chosen: np.ndarray, unique: bool) -> np.ndarray:
-    """ROUGE-1 F1, 0-1, between the chosen sentences with one more and all other sentences of the document.
+    """ROUGE-1 F1, 0-1, between the chosen sentences plus one candidate and all other sentences of the document.
 
     Args:
         words: the counts.
-        chosen: `(sentences,)` bool; none for the score of a sentence by itself.
+        chosen: `(sentences,)` bool; all false for the score of a single sentence.
         unique: whether repeated words count once on either side ("uniq"), else each time ("orig").
 
     Returns:
-        The score with each sentence as the one more, `(sentences,)`; of no meaning for chosen ones.
+        The score with each sentence as the candidate, `(sentences,)`; meaningless for chosen ones.
     """
     inside = np.bincount(words.type_of, words.count * chosen[words.sentence], len(words.total)).astype(np.int64)
     overlap = _with_one_more(words, inside, _common if unique else np.minimum)
@@ -104,9 +104,9 @@ def rouge1(words: WordCounts, chosen: np.ndarray, unique: bool) -> np.ndarray:
 
 
 def _with_one_more(words: WordCounts, inside: np.ndarray, measure: Measure) -> np.ndarray:
-    """The sum of a measure over all words of the document: their number inside the choice, and outside.
+    """The sum over all words of the document of a measure of their counts inside and outside the selection.
 
-    Only the words of the sentence that comes in change, so only for them it is worked out anew.
+    Only the words of the candidate sentence change, so it is recomputed only for them.
     """
     before = measure(inside, words.total - inside)
     after = inside[words.type_of] + words.count
@@ -129,12 +129,12 @@ def _both(inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
 
 
 def best(scores: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The sentences with the highest scores of their documents; of equal ones the earlier.
+    """The sentences with the highest scores of their documents; ties go to the earlier sentence.
 
     Args:
         scores: `(sentences,)`.
         rows: the document of each sentence, sorted, `(sentences,)`.
-        counts: how many to take of each document, `(documents,)`.
+        counts: how many to take from each document, `(documents,)`.
 
     Returns:
         `(sentences,)` bool.
@@ -147,7 +147,7 @@ def best(scores: np.ndarray, rows: np.ndarray, counts: np.ndarray) -> np.ndarray
 
 
 def best_in_turn(words: WordCounts, counts: np.ndarray, unique: bool) -> np.ndarray:
-    """The greedy choice: one sentence after the other, each so that all chosen together score highest.
+    """Greedy selection: sentences are added one by one, each maximizing the score of the chosen set.
 
     Args:
         words: the counts.

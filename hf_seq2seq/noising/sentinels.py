@@ -1,4 +1,4 @@
-"""Spans replaced by sentinels, each with a number of its own: shared by T5's two objectives with spans."""
+"""Spans replaced by numbered sentinels: shared by T5's two objectives with spans."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from hf_seq2seq.ragged import Ragged
 
 @dataclass(frozen=True)
 class Sentinels:
-    """The ids that stand for spans, the first for a row's first span, and so on.
+    """The ids that replace spans, the first for a row's first span, and so on.
 
     Attributes:
         ids: ids of `<extra_id_0>`, `<extra_id_1>`, …; used for nothing else.
@@ -30,7 +30,7 @@ class Sentinels:
             raise InputError("sentinels: the same id is given twice")
 
     def check_number(self, spans: np.ndarray) -> None:
-        """Raises `InputError` where a row has more spans than there are sentinels."""
+        """Raises `InputError` if a row has more spans than there are sentinels."""
         needed = int(spans.max(initial=0)) + self.final
         if needed > len(self.ids):
             raise InputError(
@@ -39,7 +39,7 @@ class Sentinels:
             )
 
     def replace(self, tokens: Ragged, noised: np.ndarray) -> Noised:
-        """Replaces every run of noised tokens in the source by a sentinel, and writes the runs behind it in the target.
+        """Replaces each run of noised tokens in the source by a sentinel; the target has each sentinel and its run.
 
         Thank you [for inviting] me to your party [last] week: source `Thank you <X> me to your party <Y> week`, target
         `<X> for inviting <Y> last <Z>`.
@@ -49,13 +49,15 @@ class Sentinels:
             noised: `(tokens,)` bool.
 
         Raises:
-            InputError: a row has too many runs, or holds a sentinel already.
+            InputError: a row has too many runs, or already contains a sentinel.
         """
         ids = np.array(self.ids, dtype=np.int32)
         collisions = np.flatnonzero(np.isin(tokens.values, ids))
         if len(collisions):
             row = int(np.searchsorted(tokens.offsets, collisions[0], side="right"))
-            raise InputError(f"sentinels: row {row} holds one already, so its text could not be told from the noise")
+            raise InputError(
+                f"sentinels: row {row} already contains one, so its text could not be distinguished from the noise"
+            )
         first = _run_starts(tokens, noised)
         places = np.flatnonzero(first)
         spans = counts_within(places, tokens.offsets)
@@ -69,14 +71,14 @@ class Sentinels:
         ends = np.searchsorted(removed, tokens.offsets)
         added = spans
         if self.final:
-            # Those in front come first among equal places, so that a row's last sentinel stays before the next row.
+            # At equal positions those in front come first, so that a row's last sentinel stays before the next row.
             places, marks = np.append(ends[1:], places), np.append(ids[spans], marks)
             added = spans + 1
         return Noised(source, Ragged(np.insert(tokens.values[removed], places, marks), ends + offsets_of(added)))
 
 
 def _run_starts(tokens: Ragged, flags: np.ndarray) -> np.ndarray:
-    """Where a run of true flags starts, `(tokens,)` bool; no run reaches over the end of a row."""
+    """Where a run of true flags starts, `(tokens,)` bool; no run crosses the end of a row."""
     starts = flags.copy()
     starts[1:] &= ~flags[:-1]
     begins = tokens.offsets[:-1][tokens.lengths > 0]

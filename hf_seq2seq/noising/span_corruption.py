@@ -13,16 +13,17 @@ from hf_seq2seq.ragged import Ragged
 
 @dataclass(frozen=True)
 class SpanCorruption:
-    """Replaces random spans by sentinels; the target is the sentinels, each with the tokens that it stands for.
+    """Replaces random spans by sentinels; the target is the sentinels, each followed by the tokens it replaced.
 
-    The number of noised tokens and of spans follows from a row's length: its rounded share, at least one and not all,
-    in that number divided by the mean length of spans. Both the noised and the kept tokens are split into that many
-    runs, every split equally likely; a row begins with kept tokens and ends with noised ones. A row of one token or
-    none has no span.
+    The numbers of noised tokens and of spans follow from a row's length: the rounded share of tokens, at least one and
+    not all, and that number divided by the mean span length. Both the noised and the kept tokens are split into that
+    many runs, uniformly at random; a row begins with kept tokens and ends with noised ones. A row of one token or none
+    has no span.
 
     Paper: Raffel et al. 2020, section 3.1.4 (figure 2) and 3.3.4, https://jmlr.org/papers/v21/20-074.html
-    As in the paper's text a target ends with one more sentinel, then with `</s>` (`Enclosed`). The released code
-    writes that sentinel only after kept tokens, and as its rows end with noised ones, never: `final_sentinel=False`.
+    As in the paper's text a target ends with one more sentinel, then with `</s>` (`Enclosed`). The released code adds
+    that sentinel only after kept tokens, which, since its rows end with noised ones, means never:
+    `final_sentinel=False`.
 
     Attributes:
         sentinels: ids of `<extra_id_0>`, `<extra_id_1>`, …
@@ -31,7 +32,7 @@ class SpanCorruption:
         final_sentinel: whether a target ends with the sentinel after the last one used.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: a value is out of range.
     """
 
     sentinels: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Random subsets and random splits of many rows at once, each as likely as any other."""
+"""Uniformly random subsets and splits of many rows at once."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from hf_seq2seq.noising.rows import offsets_of
 def choose(sizes: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Chooses `counts` of the `sizes` items of every row; every subset of that size is equally likely.
 
-    Items are drawn with replacement and drawn again where they fell on a chosen one, until there are enough. Of rows
-    from which more than half is wanted, the items to leave out are drawn, so a handful of rounds will do.
+    Items are drawn with replacement and redrawn on collisions until there are enough. For rows from which more than
+    half is wanted, the items to leave out are drawn instead, so a few rounds suffice.
 
     Args:
         sizes: items of each row, `(rows,)`, 0 or more.
         counts: how many to choose, `(rows,)`, from 0 to `sizes`.
-        rng: gives the randomness.
+        rng: source of randomness.
 
     Returns:
         Whether an item is chosen, `(sum of sizes,)` bool.
@@ -25,7 +25,7 @@ def choose(sizes: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> n
     missing = np.where(most, sizes - counts, counts)
     while missing.any():
         row = np.repeat(np.arange(len(sizes)), missing)
-        # numpy.unique hashes, which takes many times as long as sorting.
+        # numpy.unique hashes, which is many times slower than sorting.
         drawn = np.sort(offsets[row] + (rng.random(len(row)) * sizes[row]).astype(np.int64))
         drawn = drawn[np.diff(drawn, prepend=-1) > 0]
         drawn = drawn[~chosen[drawn]]
@@ -35,15 +35,15 @@ def choose(sizes: np.ndarray, counts: np.ndarray, rng: np.random.Generator) -> n
 
 
 def split(totals: np.ndarray, parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Splits every row into parts of one item or more; every such split is equally likely.
+    """Splits every row into parts of one item or more, uniformly at random.
 
     Args:
         totals: items of each row, `(rows,)`.
         parts: parts of each row, `(rows,)`, from 1 to `totals`; a row of no items has one part, which is empty.
-        rng: gives the randomness.
+        rng: source of randomness.
 
     Returns:
-        Items of each part, one row after the other, `(sum of parts,)` int64.
+        Items of each part, row by row, `(sum of parts,)` int64.
     """
     gaps = np.maximum(totals - 1, 0)
     cuts = np.flatnonzero(choose(gaps, parts - 1, rng))

@@ -13,15 +13,17 @@ from hf_seq2seq.ragged import Ragged
 
 @dataclass(frozen=True)
 class TextInfilling:
-    """Replaces random spans by one mask token each; a span of no tokens inserts one. The target is the whole row.
+    """Replaces random spans by one mask token each; an empty span inserts one.
 
-    Lengths of spans are drawn from a Poisson distribution until they reach the number of tokens to noise, the last
-    cut to fit; then the spans are laid among the kept tokens, every arrangement equally likely.
+    The target is the whole row.
+
+    Span lengths are drawn from a Poisson distribution until they reach the number of tokens to noise, truncating the
+    last; then the spans are placed among the kept tokens uniformly at random.
 
     Paper: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703
-    Three things differ from the released code: spans are of tokens, there of words; they never overlap, so the rate is
-    exact; and there are at most as many spans as noised tokens (surplus spans of no tokens are left out), so a source
-    is never longer than its row.
+    Three things differ from the released code: spans consist of tokens, not words; they never overlap, so the rate is
+    exact; and there are at most as many spans as noised tokens (surplus empty spans are dropped), so a source is never
+    longer than its row.
 
     Attributes:
         mask: id of the mask token.
@@ -29,7 +31,7 @@ class TextInfilling:
         mean_span_length: mean of the Poisson distribution, in tokens.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: a value is out of range.
     """
 
     mask: int
@@ -49,7 +51,7 @@ class TextInfilling:
         spans = counts_within(row, np.arange(len(noised) + 1))
         sizes = tokens.lengths - noised + spans
         masked = choose(sizes, spans, rng)
-        # Every place of the source takes up some tokens of the row: a kept token itself, a mask those of its span.
+        # Every source position covers some tokens of the row: a kept token itself, a mask those of its span.
         taken = np.ones(len(masked), dtype=np.int64)
         taken[masked] = lengths
         begins = np.cumsum(taken) - taken
@@ -63,16 +65,16 @@ class TextInfilling:
 
 
 def span_lengths(budgets: np.ndarray, mean: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws lengths of spans for every row until they sum up to its budget.
+    """Draws span lengths for every row until they sum to its budget.
 
     Args:
         budgets: tokens to noise in each row, `(rows,)`.
-        mean: mean of the Poisson distribution that is drawn from.
-        rng: gives the randomness.
+        mean: mean of the Poisson distribution.
+        rng: source of randomness.
 
     Returns:
-        The row of each span, sorted, and its length; both `(spans,)`. A row's last draw is cut to fit and stands at a
-        random place among its others.
+        The row of each span, sorted, and its length; both `(spans,)`. A row's last draw is truncated to fit and put at
+        a random position among the others.
     """
     left = budgets.copy()
     rows, lengths = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
@@ -92,13 +94,13 @@ def span_lengths(budgets: np.ndarray, mean: float, rng: np.random.Generator) -> 
 
 
 def _sums_before(lengths: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The sum of what stands before each item in its row of `counts` items."""
+    """The sum of the items before each item in its row of `counts` items."""
     total = np.append(0, np.cumsum(lengths))
     return total[:-1] - np.repeat(total[offsets_of(counts)[:-1]], counts)
 
 
 def _last_anywhere(row: np.ndarray, lengths: np.ndarray, rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Swaps each row's last span, which alone was cut, with a random one of the row, itself included."""
+    """Swaps each row's last span, the only truncated one, with a random span of the row, itself included."""
     offsets = np.searchsorted(row, np.arange(rows + 1))
     begins, counts = offsets[:-1][np.diff(offsets) > 0], np.diff(offsets)[np.diff(offsets) > 0]
     last, other = begins + counts - 1, begins + (rng.random(len(begins)) * counts).astype(np.int64)
@@ -108,7 +110,7 @@ def _last_anywhere(row: np.ndarray, lengths: np.ndarray, rows: int, rng: np.rand
 
 
 def _without_surplus(row: np.ndarray, lengths: np.ndarray, budgets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leaves out spans of no tokens where a row has more spans than its budget has tokens."""
+    """Drops empty spans where a row has more spans than its budget has tokens."""
     surplus = counts_within(row, np.arange(len(budgets) + 1)) - budgets
     empty = np.flatnonzero(lengths == 0)
     rank = ranks(counts_within(row[empty], np.arange(len(budgets) + 1)))

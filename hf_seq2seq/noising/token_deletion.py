@@ -12,7 +12,7 @@ from hf_seq2seq.ragged import Ragged
 
 @dataclass(frozen=True)
 class TokenDeletion:
-    """Deletes random tokens; the target is the whole row, so the model must also learn where something is missing.
+    """Deletes random tokens; the target is the whole row, so the model must also learn where tokens are missing.
 
     A row of one token keeps it.
 

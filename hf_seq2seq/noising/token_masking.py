@@ -15,18 +15,18 @@ from hf_seq2seq.ragged import Ragged
 class TokenMasking:
     """Replaces random tokens by the mask token; the target is the whole row.
 
-    Papers: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703; Raffel et al. 2020,
-    section 3.3.1 (table 3), https://jmlr.org/papers/v21/20-074.html: "MASS-style" as it is, "BERT-style" with
+    Papers: Lewis et al. 2020, section 2.2, https://aclanthology.org/2020.acl-main.703; Raffel et al. 2020, section
+    3.3.1 (table 3), https://jmlr.org/papers/v21/20-074.html: "MASS-style" by default, "BERT-style" with
     `random_share=0.1`.
 
     Attributes:
         mask: id of the mask token.
         rate: share of tokens that are noised.
-        random_share: share of the noised tokens that become a random one instead of the mask.
-        ordinary: ids that a random token is drawn from.
+        random_share: share of the noised tokens that are replaced by a random token instead of the mask.
+        ordinary: ids from which random tokens are drawn.
 
     Raises:
-        InputError: a value that cannot be.
+        InputError: a value is out of range.
     """
 
     mask: int
@@ -39,7 +39,7 @@ class TokenMasking:
         check_share("noise rate", self.rate)
         check_share("share of random tokens", self.random_share)
         if self.random_share and not self.ordinary:
-            raise InputError("token masking: random tokens are asked for, but no ids to draw them from are given")
+            raise InputError("token masking: random tokens are requested, but no ids to draw them from are given")
 
     def __call__(self, tokens: Ragged, rng: np.random.Generator, starts: np.ndarray | None = None) -> Noised:
         """Noises every row."""

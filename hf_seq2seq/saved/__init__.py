@@ -1,1 +1,1 @@
-"""A saved model: where it is, what its folder holds, and how it is loaded."""
+"""Saved models: finding them, their files, and loading."""

@@ -1,4 +1,4 @@
-"""Models with an adapter: how they are loaded, and how they become plain ones."""
+"""Models with an adapter: loading and merging."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def is_adapted(model: Any) -> bool:
-    """Whether a model has an adapter, which is then all that is trained and saved."""
+    """Whether a model has an adapter; if so, only that is trained and saved."""
     return bool(getattr(model, "_hf_peft_config_loaded", False))
 
 
 def merge_adapter(model: "PreTrainedModel") -> None:
-    """Adds the adapter to the weights it adapts; the model is then as if it had never had one."""
+    """Merges the adapter into the weights; the model is then like one that never had an adapter."""
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import ModulesToSaveWrapper
 
@@ -29,33 +29,31 @@ def merge_adapter(model: "PreTrainedModel") -> None:
         elif isinstance(module, ModulesToSaveWrapper):
             setattr(model.get_submodule(parent), last, module.modules_to_save["default"])
     model._hf_peft_config_loaded = False
-    # Of a loaded adapter, the names of its weights, under which all would be saved.
+    # For a loaded adapter, the names of its weights, under which all would be saved.
     model._weight_conversions = None  # type: ignore[assignment]
     del model.peft_config
 
 
 def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: dict[str, Any]) -> tuple[Any, list[str]]:
-    """Loads the model that an adapter adapts, and the adapter.
+    """Loads an adapter and its base model.
 
-    The adapter brings modules of its own, such as a head, which the model may lack or have for other labels.
+    The adapter may come with its own modules, such as a head, which the base may lack or have for other labels.
 
     Args:
         auto: the Auto class.
-        folder: of the adapter.
-        config: of the model with its adapter.
-        options: of `from_pretrained`.
+        folder: the adapter's folder.
+        config: configuration of the model with its adapter.
+        options: options of `from_pretrained`.
 
     Returns:
-        The model, and the names of weights that are in neither place.
+        The model, and the names of weights found in neither.
 
     Raises:
-        InputError: a model of other sizes than that which was adapted.
+        InputError: the base differs in size from the model that was adapted.
     """
     settings = read_json_object(Path(folder) / ADAPTER_CONFIG)
     if settings.get("megatron_config"):
-        raise InputError(
-            f"{folder}: {ADAPTER_CONFIG} names a Python module that is to run; adapters of it are not read"
-        )
+        raise InputError(f"{folder}: {ADAPTER_CONFIG} names a Python module to run; such adapters are not supported")
     base, own = settings["base_model_name_or_path"], settings.get("modules_to_save") or []
     options = options | find_model(base) | {"config": config, "ignore_mismatched_sizes": bool(own)}
     model, report = auto.from_pretrained(base, output_loading_info=True, **options)
@@ -64,6 +62,6 @@ def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: di
         return sorted(key for key in keys if not any(f"{name}." in key for name in own))
 
     if wrong := others(key for key, *_ in report["mismatched_keys"]):
-        raise InputError(f"{folder}: holds an adapter of another model than {base}: the sizes of {wrong[0]} differ")
+        raise InputError(f"{folder}: contains an adapter of another model than {base}: the sizes of {wrong[0]} differ")
     found = model.load_adapter(folder)
     return model, others(report["missing_keys"]) + sorted(found.missing_keys)

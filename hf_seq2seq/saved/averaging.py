@@ -1,6 +1,6 @@
-"""The mean of several checkpoints' weights, as a model of its own; safetensors files alone are read and written.
+"""Checkpoint averaging; only safetensors files are read and written.
 
-Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762, there of the last 5 or 20 checkpoints.
+Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762, which averages the last 5 or 20 checkpoints.
 """
 
 import shutil
@@ -32,19 +32,19 @@ OF_TRAINING = (
     "*.safetensors",
     INDEX,
 )
-"""Files of a checkpoint that belong to its training, or hold its weights."""
+"""Files of a checkpoint with training state or weights."""
 
 
 def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
-    """Writes a folder with the mean weights, and the last checkpoint's other files.
+    """Writes a folder with the averaged weights and the last checkpoint's other files.
 
     Args:
         folders: checkpoints of one architecture.
-        target: appears when it is whole; where it exists, each file is replaced when all are written.
+        target: appears once complete; if it exists, files are replaced after all are written.
 
     Raises:
-        InputError: a folder without weights in safetensors files, weights of other names or shapes, or an unwritable
-            target.
+        InputError: a folder has no weights in safetensors files, names or shapes of weights differ, or the target is
+            not writable.
     """
     mean = mean_weights(folders)
     with fill_folder(target, stale=(TARGET_FOLDER,)) as draft:
@@ -53,10 +53,10 @@ def average_checkpoints(folders: Sequence[Path], target: Path) -> None:
 
 
 def _copy(folder: Path, draft: Path) -> None:
-    """Copies what a checkpoint has beside its training's files and its weights."""
+    """Copies a checkpoint's files other than training state and weights."""
     try:
         shutil.copytree(folder, draft, ignore=shutil.ignore_patterns(*OF_TRAINING), dirs_exist_ok=True)
-    except shutil.Error as error:  # of all files at once: such as a pipe, or a link to nothing
+    except shutil.Error as error:  # errors of all files at once, such as a pipe or a broken link
         if failure_of_writing(error):
             raise
         path, _, reason = error.args[0][0]
@@ -65,12 +65,12 @@ def _copy(folder: Path, draft: Path) -> None:
 
 
 def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None:
-    """Refuses a target that holds anything, or that an input lies in.
+    """Rejects a target that is not empty or contains an input.
 
     Args:
         folders: the checkpoints to read.
         target: may be absent.
-        overwrite: whether a model in it may be replaced, file by file; its other files stay.
+        overwrite: whether a model in it may be replaced, file by file; its other files are kept.
 
     Raises:
         InputError: names the folder.
@@ -82,7 +82,7 @@ def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None
 
 
 def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of every tensor, summed in float64; what is no floating-point number is the last checkpoint's.
+    """The mean of every tensor, summed in float64; non-floating-point tensors come from the last checkpoint.
 
     Raises:
         InputError: as for `average_checkpoints`.
@@ -92,7 +92,7 @@ def mean_weights(folders: Sequence[Path]) -> dict[str, Tensor]:
     for folder, names in zip(folders[1:], places[1:], strict=True):
         different = sorted(set(names) ^ set(places[0]))
         if different:
-            raise InputError(f"{folder}: other weights than {folders[0]}, such as {different[0]}")
+            raise InputError(f"{folder}: different weights than {folders[0]}, such as {different[0]}")
     mean: dict[str, Tensor] = {}
     try:
         with ExitStack() as stack:
@@ -109,7 +109,7 @@ def _mean(tensors: Sequence[Tensor], name: str, folders: Sequence[Path]) -> Tens
         if tensor.shape != tensors[0].shape:
             raise InputError(f"{folder}: {name} is {tuple(tensor.shape)}; in {folders[0]} {tuple(tensors[0].shape)}")
         if tensor.is_floating_point() and tensor.double().isnan().any():
-            raise InputError(f"{folder}: {name} holds numbers that are none (NaN), so that a mean would, too")
+            raise InputError(f"{folder}: {name} contains NaN, so the mean would, too")
     last = tensors[-1]
     if not last.is_floating_point():
         return last
@@ -117,12 +117,14 @@ def _mean(tensors: Sequence[Tensor], name: str, folders: Sequence[Path]) -> Tens
 
 
 def _check_vocabularies(folders: Sequence[Path]) -> None:
-    """Refuses models whose token ids stand for other tokens: a mean of their embeddings means nothing."""
+    """Rejects models with different vocabularies: averaging their embeddings is meaningless."""
     for name in (TOKENIZER, f"{TARGET_FOLDER}/{TOKENIZER}"):
         first, *others = [folder for folder in folders if (folder / name).is_file()] or folders[:1]
         for folder in others:
             if not _same_tokens(first / name, folder / name):
-                raise InputError(f"{folder / name}: other tokens than {first / name}; average one run's checkpoints")
+                raise InputError(
+                    f"{folder / name}: different tokens than {first / name}; average checkpoints of one run"
+                )
 
 
 def _same_tokens(path: Path, other: Path) -> bool:
@@ -134,19 +136,19 @@ def _vocabulary(path: Path) -> dict[str, int]:
 
     try:
         return dict(Tokenizer.from_file(str(path)).get_vocab())
-    except Exception as error:  # tokenizers has no class of its own for it
+    except Exception as error:  # tokenizers has no specific class for it
         raise InputError(f"{path}: cannot be read: {(str(error).splitlines() or [''])[0][:200]}") from None
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
-    """The file that each tensor of a checkpoint lies in.
+    """The file that contains each tensor of a checkpoint.
 
     Raises:
         InputError: there are no weights in safetensors files.
     """
     found = _weight_files(folder)
     if not found:
-        raise InputError(f"{folder}: its safetensors files hold no weights")
+        raise InputError(f"{folder}: its safetensors files contain no weights")
     return found
 
 
@@ -163,7 +165,7 @@ def _weight_files(folder: Path) -> dict[str, Path]:
         return {name: folder / file for name, file in places.items()}
     path = folder / WEIGHTS
     if not path.is_file():
-        raise InputError(f"{folder}: holds no {WEIGHTS}")
+        raise InputError(f"{folder}: contains no {WEIGHTS}")
     try:
         with safe_open(path, "pt") as file:
             return dict.fromkeys(file.keys(), path)

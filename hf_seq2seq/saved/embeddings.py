@@ -1,4 +1,4 @@
-"""Whether a model has an embedding for every token of its tokenizers, and how it gets those that it lacks."""
+"""Checks that a model has an embedding for every token of its tokenizers, and adds missing ones."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,13 @@ RESIZED = "model.resize_token_embeddings({tokens}) in Python, or `train` with --
 
 
 def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: str, mend: str = RESIZED) -> None:
-    """Refuses a tokenizer with ids that a model has no embeddings for, which would end in an IndexError at their first.
+    """Rejects a tokenizer with ids for which a model has no embeddings, which would raise an IndexError later.
 
     Args:
-        model: any with embeddings of tokens.
-        tokenizers: that it reads and writes with.
-        place: of the tokenizer, for the error.
-        mend: what helps, with `{tokens}` for their number.
+        model: any model with token embeddings.
+        tokenizers: its tokenizers.
+        place: location of the tokenizer, for the error.
+        mend: the fix to suggest, with `{tokens}` for their number.
 
     Raises:
         InputError: names both numbers.
@@ -34,7 +34,7 @@ def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: st
 
 
 def resize_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers) -> None:
-    """Adds the embeddings that a model lacks, drawn around the mean of those that it has; leaves others alone."""
+    """Adds missing embeddings, drawn around the mean of the existing ones; others are unchanged."""
     for side, embeddings, tokens in _sides(model, tokenizers):
         if tokens > len(embeddings.weight):
             if side == "source" and not tokenizers.shared:
@@ -45,7 +45,7 @@ def resize_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers) -> None:
 
 
 def _sides(model: "PreTrainedModel", tokenizers: Tokenizers) -> "list[tuple[str, nn.Embedding, int]]":
-    """Each vocabulary's side, its embeddings, and one more than its greatest id."""
+    """Each vocabulary's side, its embeddings, and its largest id plus one."""
     target: Any = model.get_input_embeddings()
     found = [("target", target, _size(tokenizers.target))]
     if not tokenizers.shared:

@@ -1,4 +1,4 @@
-"""The head of a classifier: what lies between its base model and its logits."""
+"""The head of a classifier: the layers between its base model and its logits."""
 
 import inspect
 from collections.abc import Iterable
@@ -16,17 +16,17 @@ HEAD_DROPOUTS = {
     "distilbert": "seq_classif_dropout",
     "xlnet": "summary_last_dropout",
 }
-"""The field of the configuration that holds the head's dropout, where it is not called classifier_dropout."""
+"""The configuration field of the head's dropout, where it is not called classifier_dropout."""
 
 
 def head_parts(model: Any) -> list[str]:
-    """The names of a classifier's parts that are outside its base model and have weights."""
+    """The names of a classifier's modules that are outside its base model and have weights."""
     base = model.base_model
     return [name for name, part in model.named_children() if part is not base and any(True for _ in part.parameters())]
 
 
 def reads_forward(config: Any) -> bool:
-    """Whether a model is a decoder alone, whose tokens see only what stands before them."""
+    """Whether a model is decoder-only, so that tokens see only previous ones."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING
 
     both_ways = config.is_encoder_decoder or type(config) in MODEL_FOR_MASKED_LM_MAPPING
@@ -34,7 +34,7 @@ def reads_forward(config: Any) -> bool:
 
 
 def output_layer(model: Any) -> str:
-    """The name of a classifier's last linear layer, which gives the logits."""
+    """The name of a classifier's last linear layer, which computes the logits."""
     inside = tuple(f"{part}." for part in head_parts(model))
     last = [
         name
@@ -47,20 +47,20 @@ def output_layer(model: Any) -> str:
 
 
 def is_fresh(name: str, fresh: Iterable[str]) -> bool:
-    """Whether a module is one of those whose weights are random, or inside one; "" is the whole model."""
+    """Whether a module is one of the randomly initialized ones, or inside one; "" is the whole model."""
     return any(not outer or f"{name}.".startswith(f"{outer}.") for outer in fresh)
 
 
 def dropout_field(model_type: str) -> str:
-    """The field of a family's configuration that holds the dropout before the last linear layer."""
+    """The configuration field of a family for the dropout before the last linear layer."""
     return HEAD_DROPOUTS.get(model_type, "classifier_dropout")
 
 
 def set_head_dropout(model: Any, share: float) -> None:
-    """Sets the dropout of a classifier's head, and adds one before the last layer where the family has none.
+    """Sets the dropout of a classifier's head, and adds one before the last layer if the family has none.
 
     Args:
-        model: changed in place. DeBERTa's pooler has a dropout of its own, which stays.
+        model: modified in place. DeBERTa's pooler has a separate dropout, which is kept.
         share: 0 to 1.
     """
     inside = tuple(f"{name}." for name, part in model.named_children() if part is not model.base_model)
@@ -78,22 +78,22 @@ def _drop(share: float, layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[T
 
 
 def read_segments(tokenizer: Any, model: Any) -> None:
-    """Lets a tokenizer number the texts of a pair only for a model that takes the numbers; it is saved so, too."""
+    """Makes a tokenizer return token types only if the model accepts them; also saved that way."""
     if "token_type_ids" not in inspect.signature(model.forward).parameters:
         names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
         tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
 
 
 def plain_name(name: str) -> str:
-    """The name of a module or weight as it is without an adapter, which trains a copy of the head."""
+    """The name of a module or weight without the adapter, which trains a copy of the head."""
     return name.replace(".modules_to_save.default", "")
 
 
 def renew(model: Any, name: str) -> None:
-    """Gives a layer fresh weights, as the family draws them."""
+    """Reinitializes a layer in the way of its family."""
     layer = model.get_submodule(name)
     for weight in layer.parameters():
-        weight._is_hf_initialized = False  # otherwise transformers takes it for loaded
+        weight._is_hf_initialized = False  # otherwise transformers considers it loaded
     layer._is_hf_initialized = False
     with torch.no_grad():
         model._init_weights(layer)

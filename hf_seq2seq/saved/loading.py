@@ -1,4 +1,4 @@
-"""Loads a saved model with all that belongs to it: tokenizers, lengths, and how its run decoded."""
+"""Loads a saved model with its tokenizers, lengths and decoding settings."""
 
 import sys
 from collections.abc import Iterator
@@ -27,8 +27,8 @@ _AUTO = {
     "classifier": "AutoModelForSequenceClassification",
 }
 _OTHER = {
-    "seq2seq": "not an encoder-decoder that writes text",
-    "causal": "not a decoder that writes text",
+    "seq2seq": "not an encoder-decoder that generates text",
+    "causal": "not a decoder that generates text",
     "classifier": "not a classifier of texts",
 }
 _ENDINGS = {
@@ -37,17 +37,18 @@ _ENDINGS = {
     "classifier": ("ForSequenceClassification",),
 }
 CONVERSION = (
-    "could run code and is not read; if you trust its author, in Python: "
+    "could run code and is not loaded; if you trust its author, convert it in Python: "
     "safetensors.torch.save_file(torch.load(FILE, weights_only=False), 'model.safetensors', {'format': 'pt'})"
 )
 _COMMANDS = {"seq2seq": "generate", "causal": "generate", "classifier": "classify"}
 
 
 def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTrainedModel", Tokenizers, RunSettings]:
-    """Loads an encoder-decoder, or a decoder alone, in float32, in evaluation mode, on the GPU if there is one.
+    """Loads an encoder-decoder or decoder-only model in float32, in evaluation mode, on the GPU if there is one.
 
     Raises:
-        InputError: no model there, the Hub cannot be asked, another architecture, or a tokenizer of more tokens.
+        InputError: there is no model, the Hub cannot be reached, the architecture is wrong, or the tokenizer has more
+            tokens.
     """
     place = local_copy(path)
     config = load_config(place, trust_remote_code)
@@ -65,7 +66,7 @@ def load_classifier(
     """Loads a classifier in float32, in evaluation mode, on the GPU if there is one.
 
     Raises:
-        InputError: no model there, the Hub cannot be asked, or a model without a classification head.
+        InputError: there is no model, the Hub cannot be reached, or the model has no classification head.
     """
     place = local_copy(path)
     model = load_model("classifier", place, trust_remote_code)
@@ -77,10 +78,10 @@ def load_classifier(
 
 
 def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig":
-    """Loads the configuration of a model, this project's own architectures among them.
+    """Loads the configuration of a model, including this project's own architectures.
 
     Raises:
-        InputError: no model there, or the Hub cannot be asked.
+        InputError: there is no model, or the Hub cannot be reached.
     """
     from transformers import AutoConfig
 
@@ -95,7 +96,7 @@ def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig
 
 
 def is_classifier(config: "PreTrainedConfig") -> bool:
-    """Whether a checkpoint has a head that classifies texts."""
+    """Whether a checkpoint has a text classification head."""
     return any(name.endswith(_ENDINGS["classifier"]) for name in config.architectures or ())
 
 
@@ -103,7 +104,7 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
     """Loads a "seq2seq" model, a "causal" one or a "classifier" whose every weight is in the checkpoint.
 
     Raises:
-        InputError: no model there, the Hub cannot be asked, another architecture, or weights that do not fit.
+        InputError: there is no model, the Hub cannot be reached, the architecture is wrong, or weights do not fit.
     """
     import torch
     import transformers
@@ -133,10 +134,10 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
 
 
 def check_kind(kind: str, path: str, config: "PreTrainedConfig") -> None:
-    """Refuses a checkpoint of another architecture before its weights are read.
+    """Rejects a checkpoint of another architecture before its weights are read.
 
     Raises:
-        InputError: naming the architecture, and the command that reads it where there is one.
+        InputError: names the architecture, and the command for it if there is one.
     """
     from transformers import (
         MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -155,15 +156,15 @@ def check_kind(kind: str, path: str, config: "PreTrainedConfig") -> None:
     if not known or others:
         found = ", ".join(classes) or config.model_type
         hint = "".join(f"; `hf-seq2seq {_COMMANDS[other]}` reads it" for other in others)
-        raise InputError(f"{path}: holds {found}, {_OTHER[kind]}{hint}")
+        raise InputError(f"{path}: contains {found}, {_OTHER[kind]}{hint}")
 
 
 @contextmanager
 def explained(path: str) -> Iterator[None]:
-    """Turns what the libraries raise over an absent or broken checkpoint into one line, and keeps them quiet.
+    """Turns the libraries' errors about missing or broken checkpoints into one line, and silences them.
 
-    Their reports of missing weights are left to the caller; their progress bars stay off where nobody looks, and for
-    folders, where there is nothing to wait for.
+    Missing weights are reported by the caller; progress bars are off unless standard error is a terminal, and for local
+    folders.
     """
     from pickle import UnpicklingError
 
@@ -179,16 +180,16 @@ def explained(path: str) -> Iterator[None]:
     except InputError:
         raise
     except UnpicklingError as error:
-        raise InputError(f"{path}: holds a pickle of more than tensors, which {CONVERSION}") from error
+        raise InputError(f"{path}: contains a pickle of more than tensors, which {CONVERSION}") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if "no file named" in str(error) and (pickles := pickles_in(Path(path))):
-            raise InputError(f"{path}: holds no safetensors, but {pickles[0]}, which {CONVERSION}") from error
+            raise InputError(f"{path}: contains no safetensors, but {pickles[0]}, which {CONVERSION}") from error
         raise InputError(f"{path}: {_first_line(error)}") from error
     except MemoryError:
         raise
-    except Exception as error:  # a library raises any of a dozen types over a value of a wrong type
+    except Exception as error:  # a library raises any of a dozen exception types for a value of the wrong type
         what = f"{type(error).__name__}: {shorten(_first_line(error))}"
-        raise InputError(f"{path}: a file of it is damaged, or of another version of transformers ({what})") from error
+        raise InputError(f"{path}: a file is damaged, or from another version of transformers ({what})") from error
     finally:
         logging.set_verbosity(verbosity)
         if bars:
@@ -200,7 +201,7 @@ def _first_line(error: Exception) -> str:
 
     text = str(error).strip().split("\n")[0] or type(error).__name__
     if "connect" in text or "offline" in text:
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub does not answer"
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub does not respond"
         return f"no such folder, and not among the downloaded models; {why}"
     if "trust_remote_code" in str(error):
         return "the repository runs its own code; --trust-remote-code allows it"

@@ -1,4 +1,4 @@
-"""Where a model is: a folder, the cache, or the Hub; found before anything is loaded."""
+"""Locating a model: a folder, the cache, or the Hub; before anything is loaded."""
 
 import os
 import re
@@ -14,36 +14,36 @@ WEIGHTS_FILE = "model.safetensors"
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 BASE_CONFIG = "base_config.json"
-"""Configuration of the model that an adapter in the same folder adapts."""
+"""Configuration of the base model of an adapter in the same folder."""
 REPORT_FILE = "export_report.json"
-"""What an export says of itself, in its folder."""
+"""Metadata of an export, in its folder."""
 CONNECT_SECONDS = 5.0
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "spiece*", "sentencepiece*", "*.model")
 
 
 def find_model(name: str) -> dict[str, bool]:
-    """Checks that `name` is a folder with a model, or may be a Hub id.
+    """Checks that `name` is a folder with a model, or could be a Hub id.
 
     Returns:
-        What `from_pretrained` needs beside the name: `local_files_only` where the Hub must not, or cannot, be asked.
+        Options of `from_pretrained` besides the name: `local_files_only` if the Hub must not or cannot be reached.
 
     Raises:
-        InputError: a folder without a model (with the nearest that has one), or neither a folder nor a Hub id.
+        InputError: the folder has no model (names the nearest that does), or it is neither a folder nor a Hub id.
     """
     path = Path(name).expanduser()
     if path.is_dir():
         _check_folder(path)
         return {"local_files_only": True}
     if path.is_file():
-        raise InputError(f"{name}: a file, not a model folder; give the folder that holds config.json")
+        raise InputError(f"{name}: a file, not a model folder; give the folder that contains config.json")
     if not _HUB_NAME.fullmatch(name) or (path.parent != Path() and path.parent.is_dir()):
         raise InputError(f"{name}: no such folder{_nearest_folder(path)}")
     return {"local_files_only": not hub_answers()}
 
 
 def config_place(path: str) -> str:
-    """What a model's configuration is read from: of an adapter, the file beside it or the model that it adapts."""
+    """Where to read a model's configuration from: for an adapter, the file next to it or its base model."""
     folder = Path(path).expanduser()
     if (folder / "config.json").is_file() or not (folder / ADAPTER_CONFIG).is_file():
         return path
@@ -53,7 +53,7 @@ def config_place(path: str) -> str:
 
 
 def _base_name(folder: Path) -> str:
-    """What an adapter's folder says that it adapts: a Hub id or a path."""
+    """The base model named in an adapter's folder: a Hub id or a path."""
     path = folder / ADAPTER_CONFIG
     base = read_json_object(path).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
@@ -62,13 +62,13 @@ def _base_name(folder: Path) -> str:
 
 
 def local_copy(name: str) -> str:
-    """The folder to load from: `name` itself, or what was downloaded earlier where the Hub cannot be asked.
+    """The folder to load from: `name` itself, or an earlier download if the Hub cannot be reached.
 
     Returns:
-        A folder, or a Hub id if the Hub answers.
+        A folder, or a Hub id if the Hub responds.
 
     Raises:
-        InputError: as `find_model`, and for a Hub id that was never downloaded while the Hub does not answer.
+        InputError: as for `find_model`, or a Hub id was never downloaded and the Hub does not respond.
     """
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -78,7 +78,7 @@ def local_copy(name: str) -> str:
     try:
         return snapshot_download(name, local_files_only=True)
     except (LocalEntryNotFoundError, ValueError):
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub does not answer"
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "the Hub does not respond"
         raise InputError(f"{name}: no such folder, and not among the downloaded models; {why}") from None
 
 
@@ -89,35 +89,35 @@ def _check_folder(path: Path) -> None:
         inner = [file.parent for file in path.glob("*/config.json")]
         named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
         hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"
-        raise InputError(f"{path}: holds no model{hint}")
+        raise InputError(f"{path}: contains no model{hint}")
     if (path / ADAPTER_CONFIG).is_file():
         _check_base(path)
     if not any(any(path.glob(pattern)) for pattern in _TOKENIZER_FILES):
-        raise InputError(f"{path}: holds a model, but no tokenizer")
+        raise InputError(f"{path}: contains a model, but no tokenizer")
 
 
 def _check_base(path: Path) -> None:
     base = _base_name(path)
     folder = Path(base).expanduser()
     if folder.is_dir() and folder.samefile(path):
-        raise InputError(f"{path}: holds an adapter that names itself as the model that it adapts")
+        raise InputError(f"{path}: contains an adapter that names itself as its base model")
     if folder.is_absolute() and not (folder / "config.json").is_file():
         raise InputError(
-            f"{path}: holds an adapter, and the model that it adapts is not in {base}; "
-            f"say where it is, as base_model_name_or_path in {ADAPTER_CONFIG}"
+            f"{path}: contains an adapter, and its base model is not in {base};  "
+            f"set base_model_name_or_path in {ADAPTER_CONFIG}"
         )
     if not folder.is_dir():
         try:
             local_copy(base)
         except InputError as error:
-            raise InputError(f"{path}: holds an adapter without the model that it adapts: {error}") from None
+            raise InputError(f"{path}: contains an adapter without its base model: {error}") from None
 
 
 def _check_export(path: Path, kind: Any) -> None:
     if kind == "safetensors":
         return
     hint = "; `hf-seq2seq generate --engine ctranslate2` reads it" if kind == "ctranslate2" else ""
-    raise InputError(f"{path}: holds an export to {kind}, not the model itself{hint}")
+    raise InputError(f"{path}: contains an export to {kind}, not the model itself{hint}")
 
 
 def _nearest_folder(path: Path) -> str:
@@ -127,13 +127,13 @@ def _nearest_folder(path: Path) -> str:
 
 
 def hub_answers() -> bool:
-    """Whether the Hub can be asked: its library would try for minutes where there is no network."""
+    """Whether the Hub can be reached: without a network, its library would retry for minutes."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY")):
-        return True  # only the proxy can tell
+        return True  # only the proxy knows
     endpoint = urlsplit(constants.ENDPOINT)
     port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
     try:

@@ -1,7 +1,7 @@
-"""What of a text a classifier's head sees: the first token, the mean over all tokens, or the last.
+"""The input of a classifier's head: the first token, the mean over all tokens, or the last token.
 
-Most families in transformers can do but one of these. Another one is recorded in `config.json` as `pooling`, and is put
-between base model and head wherever this package loads the model; transformers alone does not know of it.
+Most families in transformers support only one of these. Any other is recorded in `config.json` as `pooling`, and
+inserted between base model and head wherever this package loads the model; transformers alone does not do this.
 """
 
 import inspect
@@ -20,7 +20,7 @@ FIELD = "pooling"
 
 
 def own_pooling(config: Any) -> str:
-    """What the family itself does; "" for anything else than the three."""
+    """The family's own pooling; "" for anything other than these three."""
     if config.model_type in ("modernbert", "modernvbert"):
         return str(config.classifier_pooling)
     if config.model_type == "eurobert":
@@ -31,20 +31,20 @@ def own_pooling(config: Any) -> str:
 
 
 def choose_pooling(model: Any, wanted: str) -> None:
-    """Lets a classifier pool as is wanted, by its own means where it has them; records it otherwise.
+    """Sets a classifier's pooling, using its own options if it has them, and recording it otherwise.
 
     Args:
-        model: a classifier, changed in place.
+        model: a classifier, modified in place.
         wanted: one of `POOLINGS`.
 
     Raises:
-        InputError: the first token of a model that reads forward, or another way for an encoder-decoder.
+        InputError: first-token pooling is requested of a left-to-right model, or any change of an encoder-decoder.
     """
     config = model.config
     kind = config.model_type
     if wanted == "cls" and reads_forward(config):
         raise InputError(
-            f"--pooling cls: a {kind!r} model reads forward, and its first token has seen no other; use last"
+            f"--pooling cls: a {kind!r} model reads left to right, so its first token sees no other; use last"
         )
     if config.is_encoder_decoder and wanted != own_pooling(config):
         raise InputError(f"--pooling {wanted}: a {kind!r} model sees the last token of its decoder; leave it out")
@@ -58,23 +58,23 @@ def choose_pooling(model: Any, wanted: str) -> None:
 
 
 def recorded_pooling(config: Any) -> str | None:
-    """The pooling that transformers alone does not know of, where there is one."""
+    """The pooling that transformers alone does not support, if any."""
     found = getattr(config, FIELD, None)
     return found if found in POOLINGS else None
 
 
 def apply_pooling(model: Any) -> None:
-    """Puts the recorded pooling between a classifier's base model and its head."""
+    """Inserts the recorded pooling between a classifier's base model and its head."""
     if found := recorded_pooling(model.config):
         model.base_model.register_forward_hook(partial(_pool, found), with_kwargs=True)
 
 
 def _pool(pooling: str, base: Any, args: tuple[Any, ...], named: dict[str, Any], outputs: Any) -> Any:
-    """Gives what is pooled in the place of every token, so that a head finds it wherever it looks."""
+    """Returns the pooled vector in place of every token, so that a head finds it at any position."""
     given = dict(zip(inspect.signature(base.forward).parameters, args, strict=False)) | named
     hidden = outputs.last_hidden_state
     mask = given.get("attention_mask")
-    if mask is None and given.get("input_ids") is not None:  # FNet's base takes no mask
+    if mask is None and given.get("input_ids") is not None:  # FNet's base does not accept a mask
         mask = given["input_ids"] != base.config.pad_token_id
     if mask is None:
         mask = torch.ones(hidden.shape[:2], device=hidden.device)
@@ -85,7 +85,7 @@ def _pool(pooling: str, base: Any, args: tuple[Any, ...], named: dict[str, Any],
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """One vector a text, `(batch, width)`, of `(batch, length, width)` and a mask `(batch, length)` of padding."""
+    """One vector per text, `(batch, width)`, from `(batch, length, width)` and a padding mask `(batch, length)`."""
     if pooling == "mean":
         shares = mask.to(hidden.dtype) / mask.sum(1, keepdim=True)
         return torch.einsum("bl,blw->bw", shares, hidden)

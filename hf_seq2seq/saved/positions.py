@@ -1,4 +1,4 @@
-"""How long a sequence a model has positions for."""
+"""The maximum sequence length of a model."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from torch import nn
 
 
 def longest_sequence(model: Any) -> int | None:
-    """The most tokens of a sequence; None where nothing limits it, as with relative positions alone.
+    """The maximum number of tokens in a sequence; None if unlimited, as with relative positions.
 
-    RoBERTa's, MPNet's and Longformer's positions begin behind the padding id, so that their tables hold more rows than
-    can be used. DeBERTa's are relative, and XLNet says -1.
+    RoBERTa's, MPNet's and Longformer's positions begin after the padding id, so their tables have more rows than can be
+    used. DeBERTa's are relative, and XLNet says -1.
 
     Args:
-        model: of transformers; anything with its configuration is taken at the configuration's word.
+        model: a transformers model, or anything with its configuration.
     """
     config = model.config
     most = getattr(config, "max_position_embeddings", None)

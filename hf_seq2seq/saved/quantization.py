@@ -1,4 +1,4 @@
-"""Weights in four bits, which an adapter is trained on (QLoRA).
+"""Four-bit weights, on top of which an adapter is trained (QLoRA).
 
 Paper: Dettmers et al., 2023, sections 3 (NormalFloat, double quantization), https://arxiv.org/abs/2305.14314
 """
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import torch
 
 HEADS = ("lm_head", "embed_out", "classifier", "score", "classification_head")
-"""Output layers, by their names in transformers: they stay as they are."""
+"""Output layers, by their names in transformers, which are not quantized."""
 
 
 def check_quantization() -> None:
-    """Refuses four bits where they cannot be computed.
+    """Rejects four-bit loading if unsupported.
 
     Raises:
         InputError: bitsandbytes is not installed.
@@ -27,12 +27,12 @@ def check_quantization() -> None:
 
 
 def four_bits(compute: "torch.dtype", on_cpu: bool) -> dict[str, Any]:
-    """What `from_pretrained` is told: NormalFloat, its scales quantized too, output layers left out.
+    """The options of `from_pretrained`: NormalFloat with double quantization, without output layers.
 
-    Weights are quantized on the device where they stay, the process's own GPU where there are several.
+    Weights are quantized on the device where they stay, the process's own GPU if there are several.
 
     Args:
-        compute: the type in which the weights are multiplied.
+        compute: the dtype of matrix products.
         on_cpu: whether the model stays on the CPU.
     """
     from transformers import BitsAndBytesConfig
@@ -45,10 +45,10 @@ def four_bits(compute: "torch.dtype", on_cpu: bool) -> dict[str, Any]:
 
 
 def keep_differentiable(model: "torch.nn.Module") -> None:
-    """Keeps a CPU's four-bit layers as they are in evaluation mode.
+    """Keeps four-bit layers on a CPU unchanged in evaluation mode.
 
-    Where a CPU multiplies bfloat16, bitsandbytes packs a layer's weights, rounded once more, when it first evaluates
-    them; a packed layer has no gradient, so that training would go on without it.
+    If a CPU supports bfloat16, bitsandbytes packs a layer's weights, rounding them again, when first evaluating them; a
+    packed layer has no gradient, so training would continue without it.
     """
     module: Any
     for module in model.modules():

@@ -1,4 +1,4 @@
-"""What a model was trained with and must be used with: prefix, lengths, columns, search."""
+"""Settings of a model's training run that also apply when using it: prefix, lengths, columns, search."""
 
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 RUN_FILE = "run.yaml"
-UNBOUNDED = 1_000_000  # a tokenizer that knows no limit says 1e30
+UNBOUNDED = 1_000_000  # a tokenizer without a limit says 1e30
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How a model wants its input, and how it decodes unless told otherwise.
+    """How a model's input is prepared, and its default decoding options.
 
     Attributes:
-        prefix: put before every source.
-        max_source_length: longest source in tokens; None where nothing limits it.
-        max_target_length: longest output in tokens.
-        positions: rows of the model's table of positions, which no length may exceed; None where it has none.
-        joined: whether source and output are one sequence, which has these positions.
-        decoding: flags of `Decoding` that the run, or else the model's generation settings, chose.
-        run: the run's whole configuration by flat name; empty for a model that another tool saved.
+        prefix: prepended to every source.
+        max_source_length: maximum source length in tokens; None if unlimited.
+        max_target_length: maximum output length in tokens.
+        positions: rows of the model's table of positions, which limits lengths; None if it has none.
+        joined: whether source and output share one sequence with these positions.
+        decoding: flags of `Decoding` set by the run, or else by the model's generation settings.
+        run: the run's whole configuration by flat name; empty for a model saved by another tool.
     """
 
     prefix: str = ""
@@ -45,13 +45,14 @@ class RunSettings:
 def read_settings(
     path: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", writes: bool = True
 ) -> RunSettings:
-    """Reads the settings of a folder's run, or what the model itself says where no run left its file.
+    """Reads the settings of a folder's run, or the model's own if there is no run file.
 
     Args:
-        path: of the folder.
-        model: gives its positions and its generation settings.
-        tokenizer: knows a limit, too.
-        writes: whether the model writes text, which a decoder alone keeps room for; a classifier does not.
+        path: the folder.
+        model: has the positions and the generation settings.
+        tokenizer: may also have a limit.
+        writes: whether the model generates text, for which a decoder-only model must reserve room; a classifier does
+            not.
 
     Raises:
         InputError: the run's file is not YAML.
@@ -82,10 +83,10 @@ def _smallest(*limits: int | None) -> int | None:
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The configuration of a run by flat name; empty where there is no such file.
+    """The configuration of a run by flat name; empty if there is no such file.
 
     Raises:
-        InputError: it is not YAML, or a value is not what its option can be.
+        InputError: it is not YAML, or a value is invalid for its option.
     """
     if not path.is_file():
         return {}
@@ -98,7 +99,7 @@ def read_run(path: Path) -> dict[str, Any]:
 
 
 def trained_names(path: str) -> list[str]:
-    """The names of the columns and languages that a run in a folder was told; none for a model from elsewhere.
+    """The names of the columns and languages given to the run in a folder; empty for a model from elsewhere.
 
     Raises:
         InputError: its configuration is not YAML.
@@ -110,20 +111,20 @@ def trained_names(path: str) -> list[str]:
 
 @cache
 def _options() -> dict[str, list[tuple[Any, dict[str, Any]]]]:
-    """The type and the limits of every option by its name; of one that several sections have, all."""
+    """The types and limits of every option, by name; all of them if several sections have it."""
     found: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
     for section in vars(configs).values():
         if isinstance(section, type) and issubclass(section, Section):
             hints = get_type_hints(section)
             for item in fields(section):
-                # A recipe of one's own may offer other choices.
+                # A user-defined recipe may offer other choices.
                 limits = {name: limit for name, limit in item.metadata.items() if name != "choices"}
                 found.setdefault(item.name, []).append((hints[item.name], limits))
     return found
 
 
 def _why_not(name: str, value: Any, known: list[tuple[Any, dict[str, Any]]]) -> str:
-    """Why no section takes a value; nothing if one does."""
+    """Why every section rejects a value; empty if one accepts it."""
     for hint, limits in known:
         try:
             checked(name, value, hint, limits)
@@ -134,11 +135,11 @@ def _why_not(name: str, value: Any, known: list[tuple[Any, dict[str, Any]]]) -> 
 
 
 def _longest_target(run: dict[str, Any], generation: Any) -> int:
-    """Generation settings win over the run's file: they are what other tools go by, and can be edited."""
+    """Generation settings take precedence over the run's file: other tools use them, and they can be edited."""
     if getattr(generation, "max_new_tokens", None):
         return int(generation.max_new_tokens)
     if run.get("max_target_length"):
         return int(run["max_target_length"])
     longest = getattr(generation, "max_length", None)
-    # 20 is the library's own default, which no model means.
+    # 20 is transformers' own default, which no model intends.
     return int(longest) if longest and longest != 20 else RunSettings.max_target_length

@@ -1,4 +1,4 @@
-"""The types of a model's own settings, which transformers takes as they stand in its files."""
+"""The types of a model's own settings, which transformers does not check."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def _phrases(value: Any) -> bool:
 
 Kind = tuple[Callable[[Any], bool], str]
 _KINDS: dict[Kind, tuple[str, ...]] = {
-    (_whole, "a whole number"): (
+    (_whole, "an integer"): (
         *("max_new_tokens", "max_length", "min_length", "min_new_tokens", "num_beams", "no_repeat_ngram_size"),
         *("encoder_no_repeat_ngram_size", "top_k", "num_return_sequences", "num_beam_groups"),
     ),
@@ -39,8 +39,8 @@ _KINDS: dict[Kind, tuple[str, ...]] = {
         *("length_penalty", "repetition_penalty", "encoder_repetition_penalty", "diversity_penalty"),
         *("temperature", "top_p", "min_p", "typical_p"),
     ),
-    (_whole, "a token's id"): ("decoder_start_token_id", "pad_token_id", "bos_token_id", "forced_bos_token_id"),
-    (_id_or_ids, "a token's id, or a list of some"): ("eos_token_id", "forced_eos_token_id"),
+    (_whole, "a token id"): ("decoder_start_token_id", "pad_token_id", "bos_token_id", "forced_bos_token_id"),
+    (_id_or_ids, "a token id or a list of them"): ("eos_token_id", "forced_eos_token_id"),
     (_ids, "a list of ids"): ("suppress_tokens", "begin_suppress_tokens"),
     (_phrases, "a list of lists of ids"): ("bad_words_ids", "force_words_ids"),
     (lambda value: isinstance(value, list | dict), "a list of phrases and numbers"): ("sequence_bias",),
@@ -53,18 +53,18 @@ def _names(value: Any) -> bool:
 
 
 def check_config(path: str, config: Any) -> None:
-    """Refuses a configuration whose values are of other types than this package reads.
+    """Rejects a configuration with values of types that this package does not expect.
 
     Args:
-        path: of the model, for the error.
-        config: loaded.
+        path: the model's path, for the error.
+        config: the loaded configuration.
 
     Raises:
-        InputError: names the setting.
+        InputError: a type is wrong; names the setting.
     """
     kinds: dict[str, Kind] = {
         "architectures": (_names, "a list of names"),
-        "max_position_embeddings": (_whole, "a whole number"),
+        "max_position_embeddings": (_whole, "an integer"),
         "is_encoder_decoder": (lambda value: isinstance(value, bool), "true or false"),
         "id2label": (lambda value: isinstance(value, dict) and _names(list(value.values())), "names by number"),
     }
@@ -75,14 +75,14 @@ def check_config(path: str, config: Any) -> None:
 
 
 def check_generation(path: str, model: Any) -> None:
-    """Refuses generation settings of other types than they have, and tokens that the model does not have.
+    """Rejects generation settings of wrong types, and token ids outside the vocabulary.
 
     Args:
-        path: of the model, for the error.
-        model: loaded.
+        path: the model's path, for the error.
+        model: the loaded model.
 
     Raises:
-        InputError: names the setting.
+        InputError: a type is wrong; names the setting.
     """
     own = getattr(model, "generation_config", None)
     if own is None:

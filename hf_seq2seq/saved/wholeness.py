@@ -1,4 +1,4 @@
-"""Whether the files of a model can be read: JSON as a whole, of safetensors the header, which knows the size."""
+"""Whether the files of a model are intact: JSON is parsed; of safetensors, the header, which has the size, is read."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,10 +7,10 @@ from hf_seq2seq import strict_json
 
 
 def unreadable(files: Iterable[Path]) -> str:
-    """Says which file is cut short or is not what its name says, such as "config.json is not JSON"; else nothing.
+    """Says which file is truncated or not of its named type, such as "config.json is not JSON"; otherwise empty.
 
     Args:
-        files: none of them a pipe, which would be waited for; those of other kinds are not read.
+        files: none of them a pipe, which would block; other kinds are not read.
     """
     from safetensors import SafetensorError, safe_open
 

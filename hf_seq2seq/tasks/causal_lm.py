@@ -54,7 +54,7 @@ def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:
     if most is not None and tokens.max_source_length + tokens.max_target_length > most:
         raise InputError(
             f"--max-source-length {tokens.max_source_length} and --max-target-length {tokens.max_target_length}: "
-            f"one sequence holds both; the model has {most} positions"
+            f"they share one sequence; the model has {most} positions"
         )
 
 

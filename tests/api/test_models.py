@@ -100,7 +100,7 @@ def test_labels_are_those_of_the_command(
 
 
 def test_what_is_asked_of_the_wrong_model(model: Model, classifier: Model, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"holds a classifier, which writes no text; classify\(texts\) asks it"):
+    with pytest.raises(InputError, match=r"contains a classifier, which does not generate text; use classify\(texts\)"):
         classifier.generate(["ab"])
     with pytest.raises(InputError, match=r"not a classifier; generate\(texts\) asks it"):
         model.classify(["ab"])

@@ -44,8 +44,8 @@ def test_an_empty_file_changes_nothing(command, recipe: Path, file: Path) -> Non
     ("text", "message"),
     [
         ("word: a\nwrd: b\n", "run.yaml:2: unknown option 'wrd'; did you mean 'word'?"),
-        ("\ncount: many\n", "run.yaml:2: --count: 'many' is not a whole number"),
-        ("count: 1.5\n", "run.yaml:1: --count: 1.5 is not a whole number"),
+        ("\ncount: many\n", "run.yaml:2: --count: 'many' is not an integer"),
+        ("count: 1.5\n", "run.yaml:1: --count: 1.5 is not an integer"),
         ("count:\n", "run.yaml:1: --count: needs a value"),
         ("loud: yes\n", "run.yaml:1: --loud: 'yes' is not true or false"),
         ("tone: plan\n", "run.yaml:1: --tone: unknown value 'plan'; did you mean 'plain'?"),

@@ -54,4 +54,4 @@ def test_a_model_of_raw_text_is_evaluated_and_continues(command, flags: list[str
     assert command("generate", "out", "the green", "a big").out.split() == ["house", "old", "house"]
     refused = command("generate", "out", "the green", "--max-new-tokens", "7")
     assert (refused.code, refused.out) == (2, "")
-    assert "--max-source-length 4 and --max-new-tokens 7: one sequence holds both; this model has 8" in refused.err
+    assert "--max-source-length 4 and --max-new-tokens 7: they share one sequence; this model has 8" in refused.err

@@ -109,10 +109,10 @@ def test_folders_that_cannot_be_exported(command: Command, model_folder: Path, t
     export = ("--format", "safetensors")
     done = command("export", unfinished, tmp_path / "out", *export)
     assert done.code == 2
-    assert "holds no model" in done.err
+    assert "contains no model" in done.err
     assert "checkpoint-5" in done.err
     done = command("export", model_folder, taken, *export)
-    assert (done.code, "exists already" in done.err) == (2, True)
+    assert (done.code, "already exists" in done.err) == (2, True)
     assert not (tmp_path / "out").exists()
 
 
@@ -145,4 +145,4 @@ def test_an_export_is_not_the_model(command: Command, model_folder: Path, tmp_pa
     assert "--engine ctranslate2" in done.err
     done = command("generate", model_folder, "a", "--engine", "ctranslate2")
     assert done.code == 2
-    assert "holds no CTranslate2 model" in done.err
+    assert "contains no CTranslate2 model" in done.err

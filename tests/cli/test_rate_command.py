@@ -145,11 +145,11 @@ def test_bad_input(command, folder: Path, arguments: list[str], message: str) ->
         ({"ann": {"ratings": {"1A": {"fluency": 2.5}}}}, "2.5 is not on the scale"),
         ({"ann": {"ratings": {"1A": {"fluency": True}}}}, "True is not on the scale"),
         ({"ann": {"ratings": {"1A": {"fluency": "3"}}}}, "'3' is not on the scale"),
-        ({"ann": {"ratings": {}}}, "ann.json: holds no rating"),
-        ({"ann": {"ratings": {"1A": {}}}}, "ann.json: holds no rating"),
-        ({"ann": {"rater": " "}}, "names no rater"),
-        ({"ann": {"rater": 3}}, "is no file of ratings"),
-        ({"ann": {}, "bob": {"rater": " ann"}}, "bob.json: the rater 'ann' is that of ann.json"),
+        ({"ann": {"ratings": {}}}, "ann.json: contains no rating"),
+        ({"ann": {"ratings": {"1A": {}}}}, "ann.json: contains no rating"),
+        ({"ann": {"rater": " "}}, "no rater is named"),
+        ({"ann": {"rater": 3}}, "not a file of ratings"),
+        ({"ann": {}, "bob": {"rater": " ann"}}, "bob.json: the rater 'ann' is also in ann.json"),
     ],
 )
 def test_bad_ratings(command, folder: Path, files: dict[str, dict[str, Any]], message: str) -> None:
@@ -170,11 +170,11 @@ def test_bad_keys(command, folder: Path) -> None:
     Path("cut.json").write_text(json.dumps({**key, "texts": key["texts"][1:]}))
     Path("other.json").write_text(json.dumps({**key, "texts": [{**key["texts"][0], "systems": ["nobody"]}]}))
     for place, message in {
-        ann: "is no key of a rating sheet; it holds ratings, and the key comes first",
-        "list.json": "is not a JSON object",
-        "text.json": "is not JSON",
-        "cut.json": "is a damaged key; it lacks texts of a system",
-        "other.json": "is no key of a rating sheet",
+        ann: "not a key of a rating sheet; it contains ratings, and the key comes first",
+        "list.json": "not a JSON object",
+        "text.json": "not valid JSON",
+        "cut.json": "damaged key; texts of a system are missing",
+        "other.json": "not a key of a rating sheet",
         "kay.json": "no such file",
     }.items():
         result = command("ratings", place, ann)

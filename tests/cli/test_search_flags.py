@@ -94,7 +94,7 @@ def test_an_ensemble_with_fewer_positions(command, model_folder: Path, tmp_path:
     text = " ".join(["dog"] * 20)
     result = command("generate", model_folder, text, "the dog", "--ensemble", small)
     assert result.code == 0, result.err
-    assert "has 8 positions: sources are cut to 8 tokens, outputs to 8" in result.err
+    assert "has 8 positions: sources are truncated to 8 tokens, outputs to 8" in result.err
     assert "1 of 2 texts were cut to 8 tokens" in result.err
     result = command("generate", model_folder, text, "--ensemble", small, "--max-new-tokens", 9)
     assert result.code == 2
@@ -161,7 +161,7 @@ def test_attention_that_a_decoder_alone_does_not_have(command, tiny_checkpoint) 
     for flags in (details, ["--replace-unknown"], ["--num-beams", 2, "--coverage-penalty", 0.2]):
         result = command("generate", model, "a dog", *flags)
         assert result.code == 2
-        assert "this model is a decoder alone" in result.err
+        assert "this model is decoder-only" in result.err
         assert len(result.err.splitlines()) == 1
 
 
@@ -180,24 +180,30 @@ def test_the_end_that_ended_an_output_is_told(command, model_folder: Path, tmp_p
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--num-beams", "4", "--num-beam-groups", "3", "--diversity-penalty", "1"], "4 beams do not divide into 3"),
+        (
+            ["--num-beams", "4", "--num-beam-groups", "3", "--diversity-penalty", "1"],
+            "4 beams cannot be divided into 3",
+        ),
         (["--num-beam-groups", "2", "--num-beams", "4"], "add --diversity-penalty above 0"),
-        (["--num-beams", "4", "--do-sample"], "--do-sample: nothing is drawn in beam search"),
-        (["--top-p", "0.5"], "--top-p: only drawn outputs have it; add --do-sample"),
+        (["--num-beams", "4", "--do-sample"], "--do-sample: beam search does not sample"),
+        (["--top-p", "0.5"], "--top-p: only applies to sampling; add --do-sample"),
         (["--num-beams", "2", "--num-return-sequences", "3"], "--num-return-sequences: 3 is more than --num-beams 2"),
         (["--num-beams", "2", "--force-words", "dog,cat", "--max-new-tokens", "2"], "need 3 tokens"),
         (["--num-beams", "2", "--force-words", "zebra"], "'zebra' is not in the vocabulary"),
         (["--force-words", "dog"], "--force-words: needs beam search; add --num-beams"),
-        (["--ensemble", "OTHER"], "has another source vocabulary than"),
+        (["--ensemble", "OTHER"], "has a different source vocabulary than"),
         (["--do-sample", "--mbr-metric", "chrf"], "--mbr-metric: there is nothing to choose from"),
         (["--do-sample", "--num-return-sequences", "3", "--mbr-metric", "chfr"], "did you mean 'chrf'"),
         (["--forced-bos-token", "hause"], "did you mean 'house'"),
         (["--output-details", "score"], "add --json-lines"),
         (["--json-lines", "--output-details", "scores"], "did you mean 'score'"),
-        (["--min-new-tokens", "5", "--max-new-tokens", "4"], "--min-new-tokens: 5 is more than the longest output, 4"),
+        (
+            ["--min-new-tokens", "5", "--max-new-tokens", "4"],
+            "--min-new-tokens: 5 is more than the maximum output length of 4",
+        ),
         (
             ["--min-new-tokens", "8", "--max-length-ratio", "0.1", "--max-source-length", "50"],
-            "--min-new-tokens: 8 is more than the longest output, 5 tokens (--max-length-ratio, of 50 source tokens)",
+            "8 is more than the maximum output length of 5 tokens (--max-length-ratio, of 50 source tokens)",
         ),
         (["--min-length-ratio", "2", "--max-length-ratio", "1"], "--min-length-ratio: 2.0 is more than --max-length"),
         (["--length-penalty", "1000", "--num-beams", "2"], "--length-penalty: 1000.0 is too large; the most is 20"),

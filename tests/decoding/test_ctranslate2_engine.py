@@ -148,7 +148,7 @@ def test_what_ctranslate2_cannot_follow_is_refused() -> None:
 
 
 def test_a_folder_without_an_export(tmp_path: Path, folder: Path) -> None:
-    with pytest.raises(InputError, match="holds no CTranslate2 model"):
+    with pytest.raises(InputError, match="contains no CTranslate2 model"):
         load_ctranslate2(str(tmp_path))
     with pytest.raises(InputError, match="no such folder"):
         load_ctranslate2(str(tmp_path / "none"))

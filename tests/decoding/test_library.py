@@ -95,7 +95,7 @@ def test_an_ensemble_is_refused_where_the_library_decodes(make_model: Make, toke
     with pytest.raises(InputError, match=r"--ensemble: two cannot be in one: .* sets guidance_scale"):
         check_alike(("two", other, tokenizers), [("one", model, tokenizers)])
     other._is_stateful = True
-    with pytest.raises(InputError, match=r"--ensemble: two cannot be in one: t5 keeps a state of its own"):
+    with pytest.raises(InputError, match=r"--ensemble: two cannot be in one: t5 keeps its own kind of state"):
         check_alike(("one", model, tokenizers), [("two", other, tokenizers)])
 
 

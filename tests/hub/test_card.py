@@ -282,13 +282,13 @@ def test_scores_that_do_not_mean_what_they_seem_to_are_told(tmp_path, monkeypatc
 
 def test_a_run_without_evaluation_says_so(tmp_path):
     card = card_of(tmp_path / "run", t5_task(), {"train_runtime": 3.0})
-    assert "Nothing was measured" in card
-    assert "not measured on any rows" in card
+    assert "Nothing was evaluated" in card
+    assert "not evaluated on unseen rows" in card
     assert ModelCard.load(tmp_path / "run" / "README.md").data.eval_results is None
 
 
 def test_rows_that_chose_the_checkpoint_are_told_from_those_that_did_not(tmp_path):
-    chosen = "measured only on the validation rows, which also chose the checkpoint"
+    chosen = "evaluated only on the validation rows, which also selected the checkpoint"
     seen = {prefix: {k: v for k, v in RESULTS.items() if not k.startswith(prefix)} for prefix in ("eval_", "predict_")}
     assert chosen in card_of(tmp_path / "a", t5_task(), seen["predict_"])
     assert chosen not in card_of(tmp_path / "b", t5_task(), seen["eval_"])

@@ -261,7 +261,7 @@ def test_an_export_that_differs_leaves_nothing(tmp_path: Path, monkeypatch: pyte
 REFUSALS = [
     ("ctranslate2", "float32", "rnn-seq2seq", "recurrent"),
     ("onnx", "float32", "rnn-seq2seq", "recurrent"),
-    ("ctranslate2", "float32", "led", "'led' models are not converted; those of bart"),
+    ("ctranslate2", "float32", "led", "'led' models are not supported; those of bart"),
     ("safetensors", "float16", "t5", "overflows"),
 ]
 

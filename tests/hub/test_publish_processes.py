@@ -26,7 +26,7 @@ def test_two_processes_publish_once(loopback_hub: Any, hub_command: HubCommand, 
     assert "on 2 processes" in said.err
     assert said.code == 2, said.err
     reason, remedy = said.err.splitlines()[-2:]
-    assert reason == f"error: me/run: the Hub does not answer ({loopback_hub.url})"
+    assert reason == f"error: me/run: the Hub does not respond ({loopback_hub.url})"
     assert remedy.startswith("nothing is lost: the run is saved in run; `hf-seq2seq push run ")
     assert (said.err.count("error:"), said.err.count("nothing is lost")) == (1, 1)
     assert {path.name for path in (tmp_path / "run").iterdir()} >= SAVED

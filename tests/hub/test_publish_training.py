@@ -38,7 +38,7 @@ def test_there_and_back(loopback_hub: Any, hub_command: HubCommand, tmp_path: Pa
     said = hub_command("train", "bart", *words, *SMALL, *SCRATCH, *push, "--output-dir", "my run")
     assert said.code == 2
     reason, remedy = said.err.splitlines()[-2:]
-    assert reason == f"error: me/reverser: the Hub does not answer ({loopback_hub.url})"
+    assert reason == f"error: me/reverser: the Hub does not respond ({loopback_hub.url})"
     assert remedy.startswith("nothing is lost: the run is saved in my run; ")
     run = tmp_path / "my run"
     assert {"model.safetensors", "README.md", "all_results.json"} <= {path.name for path in run.iterdir()}

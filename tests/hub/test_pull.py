@@ -34,19 +34,19 @@ def test_a_model_of_another_tool(loopback_hub: Any, hub_command: HubCommand, tmp
     found = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
     assert found == {name: data for name, data in FILES.items() if name != "pytorch_model.bin"}
     assert said.err == (
-        "left there, as pickles or for other tools: pytorch_model.bin\n"
+        "skipped, as pickles or for other tools: pytorch_model.bin\n"
         "here/model: MT5ForConditionalGeneration; "
-        "`hf-seq2seq train t5 --model-name-or-path here/model` trains on from it\n"
+        "`hf-seq2seq train t5 --model-name-or-path here/model` fine-tunes it\n"
     )
     said = hub_command("pull", "me/other", "here/model")
-    assert (said.code, said.err) == (2, "error: here/model: is there already; give a new folder\n")
+    assert (said.code, said.err) == (2, "error: here/model: already exists; give a new folder\n")
 
 
 def test_refusals_are_one_line_and_leave_nothing(loopback_hub: Any, hub_command: HubCommand, tmp_path: Path) -> None:
     loopback_hub.add("model", "me/pickle", {name: FILES[name] for name in ("config.json", "pytorch_model.bin")})
     refused = {
         ("me/nothing",): "no such repository",
-        ("me/pickle",): "holds no model as safetensors",
+        ("me/pickle",): "contains no model in safetensors format",
         ("me/pickle", "--revision", "v9"): "no such revision",
         ("a/b/c",): "not the name of a repository",
     }
@@ -58,7 +58,7 @@ def test_refusals_are_one_line_and_leave_nothing(loopback_hub: Any, hub_command:
         assert not [path for path in tmp_path.iterdir() if path.name.startswith("model")]
     loopback_hub.dies_at = "."
     said = hub_command("pull", "me/pickle", "model")
-    assert said.err == f"error: me/pickle: the Hub does not answer ({loopback_hub.url})\n"
+    assert said.err == f"error: me/pickle: the Hub does not respond ({loopback_hub.url})\n"
 
 
 NAMES = {
@@ -127,7 +127,7 @@ def test_what_is_no_part_of_the_model_stays_there(loopback_hub: Any, hub_command
     assert said.code == 0, said.err
     found = {str(path.relative_to(tmp_path / "model")) for path in (tmp_path / "model").rglob("*") if path.is_file()}
     assert found == {*FILES, "odd[1].txt"} - {"pytorch_model.bin"}
-    assert said.err.startswith("left there, as pickles or for other tools: PYTORCH_MODEL.BIN, notes.txt, odd[1].bin, ")
+    assert said.err.startswith("skipped, as pickles or for other tools: PYTORCH_MODEL.BIN, notes.txt, odd[1].bin, ")
     modes = {path.stat().st_mode for path in (tmp_path / "model").rglob("*") if path.is_file()}
     assert len(modes) == 1
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
@@ -141,7 +141,7 @@ def test_a_broken_download_is_taken_up_without_another_s_files(
     draft.mkdir()
     (draft / "thesis.txt").write_text("mine")
     said = hub_command("pull", "me/other", "model", token=None)
-    assert (said.code, "is in the way of a download" in said.err) == (2, True)
+    assert (said.code, "blocks the download" in said.err) == (2, True)
     assert (draft / "thesis.txt").read_text() == "mine"
     (draft / ".cache").mkdir()
     (draft / "added_tokens.json").write_text("of another model")
@@ -154,7 +154,7 @@ def test_a_pickle_alone_says_how_it_is_converted(loopback_hub: Any, hub_command:
     loopback_hub.add("model", "me/pickle", {"config.json": FILES["config.json"], "PyTorch_Model.BIN": PICKLE})
     said = hub_command("pull", "me/pickle", "model")
     assert said.err.startswith(
-        "error: me/pickle: holds no model as safetensors, but PyTorch_Model.BIN, which could run"
+        "error: me/pickle: contains no model in safetensors format, but PyTorch_Model.BIN, which could run"
     )
     assert "https://huggingface.co/spaces/safetensors/convert converts it" in said.err
 

@@ -37,7 +37,7 @@ def test_what_is_there_is_not_sent_again(loopback_hub: Any, hub_command: HubComm
     uploads = list(loopback_hub.uploads)
 
     said = hub_command("push", "run", "--hub-model-id", "me/run")
-    assert said.err.splitlines()[0] == f"nothing is new: {loopback_hub.url}/me/run"
+    assert said.err.splitlines()[0] == f"nothing changed: {loopback_hub.url}/me/run"
     assert (len(repo.messages), loopback_hub.uploads) == (2, uploads)
 
     said = hub_command("push", "run", "--hub-model-id", "me/run", "--license", "mit", "--language", "en")
@@ -62,7 +62,7 @@ def test_a_card_that_was_edited_on_the_hub_stays(loopback_hub: Any, hub_command:
     loopback_hub.add("model", "me/run", repo.files() | {"README.md": edited.encode()})
     (run_folder / "all_results.json").write_text("{}")
     said = hub_command(*push)
-    assert "me/run: its card was edited on the Hub, and stays; --replace-card puts the run's in its place" in said.err
+    assert "me/run: its card was edited on the Hub and is kept; --replace-card replaces it by the run's" in said.err
     repo = model(loopback_hub)
     assert repo.files()["README.md"].decode() == edited
     assert repo.files()["all_results.json"] == b"{}"
@@ -229,5 +229,5 @@ def test_a_damaged_run_is_not_published(loopback_hub: Any, hub_command: HubComma
         said = hub_command("push", run_folder, "--hub-model-id", "me/run")
         (run_folder / name).write_bytes(whole)
         assert (said.code, len(said.err.splitlines())) == (2, 1), said.err
-        assert f"is damaged, and is not published: {name} " in said.err
+        assert f"damaged, not published: {name} " in said.err
     assert not loopback_hub.repos

@@ -98,4 +98,4 @@ def test_a_rating_key_with_infinity(refused: Any, place: Path, name: str) -> Non
     key = {"sheet": "a", "criteria": ["fluency"], "low": 1, "high": 5, "systems": ["x"]}
     texts = [{"id": "1A", "row": 1, "systems": ["x"]}]
     (place / "key.json").write_text(json.dumps(key | {"texts": texts, name: float("inf")}))
-    assert "key.json: is no key of a rating sheet" in refused("ratings", "key.json", "key.json")
+    assert "key.json: not a key of a rating sheet" in refused("ratings", "key.json", "key.json")

@@ -121,7 +121,7 @@ def test_just_enough_sentinels(make_rows, rng) -> None:
 def test_sentinels_never_collide(make_rows, rng) -> None:
     with pytest.raises(InputError, match="same id is given twice"):
         SpanCorruption((90, 91, 90))
-    with pytest.raises(InputError, match="row 3 holds one already"):
+    with pytest.raises(InputError, match="row 3 already contains one"):
         SpanCorruption((90, 91))(make_rows([[1], [], [91, 4], [5]]), rng)
 
 

@@ -284,5 +284,5 @@ print(model(**tokenizer(["good film", "bad"], return_tensors="pt", padding=True)
     assert json.loads(fresh_process(program)) == [pytest.approx(row, abs=1e-4) for row in said(out, "good film", "bad")]
     train(place, tmp_path, rating, problem_type="regression", max_steps=1, overwrite_output_dir=True)
     assert "the last layer of this model has no bias: numbers around 62." in caplog.text
-    with pytest.raises(InputError, match="--pooling cls: a 'gpt2' model reads forward, and its first token"):
+    with pytest.raises(InputError, match="--pooling cls: a 'gpt2' model reads left to right, so its first token"):
         train(place, tmp_path, lambda text: "ab"["good" in text], pooling="cls", overwrite_output_dir=True)

@@ -204,7 +204,7 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     start = {"model_name_or_path": checkpoint}
     refused(pairs, "either --model-name-or-path or --from-scratch")
     refused(pairs | start | {"separate_vocabularies": True}, "gpt has one vocabulary")
-    refused(pairs | start | {"max_target_length": 13}, "one sequence holds both; the model has 24 positions")
+    refused(pairs | start | {"max_target_length": 13}, "they share one sequence; the model has 24 positions")
     refused(pairs | start | {"freeze": "encoder"}, "--freeze encoder: a 'gpt2' model has no encoder")
     targets = {"lora_r": 2, "lora_target_modules": "q_proj"}
     refused(pairs | start | targets, "no linear layer is called 'q_proj'; there are c_attn, c_fc, c_proj, lm_head")

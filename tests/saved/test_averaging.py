@@ -54,9 +54,9 @@ def test_checkpoints_that_do_not_fit(tmp_path: Path) -> None:
     broken = checkpoint(tmp_path / "broken", 1.0)
     (broken / "model.safetensors").write_bytes(b"no")
     for other, message in [
-        (odd, "odd: other weights than .*good, such as more"),
+        (odd, "odd: different weights than .*good, such as more"),
         (wide, r"wide: weight is \(2, 4\); in .*good \(2, 3\)"),
-        (tmp_path / "empty", "empty: holds no model.safetensors"),
+        (tmp_path / "empty", "empty: contains no model.safetensors"),
         (broken, "broken.*cannot be read"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -121,9 +121,9 @@ def test_a_mean_of_no_weights_or_of_no_numbers_is_refused(tmp_path: Path) -> Non
     good, none = checkpoint(tmp_path / "good", 1.0), checkpoint(tmp_path / "none", 1.0)
     lost = checkpoint(tmp_path / "lost", 1.0, weight=torch.tensor([[1.0, float("nan"), 2.0]] * 2))
     save_file({}, none / "model.safetensors")
-    with pytest.raises(InputError, match="lost: weight holds numbers that are none"):
+    with pytest.raises(InputError, match="lost: weight contains NaN"):
         average_checkpoints([lost, good], tmp_path / "mean")
-    with pytest.raises(InputError, match="none: its safetensors files hold no weights"):
+    with pytest.raises(InputError, match="none: its safetensors files contain no weights"):
         average_checkpoints([none, none], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
 
@@ -134,5 +134,5 @@ def test_models_whose_ids_stand_for_other_tokens_are_refused(tmp_path: Path) -> 
         vocabulary = {word: number for number, word in enumerate(words)}
         Tokenizer(WordLevel(vocabulary, unk_token="x")).save(str(folder / "tokenizer.json"))
     average_checkpoints(folders[:2], tmp_path / "mean")
-    with pytest.raises(InputError, match=r"c/tokenizer.json: other tokens than .*a/tokenizer.json"):
+    with pytest.raises(InputError, match=r"c/tokenizer.json: different tokens than .*a/tokenizer.json"):
         average_checkpoints(folders, tmp_path / "mean of all")

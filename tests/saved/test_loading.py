@@ -99,7 +99,7 @@ def test_settings_of_a_model_that_another_tool_saved(
 def test_the_nearest_checkpoint_is_named(saved_model: Path, tmp_path: Path) -> None:
     for step in (20, 100):
         copy(saved_model, tmp_path / "run" / f"checkpoint-{step}")
-    with pytest.raises(InputError, match=r"run: holds no model; did you mean '.*run/checkpoint-100'\?"):
+    with pytest.raises(InputError, match=r"run: contains no model; did you mean '.*run/checkpoint-100'\?"):
         load_seq2seq(str(tmp_path / "run"))
 
 
@@ -108,7 +108,7 @@ def test_places_without_a_model_are_refused(saved_model: Path, tmp_path: Path) -
     empty = tmp_path / "empty"
     empty.mkdir()
     for place, message in {
-        empty: "holds no model: it has no config.json",
+        empty: "contains no model: it has no config.json",
         tmp_path / "outputs" / "bst": "no such folder; did you mean .*outputs/best",
         tmp_path / "nowhere" / "at" / "all": "no such folder",
         saved_model / "config.json": "a file, not a model folder",
@@ -141,7 +141,7 @@ def test_a_name_on_the_hub_while_offline() -> None:
         (lambda f: (f / "model.safetensors").unlink(), "no file named model.safetensors"),
         (lambda f: (f / "config.json").write_text("{"), "not a valid JSON"),
         (lambda f: (f / "config.json").write_text('{"model_type": "nonesuch"}'), "nonesuch"),
-        (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "holds a model, but no tokenizer"),
+        (lambda f: [p.unlink() for p in f.glob("tokenizer*")], "contains a model, but no tokenizer"),
         (lambda f: rewrite(f / "config.json", d_ff=48), "the weights do not fit"),
         (lambda f: (f / "run.yaml").write_text("a: [1"), "run.yaml:1: not YAML"),
         (lambda f: (f / "run.yaml").write_text("- 1"), "run.yaml: needs lines such as"),
@@ -184,7 +184,7 @@ def test_models_of_another_kind_are_refused(saved_model: Path, tokenizers: Token
     encoder = save_bert(tmp_path / "encoder", tokenizers, head=False)
     with pytest.raises(InputError, match=r"BertForSequenceClassification, not an encoder-decoder.*classify` reads it"):
         load_seq2seq(str(classifier))
-    with pytest.raises(InputError, match=r"BertModel, not an encoder-decoder that writes text$"):
+    with pytest.raises(InputError, match=r"BertModel, not an encoder-decoder that generates text$"):
         load_seq2seq(str(encoder))
     with pytest.raises(InputError, match=r"T5ForConditionalGeneration, not a classifier.*generate` reads it"):
         load_classifier(str(saved_model))
@@ -218,7 +218,7 @@ def test_weights_are_read_from_safetensors_alone(tiny_checkpoint, tmp_path: Path
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     torch.save(weights, folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"holds no safetensors, but pytorch_model\.bin, which could run code"):
+    with pytest.raises(InputError, match=r"contains no safetensors, but pytorch_model\.bin, which could run code"):
         load_seq2seq(str(folder))
 
 
@@ -239,6 +239,9 @@ def test_a_pickle_alone_is_one_line_and_runs_nothing(
         load_seq2seq(str(folder))
     said = str(refused.value)
     assert said.startswith(f"{folder}: holds ")
-    assert "could run code and is not read; if you trust its author, in Python: safetensors.torch.save_file(" in said
+    assert (
+        "could run code and is not loaded; if you trust its author, convert it in Python: safetensors.torch.save_file("
+        in said
+    )
     assert "\n" not in said
     assert not (tmp_path / "ran").exists()

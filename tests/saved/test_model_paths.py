@@ -41,7 +41,7 @@ def test_a_hub_out_of_reach_is_given_up_at_once(port: int, monkeypatch: pytest.M
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{closed}")
     started = time.perf_counter()
-    with pytest.raises(InputError, match=r"someone/model: no such folder, .*; the Hub does not answer"):
+    with pytest.raises(InputError, match=r"someone/model: no such folder, .*; the Hub does not respond"):
         local_copy("someone/model")
     assert time.perf_counter() - started < 5
 

@@ -168,7 +168,7 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     BertModel(BertConfig(vocab_size=9, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)).save_pretrained(
         tmp_path / "bert"
     )
-    with pytest.raises(InputError, match=r"out: holds an adapter of another model than .*bert: the sizes of bert\."):
+    with pytest.raises(InputError, match=r"out: contains an adapter of another model than .*bert: the sizes of bert\."):
         load_classifier(str(folder))
 
 

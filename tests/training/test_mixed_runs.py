@@ -88,7 +88,7 @@ def test_every_task_is_measured_as_it_is_alone(make_mixed: MakeMixed, pairs: dic
     assert state["best_metric"] == min(line["eval_reverse_loss"] for line in state["log_history"])
     assert len((tmp_path / "run" / "generated_predictions_copy.txt").read_text().splitlines()) == 25
     card = (tmp_path / "run" / "README.md").read_text()
-    assert "does the tasks `reverse`, `copy`" in card
+    assert "performs the tasks `reverse`, `copy`" in card
     assert "| `copy` | `'copy: '` |" in card
     assert "'copy: " in card.split("## How to use")[1].split("## Results")[0]
 
