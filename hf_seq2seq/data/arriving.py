@@ -1,4 +1,4 @@
-"""Rows of a producer that may be slower than the model: those that are there are answered, and none waits for more."""
+"""Rows from a producer that may be slower than the model: available rows are processed without waiting for more."""
 
 import queue
 import threading
@@ -9,24 +9,24 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 ROOM = 4096
 LINGER = 0.02
-"""How long the first of some rows waits for others, in seconds."""
+"""How long the first of several rows waits for others, in seconds."""
 
 
 class _End:
-    """What follows the last item: nothing, or what went wrong."""
+    """What follows the last item: nothing, or an exception."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 class Arriving(Generic[Item]):
-    """Items, read ahead in a thread of their own.
+    """Items, read ahead in a separate thread.
 
-    The thread never outlives the process, though it may wait for a line for ever.
+    It is a daemon thread, because it may wait for a line forever.
 
     Args:
-        items: read one after the other.
-        room: read ahead at most so many.
+        items: the items to read.
+        room: maximum number of items to read ahead.
     """
 
     def __init__(self, items: Iterable[Item], room: int = ROOM) -> None:
@@ -44,10 +44,10 @@ class Arriving(Generic[Item]):
             self._waiting.put(_End())
 
     def take(self, most: int) -> list[Item]:
-        """At least one item, for which it waits, and those that are there by then; none after the last.
+        """Waits for at least one item, and returns all that are available by then; none after the last.
 
         Raises:
-            Exception: what reading raised, once the items before it were taken.
+            Exception: raised by reading, after the items before it were taken.
         """
         found: list[Item] = []
         deadline = 0.0

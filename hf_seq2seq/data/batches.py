@@ -1,8 +1,8 @@
-"""Which rows make which optimizer step: length-sorted batches under a budget, the same for any number of processes.
+"""Assignment of rows to optimizer steps: length-sorted batches under a budget, independent of the number of processes.
 
-The rows of an epoch are shuffled, sorted by length (so that ties fall in random order), cut into batches, and
+The rows of an epoch are shuffled, sorted by length (so that ties are in random order), split into batches, and
 consecutive batches are grouped into optimizer steps, which are then shuffled. A step is thus the same set of rows
-however many processes and accumulated batches share it.
+regardless of the number of processes and accumulated batches.
 """
 
 import math
@@ -19,7 +19,7 @@ Draw = Callable[[int], np.ndarray]
 
 
 def padded_tokens(lengths: np.ndarray) -> int:
-    """What a batch costs, padding included: rows times the longest of each side; `lengths` is `(rows, sides)`."""
+    """The cost of a batch, including padding: rows times the longest row of each side; `lengths` is `(rows, sides)`."""
     return int(len(lengths) * lengths.max(axis=0).sum()) if len(lengths) else 0
 
 
@@ -29,18 +29,18 @@ def length_order(lengths: np.ndarray) -> np.ndarray:
 
 
 def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndarray:
-    """Cuts sorted rows into batches.
+    """Splits sorted rows into batches.
 
     Args:
         lengths: tokens of the rows in order, `(rows, sides)`.
-        batch_size: rows of a batch, where there is no budget.
-        max_tokens: the most padded tokens a batch may have.
+        batch_size: rows per batch, if there is no budget.
+        max_tokens: maximum number of tokens in a batch, including padding.
 
     Returns:
         The batches' boundaries, `(batches + 1,)`.
 
     Raises:
-        InputError: one row alone is over the budget.
+        InputError: a single row exceeds the budget.
     """
     if max_tokens is None:
         return np.append(np.arange(0, len(lengths), batch_size), len(lengths))
@@ -59,13 +59,13 @@ def _check_budget(lengths: np.ndarray, max_tokens: int | None) -> None:
     longest = int(lengths.sum(axis=1).max()) if len(lengths) else 0
     if max_tokens is not None and longest > max_tokens:
         raise InputError(
-            f"--max-tokens-per-batch: {max_tokens} is too small; one row alone has {longest} tokens "
+            f"--max-tokens-per-batch: {max_tokens} is too small; a single row has {longest} tokens "
             f"(raise it to {longest}, or lower --max-source-length)"
         )
 
 
 def ordered_batches(lengths: np.ndarray, batch_size: int) -> Step:
-    """All rows once, in batches of like length, for evaluation."""
+    """All rows once, in batches of similar length, for evaluation."""
     order = length_order(lengths)
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
@@ -76,10 +76,10 @@ class BatchPlan:
     Args:
         lengths: tokens of every row, `(rows, sides)`.
         optimization: the token budget or the batch size, and the accumulation.
-        processes: how many processes share a step.
-        seed: of the order.
-        draw: the rows of an epoch, `(rows,)`, where they are not all of them; always as many. As their lengths differ,
-            so may the number of steps.
+        processes: number of processes that share a step.
+        seed: seed of the order.
+        draw: the rows of an epoch, `(rows,)`, if not all of them; always the same number. Since their lengths differ,
+            the number of steps may, too.
     """
 
     def __init__(
@@ -90,15 +90,15 @@ class BatchPlan:
         self._seed = seed
         self._draw = draw
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
-        _check_budget(lengths, optimization.max_tokens_per_batch)  # also of rows that are drawn in a later epoch
+        _check_budget(lengths, optimization.max_tokens_per_batch)  # also checks rows that are drawn in a later epoch
         self._boundaries = self._cut(0)
 
     def __len__(self) -> int:
-        """Optimizer steps of an epoch; where rows are drawn, of the first one."""
+        """Optimizer steps per epoch; if rows are drawn, in the first one."""
         return self._steps(self._boundaries)
 
     def steps(self, epochs: float) -> int:
-        """Optimizer steps of so many epochs."""
+        """Optimizer steps of this many epochs."""
         if self._draw is None:
             return math.ceil(epochs * len(self))
         whole = int(epochs)
@@ -106,7 +106,7 @@ class BatchPlan:
         return sum(self._steps(self._cut(number)) for number in range(whole)) + math.ceil(rest)
 
     def locate(self, step: int) -> tuple[int, int]:
-        """The epoch in which a step lies, and how many steps of that epoch are before it."""
+        """The epoch of a step, and the number of earlier steps in that epoch."""
         if self._draw is None:
             return divmod(step, len(self))
         number = 0
@@ -128,7 +128,7 @@ class BatchPlan:
 
     @property
     def padding(self) -> float:
-        """Share of an epoch's tokens that are padding; where rows are drawn, of the first epoch's."""
+        """Share of an epoch's tokens that are padding; if rows are drawn, in the first epoch."""
         lengths = self._lengths[self._rows(0)]
         ordered = lengths[length_order(lengths)]
         bounds = zip(self._boundaries[:-1], self._boundaries[1:], strict=True)
@@ -151,7 +151,7 @@ class BatchPlan:
 
 
 def share(step: Step, rank: int, processes: int) -> list[np.ndarray | None]:
-    """The batches of one process; None stands where it has none left but others do, so all run in step."""
+    """The batches of one process; None if it has none left but others do, so that all stay in step."""
     rounds = -(-len(step) // processes)
     mine = step[rank::processes]
     return [*mine, *[None] * (rounds - len(mine))]

@@ -1,4 +1,4 @@
-"""The cells of one column, checked: what is no text is refused with its row and a way to mend it."""
+"""Validated cells of a column: anything but text is rejected with its row and a fix."""
 
 import logging
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ MENDING = {
     "number": "write it as text, in quotation marks",
     "true or false": "write it as text, in quotation marks",
     "list": "join its parts into one text",
-    "object": "name the part that is meant, as in 'column.part'",
+    "object": "name the intended part, as in 'column.part'",
 }
 
 
 def row_sample(rows: Dataset) -> list[dict[str, Any]]:
-    """The first rows, for a look at their cells."""
+    """The first rows, to inspect their cells."""
     return rows.select(range(min(SAMPLE_ROWS, len(rows)))).with_format("arrow")[:].to_pylist()
 
 
@@ -36,7 +36,7 @@ def column_cells(rows: Dataset, column: str) -> pa.ChunkedArray:
     outer = column
     while outer and outer not in rows.column_names:
         outer = outer.rpartition(".")[0]
-    # Straight from Arrow: `datasets` takes rows that were selected one by one, ten times slower.
+    # Directly from Arrow: `datasets` reads selected rows one by one, ten times slower.
     cells = rows.data.column(outer)
     if rows._indices is not None:
         cells = cells.take(rows._indices.column(0))
@@ -57,15 +57,15 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False) ->
         rows: the split.
         column: one of its columns.
         place: the file or data set, for messages.
-        may_be_empty: whether a text may be nothing or blanks.
+        may_be_empty: whether a text may be empty or blank.
 
     Raises:
-        InputError: a cell is null, no text or empty.
+        InputError: a cell is null, not text, or empty.
     """
     cells = column_cells(rows, column)
     if not is_text(cells.type):
         found = cells.to_pylist()
-        # The first cell that is not null tells more than a null does.
+        # The first cell that is not null is more informative than a null.
         index = next((i for i, value in enumerate(found) if value is not None), 0)
         refuse(rows, index, column, found[index], place)
     if cells.null_count:
@@ -76,12 +76,12 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False) ->
 
 
 def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str) -> None:
-    """Refuses texts of nothing or blanks, naming the first and their number.
+    """Rejects empty or blank texts, naming the first and their number.
 
     Raises:
         InputError: there is one.
     """
-    # Chunk by chunk: to trim all cells at once takes the column's memory twice more.
+    # Chunk by chunk: trimming all cells at once would take twice the column's memory in addition.
     blank = [pc.equal(pc.utf8_trim_whitespace(chunk.cast(pa.large_string())), "") for chunk in cells.chunks]
     empty = pa.chunked_array(blank, pa.bool_())
     count = pc.sum(empty).as_py()
@@ -92,7 +92,7 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
 
 
 def without_empty(rows: Dataset, columns: Sequence[str | None], place: str) -> Dataset:
-    """The rows that have something in each of some columns; says how many are left out.
+    """The rows with non-empty cells in all of the given columns; reports how many are dropped.
 
     Raises:
         InputError: there is none.
@@ -104,8 +104,8 @@ def without_empty(rows: Dataset, columns: Sequence[str | None], place: str) -> D
     if kept.all():
         return rows
     if not kept.any():
-        raise InputError(f"{place}: each of its {len(rows)} rows has an empty cell; none is left (--skip-empty)")
-    logger.warning("%s: %d of %d rows have an empty cell and are left out", place, int((~kept).sum()), len(rows))
+        raise InputError(f"{place}: each of its {len(rows)} rows has an empty cell; none are left (--skip-empty)")
+    logger.warning("%s: %d of %d rows have an empty cell and are skipped", place, int((~kept).sum()), len(rows))
     return chosen_rows(rows, np.flatnonzero(kept))
 
 
@@ -114,11 +114,11 @@ def _is_empty(value: Any) -> bool:
 
 
 def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> NoReturn:
-    """Refuses a cell that is not text.
+    """Rejects a cell that is not text.
 
     Raises:
         InputError: always.
     """
     mending = MENDING.get(kind(value), "convert it to text")
-    told = "null" if value is None else f"{kind(value)} {shown(value)} where text belongs"
+    told = "null" if value is None else f"{kind(value)} {shown(value)} instead of text"
     raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {told}; {mending}")

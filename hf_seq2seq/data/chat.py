@@ -1,7 +1,7 @@
-"""Conversations as tokens, written by the tokenizer's chat template, with what the assistant is to learn.
+"""Conversations as tokens, formatted by the tokenizer's chat template, with a mask of the tokens to learn.
 
-A history is written and encoded as `tokenizer.apply_chat_template(messages, add_generation_prompt=True)` does it, so
-that every other tool asks the model what it was trained to answer.
+A history is formatted and encoded as by `tokenizer.apply_chat_template(messages, add_generation_prompt=True)`, so that
+every other tool prompts the model as in training.
 """
 
 from bisect import bisect
@@ -29,21 +29,21 @@ PLAIN = (
     "{{ START }}{% for message in messages %}{{ message['content'] }}"
     "{% if message['role'] == 'assistant' %}{{ eos_token }}{% else %}{{ SEPARATOR }}{% endif %}{% endfor %}"
 )
-"""For a tokenizer without a template: an exchange is what a pair of source and target is in `data.prompts`."""
+"""For a tokenizer without a template: an exchange has the format of a pair of source and target in `data.prompts`."""
 TEMPLATE_SECONDS = 10.0
-"""A template is a program, which may never end; writing a conversation takes milliseconds."""
+"""A template is a program, which may never end; formatting a conversation takes milliseconds."""
 REWRITES = "the chat template changes earlier messages, so what was replied cannot be learnt"
 
 
 def prepare_chat(tokenizer: "PreTrainedTokenizerBase", separator: str) -> None:
-    """Gives a tokenizer a chat template if it has none, and lets it read the special tokens that templates write.
+    """Gives a tokenizer a chat template if it has none, and lets it parse the special tokens that templates contain.
 
     Args:
-        tokenizer: changed in place.
-        separator: text after a message that is not the assistant's, for a tokenizer without a separator token.
+        tokenizer: modified in place.
+        separator: text after messages other than the assistant's, for a tokenizer without a separator token.
 
     Raises:
-        InputError: a tokenizer in Python code, or one without EOS.
+        InputError: the tokenizer is not a fast one, or has no EOS.
     """
     if not tokenizer.is_fast:
         raise InputError(f"{tokenizer.name_or_path}: needs a fast tokenizer (tokenizer.json)")
@@ -58,7 +58,7 @@ def prepare_chat(tokenizer: "PreTrainedTokenizerBase", separator: str) -> None:
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """The token that ends a reply: the one that the template writes behind it, else EOS."""
+    """The token that ends a reply: the one that the template adds after it, else EOS."""
     exchange = [{"role": role, "content": "a"} for role in ("user", ASSISTANT)]
     _, reply = _reply(tokenizer, exchange, 1, "the chat template")
     ids: list[int] = tokenizer(reply, add_special_tokens=False)["input_ids"]
@@ -66,13 +66,13 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> int:
 
 
 class History(NamedTuple):
-    """What a model reads before it replies.
+    """The input of a model before it replies.
 
     Attributes:
-        ids: tokens.
-        learnt: whether each is the assistant's own, the ends of its turns among them.
-        shortened: whether the oldest exchanges were left out.
-        cut: tokens of the last exchange that were left out, for it was too long itself.
+        ids: token ids.
+        learnt: whether each is to be learned: the assistant's own, including the ends of its turns.
+        shortened: whether the oldest exchanges were dropped.
+        cut: number of tokens truncated from the last exchange, if it was too long itself.
     """
 
     ids: np.ndarray
@@ -82,11 +82,11 @@ class History(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A part of a conversation that is one training row.
+    """A part of a conversation that makes one training row.
 
     Attributes:
-        messages: as many as fit, up to a reply.
-        first: the first of them that is learned; replies before it are learned in another window.
+        messages: as many messages as fit, up to a reply.
+        first: index of the first message to learn; replies before it are learned in another window.
     """
 
     messages: Messages
@@ -102,14 +102,14 @@ def encode_conversations(
     """Encodes every conversation as one sequence: the history is the source, the last reply the target.
 
     Args:
-        conversations: of one split.
-        tokenizer: with a chat template.
-        limits: longest history and reply in tokens.
-        in_windows: cut a conversation that is too long into several rows, which learn each reply once (`windows`);
-            otherwise its oldest exchanges are left out.
+        conversations: the conversations of one split.
+        tokenizer: a tokenizer with a chat template.
+        limits: maximum history and reply lengths in tokens.
+        in_windows: split a conversation that is too long into several rows, in which each reply is learned once
+            (`windows`); otherwise its oldest exchanges are dropped.
 
     Raises:
-        InputError: the template refuses a conversation, or rewrites what was said.
+        InputError: the template rejects a conversation, or changes earlier messages.
     """
     end, most = end_of_turn(tokenizer), limits.max_source_length
     rows, histories, replies, said = [], [], [], 0
@@ -143,11 +143,11 @@ def encode_conversations(
 
 
 def windows(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> list[Window]:
-    """Cuts a conversation into overlapping parts that fit, so that each of its replies is learned in one of them.
+    """Splits a conversation into overlapping parts that fit, so that each of its replies is learned exactly once.
 
-    A part ends with a reply, and holds as many exchanges before it as there is room for. It learns the replies in its
-    later half alone, which see much of what came before; the earlier ones are learned in the part before it. The part
-    that begins as the conversation does learns all of its replies.
+    A part ends with a reply, and contains as many exchanges before it as fit. Only the replies in its second half are
+    learned, because they have much context; the earlier ones are learned in the previous part. In the part at the
+    beginning of the conversation all replies are learned.
 
     Args:
         messages: a conversation that ends with a reply.
@@ -170,7 +170,7 @@ def windows(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int
 
 
 def _later_half(messages: Messages) -> int:
-    """The first message that has more text before it than behind it."""
+    """The first message with more text before than after it."""
     ends = np.cumsum([len(message["content"]) for message in messages])
     return int(np.searchsorted(ends, ends[-1] / 2)) + 1
 
@@ -187,20 +187,20 @@ def encode_history(
     place: str = "the conversation",
     first: int = 0,
 ) -> History:
-    """Encodes messages up to where the assistant is to reply.
+    """Encodes messages up to the assistant's next reply.
 
-    Of a history of more than `limit` tokens the oldest exchanges are left out, but for a system's message; of a last
-    exchange that is too long itself, the oldest tokens.
+    If a history has more than `limit` tokens, the oldest exchanges are dropped, except for a system message; if the
+    last exchange is too long itself, its oldest tokens.
 
     Args:
         messages: a history.
         tokenizer: writes and encodes it.
-        limit: the most tokens; None cuts nothing.
+        limit: maximum number of tokens; None for no limit.
         place: for errors.
-        first: the first message whose reply is learnt.
+        first: index of the first message whose reply is learned.
 
     Raises:
-        InputError: the template refuses it, or rewrites what was said.
+        InputError: the template rejects it, or changes earlier messages.
     """
     part = latest_part(messages, tokenizer, limit, place)
     text = write(tokenizer, part, place, asks=True)
@@ -212,12 +212,12 @@ def encode_history(
 
 
 def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> Messages:
-    """The messages without the fewest of the oldest exchanges that make them fit; a system's message stays.
+    """The messages without as many of the oldest exchanges as necessary to fit; a system message is kept.
 
     Args:
         messages: a history.
         tokenizer: writes and encodes it.
-        limit: tokens that it may have; if even the last exchange has more, it is returned alone.
+        limit: maximum number of tokens; if even the last exchange has more, it is returned alone.
         place: for errors.
 
     Raises:
@@ -231,14 +231,14 @@ def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit:
         text = write(tokenizer, part, place, asks=True)
         return limit is None or len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) <= limit
 
-    # Each part is shorter than the one before.
+    # Each part is shorter than the previous one.
     return parts[min(bisect(parts, False, key=fits), len(parts) - 1)]
 
 
 def _learnt(
     messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str, first: int
 ) -> np.ndarray:
-    """Whether the tokens of a history, which begin at these characters, lie in a reply from message `first` on."""
+    """Whether each token of a history, given its first character, is part of a reply from message `first` on."""
     text = write(tokenizer, messages, place, asks=True)
     learnt = np.zeros(len(begins), dtype=np.int32)
     for index in reply_numbers(messages):
@@ -251,7 +251,7 @@ def _learnt(
 
 
 def _reply(tokenizer: "PreTrainedTokenizerBase", messages: Messages, index: int, place: str) -> tuple[int, str]:
-    """Where a reply begins in what the template writes, and its text with the end of its turn."""
+    """Where a reply begins in the formatted text, and its text including the end of its turn."""
     before = write(tokenizer, messages[:index], place, asks=True)
     whole = write(tokenizer, messages[: index + 1], place, asks=False)
     if not whole.startswith(before):
@@ -260,10 +260,10 @@ def _reply(tokenizer: "PreTrainedTokenizerBase", messages: Messages, index: int,
 
 
 def write(tokenizer: "PreTrainedTokenizerBase", messages: Messages, place: str, asks: bool) -> str:
-    """What the chat template writes; where it `asks`, up to where the assistant is to reply.
+    """The formatted text; if it `asks`, up to the assistant's next reply.
 
     Raises:
-        InputError: the template refuses the messages.
+        InputError: the template rejects the messages.
     """
 
     def apply() -> Any:
@@ -272,10 +272,10 @@ def write(tokenizer: "PreTrainedTokenizerBase", messages: Messages, place: str, 
     try:
         text = within(TEMPLATE_SECONDS, apply)
     except TemplateError as error:
-        raise InputError(f"{place}: the tokenizer's chat template refuses it: {error}") from error
+        raise InputError(f"{place}: the tokenizer's chat template rejects it: {error}") from error
     except TimeoutError:
-        raise InputError(f"{place}: the tokenizer's chat template does not end") from None
-    except Exception as error:  # a template is a program of its own
+        raise InputError(f"{place}: the tokenizer's chat template does not terminate") from None
+    except Exception as error:  # a template is an arbitrary program
         what = shorten(f"{type(error).__name__}: {error}")
         raise InputError(f"{place}: the tokenizer's chat template fails on it ({what})") from error
     assert isinstance(text, str)
@@ -283,11 +283,11 @@ def write(tokenizer: "PreTrainedTokenizerBase", messages: Messages, place: str, 
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """Does work in a thread of its own, which is left behind when the time is over.
+    """Runs work in a separate thread, which is abandoned on timeout.
 
     Raises:
         TimeoutError: it takes longer.
-        Exception: what the work raises.
+        Exception: raised by the work.
     """
     results: list[T] = []
     errors: list[Exception] = []

@@ -11,7 +11,7 @@ from hf_seq2seq.ragged import IGNORE, Ragged
 
 
 def pad(rows: list[np.ndarray], filler: int, left: bool = False) -> Tensor:
-    """`(rows, longest)` int64, filled on the right, or on the left."""
+    """`(rows, longest)` int64, padded on the right or on the left."""
     padded = np.full((len(rows), max(map(len, rows), default=0)), filler, dtype=np.int64)
     for index, row in enumerate(rows):
         start = padded.shape[1] - len(row) if left else 0
@@ -33,18 +33,18 @@ def _input_batch(ids: list[np.ndarray], pad_token_id: int, left: bool = False) -
 class Seq2SeqCollator:
     """Pads pairs: `input_ids`, `attention_mask`, and `labels` padded with -100, each `(batch, length)`.
 
-    Where the encoder predicts masked source tokens, `source_labels` are theirs.
+    If the encoder predicts masked source tokens, `source_labels` has their labels.
 
     Attributes:
-        pad_token_id: of the source.
-        rows: whether the rows' numbers stand in the batch, too, as `rows`, `(batch,)`.
+        pad_token_id: padding id of the source.
+        rows: whether the batch includes the rows' indices as `rows`, `(batch,)`.
     """
 
     pad_token_id: int
     rows: bool = False
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
-        """Pads the named rows."""
+        """Pads the rows at these indices."""
         batch = source_batch(examples.source, rows, self.pad_token_id)
         if examples.target is not None:
             batch["labels"] = pad([examples.target[row] for row in rows], IGNORE)
@@ -55,15 +55,15 @@ class Seq2SeqCollator:
 
 @dataclass(frozen=True)
 class MaskedCollator:
-    """Pads masked text: `input_ids`, `attention_mask`, and `labels`, -100 where none is, each `(batch, length)`.
+    """Pads masked text: `input_ids`, `attention_mask`, and `labels`, -100 where there is none, each `(batch, length)`.
 
-    Pairs of sentences also have `token_type_ids`, and `next_sentence_label`, `(batch,)`, 0 where the second follows.
+    Pairs of sentences also have `token_type_ids`, and `next_sentence_label`, `(batch,)`, 0 if the second follows.
     """
 
     pad_token_id: int
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
-        """Pads the named rows."""
+        """Pads the rows at these indices."""
         assert examples.source_labels is not None
         batch = source_batch(examples.source, rows, self.pad_token_id)
         batch["labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
@@ -75,12 +75,12 @@ class MaskedCollator:
 
 @dataclass(frozen=True)
 class LabelCollator:
-    """Pads texts, and stacks their labels: `(batch,)` class ids or numbers, or `(batch, classes)`."""
+    """Pads texts and stacks their labels: `(batch,)` class ids or numbers, or `(batch, classes)`."""
 
     pad_token_id: int
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
-        """Pads the named rows."""
+        """Pads the rows at these indices."""
         batch = source_batch(examples.source, rows, self.pad_token_id)
         if examples.token_types is not None:
             batch["token_type_ids"] = pad([examples.token_types[row] for row in rows], 0)
@@ -91,16 +91,16 @@ class LabelCollator:
 
 @dataclass(frozen=True)
 class CausalCollator:
-    """Pads pairs, each one sequence: source and then target, without its last token, which is nobody's input.
+    """Pads pairs, each as one sequence: source and then target, without its last token, which is not an input.
 
     `input_ids`, `attention_mask` and `labels` are `(batch, length)`; a label is the token after its input, -100 where
-    that is padding, or a token of the source that is not to be learnt. Any token may pad, EOS too.
+    that is padding, or a token of the source that is not learned. Any token may serve as padding, even EOS.
     """
 
     pad_token_id: int
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
-        """Pads the named rows."""
+        """Pads the rows at these indices."""
         assert examples.target is not None
         pairs = [(examples.source[row], examples.target[row]) for row in rows]
         labels = [np.concatenate([np.full(len(source) - 1, IGNORE), target]) for source, target in pairs]
@@ -114,16 +114,16 @@ class CausalCollator:
 
 @dataclass(frozen=True)
 class PackedCollator:
-    """Pads blocks of packed documents: `CausalCollator`'s tensors, and `position_ids` that start again with each one.
+    """Pads blocks of packed documents: `CausalCollator`'s tensors, and `position_ids` that restart with each document.
 
-    The first token of a document is nobody's label: no other document is to foretell it. Any token pads: it is a
-    document of its own, which nothing is learnt from.
+    The first token of a document is not a label: it must not be predicted from another document. Any token may serve as
+    padding: it is a separate document without labels.
     """
 
     filler: int
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
-        """Pads the named rows."""
+        """Pads the rows at these indices."""
         assert examples.positions is not None
         blocks = [(examples.source[row], examples.positions[row]) for row in rows]
         labels = [np.where(positions[1:] > 0, ids[1:], IGNORE) for ids, positions in blocks]

@@ -1,4 +1,4 @@
-"""Conversations, every message checked: rows of messages, or the numbered lines of the bAbI dialogues."""
+"""Validated conversations: rows of messages, or the numbered lines of the bAbI dialogues."""
 
 import logging
 import re
@@ -40,10 +40,10 @@ class Conversations:
     """The conversations of one split.
 
     Attributes:
-        messages: of every row; the last one is the assistant's.
-        column: where they were found.
+        messages: messages of every row; the last one is the assistant's.
+        column: the column they come from.
         place: the file or data set, for errors.
-        replies: the acceptable last replies of every row, where there may be several; None for the one of its messages.
+        replies: the acceptable last replies of every row, if there may be several; None for the one in its messages.
     """
 
     messages: list[Messages]
@@ -56,17 +56,17 @@ class Conversations:
 
     @property
     def columns(self) -> tuple[str, str]:
-        """Where sources and targets were found, for people."""
+        """Description of the columns of sources and targets, for users."""
         return self.column, "each reply"
 
     @property
     def histories(self) -> list[Messages]:
-        """What stands before the last reply."""
+        """The messages before the last reply."""
         return [messages[:-1] for messages in self.messages]
 
     @property
     def references(self) -> list[list[str]]:
-        """The last reply of every row, or all that are acceptable."""
+        """The last reply of every row, or all acceptable ones."""
         if self.replies is not None:
             return self.replies
         return [[messages[-1]["content"]] for messages in self.messages]
@@ -78,7 +78,7 @@ class Conversations:
 
     @property
     def sources(self) -> list[str]:
-        """Every message with its speaker, as text that a vocabulary of sources is learnt from."""
+        """Every message with its speaker, as text to learn a source vocabulary from."""
         return [f"{message['role']}: {message['content']}" for messages in self.messages for message in messages]
 
     @property
@@ -88,11 +88,11 @@ class Conversations:
 
     @property
     def transcripts(self) -> list[str]:
-        """What was said before the last reply of every row, a line for each message."""
+        """The messages before the last reply of every row, one per line."""
         return [transcript(history) for history in self.histories]
 
     def each_reply(self) -> "Conversations":
-        """A row for every reply, which ends with it."""
+        """One row per reply, which ends with it."""
         ends = [messages[: index + 1] for messages in self.messages for index in reply_numbers(messages)]
         one_each = len(ends) == len(self.messages)
         return replace(self, messages=ends, replies=self.replies if one_each else None)
@@ -102,15 +102,15 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
     """The conversations of every split.
 
     Args:
-        data: where the rows come from; `source_column` names another column than `messages` or `conversations`. Rows
-            of text are pairs: the source is the user's message, the target the reply.
+        data: the data options; `source_column` names a column other than `messages` or `conversations`. Rows of text
+            are pairs: the source is the user's message, the target the reply.
 
     Raises:
-        InputError: a prefix; columns that cannot be found, a cell that is no list of messages, or a conversation that
-            does not end with a reply.
+        InputError: a prefix is given, columns cannot be found, a cell is not a list of messages, or a conversation does
+            not end with a reply.
     """
     if data.source_prefix:
-        raise InputError("--source-prefix is for pairs; a conversation may begin with a message of the system")
+        raise InputError("--source-prefix is for pairs; a conversation may begin with a system message")
     splits = load_splits(data, arrange=joined_lines)
     column = _column(splits["train" if "train" in splits else next(iter(splits))], data)
     for split, rows in splits.items():
@@ -131,20 +131,20 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
 
 
 def _column(rows: Dataset, data: PairData) -> str | None:
-    """The column of messages, or None where the rows are pairs of text."""
+    """The column of messages, or None if the rows are pairs of text."""
     names = [data.source_column] if data.source_column else [name for name in COLUMNS if name in rows.column_names]
     sample = row_sample(rows)
     return next((name for name in names if not any(isinstance(cell(row, name), str) for row in sample)), None)
 
 
 def _tell_unread(rows: Dataset, column: str, data: PairData, place: str) -> None:
-    """Says which columns and which keys of messages hold something that is not read."""
+    """Warns of columns and keys of messages that are not read."""
     named = (column, data.source_column, data.target_column, data.context_column)
     filled = template_columns(data.source_template) if data.source_template else []
     columns = [name for name in BESIDE if name in rows.column_names and name not in (*named, *filled)]
     full = [name for name in columns if any(column_cells(rows, name).to_pylist())]
     if full:
-        hint = "what a model is to see belongs into the messages, as that of a system does"
+        hint = "put whatever the model should see into the messages, for example a system message"
         logger.warning("%s: columns that are not read: %s; %s", place, ", ".join(full), hint)
     cells = column_cells(rows, column).to_pylist() if column in rows.column_names else []
     messages = (message for cell in cells if isinstance(cell, list) for message in cell if isinstance(message, Mapping))
@@ -166,15 +166,15 @@ def _exchanges(splits: Mapping[str, Dataset], data: PairData) -> dict[str, Conve
 
 
 def joined_lines(rows: Dataset, place: str) -> Dataset:
-    """Plain text as rows of messages: `1 hi TAB hello`, numbered anew or after a blank line in each dialogue.
+    """Plain text as rows of messages: `1 hi TAB hello`, where numbering restarts, or a blank line separates, dialogues.
 
-    A line without a tab is what the assistant was told, the result of its last call: a message of a `tool`. Rows that
-    are no plain text are returned as they are.
+    A line without a tab is the result of the assistant's last call: a message of a `tool`. Rows other than plain text
+    are returned unchanged.
 
     Paper: Bordes et al., 2017, appendix A (the bAbI dialogues), https://arxiv.org/abs/1605.07683
 
     Raises:
-        InputError: plain text, but a line without a number.
+        InputError: a line of plain text has no number.
     """
     if rows.column_names != ["text"]:
         return rows
@@ -186,7 +186,7 @@ def joined_lines(rows: Dataset, place: str) -> Dataset:
             continue
         found = _NUMBERED.fullmatch(line)
         if not found:
-            raise InputError(f"{place}:{number}: {shown(line)} is no line of a dialogue, such as '1 hi TAB hello'")
+            raise InputError(f"{place}:{number}: {shown(line)} is not a line of a dialogue, such as '1 hi TAB hello'")
         if begins or found[1] == "1":
             dialogues.append([])
         begins = False

@@ -1,7 +1,7 @@
-"""Ids for words that a vocabulary lacks, so that a pointer-generator can copy them from the source.
+"""Ids for out-of-vocabulary words, so that a pointer-generator can copy them from the source.
 
-Beyond the vocabulary's ids lie `room` more for each row: the first names the row's first unknown source word, and so
-on. Target words that are unknown too, but stand in the source, get the same ids; other words stay unknown.
+Each row has `room` more ids beyond the vocabulary's: the first stands for the row's first unknown source word, and so
+on. Unknown target words that occur in the source get the same ids; other words stay unknown.
 
 Paper: See et al., 2017, section 2.2, "extended vocabulary", https://aclanthology.org/P17-1099
 """
@@ -27,20 +27,20 @@ Words = tuple[str, ...]
 
 
 def name_copies(examples: Examples, tokenizers: "Tokenizers", room: int, prefix: str = "") -> Examples:
-    """Names the unknown words of every row in its source and its target.
+    """Assigns ids to the unknown words in the source and target of every row.
 
     Args:
         examples: encoded pairs.
-        tokenizers: that encoded them; they split texts into words.
-        room: unknown words of a row that get an id.
-        prefix: that was put before every source.
+        tokenizers: the tokenizers that encoded them, which split texts into words.
+        room: maximum number of unknown words per row that get an id.
+        prefix: prefix of every source.
 
     Raises:
-        InputError: the tokenizers cut words into pieces, of which few are ever unknown.
+        InputError: the tokenizers split words into subwords, which are rarely unknown.
     """
     for tokenizer in (tokenizers.source, tokenizers.target):
         if not reads_words(tokenizer):
-            raise InputError("--copy-vocab-size: only whole words are named; add --tokenizer-type word")
+            raise InputError("--copy-vocab-size: only works with whole words; add --tokenizer-type word")
     texts = [prefix + text for text in examples.texts]
     source, words = name_source_words(examples.source, texts, tokenizers.source, room)
     assert examples.target is not None
@@ -62,12 +62,12 @@ def name_source_words(
 def name_target_words(
     target: Ragged, texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", words: Sequence[Words]
 ) -> Ragged:
-    """The targets with the ids of those unknown words that their sources name, `words`."""
+    """The targets with the ids of the unknown words of their sources, `words`."""
     return _name(target, texts, tokenizer, [_numbers(row) for row in words])
 
 
 def spell(ids: Sequence[int], words: Words, tokenizer: "PreTrainedTokenizerBase") -> str:
-    """The text of ids some of which name a row's unknown words; special tokens are left out."""
+    """The text of ids, some of which stand for a row's unknown words; special tokens are skipped."""
     size, special = len(tokenizer), set(tokenizer.all_special_ids)
     tokens = [
         words[token - size] if size <= token < size + len(words) else tokenizer.convert_ids_to_tokens(int(token))
@@ -82,7 +82,7 @@ def _numbers(words: Words) -> dict[str, int]:
 
 
 def _unknown(ids: Ragged, texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> dict[int, dict[int, str]]:
-    """The unknown words of every row that has any, by their places."""
+    """The unknown words of every row that has any, by position."""
     found: dict[int, dict[int, str]] = {}
     rows = np.repeat(np.arange(len(ids)), ids.lengths)
     places = np.flatnonzero(ids.values == tokenizer.unk_token_id)
@@ -106,7 +106,7 @@ def _name(
     numbers: Sequence[dict[str, int]],
     found: dict[int, dict[int, str]] | None = None,
 ) -> Ragged:
-    """Replaces the unknown token by the ids of those words that have a number."""
+    """Replaces the unknown token by the ids of the words that have one."""
     values, size = ids.values.copy(), len(tokenizer)
     for row, unknown in (_unknown(ids, texts, tokenizer) if found is None else found).items():
         for place, word in unknown.items():

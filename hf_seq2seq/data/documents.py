@@ -1,4 +1,4 @@
-"""Raw text for language models: documents, and blocks that they are packed into."""
+"""Raw text for language models: documents, and packing into blocks."""
 
 import dataclasses
 
@@ -17,19 +17,19 @@ from hf_seq2seq.ragged import Ragged
 def read_documents(
     data: PairData | LabelledData, one_document: bool = False, train: bool = True
 ) -> tuple[dict[str, list[str]], str]:
-    """The documents of every split: its rows, those of nothing but blanks left out.
+    """The documents of every split: its rows, except blank ones.
 
     Args:
-        data: where the rows come from, and the column (`source_column` or `text_column`) of the text.
-        one_document: a split is one document, its rows a line each. Validation text that is held out is the end of
-            the training text then, not rows drawn at random.
-        train: whether there must be training rows.
+        data: the data options, and the column (`source_column` or `text_column`) of the text.
+        one_document: a split is one document, with a line per row. Held-out validation text is then the end of the
+            training text, not random rows.
+        train: whether training rows are required.
 
     Returns:
-        The documents by split, and the column they were found in.
+        The documents by split, and their column.
 
     Raises:
-        InputError: no rows, a column that cannot be found, a cell that is no text, or no text at all.
+        InputError: there are no rows, the column cannot be found, a cell is not text, or there is no text at all.
     """
     share = data.validation_split_percentage
     splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
@@ -50,7 +50,7 @@ def read_documents(
         documents[split] = ["".join(f"{text}\n" for text in found)] if one_document else found
         documents[split] = [text for text in documents[split] if text.strip()]
         if not documents[split]:
-            raise InputError(f"{place}: column {column!r} holds no text")
+            raise InputError(f"{place}: column {column!r} contains no text")
     if one_document and share and "train" in documents and "validation" not in documents:
         text = documents["train"][0]
         end = int(len(text) * (1 - share / 100))
@@ -59,17 +59,17 @@ def read_documents(
 
 
 def pack(documents: Ragged, block_size: int) -> tuple[Ragged, Ragged]:
-    """Packs documents one behind the other into blocks, none of which pads; only the last may be shorter.
+    """Packs concatenated documents into blocks without padding; only the last may be shorter.
 
-    A block has one token more than it has inputs: its last token is the label of the one before, and the first input of
-    the next block. So each token but a document's first is a label once, in one block.
+    A block has one token more than inputs: its last token is the label of the previous token, and the first input of
+    the next block. So each token except a document's first is a label exactly once, in one block.
 
     Args:
-        documents: ids of at least two tokens each.
-        block_size: inputs of a block.
+        documents: token ids, at least two per document.
+        block_size: inputs per block.
 
     Returns:
-        Ids of every block, and each token's place in its document, or in the part of it that lies in the block.
+        Ids of every block, and each token's position in its document, or in the part of it in this block.
     """
     total = len(documents.values)
     starts = np.arange(0, total - 1, block_size)

@@ -1,4 +1,4 @@
-"""From text to ids: in batches, cut to a limit with the closing token kept, and every cut counted."""
+"""Tokenization of texts: in batches, truncated to a limit while keeping the final token, with counts of truncations."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NOT_WRAPPED = {"add_special_tokens": False}
 CHUNK = 256
-"""Texts handed to a tokenizer at once; more are no faster, and their lists of ids take more memory."""
+"""Texts per call of a tokenizer; more are not faster, and their lists of ids take more memory."""
 
 
 def encode_pairs(
@@ -33,13 +33,13 @@ def encode_pairs(
     """Encodes the source and the first reference of every row.
 
     Args:
-        pairs: the text.
-        tokenizers: a target tokenizer that has a mode for targets (language codes) is used in it.
-        limits: longest source and target in tokens, special tokens included.
-        prefix: put before every source.
+        pairs: the texts.
+        tokenizers: a target tokenizer that has a target mode (language codes) is used in that mode.
+        limits: maximum source and target lengths in tokens, including special tokens.
+        prefix: prepended to every source.
 
     Raises:
-        InputError: a limit leaves no room for text beside the special tokens.
+        InputError: a limit leaves no room for text besides the special tokens.
     """
     sources = [prefix + text for text in pairs.sources]
     source, cut_sources = encode_texts(sources, tokenizers.source, limits.max_source_length)
@@ -56,10 +56,10 @@ def encode_pairs(
 def encode_labelled(
     labelled: "Labelled", tokenizer: "PreTrainedTokenizerBase", limits: configs.Tokenization
 ) -> Examples:
-    """Encodes the text, or the pair of texts, of every row; of a pair that is too long, the longer text is cut.
+    """Encodes the text, or the pair of texts, of every row; in a pair that is too long, the longer text is truncated.
 
     Raises:
-        InputError: the limit leaves no room for text beside the special tokens.
+        InputError: the limit leaves no room for text besides the special tokens.
     """
     sides = {"text": labelled.texts}
     outputs = ["input_ids"]
@@ -79,10 +79,10 @@ def encode_labelled(
 
 
 def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
-    """Encodes sources; returns their ids, and how many had more than `max_length` tokens and were cut.
+    """Encodes sources; returns their ids, and how many had more than `max_length` tokens and were truncated.
 
     Raises:
-        InputError: the limit leaves no room for text beside the special tokens.
+        InputError: the limit leaves no room for text besides the special tokens.
     """
     check_room(max_length, tokenizer.num_special_tokens_to_add(), "max_source_length")
     columns, truncated = _encode(tokenizer, max_length, {"text": texts}, ["input_ids"])
@@ -90,12 +90,12 @@ def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max
 
 
 def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
-    """Encodes targets; the same as sources, but in the tokenizer's mode for targets, and always closed.
+    """Encodes targets; like sources, but in the tokenizer's target mode, and always ending with EOS.
 
-    A tokenizer that does not close a text (GPT-2's) gets its end-of-text token appended, within the limit.
+    For a tokenizer that does not add it (GPT-2's), the end-of-text token is appended, within the limit.
 
     Raises:
-        InputError: the limit leaves no room for text beside the special tokens.
+        InputError: the limit leaves no room for text besides the special tokens.
     """
     closing = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     wrapped = tokenizer(text_target=["a"])["input_ids"][0]
@@ -108,10 +108,10 @@ def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", m
 def encode_continuations(
     texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int
 ) -> tuple[Ragged, int]:
-    """Encodes targets that follow a source in one sequence: closed by EOS, and nothing before them.
+    """Encodes targets that follow a source in one sequence: ending with EOS, with nothing before them.
 
     Raises:
-        InputError: the limit leaves no room for text beside EOS.
+        InputError: the limit leaves no room for text besides EOS.
     """
     ending = [tokenizer.eos_token_id]
     check_room(max_length, len(ending), "max_target_length")
@@ -121,26 +121,26 @@ def encode_continuations(
 
 
 def encode_documents(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Ragged:
-    """Encodes whole texts of any length, each closed by EOS."""
+    """Encodes whole texts of any length, each ending with EOS."""
     return _encode(tokenizer, sys.maxsize, {"text": texts}, ["input_ids"], [tokenizer.eos_token_id])[0]["input_ids"]
 
 
 def encode_written(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> Ragged:
-    """Encodes whole texts that have their special tokens in them, as a chat template writes them."""
+    """Encodes whole texts that already contain their special tokens, as formatted by a chat template."""
     sides = {"text": texts}
     return _encode(tokenizer, sys.maxsize, sides, ["input_ids"], wrapped=False, plain=False)[0]["input_ids"]
 
 
 def check_room(limit: int, special: int, option: str) -> None:
-    """Refuses a limit that leaves no room for text.
+    """Rejects a limit that leaves no room for text.
 
     Raises:
-        InputError: names the option and the least that it can be.
+        InputError: the limit is too small; names the option and its minimum.
     """
     if limit <= special:
         raise InputError(
             f"{flag(option)}: {limit} leaves no room for text;"
-            f" this tokenizer adds {special} special tokens, so the least is {special + 1}"
+            f" this tokenizer adds {special} special tokens, so the minimum is {special + 1}"
         )
 
 
@@ -153,9 +153,9 @@ def _encode(
     wrapped: bool = True,
     plain: bool = True,
 ) -> tuple[dict[str, Ragged], int]:
-    """Tokenizes all rows, appends `ending` to each, and counts those that had to be cut for both to fit.
+    """Tokenizes all rows, appends `ending` to each, and counts those truncated for both to fit.
 
-    `wrapped` puts the tokenizer's special tokens around a text; a `plain` text has none in it, whatever it spells.
+    `wrapped` adds the tokenizer's special tokens around a text; `plain` text contains none, whatever it spells.
     """
     values: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype=np.int32)] for name in outputs}
     lengths, truncated = [0], 0
@@ -179,7 +179,7 @@ def _tokenize_plain(
     outputs: Sequence[str],
     options: dict[str, bool],
 ) -> tuple[dict[str, list[list[int]]], int]:
-    """`_tokenize`, in which a text that spells an end is not ended by it."""
+    """`_tokenize`, treating special tokens spelled in a text as text."""
     sides = [spells_control(column, tokenizer) for column in texts.values()]
     spelled = [any(row) for row in zip(*sides, strict=True)]
     if not any(spelled):
@@ -205,7 +205,7 @@ def _tokenize(
     outputs: Sequence[str],
     options: dict[str, bool],
 ) -> tuple[dict[str, list[list[int]]], int]:
-    """Tokenizes rows once, and those that turn out too long once more, with the tokenizer's own truncation."""
+    """Tokenizes rows, and those that turn out too long again with the tokenizer's own truncation."""
     options = {"return_attention_mask": False, "verbose": False} | options
     options["return_token_type_ids"] = "token_type_ids" in outputs
     found = tokenizer(**texts, **options, truncation=False)
@@ -215,7 +215,7 @@ def _tokenize(
         texts = {side: [column[row] for row in long] for side, column in texts.items()}
         cut = tokenizer(**texts, **options, truncation=True, max_length=limit)
         if tokenizer.is_fast:
-            # Otherwise the setting stays on, and is saved with the tokenizer.
+            # Otherwise the setting persists and is saved with the tokenizer.
             tokenizer.backend_tokenizer.no_truncation()
         for name, column in rows.items():
             for row, ids in zip(long, cut[name], strict=True):

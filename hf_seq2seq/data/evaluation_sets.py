@@ -1,6 +1,6 @@
-"""Named sets of rows to evaluate on: `english=en.tsv,italian=it.tsv` is two, each with its own figures.
+"""Named evaluation sets: `english=en.tsv,italian=it.tsv` is two, each with its own scores.
 
-Among the splits a set without a name is "validation" or "test", and a named one "test_english".
+As splits, an unnamed set is "validation" or "test", and a named one "test_english".
 """
 
 import re
@@ -11,22 +11,22 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
 RESULTS = {"validation": "eval", "test": "predict"}
-"""How the results of each kind of set begin."""
+"""The prefix of the results of each kind of set."""
 _NAME = re.compile(r"([A-Za-z0-9][\w.-]*)=", re.ASCII)
 
 
 def named_files(option: str, value: str) -> dict[str, str]:
-    """The files of every set that an option names; a set that is not named has the name "".
+    """The files of every set in an option; an unnamed set has the name "".
 
-    A name stands before the first of its files; files that follow without one line up with it. A path that exists is
-    a path, whatever is in it.
+    A name precedes the first of its files; following files without a name are parallel to it. An existing path is a
+    path, whatever it contains.
 
     Args:
-        option: the field that holds the value, for messages.
+        option: the field of the value, for messages.
         value: `test.tsv`, `test.de,test.en`, `a=a.tsv,b=b.tsv` or `a=a.de,a.en,b=b.de,b.en`.
 
     Raises:
-        InputError: a name without a file, a name that stands twice, or sets of which the first has no name.
+        InputError: a name has no file, a name occurs twice, or the first of several sets has no name.
     """
     if _is_path(value):
         return {"": value}
@@ -37,9 +37,9 @@ def named_files(option: str, value: str) -> dict[str, str]:
         if named:
             name = named[1]
             if "" in sets:
-                raise InputError(f"{flag(option)}: {sets[''][0]!r} has no name, but {name!r} is one; name every set")
+                raise InputError(f"{flag(option)}: {sets[''][0]!r} has no name, but {name!r} does; name every set")
             if name in sets:
-                raise InputError(f"{flag(option)}: the name {name!r} stands twice; give each set its own")
+                raise InputError(f"{flag(option)}: the name {name!r} occurs twice; give each set its own")
             if not piece[named.end() :].strip():
                 raise InputError(f"{flag(option)}: no file after {piece!r}; sets are NAME=FILE, such as english=en.tsv")
             piece = piece[named.end() :].strip()
@@ -48,31 +48,31 @@ def named_files(option: str, value: str) -> dict[str, str]:
 
 
 def _is_path(value: str) -> bool:
-    """Whether a value is a path, or lies in a folder with an equals sign that exists: `lang=de/x.csv`."""
+    """Whether a value is a path, or is in an existing folder with an equals sign in its name: `lang=de/x.csv`."""
     path = Path(value).expanduser()
     return path.exists() or ("," not in value and "=" in str(path.parent) and path.parent.is_dir())
 
 
 def kind_of(split: str) -> str:
-    """What a split is for: "train", "validation" or "test"."""
+    """The kind of a split: "train", "validation" or "test"."""
     return split.split("_", 1)[0]
 
 
 def split_of(kind: str, name: str) -> str:
-    """The split of a set: "test", or "test_english" for one with a name."""
+    """The split of a set: "test", or "test_english" for a named one."""
     return f"{kind}_{name}" if name else kind
 
 
 def name_of(split: str) -> str:
-    """The name of a set, "" where it has none."""
+    """The name of a set, "" if it has none."""
     return split.partition("_")[2]
 
 
 def sets_of(splits: Iterable[str], kind: str) -> list[str]:
-    """The splits of a kind, in their order."""
+    """The splits of a kind, in order."""
     return [split for split in splits if kind_of(split) == kind]
 
 
 def title_of(split: str) -> str:
-    """A split for people: "test english"."""
+    """Display name of a split: "test english"."""
     return split.replace("_", " ", 1)

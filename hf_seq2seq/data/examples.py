@@ -1,4 +1,4 @@
-"""One split, encoded: what batches are cut from and predictions are compared with."""
+"""An encoded split, from which batches are made and with which predictions are compared."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,15 @@ from hf_seq2seq.ragged import Ragged
 
 @dataclass(frozen=True)
 class Dialogues:
-    """How conversations became rows, and what of them is in no row.
+    """How conversations became rows, and what was dropped.
 
     Attributes:
-        conversations: read.
-        replies: in them.
+        conversations: number of conversations read.
+        replies: number of replies in them.
         rows: made of them.
         tokens: of all conversations.
-        left_out: tokens that no row holds.
-        cut: replies whose end was cut.
+        left_out: tokens that are in no row.
+        cut: number of truncated replies.
     """
 
     conversations: int
@@ -30,19 +30,19 @@ class Dialogues:
     def __str__(self) -> str:
         return (
             f"{self.conversations:,} conversations with {self.replies:,} replies in {self.rows:,} rows; "
-            f"{self.left_out / max(1, self.tokens):.1%} of their tokens left out, {self.cut:,} replies cut"
+            f"{self.left_out / max(1, self.tokens):.1%} of their tokens dropped, {self.cut:,} replies truncated"
         )
 
 
 @dataclass(frozen=True)
 class Documents:
-    """How texts became rows, and what gave none.
+    """How texts became rows, and what was dropped.
 
     Attributes:
-        texts: read.
+        texts: number of texts read.
         rows: made of them.
-        left_out: rows, and texts without a token, that nothing can be learnt from.
-        reason: what they lack.
+        left_out: rows, and texts without tokens, from which nothing can be learned.
+        reason: what is missing in them.
     """
 
     texts: int
@@ -51,34 +51,34 @@ class Documents:
     reason: str
 
     def __str__(self) -> str:
-        lost = f"; {self.left_out:,} left out, of {self.reason}" if self.left_out else ""
+        lost = f"; {self.left_out:,} dropped, of {self.reason}" if self.left_out else ""
         return f"{self.texts:,} texts in {self.rows:,} rows{lost}"
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Encoded rows beside their text.
+    """Encoded rows with their texts.
 
     Attributes:
-        source: source ids of every row, special tokens included, already cut to the limit.
+        source: source ids of every row, including special tokens, already truncated.
         texts: the source text of every row, as the user wrote it (no prefix).
-        target: target ids of every row, ending in EOS; None where the task has labels.
+        target: target ids of every row, ending in EOS; None if the task has labels.
         references: for pairs, the acceptable target texts of every row (the first is trained on).
-        source_labels: what source tokens were before they were masked, -100 where none is predicted; they line up with
-            `source`. None where an encoder predicts nothing.
-        labels: for classification, `(rows,)` int64 class ids, `(rows, classes)` float32 for several labels a row,
+        source_labels: original ids of masked source tokens, -100 where none is predicted; aligned with `source`. None
+            if the encoder predicts nothing.
+        labels: for classification, `(rows,)` int64 class ids, `(rows, classes)` float32 for multiple labels per row,
             or `(rows,)` float32 for regression; for pairs of sentences, `(rows,)` int64, 0 where the second follows the
             first, else 1; None for other rows.
-        token_types: segment ids that line up with `source`, for text pairs; None otherwise.
-        unknown: the source words of every row that the vocabulary lacks but a model may copy, as `data.copying` numbers
-            them; None where nothing is copied.
-        truncated: rows whose source and whose target were cut.
-        joined: source and target are one sequence, as a decoder without an encoder reads them.
-        learnt: 1 on each source token that is learnt as the target is: replies that came before, in a dialogue; None
-            where no source is learnt.
-        positions: place of every source token in its document, from 0, where rows are blocks that documents are packed
-            into; `texts` are the documents then. None otherwise.
-        made_of: of conversations and of raw text, how they became rows; None for other rows.
+        token_types: segment ids aligned with `source`, for text pairs; None otherwise.
+        unknown: the out-of-vocabulary source words of every row that a model may copy, numbered by `data.copying`; None
+            without copying.
+        truncated: numbers of rows with a truncated source and with a truncated target.
+        joined: source and target form one sequence, as for decoder-only models.
+        learnt: 1 on each source token that is learned like the target: earlier replies of a dialogue; None if no source
+            is learned.
+        positions: position of every source token in its document, from 0, if rows are blocks of packed documents;
+            `texts` are then the documents. None otherwise.
+        made_of: for conversations and raw text, how they became rows; None for other rows.
     """
 
     source: Ragged
@@ -100,7 +100,7 @@ class Examples:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, `(rows, sides)`: source, and target where there is one; joined, they are one side."""
+        """Tokens of each row, `(rows, sides)`: source, and target if there is one; if joined, they are one side."""
         sides = [self.source.lengths] + ([] if self.target is None else [self.target.lengths])
         if self.joined:
             sides = [np.sum(sides, axis=0)]

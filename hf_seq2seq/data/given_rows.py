@@ -1,6 +1,6 @@
-"""Rows that Python code hands over in place of a file: lists of dicts, pandas frames, Arrow tables, `datasets` objects.
+"""Rows passed from Python code instead of a file: lists of dicts, pandas frames, Arrow tables, `datasets` objects.
 
-Options name files. So the rows lie here while a call lasts, and the option has a name that stands for them.
+Options are file names. So the rows are stored here during a call, and the option has a name that refers to them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _ROWS: ContextVar[Mapping[str, Any]] = ContextVar("given_rows")
 
 @contextmanager
 def given(rows: Mapping[str, Any]) -> Iterator[None]:
-    """Holds rows, by the names that `name_of_given` makes, until the block ends."""
+    """Context manager that stores rows under the names created by `name_of_given`."""
     token = _ROWS.set({**_ROWS.get({}), **rows})
     try:
         yield
@@ -25,20 +25,20 @@ def given(rows: Mapping[str, Any]) -> Iterator[None]:
 
 
 def name_of_given(option: str) -> str:
-    """The value of an option, such as `train_file`, that stands for rows."""
+    """The value of an option, such as `train_file`, that refers to rows."""
     return PREFIX + option
 
 
 def is_given(value: Any) -> bool:
-    """Whether the value of an option stands for rows."""
+    """Whether the value of an option refers to rows."""
     return isinstance(value, str) and PREFIX in value
 
 
 def find_given(value: str) -> Any:
-    """The rows that a value stands for; None where it names a file.
+    """The rows that a value refers to; None if it names a file.
 
     Raises:
-        InputError: they were given to a call that is over.
+        InputError: they were given to a call that has ended.
     """
     if not value.startswith(PREFIX):
         return None
@@ -50,7 +50,7 @@ def find_given(value: str) -> Any:
 
 
 def describe_given(value: str) -> str:
-    """How many rows a value stands for, with which columns."""
+    """The number of rows that a value refers to, and their columns."""
     found = []
     for part in value.split(","):
         rows: Any = _ROWS.get({}).get(part.rpartition("=")[2])
@@ -61,7 +61,7 @@ def describe_given(value: str) -> str:
 
 
 def columns_of(rows: Any) -> list[Any]:
-    """The names of the columns, as far as they can be told without reading."""
+    """The names of the columns, as far as known without reading."""
     if isinstance(rows, list | tuple):
         return list(dict.fromkeys(name for row in rows[:100] if isinstance(row, Mapping) for name in row))
     if isinstance(rows, Mapping):  # a DatasetDict
@@ -71,7 +71,7 @@ def columns_of(rows: Any) -> list[Any]:
 
 
 def is_rows(value: Any) -> bool:
-    """Whether an object holds rows rather than naming files."""
+    """Whether an object contains rows rather than naming files."""
     if isinstance(value, list | tuple):
         return bool(value) and all(isinstance(row, Mapping) for row in value)
     names = any(hasattr(value, name) for name in ("column_names", "iloc"))

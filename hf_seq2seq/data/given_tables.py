@@ -1,4 +1,4 @@
-"""Rows that Python code hands over, as a table; `given_rows` holds them."""
+"""Rows passed from Python code, as a table; `given_rows` stores them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,14 @@ from hf_seq2seq.errors import InputError, shorten
 
 
 def table_of(rows: Any, place: str) -> Table | Dataset:
-    """The rows as a table, or the data set that they are.
+    """The rows as a table, or as the given data set.
 
     Args:
         rows: dicts, a pandas frame, an Arrow table, or a data set of the `datasets` library.
-        place: what they are called in messages.
+        place: their name in messages.
 
     Raises:
-        InputError: an item that is no dict, a column whose name is no text, or cells that cannot be stored.
+        InputError: an item is not a dict, the name of a column is not text, or cells cannot be stored.
     """
     if isinstance(rows, Dataset):
         return rows
@@ -43,7 +43,7 @@ def _of_frame(frame: Any, place: str) -> Table:
 
 def _checked(row: Any, number: int, place: str) -> dict[str, Any]:
     if not isinstance(row, Mapping):
-        raise InputError(f"{place}: item {number}: {shorten(repr(row))} is no dict of columns")
+        raise InputError(f"{place}: item {number}: {shorten(repr(row))} is not a dict of columns")
     strange = next((name for name in row if not isinstance(name, str)), None)
     if strange is not None:
         raise InputError(f"{place}: item {number}: the name of column {strange!r} is not text")

@@ -1,4 +1,4 @@
-"""Several labels in a cell: lists, lists written as text (`['a', 'b']`, `[1 0 1]`), and zeros and ones, one a class."""
+"""Multiple labels per cell: lists, lists as text (`['a', 'b']`, `[1 0 1]`), and zeros and ones, one per class."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,13 +16,13 @@ _LIST = re.compile(r"\[.*\]|\(\s*['\"].*\)|\{\s*['\"].*\}", re.DOTALL)
 
 
 def plain_label(name: str) -> str:
-    """One spelling of what tools write in several: True and true, 1.0 and 1."""
+    """Normalizes different spellings of a value: True and true, 1.0 and 1."""
     low = name.casefold()
     return low if low in ("true", "false") else re.sub(r"^([+-]?\d+)\.0$", r"\1", name)
 
 
 def one_spelling(names: Iterable[str]) -> dict[str, str]:
-    """What each name is called where several are spellings of one label: the plain one; others stay as they are."""
+    """The canonical name of each name, if several are spellings of one label: the plain one; others are unchanged."""
     spellings: dict[str, set[str]] = {}
     for name in names:
         spellings.setdefault(plain_label(name), set()).add(name)
@@ -30,15 +30,15 @@ def one_spelling(names: Iterable[str]) -> dict[str, str]:
 
 
 def is_written_list(text: str, quoted: bool = False) -> bool:
-    """Whether a text begins and ends as a list does, or a tuple or a set of quoted items; `quoted` asks for these."""
+    """Whether a text begins and ends like a list, or a tuple or set of quoted items; `quoted` requires these."""
     text = text.strip()
     return bool(_LIST.fullmatch(text)) and not (quoted and text[1:].lstrip()[0] not in "'\"")
 
 
 def read_written_list(text: str) -> list[str] | None:
-    """The items of a written list; None where brackets or quotation marks do not close, or lists lie in lists.
+    """The items of a list written as text; None if brackets or quotation marks are unbalanced, or lists are nested.
 
-    Commas may be missing between quoted items and between numbers, as numpy writes them.
+    Commas may be missing between quoted items and between numbers, as printed by numpy.
     """
     inside = text.strip()[1:-1].strip()
     items: list[str] = []
@@ -58,9 +58,9 @@ def read_written_list(text: str) -> list[str] | None:
 
 
 def separator(cells: Sequence[Any]) -> str:
-    """What stands between the labels of a column's texts: commas where any has one, else bars or semicolons.
+    """The separator of labels in a column's texts: commas if any has one, else bars or semicolons.
 
-    Zeros and ones, one for each class, may have spaces between them.
+    Zeros and ones, one per class, may be separated by spaces.
     """
     texts = [cell for cell in cells if isinstance(cell, str) and not is_written_list(cell)]
     if texts and all(map(_HOT_TEXT.fullmatch, texts)):
@@ -69,7 +69,7 @@ def separator(cells: Sequence[Any]) -> str:
 
 
 def hot_width(cells: Sequence[Any]) -> int:
-    """How many classes a column of zeros and ones has, one for each class in every row; 0 for any other column."""
+    """The number of classes of a column of zeros and ones, one per class in every row; 0 for any other column."""
     widths = {len(cell) if isinstance(cell, list) else 0 for cell in cells}
     width = widths.pop() if len(widths) == 1 else 0
     return width if width > 1 and all(is_hot(cell) for cell in cells) else 0
@@ -81,5 +81,5 @@ def is_hot(cell: Any) -> bool:
 
 
 def hot_places(cell: Sequence[Any]) -> list[int]:
-    """The places of the ones."""
+    """The indices of the ones."""
     return [place for place, part in enumerate(cell) if str(part).strip().casefold() in ("1", "1.0", "true")]

@@ -16,22 +16,22 @@ logger = logging.getLogger(__name__)
 _MARK = re.compile(r"(?:^|(?<=\s))__label__(\S+)")
 _AROUND = re.compile(r"(?:^|\s+)(?:__label__\S+(?:\s+|$))+")
 ROWS_OF_A_LABEL = 3
-"""First words are labels where each stands in so many rows on average."""
+"""First words are labels if each occurs in this many rows on average."""
 MOSTLY = 0.9
 
 
 class LabelledLines:
-    """Makes rows of text and label of plain text that has both in a line; other rows stay as they are.
+    """Turns plain text with labels in each line into rows of text and label; other rows are unchanged.
 
     Args:
-        names: the labels where a trained model fixes them; otherwise the first split, the training rows, tells them.
+        names: the labels if fixed by a trained model; otherwise they come from the first split, the training rows.
     """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self._names = set(names)
 
     def __call__(self, rows: Dataset, place: str) -> Dataset:
-        """The rows of a split; blank lines are left out.
+        """The rows of a split; blank lines are skipped.
 
         Raises:
             InputError: most lines have fastText's labels, but one has none.
@@ -47,7 +47,7 @@ class LabelledLines:
         return Dataset(pa.table({"label": labels, "text": texts}), fingerprint=generate_random_fingerprint())
 
     def _first_words(self, lines: list[str]) -> tuple[list[str], list[str]] | None:
-        """The first word of each line as its label, where the words come again and again, or are known labels."""
+        """The first word of each line as its label, if the words are repeated or known labels."""
         split = [line.split(maxsplit=1) for line in lines]
         if not split or any(len(parts) < 2 for parts in split):
             return None
@@ -67,10 +67,10 @@ def _lines(rows: Dataset) -> list[str]:
 
 
 def _marked(lines: Sequence[str], place: str) -> tuple[list[str] | list[list[str]], list[str]] | None:
-    """Labels, lists of them where a line has several, and texts of lines with `__label__`; None where few have it.
+    """Labels, or lists of them if a line has several, and texts of lines with `__label__`; None if few have it.
 
     Raises:
-        InputError: a line has no label where most others do.
+        InputError: a line has no label although most others do.
     """
     found = {number: _MARK.findall(line) for number, line in enumerate(lines, start=1) if line.strip()}
     without = [number for number, names in found.items() if not names]
@@ -78,7 +78,7 @@ def _marked(lines: Sequence[str], place: str) -> tuple[list[str] | list[list[str
         return None
     if without:
         number, example = without[0], next(names[0] for names in found.values() if names)
-        told = f"{shown(lines[number - 1])} has no label, such as __label__{example}, where other lines have one"
+        told = f"{shown(lines[number - 1])} has no label, such as __label__{example}, but other lines do"
         raise InputError(f"{place}:{number}: {told}")
     texts = [_AROUND.sub(" ", lines[number - 1]).strip() for number in found]
     single = all(len(names) == 1 for names in found.values())

@@ -1,4 +1,4 @@
-"""The labelled rows of a run: shares and caps of them are drawn so that every class has its part."""
+"""The labelled rows of a run, with stratified held-out rows and caps."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ from hf_seq2seq.data.sources import load_splits
 
 
 def load_labelled_splits(data: LabelledData, problem: str, names: Sequence[str] = ()) -> dict[str, Dataset]:
-    """`load_splits`, with held-out rows and caps drawn over the file by class; in regression at random.
+    """`load_splits` with held-out rows and caps stratified by class; at random for regression.
 
     Args:
         data: where the rows come from.
         problem: "single_label", "multi_label" or "regression".
-        names: the classes where a trained model fixes them.
+        names: the classes if fixed by a trained model.
 
     Raises:
-        InputError: as `load_splits`, or a label column that cannot be found.
+        InputError: as for `load_splits`, or the label column cannot be found.
     """
     arrange = LabelledLines(names)
     return load_splits(data, arrange, classes=lambda rows, place: _classes(rows, place, data, problem))

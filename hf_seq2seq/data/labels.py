@@ -1,4 +1,4 @@
-"""Texts with labels: class names in a steady order, every cell checked."""
+"""Labelled texts: validated cells, with class names in a stable order."""
 
 import logging
 import math
@@ -39,11 +39,11 @@ class Labelled:
     """The labelled texts of one split.
 
     Attributes:
-        texts: one a row.
+        texts: one per row.
         pairs: the second text of each row, or None.
-        labels: class ids `(rows,)` int64; or `(rows, classes)` float32 of zeros and ones, for several labels a row;
+        labels: class ids `(rows,)` int64; or `(rows, classes)` float32 of zeros and ones, for multiple labels per row;
             or numbers `(rows,)` float32, for regression.
-        columns: where they were found, by role: "text", "label" and, for pairs, "text_pair".
+        columns: the columns they come from, by role: "text", "label" and, for pairs, "text_pair".
     """
 
     texts: list[str]
@@ -62,24 +62,24 @@ def read_labelled(
     names: tuple[str, ...] = (),
     order: tuple[str, ...] = (),
 ) -> tuple[dict[str, Labelled], tuple[str, ...]]:
-    """Finds the columns, in the training rows where there are any, and reads the labelled texts of every split.
+    """Finds the columns, in the training rows if there are any, and reads the labelled texts of every split.
 
     Args:
         splits: the rows of each split.
         data: the options that name columns, and where the rows come from.
         problem: "single_label", "multi_label" or "regression". Several labels are a list, text with commas, bars or
-            semicolons between them, or zeros and ones, one a class.
-        names: the classes by their ids where a trained model fixes them; otherwise they come from the training rows.
-        order: classes in an order that is kept where those of the rows are the same, upper or lower case aside.
+            semicolons between them, or zeros and ones, one per class.
+        names: the classes by id if fixed by a trained model; otherwise they come from the training rows.
+        order: classes in an order to keep if those of the rows are the same, ignoring case.
 
     Returns:
         The labelled texts of each split, and the names of the classes by their ids (none for regression). A
-        `ClassLabel` column keeps its names and their order; other labels are sorted, whole numbers as numbers. Rows
-        with the id -1, which such columns use for "no label", are left out.
+        `ClassLabel` column keeps its names and their order; other labels are sorted, integers numerically. Rows with
+        the id -1, which such columns use for "no label", are dropped.
 
     Raises:
-        InputError: columns that cannot be found, a text that is null, no text or empty, a label that is none or that
-            the training rows do not have, a single class.
+        InputError: columns cannot be found; a text is null, not text, or empty; a label is invalid or not in the
+            training rows; there is only one class.
     """
     if not splits:
         return {}, ()
@@ -116,32 +116,32 @@ class _LabelCells:
 
     @classmethod
     def read(cls, rows: Dataset, column: str, place: str) -> "_LabelCells":
-        """Reads the column; rows that a `ClassLabel` column marks as not labelled are left out."""
+        """Reads the column, dropping rows that a `ClassLabel` column marks as unlabelled."""
         feature = rows.features.get(column)
         feature = getattr(feature, "feature", feature)
         declared = tuple(feature.names) if isinstance(feature, ClassLabel) else ()
         cells = column_cells(rows, column).to_pylist()
         if declared and NOT_LABELLED in cells:
             kept = [index for index, cell in enumerate(cells) if cell != NOT_LABELLED]
-            logger.warning("%s: rows without a label (-1) are left out: %d", place, len(cells) - len(kept))
+            logger.warning("%s: rows without a label (-1) are skipped: %d", place, len(cells) - len(kept))
             rows, cells = chosen_rows(rows, np.array(kept, dtype=np.int64)), [cells[index] for index in kept]
         return cls(rows, column, place, cells, declared)
 
     def refuse(self, index: int, problem: str) -> NoReturn:
-        """Refuses a cell, naming its place."""
+        """Raises an error about a cell, naming its place."""
         raise InputError(f"{self.place}: row {row_number(self.rows, index)}, column {self.column!r}: {problem}")
 
 
 def _with_lists(
     cells: Mapping[str, _LabelCells], first: _LabelCells, names: tuple[str, ...], order: tuple[str, ...]
 ) -> tuple[dict[str, _LabelCells], tuple[str, ...]]:
-    """The cells as lists of labels, and the classes where zeros and ones fix them: a checkpoint's, or their numbers."""
+    """The cells as lists of labels, and the classes if determined by zeros and ones: a checkpoint's, or numbers."""
     sign = separator(first.cells)
     if sign not in ", ":
-        logger.warning("%s: column %r: labels are taken to be separated by %r", first.place, first.column, sign)
+        logger.warning("%s: column %r: labels are assumed to be separated by %r", first.place, first.column, sign)
     lists = {split: replace(c, cells=_lists_of(c, sign)) for split, c in cells.items()}
     if not names and all(isinstance(cell, list) and len(cell) < 2 for cell in _lists_of(first, sign)):
-        told = "no row has several labels; commas, bars or semicolons divide those of a cell"
+        told = "no row has several labels; separate them by commas, bars or semicolons"
         logger.warning("%s: column %r: %s", first.place, first.column, told)
     width = 0 if first.declared else hot_width(_lists_of(first, sign))
     if not width or (names and len(names) != width):
@@ -164,17 +164,17 @@ def _as_list(cells: _LabelCells, index: int, cell: Any, sign: str) -> Any:
     if not is_written_list(cell):
         return [part.strip() for part in cell.split(sign) if part.strip()]
     items = read_written_list(cell)
-    return cells.refuse(index, f"{shown(cell)} is no list of labels") if items is None else items
+    return cells.refuse(index, f"{shown(cell)} is not a list of labels") if items is None else items
 
 
 def _hot_names(cells: _LabelCells, index: int, cell: Any, names: tuple[str, ...]) -> list[str]:
     if not is_hot(cell) or len(cell) != len(names):
-        cells.refuse(index, f"{shown(cell)} where {len(names)} zeros and ones belong, as in the first rows")
+        cells.refuse(index, f"{shown(cell)} instead of {len(names)} zeros and ones, as in the first rows")
     return [names[place] for place in hot_places(cell)]
 
 
 def _find_columns(splits: Mapping[str, Dataset], data: LabelledData) -> dict[str, str]:
-    """The columns by role, after a look that every split has them."""
+    """The columns by role, after checking that every split has them."""
     first = "train" if "train" in splits else next(iter(splits))
     sample = row_sample(splits[first])
     found = find_label_columns(splits[first].column_names, sample, data, split_place(data, first))
@@ -224,7 +224,7 @@ def _names_of_cell(cells: _LabelCells, index: int, value: Any, several: bool) ->
 
 
 def _name(cells: _LabelCells, index: int, value: Any) -> str:
-    """The name of one label; whole numbers that became fractions, as missing cells make them, are whole again."""
+    """The name of one label; floats that are integers, which result from missing cells, become integers again."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool):
@@ -256,12 +256,12 @@ def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) 
 
 
 def _ids(names: tuple[str, ...]) -> dict[str, int]:
-    """The ids of the classes, by their names and by other spellings of them."""
+    """The ids of the classes, by name and by other spellings."""
     return {plain_label(name): index for index, name in enumerate(names)} | {name: i for i, name in enumerate(names)}
 
 
 def in_order(names: tuple[str, ...], order: Sequence[str]) -> tuple[str, ...]:
-    """The names in another order of the same names, upper or lower case aside; as they are where names differ."""
+    """The names in the order of the same other names, ignoring case; unchanged if names differ."""
     places = {name.casefold(): place for place, name in enumerate(order)}
     if len(names) != len(order) or {name.casefold() for name in names} != set(places):
         return names
@@ -289,4 +289,4 @@ def _class_id(cells: _LabelCells, row: int, name: str, ids: Mapping[str, int]) -
         return found
     hint = nearest(name, ids)
     choices = hint if len(hint) < 100 else ""
-    return cells.refuse(row, f"label {name!r} is none of those seen in training{choices}")
+    return cells.refuse(row, f"label {name!r} was not seen in training{choices}")

@@ -1,4 +1,4 @@
-"""Messages of conversations, and what a list of them must be; imports no library of data."""
+"""Messages of conversations and their validation; imports no data library."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,35 +14,35 @@ COLUMN = "messages"
 COLUMNS = (COLUMN, "conversations", "conversation")
 USER, ASSISTANT = "user", "assistant"
 ROLES = ("system", "developer", USER, ASSISTANT, "tool", "function")
-"""Those of the chat templates that models come with."""
+"""The roles of usual chat templates."""
 SPEAKERS = {
     **dict.fromkeys(("human", "prompter"), USER),
     **dict.fromkeys(("gpt", "chatgpt", "bing", "bard", "bot", "model"), ASSISTANT),
     **dict.fromkeys(("observation", "function_response"), "tool"),
 }
-"""Roles by the names that ShareGPT's conversations and others like them give to speakers."""
+"""Roles by the names of speakers in ShareGPT's and similar formats."""
 READ = {"role", "content", "from", "value"}
 BESIDE = ("system", "system_prompt", "history", "tools")
-"""Columns beside messages that other tools read as a part of the conversation."""
+"""Columns next to messages that other tools read as part of the conversation."""
 
 
 def reply_numbers(messages: Messages) -> list[int]:
-    """Which messages are replies, from 0: the assistant's, but for one that opens a conversation and answers nobody."""
+    """The indices of replies: the assistant's messages, except one that opens the conversation."""
     return [index for index, message in enumerate(messages) if index and message["role"] == ASSISTANT]
 
 
 def transcript(messages: Messages) -> str:
-    """Messages as people read them, `user: hi` on a line and `assistant: hello` on the next."""
+    """Messages for display, `user: hi` on a line and `assistant: hello` on the next."""
     return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
 
 
 def is_dialogue(options: Mapping[str, Any]) -> bool:
-    """Whether a run, by its options' flat names, learns replies: some recipes have one objective, others a list."""
+    """Whether a run, given its options by flat name, learns replies: some recipes have one objective, others a list."""
     return options.get("objective") in (OBJECTIVE, [OBJECTIVE])
 
 
 def check_messages(value: Any, place: str, reply: bool) -> Messages:
-    """A cell as messages of role and content alone.
+    """A cell as messages with only role and content.
 
     Args:
         value: the cell.
@@ -50,10 +50,12 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         reply: whether the last message must be the assistant's; otherwise it must not.
 
     Raises:
-        InputError: names the message.
+        InputError: a message is invalid; names it.
     """
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
-        raise InputError(f'{place}: {shown(value)} is no list of messages, such as {{"role": "user", "content": "hi"}}')
+        raise InputError(
+            f'{place}: {shown(value)} is not a list of messages, such as {{"role": "user", "content": "hi"}}'
+        )
     messages: Messages = []
     for number, message in enumerate(value, start=1):
         role, content = _role_and_content(message)
@@ -62,10 +64,10 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         if role not in ROLES:
             raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")
         if role in (USER, ASSISTANT) and not content.strip():
-            raise InputError(f"{place}: message {number}, the {role}'s, is empty; fill it in or remove the row")
+            raise InputError(f"{place}: message {number}, of the {role}, is empty; fill it in or remove the row")
         messages.append({"role": role, "content": content})
     if (messages[-1]["role"] == ASSISTANT) != reply:
-        hint = "" if reply else "; leave it out, and the model writes it"
+        hint = "" if reply else "; leave it out, because the model generates it"
         raise InputError(f"{place}: the last message is {'not ' if reply else ''}the assistant's{hint}")
     if reply and not reply_numbers(messages):
         raise InputError(f"{place}: the only message is the assistant's; a reply needs a message before it")
@@ -73,7 +75,7 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
 
 
 def _role_and_content(message: Any) -> tuple[Any, Any]:
-    """Of a message, also of one as ShareGPT has it: `{"from": "human", "value": "hi"}`."""
+    """The role and content of a message, also in ShareGPT's format: `{"from": "human", "value": "hi"}`."""
     if not isinstance(message, Mapping):
         return None, None
     speaker, value = message.get("from"), message.get("value")

@@ -1,4 +1,4 @@
-"""How often each task of a mixture is drawn, and which rows an epoch has.
+"""Sampling rates of the tasks of a mixture, and the rows of each epoch.
 
 Paper: Raffel et al., 2020, section 3.5.2, https://jmlr.org/papers/v21/20-074.html
 """
@@ -32,10 +32,10 @@ def capped(sizes: Sequence[int], options: Mixing) -> np.ndarray:
 
 
 def draws_an_epoch(sizes: Sequence[int], options: Mixing) -> np.ndarray:
-    """How many rows of each task an epoch has, `(tasks,)`: the rates times its rows, less than one row away.
+    """The number of rows of each task per epoch, `(tasks,)`: the rates times its rows, rounded.
 
     An epoch has as many rows as all tasks together after the cap. So without a cap, examples-proportional mixing shows
-    every row once an epoch. No task is left out: one whose share is below one row gives one.
+    every row once per epoch. No task is left out: one whose share is below one row contributes one.
     """
     total = int(capped(sizes, options).sum())
     quota = mixing_rates(sizes, options) * total
@@ -47,16 +47,16 @@ def draws_an_epoch(sizes: Sequence[int], options: Mixing) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MixedEpochs:
-    """The rows of every epoch of a mixture, whose tasks stand one behind the other.
+    """The rows of every epoch of a mixture, whose tasks are concatenated.
 
-    Each epoch is drawn anew, each task's rows without replacement: none comes a second time before all of them came
-    once, so a task that is drawn less often than it has rows gives a random part of them. Unlike in the paper, where
-    each example's task is drawn, the number of rows of a task is the same in every epoch.
+    Each epoch is redrawn, with each task's rows without replacement: none is repeated before all occurred once, so a
+    task with fewer draws than rows contributes a random subset. Unlike in the paper, where each example's task is
+    drawn, the number of rows of a task is the same in every epoch.
 
     Attributes:
         sizes: training rows of each task.
-        draws: rows of each task in an epoch.
-        seed: of the draw.
+        draws: rows of each task per epoch.
+        seed: seed of the draw.
     """
 
     sizes: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Mixtures of tasks: the file that describes them, and their pairs."""
+"""Mixtures of tasks: their description file, and their pairs."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ from hf_seq2seq.settings_files import Setting, read_sections
 
 @dataclass(frozen=True)
 class MemberOptions:
-    """What the lines below a task's name can say."""
+    """The allowed keys below a task's name."""
 
     data: PairData = field(default_factory=PairData)
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -29,9 +29,9 @@ class Member:
     """One task of a mixture.
 
     Attributes:
-        name: stands in its results, `eval_NAME_bleu`.
+        name: part of its results' names, `eval_NAME_bleu`.
         data: its rows, columns and prefix.
-        metrics: what is measured on its sets.
+        metrics: metrics on its sets.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Member:
 
     @property
     def validation_sets(self) -> list[str]:
-        """The names of its validation sets, as far as files give them."""
+        """The names of its validation sets, as far as given by files."""
         given = self.data.validation_file
         named = named_files("validation_file", given) if given else {"": ""}
         return [split_of(self.name, own) for own in named]
@@ -48,11 +48,11 @@ class Member:
 
 @dataclass(frozen=True)
 class Mixture:
-    """The tasks of a mixture, and how they are drawn.
+    """The tasks of a mixture and their sampling.
 
     Attributes:
         members: in the file's order.
-        epochs: which rows each epoch has.
+        epochs: the rows of each epoch.
     """
 
     members: tuple[Member, ...]
@@ -67,15 +67,16 @@ class Mixture:
 
 
 def read_members(options: Mixing, data: PairData, evaluation: Evaluation) -> tuple[Member, ...]:
-    """Reads the file that `--mixture` names.
+    """Reads the file given by `--mixture`.
 
     Args:
         options: the file and the mixing.
-        data: the run's own data flags, which must say nothing.
-        evaluation: the metrics of a task that names none.
+        data: the run's own data flags, which must be unset.
+        evaluation: the default metrics of a task.
 
     Raises:
-        InputError: a data flag beside the mixture, no such file, no task, or a line in it that is wrong.
+        InputError: a data flag is given besides the mixture, there is no such file or no task in it, or a line is
+            invalid.
     """
     path = str(options.mixture)
     for item in dataclasses.fields(data):
@@ -85,23 +86,25 @@ def read_members(options: Mixing, data: PairData, evaluation: Evaluation) -> tup
         raise InputError("--mixing-temperature needs --mixing temperature")
     sections = read_sections(path)
     if not sections:
-        raise InputError(f"{path}: holds no task; write 'NAME:' and below it lines such as '  train_file: train.tsv'")
+        raise InputError(
+            f"{path}: contains no task; write 'NAME:' and below it lines such as '  train_file: train.tsv'"
+        )
     return tuple(_member(name, settings, path, evaluation) for name, settings in sections.items())
 
 
 def _member(name: str, settings: Mapping[str, Setting], path: str, evaluation: Evaluation) -> Member:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
-        raise InputError(f"{path}: {name!r} is no name of a task; use letters, digits, '_', '.' and '-'")
+        raise InputError(f"{path}: {name!r} is not a valid task name; use letters, digits, '_', '.' and '-'")
     options = build_from_lines(MemberOptions, settings, path)
     metrics = options.evaluation if "metrics" in settings else evaluation
     return Member(name, options.data, metrics.metrics)
 
 
 def read_member_pairs(member: Member, path: str) -> dict[str, Pairs]:
-    """The pairs of a task by split, the prefix put before each source.
+    """The pairs of a task by split, with the prefix prepended to each source.
 
     Raises:
-        InputError: rows that cannot be read, or no training rows; names the task.
+        InputError: rows cannot be read, or there are no training rows; names the task.
     """
     try:
         pairs = read_pairs(load_splits(member.data, arrange=split_at_tabs), member.data)
@@ -119,10 +122,10 @@ def read_member_pairs(member: Member, path: str) -> dict[str, Pairs]:
 def mix(
     members: tuple[Member, ...], pairs: list[dict[str, Pairs]], options: Mixing, seed: int
 ) -> tuple[dict[str, Pairs], Mixture]:
-    """All training rows as one split, each task's other splits under its name, and how the training rows are drawn.
+    """All training rows as one split, each task's other splits under its name, and the sampling of training rows.
 
     Raises:
-        InputError: two sets of the same name.
+        InputError: two sets have the same name.
     """
     splits = {"train": _joined([own["train"] for own in pairs])}
     for kind in RESULTS:
@@ -148,11 +151,11 @@ def all_metrics(members: Iterable[Member]) -> tuple[str, ...]:
 
 
 def shares(mixture: Mixture) -> list[float]:
-    """The share of each task among the rows of an epoch, in percent."""
+    """The share of each task in the rows of an epoch, in percent."""
     return [100 * count / sum(mixture.epochs.draws) for count in mixture.epochs.draws]
 
 
 def describe_mixture(mixture: Mixture) -> str:
-    """The rows of each task in an epoch: "translate 100 of 200 (50.0 %), ...", for people."""
+    """The rows of each task per epoch, for display: "translate 100 of 200 (50.0 %), ..."."""
     parts = zip(mixture.members, mixture.epochs.draws, mixture.epochs.sizes, shares(mixture), strict=True)
     return ", ".join(f"{m.name} {count:,} of {size:,} ({share:.1f} %)" for m, count, size, share in parts)

@@ -1,4 +1,4 @@
-"""Data sets that have a name: on the Hub, or folders written by the `datasets` library's `save_to_disk`."""
+"""Data sets with a name: on the Hub, or folders written by the `datasets` library's `save_to_disk`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,13 +24,13 @@ SECONDS_TO_ANSWER = 10
 
 
 def load_folder(folder: Path) -> Mapping[str, Dataset]:
-    """Loads a folder that `save_to_disk` wrote; a data set without splits is taken as "train".
+    """Loads a folder that `save_to_disk` wrote; a data set without splits is treated as "train".
 
     Raises:
-        InputError: the folder holds something else, or is damaged.
+        InputError: the folder is something else, or is damaged.
     """
     if not any((folder / marker).exists() for marker in ("state.json", "dataset_dict.json")):
-        raise InputError(f"{folder}: no folder written by save_to_disk; give data files by --train-file")
+        raise InputError(f"{folder}: not a folder written by save_to_disk; give data files with --train-file")
     try:
         found = datasets.load_from_disk(str(folder))
     except Exception as error:
@@ -42,14 +42,14 @@ def load_named(sources: Sources) -> dict[str, Dataset]:
     """Loads the splits of `--dataset-name`.
 
     Args:
-        sources: the data set's name and which of its splits to use. With `streaming`, only the first rows are fetched,
-            as many as the caps say.
+        sources: the data set's name and which of its splits to use. With `streaming`, only the first rows are
+            downloaded, up to the caps.
 
     Returns:
-        The rows by "train", "validation" and "test"; the latter two only where the data set has them.
+        The rows by "train", "validation" and "test"; the latter two only if the data set has them.
 
     Raises:
-        InputError: no such folder, data set, configuration, revision or split; or no way to the Hub.
+        InputError: there is no such folder, data set, configuration, revision or split; or the Hub cannot be reached.
     """
     name = sources.dataset_name or ""
     folder = Path(name).expanduser()
@@ -58,9 +58,9 @@ def load_named(sources: Sources) -> dict[str, Dataset]:
     elif folder.is_dir():
         found = load_folder(folder)
     elif folder.exists():
-        raise InputError(f"{name}: is a file; give it by --train-file")
+        raise InputError(f"{name}: is a file; use --train-file")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"{name}: no such folder, and no name of a data set on the Hub")
+        raise InputError(f"{name}: no such folder, and not a valid name of a data set on the Hub")
     else:
         found = _load_hub(sources)
     caps = {"train": sources.max_train_samples, "validation": sources.max_eval_samples}
@@ -77,7 +77,7 @@ def _load_hub(sources: Sources) -> Mapping[str, Any]:
     if _hub_answers(sources):
         return _load(sources, options)
     unreachable = (
-        f"{name}: the Hub cannot be reached, and the data set is not in the local cache; give local files by "
+        f"{name}: the Hub cannot be reached, and the data set is not in the local cache; give local files with "
         "--train-file, or a folder written by save_to_disk"
     )
     if sources.dataset_revision or sources.streaming:
@@ -86,7 +86,7 @@ def _load_hub(sources: Sources) -> Mapping[str, Any]:
         with _cache_only():
             return _load(sources, {})
     except InputError as error:
-        # A configuration is missing in the cache: the message says which ones are there.
+        # A configuration is not in the cache: the message says which ones are.
         if "--dataset-config-name" in str(error):
             raise
         raise InputError(unreachable) from error
@@ -102,7 +102,7 @@ def _load(sources: Sources, options: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _hub_answers(sources: Sources) -> bool:
-    """Asks once whether the data set is there, since `datasets` asks a silent Hub for half a minute."""
+    """Checks once whether the data set exists, because `datasets` would query an unresponsive Hub for half a minute."""
     name, revision = str(sources.dataset_name), sources.dataset_revision
     try:
         HfApi().dataset_info(name, revision=revision, timeout=SECONDS_TO_ANSWER)
@@ -122,7 +122,7 @@ def _hub_answers(sources: Sources) -> bool:
 
 @contextmanager
 def _cache_only() -> Iterator[None]:
-    """Has `datasets` look into its cache at once."""
+    """Makes `datasets` use its cache immediately."""
     before = datasets.config.HF_HUB_OFFLINE
     datasets.config.HF_HUB_OFFLINE = True
     try:
@@ -132,7 +132,7 @@ def _cache_only() -> Iterator[None]:
 
 
 def _split_names(found: Mapping[str, Any], sources: Sources) -> dict[str, str]:
-    """Their names of our splits."""
+    """The data set's names of our splits."""
     available = list(found)
     validation = next((name for name in VALIDATION_NAMES if name in available), None)
     names = {
@@ -153,13 +153,13 @@ def _close(value: str, names: list[str]) -> str:
 
 
 def _in_memory(rows: Any, cap: int | None, place: str) -> Dataset:
-    """Fetches the first rows of a stream; other rows are left where they are."""
+    """Downloads the first rows of a stream, and no others."""
     if not isinstance(rows, IterableDataset):
         return rows
     try:
         return Dataset.from_list(list(rows if cap is None else rows.take(cap)), features=rows.features)
     except Exception as error:
-        raise InputError(f"{place}: cannot be read on: {_first_lines(error)}") from error
+        raise InputError(f"{place}: cannot be read further: {_first_lines(error)}") from error
 
 
 def _first_lines(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Pairs of source and target text, every cell checked."""
+"""Validated pairs of source and target text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ class Pairs:
     """The pairs of one split.
 
     Attributes:
-        sources: one text a row, without a prefix.
-        references: the acceptable targets of every row, at least one; no reference at all where none was asked for.
-        columns: where source and target were found; a source of two columns is named by both.
+        sources: one text per row, without a prefix.
+        references: the acceptable targets of every row, at least one; empty if no targets were requested.
+        columns: the columns of source and target; a source composed of two columns is named by both.
     """
 
     sources: list[str]
@@ -37,25 +37,25 @@ class Pairs:
 
     @property
     def targets(self) -> list[str]:
-        """The first reference of every row: what is trained on."""
+        """The first reference of every row, used for training."""
         return [references[0] for references in self.references]
 
 
 def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool = True) -> dict[str, Pairs]:
-    """Finds the columns, in the training rows where there are any, and reads the pairs of every split.
+    """Finds the columns, in the training rows if there are any, and reads the pairs of every split.
 
     Args:
         splits: the rows of each split.
         data: the options that name columns, and where the rows come from.
-        need_target: False reads sources alone.
+        need_target: False reads only sources.
 
     Returns:
-        The pairs of each split. A target cell may be a list of texts, several references, or an object with such a
-        list as its `text`, as SQuAD's answers are.
+        The pairs of each split. A target cell may be a list of texts, several references, or an object with such a list
+        as its `text`, like SQuAD's answers.
 
     Raises:
-        InputError: columns that cannot be found, or a cell that is null, no text, or empty where that is not allowed:
-            an empty target is allowed in test rows alone.
+        InputError: columns cannot be found, or a cell is null, not text, or empty where not allowed: an empty target is
+            allowed only in test rows.
     """
     if not splits:
         return {}
@@ -90,20 +90,20 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
 
 
 def _template(names: Sequence[str], data: PairData) -> str | None:
-    """How a source is made of several columns, if it is."""
+    """How a source is composed of several columns, if it is."""
     if not data.source_template:
         named = data.source_column or data.context_column or data.source_lang
         return None if named else usual_template(names)
     for option in ("source_column", "context_column"):
         if getattr(data, option):
-            raise InputError(f"--source-template and {flag(option)}: give one of them")
+            raise InputError(f"--source-template and {flag(option)}: give only one of them")
     return data.source_template
 
 
 def _target_beside(
     template: str, names: Sequence[str], sample: list[dict[str, Any]], data: PairData, place: str, needed: bool
 ) -> str:
-    """The column of the target where the template's columns are those of the source."""
+    """The column of the target, given that the template's columns form the source."""
     columns = template_columns(template)
     for column in columns:
         named_column(names, sample, "source_template", column, place)
@@ -114,7 +114,7 @@ def _target_beside(
 
 
 def _filled(rows: Dataset, template: str, place: str) -> list[str]:
-    """The sources that a template makes, none of them empty."""
+    """The sources composed by a template, none of them empty."""
     columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
     found = []
     for index, cells in enumerate(zip(*columns.values(), strict=True)):

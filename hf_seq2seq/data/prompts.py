@@ -1,7 +1,7 @@
-"""How a decoder without an encoder reads a text: a token that starts it and, where a target follows, a separator.
+"""The prompt format of decoder-only models: a start token and, if a target follows, a separator.
 
-Both are written into the tokenizer, so that a plain `tokenizer(text)` gives what the model was trained to go on from,
-in this package and, from the saved files, everywhere else.
+Both are part of the tokenizer, so that a plain `tokenizer(text)` gives the prompt that the model was trained on, in
+this package and, from the saved files, everywhere else.
 """
 
 from typing import TYPE_CHECKING
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def wrap_texts(tokenizer: "PreTrainedTokenizerBase", separator: str | None) -> None:
-    """Makes a tokenizer put its start token before every text, and a separator behind.
+    """Makes a tokenizer prepend its start token to every text and append a separator.
 
-    The start is BOS or, where there is none, EOS, which ends the text before. Batches are padded on the left, where
-    `generate` needs it. A text that is to be continued is cut at its beginning, a source at its end.
+    The start is BOS or, if there is none, EOS, which ends the previous text. Batches are padded on the left, as
+    `generate` requires. A text to be continued is truncated at its beginning, a source at its end.
 
     Args:
-        tokenizer: changed in place.
+        tokenizer: modified in place.
         separator: text between source and target, for a tokenizer without a separator token; None for no separator.
 
     Raises:
-        InputError: a tokenizer in Python code, one without EOS, or a separator that has no tokens.
+        InputError: the tokenizer is not a fast one or has no EOS, or the separator has no tokens.
     """
     if not tokenizer.is_fast:
         raise InputError(f"{tokenizer.name_or_path}: needs a fast tokenizer (tokenizer.json)")
@@ -38,7 +38,7 @@ def wrap_texts(tokenizer: "PreTrainedTokenizerBase", separator: str | None) -> N
         {"id": name, "ids": ids, "tokens": tokenizer.convert_ids_to_tokens(ids)} for name, ids in parts.items() if ids
     ]
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=" ".join(used), special_tokens=tokens)
-    # What is saved is in `init_kwargs`.
+    # `init_kwargs` is what is saved.
     tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
     cut = "left" if separator is None else "right"
     tokenizer.truncation_side = tokenizer.init_kwargs["truncation_side"] = cut

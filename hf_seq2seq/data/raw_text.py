@@ -1,4 +1,4 @@
-"""Raw text as rows of tokens without special ones, for objectives that make their own pairs."""
+"""Raw text as rows of tokens without special tokens, for objectives that create their own pairs."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -21,10 +21,10 @@ class RawRows(NamedTuple):
     """Tokens of raw text.
 
     Attributes:
-        tokens: ids, no row longer than was asked for.
+        tokens: ids; no row is longer than the limit.
         starts: whether a sentence starts at each token, `(tokens,)` bool.
-        unspaced: whether a word starts at each token for its script has no spaces, `(tokens,)` bool.
-        documents: which text each row is from, `(rows,)`.
+        unspaced: whether a word starts at each token because its script has no spaces, `(tokens,)` bool.
+        documents: index of the text of each row, `(rows,)`.
     """
 
     tokens: Ragged
@@ -34,19 +34,19 @@ class RawRows(NamedTuple):
 
 
 def encode_raw(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", limit: int, language: str = "en") -> RawRows:
-    """Encodes texts; one of more than `limit` tokens is cut into several rows.
+    """Encodes texts; one with more than `limit` tokens is split into several rows.
 
     Args:
         texts: documents; one without tokens gives no row.
         tokenizer: a fast one.
-        limit: tokens of a row.
+        limit: maximum tokens per row.
         language: as for `sentence_starts`.
 
     Raises:
-        InputError: the tokenizer cannot say which characters a token stands for.
+        InputError: the tokenizer cannot map tokens to characters.
     """
     if not tokenizer.is_fast:
-        raise InputError(f"a {type(tokenizer).__name__} does not tell where tokens lie in a text; use a fast tokenizer")
+        raise InputError(f"a {type(tokenizer).__name__} cannot map tokens to characters; use a fast tokenizer")
     ids: list[np.ndarray] = []
     starts: list[np.ndarray] = []
     unspaced: list[np.ndarray] = []
@@ -80,10 +80,10 @@ def keep_rows(rows: RawRows, kept: np.ndarray) -> RawRows:
 
 
 def stretches(rows: RawRows, most: int) -> RawRows:
-    """Cuts every row where sentences end, into stretches of about `most` tokens, or half the row's where that is less.
+    """Splits every row at sentence ends into stretches of about `most` tokens, or half the row's if that is less.
 
-    A sentence goes with those whose middles lie in the same window of so many tokens, so that a row of two sentences or
-    more gives two stretches or more. `documents` of the result still tells where each is from.
+    Sentences whose middles are in the same window of that many tokens stay together, so that a row of two sentences or
+    more gives at least two stretches. `documents` of the result still says where each comes from.
     """
     marks = rows.starts.copy()
     marks[rows.tokens.offsets[:-1][rows.tokens.lengths > 0]] = True
@@ -98,7 +98,7 @@ def stretches(rows: RawRows, most: int) -> RawRows:
 
 
 def sentences_of(rows: RawRows) -> np.ndarray:
-    """Sentences of each row, a part of one counted too, `(rows,)`."""
+    """Number of sentences in each row, including partial ones, `(rows,)`."""
     marks = rows.starts.copy()
     marks[rows.tokens.offsets[:-1][rows.tokens.lengths > 0]] = True
     return np.diff(np.append(0, np.cumsum(marks))[rows.tokens.offsets])

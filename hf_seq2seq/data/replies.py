@@ -1,6 +1,6 @@
-"""Conversations as an encoder-decoder reads them: each reply is a target, and the turns before it are its source.
+"""Conversations for encoder-decoders: each reply is a target, and the previous turns are its source.
 
-A source is written and encoded as `tokenizer.apply_chat_template(messages, add_generation_prompt=True)` does it. A
+A source is formatted and encoded as by `tokenizer.apply_chat_template(messages, add_generation_prompt=True)`. A
 tokenizer without a chat template gets one that names the speaker of each turn, between the special tokens of any text:
 `user: hi assistant: hello user: a table for two</s>`.
 """
@@ -30,7 +30,7 @@ NAMED_TURNS = (
 
 
 def prepare_turns(tokenizer: "PreTrainedTokenizerBase") -> None:
-    """Gives a tokenizer a chat template if it has none, and lets it read the special tokens that templates write."""
+    """Gives a tokenizer a chat template if it has none, and lets it parse the special tokens that templates contain."""
     if tokenizer.chat_template is None:
         parts = [tokenizer.convert_ids_to_tokens(ids) for ids in _wrapping(tokenizer)]
         before, after = [f"{{{{ {''.join(tokens)!r} }}}}" if tokens else "" for tokens in parts]
@@ -39,7 +39,7 @@ def prepare_turns(tokenizer: "PreTrainedTokenizerBase") -> None:
 
 
 def _wrapping(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int]]:
-    """The special tokens that a tokenizer puts before and behind a text."""
+    """The special tokens that a tokenizer adds before and after a text."""
     alone: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
     wrapped: list[int] = tokenizer("a")["input_ids"]
     start = next(i for i in range(len(wrapped)) if wrapped[i : i + len(alone)] == alone)
@@ -47,15 +47,15 @@ def _wrapping(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int
 
 
 def encode_replies(conversations: Conversations, tokenizers: "Tokenizers", limits: "PairTokenization") -> Examples:
-    """Encodes a pair for every reply of every conversation.
+    """Encodes one pair per reply of every conversation.
 
     Args:
-        conversations: of one split.
+        conversations: the conversations of one split.
         tokenizers: the source's has a chat template.
-        limits: longest source and target in tokens.
+        limits: maximum source and target lengths in tokens.
 
     Raises:
-        InputError: the template refuses a conversation, or a limit leaves no room for text.
+        InputError: the template rejects a conversation, or a limit leaves no room for text.
     """
     check_room(limits.max_source_length, tokenizers.source.num_special_tokens_to_add(), "max_source_length")
     rows = conversations.each_reply()
@@ -82,19 +82,19 @@ def encode_histories(
     limit: int | None,
     places: Sequence[str] | None = None,
 ) -> tuple[Ragged, int]:
-    """Encodes what was said before each reply; returns the ids, and how many histories were cut.
+    """Encodes the history of each reply; returns the ids, and how many histories were truncated.
 
-    Of a history of more than `limit` tokens the oldest exchanges are left out, but for a system's message; of a last
-    exchange that is too long itself, the oldest tokens.
+    If a history has more than `limit` tokens, the oldest exchanges are dropped, except for a system message; if the
+    last exchange is too long itself, its oldest tokens.
 
     Args:
-        histories: of one message at least.
-        tokenizer: with a chat template.
-        limit: most tokens, special tokens included; None cuts nothing.
-        places: of each history, for errors.
+        histories: histories of at least one message.
+        tokenizer: a tokenizer with a chat template.
+        limit: maximum number of tokens, including special tokens; None for no limit.
+        places: place of each history, for errors.
 
     Raises:
-        InputError: the template refuses a history.
+        InputError: the template rejects a history.
     """
     places = places or ["the conversation"] * len(histories)
     texts = [write(tokenizer, *row, asks=True) for row in zip(histories, places, strict=True)]
@@ -111,6 +111,6 @@ def encode_histories(
 
 
 def _latest_tokens(ids: np.ndarray, limit: int, special: Sequence[int]) -> np.ndarray:
-    """The special tokens that the ids begin with, and as many of the last tokens as there is room for."""
+    """The special tokens at the beginning of the ids, and as many of the last tokens as fit."""
     start = int(np.argmin(np.isin(ids, special)))
     return np.concatenate([ids[:start], ids[start + max(0, len(ids) - limit) :]])

@@ -1,6 +1,6 @@
-"""Rows of texts that are given one by one: arguments, a file or standard input.
+"""Rows of texts given one by one: arguments, a file or standard input.
 
-The readers, which bring pyarrow and datasets, are imported where they are called: commands import this for `--help`.
+The readers, which import pyarrow and datasets, are imported lazily, because commands import this module for `--help`.
 """
 
 import os
@@ -21,16 +21,16 @@ SAMPLE_ROWS = 100
 def read_rows(
     texts: Sequence[str] | None, file: str | None, encoding: str, names: Sequence[str | None] = ()
 ) -> tuple[Iterator[Row], list[Row]]:
-    """Rows, read as they are asked for; arguments and lines of standard input are rows with the one column "text".
+    """Rows, read lazily; arguments and lines of standard input are rows with the single column "text".
 
     Args:
         texts: arguments.
-        file: where there are none.
+        file: used if there are none.
         encoding: of the file or standard input.
-        names: columns that the file is known to have, or their numbers.
+        names: known columns of the file, or their numbers.
 
     Returns:
-        All rows, and for a file its first ones, to look for columns.
+        All rows, and for a file its first ones, to detect columns.
 
     Raises:
         InputError: both texts and a file are given, or the file cannot be read or has no rows.
@@ -44,14 +44,14 @@ def read_rows(
         return iter([{"text": text} for text in texts]), []
     if file is None:
         if sys.stdin.isatty():
-            print("reading a text a line; Ctrl-D ends", file=sys.stderr)
+            print("reading one text per line; Ctrl-D ends", file=sys.stderr)
         return iterate_rows(_own_reader() if is_live(texts, file) else sys.stdin, encoding), []
     rows = iterate_rows(file, encoding, Header.of(*names))
     if is_live(texts, file):
         arriving = Arriving(rows)
         rows, sample = iter(arriving), arriving.take(SAMPLE_ROWS)
     else:
-        sample = list(islice(rows, SAMPLE_ROWS))  # so that what is wrong with the file shows before a model is loaded
+        sample = list(islice(rows, SAMPLE_ROWS))  # so that errors in the file appear before a model is loaded
     if not any(sample):
         raise InputError(f"{file}: has no rows")
     return chain(sample, rows), sample
@@ -65,17 +65,17 @@ def is_live(texts: Sequence[str] | None, file: str | None) -> bool:
         return Path(file).exists() and not Path(file).is_file()
     try:
         return not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
-    except (OSError, ValueError):  # no file lies below it
+    except (OSError, ValueError):  # not backed by a file
         return False
 
 
 def _own_reader() -> TextIO:
-    """Standard input with a buffer of its own: Python's may not be in use, by another thread, when the process ends."""
+    """Standard input with a separate buffer: Python's must not be in use by another thread when the process ends."""
     return open(sys.stdin.fileno(), closefd=False)
 
 
 def names_of(sample: Sequence[Row]) -> list[str]:
-    """The columns of rows, of which not every one need have all."""
+    """The columns of rows, not all of which need to be in every row."""
     return list(dict.fromkeys(name for row in sample for name in row))
 
 
@@ -83,19 +83,19 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     """The text in a row's column; `number` counts rows from 1.
 
     Raises:
-        InputError: the cell holds no text.
+        InputError: the cell is not text.
     """
     from hf_seq2seq.data.columns.finding import cell
 
     value = cell(row, column)
     if isinstance(value, str) and is_unicode(value):
         return value
-    wrong = "holds half a character" if isinstance(value, str) else "is not text"
+    wrong = "contains half a character" if isinstance(value, str) else "is not text"
     raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} {wrong}")
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text has characters alone: no half of a surrogate pair, as JSON's escapes can have, and no odd byte."""
+    """Whether a text is valid: no lone surrogates, which JSON's escapes can contain, and no undecodable bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -104,6 +104,6 @@ def is_unicode(text: str) -> bool:
 
 
 def shown(value: Any, width: int = 60) -> str:
-    """A cell as it is told in a message, cut to a width in characters."""
+    """A cell as shown in a message, truncated to a width in characters."""
     written = repr(value)
     return written if len(written) <= width else f"{written[: width - 1]}…"

@@ -1,6 +1,6 @@
-"""Where the sentences of a text begin, in any script: by the rules of `sentencex`, and at the ends of lines.
+"""Sentence segmentation in any script: by the rules of `sentencex`, and at line breaks.
 
-Its rules know the closing marks and the quotation marks of some 240 languages, and the abbreviations of many.
+Its rules cover the final marks and quotation marks of some 240 languages, and the abbreviations of many.
 """
 
 import re
@@ -8,18 +8,18 @@ import sys
 
 LINE = re.compile(r"[^\n]*(?:\n\s*|$)")
 KHMER = re.compile(r"[\u17d4\u17d5]+\s*")
-"""Khan and bariyoosan, which `sentencex` does not end a sentence at."""
+"""Khan and bariyoosan, which `sentencex` does not treat as sentence ends."""
 BLANKS = {code: " " for code in range(0x80, sys.maxunicode + 1) if chr(code).isspace()} | {0x200B: " "}
-"""Its rules for initials stumble over blanks of more than one byte."""
+"""Its rules for initials fail on multi-byte white space."""
 
 
 def sentence_starts(text: str, language: str = "en") -> list[int]:
-    """Where the sentences of a text begin, in characters; the first is 0.
+    """The first character of each sentence of a text; the first is 0.
 
     Args:
         text: any text.
-        language: whose abbreviations do not end a sentence, such as "de" for "z. B."; the marks that end one are those
-            of all scripts.
+        language: language whose abbreviations do not end a sentence, such as "de" for "z. B."; the final marks are
+            those of all scripts.
     """
     from sentencex import segment
 

@@ -1,4 +1,4 @@
-"""The rows of a run: read, repeats dropped, validation rows held out, cut to the caps."""
+"""The rows of a run: reading, deduplication, held-out validation rows, caps."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from hf_seq2seq.errors import InputError
 logger = logging.getLogger(__name__)
 
 COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_column", "text_pair_column", "label_column")
-# Held-out rows depend on nothing that a run varies, so that runs with other seeds are compared on the same rows.
+# Held-out rows are independent of the run's seed, so that runs with different seeds are compared on the same rows.
 HOLD_OUT_SEED = 0
 
 Arrange = Callable[[Dataset, str], Dataset]
@@ -35,22 +35,23 @@ Classes = Callable[[Dataset, str], Sequence[Sequence[str]]]
 
 
 def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Classes | None = None) -> dict[str, Dataset]:
-    """Reads every split that the options give.
+    """Reads every split given by the options.
 
-    Files are read anew each time. The order of the rows stays; a cap keeps the first rows. Repeats are dropped from
-    the training rows first, then validation rows are held out at random (the same for every seed), then caps apply.
+    Files are read again each time. The order of the rows is preserved; a cap keeps the first rows. Duplicates are
+    dropped from the training rows first, then validation rows are held out at random (the same for every seed), then
+    caps apply.
 
     Args:
-        sources: where the rows come from.
-        arrange: makes other rows of those that were read, before any is dropped or held out; told their place.
-        classes: gives the classes of every row; then rows are held out, and a cap draws over the file, class by class.
+        sources: the data options.
+        arrange: transforms rows after reading, before any are dropped or held out; also given their place.
+        classes: returns the classes of every row; held-out rows and caps are then stratified by class.
 
     Returns:
-        The rows by split: "train", "validation", "test", as far as there are any; a named set of validation or test
-        rows is a split "test_NAME".
+        The rows by split: "train", "validation", "test", those that exist; a named set of validation or test rows is a
+        split "test_NAME".
 
     Raises:
-        InputError: options that contradict each other, or rows that cannot be read.
+        InputError: options contradict each other, or rows cannot be read.
     """
     _check_options(sources)
     files = _files(sources)
@@ -82,7 +83,7 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
 
 
 def paths_of(sources: Sources) -> list[Path]:
-    """The local files of all splits, parallel ones apart."""
+    """The local files of all splits, parallel ones separately."""
     files = [value for value in _files(sources).values() if not is_given(value)]
     found = [split_paths(value, _languages(sources)) for value in files]
     return [path for paths in found for path in paths]
@@ -100,14 +101,14 @@ def split_place(sources: Sources, split: str) -> str:
 
 
 def row_number(rows: Dataset, index: int) -> int:
-    """The number of a row in its file or data set, counted from 1, whatever was dropped or held out since."""
-    # `datasets` has no public name for the rows that a selection stands for.
+    """The number of a row in its file or data set, counted from 1, regardless of dropped or held-out rows."""
+    # `datasets` has no public name for the indices of a selection.
     chosen = rows._indices
     return (index if chosen is None else chosen.column(0)[index].as_py()) + 1
 
 
 def chosen_rows(rows: Dataset, indices: np.ndarray) -> Dataset:
-    """The rows at sorted indices; unlike `select`, it always keeps what `row_number` needs."""
+    """The rows at sorted indices; unlike `select`, always keeps what `row_number` needs."""
     earlier = rows._indices
     chosen = pa.array(indices, pa.uint64())
     table = pa.table({"indices": chosen if earlier is None else earlier.column(0).take(chosen)})
@@ -120,36 +121,36 @@ def _files(sources: Sources) -> dict[str, str]:
     for role, value in given.items():
         sets = named_files(f"{role}_file", value) if value else {}
         if role == "train" and any(sets):
-            raise InputError(f"--train-file: {value!r} names sets; only --validation-file and --test-file take them")
+            raise InputError(f"--train-file: {value!r} names sets; only --validation-file and --test-file support them")
         files |= {split_of(role, name): _shipped(paths) for name, paths in sets.items()}
     return files
 
 
 def _shipped(value: str) -> str:
-    """The path of a file that the package ships, where `sample:` names one."""
+    """The path of a packaged file if the value is `sample:NAME`."""
     return str(sample_path(value.removeprefix("sample:"))) if value.startswith("sample:") else value
 
 
 def _check_options(sources: Sources) -> None:
     if sources.dataset_name and sources.train_file:
-        raise InputError("--train-file and --dataset-name: give one of them")
+        raise InputError("--train-file and --dataset-name: give only one of them")
     if not sources.dataset_name and not _files(sources):
         raise InputError("no data: give --train-file or --dataset-name")
     if sources.streaming and not sources.dataset_name:
         raise InputError("--streaming is for data sets on the Hub; give --dataset-name, or leave it out")
     if sources.streaming and sources.max_train_samples is None:
-        raise InputError("--streaming reads the first rows only: say how many by --max-train-samples")
+        raise InputError("--streaming reads only the first rows: set their number with --max-train-samples")
 
 
 def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
-    """Reads one file, parallel files, a folder that `save_to_disk` wrote, or rows that Python gave."""
+    """Reads one file, parallel files, a folder written by `save_to_disk`, or rows given from Python."""
     if (rows := find_given(value)) is not None:
         found = table_of(rows, value)
         return found if isinstance(found, Dataset) else _dataset(found, value, sources)
     if Path(value).expanduser().is_dir():
         saved = load_folder(Path(value).expanduser())
         if len(saved) > 1:
-            raise InputError(f"{value}: holds the splits {', '.join(saved)}; give the folder by --dataset-name")
+            raise InputError(f"{value}: contains the splits {', '.join(saved)}; use --dataset-name")
         return next(iter(saved.values()))
     table = read_table(split_paths(value, _languages(sources)), sources.encoding, header)
     return _dataset(table, value, sources)
@@ -161,15 +162,17 @@ def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
         message = f"{place}{row}, column {name!r}: {_told(misfit)}"
         if _needed(name, misfit, sources):
             raise InputError(f"{message}; a column needs cells of one kind")
-        logger.warning("%s; the column is left out", message)
+        logger.warning("%s; the column is skipped", message)
     arrow = table.arrow
     for field in arrow.schema:
         try:
             Features.from_arrow_schema(pa.schema([field]))
         except (ValueError, NotImplementedError):
-            logger.warning("%s: column %r is left out: cells of type %s are not read", place, field.name, field.type)
+            logger.warning(
+                "%s: column %r is skipped: cells of type %s are not supported", place, field.name, field.type
+            )
             arrow = arrow.drop_columns(field.name)
-    # A random fingerprint: the default one hashes all rows, and nothing may be cached under it.
+    # A random fingerprint: the default one hashes all rows, and nothing must be cached under it.
     return Dataset(arrow, fingerprint=generate_random_fingerprint())
 
 
@@ -194,7 +197,7 @@ def _languages(sources: Sources) -> tuple[str | None, str | None]:
 
 
 def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:
-    """Whether a column is one that the run will read, as far as that can be told before its cells are."""
+    """Whether the run will read a column, as far as known before reading its cells."""
     named = [name.split(".")[0] for name in _named_columns(sources)]
     if len(named) > 1 or column in named:
         return column in named
@@ -211,18 +214,18 @@ def _capped(rows: Dataset, cap: int | None, place: str, classes: Classes | None)
 
 
 def _without_repeats(rows: Dataset, place: str) -> Dataset:
-    """Keeps the first of rows that are equal in every column, and says how many others there were."""
+    """Keeps the first of rows that are equal in every column, and reports the number of duplicates."""
     table = rows.with_format("arrow")[:]
     keys = {str(index): _comparable(column) for index, column in enumerate(table.columns)}
     numbered = pa.table({**keys, "row": np.arange(len(table))})
     first = numbered.group_by(list(keys), use_threads=False).aggregate([("row", "min")])["row_min"]
     kept = np.sort(first.to_numpy())
-    logger.warning("%s: %d of %d rows repeat an earlier one and are left out", place, len(rows) - len(kept), len(rows))
+    logger.warning("%s: %d of %d rows repeat an earlier one and are skipped", place, len(rows) - len(kept), len(rows))
     return chosen_rows(rows, kept)
 
 
 def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray | list[str]:
-    """A column that Arrow can group by: lists and objects are spelled out."""
+    """A column that Arrow can group by: lists and objects are serialized."""
     flat = pa.types.is_string(column.type) or pa.types.is_primitive(column.type)
     return column if flat else [repr(value) for value in column.to_pylist()]
 

@@ -1,4 +1,4 @@
-"""How long rows are in tokens, how many the limits cut, and how many tokens the vocabulary lacks."""
+"""Statistics of rows: lengths in tokens, truncation, and unknown tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Lengths:
     """The lengths of one side of a split.
 
     Attributes:
-        percentiles: tokens by percent: `{50: 12, …, 100: 80}`; half of the rows have at most 12 tokens. Rows that were
-            cut count as long as the limit.
-        tokens: of all rows together.
-        truncated: share of the rows that the limit cut, in percent.
-        unknown: share of the tokens of text that stand for what the vocabulary lacks, in percent.
+        percentiles: tokens by percent: `{50: 12, …, 100: 80}`; half of the rows have at most 12 tokens. Truncated rows
+            count with the length of the limit.
+        tokens: number of tokens in all rows.
+        truncated: share of truncated rows, in percent.
+        unknown: share of unknown tokens among the tokens of text, in percent.
     """
 
     percentiles: dict[int, int]
@@ -46,11 +46,11 @@ def describe_lengths(examples: Examples, tokenizers: Tokenizers) -> dict[str, Le
     """Measures a split.
 
     Args:
-        examples: an encoded split; one without rows has lengths of 0.
-        tokenizers: that encoded it.
+        examples: an encoded split; without rows, lengths are 0.
+        tokenizers: the tokenizers that encoded it.
 
     Returns:
-        The lengths of "source" and, where there is one, of "target".
+        The lengths of "source" and, if there is one, of "target".
     """
     sides = {"source": examples.source, "target": examples.target}
     read = (tokenizers.source, tokenizers.target)
@@ -59,7 +59,7 @@ def describe_lengths(examples: Examples, tokenizers: Tokenizers) -> dict[str, Le
         if ids is None:
             continue
         lengths = ids.lengths if len(ids) else np.zeros(1, dtype=np.int64)
-        # The length of a row that is there, not a mean of two.
+        # The length of an actual row, not a mean of two.
         percentiles = np.percentile(lengths, PERCENTILES, method="inverted_cdf")
         whole = {percent: int(length) for percent, length in zip(PERCENTILES, percentiles, strict=True)}
         unknown = count_unknown(ids.values, tokenizer).share
@@ -68,7 +68,7 @@ def describe_lengths(examples: Examples, tokenizers: Tokenizers) -> dict[str, Le
 
 
 def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> list[str]:
-    """Lines that say what of the text a model does not get to see: what is cut, and what the vocabulary lacks."""
+    """Lines about text that a model does not see: truncated text and unknown tokens."""
     found = {split: describe_lengths(examples, tokenizers) for split, examples in splits.items()}
     cut = ", ".join(f"{side} {lengths.truncated:.1f}%" for side, lengths in found["train"].items())
     unknown = [
@@ -77,15 +77,15 @@ def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> l
         for side, lengths in sides.items()
         if lengths.unknown
     ]
-    lines = [f"cut to the limits: {cut}; unknown tokens: {', '.join(unknown) or 'none'}"]
+    lines = [f"truncated: {cut}; unknown tokens: {', '.join(unknown) or 'none'}"]
     return lines + remarks(splits["train"], tokenizers)
 
 
 def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
-    """Lines about texts that a tokenizer does not read as they look.
+    """Lines about texts that a tokenizer reads in unexpected ways.
 
-    Words that spaces do not part, for a tokenizer that takes words for tokens; a vocabulary of whole sources;
-    characters that vanish; special tokens that texts spell.
+    Words without spaces between them, for a word tokenizer; a vocabulary of whole sources; characters that vanish;
+    special tokens spelled in texts.
     """
     targets = [references[0] for references in train.references or []]
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}

@@ -1,4 +1,4 @@
-"""Draws of labelled rows in which every class has its share."""
+"""Stratified sampling of labelled rows."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,16 +7,16 @@ import numpy as np
 
 
 def draw_stratified(labels: Sequence[Sequence[str]], count: int, seed: int, leave_one: bool = False) -> np.ndarray:
-    """Draws rows over the whole file so that each class has its share; of a row with several, the rarest one counts.
+    """Samples rows stratified by class; for a row with several classes, the rarest one counts.
 
     Args:
         labels: the classes of every row: none, one or several.
-        count: rows to draw; with room for all classes, each is drawn from.
-        seed: of the draw.
-        leave_one: keep a row of every class from being drawn; fewer than `count` may then be found.
+        count: number of rows to draw; if large enough, every class is represented.
+        seed: seed of the draw.
+        leave_one: leave at least one row of every class; fewer than `count` may then be drawn.
 
     Returns:
-        `(rows,)` numbers of the drawn rows, in order.
+        `(rows,)` indices of the drawn rows, in order.
     """
     rows_of = Counter(name for names in labels for name in set(names))
     strata: dict[str, list[int]] = {}
@@ -32,7 +32,7 @@ def draw_stratified(labels: Sequence[Sequence[str]], count: int, seed: int, leav
 
 
 def _apportion(sizes: Mapping[str, int], count: int, leave_one: bool) -> dict[str, int]:
-    """How many rows of each class are drawn: its share, rounded so that they add up by the largest remainders."""
+    """The number of rows to draw of each class: its share, rounded by the largest remainder method."""
     total = sum(sizes.values())
     exact = {name: size * count / total for name, size in sizes.items()}
     least = 0 if leave_one or count < len(sizes) else 1
@@ -48,7 +48,7 @@ def _apportion(sizes: Mapping[str, int], count: int, leave_one: bool) -> dict[st
 
 
 def _give_back(drawn: set[int], labels: Sequence[Sequence[str]], rows_of: Mapping[str, int]) -> None:
-    """Takes rows out of the draw where it has all rows of a class."""
+    """Removes rows from the draw if it contains all rows of a class."""
     taken = Counter(name for row in drawn for name in set(labels[row]))
     for row in sorted(drawn):
         if any(taken[name] == rows_of[name] for name in labels[row]):

@@ -1,4 +1,4 @@
-"""Plain text with as many tabs in every line, as lists of words and their pronunciations are: columns, not text."""
+"""Plain text with the same number of tabs in every line, such as pronunciation lists: columns, not text."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ SAMPLE_ROWS = 100
 
 
 def tabbed_columns(texts: Sequence[str]) -> tuple[list[str], bool] | None:
-    """The columns of lines, and whether the first line names them; None where lines differ in their tabs, or have none.
+    """The columns of lines, and whether the first line is a header; None if lines differ in their tabs, or have none.
 
     Blank lines do not count.
     """
@@ -30,11 +30,11 @@ def tabbed_columns(texts: Sequence[str]) -> tuple[list[str], bool] | None:
 
 
 def split_at_tabs(rows: "Dataset", place: str) -> "Dataset":
-    """Plain text with tabs as rows of several columns, blank lines left out; all other rows as they are.
+    """Plain text with tabs as rows of several columns, without blank lines; all other rows unchanged.
 
     Args:
-        rows: those of plain text have the one column "text".
-        place: the file, for the message that says so.
+        rows: rows of plain text have the single column "text".
+        place: the file, for the message.
     """
     if rows.column_names != ["text"]:
         return rows
@@ -58,13 +58,13 @@ def split_at_tabs(rows: "Dataset", place: str) -> "Dataset":
 
 
 def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> tuple[Iterator[Row], list[Row]]:
-    """As `split_at_tabs` of rows that are read one by one and judged by a sample; blank lines stay, as empty cells.
+    """`split_at_tabs` for streamed rows, judged by a sample; blank lines are kept as empty cells.
 
     Returns:
         The rows and their sample.
 
     Raises:
-        InputError: while rows are read, one with another number of tabs than the sample.
+        InputError: during iteration, if a row differs from the sample in its number of tabs.
     """
     texts = [row["text"] for row in sample if list(row) == ["text"] and isinstance(row["text"], str)]
     found = tabbed_columns(texts) if len(texts) == len(sample) else None
@@ -76,8 +76,8 @@ def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> 
     def split(line: int, row: Row) -> Row:
         cells = row["text"].split("\t") if row["text"].strip() else [""] * len(columns)
         if len(cells) != len(columns):
-            told = f"{len(cells)} field{'s' * (len(cells) != 1)}, the lines before it have {len(columns)}"
-            raise InputError(f"{place}:{line}: found {told}; a cell may not hold a tab")
+            told = f"{len(cells)} field{'s' * (len(cells) != 1)}, previous lines have {len(columns)}"
+            raise InputError(f"{place}:{line}: found {told}; a cell may not contain a tab")
         return dict(zip(columns, cells, strict=True))
 
     counted = enumerate(islice(rows, int(named), None), start=1 + named)
@@ -85,5 +85,5 @@ def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> 
 
 
 def _report(place: str, columns: Sequence[str], named: bool) -> None:
-    called = "which the first line names" if named else "which are called by number"
+    called = "named by the first line" if named else "numbered from 1"
     logger.warning("%s: plain text with tabs is read as columns, %s: %s", place, called, ", ".join(columns))

@@ -1,4 +1,4 @@
-"""Which tokens of a text may start a word, where its script puts no spaces between words."""
+"""Tokens that may start a word in scripts written without spaces."""
 
 import unicodedata
 from functools import lru_cache
@@ -20,18 +20,18 @@ def is_unspaced(character: str) -> bool:
 
 @lru_cache(maxsize=2**16)
 def _joins(character: str) -> bool:
-    """Whether a character belongs to the one before it, as vowel signs and tone marks do."""
+    """Whether a character combines with the previous one, like vowel signs and tone marks."""
     return unicodedata.category(character) in ("Mn", "Mc", "Me") or character in "\u200c\u200d"
 
 
 def unspaced_starts(text: str, begins: np.ndarray) -> np.ndarray:
-    """Whether a word may start at each token for what stands around it: between two characters, one of them unspaced.
+    """Whether a word may start at each token given its context: between two characters, one of them unspaced.
 
-    Such scripts need a dictionary to tell words, so each token is one; a token that begins within a character, or with
-    a mark that belongs to the character before, goes on with the word.
+    Such scripts need a dictionary to find words, so each token is one; a token that begins within a character, or with
+    a mark that combines with the previous character, continues the word.
 
     Args:
-        text: what was encoded.
+        text: the encoded text.
         begins: each token's first character, `(tokens,)`, in order.
 
     Returns:

@@ -233,7 +233,7 @@ def test_half_a_character(command, model_folder: Path, tmp_path: Path) -> None:
     )
     kept = command("generate", model_folder, "--input-file", tmp_path / "in.jsonl", "--json-lines")
     assert kept.code == 2
-    assert "row 2, column 'question': '\\udc00' holds half a character" in kept.err
+    assert "row 2, column 'question': '\\udc00' contains half a character" in kept.err
     (tmp_path / "in.jsonl").write_text('{"question": "a dog", "note": "\\ud800"}\n')
     kept = command("generate", model_folder, "--input-file", tmp_path / "in.jsonl", "--json-lines")
     assert json.loads(kept.out)["note"] == "\ud800"

@@ -118,7 +118,7 @@ def test_how_files_are_read_is_shown(command, tmp_path: Path, monkeypatch: pytes
     assert "files train.csv: split at ';'; no header, columns by number" in lines
     assert "files dev.csv: split at ';'; no header, columns by number" in lines
     assert "text Ja, gut" in lines
-    assert caplog.text.count("is taken for data") == 1
+    assert caplog.text.count("is treated as data") == 1
 
 
 @pytest.mark.parametrize(("kind", "warned"), [("bpe", True), ("word", True), ("char", False)])

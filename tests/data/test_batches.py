@@ -89,7 +89,7 @@ def test_length_of_plan_is_its_number_of_steps(lengths: np.ndarray) -> None:
 
 
 def test_a_row_over_the_budget_is_refused() -> None:
-    with pytest.raises(InputError, match="--max-tokens-per-batch: 20 is too small; one row alone has 31 tokens"):
+    with pytest.raises(InputError, match="--max-tokens-per-batch: 20 is too small; a single row has 31 tokens"):
         plan(np.array([[5, 5], [20, 11]]), max_tokens_per_batch=20)
 
 

@@ -209,7 +209,7 @@ def test_a_long_reply_ends_all_the_same() -> None:
         ("{{ messages[-1]['content'] }}", "conversation 1: the chat template changes earlier messages"),
         (
             "{{ raise_exception('no system') }}",
-            "the chat template: the tokenizer's chat template refuses it: no system",
+            "the chat template: the tokenizer's chat template rejects it: no system",
         ),
     ],
 )

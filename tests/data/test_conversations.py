@@ -61,9 +61,9 @@ def test_numbered_turns() -> None:
     [
         ([ASKS], r"row 2, column 'messages': the last message is not the assistant's"),
         ([ANSWERS], "the only message is the assistant's; a reply needs a message before it"),
-        ([], r"row 2, column 'messages': \[\] is no list of messages"),
+        ([], r"row 2, column 'messages': \[\] is not a list of messages"),
         ([ASKS, {"role": "assistant", "content": None}], "message 2, .* needs a role and a content, both text"),
-        ([ASKS, ANSWERS | {"content": " "}], "message 2, the assistant's, is empty; fill it in or remove the row"),
+        ([ASKS, ANSWERS | {"content": " "}], "message 2, of the assistant, is empty; fill it in or remove the row"),
         ([ASKS | {"content": ""}, ANSWERS], "message 1, the user's, is empty"),
         ([ASKS, {"role": "asistant", "content": "hello"}], "unknown role 'asistant'; did you mean 'assistant'"),
     ],
@@ -80,7 +80,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"name the columns by --source-column and --target-column; its columns"):
         read_conversations(PairData(train_file=path))
     (tmp_path / "talk.txt").write_text("1 hi\thello\nand so on\n")
-    with pytest.raises(InputError, match=r"talk.txt:2: 'and so on' is no line of a dialogue"):
+    with pytest.raises(InputError, match=r"talk.txt:2: 'and so on' is not a line of a dialogue"):
         read_conversations(PairData(train_file=str(tmp_path / "talk.txt")))
 
 

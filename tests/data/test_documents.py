@@ -64,5 +64,5 @@ def test_a_column_of_a_table(tmp_path: Path) -> None:
         read_documents(PairData(train_file=numbers))
     with pytest.raises(InputError, match=r"no column 'bdy'.*did you mean 'body'"):
         read_documents(PairData(train_file=file, source_column="bdy"))
-    with pytest.raises(InputError, match=r"e.txt: column 'text' holds no text"):
+    with pytest.raises(InputError, match=r"e.txt: column 'text' contains no text"):
         read_documents(PairData(train_file=write(tmp_path / "e.txt", "\n \n")))

@@ -86,7 +86,7 @@ def test_a_label_unseen_in_training_is_named_with_its_set(tmp_path: Path) -> Non
         (tmp_path / f"{name}_labels.txt").write_text("\n".join(labels) + "\n")
     files = {name: f"{tmp_path}/{name}_text.txt,{tmp_path}/{name}_labels.txt" for name in ("train", "right", "wrong")}
     data = LabelledData(train_file=files["train"], test_file={"right": files["right"], "wrong": files["wrong"]})
-    with pytest.raises(InputError, match=r"wrong_text.*: row 2, column 'labels': label '2' is none of those seen in"):
+    with pytest.raises(InputError, match=r"wrong_text.*: row 2, column 'labels': label '2' was not seen in"):
         read_labelled(load_splits(data), data, "single_label")
     data = LabelledData(train_file=files["train"], test_file={"right": files["right"]})
     splits, names = read_labelled(load_splits(data), data, "single_label")

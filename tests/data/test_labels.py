@@ -93,7 +93,7 @@ def test_rows_marked_as_not_labelled_are_left_out(tmp_path, caplog):
         "train": (["t0", "t2"], [1, 0]),
         "validation": (["t1"], [2]),
     }
-    assert "split test: rows without a label (-1) are left out: 2" in caplog.text
+    assert "split test: rows without a label (-1) are skipped: 2" in caplog.text
     with pytest.raises(InputError, match="split train: no row has a label"):
         read(dataset_name=saved(tmp_path / "e", NAMES, train=[-1, -1], test=[1, 0]))
 
@@ -102,7 +102,7 @@ def test_the_names_of_a_trained_model_fix_the_ids(write):
     path = write("t.csv", csv("b", "b"))
     splits, names = read(names=("c", "b", "a"), test_file=path)
     assert (splits["test"].labels.tolist(), names) == ([1, 1], ("c", "b", "a"))
-    with pytest.raises(InputError, match="row 1, column 'label': label 'b' is none of those seen in training"):
+    with pytest.raises(InputError, match="row 1, column 'label': label 'b' was not seen in training"):
         read(names=("x", "y"), test_file=path)
 
 
@@ -169,7 +169,7 @@ def test_numbers_of_classes_are_no_zeros_and_ones(write):
 
 def test_zeros_and_ones_are_as_many_in_every_split(write):
     files = {"train_file": write("a.jsonl", jsonl([1, 0, 0])), "test_file": write("t.jsonl", jsonl([1, 0]))}
-    with pytest.raises(InputError, match=r"t\.jsonl: row 1, column 'label': .*1, 0.* where 3 zeros and ones belong"):
+    with pytest.raises(InputError, match=r"t\.jsonl: row 1, column 'label': .*1, 0.* instead of 3 zeros and ones"):
         read("multi_label", **files)
 
 
@@ -177,7 +177,7 @@ def test_zeros_and_ones_are_as_many_in_every_split(write):
 def test_what_only_looks_like_a_list_is_refused_or_a_name(write, cell):
     path = write("a.jsonl", jsonl(cell, "x"))
     if cell.endswith("]"):
-        with pytest.raises(InputError, match=r"row 1, column 'label': .* is no list of labels"):
+        with pytest.raises(InputError, match=r"row 1, column 'label': .* is not a list of labels"):
             read("multi_label", train_file=path)
     else:
         assert read("multi_label", train_file=path)[1] == ("['a'", "x")
@@ -246,11 +246,11 @@ def test_a_label_that_training_never_saw_is_refused(write, problem):
     with pytest.raises(InputError) as error:
         read(problem, train_file=write("a.csv", csv("ham", "spam")), test_file=write("t.csv", csv("ham", "spm")))
     place = "t.csv: row 2, column 'label': "
-    assert f"{place}label 'spm' is none of those seen in training; did you mean 'spam'?" in str(error.value)
+    assert f"{place}label 'spm' was not seen in training; did you mean 'spam'?" in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [(None, "null"), ("", "empty text"), (5, "number 5 where text belongs"), (["a"], "list")]
+    ("text", "message"), [(None, "null"), ("", "empty text"), (5, "number 5 instead of text"), (["a"], "list")]
 )
 def test_texts_are_checked(write, text, message):
     rows = [json.dumps({"text": text, "label": label}) + "\n" for label in "ab"]
@@ -281,4 +281,4 @@ def test_rows_with_an_empty_cell_are_left_out_on_request(write, caplog):
     data = LabelledData(train_file=path, skip_empty=True)
     rows, names = read_labelled(load_splits(data), data, "single_label")
     assert (rows["train"].texts, rows["train"].labels.tolist(), names) == (["a", "c"], [0, 1], ("x", "y"))
-    assert "2 of 4 rows have an empty cell and are left out" in caplog.text
+    assert "2 of 4 rows have an empty cell and are skipped" in caplog.text

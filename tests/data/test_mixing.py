@@ -101,7 +101,7 @@ def test_steps_are_found_again_in_epochs_of_unequal_length(plan: BatchPlan) -> N
 
 def test_a_row_that_no_batch_can_hold_is_refused_before_it_is_drawn() -> None:
     lengths = np.array([[2, 2]] * 50 + [[90, 90]])
-    with pytest.raises(InputError, match="one row alone has 180 tokens"):
+    with pytest.raises(InputError, match="a single row has 180 tokens"):
         BatchPlan(lengths, Optimization(max_tokens_per_batch=100), 1, 0, MixedEpochs((51,), (1,), 0))
 
 

@@ -52,7 +52,7 @@ def test_each_task_has_its_own_data_prefix_and_metrics(file: Path) -> None:
 
 
 BAD = {
-    "": r"tasks.yaml: holds no task",
+    "": r"tasks.yaml: contains no task",
     "copy:\n": r"tasks.yaml:1: 'copy' needs lines of its own",
     "copy: {}\n": r"task 'copy': no data: give --train-file",
     "copy:\n  train_file: pairs.tsv\n  sorce_prefix: x\n": r"tasks.yaml:3: unknown option 'sorce_pre.*source_prefix",
@@ -62,7 +62,7 @@ BAD = {
     "copy:\n  train_file: empty.tsv\n": r"task 'copy': empty.tsv: has no rows",
     "copy:\n  validation_file: pairs.tsv\n": r"task 'copy': no training rows",
     "copy:\n  train_file: pairs.tsv\n  source_column: x\n": r"task 'copy': pairs.tsv: no column 'x'",
-    "a b:\n  train_file: pairs.tsv\n": r"'a b' is no name of a task",
+    "a b:\n  train_file: pairs.tsv\n": r"'a b' is not a valid task name",
     "copy:\n  train_file: pairs.tsv\ncopy:\n  train_file: pairs.tsv\n": r"tasks.yaml:3: 'copy' stands twice",
     "- copy\n": r"tasks.yaml:1: needs lines such as",
     "copy: [\n": r"tasks.yaml:2: not YAML",

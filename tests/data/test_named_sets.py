@@ -182,22 +182,24 @@ def test_a_stream_is_read_no_further_than_the_cap(monkeypatch):
 
 def test_a_hub_out_of_reach_is_told_at_once():
     start = time.monotonic()
-    with pytest.raises(InputError, match=r"team/pairs: the Hub cannot be reached, .* give local files by --train-file"):
+    with pytest.raises(
+        InputError, match=r"team/pairs: the Hub cannot be reached, .* give local files with --train-file"
+    ):
         load_splits(Sources(dataset_name=NAME))
     assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("name", ["./nothing", "a/b/c"])
 def test_a_path_is_not_looked_up_on_the_hub(name):
-    with pytest.raises(InputError, match=f"{name}: no such folder, and no name of a data set on the Hub"):
+    with pytest.raises(InputError, match=f"{name}: no such folder, and not a valid name of a data set on the Hub"):
         load_splits(Sources(dataset_name=name))
 
 
 def test_other_files_and_folders_are_refused(tmp_path):
     (tmp_path / "a.csv").write_text("a\n")
-    with pytest.raises(InputError, match=r"a\.csv: is a file; give it by --train-file"):
+    with pytest.raises(InputError, match=r"a\.csv: is a file; use --train-file"):
         load_splits(Sources(dataset_name=str(tmp_path / "a.csv")))
-    with pytest.raises(InputError, match="no folder written by save_to_disk"):
+    with pytest.raises(InputError, match="not a folder written by save_to_disk"):
         load_splits(Sources(dataset_name=str(tmp_path)))
     (tmp_path / "state.json").write_text("{")
     with pytest.raises(InputError, match="cannot be loaded"):

@@ -104,10 +104,10 @@ def test_a_cell_that_is_no_text_is_refused_with_its_place(write, bad, message):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        (5, "row 1, column 'source': number 5 where text belongs; write it as text"),
-        (True, "row 1, column 'source': true or false True where text belongs"),
-        (["a", "b"], "row 1, column 'source': list ['a', 'b'] where text belongs; join its parts into one text"),
-        ({"x": "a"}, "row 1, column 'source': object {'x': 'a'} where text belongs; name the part"),
+        (5, "row 1, column 'source': number 5 instead of text; write it as text"),
+        (True, "row 1, column 'source': true or false True instead of text"),
+        (["a", "b"], "row 1, column 'source': list ['a', 'b'] instead of text; join its parts into one text"),
+        ({"x": "a"}, "row 1, column 'source': object {'x': 'a'} instead of text; name the part"),
         (None, "row 1, column 'source': null"),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_column_that_is_no_text_is_refused(write, cell, message):
     [
         ([], "row 2, column 'target': no reference"),
         (["b", " "], "row 2, column 'target': an empty text among the references"),
-        (["b", None], "row 2, column 'target': list ['b', None] where text belongs"),
+        (["b", None], "row 2, column 'target': list ['b', None] instead of text"),
         (None, "row 2, column 'target': null"),
     ],
 )
@@ -170,10 +170,10 @@ def test_rows_with_an_empty_cell_are_left_out_on_request_and_counted(write, capl
     data = PairData(train_file=path, skip_empty=True)
     pairs = read_pairs(load_splits(data), data)["train"]
     assert (pairs.sources, pairs.targets) == (["a", "e"], ["b", "f"])
-    assert "a.csv: 2 of 4 rows have an empty cell and are left out" in caplog.text
+    assert "a.csv: 2 of 4 rows have an empty cell and are skipped" in caplog.text
     lists = write("b.jsonl", '{"source": "a", "target": ["x"]}\n{"source": "b", "target": []}\n{"target": ["y"]}\n')
     data = PairData(train_file=lists, skip_empty=True)
     assert read_pairs(load_splits(data), data)["train"].sources == ["a"]
     data = PairData(train_file=write("c.csv", "source,target\na,\n,b\n"), skip_empty=True)
-    with pytest.raises(InputError, match=r"each of its 2 rows has an empty cell; none is left \(--skip-empty\)"):
+    with pytest.raises(InputError, match=r"each of its 2 rows has an empty cell; none are left \(--skip-empty\)"):
         read_pairs(load_splits(data), data)

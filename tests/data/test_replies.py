@@ -83,7 +83,7 @@ def test_a_template_of_the_checkpoint_stays() -> None:
     ids, _ = encode_histories([TALK[1:2]], tokenizer, None)
     assert tokenizer.convert_ids_to_tokens(ids[0].tolist()) == ["hi", "there", "</s>"]
     tokenizer.chat_template = "{{ raise_exception('no such role') }}"
-    with pytest.raises(InputError, match="a place: the tokenizer's chat template refuses it: no such role"):
+    with pytest.raises(InputError, match="a place: the tokenizer's chat template rejects it: no such role"):
         encode_histories([TALK[1:2]], tokenizer, None, ["a place"])
 
 

@@ -59,7 +59,7 @@ def test_repeats_are_equal_in_every_column_and_only_training_rows_lose_them(writ
     splits = load_splits(Sources(train_file=path, test_file=path, deduplicate=True))
     assert [tuple(row.values()) for row in splits["train"].to_list()] == [("a", "b"), ("a", "c"), ("b", "a")]
     assert len(splits["test"]) == 5
-    assert "a.csv: 2 of 5 rows repeat an earlier one and are left out" in caplog.text
+    assert "a.csv: 2 of 5 rows repeat an earlier one and are skipped" in caplog.text
 
 
 def test_repeats_are_found_in_lists_objects_numbers_and_nulls(write):
@@ -176,7 +176,7 @@ def test_folders_of_save_to_disk(tmp_path):
     }
     assert sources_of(load_splits(Sources(dataset_name=one))["train"]) == ["a"]
     assert sources_of(load_splits(Sources(train_file=one))["train"]) == ["a"]
-    with pytest.raises(InputError, match="holds the splits train, dev, extra; give the folder by --dataset-name"):
+    with pytest.raises(InputError, match="contains the splits train, dev, extra; use --dataset-name"):
         load_splits(Sources(train_file=several))
 
 
@@ -190,9 +190,9 @@ def test_a_file_may_stand_in_for_a_split_of_a_named_data_set(tmp_path, write):
     ("options", "message"),
     [
         ({}, "no data: give --train-file or --dataset-name"),
-        ({"train_file": "a.csv", "dataset_name": "b"}, "--train-file and --dataset-name: give one of them"),
+        ({"train_file": "a.csv", "dataset_name": "b"}, "--train-file and --dataset-name: give only one of them"),
         ({"train_file": "a.csv", "streaming": True}, "--streaming is for data sets on the Hub"),
-        ({"dataset_name": "a/b", "streaming": True}, "--streaming .* say how many by --max-train-samples"),
+        ({"dataset_name": "a/b", "streaming": True}, "--streaming .* set their number with --max-train-samples"),
         ({"train_file": "nothing/a.csv"}, "nothing/a.csv: no such file"),
     ],
 )
@@ -217,7 +217,7 @@ def test_nothing_but_the_rows_is_left_behind(write, tmp_path):
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     before = sorted(cache.rglob("*")) if cache.exists() else []
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", f"{path}: 0 of 3 rows repeat an earlier one and are left out\n")
+    assert (done.stdout, done.stderr) == ("", f"{path}: 0 of 3 rows repeat an earlier one and are skipped\n")
     assert (sorted(cache.rglob("*")) if cache.exists() else []) == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
 

@@ -54,7 +54,7 @@ def test_each_side_s_unknown_tokens_are_those_of_its_own_vocabulary(tokenizers: 
 def test_a_run_says_what_is_cut_and_what_is_unknown_in_which_split(tokenizers: Tokenizers) -> None:
     known = Examples(Ragged.of([[WORD, EOS]] * 2), ["a b", "c"], Ragged.of([[WORD, EOS]] * 2), truncated=(1, 0))
     lost = Examples(Ragged.of([[WORD, EOS]]), ["a"], Ragged.of([[UNKNOWN, EOS]]))
-    line = "cut to the limits: source 50.0%, target 0.0%; unknown tokens: "
+    line = "truncated: source 50.0%, target 0.0%; unknown tokens: "
     assert describe_losses({"train": known}, tokenizers) == [line + "none"]
     assert describe_losses({"train": known, "test_x": lost}, tokenizers) == [line + "test x target 100.0%"]
 

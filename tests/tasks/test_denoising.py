@@ -196,11 +196,11 @@ def test_what_is_left_out_is_counted_and_told(tmp_path: Path, capsys: pytest.Cap
     path.write_text("\n".join([HINDI, ENGLISH, "no second sentence", "x"] * 30) + "\n")
     chosen = values({"train_file": str(path)}, tmp_path / "out", objective="gap_sentences", max_steps=1)
     pegasus.main(build(pegasus.Config, chosen))
-    assert "120 texts in 60 rows; 60 left out, of fewer than two sentences" in capsys.readouterr().err
+    assert "120 texts in 60 rows; 60 dropped, of fewer than two sentences" in capsys.readouterr().err
     for recipe, objective in ((t5, "span_corruption"), (bart, "text_infilling")):
         chosen = values({"train_file": str(path)}, tmp_path / "two", objective=objective)
         made_of = recipe.prepare(build(recipe.Config, chosen)).splits["train"].made_of
-        assert str(made_of) == "120 texts in 90 rows; 30 left out, of fewer than two tokens"
+        assert str(made_of) == "120 texts in 90 rows; 30 dropped, of fewer than two tokens"
 
 
 def test_noise_that_changes_nothing_is_refused_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

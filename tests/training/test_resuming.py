@@ -335,5 +335,5 @@ def test_a_classifier_keeps_the_ids_of_its_labels(tmp_path: Path) -> None:
     assert (
         kept[0]["class_weights"].tolist() == kept[1]["class_weights"].tolist() == pytest.approx([2 / 3, 4 / 3, 4 / 3])
     )
-    with pytest.raises(InputError, match="label 'a' is none of those seen in training"):
+    with pytest.raises(InputError, match="label 'a' was not seen in training"):
         go_on("acd", *RESUME)

@@ -1,1 +1,1 @@
-"""Finding the columns of a task by convention or by looking."""
+"""Detection of the columns of a task, by name or by content."""

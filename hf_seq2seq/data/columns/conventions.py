@@ -1,4 +1,4 @@
-"""Names that columns usually have, in the data sets on the Hub and in Hugging Face's training scripts."""
+"""Usual names of columns, in data sets on the Hub and in Hugging Face's training scripts."""
 
 PAIRS = (
     ("source", "target"),
@@ -71,11 +71,11 @@ LABELS = (
     "rating",
     "score",
 )
-# What files of systems' outputs call their columns.
+# Column names in files of systems' outputs.
 OUTPUTS = ("prediction", "predictions", "hypothesis", "hypotheses", "reference", "references")
-# The column whose cells are objects of texts by language.
+# The column whose cells are objects with texts by language.
 TRANSLATION = "translation"
-# Columns that count or name rows: never text that a model should read.
+# Columns that number or identify rows: never text for a model.
 BOOKKEEPING = frozenset({"id", "idx", "index", "guid", "unnamed: 0", "__index_level_0__"})
 
 _TARGETS = frozenset(target for _, target in PAIRS) - {source for source, _ in PAIRS}
@@ -89,15 +89,15 @@ _KNOWN = frozenset(name for pair in PAIRS + TEXT_PAIRS for name in pair) | {
 
 
 def is_known_name(name: str) -> bool:
-    """Whether a column is often called so; capitals do not matter."""
+    """Whether this is a usual name of a column, ignoring case."""
     return name.strip().lower() in _KNOWN
 
 
 def is_target_name(name: str) -> bool:
-    """Whether a column that is called so usually holds targets, and never sources."""
+    """Whether a column of this name usually contains targets, and never sources."""
     return name.strip().lower() in _TARGETS
 
 
 def is_label_name(name: str) -> bool:
-    """Whether a column that is called so usually holds labels."""
+    """Whether a column of this name usually contains labels."""
     return name.strip().lower() in LABELS

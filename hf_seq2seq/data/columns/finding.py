@@ -1,4 +1,4 @@
-"""Which columns a task reads: those that flags name, else those with usual names, else the only ones left.
+"""Which columns a task reads: those named by flags, else those with usual names, else the only ones left.
 
 A cell inside an object is named with a dot: `translation.de` is the cell `de` of the column `translation`.
 """
@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 def cell(row: Row, column: str) -> Any:
-    """The cell of a row, reaching into objects for a dotted name; None where there is none."""
+    """The cell of a row, with dotted names for values in objects; None if there is none."""
     if column in row or "." not in column:
         return row.get(column)
     outer, inner = column.rsplit(".", 1)
@@ -25,13 +25,13 @@ def cell(row: Row, column: str) -> Any:
 
 
 def named_column(names: Sequence[str], sample: Sequence[Row], option: str, column: str, place: str) -> str:
-    """The column that a flag names, after a look that it is there.
+    """The column named by a flag, after checking that it exists.
 
     Args:
-        names: the columns there are.
+        names: the existing columns.
         sample: a few rows.
         option: the flag's field, such as "source_column".
-        column: what the flag says.
+        column: the value of the flag.
         place: the file or data set, for the message.
 
     Raises:
@@ -50,36 +50,36 @@ def text_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
 
 
 def reference_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
-    """The columns of several texts a row, as references are."""
+    """The columns with several texts per row, such as references."""
     return _columns_of(names, sample, lambda v: isinstance(v, list) and bool(v) and all(isinstance(t, str) for t in v))
 
 
 def candidates(names: Sequence[str]) -> list[str]:
-    """The columns that are worth a look: all but row numbers and ids."""
+    """The columns to consider: all but row numbers and ids."""
     return [name for name in names if name.lower() not in BOOKKEEPING]
 
 
 def without_numbers(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
-    """The columns of text that is not numbers all through: in a csv file every cell is text."""
+    """The columns of text that are not entirely numbers: in a csv file every cell is text."""
     return [n for n in names if not all(_is_number(row.get(n)) for row in sample if row.get(n) is not None)]
 
 
 def by_lower_case(names: Sequence[str]) -> dict[str, str]:
-    """The columns by their names in small letters; conventions do not care for capitals."""
+    """The columns by their names in lower case, because conventions ignore case."""
     return {name.lower(): name for name in reversed(names)}
 
 
 def check_header(columns: Sequence[str], sample: Sequence[Row], place: str, flags: tuple[str, str]) -> None:
-    """Refuses column names that were found by looking and look like the first row of a file without a header.
+    """Rejects detected column names that look like the first row of a file without a header.
 
     Args:
-        columns: the names that were found.
+        columns: the detected names.
         sample: a few rows.
         place: the file or data set, for the message.
         flags: the flags that name columns, for the message.
 
     Raises:
-        InputError: a name is data, with the way to read such a file.
+        InputError: a name looks like data; says how to read such a file.
     """
     for column in columns:
         cells = [str(row.get(column)) for row in sample]

@@ -1,4 +1,4 @@
-"""Whether the first row of a delimited file names its columns, or is a row like the others."""
+"""Whether the first row of a delimited file is a header or data."""
 
 import re
 from collections.abc import Sequence
@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 from hf_seq2seq.data.columns.conventions import is_known_name
 
-# Longer names than this are text.
+# Longer names are text.
 LONGEST_NAME = 60
 MOSTLY = 0.9
 
 
 @dataclass(frozen=True)
 class Header:
-    """What is known of the first row before it is looked at.
+    """What is known about the first row in advance.
 
     Attributes:
-        told: whether it names the columns; None finds out.
-        names: columns that flags name, or that other files of the same rows have.
+        told: whether it is a header; None to detect it.
+        names: columns named by flags, or those of other files of the same rows.
     """
 
     told: bool | None = None
@@ -25,12 +25,12 @@ class Header:
 
     @classmethod
     def of(cls, *columns: str | None) -> "Header":
-        """By the columns that flags name: there is no header if one is a number, counted from 1."""
+        """From the columns named by flags: there is no header if one is a number, counted from 1."""
         named = frozenset(column for column in columns if column is not None)
         return cls(False if any(column.isdecimal() for column in named) else None, named)
 
     def after(self, columns: Sequence[str]) -> "Header":
-        """What is known after another file of the same rows, which has these columns."""
+        """From another file of the same rows, which has these columns."""
         if self.told is not None:
             return self
         if columns and list(columns) == numbered(len(columns)):
@@ -47,16 +47,16 @@ def numbered(count: int) -> list[str]:
 
 
 def names_columns(rows: Sequence[Sequence[str]], given: frozenset[str] = frozenset()) -> bool:
-    """Whether the first of some rows names the columns.
+    """Whether the first of some rows is a header.
 
-    It does if its cells are usual names, or names that are given. It does not if a cell of it is like its column: it
-    comes again, is several words that are all in the column, ends as a sentence does, or is a number as all others.
-    Where neither is so, it does if a cell is unlike its column: one word above several, a name above numbers or above a
-    few values that come again and again. What still is open is a row of data in one or two columns, and names in more.
+    It is if its cells are usual names, or given names. It is not if a cell resembles its column: it occurs again,
+    consists of several words that all occur in the column, ends like a sentence, or is a number like all others.
+    Otherwise it is if a cell differs from its column: one word above several, a name above numbers or above a few
+    repeated values. If still undecided, it is data with one or two columns, and a header with more.
 
     Args:
-        rows: the first rows, all of the same number of cells.
-        given: names that columns are known to have.
+        rows: the first rows, all with the same number of cells.
+        given: known names of columns.
     """
     first, body = [cell.strip() for cell in rows[0]], rows[1:]
     known = [is_known_name(cell) or cell in given or not cell for cell in first]
@@ -75,7 +75,7 @@ def names_columns(rows: Sequence[Sequence[str]], given: frozenset[str] = frozens
 
 
 def looks_like_data(name: str, cells: Sequence[str]) -> bool:
-    """Whether a name is rather one more cell of its column."""
+    """Whether a name is more likely another cell of its column."""
     if is_known_name(name):
         return False
     words = name.split()

@@ -1,4 +1,4 @@
-"""Which columns hold the text, a second text and the label."""
+"""Detection of the columns of text, second text and label."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ Rows = Sequence[Mapping[str, Any]]
 def find_label_columns(
     names: Sequence[str], sample: Rows, data: LabelledData, place: str = "the data"
 ) -> tuple[str, str | None, str]:
-    """Finds the columns of text, second text (None where there is none) and label.
+    """Finds the columns of text, second text (None if there is none) and label.
 
     In this order: the flags that name columns; usual names; the only columns left.
 
@@ -49,7 +49,7 @@ def find_label_columns(
         text, label = _by_values(left, sample)
         looked = left
     if list(names) == ["text"]:
-        raise InputError(f"{place}: plain text has no labels; give two files that line up, as in texts.txt,labels.txt")
+        raise InputError(f"{place}: plain text has no labels; give two parallel files, as in texts.txt,labels.txt")
     if not text or not label:
         missing = [f for f, column in (("--text-column", text), ("--label-column", label)) if not column]
         raise InputError(f"{place}: name the columns by {' and '.join(missing)}; its columns are {', '.join(names)}")
@@ -67,7 +67,7 @@ def find_text_columns(
         sample: a few rows.
         data: the options.
         place: the file or data set, for messages.
-        only: whether the text may also be the only column of text; None is never returned for it then.
+        only: whether to also accept the only column of text; if so, never returns None for it.
 
     Raises:
         InputError: a named column is not there, or with `only`, more than one choice remains.
@@ -95,7 +95,7 @@ def _named(names: Sequence[str], sample: Rows, option: str, column: str | None, 
 
 
 def _by_values(left: Sequence[str], sample: Rows) -> tuple[str | None, str | None]:
-    """Tells text from label among two columns: the label repeats its values, the text does not."""
+    """Distinguishes text from label among two columns: the label repeats values, the text does not."""
     different = {name: len({str(row.get(name)) for row in sample}) for name in left}
     label, text = sorted(left, key=lambda name: different[name])
     clear = different[label] <= len(sample) / 2 < different[text] and text in text_columns(left, sample)

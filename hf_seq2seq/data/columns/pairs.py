@@ -1,4 +1,4 @@
-"""Which columns hold source and target."""
+"""Detection of the columns of source and target."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,7 +33,7 @@ def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place:
         place: the file or data set, for messages.
 
     Returns:
-        Source and target; a dotted name such as "translation.de" reaches into an object.
+        Source and target; a dotted name such as "translation.de" refers to a value in an object.
 
     Raises:
         InputError: a named column is not there, or more than one choice remains.
@@ -54,10 +54,10 @@ def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place:
 
 
 def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place: str = "the data") -> str:
-    """Finds the column of the source where there may be no target; otherwise as `find_pair_columns`.
+    """Finds the column of the source, possibly without a target; otherwise as `find_pair_columns`.
 
-    A usual name wins whatever its cells are. A column with the usual name of a target is the source only where the file
-    has no other.
+    A usual name takes precedence regardless of its cells. A column with the usual name of a target is the source only
+    if the file has no other.
 
     Raises:
         InputError: a named column is not there, or more than one choice remains.
@@ -83,7 +83,7 @@ def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place
 def _given(
     names: Sequence[str], sample: Rows, data: PairData, place: str, need_target: bool = True
 ) -> tuple[str | None, str | None]:
-    """The columns that the flags name, directly or by their language."""
+    """The columns named by the flags, directly or by their language."""
     found: list[str | None] = []
     sides = [("source_column", data.source_column, data.source_lang)]
     if need_target:
@@ -97,7 +97,7 @@ def _given(
 
 
 def _language_column(names: Sequence[str], sample: Rows, language: str, place: str) -> str | None:
-    """The column of a language: one that is called so, or its key in an object. "en_XX" finds "en" too."""
+    """The column of a language: one of that name, or a key in an object. "en_XX" also finds "en"."""
     objects = {name: row[name] for row in reversed(sample) for name in names if isinstance(row.get(name), Mapping)}
     for code in dict.fromkeys((language, language.split("_")[0])):
         if code in names:
@@ -112,7 +112,7 @@ def _language_column(names: Sequence[str], sample: Rows, language: str, place: s
 
 
 def _usual(names: Sequence[str], source: str | None, target: str | None) -> list[tuple[str, str]]:
-    """The pairs of usual names that are there and go with what is known; one side may be usual alone."""
+    """The pairs of usual names that exist and are consistent with the known side; one side alone may be usual."""
     lower = by_lower_case(names)
     there = [(lower[s], lower[t]) for s, t in PAIRS if s in lower and t in lower]
     fitting = [pair for pair in there if source in (None, pair[0]) and target in (None, pair[1])]
@@ -124,7 +124,7 @@ def _usual(names: Sequence[str], source: str | None, target: str | None) -> list
 
 
 def _looked(names: Sequence[str], sample: Rows, source: str | None, target: str | None) -> tuple[str, str] | None:
-    """The only columns of text that are left, without those of numbers where that decides."""
+    """The only columns of text that are left, ignoring numeric ones if necessary."""
     known = [column for column in (source, target) if column]
     left = [name for name in text_columns(names, sample) if name not in known]
     if not target:
@@ -143,9 +143,9 @@ def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str)
     objects = {name: row[name] for row in reversed(sample) for name in names if isinstance(row.get(name), Mapping)}
     if TRANSLATION in objects:
         keys = ", ".join(objects[TRANSLATION])
-        return f"{place}: column 'translation' holds {keys}; give --source-lang and --target-lang"
+        return f"{place}: column 'translation' has {keys}; give --source-lang and --target-lang"
     if list(names) == ["text"] and any("\t" in str(row["text"]) for row in sample):
         return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"
     if list(names) == ["text"] and "--target-column" in missing:
-        return f"{place}: plain text has no targets; give two files that line up, as in train.de,train.en"
+        return f"{place}: plain text has no targets; give two parallel files, as in train.de,train.en"
     return f"{place}: name the columns by {' and '.join(missing)}; its columns are {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""A source put together from several columns: `--source-template "{lemma} {features}"`."""
+"""Sources composed of several columns: `--source-template "{lemma} {features}"`."""
 
 from collections.abc import Mapping, Sequence
 from string import Formatter
@@ -8,14 +8,14 @@ from hf_seq2seq.data.columns.finding import cell
 from hf_seq2seq.errors import InputError
 
 INSTRUCTIONS = "{instruction}\n\n{input}"
-"""Of rows of instructions, as Alpaca has them; one without an input is the instruction alone."""
+"""For instruction data in Alpaca's format; without an input, the source is the instruction alone."""
 
 
 def template_columns(template: str) -> list[str]:
-    """The columns that a template names, each once; `{{` and `}}` are braces.
+    """The columns used in a template, each once; `{{` and `}}` are literal braces.
 
     Raises:
-        InputError: it names none, or its braces do not match.
+        InputError: it has no columns, or its braces do not match.
     """
     try:
         parts = list(Formatter().parse(template))
@@ -34,7 +34,7 @@ def template_columns(template: str) -> list[str]:
 
 
 def usual_template(names: Sequence[str]) -> str | None:
-    """The template of rows whose columns have well-known names; None for others."""
+    """The template for well-known sets of columns; None for others."""
     return INSTRUCTIONS if {"instruction", "input", "output"} <= set(names) else None
 
 
@@ -42,12 +42,12 @@ def fill(template: str, row: Mapping[str, Any], place: str) -> str:
     """The source of a row; a list of texts is joined by spaces, and blanks at the ends are dropped.
 
     Args:
-        template: names columns; a dotted name reaches into an object.
-        row: its cells.
+        template: contains column names; a dotted name refers to a value in an object.
+        row: the cells of the row.
         place: the file and the row, for errors.
 
     Raises:
-        InputError: a cell is no text and no list of texts.
+        InputError: a cell is neither text nor a list of texts.
     """
     written = []
     for literal, name, _, _ in Formatter().parse(template):
@@ -67,7 +67,7 @@ def _text(value: Any, place: str) -> str:
 
 
 def about(question: str, context: str) -> str:
-    """A question and what it is about as one text.
+    """A question and its context as one text.
 
     Paper: Raffel et al., 2020, appendix D.15, https://arxiv.org/abs/1910.10683
     """

@@ -1,1 +1,1 @@
-"""Readers: a file a form."""
+"""Readers of data files, one module per format."""

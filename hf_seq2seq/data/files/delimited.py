@@ -1,11 +1,11 @@
 """Rows of csv and tsv files.
 
-A `.csv` file follows RFC 4180: cells in double quotes may hold separators and line ends. Its separator is found by
-looking at several rows (`separators.py`), or named by a first line such as `sep=;`. A `.tsv` file is split at tabs and
-nothing else: a quotation mark is a character like any other.
+A `.csv` file follows RFC 4180: cells in double quotes may contain separators and line breaks. Its separator is detected
+from several rows (`separators.py`), or given by a first line such as `sep=;`. A `.tsv` file is split only at tabs: a
+quotation mark is a character like any other.
 
-Whether the first row names the columns is found by looking, too (`columns/headers.py`); columns without names are
-called by numbers, counted from 1. A flag that names a column decides: `--source-column 1` says that there is no header.
+Whether the first row is a header is detected, too (`columns/headers.py`); columns without names are numbered from 1. A
+flag that names a column takes precedence: `--source-column 1` means that there is no header.
 """
 
 import csv
@@ -26,7 +26,7 @@ from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# A cell may be as large as memory: csv would stop at 128 KiB.
+# A cell may be as large as memory: by default csv stops at 128 KiB.
 csv.field_size_limit(sys.maxsize)
 
 LINES_LOOKED_AT = 500
@@ -37,13 +37,13 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Layout:
-    """How a delimited file is read.
+    """The layout of a delimited file.
 
     Attributes:
-        separator: between cells.
-        columns: their names, or numbers.
-        header: whether the first row names them.
-        line: on which the first row starts.
+        separator: separator between cells.
+        columns: names or numbers of the columns.
+        header: whether the first row is a header.
+        line: line on which the first row starts.
     """
 
     separator: str
@@ -65,22 +65,23 @@ def delimited_rows(
     Args:
         file: the file.
         form: "csv" or "tsv".
-        encoding: of the file.
-        header: what is known of its first row.
-        in_step: whether blank lines within a file without a header, or of one column, are rows of empty cells, so that
-            rows stay in step with lines.
+        encoding: encoding of the file.
+        header: what is known about its first row.
+        in_step: whether blank lines in a file with no header or one column are rows of empty cells, so that rows
+            correspond to lines.
 
     Returns:
-        How it is read, and all rows of data: the line on which each starts and its cells, all of the same number.
+        The layout, and all rows of data: the line on which each starts and its cells, the same number in each.
 
     Raises:
-        InputError: an empty file, a bad header, a row with another number of cells, an unclosed quotation mark.
+        InputError: the file is empty, the header is invalid, a row has a different number of cells, or a quotation mark
+            is not closed.
     """
     read = file.lines(encoding)
     separator, rows = _csv_rows(file.place, read) if form == "csv" else ("\t", _tsv_rows(read))
     sample, rows = look_ahead(dropwhile(lambda row: not row[1], rows), ROWS_LOOKED_AT)
     if not sample:
-        list(rows)  # says what is wrong with the first row
+        list(rows)  # reports errors in the first row
         raise InputError(f"{file.place}: is empty")
     line, first = sample[0]
     if form == "tsv":
@@ -95,7 +96,7 @@ def delimited_rows(
 
 
 def look_ahead(items: Iterable[Item], count: int) -> tuple[list[Item], Iterator[Item]]:
-    """The first of some items, and all of them; what is wrong after the first shows when they are asked for."""
+    """The first of some items, and all of them; errors after the first are raised on iteration."""
     iterator, found = iter(items), []
     try:
         for item in islice(iterator, count):
@@ -139,12 +140,12 @@ def _parsed(place: str, reader: Any) -> Iterator[Row]:
 
 
 def _parts(line: str) -> Iterable[str]:
-    """A line cut at the carriage returns in it, which end rows, too."""
+    """A line split at carriage returns, which also end rows."""
     return io.StringIO(line, newline="") if "\r" in line[:-2] else (line,)
 
 
 def _check_tabs(place: str, line: int, first: list[str]) -> None:
-    """Refuses a header with another separator than the tab."""
+    """Rejects a header with a separator other than the tab."""
     for separator in SEPARATORS:
         names = first[0].split(separator)
         if len(first) == 1 and len(names) > 1 and all(is_known_name(name) for name in names):
@@ -154,7 +155,7 @@ def _check_tabs(place: str, line: int, first: list[str]) -> None:
 
 def _names(place: str, line: int, first: list[str]) -> list[str]:
     """The names of the columns, from the first row."""
-    # A table written with its row numbers has a first column without a name.
+    # A table saved with row numbers has a first column without a name.
     names = [cell.strip() or f"Unnamed: {index}" for index, cell in enumerate(first)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
@@ -164,22 +165,22 @@ def _names(place: str, line: int, first: list[str]) -> list[str]:
 
 
 def _numbers(place: str, line: int, first: list[str]) -> list[str]:
-    """The numbers of the columns, where the first row is no header."""
+    """The numbers of the columns if the first row is not a header."""
     if all(is_known_name(cell) for cell in first):
         raise InputError(f"{place}:{line}: this is a header ({', '.join(first)}); name columns by it, not by number")
     return numbered(len(first))
 
 
 def _report(place: str, first: list[str]) -> None:
-    """Says that the first row is data, where nobody said so."""
+    """Notes that the first row was taken for data, unless told so."""
     cells = " | ".join(cell if len(cell) <= 30 else f"{cell[:29]}…" for cell in first[:4])
     called = "the column is called 1" if len(first) == 1 else f"columns are called {', '.join(numbered(len(first)))}"
     hint = "if it is a header, name a column by a flag"
-    logger.warning("%s: the first row (%s) is taken for data, so %s; %s", place, cells, called, hint)
+    logger.warning("%s: the first row (%s) is treated as data, so %s; %s", place, cells, called, hint)
 
 
 def _even(place: str, rows: Iterable[Row], layout: Layout, in_step: bool) -> Iterator[Row]:
-    """The rows, all of the same number of cells; blank lines at the end are never rows."""
+    """The rows, all with the same number of cells; blank lines at the end are never rows."""
     width = len(layout.columns)
     blank: list[Row] = []
     for number, cells in rows:
@@ -195,7 +196,7 @@ def _even(place: str, rows: Iterable[Row], layout: Layout, in_step: bool) -> Ite
 
 def _ragged(place: str, line: int, found: int, layout: Layout) -> str:
     owner, expected = "the header" if layout.header else "the first row", len(layout.columns)
-    hint = f"put cells that hold the separator, {layout.separator!r}, in double quotes"
+    hint = f"put cells that contain the separator, {layout.separator!r}, in double quotes"
     if layout.separator == "\t":
-        hint = "a cell may not hold a tab"
+        hint = "a cell may not contain a tab"
     return f"{place}:{line}: found {found} field{'s' * (found != 1)}, {owner} has {expected}; {hint}"

@@ -1,4 +1,4 @@
-"""Rows of JSON files: an object a line (`.jsonl`), or one document (`.json`)."""
+"""Rows of JSON files: one object per line (`.jsonl`), or one document (`.json`)."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ def json_line_rows(file: Opened, encoding: str) -> Iterator[Row]:
         The number of each line and its object.
 
     Raises:
-        InputError: a line is broken JSON or no object.
+        InputError: a line is invalid JSON or not an object.
     """
     return parse_lines(file.place, file.lines(encoding))
 
@@ -41,10 +41,10 @@ def json_document_rows(file: Opened, encoding: str) -> Iterator[Row]:
     """Reads a JSON file: a list of objects, `{"data": [objects]}`, columns as lists, one object, or JSON lines.
 
     Yields:
-        The number of the item, counted from 1 (in JSON lines: of the line), and its object.
+        The number of the item, counted from 1 (for JSON lines, of the line), and its object.
 
     Raises:
-        InputError: broken JSON, or an item that is no object.
+        InputError: the JSON is invalid, or an item is not an object.
     """
     path, text = file.place, file.text(encoding)
     if not text.strip():
@@ -85,7 +85,7 @@ def _position(text: str, offset: int) -> tuple[int, int]:
 
 
 def _broken(place: str, error: Exception) -> str:
-    """The message for text that does not parse; `place` has room for `{line}` and `{column}`."""
+    """The message for text that does not parse; `place` has the placeholders `{line}` and `{column}`."""
     if isinstance(error, json.JSONDecodeError):
         return (
             place.replace("{line}", str(error.lineno)).replace("{column}", str(error.colno))

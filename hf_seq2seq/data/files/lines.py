@@ -1,4 +1,4 @@
-"""Plain text, one row a line: one file, or several whose lines belong together."""
+"""Plain text, one row per line: one file, or several parallel files."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ from hf_seq2seq.errors import InputError
 
 
 def split_paths(value: str, languages: tuple[str | None, ...] = ()) -> tuple[Path, ...]:
-    """The files that an option names.
+    """The files named by an option.
 
     Args:
-        value: one path, paths joined by commas, or the stem that parallel files share: "train" for train.de, train.en.
-        languages: the endings to try on a stem, source first.
+        value: one path, paths joined by commas, or the common stem of parallel files: "train" for train.de, train.en.
+        languages: suffixes to try with a stem, source first.
 
     Returns:
         One path, or the paths of parallel files.
@@ -32,7 +32,7 @@ def split_paths(value: str, languages: tuple[str | None, ...] = ()) -> tuple[Pat
 
 
 def rejoined(parts: Sequence[str]) -> tuple[str, ...]:
-    """Paths that were split at commas, those together again that a comma is part of: the longest that exist."""
+    """Paths split at commas, rejoined where a comma is part of a path: the longest that exist."""
     names, at = [], 0
     while at < len(parts):
         ends = range(len(parts), at + 1, -1)
@@ -44,7 +44,7 @@ def rejoined(parts: Sequence[str]) -> tuple[str, ...]:
 
 
 def column_names(paths: tuple[Path, ...]) -> list[str]:
-    """Names for the columns of line files: "text" for one file, for several what sets their names apart.
+    """Names for the columns of line files: "text" for one file, for several the distinct parts of their names.
 
     train.de and train.en give "de" and "en"; train_text.txt and train_labels.txt give "text" and "labels".
     """
@@ -62,15 +62,15 @@ def column_names(paths: tuple[Path, ...]) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """A text as one line of a file: its line ends, which the readers take for the end of a row, become spaces."""
+    """A text as one line of a file: its line breaks, which would end a row, become spaces."""
     return re.sub(r"\r\n?|\n", " ", text)
 
 
 def line_rows(paths: tuple[Path, ...], encoding: str) -> Iterator[tuple[str, ...]]:
-    """Reads the files side by side.
+    """Reads the files in parallel.
 
     Yields:
-        The next line of each file, without its end.
+        The next line of each file, without its line break.
 
     Raises:
         InputError: one file has more lines than another.
@@ -80,7 +80,7 @@ def line_rows(paths: tuple[Path, ...], encoding: str) -> Iterator[tuple[str, ...
         if None in cells:
             counts = [row + (cell is not None) + sum(1 for _ in rest) for cell, rest in zip(cells, files, strict=True)]
             told = ", ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
-            raise InputError(f"parallel files need equally many lines: {told}")
+            raise InputError(f"parallel files need the same number of lines: {told}")
         yield cells
 
 

@@ -1,9 +1,9 @@
-"""Local files of every format, whole as a table or streamed row by row.
+"""Readers for local files of all formats, as a table or as a stream of rows.
 
-The format is told by the ending, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. Any
-other file, such as a pipe, is told by its start: parquet, arrow, JSON lines if its first line is an object, tsv if that
-line holds a tab or the columns are numbered, and plain lines if not. Arrow, which takes longer to import than a short
-file to be read, is imported where it is needed.
+The format is determined by the suffix, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. For
+any other file, such as a pipe, by its start: parquet, arrow, JSON lines if its first line is an object, tsv if that
+line contains a tab or the columns are numbered, and otherwise plain lines. Arrow, which takes longer to import than to
+read a short file, is imported only where needed.
 """
 
 import json
@@ -36,19 +36,19 @@ FORMS = {
     ".txt": "txt",
 }
 MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
-"""How files of bytes begin."""
+"""Magic numbers of binary files."""
 
 
 def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header = UNKNOWN) -> "Table":
-    """Reads a file, or parallel files, whole.
+    """Reads a whole file, or parallel files.
 
     Args:
-        paths: one file of any format, or several text files that line up.
+        paths: one file of any format, or several parallel text files.
         encoding: of text files.
         header: what is known of the first row of delimited files; the columns of one without names are "1", "2", …
 
     Raises:
-        InputError: the file cannot be read or holds no rows; the message names the place.
+        InputError: the file cannot be read or has no rows; the message names the place.
     """
     from hf_seq2seq.data.files.tables import Table, text_table
 
@@ -58,7 +58,7 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header 
         with opened(paths[0]) as file:
             table = _table(file, paths[0], encoding, header)
     if not len(table.arrow) and not table.misfits:
-        # A header alone, `[]`, or nothing at all.
+        # Only a header, `[]`, or nothing at all.
         raise InputError(f"{', '.join(map(str, paths))}: has no rows")
     return table
 
@@ -81,12 +81,12 @@ def _table(file: Opened, path: Path, encoding: str, header: Header) -> "Table":
 
 
 def layout_of(path: Path, encoding: str, columns: Sequence[str]) -> Layout | None:
-    """How a csv or tsv file is read; None for any other file, and for a pipe, which can be read but once.
+    """The layout of a csv or tsv file; None for other files, and for a pipe, which can be read only once.
 
     Args:
         path: the file.
         encoding: its encoding.
-        columns: as they were found when it was read.
+        columns: the columns found when it was read.
     """
     if not path.is_file():
         return None
@@ -98,19 +98,19 @@ def layout_of(path: Path, encoding: str, columns: Sequence[str]) -> Layout | Non
 def iterate_rows(
     source: str | Path | TextIO, encoding: str = "utf-8", header: Header = UNKNOWN, form: str = "txt"
 ) -> Iterator[dict[str, Any]]:
-    """Streams rows in their order, holding little more than one at a time (a .json document is read whole).
+    """Streams rows in order, with little more than one in memory (a .json document is read whole).
 
     Args:
         source: a file as in `read_table`, parallel files joined by commas, or an open stream such as `sys.stdin`.
         encoding: of text files and of a stream that has bytes below.
         header: what is known of the first row of delimited files; the columns of one without names are "1", "2", …
-        form: what a stream holds: "txt" lines or "jsonl" objects. A file's form is told by its name.
+        form: the format of a stream: "txt" lines or "jsonl" objects. A file's format is determined by its name.
 
     Yields:
         Each row by column name; a line of plain text is `{"text": line}`.
 
     Raises:
-        InputError: the source cannot be read on; the message names the place.
+        InputError: the source cannot be read further; the message names the place.
     """
     if not isinstance(source, str | Path):
         yield from _stream_rows(source, encoding, form)
@@ -141,7 +141,7 @@ def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: Header 
     """The format of a file: one of the values of `FORMS`.
 
     Raises:
-        InputError: a binary file of a format that is not read.
+        InputError: the file is binary and of an unsupported format.
     """
     form = FORMS.get(Path(bare_name(path)).suffix.lower()) or _form_by_start(file, encoding)
     return "tsv" if form == "txt" and header.told is False else form
@@ -153,7 +153,7 @@ def _form_by_start(file: Opened, encoding: str) -> str:
         return magic
     wide = start.startswith((b"\xff\xfe", b"\xfe\xff")) or "\n".encode(encoding) != b"\n"
     if b"\0" in start and not wide:
-        raise InputError(f"{file.place}: unknown format; known are {', '.join(FORMS)}, and .gz of those that are text")
+        raise InputError(f"{file.place}: unknown format; supported are {', '.join(FORMS)}, and .gz of text formats")
     if start.startswith(b"{") and _is_object(start):
         return "jsonl"
     return "tsv" if b"\t" in start else "txt"
@@ -182,7 +182,7 @@ def _stream_rows(stream: TextIO, encoding: str, form: str) -> Iterator[dict[str,
 def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator["pa.RecordBatch"]:
     """The batches of a parquet or Arrow file; `datasets` writes Arrow streams, other tools Arrow files.
 
-    A pipe, whose end cannot be looked at first, is read whole.
+    A pipe, which is not seekable, is read whole.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -207,10 +207,10 @@ def _arrow_batches(file: Opened, path: Path, form: str) -> Iterator["pa.RecordBa
             _check_names(stream.schema, path)
             yield from stream
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: no {form} file that can be read: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{path}: not a readable {form} file: {str(error).splitlines()[0]}") from error
 
 
 def _check_names(schema: "pa.Schema", path: Path) -> None:
     twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if twice is not None:
-        raise InputError(f"{path}: has several columns called {twice!r}; rename all but one")
+        raise InputError(f"{path}: has several columns named {twice!r}; rename all but one")

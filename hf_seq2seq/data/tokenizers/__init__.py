@@ -1,1 +1,1 @@
-"""Tokenizers: vocabularies, their training and what they are kept in."""
+"""Tokenizers: vocabularies, training and caching."""

@@ -1,4 +1,4 @@
-"""Trained tokenizers, kept by what they were trained from."""
+"""Cache of trained tokenizers, keyed by their training data."""
 
 import hashlib
 import json
@@ -16,18 +16,18 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 
 FORMAT = 3
-"""Part of every key: to be raised when the same text and plan are trained into something else than before."""
+"""Part of every key: increase when training with the same text and plan gives a different result."""
 
 
 def trained_once(texts: Sequence[str], side: str, plan: Plan) -> tokenizers.Tokenizer:
-    """Trains a tokenizer, or takes the one that the same texts and plan gave before.
+    """Trains a tokenizer, or returns a cached one for the same texts and plan.
 
-    Kept in `$HF_HOME/hf_seq2seq/tokenizers`, one file each. Processes that train the same one at once write the same
-    file; each sees the whole file or none.
+    Cached in `$HF_HOME/hf_seq2seq/tokenizers`, one file each. Concurrent processes may write the same file; each sees
+    either the complete file or none.
 
     Args:
-        texts: what to train on.
-        side: names the texts in an error, such as "source".
+        texts: the training texts.
+        side: name of the texts in errors, such as "source".
         plan: what to train.
 
     Raises:
@@ -54,7 +54,7 @@ def _key(texts: Sequence[str], plan: Plan) -> str:
 
 
 def _keep(content: str, path: Path) -> None:
-    """Writes the file beside and renames it; a full or read-only disk costs the next run a training, not this one."""
+    """Writes a temporary file and renames it; a full or read-only disk only costs the next run another training."""
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open_draft(path) as stream:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 LONGEST_PIECE = 16
-"""Characters of the longest piece."""
+"""Maximum length of a piece in characters."""
 
 
 def substring_hashes(texts: Sequence[str], width: int) -> np.ndarray:
     """Hashes of every substring of up to 16 characters, `(texts, width, 16)` uint64.
 
-    At `[text, end - 1, length - 1]` lies the substring of this length that ends there; 0 where there is none.
-    Different substrings share a hash about once in 10^5 vocabularies, and then one of them is not learned.
+    `[text, end - 1, length - 1]` is the substring of this length that ends there; 0 if there is none. Different
+    substrings share a hash about once in 10^5 vocabularies, in which case one of them is not learned.
     """
     padded = "".join(text.ljust(width, "\0") for text in texts).encode("utf-32-le")
     lengths = np.array([len(text) for text in texts])
@@ -30,14 +30,14 @@ def substring_hashes(texts: Sequence[str], width: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Texts and the pieces that could end at each of their positions.
+    """Texts and the pieces that can end at each of their positions.
 
-    Scores are log-probabilities of pieces, `(pieces + 1,)`; the last stands for "no piece" and is minus infinity.
+    Scores are log-probabilities of pieces, `(pieces + 1,)`; the last means "no piece" and is minus infinity.
 
     Attributes:
         lengths: characters of each text, `(texts,)`.
         counts: how often each text occurs, `(texts,)`.
-        ids: at `[text, end - 1, length - 1]` the piece of this length that ends there, or the number of pieces.
+        ids: `[text, end - 1, length - 1]` is the piece of this length that ends there, or the number of pieces.
     """
 
     lengths: np.ndarray
@@ -45,7 +45,7 @@ class Lattice:
     ids: np.ndarray
 
     def expected(self, scores: np.ndarray) -> np.ndarray:
-        """How often each piece is used, over all segmentations weighted by their probability, `(pieces + 1,)`."""
+        """Expected count of each piece over all segmentations, weighted by probability, `(pieces + 1,)`."""
         paths, totals = self._paths(scores, np.logaddexp)
         ends = np.arange(len(self.lengths)), LONGEST_PIECE + self.lengths
         reached = np.zeros_like(totals)
@@ -63,23 +63,23 @@ class Lattice:
         return totals[np.arange(len(self.lengths)), LONGEST_PIECE + self.lengths]
 
     def keep(self, pieces: np.ndarray, absent: int) -> "Lattice":
-        """The same texts with only the numbered pieces, numbered anew; `absent` is how many there were."""
+        """The same texts with only the given pieces, renumbered; `absent` is the previous number of pieces."""
         numbers = np.full(absent + 1, len(pieces), dtype=np.int32)
         numbers[pieces] = np.arange(len(pieces))
         return Lattice(self.lengths, self.counts, numbers[self.ids])
 
     def take(self, texts: np.ndarray) -> "Lattice":
-        """The lattice of the numbered texts alone."""
+        """The lattice of only the given texts."""
         return Lattice(self.lengths[texts], self.counts[texts], self.ids[texts])
 
     def without_whole_texts(self) -> "Lattice":
-        """The same texts, none of them a piece in itself."""
+        """The same texts, none of which is a single piece."""
         ids = self.ids.copy()
         ids[np.arange(len(ids)), self.lengths - 1, self.lengths - 1] = ids.max()
         return Lattice(self.lengths, self.counts, ids)
 
     def _paths(self, scores: np.ndarray, add: np.ufunc) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of all paths into each position by their last piece, and added up; position 0 is column 16."""
+        """Scores of all paths into each position by their last piece, and their sum; position 0 is column 16."""
         texts, width, _ = self.ids.shape
         paths = scores[self.ids]
         totals = np.full((texts, LONGEST_PIECE + width + 1), -np.inf)
@@ -95,7 +95,7 @@ class Substrings:
     """Every substring of up to 16 characters in groups of texts, numbered in the order of their hashes.
 
     Attributes:
-        lattices: one a group, with every substring as a piece.
+        lattices: one per group, with every substring as a piece.
         keys: hash of each substring, `(substrings,)`, sorted.
         ends: where its first occurrence ends in `padded`.
         lengths: its characters.
@@ -145,7 +145,7 @@ class Substrings:
         return found[:-1]
 
     def always_continued(self, occurrences: np.ndarray) -> np.ndarray:
-        """Numbers of the substrings that are followed by one and the same character wherever they occur."""
+        """Indices of the substrings that are always followed by the same character."""
         found = []
         for lattice in self.lattices:
             shorter, longer = lattice.ids[:, :-1, :-1], lattice.ids[:, 1:, 1:]
@@ -155,7 +155,7 @@ class Substrings:
         return np.concatenate(found)
 
     def lattice_of(self, texts: Sequence[str], numbers: np.ndarray) -> Lattice:
-        """The lattice of these texts, each of up to 16 characters, with the numbered substrings as pieces."""
+        """The lattice of these texts, each of up to 16 characters, with the given substrings as pieces."""
         hashes, keys = substring_hashes(texts, LONGEST_PIECE), self.keys[numbers]
         places = np.searchsorted(keys, hashes).astype(np.int32)
         places[keys[np.minimum(places, len(keys) - 1)] != hashes] = len(keys)

@@ -1,4 +1,4 @@
-"""Tokens as people read them."""
+"""Human-readable tokens."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,10 +11,10 @@ UNDECODED = "\N{REPLACEMENT CHARACTER}"
 
 
 def readable_pieces(tokenizer: "PreTrainedTokenizerBase", ids: Sequence[int]) -> list[str]:
-    """The tokens of ids; those of a byte-level vocabulary as the text that their bytes are.
+    """The tokens of ids; those of a byte-level vocabulary are decoded to text.
 
-    Such a vocabulary spells `Männer` as `MÃ¤nner`, a letter a byte. White space keeps the vocabulary's marks (Ġ for a
-    space), and a token that holds a part of a character stays as the vocabulary spells it.
+    Such a vocabulary spells `Männer` as `MÃ¤nner`, one letter per byte. White space keeps the vocabulary's marks (Ġ for
+    a space), and a token with an incomplete character keeps the vocabulary's spelling.
     """
     from tokenizers.decoders import ByteLevel
 

@@ -1,4 +1,4 @@
-"""The tokens that every trained tokenizer has beside those of the text."""
+"""Special tokens of trained tokenizers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """Special tokens and how a text is wrapped in them.
+    """Special tokens and the templates that add them to a text.
 
     Attributes:
         roles: Hugging Face's name of each role, and its token; ids are given in this order, from 0.
         single: template of one text, `$A`.
         pair: template of two texts, `$A` and `$B`, each part with its segment id after a colon.
-        inputs: what the tokenizer returns.
-        more: tokens without a role, whose ids follow.
+        inputs: names of the tokenizer's outputs.
+        more: tokens without a role, whose ids come next.
     """
 
     roles: Mapping[str, str]
@@ -34,13 +34,13 @@ SEQ2SEQ = SpecialTokens(
     pair="$A </s> $B </s>",
     inputs=("input_ids", "attention_mask"),
 )
-"""For encoder-decoders: T5's convention, with `<s>` for models whose decoder starts with a token of its own."""
+"""For encoder-decoders: T5's convention, with `<s>` for models whose decoder has its own start token."""
 
 T5 = replace(SEQ2SEQ, more=tuple(f"<extra_id_{number}>" for number in range(100)))
 """With the sentinels of span corruption."""
 
 BART = replace(SEQ2SEQ, roles={**SEQ2SEQ.roles, "mask_token": "<mask>"})
-"""With the token that stands for what is to be filled in."""
+"""With the token that stands for text to fill in."""
 
 PEGASUS = replace(SEQ2SEQ, roles={**SEQ2SEQ.roles, "mask_token": "<mask_2>"}, more=("<mask_1>",))
 """With the tokens that stand for a masked token and, `<mask_1>`, for a masked sentence."""
@@ -57,7 +57,7 @@ BERT = SpecialTokens(
     pair="[CLS] $A [SEP] $B:1 [SEP]:1",
     inputs=("input_ids", "token_type_ids", "attention_mask"),
 )
-"""For encoders that are trained from scratch."""
+"""For encoders trained from scratch."""
 
 GPT = SpecialTokens(
     roles={
@@ -71,4 +71,4 @@ GPT = SpecialTokens(
     pair="$A $B",
     inputs=("input_ids", "attention_mask"),
 )
-"""For decoders without an encoder; `data.prompts` says how a text is wrapped."""
+"""For decoder-only models; `data.prompts` defines how they are added to a text."""

@@ -1,8 +1,8 @@
-"""Special tokens that a text spells: `</s>` in what a user wrote is text, and ends nothing.
+"""Special tokens spelled in a text: `</s>` in a user's text is text, and ends nothing.
 
-A tokenizer that is trained here reads them so by itself. Others come with transformers' default, which reads them as
-special tokens; of those, what ends, starts or fills a sequence is still text where a user wrote it, while a mask, a
-sentinel or a separator is meant, as users of such checkpoints write them on purpose.
+Tokenizers trained here behave that way by default. Others have transformers' default, which parses them as special
+tokens; for those, tokens that end, start or pad a sequence are still text if a user wrote them, while a mask, a
+sentinel or a separator is intended, because users of such checkpoints write them on purpose.
 """
 
 import re
@@ -16,13 +16,13 @@ CONTROLS = ("bos_token", "eos_token", "pad_token", "unk_token", "cls_token")
 
 
 def control_tokens(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """The tokens that start, end or fill a sequence, or stand for what is unknown."""
+    """The tokens that start, end or pad a sequence, or stand for unknown text."""
     found = [getattr(tokenizer, role) for role in CONTROLS]
     return [token for token in dict.fromkeys(found) if token is not None]
 
 
 def spells_control(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[bool]:
-    """Whether each text spells a token that starts, ends or fills a sequence, and is to be read as text for it."""
+    """Whether each text spells a token that starts, ends or pads a sequence, and must therefore be read as text."""
     if tokenizer.split_special_tokens:  # all texts are
         return [False] * len(texts)
     controls = control_tokens(tokenizer)
@@ -30,14 +30,14 @@ def spells_control(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -
 
 
 def read_as_text(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> None:
-    """Lets a ready tokenizer read special tokens in texts as text, wherever it is loaded after it was saved.
+    """Makes a pretrained tokenizer read special tokens in texts as text, also after saving and loading.
 
-    It is left alone where a training text spells one that users write on purpose, such as a mask, and where a chat
-    template writes them.
+    It is unchanged if a training text spells one that users write on purpose, such as a mask, or if it has a chat
+    template, which contains them.
 
     Args:
-        tokenizer: changed in place.
-        texts: of the training rows, and the prefix of sources.
+        tokenizer: modified in place.
+        texts: the texts of the training rows, and the prefix of sources.
     """
     controls = control_tokens(tokenizer)
     meant = [token for token in map(str, tokenizer.all_special_tokens) if token not in controls]
@@ -46,7 +46,7 @@ def read_as_text(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> 
 
 
 def describe_spelled(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase", side: str) -> list[str]:
-    """A line that says how many texts spell special tokens that are read as text; none where none does."""
+    """A line that says how many texts spell special tokens that are read as text; empty if none do."""
     tokens = [str(token) for token in tokenizer.all_special_tokens]
     tokens = tokens if tokenizer.split_special_tokens else control_tokens(tokenizer)
     pattern = _pattern(tokens)

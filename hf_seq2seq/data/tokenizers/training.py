@@ -1,4 +1,4 @@
-"""Trains a tokenizer of each kind from text; the same text and options give the same tokenizer, byte for byte."""
+"""Training of all kinds of tokenizers; the same text and options give the same tokenizer, byte for byte."""
 
 import re
 from collections import Counter
@@ -14,17 +14,20 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
 FIRST_PRIVATE = 0xF0000
-"""Start of the private characters that stand for (character, inside a word) pairs while word pieces are learned."""
+"""Start of the private-use characters that stand for (character, inside a word) pairs while learning word pieces."""
 HIDDEN = "\U0010fffd"
-"""Private character that parts the letters of a special token in a text, so that they are none; decoders drop it."""
+"""Private-use character inserted into special tokens spelled in a text, so that they are not parsed.
+
+Decoders drop it.
+"""
 LONGEST_RUN = 256
-"""Characters without a space that merges are learned from at once: each merge of a run costs time by its length."""
+"""Maximum length of a run without spaces when learning merges: each merge takes time proportional to its length."""
 _LONG_RUN = re.compile(rf"\S{{{LONGEST_RUN}}}")
 LONGEST_WORD = 500
-"""Characters of a word that WordPiece cuts up at once: BERT's 100 would turn a sentence without spaces into `<unk>`.
+"""Maximum length of a word for WordPiece: BERT's 100 would turn a sentence without spaces into `<unk>`.
 
-The time that this takes grows with the square of the length and more. Longer runs are parted before, and their text
-gets spaces there.
+The time grows at least quadratically with the length. Longer runs are split beforehand, which adds spaces to their
+text.
 """
 PART = 128
 
@@ -35,9 +38,9 @@ class Plan:
 
     Attributes:
         kind: one of `configs.TOKENIZERS`.
-        vocab_size: largest vocabulary, special tokens included.
-        min_frequency: rarer words, characters or merges are left out; Unigram has no such limit.
-        lowercase: whether text is lowercased, in training and ever after.
+        vocab_size: maximum vocabulary size, including special tokens.
+        min_frequency: minimum count of words, characters or merges; Unigram has no such limit.
+        lowercase: whether text is lowercased, in training and afterwards.
         specials: special tokens and templates.
         size_option: the option that set the size, for the error.
     """
@@ -51,16 +54,16 @@ class Plan:
 
     @property
     def unknown(self) -> str:
-        """The token of what is not in the vocabulary."""
+        """The unknown token."""
         return self.specials.roles["unk_token"]
 
     @property
     def room(self) -> int:
-        """Tokens that the vocabulary holds beside the special ones."""
+        """Number of tokens in the vocabulary besides the special ones."""
         return self.vocab_size - len(self.specials.tokens)
 
     def check_room(self, least: int) -> None:
-        """Raises `InputError` when the vocabulary cannot hold the `least` tokens that every text needs."""
+        """Raises `InputError` if the vocabulary is too small for the `least` tokens that are always needed."""
         if least > self.room:
             needed = least + len(self.specials.tokens)
             raise InputError(
@@ -70,13 +73,11 @@ class Plan:
 
 
 def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
-    """Trains a tokenizer whose decoder gives the text back.
+    """Trains a tokenizer whose decoder restores the text.
 
-    A text that spells a special token is read as other text, once the tokenizer is told to `encode_special_tokens`.
-
-    What is lost: characters that training never saw (except with "bpe"), runs of white space with "word" and
-    "wordpiece", of which the latter puts spaces into words of 500 characters and more, capitals where the text is
-    lowercased.
+    A special token spelled in a text is read as text if the tokenizer is set to `encode_special_tokens`. Not restored
+    are characters unseen in training (except with "bpe"), runs of white space with "word" and "wordpiece", of which the
+    latter also adds spaces to words of 500 characters and more, and capitals if the text is lowercased.
 
     Args:
         texts: valid Unicode; at least one is not empty.
@@ -109,7 +110,7 @@ def _train_words(texts: Sequence[str], plan: Plan) -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=plan.unknown))
     tokenizer.normalizer = _normalizer(plan, *_hide_specials(plan))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    # As no token begins with the character, this decoder puts a space before every token but the first.
+    # Since no token begins with the character, this decoder puts a space before every token but the first.
     tokenizer.decoder = _reveal_specials(decoders.WordPiece(prefix=HIDDEN, cleanup=False))
     tokenizer.model = models.WordLevel(_most_frequent(_count_words(texts, tokenizer), plan), unk_token=plan.unknown)
     return tokenizer
@@ -135,7 +136,7 @@ def _train_bpe(texts: Sequence[str], plan: Plan) -> Tokenizer:
 
 
 def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
-    """Unigram over words that begin with the space before them; the first gets one too."""
+    """Unigram over words including the preceding space; the first word gets one, too."""
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = _normalizer(plan, normalizers.Prepend("▁"))
     starts = pre_tokenizers.Split(Regex("|".join(_special_starts(plan))), "isolated")
@@ -143,7 +144,7 @@ def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     words = _count_words(texts, tokenizer)
     plan.check_room(len(set().union(*words)))
-    # A special token has no probability, and its letters are parted: letters that are unknown are less probable still.
+    # A special token has no probability, and its letters are separated: unknown letters are even less probable.
     specials = [(token, -1000.0) for token in plan.specials.tokens]
     pieces = [item for item in learn_unigram(words, plan.room) if item[0] not in plan.specials.tokens]
     tokenizer.model = models.Unigram(specials + pieces, unk_id=plan.specials.tokens.index(plan.unknown))
@@ -151,7 +152,10 @@ def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
 
 
 def _train_wordpiece(texts: Sequence[str], plan: Plan) -> Tokenizer:
-    """Word pieces; BERT's own cleaning and splitting at punctuation for an encoder, which is never decoded."""
+    """Word pieces.
+
+    With BERT's own cleaning and splitting at punctuation for encoders, whose tokens are never decoded.
+    """
     tokenizer = Tokenizer(models.WordPiece({}, unk_token=plan.unknown))
     splitter: pre_tokenizers.PreTokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.normalizer = _normalizer(plan, *_hide_specials(plan))
@@ -171,7 +175,7 @@ def learn_word_pieces(words: Counter[str], plan: Plan) -> list[str]:
     """Learns word pieces by merging the most frequent pairs, as `tokenizers` does, but in a fixed order.
 
     Its own WordPiece trainer numbers the characters inside words in the order of a randomly seeded hash table. Here
-    each (character, inside a word) pair is first written as one private character, whose order is fixed.
+    each (character, inside a word) pair is first mapped to one private-use character, whose order is fixed.
     """
     pairs = sorted({(character, place > 0) for word in words for place, character in enumerate(word)})
     plan.check_room(len(pairs))
@@ -201,13 +205,13 @@ def _normalizer(plan: Plan, *more: normalizers.Normalizer) -> normalizers.Normal
 
 
 def _short_runs(text: str) -> list[str]:
-    """The text, cut within runs without spaces that are too long to learn from in one piece."""
+    """The text, with runs without spaces split if too long for training."""
     ends = [found.end() for found in _LONG_RUN.finditer(text)]
     return [text[start:end] for start, end in pairwise([0, *ends, len(text)]) if start < end] if ends else [text]
 
 
 def _special_starts(plan: Plan) -> dict[str, str]:
-    """Patterns of the first letters of special tokens before the rest of one, with those letters."""
+    """Patterns that match the first letters of special tokens before the rest of one, with those letters."""
     rests: dict[str, list[str]] = {}
     for token in plan.specials.tokens:
         rests.setdefault(token[0], []).append(re.escape(token[1:]))
@@ -215,7 +219,7 @@ def _special_starts(plan: Plan) -> dict[str, str]:
 
 
 def _hide_specials(plan: Plan) -> list[normalizers.Normalizer]:
-    """Puts the hidden character behind the first letter of a special token that a word begins with."""
+    """Inserts the hidden character after the first letter of a special token at the beginning of a word."""
     starts = _special_starts(plan).items()
     return [normalizers.Replace(Regex(rf"(?<!\S){start}"), first + HIDDEN) for start, first in starts]
 
@@ -234,7 +238,7 @@ def _count_words(texts: Iterable[str], tokenizer: Tokenizer) -> Counter[str]:
 
 
 def _most_frequent(counts: Counter[str], plan: Plan) -> dict[str, int]:
-    """Ids of the special tokens and of the most frequent others, in the order of their counts, then of the text."""
+    """Ids of the special tokens and of the most frequent others, ordered by count and then by text."""
     frequent = [item for item, count in counts.most_common() if count >= plan.min_frequency]
     kept = [item for item in frequent if item not in plan.specials.tokens][: plan.room]
     return {token: number for number, token in enumerate(plan.specials.tokens + kept)}

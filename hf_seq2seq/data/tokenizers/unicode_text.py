@@ -1,8 +1,8 @@
-"""Text that the Rust side can hold: no lone surrogates."""
+"""Text that Rust can represent: no lone surrogates."""
 
 
 def valid_text(text: str) -> str:
-    """Joins surrogate pairs (JSON may spell an emoji as two) and replaces what cannot be encoded by U+FFFD."""
+    """Joins surrogate pairs (JSON may spell an emoji as two) and replaces anything unencodable by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Tokens that stand for what a vocabulary lacks, and texts of which a word tokenizer makes little else."""
+"""Unknown tokens, and texts that are unsuitable for a word tokenizer."""
 
 import re
 import unicodedata
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 LONG_WORD = 12
-"""Letters that words have on average where a text has no spaces between them; German has 6, Finnish 8."""
+"""Average word length from which a text is considered to have no spaces between words; German has 6, Finnish 8."""
 LETTERS_OF_IDEOGRAM = 3
 READ = 2_000  # texts
-SPACE = "▁"  # which SentencePiece's vocabularies put before every text
+SPACE = "▁"  # prepended to every text by SentencePiece's vocabularies
 TOO_LOW = (
-    "Loss, perplexity and bits per byte do not count what they stand for: with another vocabulary compare none of them."
+    "Loss, perplexity and bits per byte do not count what they stand for: do not compare them across vocabularies."
 )
-"""What unknown tokens mean for likelihoods."""
+"""The effect of unknown tokens on likelihoods."""
 _IDEOGRAM = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """How many tokens are unknown.
+    """The number of unknown tokens.
 
     Attributes:
-        tokens: unknown ones.
-        of: all that stand for text, which special tokens do not.
+        tokens: number of unknown tokens.
+        of: number of all tokens of text, without special tokens.
     """
 
     tokens: int = 0
@@ -39,24 +39,27 @@ class Unknown:
 
     @property
     def share(self) -> float:
-        """In percent."""
+        """The share in percent."""
         return 100 * self.tokens / max(1, self.of)
 
     def __add__(self, other: "Unknown") -> "Unknown":
         return Unknown(self.tokens + other.tokens, self.of + other.of)
 
     def __str__(self) -> str:
-        """The share, which is never shown as nothing where there are any."""
+        """The share as text, never shown as zero if there are any."""
         return percent(self.share)
 
 
 def percent(share: float) -> str:
-    """A share in percent, with as many places as it takes to tell it from 0."""
+    """A share in percent, with enough decimals to distinguish it from 0."""
     return f"{share:.1f}%" if share == 0 or share >= 0.05 else f"{share:.1g}%"
 
 
 def unknown_id(tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    """The unknown token; None where no text has it, as in a vocabulary of bytes, whose end of text has its name too."""
+    """The unknown token.
+
+    None if no text can contain it, as in a byte-level vocabulary, whose end of text has the same name.
+    """
     others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.sep_token_id, tokenizer.cls_token_id)
     found: int | None = tokenizer.unk_token_id
     return None if found in others else found
@@ -73,7 +76,7 @@ def count_unknown(ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> Un
 
 
 def reads_words(tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether each token is a whole word, which ends at a space."""
+    """Whether tokens are whole words, separated by spaces."""
     from tokenizers.models import WordLevel
 
     if not tokenizer.is_fast:
@@ -90,15 +93,15 @@ def lacks_spaces(texts: Iterable[str]) -> bool:
 
 
 def no_spaces(side: str) -> str:
-    """What is to be said of a word tokenizer for such texts."""
+    """A warning about a word tokenizer for such texts."""
     return (
-        f"warning: the {side} texts have no spaces between words, so that a word tokenizer takes whole sentences for "
+        f"warning: the {side} texts have no spaces between words, so that a word tokenizer treats whole sentences as "
         "words; --tokenizer-type unigram or char does not"
     )
 
 
 def learnt_whole(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> bool:
-    """Whether a vocabulary was made of whole texts: most are one word and one token, and fill a tenth of it."""
+    """Whether a vocabulary consists of whole texts: most are one word and one token, and make up a tenth of it."""
     read = set(islice(texts, READ))
     words = {text for text in read if len(text) > 1 and text.split() == [text]}
     if 2 * len(words) <= len(read) or 10 * len(words) < len(tokenizer):
@@ -109,17 +112,17 @@ def learnt_whole(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> 
 
 
 def whole_texts(side: str) -> str:
-    """What is to be said of such a vocabulary."""
+    """A warning about such a vocabulary."""
     return (
-        f"warning: most {side} texts are one word and one token each, so that what is learnt of one says nothing about "
+        f"warning: most {side} texts are one word and one token each, so that nothing learned about one applies to "
         "another; --tokenizer-type char splits words into characters"
     )
 
 
 def lost_characters(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """Letters, digits, marks and symbols of the first few thousand texts that a tokenizer has not even a token for.
+    """Letters, digits, marks and symbols of the first few thousand texts for which a tokenizer has no token at all.
 
-    They vanish from a text without a trace, as in a vocabulary with neither bytes nor an unknown token.
+    They vanish from a text silently, as with a vocabulary with neither bytes nor an unknown token.
     """
     characters = sorted(set().union(*islice(map(valid_text, texts), READ)))
     visible = [character for character in characters if unicodedata.category(character)[0] in "LNPS"]
@@ -131,7 +134,7 @@ def lost_characters(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") 
 
 
 def vanishing(side: str, characters: Sequence[str]) -> str:
-    """What is to be said of them."""
+    """A warning about them."""
     return (
         f"warning: {len(characters)} characters of the {side} texts vanish, such as {characters[0]}: "
         "the vocabulary has no token for them, not even an unknown one"

@@ -1,4 +1,4 @@
-"""The tokenizers of a run: trained from its text or ready-made, saved and loaded."""
+"""The tokenizers of a run: trained on its text or pretrained, saved and loaded."""
 
 import json
 from collections.abc import Sequence
@@ -20,25 +20,25 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
 TARGET_FOLDER = "target_tokenizer"
-"""Where a target tokenizer of its own lies, inside the folder of the source tokenizer."""
+"""Subfolder of a separate target tokenizer in the folder of the source tokenizer."""
 
 SECONDS_TO_ANSWER = 10
 
 
 @dataclass(frozen=True)
 class Tokenizers:
-    """The tokenizers of source and target; one object twice where the vocabulary is shared."""
+    """The tokenizers of source and target; the same object twice if the vocabulary is shared."""
 
     source: PreTrainedTokenizerBase
     target: PreTrainedTokenizerBase
 
     @property
     def shared(self) -> bool:
-        """Whether source and target have one vocabulary."""
+        """Whether source and target share a vocabulary."""
         return self.source is self.target
 
     def model_settings(self) -> dict[str, Any]:
-        """The vocabularies as a new model's configuration describes them."""
+        """The fields of a new model's configuration about the vocabularies."""
         ids = {f"{role}_token_id": getattr(self.target, f"{role}_token_id") for role in ("pad", "eos", "bos", "unk")}
         sizes = {"vocab_size": len(self.target), "source_vocab_size": len(self.source)}
         return sizes | ids | {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
@@ -49,37 +49,37 @@ class Tokenizers:
         return [target.get(token, unknown) for token, _ in sorted(self.source.get_vocab().items(), key=lambda t: t[1])]
 
     def separator_ids(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Options as a model's configuration wants them: `x_separator`, a source token, as `x_separator_token_id`.
+        """Options converted to a model's configuration: `x_separator`, a source token, as `x_separator_token_id`.
 
         Raises:
             InputError: the source vocabulary has no such token.
         """
-        special = self.source.all_special_tokens  # which no text has
+        special = self.source.all_special_tokens  # which does not occur in text
         known, found = {k: v for k, v in self.source.get_vocab().items() if k not in special}, dict(options)
         for name in [name for name in options if name.endswith("_separator")]:
             token = found.pop(name)
             if token is not None and token not in known:
                 raise InputError(
                     f"{flag(name)}: the source vocabulary has no token {token!r}; "
-                    "a word or char tokenizer keeps each one apart"
+                    "a word or char tokenizer keeps each one separate"
                 )
             found[f"{name}_token_id"] = known.get(token)
         return found
 
     def save(self, folder: str | Path) -> None:
-        """Saves the source tokenizer in `folder`, and a target tokenizer of its own in its `target_tokenizer`."""
+        """Saves the source tokenizer in `folder`, and a separate target tokenizer in its `target_tokenizer`."""
         _save(self.source, Path(folder))
         if not self.shared:
             _save(self.target, Path(folder) / TARGET_FOLDER)
 
     @classmethod
     def load(cls, name: str | Path, trust_remote_code: bool = False) -> "Tokenizers":
-        """Loads what `save` left in a folder or a Hub repository, or the one tokenizer of any other model.
+        """Loads what `save` wrote from a folder or Hub repository, or the single tokenizer of any other model.
 
         Raises:
             InputError: there is no tokenizer.
         """
-        # Neither left to its default, which asks on the terminal, or a silent Hub for most of a minute.
+        # Both set explicitly, because by default the terminal, or an unresponsive Hub, would be asked.
         where = {"trust_remote_code": trust_remote_code, "local_files_only": not _on_hub(name)}
         source = _load(name, "", where)
         separate = _has_file(name, f"{TARGET_FOLDER}/tokenizer.json", where["local_files_only"])
@@ -93,19 +93,20 @@ def train_tokenizers(
     *,
     specials: SpecialTokens = SEQ2SEQ,
 ) -> Tokenizers:
-    """Trains the tokenizers of a model that starts from scratch, or loads the ready one that `options` names.
+    """Trains the tokenizers of a model trained from scratch, or loads the pretrained one named in `options`.
 
-    Source and target share a vocabulary unless a separate one is asked for, by name, kind or size. Training the same
-    text with the same options again takes the result from `$HF_HOME/hf_seq2seq/tokenizers`.
+    Source and target share a vocabulary unless a separate one is requested by name, kind or size. Repeated training on
+    the same text with the same options uses the cache in `$HF_HOME/hf_seq2seq/tokenizers`.
 
     Args:
-        sources: texts of the training rows.
-        targets: theirs; empty for a classifier.
-        options: kind, sizes and limits; a `NewTokenizer` where there are targets.
+        sources: source texts of the training rows.
+        targets: their target texts; empty for a classifier.
+        options: kind, sizes and limits; a `NewTokenizer` if there are targets.
         specials: special tokens and templates.
 
     Raises:
-        InputError: no text; a vocabulary too small; a ready tokenizer that is missing or lacks a special token.
+        InputError: there is no text, the vocabulary is too small, or a pretrained tokenizer is missing or lacks a
+            special token.
     """
     if options.tokenizer_name is not None:
         ready = _ready(options.tokenizer_name, options, specials)
@@ -144,9 +145,9 @@ def _on_hub(name: str | Path) -> bool:
 def _load(name: str | Path, subfolder: str, where: dict[str, bool]) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(name), subfolder=subfolder, **where)
-    except Exception as error:  # transformers raises any of a dozen types here
+    except Exception as error:  # transformers raises any of a dozen exception types here
         raise InputError(_no_tokenizer(name, subfolder, error)) from error
-    # Of a model folder without tokenizer files, transformers makes an empty tokenizer.
+    # For a model folder without tokenizer files, transformers creates an empty tokenizer.
     if len(tokenizer) - len(tokenizer.all_special_ids) < 2:
         raise InputError(f"{name}: the folder has a model's configuration but no tokenizer files")
     return tokenizer
@@ -156,8 +157,8 @@ def _no_tokenizer(name: str | Path, subfolder: str, error: Exception) -> str:
     place = Path(name) / subfolder
     if place.is_dir():
         reason = str(error).strip().splitlines()[0] if place.joinpath("tokenizer.json").exists() else ""
-        return f"{place}: no tokenizer that can be loaded in this folder" + (f" ({reason})" if reason else "")
-    return f"{name}: no such folder, and no tokenizer of this name on the Hub (or the Hub is out of reach)"
+        return f"{place}: no loadable tokenizer in this folder" + (f" ({reason})" if reason else "")
+    return f"{name}: no such folder, and no tokenizer of this name on the Hub (or the Hub cannot be reached)"
 
 
 def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
@@ -175,7 +176,7 @@ def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
 def _ready(name: str, options: configs.OneTokenizer, specials: SpecialTokens) -> Tokenizers:
     for option in ("target_tokenizer_type", "target_vocab_size", "separate_vocabularies"):
         if getattr(options, option, None):
-            raise InputError(f"--tokenizer-name: names a ready tokenizer, so {flag(option)} has no effect")
+            raise InputError(f"--tokenizer-name: names a pretrained tokenizer, so {flag(option)} has no effect")
     try:
         ready = Tokenizers.load(name)
     except InputError as error:
@@ -194,7 +195,7 @@ def _wrap(tokenizer: Tokenizer, specials: SpecialTokens, longest: int) -> PreTra
         model_max_length=longest,
         model_input_names=list(specials.inputs),
         clean_up_tokenization_spaces=False,
-        # A text that spells "</s>" is text: only the encoder's template and the model end a sequence.
+        # "</s>" spelled in a text is text: only the encoder's template and the model end a sequence.
         split_special_tokens=True,
         extra_special_tokens=list(specials.more),
         **specials.roles,
@@ -204,14 +205,14 @@ def _wrap(tokenizer: Tokenizer, specials: SpecialTokens, longest: int) -> PreTra
 def _save(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     rust = getattr(tokenizer, "backend_tokenizer", None)
     if rust is not None:
-        # A call with truncation or padding leaves its settings behind, and they would be written.
+        # A call with truncation or padding changes the settings, which would then be saved.
         rust.no_truncation()
         rust.no_padding()
     tokenizer.save_pretrained(folder)
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     if config.get("tokenizer_class") == "TokenizersBackend":
-        # The same class under the name that transformers 4 knows too.
+        # The same class under a name that transformers 4 also has.
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
     for trace in ("is_local", "local_files_only"):
         config.pop(trace, None)

@@ -51,7 +51,7 @@ def test_of_two_columns_the_one_that_repeats_is_the_label():
         ([{"a": "x", "b": "y"}], {}, "name the columns by --text-column and --label-column; its columns are a, b"),
         ([{"a": "x", "b": "y", "text": "z"}], {}, "name the columns by --label-column; "),
         ([{"a": "x", "b": "y", "label": "z"}], {}, "name the columns by --text-column; "),
-        ([{"text": "x"}], {}, "plain text has no labels; give two files"),
+        ([{"text": "x"}], {}, "plain text has no labels; give two parallel files"),
         ([{"text": "x", "label": "y"}], {"label_column": "lable"}, "no column 'lable' .*did you mean 'label'"),
         ([{"ham": t, "Hi": s} for t, s in (("spam", "a"), ("ham", "b"), ("ham", "c"), ("ham", "d"))], {}, "like data"),
     ],

@@ -75,7 +75,7 @@ def test_languages_that_name_no_column_do_not_stand_in_the_way():
         ({"a": "x", "b": "y", "c": "z"}, {}, "name the columns by --source-column and --target-column; .* a, b, c"),
         ({"a": "x", "b": "y", "c": "z"}, {"source_column": "a"}, "name the columns by --target-column; "),
         ({"instruction": "x", "input": "y", "output": "z"}, {}, "name the columns by --source-column and"),
-        ({"translation": {"de": "a", "en": "b"}}, {}, "'translation' holds de, en; give --source-lang and --target-"),
+        ({"translation": {"de": "a", "en": "b"}}, {}, "'translation' has de, en; give --source-lang and --target-"),
         (
             {"translation": {"de": "a", "en": "b"}},
             {"source_lang": "fr"},

@@ -108,7 +108,7 @@ def test_commas_between_the_names_of_a_tsv_file_are_told(write):
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_a_file_of_one_column_keeps_its_first_row(write, caplog, name):
     assert read(write(name, "Hello\nHow are you\n")) == [(1, ["1"]), (1, ["Hello"]), (2, ["How are you"])]
-    assert "the first row (Hello) is taken for data, so the column is called 1" in caplog.text
+    assert "the first row (Hello) is treated as data, so the column is called 1" in caplog.text
     assert read(write(name, "Hello\nHow\n"), Header.of("Hello"))[0] == (1, ["Hello"])
 
 

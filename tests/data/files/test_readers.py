@@ -108,7 +108,7 @@ def test_a_table_without_rows_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 def test_a_file_of_another_format_is_refused(write, name):
-    with pytest.raises(InputError, match=rf"{name}: no \w+ file that can be read"):
+    with pytest.raises(InputError, match=rf"{name}: not a readable \w+ file"):
         list(iterate_rows(write(name, "source,target\na,b\n")))
 
 
@@ -121,7 +121,7 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path):
 
 
 def test_an_unknown_binary_format_is_refused_with_the_known_ones(write):
-    with pytest.raises(InputError, match=r"a\.xlsx: unknown format; known are \.csv, .*\.parquet"):
+    with pytest.raises(InputError, match=r"a\.xlsx: unknown format; supported are \.csv, .*\.parquet"):
         list(iterate_rows(write("a.xlsx", b"PK\x03\x04\0\0")))
 
 
