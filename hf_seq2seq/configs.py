@@ -6,6 +6,9 @@ A field is at once a command-line flag (`--learning-rate`), a YAML key (`learnin
 
 from dataclasses import dataclass, field
 
+from hf_seq2seq.inference import DEFAULT_METRICS
+from hf_seq2seq.inference import Decoding as Decoding
+from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Section, option
 
 
@@ -294,26 +297,10 @@ class Schedule(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inference(Section):
-    """Inference: how rows are batched without training."""
-
-    per_device_eval_batch_size: int = option(64, "Examples a device in evaluation and generation.", at_least=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decoding(Inference):
-    """Decoding: how targets are generated."""
-
-    num_beams: int = option(1, "Beams; 1 is greedy.", at_least=1)
-    length_penalty: float = option(1.0, "Exponent of the length that divides a beam's score.", at_least=-20, at_most=20)
-    no_repeat_ngram_size: int = option(0, "Forbid repeating n-grams of this size.", at_least=0)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Evaluation(Section):
     """Evaluation: what is measured."""
 
-    metrics: tuple[str, ...] = option(("bleu", "chrf", "exact_match"), "Metrics, separated by commas.")
+    metrics: tuple[str, ...] = option(DEFAULT_METRICS, "Metrics, separated by commas.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from hf_seq2seq.cli import options as flags
-from hf_seq2seq.cli.app import COMMANDS, app, main
+from hf_seq2seq.cli import flags
+from hf_seq2seq.cli.app import main
+from hf_seq2seq.cli.command_table import COMMANDS
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import check_metrics, metrics_for
-from hf_seq2seq.sections import build
+from hf_seq2seq.sections import build, canonical_names
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -81,6 +83,7 @@ def only_parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         for attribute in {"with_flags", "train", "preview", "show_pieces"} & set(vars(module)):
             new = checked if attribute == "with_flags" else stub(getattr(module, attribute))
             monkeypatch.setattr(module, attribute, new)
+    monkeypatch.setattr(flags, "with_flags", checked)
     monkeypatch.chdir(tmp_path)
     Path("outputs/mine").mkdir(parents=True)
     Path("outputs/mine/run.yaml").write_text("recipe: rnn\ntrain_file: train.csv\n")
@@ -138,7 +141,7 @@ def every_config() -> list[type]:
 @EVERY_PAGE
 def test_every_flag_in_its_sentences_exists(page: Path) -> None:
     named = {flag for code in inline(page) for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", code)}
-    known = {name.replace("_", "-") for config in every_config() for name in flags.canonical_names(config)}
+    known = {name.replace("_", "-") for config in every_config() for name in canonical_names(config)}
     assert named <= {f"--{name}" for name in known} | FOREIGN
 
 

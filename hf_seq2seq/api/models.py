@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
-from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.options import Search, check_search
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
     Ensemble,
     check_attention,
     check_lengths,
-    check_search,
     load_model,
     load_others,
     make_generator,

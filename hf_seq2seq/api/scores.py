@@ -6,7 +6,7 @@ from typing import Any
 
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import Texts
-from hf_seq2seq.evaluation.scoring import Measures, score_files
+from hf_seq2seq.evaluation.scoring import score_files
 from hf_seq2seq.evaluation.significance import Significance
 
 Column = str | Path | Sequence[str]
@@ -49,8 +49,15 @@ def evaluate(
         )
     others = tuple(_column(value, name) for name, value in (compare or {}).items())
     significance = Significance(**flags, compare=tuple(map(str, others)))
-    measures = Measures(names, _column(predictions, "predictions"), _references(references), confusion_matrix)
-    return score_files(measures, significance, encoding, others)
+    return score_files(
+        _column(predictions, "predictions"),
+        _references(references),
+        names,
+        significance,
+        encoding,
+        others,
+        confusion_matrix,
+    )
 
 
 def _column(value: Column, name: str) -> str:

@@ -5,14 +5,12 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from importlib import import_module
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Any, NoReturn
 
-import typer
-
-from hf_seq2seq import __version__
-from hf_seq2seq.cli.help_page import Group
+from hf_seq2seq.cli.command_table import COMMANDS
 from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError, nearest
@@ -26,67 +24,21 @@ UNUSABLE = (
 """Errors of a path that somebody named, or may not use; that a file is absent is checked where it is named."""
 NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
 """How torch words it on its devices."""
+COMPLETION = "_HF_SEQ2SEQ_COMPLETE"
+"""Set by a shell that wants a half-written line completed."""
 LINES = 2
 """Of a message; a path may have line ends of its own."""
-# One module a command, imported when it is called for; its `build_command` makes the command.
-COMMANDS = {
-    "train": "Train a model by a recipe, evaluate it and save it.",
-    "preview": "Show what a recipe would train on, and train nothing.",
-    "generate": "Write the target of every source: translate, summarise, pronounce, whatever a model was trained for.",
-    "classify": "Name the label of every text, with its score.",
-    "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
-    "rate": "Make a blind rating sheet of systems' texts, a page that people fill in by a browser.",
-    "ratings": "Report what people rated: means, differences, agreement.",
-    "average": "Write a model whose weights are the mean of several checkpoints'.",
-    "export": "Write a model for another engine, and check at once that it says the same.",
-    "push": "Publish a finished run on the Hub; what is there already is not sent again.",
-    "pull": "Bring a model from the Hub into a folder that trains on.",
-    "tokenizer": "Train a tokenizer; see what one does to a text.",
-    "recipes": "List the recipes, read one, copy one to change it.",
-}
 
 
-class _Commands(Group):
-    """Lists commands by name and help alone, and makes the one that is called."""
+def run(words: Sequence[str]) -> int:
+    """Runs a command line, without Typer where it is plain; returns its code."""
+    if words and words[0] in COMMANDS and COMPLETION not in os.environ:
+        command: Any = import_module(f"hf_seq2seq.cli.{words[0]}")
+        if hasattr(command, "COMMAND") and command.COMMAND.run_plain(words[1:]):
+            return 0
+    from hf_seq2seq.cli.root import app
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] in COMMANDS:
-            self.params = []  # there is no `--install-completion` to check, which alone takes Typer 50 milliseconds
-        return super().parse_args(ctx, args)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name, stub, rest = super().resolve_command(ctx, args)
-        if name is None:
-            return name, stub, rest
-        return name, import_module(f"hf_seq2seq.cli.{name}").build_command(name, COMMANDS[name]), rest
-
-
-app = typer.Typer(
-    cls=_Commands,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
-)
-for _name, _help in COMMANDS.items():
-    app.command(_name, help=_help)(lambda: None)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        print(__version__)
-        raise typer.Exit
-
-
-Version = Annotated[
-    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
-]
-
-
-@app.callback(invoke_without_command=True)
-def _root(context: typer.Context, version: Version = False) -> None:
-    """Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load."""
-    if context.invoked_subcommand is None:
-        print(context.get_help())
+    return app(words, prog_name="hf-seq2seq", standalone_mode=False) or 0
 
 
 def main() -> NoReturn:
@@ -98,7 +50,7 @@ def main() -> NoReturn:
     end_with_launcher()
     open_closed_streams()
     try:
-        code = app(prog_name="hf-seq2seq", standalone_mode=False) or 0
+        code = run(sys.argv[1:])
         sys.stdout.flush()
     except InputError as error:
         code = _refuse(str(error))

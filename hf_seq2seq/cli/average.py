@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -27,12 +25,7 @@ class AverageConfig:
     output: Output = field(default_factory=Output)
 
 
-Folders = Annotated[list[str], typer.Argument(metavar="CHECKPOINT...", help="Folders of one run's checkpoints.")]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(average, AverageConfig), help)
+Folders = Annotated[list[str], Argument(metavar="CHECKPOINT...", help="Folders of one run's checkpoints.")]
 
 
 def average(checkpoints: Folders, *, values: Values) -> None:
@@ -47,3 +40,7 @@ def average(checkpoints: Folders, *, values: Values) -> None:
     check_target(folders, target, output.overwrite_output_dir)
     average_checkpoints(folders, target)
     print(f"{target}: the mean of {len(checkpoints)} checkpoints")
+
+
+COMMAND = FlagCommand(average, AverageConfig)
+build_command = COMMAND.build

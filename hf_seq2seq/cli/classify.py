@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.generate import ModelPath, Texts
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.options import Values
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_unknown, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
@@ -52,11 +52,6 @@ class ClassifyConfig:
 
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(classify, ClassifyConfig), help)
 
 
 def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
@@ -146,3 +141,7 @@ def _cells(verdict: dict[str, Any], problem: str) -> list[str]:
     if problem == "multi_label":
         return [",".join(verdict["label"]), ",".join(f"{score:.4f}" for score in verdict["score"])]
     return [verdict["label"], f"{verdict['score']:.4f}"]
+
+
+COMMAND = FlagCommand(classify, ClassifyConfig)
+build_command = COMMAND.build

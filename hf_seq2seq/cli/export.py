@@ -6,11 +6,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from hf_seq2seq.cli.commands import make_command
+from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.generate import ModelPath
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.data.rows import Row, text_cell
 from hf_seq2seq.errors import InputError
@@ -69,12 +67,7 @@ class ExportConfig:
     check: Check = field(default_factory=Check)
 
 
-Output = Annotated[str, typer.Argument(metavar="OUTPUT", help="Folder to write; absent or empty.")]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(export, ExportConfig), help)
+Output = Annotated[str, Argument(metavar="OUTPUT", help="Folder to write; absent or empty.")]
 
 
 def export(model: ModelPath, output: Output, *, values: Values) -> None:
@@ -183,3 +176,7 @@ def _columns(
         return str(first), second
     data = PairData(source_column=columns.get("source_column"), source_lang=run.get("source_lang"))
     return find_source_column(names, rows, data, file), None
+
+
+COMMAND = FlagCommand(export, ExportConfig)
+build_command = COMMAND.build

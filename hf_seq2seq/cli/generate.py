@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
-import typer
-
-from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import (
     beside,
@@ -22,12 +20,11 @@ from hf_seq2seq.cli.rows import (
 from hf_seq2seq.cli.source_rows import Sourced, messages_column, named_columns, read_histories, read_sources
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, read_rows, text_cell
-from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.options import Search, check_search
 from hf_seq2seq.decoding.pipeline import (
     Ensemble,
     Model,
     check_attention,
-    check_search,
     load_model,
     load_others,
     make_generator,
@@ -69,16 +66,11 @@ class GenerateConfig:
     decoding: Search = field(default_factory=Search)
 
 
-ModelPath = Annotated[str, typer.Argument(metavar="MODEL", help="Folder of a run or a checkpoint, or a Hub id.")]
+ModelPath = Annotated[str, Argument(metavar="MODEL", help="Folder of a run or a checkpoint, or a Hub id.")]
 Texts = Annotated[
     list[str] | None,
-    typer.Argument(metavar="TEXT", help="Texts; without any, those of --input-file or of standard input."),
+    Argument(metavar="TEXT", help="Texts; without any, those of --input-file or of standard input."),
 ]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(generate, GenerateConfig), help)
 
 
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
@@ -186,3 +178,7 @@ def _write_scores(stream: TextIO, sources: Iterable[Sourced], generator: "TextGe
         else:
             write_text(stream, f"{scores['log_prob']:.4f}", f"{scores['perplexity']:.4f}")
     return counts
+
+
+COMMAND = FlagCommand(generate, GenerateConfig)
+build_command = COMMAND.build

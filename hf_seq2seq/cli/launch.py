@@ -5,16 +5,17 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Run
 from hf_seq2seq.training.processes import devices, rank, show_only
+
+if TYPE_CHECKING:
+    from hf_seq2seq.configs import Run
 
 SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save its checkpoint
 KILLED_SECONDS = 10  # what is killed later than this after the first failure, the launcher has killed
@@ -45,7 +46,7 @@ def end_with_launcher() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
 
 
-def launch(arguments: Sequence[str], count: int, run: Run) -> None:
+def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
     """Runs `hf-seq2seq` with the arguments in `count` processes and ends with their exit code.
 
     SIGINT, SIGTERM and SIGHUP are passed on to the processes, which save a checkpoint before they end.
@@ -62,6 +63,8 @@ def launch(arguments: Sequence[str], count: int, run: Run) -> None:
     os.environ[STARTED_HERE] = str(os.getpid())
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under `nohup`
         os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGQUIT")
+    import tempfile
+
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch

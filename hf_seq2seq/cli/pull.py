@@ -3,12 +3,10 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.sections import Section, build, option
 
 
@@ -26,13 +24,8 @@ class PullConfig:
     hub: Version = field(default_factory=Version)
 
 
-Repository = Annotated[str, typer.Argument(metavar="REPOSITORY", help="Its name on the Hub, such as me/my-model.")]
-Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A new folder.")]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(pull, PullConfig), help)
+Repository = Annotated[str, Argument(metavar="REPOSITORY", help="Its name on the Hub, such as me/my-model.")]
+Folder = Annotated[str, Argument(metavar="FOLDER", help="A new folder.")]
 
 
 def pull(repository: Repository, folder: Folder, *, values: Values) -> None:
@@ -44,3 +37,7 @@ def pull(repository: Repository, folder: Folder, *, values: Values) -> None:
     place = Path(folder).expanduser()
     download(repository, place, config.hub.revision)
     print(what_next(place), file=sys.stderr)
+
+
+COMMAND = FlagCommand(pull, PullConfig)
+build_command = COMMAND.build

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.configs import Publication
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
@@ -28,12 +26,7 @@ class PushConfig:
     merging: Merging = field(default_factory=Merging)
 
 
-Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of a finished run.")]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(push, PushConfig), help)
+Folder = Annotated[str, Argument(metavar="FOLDER", help="Folder of a finished run.")]
 
 
 def push(folder: Folder, *, values: Values) -> None:
@@ -56,3 +49,7 @@ def push(folder: Folder, *, values: Values) -> None:
 
     with merged_copy(place) as copy:
         hub.report(hub.push(copy, config.hub))
+
+
+COMMAND = FlagCommand(push, PushConfig)
+build_command = COMMAND.build

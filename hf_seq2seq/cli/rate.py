@@ -4,13 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated
 
 from hf_seq2seq.analysis.rating_criteria import CRITERIA, parse_scale
-from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
@@ -63,15 +61,10 @@ class RateConfig:
 
 Systems = Annotated[
     list[str],
-    typer.Argument(
+    Argument(
         metavar="SYSTEM...", help=f"Predictions, each a file or a run's folder with {PREDICTIONS}; NAME=FILE names one."
     ),
 ]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(rate, RateConfig), help)
 
 
 def rate(systems: Systems, *, values: Values) -> None:
@@ -142,3 +135,7 @@ def _read(systems: dict[str, str], rows: Rows) -> "Texts":
     ]
     texts = {name: list(map(str, cells)) for name, cells in zip(systems, columns, strict=False)}
     return Texts(texts, sources, references)
+
+
+COMMAND = FlagCommand(rate, RateConfig)
+build_command = COMMAND.build

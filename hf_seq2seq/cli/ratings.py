@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from hf_seq2seq import strict_json
-from hf_seq2seq.cli.commands import make_command
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.rate import KEY
 from hf_seq2seq.evaluation.significance import check_percentage
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
@@ -43,13 +41,8 @@ class RatingsConfig:
     report: Report = field(default_factory=Report)
 
 
-KeyFile = Annotated[str, typer.Argument(metavar="KEY", help=f"{KEY} that `rate` wrote, or its folder.")]
-RatingFiles = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files that raters saved, one a rater.")]
-
-
-def build_command(name: str, help: str) -> Any:
-    """The command."""
-    return make_command(name, with_flags(ratings, RatingsConfig), help)
+KeyFile = Annotated[str, Argument(metavar="KEY", help=f"{KEY} that `rate` wrote, or its folder.")]
+RatingFiles = Annotated[list[str], Argument(metavar="FILE...", help="Files that raters saved, one a rater.")]
 
 
 def ratings(key: KeyFile, files: RatingFiles, *, values: Values) -> None:
@@ -103,3 +96,7 @@ def _number(found: Mapping[str, Any], name: str, counted: str = "") -> str:
     text = f"{found[name]:{sign}.4f}  [{low:{sign}.4f}, {high:{sign}.4f}]"
     text += f"  p = {found['p']:.4f}" if "p" in found else ""
     return text + (f"  n = {found[counted]}" if counted else "")
+
+
+COMMAND = FlagCommand(ratings, RatingsConfig)
+build_command = COMMAND.build

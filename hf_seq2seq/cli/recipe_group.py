@@ -12,10 +12,12 @@ from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.api.recipe_files import Recipe
 from hf_seq2seq.cli.commands import make_command, make_group
+from hf_seq2seq.cli.flags import with_flags
 from hf_seq2seq.cli.help_page import Command, Group
-from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches, with_flags
+from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches_of
 from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.training.processes import rank
 
@@ -68,7 +70,7 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any
 
 def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
     recipe = recipe_files.load(name)
-    flags_without_value = switches(recipe.Config)
+    flags_without_value = {flag(name) for name in switches_of(recipe.Config)}
 
     class RecipeCommand(Command):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from hf_seq2seq.cli.commands import make_group
-from hf_seq2seq.cli.options import Values, with_flags
+from hf_seq2seq.cli.flags import with_flags
+from hf_seq2seq.cli.options import Values
 from hf_seq2seq.configs import NewTokenizer, PairData
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import check_folder, fill_folder

@@ -1,15 +1,29 @@
 """Search options of `generate` and `evaluate`; imports no torch, so that the command line can list them quickly."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from hf_seq2seq.configs import Decoding
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import LARGEST_SEED, flag, option
+from hf_seq2seq.inference import Decoding
+from hf_seq2seq.sections import LARGEST_SEED, Section, flag, option
 
 AVERAGES = ("probability", "log_probability")
 NORMALIZATIONS = ("power", "gnmt")
 SAMPLING = ("temperature", "top_k", "top_p", "typical_p", "min_p")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths(Section):
+    """Model: lengths and prefix; by default those of its training run."""
+
+    source_prefix: str | None = option(None, "Text prepended to every source.")
+    max_source_length: int | None = option(None, "Truncate sources to this many tokens.", at_least=2)
+    max_new_tokens: int | None = option(
+        None, "Maximum output length in tokens.", at_least=1, aliases=("max_target_length",)
+    )
+    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,3 +107,17 @@ class Search(Decoding):
         needs_beams = [name for name in ("coverage_penalty", "force_words") if getattr(self, name)]
         if needs_beams and self.num_beams == 1:
             raise InputError(f"{flag(needs_beams[0])}: needs beam search; add --num-beams")
+
+
+def check_search(search: Search, values: Mapping[str, Any]) -> None:
+    """Rejects incompatible flags, as far as this does not depend on the model.
+
+    Raises:
+        InputError: flags conflict; names the flag.
+    """
+    if "num_beams" in values or search.do_sample:
+        search.check()
+    if search.mbr_metric:
+        from hf_seq2seq.metrics import check_metrics, metrics_for
+
+        check_metrics((search.mbr_metric,), metrics_for("seq2seq"))

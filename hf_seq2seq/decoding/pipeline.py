@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_seq2seq.decoding.options import AVERAGES, Search
+from hf_seq2seq.decoding.options import AVERAGES, Lengths, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, flag, option
 
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from hf_seq2seq.saved.run_settings import RunSettings
 
 ENGINES = ("transformers", "ctranslate2")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lengths(Section):
-    """Model: lengths and prefix; by default those of its training run."""
-
-    source_prefix: str | None = option(None, "Text prepended to every source.")
-    max_source_length: int | None = option(None, "Truncate sources to this many tokens.", at_least=2)
-    max_new_tokens: int | None = option(
-        None, "Maximum output length in tokens.", at_least=1, aliases=("max_target_length",)
-    )
-    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,20 +170,6 @@ def _generator_class(engine: str, replies: bool) -> Any:
     from hf_seq2seq.decoding.streaming import TextGenerator
 
     return TextGenerator
-
-
-def check_search(search: Search, values: Mapping[str, Any]) -> None:
-    """Rejects incompatible flags, as far as this does not depend on the model.
-
-    Raises:
-        InputError: flags conflict; names the flag.
-    """
-    if "num_beams" in values or search.do_sample:
-        search.check()
-    if search.mbr_metric:
-        from hf_seq2seq.metrics import check_metrics, metrics_for
-
-        check_metrics((search.mbr_metric,), metrics_for("seq2seq"))
 
 
 def merged_search(search: Search, values: Mapping[str, Any], settings: "RunSettings") -> Search:

@@ -1,47 +1,39 @@
 """What `evaluate` reports: of files against files, and of a model's predictions beside files of other systems'."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_files import Files, read_cells, report_empty, score_windows
-from hf_seq2seq.evaluation.scored_labels import confusion, score_labels
 from hf_seq2seq.evaluation.significance import Significance, report
+from hf_seq2seq.inference import DEFAULT_METRICS
 
 Found = dict[str, Any]
-TEXT_DEFAULTS = ("bleu", "chrf", "exact_match")
 NO_LABELS = (
     "--confusion-matrix: counts labels; it needs a classifier, or files and --metrics of labels such as accuracy"
 )
 _MODEL = "the model"
 
 
-@dataclass(frozen=True)
-class Measures:
-    """What is scored; the flags of `evaluate` have the same names.
-
-    Attributes:
-        metrics: names; none for those of texts.
-        predictions: a file, or texts.
-        references: files, or texts.
-        confusion_matrix: count the rows of each true and predicted label, too.
-    """
-
-    metrics: tuple[str, ...]
-    predictions: str
-    references: tuple[str, ...]
-    confusion_matrix: bool = False
-
-
-def score_files(measures: Any, significance: Significance, encoding: str, others: Sequence[str] | None = None) -> Found:
-    """Scores a file of predictions, and the files that it is compared with.
+def score_files(
+    predictions: str,
+    references: Sequence[str],
+    metrics: Sequence[str],
+    significance: Significance,
+    encoding: str = "utf-8",
+    others: Sequence[str] | None = None,
+    confusion_matrix: bool = False,
+) -> Found:
+    """Scores a file of predictions, and the files that it is compared with; texts stand in the place of files.
 
     Args:
-        measures: as `Measures`.
+        predictions: a file, or `Texts`.
+        references: files, or `Texts`.
+        metrics: names; none for those of texts.
         significance: how sure the scores are to be.
         encoding: of text files.
         others: what it is compared with, where that is not named by `significance`.
+        confusion_matrix: count the rows of each true and predicted label, too.
 
     Raises:
         InputError: files that do not fit each other or the metrics.
@@ -49,22 +41,22 @@ def score_files(measures: Any, significance: Significance, encoding: str, others
     from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
     from hf_seq2seq.metrics.corpus import Corpus
 
-    if not measures.references:
-        raise InputError("--predictions needs --references")
-    chosen = check_metrics(measures.metrics or TEXT_DEFAULTS, TEXT_METRICS | LABEL_METRICS)
+    chosen = check_metrics(metrics or DEFAULT_METRICS, TEXT_METRICS | LABEL_METRICS)
     of_texts = ["seq2seq" in metric.problems for metric in chosen.values()]
-    if any(of_texts) and measures.confusion_matrix:
+    if any(of_texts) and confusion_matrix:
         raise InputError(NO_LABELS)
-    files = (measures.predictions, *(significance.compare if others is None else others))
+    files = (predictions, *(significance.compare if others is None else others))
     systems = {file: Corpus(chosen, keep=significance.resamples) for file in files}
     may_be_empty = any(metric.empty_rows for metric in chosen.values())
-    windows = Files(files, measures.references, encoding, may_be_empty)
+    windows = Files(files, references, encoding, may_be_empty)
     if all(of_texts):
         empty = score_windows(systems, windows, any(metric.aligned for metric in chosen.values()))
         return _with_empty(report(systems, chosen, significance), {} if may_be_empty else empty)
-    labels = score_labels(systems, chosen, windows, measures.references[0])
+    from hf_seq2seq.evaluation.scored_labels import confusion, score_labels
+
+    labels = score_labels(systems, chosen, windows, references[0])
     found = report(systems, chosen, significance)
-    if measures.confusion_matrix and labels:
+    if confusion_matrix and labels:
         found["confusion_matrix"] = confusion(*labels)
     return found
 

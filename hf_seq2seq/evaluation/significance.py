@@ -86,11 +86,11 @@ def _settings(significance: Significance) -> dict[str, float]:
 
 
 def _scores(corpus: "Corpus", metrics: Mapping[str, Any], significance: Significance) -> dict[str, float]:
-    from hf_seq2seq.metrics.resampling import bootstrap, interval
-
     scores = corpus.scores()
     if significance.confidence is None:
         return scores
+    from hf_seq2seq.metrics.resampling import bootstrap, interval
+
     bounds = {}
     for name, metric in metrics.items():
         drawn = bootstrap(corpus.sample(name), significance.confidence_n, significance.resampling_seed)

@@ -3,81 +3,108 @@
 All text metrics and accuracies are on a scale of 0-100, except CIDEr (0-10); correlations are between -1 and 1.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Generic, TypeVar
 
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.metrics import (
-    alignment,
-    bertscore,
-    bleu,
-    cider,
-    classification,
-    error_rate,
-    language_modelling,
-    matching,
-    meteor,
-    question_answering,
-    regression,
-    rouge,
-    spice,
-    tagging,
-)
 from hf_seq2seq.metrics.metric import Metric
 from hf_seq2seq.metrics.script import is_script, load_script
 
-TEXT_METRICS: dict[str, Metric] = {
-    "bleu": bleu.BLEU,
-    "chrf": bleu.CHRF,
-    "chrf++": bleu.CHRF_PLUS_PLUS,
-    "ter": bleu.TER,
-    "rouge": rouge.ROUGE,
-    "rouge_w": rouge.ROUGE_W,
-    "meteor": meteor.METEOR,
-    "cider": cider.CIDER,
-    "cider_d": cider.CIDER_D,
-    "exact_match": matching.EXACT_MATCH,
-    "squad": question_answering.SQUAD,
-    "levenshtein": matching.LEVENSHTEIN,
-    "edit_accuracy": matching.EDIT_ACCURACY,
-    "word_error_rate": error_rate.WORD_ERROR_RATE,
-    "phoneme_error_rate": error_rate.PHONEME_ERROR_RATE,
-    "token_error_rate": error_rate.TOKEN_ERROR_RATE,
-    "seqeval": tagging.SEQEVAL,
-}
+T = TypeVar("T")
+
+
+class Named(Mapping[str, T], Generic[T]):
+    """Things by name, each imported when it is looked up: scoring by BLEU imports no other metric.
+
+    Args:
+        places: the module beside this one and the name in it, such as "bleu.CHRF".
+    """
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = dict(places)
+
+    def __getitem__(self, name: str) -> T:
+        module, attribute = self._places[name].split(".")
+        found: T = getattr(import_module(f"{__name__}.{module}"), attribute)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __or__(self, other: "Named[T]") -> "Named[T]":
+        return Named(self._places | other._places)
+
+
+TEXT_METRICS: Named[Metric] = Named(
+    {
+        "bleu": "bleu.BLEU",
+        "chrf": "bleu.CHRF",
+        "chrf++": "bleu.CHRF_PLUS_PLUS",
+        "ter": "bleu.TER",
+        "rouge": "rouge.ROUGE",
+        "rouge_w": "rouge.ROUGE_W",
+        "meteor": "meteor.METEOR",
+        "cider": "cider.CIDER",
+        "cider_d": "cider.CIDER_D",
+        "exact_match": "matching.EXACT_MATCH",
+        "squad": "question_answering.SQUAD",
+        "levenshtein": "matching.LEVENSHTEIN",
+        "edit_accuracy": "matching.EDIT_ACCURACY",
+        "word_error_rate": "error_rate.WORD_ERROR_RATE",
+        "phoneme_error_rate": "error_rate.PHONEME_ERROR_RATE",
+        "token_error_rate": "error_rate.TOKEN_ERROR_RATE",
+        "seqeval": "tagging.SEQEVAL",
+    }
+)
 
 # Text metrics on the words of a named tokenizer: `bleu:zh`, `rouge:char`.
-TOKENIZED_METRICS: dict[str, Callable[[str], Metric]] = {
-    "bleu": bleu.make_bleu,
-    "rouge": rouge.make_rouge,
-    "rouge_w": rouge.make_rouge_w,
-    "meteor": meteor.make_meteor,
-    "cider": cider.make_cider,
-    "cider_d": cider.make_cider_d,
-}
+TOKENIZED_METRICS: Named[Callable[[str], Metric]] = Named(
+    {
+        "bleu": "bleu.make_bleu",
+        "rouge": "rouge.make_rouge",
+        "rouge_w": "rouge.make_rouge_w",
+        "meteor": "meteor.make_meteor",
+        "cider": "cider.make_cider",
+        "cider_d": "cider.make_cider_d",
+    }
+)
 
 # Text metrics parametrized by what follows a colon: `bertscore:MODEL@LAYER`, `aer:0-1`, `spice:parser.py`.
-MADE_METRICS: dict[str, Callable[[str], Metric]] = {
-    "bertscore": bertscore.make_bertscore,
-    "aer": alignment.make_aer,
-    "alignment_f1": alignment.make_alignment_f1,
-    "spice": spice.make_spice,
-}
+MADE_METRICS: Named[Callable[[str], Metric]] = Named(
+    {
+        "bertscore": "bertscore.make_bertscore",
+        "aer": "alignment.make_aer",
+        "alignment_f1": "alignment.make_alignment_f1",
+        "spice": "spice.make_spice",
+    }
+)
 
-LABEL_METRICS: dict[str, Metric] = {
-    "accuracy": classification.ACCURACY,
-    "macro_f1": classification.MACRO_F1,
-    "micro_f1": classification.MICRO_F1,
-    "matthews": classification.MATTHEWS,
-    "pearson": regression.PEARSON,
-    "spearman": regression.SPEARMAN,
-    "mse": regression.MSE,
-}
+LABEL_METRICS: Named[Metric] = Named(
+    {
+        "accuracy": "classification.ACCURACY",
+        "macro_f1": "classification.MACRO_F1",
+        "micro_f1": "classification.MICRO_F1",
+        "matthews": "classification.MATTHEWS",
+        "pearson": "regression.PEARSON",
+        "spearman": "regression.SPEARMAN",
+        "mse": "regression.MSE",
+    }
+)
 
 # Computed from the likelihood that a model assigns to the references; files hold no probabilities.
-LIKELIHOOD_METRICS: dict[str, Metric] = {
-    "perplexity": language_modelling.PERPLEXITY,
-    "bits_per_byte": language_modelling.BITS_PER_BYTE,
-}
+LIKELIHOOD_METRICS: Named[Metric] = Named(
+    {
+        "perplexity": "language_modelling.PERPLEXITY",
+        "bits_per_byte": "language_modelling.BITS_PER_BYTE",
+    }
+)
 
 
 def metrics_for(problem: str) -> dict[str, Metric]:
@@ -113,7 +140,7 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
         )
     if name not in known:
         here = [*known, *(MADE_METRICS if texts else ())]
-        if family in TEXT_METRICS | LABEL_METRICS | MADE_METRICS:
+        if any(family in table for table in (TEXT_METRICS, LABEL_METRICS, MADE_METRICS)):
             raise InputError(f"--metrics: {name!r} does not score what is predicted; choose from {', '.join(here)}")
         raise InputError(f"--metrics: unknown metric {name!r}{nearest(name, here)}")
     return known[name]
@@ -122,7 +149,9 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
 def runs_code(name: str) -> bool:
     """Whether a metric's name refers to a Python file that is executed: a script, or the parser of SPICE."""
     family, _, argument = name.partition(":")
-    return bool(argument) if family == "spice" else family not in MADE_METRICS | TOKENIZED_METRICS and is_script(name)
+    return (
+        bool(argument) if family == "spice" else family not in [*MADE_METRICS, *TOKENIZED_METRICS] and is_script(name)
+    )
 
 
 def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: str) -> tuple[str, ...]:

@@ -14,8 +14,6 @@ from functools import lru_cache, partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, check_rows, summed
 from hf_seq2seq.metrics.words import SACREBLEU, check_tokenizer, count_unsplit
 
@@ -35,15 +33,16 @@ def _scorer(name: str) -> "Scorer":
     return scorers[name]()
 
 
-def _statistics(name: str, predictions: Sequence[str], references: TextRows) -> np.ndarray:
+def _statistics(name: str, predictions: Sequence[str], references: TextRows) -> list[list[float]]:
     check_rows(predictions, references)
     # sacreBLEU wants one stream per reference position; None marks a row that has fewer references.
     streams = list(zip_longest(*references))
-    return np.array(_scorer(name)._extract_corpus_statistics(predictions, streams), dtype=np.float64)
+    found: list[list[float]] = _scorer(name)._extract_corpus_statistics(predictions, streams)
+    return found
 
 
-def _score(name: str, sums: np.ndarray) -> Scores:
-    return {_key(name): float(_scorer(name)._compute_score_from_stats(sums.tolist()).score)}
+def _score(name: str, sums: Sequence[float]) -> Scores:
+    return {_key(name): float(_scorer(name)._compute_score_from_stats([float(value) for value in sums]).score)}
 
 
 def _signature(name: str, references: TextRows) -> str:

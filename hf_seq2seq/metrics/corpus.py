@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from hf_seq2seq.metrics.metric import Metric, Scores, Table, total
 
-from hf_seq2seq.metrics.metric import Metric, Scores
-from hf_seq2seq.metrics.resampling import Sample
+if TYPE_CHECKING:
+    from hf_seq2seq.metrics.resampling import Sample
 
 
 class Corpus:
@@ -22,8 +22,8 @@ class Corpus:
     def __init__(self, metrics: Mapping[str, Metric], keep: bool = False) -> None:
         self.rows = 0
         self._metrics, self._keep = metrics, keep
-        self._sums: dict[str, np.ndarray] = {}
-        self._statistics: dict[str, list[np.ndarray]] = {name: [] for name in metrics}
+        self._sums: dict[str, Any] = {}
+        self._statistics: dict[str, list[Table]] = {name: [] for name in metrics}
         self._pieces: list[tuple[Any, Any]] = []
         self._samples: dict[str, Sample] = {}
         self._doubts: dict[str, int] = {}
@@ -42,9 +42,10 @@ class Corpus:
                 self._doubts[name] = self._doubts.get(name, 0) + metric.doubts(predictions, truth)
             if metric.streams and metric.statistics is not None:
                 found = metric.statistics(predictions, truth)
-                self._sums[name] = self._sums.get(name, 0) + found.sum(axis=0)
+                sums = total(found)
+                self._sums[name] = _sum(self._sums[name], sums) if name in self._sums else sums
                 if self._keep:
-                    self._statistics[name].append(found)
+                    self._statistics[name].append(_array(found))
         if not all(metric.streams for metric in self._metrics.values()):
             self._pieces.append((predictions, truth))
 
@@ -81,13 +82,17 @@ class Corpus:
         for line in self.doubts():
             print(line, file=sys.stderr)
 
-    def sample(self, name: str) -> Sample:
+    def sample(self, name: str) -> "Sample":
         """The rows scored by a metric, for resampling; requires `keep`."""
         if name not in self._samples:
             self._samples[name] = self._sample(name)
         return self._samples[name]
 
-    def _sample(self, name: str) -> Sample:
+    def _sample(self, name: str) -> "Sample":
+        import numpy as np
+
+        from hf_seq2seq.metrics.resampling import Sample
+
         metric = self._metrics[name]
         if self._statistics[name]:
             return Sample(metric, np.concatenate(self._statistics[name]))
@@ -101,5 +106,19 @@ class Corpus:
         return self._pieces[0]
 
 
+def _sum(left: Any, right: Any) -> Any:
+    return total([left, right]) if isinstance(left, list) else left + right
+
+
 def _joined(pieces: Sequence[Any]) -> Any:
-    return np.concatenate(pieces) if isinstance(pieces[0], np.ndarray) else list(chain.from_iterable(pieces))
+    if isinstance(pieces[0], list | tuple):
+        return list(chain.from_iterable(pieces))
+    import numpy as np
+
+    return np.concatenate(pieces)
+
+
+def _array(table: Table) -> Any:
+    import numpy as np
+
+    return np.asarray(table, dtype=np.float64)

@@ -8,8 +8,6 @@ speech recognition a word is a token: its word error rate is the number of edits
 
 from collections.abc import Callable, Hashable, Sequence
 
-import numpy as np
-
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.metric import Metric, Scores, TextRows, averaged, check_rows, summed
 from hf_seq2seq.metrics.words import count_unsplit
@@ -48,21 +46,21 @@ def edit_distance(left: Sequence[Hashable], right: Sequence[Hashable]) -> int:
     return distance
 
 
-def _edits(predictions: Sequence[str], references: TextRows) -> np.ndarray:
+def _edits(predictions: Sequence[str], references: TextRows) -> list[list[float]]:
     """Edits to the nearest reference, and its number of tokens, `(rows, 2)`."""
     check_rows(predictions, references)
-    found = []
+    found: list[list[float]] = []
     for prediction, accepted in zip(predictions, references, strict=True):
         said = prediction.split()
         # Ties go to the longest reference, so that the order of references does not matter.
         nearest, length = min((edit_distance(said, r.split()), -len(r.split())) for r in accepted)
-        found.append((nearest, -length))
-    return np.array(found, dtype=np.float64)
+        found.append([nearest, -length])
+    return found
 
 
 def _edit_rate(name: str, doubts: Callable[[Sequence[str], TextRows], int], doubt: str) -> Metric:
-    def score(sums: np.ndarray) -> Scores:
-        edits, tokens = sums.tolist()
+    def score(sums: Sequence[float]) -> Scores:
+        edits, tokens = map(float, sums)
         if not tokens:
             raise InputError("metrics: an error rate needs references with at least one token, and all are empty")
         return {name: 100 * edits / tokens}

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from hf_seq2seq.errors import InputError
 
 TextRows = Sequence[Sequence[str]]
 Scores = dict[str, float]
+Table = Any
+"""Numbers `(rows, statistics)`: an array, or a list of lists where numpy would take longer to import than to sum."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class Metric:
         statistics: takes the arguments of `compute` and returns `(rows, statistics)` numbers whose sum over rows
             determines the scores; None if there are no such statistics. They make resampling fast and streaming
             possible.
-        score: computes the scores from the summed statistics, `(statistics,)`; required with `statistics`.
+        score: computes the scores from the summed statistics, `(statistics,)`, a list or an array; required
+            with `statistics`.
         streams: whether a row's statistics depend on that row alone, so that rows may arrive in chunks.
         empty_rows: whether an empty text is meaningful, such as an alignment without links.
         doubts: given predictions and references, the number of rows whose scores are misleading; None if scores never
@@ -43,8 +43,8 @@ class Metric:
     keys: tuple[str, ...]
     problems: tuple[str, ...] = ("seq2seq",)
     signature: Callable[[TextRows], str] | None = None
-    statistics: Callable[..., np.ndarray] | None = None
-    score: Callable[[np.ndarray], Scores] | None = None
+    statistics: Callable[..., Table] | None = None
+    score: Callable[[Any], Scores] | None = None
     streams: bool = False
     empty_rows: bool = False
     doubts: Callable[[Sequence[str], TextRows], int] | None = None
@@ -53,8 +53,8 @@ class Metric:
 
 
 def summed(
-    statistics: Callable[..., np.ndarray],
-    score: Callable[[np.ndarray], Scores],
+    statistics: Callable[..., Table],
+    score: Callable[[Any], Scores],
     greater_is_better: bool,
     keys: tuple[str, ...],
     **more: Any,
@@ -62,27 +62,37 @@ def summed(
     """A metric whose scores are a function of statistics summed over rows; it streams by default."""
 
     def compute(predictions: Any, truth: Any) -> Scores:
-        return score(statistics(predictions, truth).sum(axis=0))
+        return score(total(statistics(predictions, truth)))
 
     return Metric(compute, greater_is_better, keys, statistics=statistics, score=score, **{"streams": True} | more)
 
 
 def averaged(
-    rows: Callable[..., ArrayLike],
+    rows: Callable[..., Any],
     greater_is_better: bool,
     keys: tuple[str, ...],
     **more: Any,
 ) -> Metric:
     """A metric whose scores are means over rows of what `rows` returns: `(rows, keys)` or, for one key, `(rows,)`."""
 
-    def statistics(predictions: Any, truth: Any) -> np.ndarray:
-        found = np.asarray(rows(predictions, truth), dtype=np.float64).reshape(len(truth), -1)
+    def statistics(predictions: Any, truth: Any) -> Table:
+        found = rows(predictions, truth)
+        if isinstance(found, list):
+            return [[*(row if isinstance(row, tuple) else (row,)), 1.0] for row in found]
+        import numpy as np
+
+        found = np.asarray(found, dtype=np.float64).reshape(len(truth), -1)
         return np.hstack([found, np.ones((len(found), 1))])
 
-    def score(sums: np.ndarray) -> Scores:
+    def score(sums: Any) -> Scores:
         return {key: float(value / sums[-1]) for key, value in zip(keys, sums[:-1], strict=True)}
 
     return summed(statistics, score, greater_is_better, keys, **more)
+
+
+def total(table: Table) -> Any:
+    """The sum over the rows, `(statistics,)`: a list of a list, an array of an array."""
+    return [sum(column) for column in zip(*table, strict=True)] if isinstance(table, list) else table.sum(axis=0)
 
 
 def check_rows(predictions: Sequence[str], references: TextRows) -> None:

@@ -32,9 +32,14 @@ class Sample:
     """
 
     metric: Metric
-    statistics: np.ndarray | None
+    statistics: Any
     predictions: Any = None
     truth: Any = None
+
+    def __post_init__(self) -> None:
+        """Makes an array of statistics that are lists."""
+        if self.statistics is not None:
+            object.__setattr__(self, "statistics", np.asarray(self.statistics, dtype=np.float64))
 
     def __len__(self) -> int:
         return len(self.truth if self.statistics is None else self.statistics)

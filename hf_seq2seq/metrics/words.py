@@ -35,7 +35,6 @@ _RANGES = (
     "\uff66-\uff9d\U00020000-\U0003ffff\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u1950-\u19ff"
     "\u1a20-\u1aaf"
 )
-_UNSPACED = re.compile(f"[{_RANGES}]")
 _ASCII = re.compile(r"[a-z0-9]+")
 
 
@@ -130,11 +129,18 @@ def _kind(character: str) -> str:
         return "mark"
     if character.isspace() or category[0] in "ZC":
         return "space"
-    if _UNSPACED.match(character):
+    if _unspaced().match(character):
         return "character"
     return "word" if character.isalnum() else "sign"
 
 
 def count_unsplit(texts: Iterable[str]) -> int:
     """How many texts are mostly in scripts written without spaces, so that splitting at spaces does not give words."""
-    return sum(2 * len(_UNSPACED.findall(text)) > sum(map(str.isalnum, text)) > 1 for text in texts)
+    others = (text for text in texts if not text.isascii())
+    return sum(2 * len(_unspaced().findall(text)) > sum(map(str.isalnum, text)) > 1 for text in others)
+
+
+@lru_cache
+def _unspaced() -> re.Pattern[str]:
+    """Compiled at the first text that is not ASCII."""
+    return re.compile(f"[{_RANGES}]")

@@ -1,9 +1,12 @@
 """How many processes a run is to have, which GPUs they see, and which of them this one is; imports no torch."""
 
 import os
+from typing import TYPE_CHECKING
 
-from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from hf_seq2seq.configs import Run
 
 
 def rank() -> int | None:
@@ -11,7 +14,7 @@ def rank() -> int | None:
     return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
 
 
-def processes(run: Run) -> int:
+def processes(run: "Run") -> int:
     """How many processes to start: 1 when none is asked for, and inside a process that was started already.
 
     Raises:
@@ -34,13 +37,13 @@ def _gpu_numbers(gpus: str | None) -> list[int]:
     return [int(word) for word in words]
 
 
-def show_only(run: Run) -> None:
+def show_only(run: "Run") -> None:
     """Hides all GPUs but the chosen ones; before torch is imported."""
     if run.gpus and rank() is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = run.gpus
 
 
-def choose_gpu(run: Run) -> None:
+def choose_gpu(run: "Run") -> None:
     """Hides all GPUs but the chosen one; before torch is imported.
 
     Raises:
@@ -51,7 +54,7 @@ def choose_gpu(run: Run) -> None:
         devices(1, run)
 
 
-def devices(count: int, run: Run) -> int:
+def devices(count: int, run: "Run") -> int:
     """The GPUs that the processes can use; 0 on CPU."""
     there = gpus_there(run)
     if there and count > there:
@@ -61,7 +64,7 @@ def devices(count: int, run: Run) -> int:
     return there
 
 
-def gpus_there(run: Run) -> int:
+def gpus_there(run: "Run") -> int:
     """How many GPUs a run may use; 0 where it stays on the CPU."""
     import torch
 

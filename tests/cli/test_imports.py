@@ -13,7 +13,8 @@ from hf_seq2seq.cli.app import main
 try:
     main()
 except SystemExit as ended:
-    heavy = {"datasets", "pandas", "pyarrow", *({"torch", "transformers"} if sys.argv[1] == "evaluate" else ())}
+    heavy = {"datasets", "pandas", "pyarrow", "typer", "pydantic"}
+    heavy |= {"torch", "transformers", "numpy", "hf_seq2seq.configs"} if sys.argv[1] == "evaluate" else set()
     sys.exit(ended.code or ", ".join(sorted(heavy & set(sys.modules))) or 0)
 """
 

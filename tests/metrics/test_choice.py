@@ -54,6 +54,21 @@ def test_importing_loads_no_heavy_library():
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.parametrize("names", ["bleu chrf exact_match", "ter", "squad levenshtein phoneme_error_rate"])
+def test_metrics_of_text_score_without_numpy(names: str) -> None:
+    code = f"""
+import sys
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics.corpus import Corpus
+corpus = Corpus(check_metrics({names.split()!r}, TEXT_METRICS))
+for _ in range(2):
+    corpus.add(["a small dog", "the cat"], [["a dog", "the dog"], ["the cat"]])
+print(sorted(corpus.scores()), "numpy" in sys.modules)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == f"{sorted(key for name in names.split() for key in TEXT_METRICS[name].keys)} False\n"
+
+
 def test_every_metric_has_its_own_keys_and_a_problem():
     metrics = [*TEXT_METRICS.values(), *LABEL_METRICS.values()]
     keys = [key for metric in metrics for key in metric.keys]

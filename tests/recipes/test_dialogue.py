@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from hf_seq2seq.api.previews import describe_example
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import gpt
 from hf_seq2seq.sections import build

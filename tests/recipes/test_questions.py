@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import gpt, t5
 from hf_seq2seq.sections import build

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hf_seq2seq.api.recipe_files import load
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import both_sides, build
 

@@ -19,7 +19,7 @@ from transformers import (
     BertTokenizer,
 )
 
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier, t5
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq

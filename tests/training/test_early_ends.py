@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.training.checkpoints import list_checkpoints
 
 RUN = [sys.executable, "-m", "hf_seq2seq"]

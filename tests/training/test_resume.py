@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.loop import Loop

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from hf_seq2seq.cli.app import app
+from hf_seq2seq.cli.root import app
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.damage import damage, file_sizes

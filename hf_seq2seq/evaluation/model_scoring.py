@@ -1,0 +1,252 @@
+"""Scores of a model on a test set, beside those of the systems that it is compared with."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import LabelledData, PairData
+from hf_seq2seq.decoding.counts import Counts
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.options import EvaluateConfig, Rows
+from hf_seq2seq.evaluation.scored_labels import confusion
+from hf_seq2seq.evaluation.scoring import NO_LABELS, Found, score_rows
+from hf_seq2seq.evaluation.systems import MODEL, DocumentReader, Systems
+from hf_seq2seq.inference import DEFAULT_METRICS
+from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
+
+if TYPE_CHECKING:
+    from hf_seq2seq.decoding.generation import Advance
+
+ONE_SOURCE = ("source_column", "context_column", "source_template")
+COLUMNS = {
+    "seq2seq": ("source_column", "target_column", "context_column", "source_template", "source_lang", "target_lang"),
+    "classifier": ("text_column", "text_pair_column", "label_column"),
+}
+ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
+Loaded = tuple[Any, Any, Any]
+"""A model, its tokenizers (of a classifier its tokenizer) and its settings."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be scored.
+
+    Attributes:
+        path: of the model.
+        config: the flags.
+        values: those of them that were given, by name.
+        advance: called with the number of rows that were done since the last call.
+    """
+
+    path: str
+    config: EvaluateConfig
+    values: Mapping[str, Any]
+    advance: "Advance | None" = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a system made of the texts.
+
+    Attributes:
+        counts: texts that were cut, tokens that are unknown, and so on.
+        max_source_length: to which texts were cut, in tokens.
+        max_new_tokens: of an output; None of a classifier, which writes none.
+    """
+
+    counts: Counts
+    max_source_length: int | None
+    max_new_tokens: int | None = None
+
+
+Result = tuple[Found, dict[str, Reading]]
+"""The scores, and what each system made of the texts, by its folder; the model that is scored is `MODEL`."""
+
+
+def score_model(request: Request) -> Result:
+    """Loads a model and scores it.
+
+    Raises:
+        InputError: no such model, no test rows, or flags and metrics that do not fit the model.
+    """
+    from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config, load_seq2seq
+    from hf_seq2seq.saved.model_paths import local_copy
+
+    place, trust = local_copy(request.path), request.config.model.trust_remote_code
+    labels = is_classifier(load_config(place, trust))
+    _check_kind(request.config, labels)
+    return score_loaded(request, (load_classifier if labels else load_seq2seq)(place, trust), labels)
+
+
+def score_loaded(request: Request, loaded: Loaded, labels: bool) -> Result:
+    """Scores a model that is loaded; `labels` says whether it is a classifier.
+
+    Raises:
+        InputError: as `score_model`.
+    """
+    _check_kind(request.config, labels)
+    if labels:
+        return _score_labels(request, loaded)
+    if loaded[2].run.get("objective") == "causal":
+        return _score_documents(request, loaded), {}
+    return _score_texts(request, loaded)
+
+
+def _check_kind(config: EvaluateConfig, labels: bool) -> None:
+    if labels and config.significance.compare:
+        raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")
+    if not labels and config.measures.confusion_matrix:
+        raise InputError(NO_LABELS)
+
+
+def _score_texts(request: Request, loaded: Loaded) -> Result:
+    config, run = request.config, loaded[2].run
+    known = metrics_for("seq2seq") | metrics_for("likelihood")
+    names = config.measures.metrics or trained_metrics(run.get("metrics") or DEFAULT_METRICS, known, request.path)
+    systems = Systems(check_metrics(names, known), config.significance, config.rows.encoding or "utf-8")
+    generators = {MODEL: _generator(request, loaded)}
+    generators |= {place: _generator(request, _other(place, run, config)) for place in systems.folders}
+    rows = _text_rows(config, loaded)
+    systems.check([len(right) for _, right in rows.values()])
+    own, *others = generators
+    compared = {name: generators[name] for name in others}
+    scores = {split: systems.score(generators[own], compared, *found) for split, found in rows.items()}
+    readings = {
+        name: Reading(counts, generators[name].max_source_length, generators[name].max_new_tokens)
+        for name, counts in systems.counts.items()
+    }
+    return _by_set(scores), readings
+
+
+def _text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, list[list[str]]]]:
+    """Sources, or conversations, and references of each test set."""
+    from hf_seq2seq.data.conversations import read_conversations
+    from hf_seq2seq.data.messages import is_dialogue
+    from hf_seq2seq.data.pairs import read_pairs
+    from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.data.tabbed_text import split_at_tabs
+
+    model, _, settings = loaded
+    data = PairData(**_data("seq2seq", config.rows, settings.run))
+    if not is_dialogue(settings.run):
+        pairs = read_pairs(_test_sets(load_splits(data, arrange=split_at_tabs)), data)
+        return {split: (found.sources, found.references) for split, found in pairs.items()}
+    conversations = _test_sets(read_conversations(data))
+    if model.config.is_encoder_decoder:  # which learnt a pair for each reply
+        conversations = {split: found.each_reply() for split, found in conversations.items()}
+    return {split: (found.histories, found.references) for split, found in conversations.items()}
+
+
+def _generator(request: Request, loaded: Loaded) -> Any:
+    from hf_seq2seq.data.messages import is_dialogue
+    from hf_seq2seq.decoding.pipeline import make_generator
+
+    network, tokenizers, settings = loaded
+    replies = is_dialogue(settings.run)
+    generator = make_generator(request.config, request.values, network, tokenizers, settings, replies)
+    generator.advance = request.advance
+    return generator
+
+
+def _other(place: str, run: dict[str, Any], config: EvaluateConfig) -> Loaded:
+    """Another model, which must have been trained on rows of the same kind as those of this run."""
+    from hf_seq2seq.saved.loading import load_seq2seq
+
+    loaded = load_seq2seq(place, config.model.trust_remote_code)
+    kind, other = _kind(run), _kind(loaded[2].run)
+    if kind != other:
+        raise InputError(f"--compare {place}: was trained on {other}, the model on {kind}")
+    return loaded
+
+
+def _kind(run: dict[str, Any]) -> str:
+    from hf_seq2seq.data.messages import is_dialogue
+
+    return "conversations" if is_dialogue(run) else "raw text" if run.get("objective") == "causal" else "pairs"
+
+
+def _score_documents(request: Request, loaded: Loaded) -> Found:
+    from hf_seq2seq.data.documents import read_documents
+
+    config, run, known = request.config, loaded[2].run, metrics_for("likelihood")
+    names = config.measures.metrics or tuple(known)
+    if not set(names) <= set(known):
+        raise InputError("--metrics compare texts; this model of raw text has loss, perplexity and bits per byte")
+    chosen = check_metrics(names, known)
+    systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
+    rows = config.decoding.per_device_eval_batch_size
+    model = DocumentReader.of(loaded, rows)
+    others = {place: DocumentReader.of(_other(place, run, config), rows) for place in systems.folders}
+    data = PairData(**_data("seq2seq", config.rows, run))
+    sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
+    systems.check([len(found) for found in sets.values()])
+    if config.significance.resamples and min(map(len, sets.values())) == 1:
+        raise InputError("--confidence, --compare: documents are drawn again, and the test rows are one document")
+    return _by_set(
+        {split: systems.score(model, others, found, [[text] for text in found]) for split, found in sets.items()}
+    )
+
+
+def _score_labels(request: Request, loaded: Loaded) -> Result:
+    from hf_seq2seq.data.labelled_sources import load_labelled_splits
+    from hf_seq2seq.data.labels import read_labelled
+    from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.pipeline import check_lengths
+
+    config, (network, tokenizer, settings) = request.config, loaded
+    check_lengths(config.model, settings)
+    limit = config.model.max_source_length or settings.max_source_length
+    size = config.decoding.per_device_eval_batch_size
+    classifier = TextClassifier(network, tokenizer, size, limit, request.advance)
+    problem, label_names = classifier.problem, classifier.label_names
+    if config.measures.confusion_matrix and problem != "single_label":
+        raise InputError(
+            "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
+        )
+    known = metrics_for(problem)
+    names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known, request.path)
+    chosen = check_metrics(names, known)
+    data = LabelledData(**_data("classifier", config.rows, settings.run))
+    splits = load_labelled_splits(data, problem, label_names)
+    sets = read_labelled(_test_sets(splits), data, problem, label_names)[0]
+    scores, counts = dict[str, Found](), Counts()
+    for split, rows in sets.items():
+        logits, more = classifier.read(rows.texts, rows.pairs)
+        counts += more
+        scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
+        if config.measures.confusion_matrix:
+            scores[split]["confusion_matrix"] = confusion(logits, rows.labels, label_names)
+    return _by_set(scores), {MODEL: Reading(counts, limit)}
+
+
+def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
+    """Options of the test rows: from the flags, and from the run where the flags say nothing."""
+    elsewhere = rows.test_file is not None or rows.dataset_name is not None
+    trained = ("encoding", *COLUMNS[kind]) if elsewhere else (*ROWS, *COLUMNS[kind])
+    found = {name: run[name] for name in trained if run.get(name) is not None}
+    if kind == "seq2seq" and (rows.source_column or rows.context_column or rows.source_template):
+        found = {name: value for name, value in found.items() if name not in ONE_SOURCE}
+    found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
+    if not found.get("test_file") and not found.get("dataset_name"):
+        raise InputError("evaluate: the model's training names no test rows; give --test-file or --dataset-name")
+    return found | {"max_predict_samples": rows.max_predict_samples}
+
+
+def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
+    from hf_seq2seq.data.evaluation_sets import sets_of
+
+    found = {split: splits[split] for split in sets_of(splits, "test")}
+    if not found:
+        raise InputError(f"evaluate: no test rows; there are {', '.join(splits)} (--test-split)")
+    return found
+
+
+def _by_set(scores: dict[str, Found]) -> Found:
+    """The scores of every set; those of a set with a name begin with it."""
+    from hf_seq2seq.data.evaluation_sets import name_of
+
+    return {
+        f"{name_of(split)}_{key}" if name_of(split) else key: value
+        for split, found in scores.items()
+        for key, value in found.items()
+    }

@@ -1,0 +1,27 @@
+"""What training shares with the commands that use a trained model: how rows are batched, how targets are generated.
+
+It stands apart from `configs` because commands that take no longer than imports import it.
+"""
+
+from dataclasses import dataclass
+
+from hf_seq2seq.sections import Section, option
+
+DEFAULT_METRICS = ("bleu", "chrf", "exact_match")
+"""What texts are measured by where nothing else is asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inference(Section):
+    """Inference: how rows are batched without training."""
+
+    per_device_eval_batch_size: int = option(64, "Examples a device in evaluation and generation.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoding(Inference):
+    """Decoding: how targets are generated."""
+
+    num_beams: int = option(1, "Beams; 1 is greedy.", at_least=1)
+    length_penalty: float = option(1.0, "Exponent of the length that divides a beam's score.", at_least=-20, at_most=20)
+    no_repeat_ngram_size: int = option(0, "Forbid repeating n-grams of this size.", at_least=0)
