@@ -146,13 +146,13 @@ def _check_limits(name: str, value: Any, limits: Mapping[str, Any]) -> None:
                 f"{flag(name)}: unknown value {shorten(repr(item))}{nearest(str(item), limits['choices'])}"
             )
         if limits.get("at_least") is not None and not item >= limits["at_least"]:
-            raise InputError(f"{flag(name)}: {shorten(str(item))} is too small; the least is {limits['at_least']}")
+            raise InputError(f"{flag(name)}: {shorten(str(item))} is too small; the minimum is {limits['at_least']}")
         if limits.get("above") is not None and not item > limits["above"]:
             raise InputError(f"{flag(name)}: {item} must be above {limits['above']}")
         most = limits.get("at_most")
         most = LARGEST if most is None and type(item) is int else most
         if most is not None and not item <= most:
-            raise InputError(f"{flag(name)}: {shorten(str(item))} is too large; the most is {most}")
+            raise InputError(f"{flag(name)}: {shorten(str(item))} is too large; the maximum is {most}")
 
 
 def section_of_pairs(section: type[S], pairs: Sequence[str], place: str) -> S:
@@ -224,7 +224,7 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
             raise InputError(f"{origin}: unknown option {key!r}{nearest(key.replace('-', '_'), names)}")
         section = sections.setdefault(known[name][0], {})
         if name in section:
-            raise InputError(f"{origin}: {name!r} is given twice, once by another name; give one of them")
+            raise InputError(f"{origin}: {name!r} is given twice, once by another name; give only one of them")
         section[name] = value
     hints = section_types(config_class)
     return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})

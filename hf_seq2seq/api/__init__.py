@@ -1,1 +1,1 @@
-"""What the command line does, for Python: load, train, evaluate and preview."""
+"""The Python API: load, train, evaluate and preview."""

@@ -1,4 +1,4 @@
-"""What a model answers in Python."""
+"""Results of a model's methods."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Generation:
-    """An output.
+    """A generated output.
 
     Attributes:
-        text: of it.
-        score: sum of the log-probabilities of its tokens, EOS counted, after length normalization and penalties.
-        tokens: of it, EOS among them.
-        log_probs: natural, of each token.
-        alignment: source word and output word, counted from 0; None where there is no attention on a source.
+        text: its text.
+        score: summed log-probability of its tokens, including EOS, after length normalization and penalties.
+        tokens: its tokens, including EOS.
+        log_probs: natural log-probability of each token.
+        alignment: source word and output word, counted from 0; None if there is no attention on a source.
     """
 
     text: str
@@ -28,12 +28,12 @@ class Generation:
 
 @dataclass(frozen=True)
 class Label:
-    """The verdict on a text.
+    """The classification of a text.
 
     Attributes:
-        label: the best one; of a classifier of several labels all above one half; in regression the number's name.
-        score: of it, or of them, 0 to 1; in regression the number.
-        scores: of every label.
+        label: the best one; for multiple labels all above 0.5; in regression the number's name.
+        score: its score or their scores, 0 to 1; in regression the number.
+        scores: scores of all labels.
     """
 
     label: str | list[str]
@@ -43,14 +43,14 @@ class Label:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """How likely a model finds a target.
+    """The likelihood of a target under a model.
 
     Attributes:
-        log_prob: natural, the sum over its tokens, EOS counted.
+        log_prob: natural log-probability, summed over its tokens, including EOS.
         perplexity: per token.
-        tokens: of the target.
-        log_probs: of each token.
-        unknown_tokens: tokens that stand for what the vocabulary lacks, and count for nothing.
+        tokens: tokens of the target.
+        log_probs: log-probability of each token.
+        unknown_tokens: number of unknown tokens, which are excluded.
     """
 
     log_prob: float
@@ -62,12 +62,12 @@ class Likelihood:
 
 @dataclass(frozen=True)
 class Attention:
-    """Where a model looks while it writes.
+    """The attention of a model on its source.
 
     Attributes:
-        source_tokens: as it reads them.
-        target_tokens: as it writes them.
-        weights: averaged over layers and heads, `(target, source)`; each row sums to 1.
+        source_tokens: tokens of the source.
+        target_tokens: tokens of the target.
+        weights: attention weights averaged over layers and heads, `(target, source)`; each row sums to 1.
     """
 
     source_tokens: list[str]

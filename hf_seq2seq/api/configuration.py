@@ -10,12 +10,13 @@ C = TypeVar("C")
 
 
 def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = None) -> C:
-    """Builds the configuration from a YAML file, if one is given, and the flags, which win.
+    """Builds the configuration from a YAML file, if given, and the flags, which take precedence.
 
-    The key `recipe` of the file is the command's affair and is skipped here.
+    The key `recipe` of the file is handled by the command and is skipped here.
 
     Raises:
-        InputError: an unknown key, a bad value, or one option given by two names; with file and line, or the flag.
+        InputError: a key is unknown, a value is invalid, or an option is given under two names; names file and line, or
+            the flag.
     """
     settings = read_settings(path) if path else {}
     settings = {key: setting for key, setting in settings.items() if key != "recipe"}

@@ -1,4 +1,4 @@
-"""A saved model in Python: it writes, classifies, scores and shows where it looks."""
+"""Saved models in Python: generation, classification, scoring and attention."""
 
 import warnings
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from hf_seq2seq.saved.run_settings import RunSettings
 
 Source = str | list[dict[str, str]]
-"""A text, or the messages of a conversation that is to be answered."""
+"""A text, or the messages of a conversation to reply to."""
 DETAILS = ("score", "tokens", "log_probs", "alignment")
 ONLY = "ctranslate2"
 
 
 @dataclass(frozen=True)
 class _Flags:
-    """The flags of `generate` that are the model's."""
+    """The flags of `generate` that belong to the model."""
 
     model: ModelFlags = field(default_factory=ModelFlags)
     ensemble: Ensemble = field(default_factory=Ensemble)
@@ -50,12 +50,12 @@ def load(path: str | Path, *, trust_remote_code: bool = False, engine: str = ENG
     """Loads a saved model: a run's folder, a checkpoint, an adapter, an exported model or a Hub id.
 
     Args:
-        path: of the folder, or the id.
+        path: the folder or the id.
         trust_remote_code: allow a Hub repository to run its own code.
-        engine: "transformers", or "ctranslate2" for what `export` wrote for it.
+        engine: "transformers", or "ctranslate2" for a model exported to it.
 
     Raises:
-        InputError: no such model, or one that neither writes nor classifies texts.
+        InputError: there is no such model, or it neither generates nor classifies text.
     """
     name = str(Path(path).expanduser()) if Path(path).expanduser().exists() else str(path)
     flags = ModelFlags(engine=engine, trust_remote_code=trust_remote_code)
@@ -72,16 +72,16 @@ def load(path: str | Path, *, trust_remote_code: bool = False, engine: str = ENG
 
 @dataclass(frozen=True)
 class Model:
-    """A loaded model. Calls keep nothing: equal calls give equal answers, and threads may share a model.
+    """A loaded model. It is stateless and thread-safe: equal calls give equal results.
 
-    What is cut, or not in the vocabulary, is told by `warnings.warn`.
+    Truncation and unknown tokens are reported by `warnings.warn`.
 
     Attributes:
-        path: where it came from.
+        path: where it was loaded from.
         network: the model of transformers, or of the engine; in evaluation mode.
-        tokenizers: its `Tokenizers`, of a classifier its tokenizer.
-        settings: what its training says: lengths, prefix, search.
-        flags: how it was loaded.
+        tokenizers: its `Tokenizers`, or a classifier's tokenizer.
+        settings: the settings of its training run: lengths, prefix, search.
+        flags: the flags it was loaded with.
     """
 
     path: str
@@ -92,7 +92,7 @@ class Model:
 
     @cached_property
     def classifies(self) -> bool:
-        """Whether it names labels rather than writing."""
+        """Whether it predicts labels rather than text."""
         from hf_seq2seq.saved.loading import is_classifier
 
         return self.flags.engine != ONLY and is_classifier(self.network.config)
@@ -140,19 +140,19 @@ class Model:
         num_return_sequences: int | None = None,
         **flags: Any,
     ) -> list[Any]:
-        """Writes the target of every text, as `hf-seq2seq generate` does.
+        """Generates the target of every text, like `hf-seq2seq generate`.
 
         Args:
             texts: sources, or conversations: lists of `{"role": …, "content": …}`.
-            details: give `Generation`s, with scores, tokens and alignments, in place of strings.
-            replace_unknown: write the source word that an unknown word attends to.
-            progress: called with the number of texts that were done since the last call.
-            num_return_sequences: with it, each text has a list of so many outputs, best first.
-            **flags: of `generate`: `num_beams`, `seed`, `max_new_tokens`, `do_sample`, `source_prefix`, `ensemble`, …;
-                by default as in the model's training.
+            details: return `Generation`s, with scores, tokens and alignments, instead of strings.
+            replace_unknown: replace unknown words by the source words they attend to.
+            progress: called with the number of texts finished since the last call.
+            num_return_sequences: if given, return a list of this many outputs per text, best first.
+            **flags: flags of `generate`: `num_beams`, `seed`, `max_new_tokens`, `do_sample`, `source_prefix`,
+                `ensemble`, …; by default as in the model's training run.
 
         Raises:
-            InputError: a classifier, texts that are not text, or flags that the command line refuses, in its words.
+            InputError: it is a classifier, an item is not text, or flags are invalid, with the command line's messages.
         """
         given = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
         wanted = (DETAILS if self._attends else DETAILS[:-1]) if details else ()
@@ -168,16 +168,16 @@ class Model:
     def score(
         self, sources: Sequence[Source], targets: Sequence[str], *, progress: "Advance | None" = None, **flags: Any
     ) -> list[Likelihood]:
-        """How likely the model finds targets.
+        """Scores targets by their likelihood under the model.
 
         Args:
             sources: as for `generate`.
-            targets: one for each source.
-            progress: called with the number of texts that were done since the last call.
+            targets: one per source.
+            progress: called with the number of texts finished since the last call.
             **flags: as for `generate`.
 
         Raises:
-            InputError: unequal counts, or a target for which the model has no positions.
+            InputError: the counts differ, or the model has too few positions for a target.
         """
         self._check_transformers("score")
         _check_counts(sources, targets)
@@ -187,15 +187,15 @@ class Model:
         return [Likelihood(**row) for row in found]
 
     def attention(self, sources: Sequence[str], targets: Sequence[str] | None = None, **flags: Any) -> list[Attention]:
-        """Where the model looks while it writes: the weights on the source, averaged over layers and heads.
+        """The attention weights on the source, averaged over layers and heads.
 
         Args:
             sources: texts.
-            targets: one for each source; None for what the model writes.
+            targets: one per source; None for the model's own outputs.
             **flags: as for `generate`.
 
         Raises:
-            InputError: a model without attention on a source, or unequal counts.
+            InputError: the model has no attention on a source, or the counts differ.
         """
         self._check_transformers("attention")
         self._check_writes()
@@ -224,20 +224,22 @@ class Model:
         per_device_eval_batch_size: int = 64,
         progress: "Advance | None" = None,
     ) -> list[Label]:
-        """Names the label of every text, as `hf-seq2seq classify` does.
+        """Predicts the label of every text, like `hf-seq2seq classify`.
 
         Args:
-            texts: of them.
+            texts: the texts.
             pairs: a second text for each, for pairs such as entailment.
-            max_source_length: longer texts are cut to so many tokens; by default as in training.
-            per_device_eval_batch_size: texts that are read at once.
-            progress: called with the number of texts that were done since the last call.
+            max_source_length: longer texts are truncated to this many tokens; by default as in training.
+            per_device_eval_batch_size: texts per batch.
+            progress: called with the number of texts finished since the last call.
 
         Raises:
-            InputError: a model that writes, unequal counts, or a length beyond its positions.
+            InputError: the model generates text, the counts differ, or a length exceeds its positions.
         """
         if not self.classifies:
-            raise InputError(f"{self.path}: holds a model that writes text, not a classifier; generate(texts) asks it")
+            raise InputError(
+                f"{self.path}: contains a model that generates text, not a classifier; use generate(texts)"
+            )
         from hf_seq2seq.decoding.classification import TextClassifier, probabilities, verdict_of
 
         if pairs is not None:
@@ -279,7 +281,7 @@ class Model:
         return is_dialogue(self.settings.run) or any(isinstance(text, list | tuple) for text in texts)
 
     def _sources(self, texts: Sequence[Source]) -> list[Any]:
-        """Texts as they are, or conversations, which a text is the only message of."""
+        """Texts unchanged, or as the only message of a conversation."""
         if not self._replies(texts):
             return _texts(texts, "texts")
         from hf_seq2seq.data.messages import check_messages
@@ -298,7 +300,7 @@ class Model:
 
     def _check_transformers(self, name: str) -> None:
         if self.flags.engine == ONLY:
-            raise InputError(f"{name}: --engine ctranslate2 does not have it")
+            raise InputError(f"{name}: not supported by --engine ctranslate2")
 
 
 def _generation(output: "Output") -> Generation:
@@ -324,21 +326,21 @@ def _check_counts(sources: Sequence[Any], targets: Sequence[Any], name: str = "t
 
 
 def _warn(counts: "Counts", limit: int | None) -> None:
-    """Tells what is not as it seems, at the line that called the model."""
+    """Issues warnings about the counts, attributed to the line that called the model."""
     told = []
     if counts.truncated:
-        told.append(f"{counts.truncated} of {counts.texts} texts were cut to {limit} tokens (max_source_length)")
+        told.append(f"{counts.truncated} of {counts.texts} texts were truncated to {limit} tokens (max_source_length)")
     if counts.impossible:
-        told.append(f"{counts.impossible} of {counts.texts} texts have no output: the flags of the search allow none")
+        told.append(
+            f"{counts.impossible} of {counts.texts} texts have no output: the constraints of the search allow none"
+        )
     if counts.conflicting:
         told.append(
             f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
         )
     if counts.unended:
-        told.append(f"{counts.unended} of {counts.texts} outputs are cut off at the greatest length (max_new_tokens)")
+        told.append(f"{counts.unended} of {counts.texts} outputs are cut off at the maximum length (max_new_tokens)")
     if counts.unknown.tokens:
-        told.append(
-            f"{counts.unknown} of the source tokens are unknown, and the model does not read what they stand for"
-        )
+        told.append(f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for")
     for line in told:
         warnings.warn(line, stacklevel=3)

@@ -1,4 +1,4 @@
-"""What a recipe would train on, and what it would take; nothing is trained and nothing is written."""
+"""Previews of a recipe's data and cost, without training or writing anything."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,16 +21,16 @@ TOKENS_SHOWN = 32
 
 @dataclass(frozen=True)
 class Preview:
-    """What a recipe would train on; `print` shows it as the command line does.
+    """A preview of a run; `print` shows it like the command line.
 
     Attributes:
         recipe: its name.
-        columns: that were found, by role: `{"source": "de", "target": "en"}`.
-        rows: of each split.
-        labels: in the order of their ids; empty for texts.
+        columns: the detected columns, by role: `{"source": "de", "target": "en"}`.
+        rows: number of rows of each split.
+        labels: the labels in the order of their ids; empty for texts.
         examples: the first training rows as the model sees them, a list of lines each.
-        parameters: of the model.
-        text: all of it as a page.
+        parameters: number of parameters of the model.
+        text: the whole preview as text.
     """
 
     recipe: str
@@ -42,22 +42,22 @@ class Preview:
     text: str
 
     def __str__(self) -> str:
-        """The page."""
+        """The whole preview."""
         return self.text
 
 
 def preview_run(recipe: Recipe, config: RunConfig) -> Preview:
-    """Prepares a run, and describes its rows, columns, lengths, a few examples, parameters and memory.
+    """Prepares a run and describes its rows, columns, lengths, a few examples, parameters and memory.
 
     Args:
-        recipe: its module.
-        config: the recipe's; its GPUs are chosen, if torch is not imported yet.
+        recipe: the recipe's module.
+        config: the recipe's configuration; its GPUs are selected if torch is not imported yet.
 
     Raises:
-        InputError: as the run would.
+        InputError: as the run would raise.
     """
     show_only(config.run)
-    # A finished run's configuration can be previewed too: nothing is written, so nothing is overwritten.
+    # A finished run's configuration can also be previewed: nothing is written, so nothing is overwritten.
     run = replace(config.run, overwrite_output_dir=True, resume_from_checkpoint=None)
     task = recipe.prepare(replace(config, run=run))
     examples = [describe_example(task, row) for row in range(min(EXAMPLES, len(task.splits["train"])))]
@@ -88,7 +88,7 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
 
 
 def _layouts(task: "Task") -> list[str]:
-    """A line for each csv or tsv file: how it is split, and whether it has a header."""
+    """One line per csv or tsv file: its separator, and whether it has a header."""
     from hf_seq2seq.data.files.readers import layout_of
     from hf_seq2seq.data.sources import paths_of
 
@@ -111,7 +111,7 @@ def _vocabulary(task: "Task") -> str:
 
 
 def _lengths(task: "Task") -> str:
-    """A line a split and side: percentiles of its lengths in tokens, shares of cut rows and of unknown tokens."""
+    """One line per split and side: percentiles of lengths in tokens, shares of truncated rows and of unknown tokens."""
     from hf_seq2seq.data.evaluation_sets import title_of
     from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
     from hf_seq2seq.data.tokenizers.unknown import percent
@@ -146,7 +146,7 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def describe_example(task: "Task", row: int) -> list[str]:
-    """The lines that show a training row as the model sees it: text, ids, pieces and mask, and the target's."""
+    """A training row as the model sees it: text, ids, pieces and mask, and those of the target."""
     import numpy as np
 
     train = task.splits["train"]
@@ -178,7 +178,7 @@ def _reference(train: "Examples", row: int) -> list[str]:
 
 
 def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """The token to predict at each input, or that was masked there; a dot where nothing is learned."""
+    """The token to predict at each input, or that was masked there; a dot where nothing is predicted."""
     from hf_seq2seq.data.tokenizers.shown import readable_pieces
 
     shown = labels[:TOKENS_SHOWN]

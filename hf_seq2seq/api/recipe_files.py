@@ -1,4 +1,4 @@
-"""Recipes are files: those of the package by name, anybody's own by path."""
+"""Recipes are files: the package's own by name, others by path."""
 
 import ast
 import importlib
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "recipes"
 
 
 class Recipe(Protocol):
-    """What a recipe's module holds: a dataclass of sections, and what prepares and does a run of its own kind."""
+    """The interface of a recipe's module: a dataclass of sections, and functions that prepare and run it."""
 
     Config: type[RunConfig]
 
@@ -31,7 +31,7 @@ class Recipe(Protocol):
 
 
 def names() -> list[str]:
-    """The recipes of the package, sorted."""
+    """The names of the package's recipes, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
@@ -39,7 +39,7 @@ def find(name: str) -> Path:
     """The file of a recipe, given by name (`rnn`) or by path (`./my_recipe.py`).
 
     Raises:
-        InputError: no such recipe, with the nearest name.
+        InputError: there is no such recipe; names the nearest one.
     """
     if name.endswith(".py"):
         if Path(name).is_file():
@@ -54,13 +54,13 @@ def load(name: str) -> Recipe:
     """Imports a recipe.
 
     Raises:
-        InputError: no such recipe, a file that cannot be imported, or one that lacks `Config`, `prepare` or `main`.
+        InputError: there is no such recipe, or its file cannot be imported or lacks `Config`, `prepare` or `main`.
     """
     path = find(name)
     module = _import_file(path) if name.endswith(".py") else importlib.import_module(f"hf_seq2seq.recipes.{path.stem}")
     for part in ("Config", "prepare", "main"):
         if not hasattr(module, part):
-            raise InputError(f"{path}: a recipe needs {part!r}; `hf-seq2seq recipes copy` gives one to start from")
+            raise InputError(f"{path}: a recipe needs {part!r}; `hf-seq2seq recipes copy` creates a template")
     return cast(Recipe, module)
 
 
@@ -69,12 +69,12 @@ def _import_file(path: Path) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their annotations up there
+    sys.modules[spec.name] = module  # dataclasses resolve annotations there
     try:
         spec.loader.exec_module(module)
     except InputError:
         raise
-    except Exception as error:  # the file is anybody's
+    except Exception as error:  # arbitrary code
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == spec.origin]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         place = f"{path}:{line}" if line else str(path)

@@ -1,4 +1,4 @@
-"""Training and previews from Python; flags have the names that they have on the command line."""
+"""Training and previews from Python; flags are named as on the command line."""
 
 import json
 import os
@@ -36,8 +36,8 @@ class TrainingRun:
     """A finished run.
 
     Attributes:
-        folder: of the model, its card, its log and its scores.
-        results: as `all_results.json` has them: `train_loss`, `eval_bleu`, `predict_bleu` and so on.
+        folder: folder of the model, its card, log and scores.
+        results: as in `all_results.json`: `train_loss`, `eval_bleu`, `predict_bleu` and so on.
     """
 
     folder: Path
@@ -45,10 +45,10 @@ class TrainingRun:
 
     @cached_property
     def model(self) -> "Model":
-        """The trained model, loaded when it is asked for.
+        """The trained model, loaded on first access.
 
         Raises:
-            InputError: it neither writes nor classifies, as after pretraining of an encoder.
+            InputError: it neither generates nor classifies text, as after pretraining an encoder.
         """
         from hf_seq2seq.api.models import load
 
@@ -58,20 +58,20 @@ class TrainingRun:
 def train(
     recipe: str, *, config: str | Path | None = None, progress: Progress | None = None, **flags: Any
 ) -> TrainingRun:
-    """Trains a model by a recipe, evaluates it and saves it, as `hf-seq2seq train` does.
+    """Trains a model with a recipe, evaluates and saves it, like `hf-seq2seq train`.
 
     Args:
-        recipe: a name such as "rnn", or the path of a recipe of one's own, ending in .py.
-        config: a YAML file of flags; those that are given as arguments win.
+        recipe: a name such as "rnn", or the path of a custom recipe, ending in .py.
+        config: a YAML file of flags; arguments take precedence.
         progress: called with each line of the run's log, a dict: `step`, `epoch`, and `loss`, `learning_rate` and so on
-            or the scores of an evaluation. Not where the flags ask for several processes.
-        **flags: the recipe's flags, without dashes: `train_file`, `output_dir`, `num_train_epochs`. In place of a data
-            file stand also rows: a list of dicts, a pandas frame, an Arrow table or a data set of `datasets`; in place
-            of `dataset_name` a `DatasetDict`. A dict of these names several validation or test sets.
+            or the scores of an evaluation. Not called if the flags request several processes.
+        **flags: the recipe's flags, without dashes: `train_file`, `output_dir`, `num_train_epochs`. A data file can
+            also be given as rows: a list of dicts, a pandas frame, an Arrow table or a data set of `datasets`;
+            `dataset_name` also as a `DatasetDict`. A dict of these defines several named validation or test sets.
 
     Raises:
-        InputError: as the command line refuses it, in the same words.
-        KeyboardInterrupt: Ctrl-C; a checkpoint is saved, and `resume_from_checkpoint="last"` goes on from it.
+        InputError: as on the command line, with the same message.
+        KeyboardInterrupt: Ctrl-C; a checkpoint is saved, and `resume_from_checkpoint="last"` resumes from it.
     """
     rows, values = _divided(flags)
     module = recipe_files.load(recipe)
@@ -91,7 +91,7 @@ def train(
 
 
 def preview(recipe: str, *, config: str | Path | None = None, **flags: Any) -> Preview:
-    """Shows what a recipe would train on, as `hf-seq2seq preview` does, and trains nothing.
+    """Previews a run, like `hf-seq2seq preview`, without training.
 
     Args:
         recipe: as for `train`.
@@ -110,14 +110,14 @@ def preview(recipe: str, *, config: str | Path | None = None, **flags: Any) -> P
 def _run(recipe: recipe_files.Recipe, settings: Any) -> None:
     try:
         recipe.main(settings)
-    except SystemExit as ended:  # by a signal, with a checkpoint saved
+    except SystemExit as ended:  # by a signal, after saving a checkpoint
         if ended.code == INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
 
 
 def _divided(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Rows by the names that stand for them, and the flags with these names in their place."""
+    """Rows by the names that refer to them, and the flags with these names instead of the rows."""
     rows: dict[str, Any] = {}
 
     def named(value: Any, name: str) -> Any:
@@ -154,10 +154,10 @@ def _results(folder: Path) -> dict[str, Any]:
 def _train_elsewhere(
     recipe: str, config: str | None, values: Mapping[str, Any], rows: Mapping[str, Any], origin: Origin
 ) -> None:
-    """Trains in processes of their own, started as the command line starts them.
+    """Trains in separate processes, started as from the command line.
 
     Raises:
-        InputError: rows that lie in this process's memory, or what the processes refuse.
+        InputError: rows are in this process's memory, or raised by the processes.
     """
     if rows:
         name = next(iter(rows)).removeprefix(name_of_given(""))

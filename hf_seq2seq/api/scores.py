@@ -10,7 +10,7 @@ from hf_seq2seq.evaluation.scoring import score_files
 from hf_seq2seq.evaluation.significance import Significance
 
 Column = str | Path | Sequence[str]
-"""A file, or the texts themselves."""
+"""A file, or a list of texts."""
 References = str | Path | Sequence[str] | Sequence[Sequence[str]]
 
 
@@ -24,22 +24,22 @@ def evaluate(
     encoding: str = "utf-8",
     **flags: Any,
 ) -> dict[str, Any]:
-    """Scores predictions against references, as `hf-seq2seq evaluate --predictions` does.
+    """Scores predictions against references, like `hf-seq2seq evaluate --predictions`.
 
     Args:
         predictions: texts in the order of the references, or a file of them.
-        references: a text, or a list of texts, for each prediction; or a file, or several: a list of `Path`s.
+        references: a text, or a list of texts, per prediction; or a file, or several: a list of `Path`s.
         metrics: names such as "bleu", "chrf", "accuracy"; by default BLEU, chrF and exact match.
-        compare: other systems' predictions by their names; every score then gets a p-value.
+        compare: other systems' predictions by name; every score then gets a p-value.
         confusion_matrix: also count the rows of each true and predicted label.
         encoding: of text files.
         **flags: `confidence`, `paired_ar` and the other flags of significance.
 
     Returns:
-        Scores by name, the number of `samples`, metrics' `signatures` and, of other systems, what is `compared`.
+        Scores by name, the number of `samples`, the metrics' `signatures` and, for other systems, `compared`.
 
     Raises:
-        InputError: unequal counts, an unknown metric or flag, or files that cannot be read.
+        InputError: the counts differ, a metric or flag is unknown, or files cannot be read.
     """
     names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     unknown = set(flags) - set(Significance.__dataclass_fields__)

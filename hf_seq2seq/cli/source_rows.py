@@ -73,7 +73,7 @@ def _template(sample: list[Row], options: SourceOptions, settings: "RunSettings"
     if options.source_template:
         if options.source_column or options.context_column:
             other = "--source-column" if options.source_column else "--context-column"
-            raise InputError(f"--source-template and {other}: give one of them")
+            raise InputError(f"--source-template and {other}: give only one of them")
         for column in template_columns(options.source_template):
             named_column(names, sample, "source_template", column, str(options.input_file))
         return options.source_template

@@ -39,7 +39,7 @@ def read_rows(
     from hf_seq2seq.data.files.readers import iterate_rows
 
     if texts and file:
-        raise InputError(f"texts are given both as arguments and by --input-file {file}; give one of them")
+        raise InputError(f"texts are given both as arguments and by --input-file {file}; give only one of them")
     if texts:
         return iter([{"text": text} for text in texts]), []
     if file is None:

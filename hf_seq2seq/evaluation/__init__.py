@@ -1,1 +1,1 @@
-"""Scoring of models and of files, and comparison of systems."""
+"""Scoring of models and files, and comparison of systems."""

@@ -15,33 +15,33 @@ Cell = str | list[str]
 
 
 class Texts(str):
-    """Texts that are in memory, under the name that messages have for them, in the place of a file's.
+    """Texts in memory, with a name for messages, in place of a file.
 
     Args:
-        name: what they are called.
+        name: their name.
         cells: the texts.
     """
 
     cells: Sequence[Cell]
 
     def __new__(cls, name: str, cells: Sequence[Cell]) -> "Texts":
-        """A name that knows its texts."""
+        """A name with texts attached."""
         found = super().__new__(cls, name)
         found.cells = cells
         return found
 
 
 class Files:
-    """Systems' predictions beside references, row by row.
+    """Systems' predictions and references, row by row.
 
     Args:
-        predictions: a file a system; the first one's rows are what the others are counted against.
-        references: files; each gives a row one reference, or several where its cell holds a list.
+        predictions: one file per system; the others must have as many rows as the first.
+        references: files; each has one reference per row, or several if its cell is a list.
         encoding: of text files.
         may_be_empty: whether a reference may be an empty text.
 
     Raises:
-        InputError: a file that cannot be read.
+        InputError: a file cannot be read.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Files:
         """Windows of rows: the predictions of each system, and the rows' references.
 
         Raises:
-            InputError: unequal numbers of rows, or a row without any reference.
+            InputError: the numbers of rows differ, or a row has no reference.
         """
         while True:
             pieces = [list(islice(column, WINDOW)) for column in self._columns]
@@ -84,7 +84,7 @@ class Files:
                 raise InputError(f"{name}: {total} {what} for {totals[0]} in {self._names[0]}")
 
     def _accepted(self, cells: tuple[Cell, ...], row: int) -> list[str]:
-        """A row's references; where there are several, empty ones say that the row has fewer."""
+        """A row's references; with several files, empty ones mean that the row has fewer."""
         texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell)]
         if self._may_be_empty:
             return texts
@@ -108,7 +108,7 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
         encoding: of text files.
 
     Raises:
-        InputError: the file cannot be read, has no such column or, at that row, no text in it.
+        InputError: the file cannot be read, has no such column, or has a cell that is not text.
     """
     if isinstance(file, Texts):
         return _given_cells(file, several=column == "reference")
@@ -117,7 +117,7 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     rows, sample = read_rows(None, file, encoding, ("prediction", "reference"))
     names = names_of(sample)
     if column not in names and len(names) > 1:
-        raise InputError(f"{file}: has columns {', '.join(names)}, but none is called {column!r}")
+        raise InputError(f"{file}: has columns {', '.join(names)}, but none named {column!r}")
     found = column if column in names else names[0]
     lists = column == "reference"
     return (
@@ -144,15 +144,15 @@ def _list(cell: Any) -> list[str]:
 def score_windows(
     systems: Mapping[str, "Corpus"], windows: Iterable[tuple[list[list[str]], list[list[str]]]], aligned: bool = False
 ) -> dict[str, int]:
-    """Gives all rows to the systems' corpora; returns how many predictions of each system are empty.
+    """Adds all rows to the systems' corpora; returns the number of empty predictions of each system.
 
     Args:
-        systems: a corpus a file of predictions.
-        windows: as `Files` gives them.
+        systems: one corpus per file of predictions.
+        windows: as yielded by `Files`.
         aligned: whether a prediction must have as many words as each of its references.
 
     Raises:
-        InputError: it has not; names file and row.
+        InputError: it does not; names file and row.
     """
     empty, rows = dict.fromkeys(systems, 0), 0
     for predictions, references in windows:
@@ -175,7 +175,7 @@ def _check_aligned(file: str, texts: Sequence[str], references: Sequence[Sequenc
 
 
 def report_empty(empty: Mapping[str, int], rows: int) -> None:
-    """Says on standard error whose predictions are empty."""
+    """Prints to standard error how many predictions are empty."""
     for name, count in empty.items():
         if count:
             print(f"{name}: {count} of {rows} predictions are empty and count as wrong", file=sys.stderr)

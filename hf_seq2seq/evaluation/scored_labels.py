@@ -1,4 +1,4 @@
-"""Files of labels or numbers, a row a line, as the label metrics want them; and the confusion matrix in print."""
+"""Files of labels or numbers, one row per line, for the label metrics; and printing of the confusion matrix."""
 
 import math
 import sys
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 def score_labels(
     systems: Mapping[str, "Corpus"], metrics: Mapping[str, Any], windows: Iterable[Any], place: str
 ) -> tuple["np.ndarray", "np.ndarray", list[str]] | None:
-    """Gives all rows to the systems' corpora.
+    """Adds all rows to the systems' corpora.
 
     Args:
-        systems: a corpus a file of predictions.
-        metrics: all of them of labels, or all of them of numbers.
-        windows: predictions of each system, and references, as `Files` gives them.
-        place: of the references, for errors.
+        systems: one corpus per file of predictions.
+        metrics: either all for labels or all for numbers.
+        windows: predictions of each system, and references, as yielded by `Files`.
+        place: name of the references, for errors.
 
     Returns:
         The first system's predictions, `(rows, classes)` of 0 and 1, the labels, `(rows,)`, and the classes' names in
         alphabetical order; None for numbers.
 
     Raises:
-        InputError: metrics of several kinds, several references for a row, or text that should be a number.
+        InputError: metrics are of several kinds, a row has several references, or text should be a number.
     """
     from hf_seq2seq.data.label_lists import one_spelling
     from hf_seq2seq.metrics.classification import one_hot
@@ -58,7 +58,7 @@ def score_labels(
 
 
 def _without_scores(texts: list[str], truth: Sequence[str], name: str) -> list[str]:
-    """The labels of lines that hold a label, a tab and its score, as `classify` writes them."""
+    """The labels of lines with a label, a tab and its score, as written by `classify`."""
     cells = [text.split("\t") for text in texts]
     if any("\t" in label for label in truth) or not all(len(row) == 2 and _is_number(row[1]) for row in cells):
         return texts
@@ -67,12 +67,12 @@ def _without_scores(texts: list[str], truth: Sequence[str], name: str) -> list[s
 
 
 def _tell_foreign(texts: Sequence[str], truth: Sequence[str], name: str) -> None:
-    """Says on standard error how many predictions are labels that no row has."""
+    """Prints to standard error how many predictions are labels without any reference."""
     known = set(truth)
     foreign = [text for text in texts if text not in known]
     if foreign:
         told = (
-            f"{len(foreign)} of {len(texts)} predictions are labels that no reference is, such as {_shown(foreign[0])}"
+            f"{len(foreign)} of {len(texts)} predictions are labels that no reference has, such as {_shown(foreign[0])}"
         )
         print(f"{name}: {told}", file=sys.stderr)
 
@@ -87,8 +87,8 @@ def _problem(metrics: Mapping[str, Any]) -> str:
             return problem
     alone = next((name for name, metric in metrics.items() if metric.problems == ("multi_label",)), None)
     if alone:
-        raise InputError(f"--metrics: {alone} is for several labels a row; files hold one a row")
-    raise InputError(f"--metrics: {', '.join(metrics)} score texts, labels and numbers; ask for one kind at a time")
+        raise InputError(f"--metrics: {alone} is for multiple labels per row; files have one per row")
+    raise InputError(f"--metrics: {', '.join(metrics)} score texts, labels and numbers; use one kind at a time")
 
 
 def _single(row: Sequence[str], place: str) -> str:
@@ -114,14 +114,14 @@ def _is_number(text: str) -> bool:
 
 
 def confusion(logits: "np.ndarray", labels: "np.ndarray", names: Sequence[str]) -> dict[str, Any]:
-    """The confusion matrix for JSON: a row a true class, a column a predicted one."""
+    """The confusion matrix for JSON: rows are true classes, columns are predicted ones."""
     from hf_seq2seq.metrics.classification import confusion_matrix
 
     return {"labels": list(names), "matrix": confusion_matrix(logits, labels).tolist()}
 
 
 def print_confusion(found: Mapping[str, Any]) -> None:
-    """Prints the matrix with the classes' names: true ones before the rows, predicted ones above the columns."""
+    """Prints the matrix with class names: true ones left of the rows, predicted ones above the columns."""
     names, matrix = found["labels"], found["matrix"]
     first = max(len("true \\ predicted"), *map(len, names))
     widths = [max(len(name), *(len(str(row[place])) for row in matrix)) for place, name in enumerate(names)]

@@ -1,4 +1,4 @@
-"""What `evaluate` reports: of files against files, and of a model's predictions beside files of other systems'."""
+"""The reports of `evaluate`: files against files, and a model's predictions against those of other systems."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from hf_seq2seq.inference import DEFAULT_METRICS
 
 Found = dict[str, Any]
 NO_LABELS = (
-    "--confusion-matrix: counts labels; it needs a classifier, or files and --metrics of labels such as accuracy"
+    "--confusion-matrix: counts labels; it needs a classifier, or files and --metrics for labels such as accuracy"
 )
 _MODEL = "the model"
 
@@ -24,19 +24,19 @@ def score_files(
     others: Sequence[str] | None = None,
     confusion_matrix: bool = False,
 ) -> Found:
-    """Scores a file of predictions, and the files that it is compared with; texts stand in the place of files.
+    """Scores a file of predictions, and the files it is compared with; files may also be texts.
 
     Args:
         predictions: a file, or `Texts`.
         references: files, or `Texts`.
-        metrics: names; none for those of texts.
-        significance: how sure the scores are to be.
+        metrics: names; empty for the default text metrics.
+        significance: options of intervals and tests.
         encoding: of text files.
-        others: what it is compared with, where that is not named by `significance`.
-        confusion_matrix: count the rows of each true and predicted label, too.
+        others: systems to compare with, if not given by `significance`.
+        confusion_matrix: also count the rows of each true and predicted label.
 
     Raises:
-        InputError: files that do not fit each other or the metrics.
+        InputError: files do not fit each other or the metrics.
     """
     from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
     from hf_seq2seq.metrics.corpus import Corpus
@@ -65,7 +65,7 @@ def read_others(files: Sequence[str], encoding: str) -> dict[str, list[str]]:
     """The predictions of other systems, by file.
 
     Raises:
-        InputError: a file that cannot be read, or that is named twice.
+        InputError: a file cannot be read, or is named twice.
     """
     if len(set(files)) < len(files):
         raise InputError("--compare: a file is given twice; compare different systems")
@@ -73,14 +73,14 @@ def read_others(files: Sequence[str], encoding: str) -> dict[str, list[str]]:
 
 
 def check_others(others: Mapping[str, Sequence[str]], sets: Sequence[int]) -> None:
-    """Refuses files of other systems that have not as many predictions as there are test rows.
+    """Rejects files of other systems whose number of predictions differs from the number of test rows.
 
     Args:
-        others: what `read_others` read.
+        others: the result of `read_others`.
         sets: the rows of each test set, of which there must be one.
 
     Raises:
-        InputError: such a file, or several sets.
+        InputError: a file is of the wrong length, or there are several sets.
     """
     if others and len(sets) > 1:
         raise InputError(f"--compare: there are {len(sets)} test sets; evaluate one at a time")
@@ -109,7 +109,7 @@ def score_rows(
 
 
 def joined(first: Found, second: Found) -> Found:
-    """One report of two, which have other metrics of the same rows and systems."""
+    """Merges two reports with different metrics of the same rows and systems."""
     nested = {key: first[key] | second[key] for key in ("signatures",) if key in first and key in second}
     if "compared" in first:
         nested["compared"] = {name: first["compared"][name] | found for name, found in second["compared"].items()}
@@ -117,7 +117,7 @@ def joined(first: Found, second: Found) -> Found:
 
 
 def _with_empty(found: Found, empty: Mapping[str, int]) -> Found:
-    """Says how many predictions are empty; of the first system in the results too."""
+    """Reports how many predictions are empty, for the first system also in the results."""
     report_empty(empty, found["samples"])
     first = next(iter(empty.values()), 0)
     return found | ({"empty_predictions": first} if first else {})

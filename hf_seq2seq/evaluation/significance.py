@@ -1,4 +1,4 @@
-"""How sure the scores of `evaluate` are: intervals, and other systems on the same references."""
+"""Statistical significance of scores: intervals, and comparison with other systems on the same references."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def check_percentage(confidence: float) -> None:
-    """Refuses an interval that would hold everything.
+    """Rejects a confidence of 100 percent or more.
 
     Raises:
-        InputError: names the flag.
+        InputError: it is too large; names the flag.
     """
     if confidence >= 100:
         raise InputError(f"--confidence: {confidence:g} must be below 100; it is a percentage")
@@ -23,23 +23,23 @@ def check_percentage(confidence: float) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Significance(Section):
-    """Significance: how sure the scores are, for every metric."""
+    """Significance: intervals and tests for every metric."""
 
-    confidence: float | None = option(None, "Also intervals that hold this percentage, by bootstrap.", at_least=1)
+    confidence: float | None = option(
+        None, "Also bootstrap confidence intervals at this level, in percent.", at_least=1
+    )
     confidence_n: int = option(1000, "Resamples for --confidence.", at_least=2)
     compare: tuple[str, ...] = option((), "Compare with other systems: files of predictions, or folders of models.")
-    paired_bs: bool = option(
-        False, "Test the difference by paired bootstrap resampling: what --compare does by itself."
-    )
+    paired_bs: bool = option(False, "Test the difference by paired bootstrap resampling, the default of --compare.")
     paired_bs_n: int = option(1000, "Resamples for --paired-bs.", at_least=2)
-    paired_ar: bool = option(False, "Test the difference by approximate randomisation instead.")
+    paired_ar: bool = option(False, "Test the difference by approximate randomization instead.")
     paired_ar_n: int = option(10000, "Trials for --paired-ar.", at_least=2)
     resampling_seed: int = option(
         12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0, at_most=LARGEST_SEED
     )
 
     def __post_init__(self) -> None:
-        """Refuses flags that go against each other."""
+        """Rejects conflicting flags."""
         super().__post_init__()
         if self.confidence is not None:
             check_percentage(self.confidence)
@@ -50,14 +50,14 @@ class Significance(Section):
 
     @property
     def resamples(self) -> bool:
-        """Whether rows will be drawn again."""
+        """Whether rows will be resampled."""
         return self.confidence is not None or bool(self.compare)
 
 
 def report(systems: Mapping[str, "Corpus"], metrics: Mapping[str, Any], significance: Significance) -> dict[str, Any]:
-    """What is printed as JSON: the first system's scores, and each other system's below "compared", by its file.
+    """The report as JSON: the first system's scores, and each other system's under "compared", keyed by its file.
 
-    An interval of the score `bleu` lies between `bleu_low` and `bleu_high`; `bleu_p` is the p-value of a difference.
+    The interval of the score `bleu` is `bleu_low` to `bleu_high`; `bleu_p` is the p-value of a difference.
     """
     (_, first), *others = systems.items()
     first.tell_doubts()
@@ -76,7 +76,7 @@ def report(systems: Mapping[str, "Corpus"], metrics: Mapping[str, Any], signific
 
 
 def _settings(significance: Significance) -> dict[str, float]:
-    """In the words of sacreBLEU's signatures."""
+    """In the format of sacreBLEU's signatures."""
     found: dict[str, float] = {}
     if significance.confidence is not None:
         found |= {"confidence": significance.confidence, "bs": significance.confidence_n}
@@ -114,10 +114,10 @@ def _p_values(
 
 
 def print_table(found: Mapping[str, Any]) -> None:
-    """Prints a report: a score a line, then its interval; then the signatures, and the other systems."""
+    """Prints a report: one score per line with its interval, then the signatures, and the other systems."""
     numbers = {key: value for key, value in found.items() if isinstance(value, int | float)}
     _print_scores(numbers)
-    for title, more in found.items():  # of several test sets, each title begins with the set's name
+    for title, more in found.items():  # with several test sets, each title begins with the set's name
         if title.endswith("signatures"):
             for name, signature in more.items():
                 print(f"{title.removesuffix('signatures')}{name}_signature  {signature}")

@@ -1,4 +1,4 @@
-"""The systems that `evaluate` compares a model with: other models' folders, and files of predictions."""
+"""The systems to which `evaluate` compares a model: folders of other models, and files of predictions."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from hf_seq2seq.evaluation.significance import Significance
 
 
 def divided(compare: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What is to be compared: folders of models, and files of predictions.
+    """The systems to compare: folders of models, and files of predictions.
 
     Raises:
-        InputError: one is named twice.
+        InputError: one is given twice.
     """
     folders = tuple(place for place in compare if Path(place).is_dir())
     if len(set(folders)) < len(folders):
@@ -27,13 +27,13 @@ def divided(compare: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @dataclass
 class DocumentReader:
-    """A model of raw text; it writes nothing.
+    """A language model of raw text, which generates nothing here.
 
     Attributes:
-        model: in evaluation mode.
-        tokenizer: as its training left it.
-        block_size: tokens that are read at once.
-        rows: blocks of a batch.
+        model: the model, in evaluation mode.
+        tokenizer: its tokenizer.
+        block_size: tokens per block.
+        rows: blocks per batch.
     """
 
     model: Any
@@ -43,12 +43,12 @@ class DocumentReader:
 
     @classmethod
     def of(cls, loaded: Any, rows: int) -> "DocumentReader":
-        """Reads with what `load_seq2seq` gave."""
+        """Builds a reader from the result of `load_seq2seq`."""
         model, tokenizers, settings = loaded
         return cls(model, tokenizers.source, settings.run["block_size"], rows)
 
     def likelihoods(self, documents: list[str], references: list[list[str]]) -> tuple[Any, Counts]:
-        """Of the documents, which are their own references; as `TextGenerator.likelihoods`."""
+        """Likelihoods of documents, which are their own references; see `TextGenerator.likelihoods`."""
         from hf_seq2seq.data.encoding import encode_documents
         from hf_seq2seq.tasks.causal_lm import document_likelihoods
 
@@ -61,18 +61,18 @@ MODEL = "the model"
 
 
 class Systems:
-    """A model and its competitors on test rows that are texts.
+    """A model and its competitors on text test rows.
 
     Args:
-        metrics: of texts, and of how likely a model finds the references.
-        significance: how sure the scores are to be, and which systems are compared.
-        encoding: of files of predictions.
+        metrics: metrics of texts, and of likelihoods of the references.
+        significance: options of intervals and tests, and the systems to compare.
+        encoding: encoding of files of predictions.
 
     Attributes:
-        counts: what each system counted over the rows so far, by its folder; that of the model is `MODEL`.
+        counts: the counts of each system over the rows so far, by folder; the model's key is `MODEL`.
 
     Raises:
-        InputError: a file that cannot be read, or that has no probabilities although they are asked for.
+        InputError: a file cannot be read, or has no probabilities although they are required.
     """
 
     def __init__(self, metrics: Mapping[str, Any], significance: Significance, encoding: str) -> None:
@@ -82,14 +82,14 @@ class Systems:
         self._written = {name: metric for name, metric in metrics.items() if name not in self._likely}
         if files and self._likely:
             name = next(iter(self._likely))
-            raise InputError(f"--compare {files[0]}: no folder of a model, which --metrics {name} asks for")
+            raise InputError(f"--compare {files[0]}: not a model's folder, which --metrics {name} requires")
         self._significance, self._files = significance, read_others(files, encoding)
 
     def check(self, sets: Sequence[int]) -> None:
-        """Refuses what cannot be compared on sets of so many rows.
+        """Rejects systems that cannot be compared on sets of these sizes.
 
         Raises:
-            InputError: several sets, or a file of another length.
+            InputError: there are several sets, or a file has the wrong length.
         """
         if self.folders and len(sets) > 1:
             raise InputError(f"--compare: there are {len(sets)} test sets; evaluate one at a time")
@@ -100,9 +100,9 @@ class Systems:
 
         Args:
             model: a `TextGenerator`, or a `DocumentReader`.
-            others: those of the folders.
+            others: the generators of the folders.
             texts: sources, conversations or documents.
-            references: one or more texts a row.
+            references: one or more texts per row.
         """
         found: Found = {}
         sure = self._significance
@@ -127,7 +127,7 @@ class Systems:
 
 
 def _likelihoods(model: Any, texts: list[Any], references: list[list[str]], name: str) -> tuple[Any, Counts]:
-    """Likelihoods of references, and the counts, of which unknown target tokens are said on standard error."""
+    """Likelihoods of references and the counts; warns about unknown target tokens on standard error."""
     found, counts = model.likelihoods(texts, references)
     unknown: Unknown = counts.unknown_targets
     if unknown.tokens:

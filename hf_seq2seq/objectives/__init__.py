@@ -1,6 +1,6 @@
-"""What is minimised: each objective gives the sum of a batch's losses and the weight that divides it.
+"""Training objectives: each returns the summed loss of a batch and the weight to divide it by.
 
-`OBJECTIVES` holds those of encoder-decoders that write text; `--loss-type` chooses among them.
+`OBJECTIVES` has those of text-generating models; `--loss-type` selects one.
 """
 
 from torch import nn
@@ -21,10 +21,10 @@ OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
 
 
 def loss_options(loss: Loss) -> Section:
-    """The options of the chosen objective.
+    """The options of the selected objective.
 
     Raises:
-        InputError: there is no such objective, or it has no such option or value.
+        InputError: there is no such objective, or an option or value is invalid for it.
     """
     if loss.loss_type not in OBJECTIVES:
         raise InputError(f"--loss-type: unknown value {loss.loss_type!r}{nearest(loss.loss_type, OBJECTIVES)}")
@@ -35,9 +35,9 @@ def loss_options(loss: Loss) -> Section:
 def make_objective(
     loss: Loss, model: nn.Module, label_smoothing: float, context: GenerationContext
 ) -> TokenCrossEntropy:
-    """The chosen objective of a model.
+    """The selected objective for a model.
 
     Raises:
-        InputError: as `loss_options`.
+        InputError: as for `loss_options`.
     """
     return OBJECTIVES[loss.loss_type](model, label_smoothing, loss_options(loss), context)

@@ -1,4 +1,4 @@
-"""Cross-entropy of the next token, for a decoder without an encoder."""
+"""Cross-entropy of the next token, for decoder-only models."""
 
 from torch import Tensor
 
@@ -6,16 +6,16 @@ from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 
 
 class NextTokenCrossEntropy(TokenCrossEntropy):
-    """Cross-entropy of the token after each input; a label of -100 is not learnt.
+    """Cross-entropy of the token after each input; labels of -100 are ignored.
 
-    Unlike where transformers' own loss is used, labels stand beside the inputs that they follow, `(batch, length)`, so
-    the last token of a sequence is never read.
+    Unlike with transformers' own loss, labels are already shifted, `(batch, length)`, so the last token of a sequence
+    is never an input.
     """
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the model reads: the sequence with its mask, or with positions that start again in each document.
+        """The model's inputs: the sequence with its mask, or with positions that restart in each document.
 
-        Padding lies on the right, where no real token sees it. A model tells documents by their positions only where it
+        Padding is on the right, where no real token sees it. A model separates documents by their positions only if it
         is given no mask.
         """
         mask = "position_ids" if "position_ids" in batch else "attention_mask"

@@ -1,4 +1,4 @@
-"""Losses of labelled rows: one class, several classes, or a number."""
+"""Losses of labelled rows: a single class, multiple classes, or a number."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from hf_seq2seq.saved.heads import plain_name
 
 
 class Classification(Objective):
-    """Cross-entropy of one class a row, weighted by class on request.
+    """Cross-entropy of one class per row, optionally weighted by class.
 
     With class weights the sum is divided by the weights of the rows' classes, as `torch.nn.CrossEntropyLoss` does.
     """
@@ -40,11 +40,11 @@ class Classification(Objective):
         )
 
     def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights of the classes, which rows that are edited later would move."""
+        """The class weights, which would change if the rows were edited."""
         return {} if self.class_weights is None else {"class_weights": self.class_weights.detach().cpu().clone()}
 
     def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights as they were saved; those of the classes are taken from a checkpoint, too."""
+        """The weights as saved; the class weights are also restored from a checkpoint."""
         if self.class_weights is not None and "class_weights" in beside:
             self.class_weights.copy_(beside["class_weights"])
         return saved
@@ -63,16 +63,16 @@ class MultiLabel(Objective):
 
 
 class Regression(Objective):
-    """Squared error of one number a row, of labels with mean 0 and spread 1 if those of the data are given.
+    """Squared error of one number per row, with labels standardized to mean 0 and deviation 1 if the data's are given.
 
-    A model's outputs and its learning rate are made for numbers of that size. Mean and spread are folded into the last
-    layer of the weights that are saved, so that the saved model gives numbers in the data's units.
+    A model's outputs and learning rate suit numbers of that scale. Mean and deviation are folded into the last layer of
+    the saved weights, so that the saved model predicts in the data's units.
 
     Args:
-        model: gives a logit a row.
+        model: returns one logit per row.
         head: name of the model's last linear layer.
-        labels: the training labels, `(rows,)`; without any, numbers are trained as they are. Where the layer has no
-            bias, the mean counts as 0, and the spread is the root of the mean square.
+        labels: the training labels, `(rows,)`; without any, numbers are not standardized. If the layer has no bias, the
+            mean is 0, and the deviation is the root mean square.
     """
 
     def __init__(self, model: nn.Module, head: str = "", labels: np.ndarray | None = None) -> None:
@@ -99,16 +99,19 @@ class Regression(Objective):
         return outputs.astype(np.float64) * self.spread + self.mean
 
     def saved_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights, with mean and spread folded into the last layer."""
+        """The weights, with mean and deviation folded into the last layer."""
         return weights | self._folded(weights, self.spread, self.mean)
 
     def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The last layer as it is trained, which the folded one would give back rounded; mean and spread."""
+        """The last layer as trained, which could be recovered from the folded one only with rounding.
+
+        Mean and deviation.
+        """
         layer = {part: weights[name].detach().clone() for part, name in _head_weights(weights, self.head).items()}
         return layer | {"mean_and_spread": torch.tensor([self.mean, self.spread], dtype=torch.float64)}
 
     def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The weights with the last layer as it was trained; mean and spread are taken from a checkpoint, too."""
+        """The weights with the last layer as trained; mean and deviation are also restored from a checkpoint."""
         if not beside:
             return saved | self._folded(saved, 1 / self.spread, -self.mean / self.spread)
         self.mean, self.spread = beside["mean_and_spread"].tolist()
@@ -116,7 +119,7 @@ class Regression(Objective):
 
     @torch.no_grad()
     def unfold(self) -> None:
-        """Puts a last layer that gives numbers in the data's units into those of training."""
+        """Converts a last layer from the data's units to standardized ones."""
         weights = self.model.state_dict()
         for name, value in self._folded(weights, 1 / self.spread, -self.mean / self.spread).items():
             weights[name].copy_(value)
@@ -130,7 +133,7 @@ class Regression(Objective):
 
 
 def _head_weights(weights: dict[str, Tensor], head: str) -> dict[str, str]:
-    """The names of a layer's weight and bias among a model's weights; with an adapter, of the copy that is trained."""
+    """The names of a layer's weight and bias among a model's weights; with an adapter, of the trained copy."""
     found = {}
     for name in weights:
         plain = plain_name(name)

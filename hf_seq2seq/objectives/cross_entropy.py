@@ -1,8 +1,8 @@
 """Cross-entropy of target tokens, computed at real positions only and in chunks.
 
-The plain way writes a `(batch, target, vocabulary)` tensor of float32 logits, its log-softmax and its gradient,
-padding included. Here the output projection never sees a padded position, and at most `CHUNK_ELEMENTS` logits exist
-at once; the gradient of a chunk is taken while its logits are still there, so nothing is computed twice.
+The straightforward way stores a `(batch, target, vocabulary)` tensor of float32 logits, its log-softmax and its
+gradient, including padding. Here the output projection never sees a padded position, and at most `CHUNK_ELEMENTS`
+logits exist at once; the gradient of a chunk is computed while its logits exist, so nothing is computed twice.
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 
 def chunk_rows(weight: Tensor) -> int:
-    """Positions of a chunk.
+    """Positions per chunk.
 
-    Every chunk reads and writes the weight's whole gradient, which costs more than its products where a large
-    vocabulary leaves it few rows; so a chunk may always have half as many logits as the layer has weights.
+    Every chunk reads and writes the whole gradient of the weight, which costs more than its products if a large
+    vocabulary leaves few rows per chunk; so a chunk may always have half as many logits as the layer has weights.
     """
     vocabulary = weight.shape[0]
     return max(1, max(CHUNK_ELEMENTS, weight.numel() // 2) // vocabulary)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Sum of token losses of `hidden @ weight.T + bias`, one chunk of positions after another.
+    """Sum of token losses of `hidden @ weight.T + bias`, computed in chunks of positions.
 
     Losses, sums and gradients of a bfloat16 layer are float32, the products are bfloat16.
     """
@@ -80,7 +80,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 
 def _loss_and_error(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    """The chunk's loss, and its gradient by the logits, which overwrites them."""
+    """The chunk's loss, and its gradient with respect to the logits, which are overwritten."""
     column = labels[:, None]
     logits.sub_(logits.amax(dim=1, keepdim=True))
     target = logits.gather(1, column) * (1 - smoothing)
@@ -111,7 +111,7 @@ def chunked_cross_entropy(
     Args:
         hidden: inputs of the output layer, `(positions, width)`.
         weight: its weight, `(vocabulary, width)`.
-        labels: right tokens, `(positions,)`, all of them real.
+        labels: target tokens, `(positions,)`, without padding.
         bias: its bias, `(vocabulary,)`.
         label_smoothing: share of the probability that is spread over the whole vocabulary.
 
@@ -123,7 +123,7 @@ def chunked_cross_entropy(
     device = hidden.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     if not torch.is_grad_enabled():
-        # A function of autograd takes a parameter for one that wants a gradient even here.
+        # An autograd function considers a parameter to require a gradient even here.
         hidden, weight, bias = hidden.detach(), weight.detach(), None if bias is None else bias.detach()
     with torch.autocast(device, enabled=False):
         inputs = (hidden.to(dtype), weight.to(dtype), bias, labels, label_smoothing)
@@ -131,14 +131,14 @@ def chunked_cross_entropy(
 
 
 class OutputProjection:
-    """The last linear layer of a model that writes text, bypassed: gives what goes into it.
+    """Bypasses the last linear layer of a text-generating model and returns its input.
 
-    A hook keeps the layer's input and hands the layer an input of zero positions, so whatever the model does before
-    the layer (T5 scales its states) is done by the model itself, and the layer costs nothing.
+    A hook stores the layer's input and replaces it by one of zero positions, so everything before the layer (T5 scales
+    its states) is done by the model itself, and the layer costs nothing.
 
     Args:
-        model: has such a layer.
-        options: given to the model in every call.
+        model: a model with such a layer.
+        options: arguments for every call of the model.
     """
 
     def __init__(self, model: nn.Module, **options: Any) -> None:
@@ -147,7 +147,7 @@ class OutputProjection:
         self._model_bias = getattr(model, "final_logits_bias", None)
         self._wanted = False
         self._kept: Tensor | None = None
-        # Registered once and switched by a flag: a hook that comes and goes makes torch.compile start again.
+        # Registered once and switched by a flag: adding and removing a hook makes torch.compile recompile.
         self._layer.register_forward_pre_hook(self._keep)
 
     @property
@@ -164,7 +164,7 @@ class OutputProjection:
         return self._model_bias[0] if own is None else own + self._model_bias[0]
 
     def run(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
-        """Runs the model up to the layer: what the layer would read, `(batch, target, width)`, and other outputs."""
+        """Runs the model up to the layer: the layer's input, `(batch, target, width)`, and other outputs."""
         self._wanted = True
         try:
             outputs = model(**batch, **self._options)
@@ -182,7 +182,7 @@ class OutputProjection:
 
     @torch.no_grad()
     def is_exact(self, model: nn.Module) -> bool:
-        """Whether the model's logits are nothing but this layer's: false for, say, capped or scaled logits."""
+        """Whether the model's logits are exactly this layer's output: false for, say, capped or scaled logits."""
         if not isinstance(self._layer, nn.Linear):
             return False
         training, device = model.training, self.weight.device
@@ -193,7 +193,7 @@ class OutputProjection:
         seen: dict[str, Tensor] = {}
 
         def replace(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
-            """Puts large values in the layer's place, for a cap leaves the small ones of a new model as they are."""
+            """Substitutes large values for the layer's output: a cap would not change a new model's small ones."""
             seen["found"] = F.linear(args[0], self._layer.weight, self._layer.bias)
             seen["expected"] = output
             seen["loud"] = torch.linspace(-100, 100, output.numel(), device=device).view_as(output).to(output.dtype)
@@ -211,26 +211,27 @@ class OutputProjection:
 
 
 def token_logits(outputs: Any) -> Tensor:
-    """The logits of tokens, which a model that also tells of pairs of sentences calls otherwise."""
+    """The logits of tokens, which have another name in models that also classify sentence pairs."""
     return outputs.prediction_logits if "prediction_logits" in outputs else outputs.logits
 
 
 class TokenCrossEntropy(Objective):
     """Cross-entropy of the target tokens of an encoder-decoder under teacher forcing.
 
-    Labels of -100 are padding. A model whose logits are not a plain linear layer's is served the plain way.
+    Labels of -100 are padding. For a model whose logits are not a plain linear layer's output, the logits are computed
+    directly.
 
-    What a model gives as `auxiliary_losses`, `(batch, target)` in nats (the coverage loss of a recurrent model), is
-    added at real target tokens in training alone, like label smoothing: the loss of an evaluation is cross-entropy.
+    A model's `auxiliary_losses`, `(batch, target)` in nats (the coverage loss of a recurrent model), are added at real
+    target tokens only in training, like label smoothing: the evaluation loss is cross-entropy.
 
     Args:
-        model: what is trained.
+        model: the model to train.
         label_smoothing: in training.
         options: an `Options`; None for the defaults.
-        context: for an objective that generates and scores; one that does not needs none.
+        context: needed only by objectives that generate and score.
 
     Attributes:
-        Options: what `--loss-args` may say; a subclass names its own section.
+        Options: section of the options in `--loss-args`; a subclass sets its own.
     """
 
     Options: type[Section] = Section
@@ -254,7 +255,7 @@ class TokenCrossEntropy(Objective):
         return (batch["labels"] != IGNORE).sum().double()
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the model reads: the source, and the labels moved on by one place or what `augment` put there."""
+        """The model's inputs: the source, and the shifted labels or those set by `augment`."""
         inputs = {name: value for name, value in batch.items() if name not in ("labels", "source_labels", "rows")}
         return inputs if "decoder_input_ids" in inputs else inputs | {"decoder_input_ids": self.shifted(batch)}
 
@@ -286,13 +287,13 @@ class TokenCrossEntropy(Objective):
 
     @torch.no_grad()
     def token_losses(self, batch: dict[str, Tensor]) -> Tensor:
-        """The losses that `forward` sums up in evaluation, `(tokens,)`, at least float32; row by row."""
+        """The token losses that `forward` sums in evaluation, `(tokens,)`, at least float32; row by row."""
         return self.losses(self.inputs(batch), batch["labels"])
 
     def losses(self, inputs: dict[str, Tensor], labels: Tensor) -> Tensor:
-        """Cross-entropies of the labels that are real, `(tokens,)`, row by row, without label smoothing.
+        """Cross-entropies of the real labels, `(tokens,)`, row by row, without label smoothing.
 
-        The backward pass computes the logits once more, a chunk at a time, and so never has all of them.
+        The backward pass recomputes the logits chunk by chunk, and so never has all of them in memory.
         """
         real = labels != IGNORE
         if self._projection is None:

@@ -1,4 +1,4 @@
-"""What an objective needs that generates outputs of training rows and scores them."""
+"""Context of objectives that generate outputs for training rows and score them."""
 
 from dataclasses import dataclass
 
@@ -17,10 +17,10 @@ class GenerationContext:
     """A run's tokenizers, training rows and seed.
 
     Attributes:
-        tokenizers: of source and target; None where nothing is generated.
-        examples: the training rows; None where they change with the epoch, so that labels are all that is known.
-        seed: of the run.
-        longest: output in tokens, EOS counted.
+        tokenizers: of source and target; None if nothing is generated.
+        examples: the training rows; None if they change with the epoch, so that only labels are known.
+        seed: the run's seed.
+        longest: maximum output length in tokens, including EOS.
     """
 
     tokenizers: Tokenizers | None = None
@@ -29,15 +29,15 @@ class GenerationContext:
     longest: int = 0
 
     def random(self, step: int, row: int) -> np.random.Generator:
-        """Random numbers of a row in an optimizer step, which do not depend on its batch."""
+        """Random numbers for a row in an optimizer step, independent of its batch."""
         return np.random.default_rng([self.seed, step, row])
 
     def step_seed(self, step: int) -> int:
-        """A seed for a step's search, in which rows draw by their numbers."""
+        """A seed for a step's search, in which sampling also depends on the row's index."""
         return int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0])
 
     def texts(self, ids: list[list[int]], row: int) -> list[str]:
-        """The texts of several outputs of a row, in whose place words may have been copied."""
+        """The texts of several outputs of a row, which may contain copied words."""
         assert self.tokenizers is not None
         unknown: list[Words] | None = None
         if self.examples is not None and self.examples.unknown is not None:
@@ -45,7 +45,7 @@ class GenerationContext:
         return texts_of(ids, self.tokenizers, unknown)
 
     def references(self, row: int, labels: Tensor) -> list[str]:
-        """The references of a row; where none are kept, the text of its labels, `(target,)`."""
+        """The references of a row; if none are stored, the text of its labels, `(target,)`."""
         if self.examples is not None and self.examples.references is not None:
             return self.examples.references[row]
         return self.texts([labels[labels != IGNORE].tolist()], row)

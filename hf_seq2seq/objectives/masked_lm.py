@@ -1,4 +1,4 @@
-"""Cross-entropy of masked tokens, which an encoder predicts: alone, with pairs of sentences, or beside a target."""
+"""Cross-entropy of masked tokens predicted by an encoder: alone, with sentence pairs, or together with a target."""
 
 from typing import Any
 
@@ -18,21 +18,21 @@ from hf_seq2seq.objectives.objective import Objective
 
 
 class MaskedTokenCrossEntropy(Objective):
-    """Cross-entropy of masked tokens, and of whether one stretch follows the other where rows are pairs of them.
+    """Cross-entropy of masked tokens and, for sentence pairs, of next-sentence prediction.
 
-    The output layer sees masked positions alone.
+    The output layer only sees masked positions.
 
     BERT adds the mean over masked tokens to the mean over pairs. Here both are divided by the masked tokens of the
-    optimizer step, so a pair's loss is first multiplied by the masked tokens of its row: pairs of one length weigh as
-    in BERT, whose rows are full, and others by their lengths. So the step's loss is the sum of two means over the whole
-    step, whatever batches and processes share it.
+    optimizer step, so a pair's loss is first multiplied by the masked tokens of its row: pairs of equal length are
+    weighted as in BERT, whose rows are full, and others by their lengths. So the step's loss is the sum of two means
+    over the whole step, regardless of batches and processes.
 
     Paper: Devlin et al., 2019, section 3.1 and appendix A.2, https://aclanthology.org/N19-1423
 
     Args:
-        model: gives `logits`, or `prediction_logits` and `seq_relationship_logits`.
+        model: returns `logits`, or `prediction_logits` and `seq_relationship_logits`.
         pairs: whether rows are pairs, with a `next_sentence_label`.
-        label_smoothing: of masked tokens, in training.
+        label_smoothing: label smoothing of masked tokens in training.
     """
 
     def __init__(self, model: nn.Module, pairs: bool = False, label_smoothing: float = 0.0) -> None:
@@ -47,7 +47,7 @@ class MaskedTokenCrossEntropy(Objective):
         return (batch["labels"] != IGNORE).sum().double()
 
     def forward(self, batch: dict[str, Tensor], measuring: bool = False) -> Tensor:
-        """Sum over masked tokens, and over pairs as said above, in nats; `measuring`, what `measure` gives."""
+        """Sum over masked tokens, and over pairs as above, in nats; with `measuring`, the result of `measure`."""
         if measuring:
             return self._measures(batch)
         states, outputs = self._run(batch)
@@ -56,7 +56,7 @@ class MaskedTokenCrossEntropy(Objective):
 
     def measure(self, batch: dict[str, Tensor]) -> Tensor:
         """The loss and the accuracy of masked tokens; for pairs also the tokens' own loss, and the pairs' accuracy."""
-        return self(batch, measuring=True)  # a call, for sharded weights are gathered before one
+        return self(batch, measuring=True)  # a module call, because sharded weights are gathered before one
 
     def _measures(self, batch: dict[str, Tensor]) -> Tensor:
         states, outputs = self._run(batch)
@@ -70,7 +70,10 @@ class MaskedTokenCrossEntropy(Objective):
         return torch.stack([both, masked, 100 * right, masked, loss, masked, 100 * found, pairs]).view(4, 2)
 
     def _run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
-        """At masked positions, what the output layer reads, or the logits where it cannot be bypassed; and the rest."""
+        """At masked positions, the input of the output layer, or the logits if it cannot be bypassed.
+
+        And the other outputs.
+        """
         inputs = {name: value for name, value in batch.items() if name not in ("labels", "next_sentence_label")}
         masked = batch["labels"] != IGNORE
         if self._projection is None:
@@ -88,7 +91,7 @@ class MaskedTokenCrossEntropy(Objective):
         return chunked_cross_entropy(states, weight, labels, bias=bias, label_smoothing=smoothing)
 
     def _best(self, states: Tensor) -> Tensor:
-        """The likeliest token at every masked position."""
+        """The most probable token at every masked position."""
         if self._projection is None:
             return states.argmax(-1)
         weight, bias = self._projection.weight, self._projection.bias
@@ -97,7 +100,7 @@ class MaskedTokenCrossEntropy(Objective):
 
 
 def _pair_loss(outputs: Any, batch: dict[str, Tensor]) -> Tensor:
-    """The pairs' cross-entropies, each times the masked tokens of its row, in all."""
+    """The sum of the pairs' cross-entropies, each times the masked tokens of its row."""
     masked = (batch["labels"] != IGNORE).sum(1)
     losses = F.cross_entropy(outputs.seq_relationship_logits.float(), batch["next_sentence_label"], reduction="none")
     return (losses * masked).sum()
@@ -106,9 +109,9 @@ def _pair_loss(outputs: Any, batch: dict[str, Tensor]) -> Tensor:
 class TargetAndMaskedCrossEntropy(TokenCrossEntropy):
     """Cross-entropy of target tokens by the decoder, and of masked source tokens by the encoder.
 
-    Both are summed, and divided by target and masked tokens together: every predicted token weighs the same, where
-    the paper names no weights. PEGASUS checkpoints have no head for the encoder, so its last states go through the
-    embedding that input and output share, without a bias.
+    Both are summed and divided by target and masked tokens together: every predicted token has the same weight; the
+    paper gives no weights. PEGASUS checkpoints have no head for the encoder, so its last states go through the
+    embedding shared by input and output, without a bias.
 
     Paper: Zhang et al., 2020, section 3.2, https://proceedings.mlr.press/v119/zhang20ae.html
     """
@@ -120,14 +123,14 @@ class TargetAndMaskedCrossEntropy(TokenCrossEntropy):
         return super().weight(batch) + _masked(batch)
 
     def forward(self, batch: dict[str, Tensor], measuring: bool = False) -> Tensor:
-        """Sum over both, in nats; `measuring`, what `measure` gives."""
+        """Sum over both, in nats; with `measuring`, the result of `measure`."""
         if measuring:
             return self._measures(batch)
         target, masked = self._losses(batch)
         return target + masked
 
     def measure(self, batch: dict[str, Tensor]) -> Tensor:
-        """The loss, that of target tokens and that of masked ones."""
+        """The total loss, that of target tokens and that of masked tokens."""
         return self(batch, measuring=True)
 
     def _measures(self, batch: dict[str, Tensor]) -> Tensor:

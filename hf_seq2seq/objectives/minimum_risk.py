@@ -1,4 +1,4 @@
-"""Minimum risk training: outputs are drawn, and those that score better are made more likely."""
+"""Minimum risk training: outputs are sampled, and better-scoring ones are made more likely."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ SOURCE = ("input_ids", "attention_mask")
 
 @dataclass(frozen=True, kw_only=True)
 class RiskOptions(Section):
-    """What is drawn, and how it is scored."""
+    """Options of sampling and scoring."""
 
-    samples: int = option(20, "Outputs drawn of each source; 100 in the paper.", at_least=1, at_most=10_000)
-    alpha: float = option(0.005, "Sharpness of Q: 0 makes all outputs alike.", above=0)
-    metric: str = option("bleu", "Metric of one output that the risk is computed by.")
+    samples: int = option(20, "Outputs sampled per source; 100 in the paper.", at_least=1, at_most=10_000)
+    alpha: float = option(0.005, "Sharpness of Q: 0 makes all outputs equally likely.", above=0)
+    metric: str = option("bleu", "Metric that defines the risk of an output.")
 
     def __post_init__(self) -> None:
         """Checks every value, and that there is such a metric."""
@@ -40,13 +40,13 @@ class MinimumRisk(TokenCrossEntropy):
     """The expected risk of outputs: over a sample S of a source, the sum of Q(y) risk(y).
 
     Q(y) = P(y)^alpha / sum over S of P(y')^alpha: the model's probabilities are renormalised over the sample. S is a
-    set: the outputs that were drawn, each once, and the reference. The risk is 1 - score / 100 of a metric that is
-    better the greater it is, such as sentence BLEU, and score / 100 of others; a row's references all count.
+    set: the distinct sampled outputs and the reference. The risk is 1 - score / 100 for a metric for which higher is
+    better, such as sentence BLEU, and score / 100 for others; all references of a row count.
 
-    Outputs are drawn from the model's own distribution without dropout, and a row draws by the run's seed, the step and
-    its number; their probabilities are computed with dropout. The loss is a mean over rows, without label smoothing and
-    without auxiliary losses. Evaluations measure the cross-entropy of the target tokens. The paper starts from a model
-    that was trained by cross-entropy.
+    Outputs are sampled from the model's own distribution without dropout, seeded by the run's seed, the step and the
+    row's index; their probabilities are computed with dropout. The loss is a mean over rows, without label smoothing
+    and without auxiliary losses. Evaluations measure the cross-entropy of the target tokens. The paper starts from a
+    model trained with cross-entropy.
 
     Paper: Shen et al., 2016, sections 3.2 and 3.3 (equations 10, 11 and 13), https://aclanthology.org/P16-1159
     """
@@ -62,7 +62,7 @@ class MinimumRisk(TokenCrossEntropy):
         self._risk = risk_by(self.options.metric)
 
     def begin_step(self, step: int, steps: int) -> None:
-        """Keeps the step's number, by which rows draw."""
+        """Stores the step's number, which seeds sampling."""
         self.step = step
 
     def weight(self, batch: dict[str, Tensor]) -> Tensor:
@@ -77,7 +77,7 @@ class MinimumRisk(TokenCrossEntropy):
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Adds the sample: `candidates`, labels padded with -100, and the `risks` and `candidate_rows` of each.
 
-        They are `(candidates, target)`, `(candidates,)` and `(candidates,)`; those of a row are neighbours.
+        They are `(candidates, target)`, `(candidates,)` and `(candidates,)`; those of a row are adjacent.
         """
         rows, labels = batch["rows"].tolist(), batch["labels"]
         with evaluating(self.model):
@@ -95,7 +95,7 @@ class MinimumRisk(TokenCrossEntropy):
         }
 
     def _searcher(self) -> Searcher:
-        """Draws from the model's distribution, whatever its generation settings narrow."""
+        """Samples from the model's distribution, ignoring truncation in its generation settings."""
         model: Any = self.model
         whole: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "typical_p": 1.0, "repetition_penalty": 1.0}
         whole |= {"top_k": model.config.vocab_size, "min_p": 0.0, "min_new_tokens": 0}
@@ -120,7 +120,7 @@ class MinimumRisk(TokenCrossEntropy):
         return torch.stack([score.softmax(0) @ risk for score, risk in pairs]).sum()
 
     def log_probabilities(self, batch: dict[str, Tensor]) -> Tensor:
-        """Log P of every candidate, `(candidates,)`, in nats; a source is encoded once."""
+        """Log P of every candidate, `(candidates,)`, in nats; each source is encoded once."""
         labels, rows = batch["candidates"], batch["candidate_rows"]
         model: Any = self.model
         encoded = model.get_encoder()(**{name: batch[name] for name in SOURCE})
@@ -134,9 +134,9 @@ class MinimumRisk(TokenCrossEntropy):
 
 
 def risk_by(name: str) -> Risk:
-    """1 - score / 100 of one text by a metric, or score / 100 where less is better.
+    """1 - score / 100 of one text by a metric, or score / 100 if lower is better.
 
-    BLEU is that of a sentence: of a short one, only the n-grams that it has room for count.
+    BLEU is sentence BLEU: for a short output, only the n-gram orders that fit are used.
 
     Raises:
         InputError: there is no such metric.

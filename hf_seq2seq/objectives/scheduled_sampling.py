@@ -1,4 +1,4 @@
-"""Scheduled sampling: the decoder learns to go on from its own tokens, too, more and more often."""
+"""Scheduled sampling: the decoder increasingly learns to continue from its own tokens."""
 
 import math
 from collections.abc import Callable
@@ -19,46 +19,48 @@ from hf_seq2seq.sections import Section, option
 
 Choose = Callable[[Tensor, Tensor], Tensor]
 HALF = 0.5
-"""Share of right inputs halfway through a run, where nothing else is said."""
+"""Default share of gold inputs halfway through a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions(Section):
-    """How the share of right inputs falls, and where the others come from."""
+    """Schedule of the share of gold inputs, and the source of the others."""
 
     schedule: str = option(
-        "inverse_sigmoid", "How it falls.", choices=("linear", "exponential", "inverse_sigmoid", "constant")
+        "inverse_sigmoid",
+        "How the share of gold inputs decays.",
+        choices=("linear", "exponential", "inverse_sigmoid", "constant"),
     )
     k: float | None = option(None, "The schedule's k.", at_least=0)
-    c: float | None = option(None, "Linear: what every step takes off.", at_least=0)
-    minimum: float = option(0.0, "Linear: the least share.", at_least=0, at_most=1)
-    choice: str = option("sample", "The model's token: drawn, or its best.", choices=("sample", "argmax"))
+    c: float | None = option(None, "Linear: decrease per step.", at_least=0)
+    minimum: float = option(0.0, "Linear: minimum share.", at_least=0, at_most=1)
+    choice: str = option("sample", "The model's token: sampled, or its best.", choices=("sample", "argmax"))
     passes: str = option(
-        "auto", "Token after token, or all at once from right inputs.", choices=("auto", "sequential", "parallel")
+        "auto", "Token by token, or all at once from gold inputs.", choices=("auto", "sequential", "parallel")
     )
 
     def __post_init__(self) -> None:
-        """Checks every value, and that the schedule can have them."""
+        """Checks all values, and that they apply to the schedule."""
         super().__post_init__()
         if self.k is not None and self.schedule == "inverse_sigmoid" and self.k < 1:
-            raise InputError(f"k: {self.k} is too small for inverse_sigmoid; the least is 1")
+            raise InputError(f"k: {self.k} is too small for inverse_sigmoid; the minimum is 1")
         if self.k is not None and self.schedule in ("exponential", "constant") and self.k > 1:
-            raise InputError(f"k: {self.k} is too large for {self.schedule}; the most is 1")
+            raise InputError(f"k: {self.k} is too large for {self.schedule}; the maximum is 1")
         if self.schedule != "linear" and (self.c is not None or self.minimum):
-            raise InputError(f"c and minimum: {self.schedule} has none; they go with schedule=linear")
+            raise InputError(f"c and minimum: only apply to schedule=linear, not {self.schedule}")
 
 
 class ScheduledSampling(TokenCrossEntropy):
-    """Cross-entropy of the target tokens, where each decoder input is the right token with probability epsilon.
+    """Cross-entropy of the target tokens, where each decoder input is the gold token with probability epsilon.
 
-    Otherwise it is the model's own token for that place. `sequential`, the default of recurrent models, asks the model
-    token after token, so that its token follows what it was really given; `parallel`, the Transformer's, asks for all
-    tokens at once in a first pass that reads the right ones. No gradient flows through the choice of a token.
+    Otherwise it is the model's own token for that position. `sequential`, the default for recurrent models, runs the
+    model token by token, so that its token follows its actual inputs; `parallel`, the default for Transformers,
+    predicts all tokens at once in a first pass on gold inputs. No gradient flows through the choice of a token.
 
-    The share falls with the optimizer step i: linear max(minimum, k - c i), exponential k^i, inverse sigmoid
-    k / (k + exp(i / k)), which starts at k / (k + 1) and not at 1; constant is k. By default it is 0.5 halfway through
-    the run. Each row flips its coins and draws its tokens by the run's seed, the step and its number. The model chooses
-    its tokens without dropout, and a first token that generation forces (a language's) stays.
+    The share falls with the optimizer step i: linear max(minimum, k - c i), exponential k^i, inverse sigmoid k / (k +
+    exp(i / k)), which starts at k / (k + 1) and not at 1; constant is k. By default it is 0.5 halfway through the run.
+    Random choices are seeded by the run's seed, the step and the row's index. The model predicts its tokens without
+    dropout, and a first token forced in generation (a language token) is kept.
 
     Papers: Bengio et al., 2015, sections 2.3 and 2.4, https://arxiv.org/abs/1506.03099; Mihaylova and Martins, 2019,
     section 3 (two passes), https://aclanthology.org/P19-2049
@@ -72,7 +74,7 @@ class ScheduledSampling(TokenCrossEntropy):
     epsilon = 1.0
 
     def begin_step(self, step: int, steps: int) -> None:
-        """Sets the share of right inputs."""
+        """Sets the share of gold inputs."""
         self.step, self.epsilon = step, SCHEDULES[self.options.schedule](self.options, step, steps)
 
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -91,7 +93,7 @@ class ScheduledSampling(TokenCrossEntropy):
         return batch | {"decoder_input_ids": mixed}
 
     def _random(self, rows: list[int], length: int, device: torch.device) -> Tensor:
-        """A coin and a number to draw by for each decoder input, in [0, 1), `(2, batch, target)` float64."""
+        """Random numbers per decoder input, to choose its source and to sample, `(2, batch, target)` float64."""
         found = [self.context.random(self.step, row).random((length, 2)) for row in rows]
         return torch.from_numpy(np.stack(found)).permute(2, 0, 1).to(device)
 
@@ -103,7 +105,7 @@ class ScheduledSampling(TokenCrossEntropy):
     def _sequential(
         self, batch: dict[str, Tensor], right: Tensor, own: Tensor, numbers: Tensor, choose: Choose
     ) -> Tensor:
-        """Asks the model for each token after those that it was given."""
+        """Lets the model predict each token from its actual inputs."""
         given = right.clone()
         with decoding([self.model], batch) as (decoder,):  # type: ignore[list-item]
             for place in range(1, right.shape[1]):
@@ -114,8 +116,8 @@ class ScheduledSampling(TokenCrossEntropy):
     def _parallel(
         self, batch: dict[str, Tensor], right: Tensor, own: Tensor, numbers: Tensor, choose: Choose
     ) -> Tensor:
-        """Asks the model for all tokens after the right ones."""
-        asked = torch.cat([own[:, 1:], torch.zeros_like(own[:, :1])], 1)  # what an input is, the output before it says
+        """Lets the model predict all tokens from gold inputs."""
+        asked = torch.cat([own[:, 1:], torch.zeros_like(own[:, :1])], 1)  # each input is the previous output
         given, drawn = right.clone(), numbers[own]
         chunks = list(self.logits(self.inputs(batch), asked))
         sizes = [len(chunk) for chunk in chunks]

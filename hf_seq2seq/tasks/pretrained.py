@@ -63,7 +63,7 @@ def known_overrides(source: Pretrained, known: "PreTrainedConfig") -> dict[str, 
         with explained_yaml(f"--config-overrides {name}"):
             found[name] = yaml.safe_load(value)
         if "layers" in name and isinstance(found[name], int) and found[name] > MOST_LAYERS:
-            raise InputError(f"--config-overrides: {name}: {found[name]} is too large; the most is {MOST_LAYERS}")
+            raise InputError(f"--config-overrides: {name}: {found[name]} is too large; the maximum is {MOST_LAYERS}")
     return found
 
 

@@ -102,7 +102,7 @@ def test_labels_are_those_of_the_command(
 def test_what_is_asked_of_the_wrong_model(model: Model, classifier: Model, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"contains a classifier, which does not generate text; use classify\(texts\)"):
         classifier.generate(["ab"])
-    with pytest.raises(InputError, match=r"not a classifier; generate\(texts\) asks it"):
+    with pytest.raises(InputError, match=r"not a classifier; use generate\(texts\)"):
         model.classify(["ab"])
     with pytest.raises(InputError, match="no such folder"):
         load(tmp_path / "none")
@@ -111,7 +111,7 @@ def test_what_is_asked_of_the_wrong_model(model: Model, classifier: Model, tmp_p
 def test_bad_calls(model: Model) -> None:
     with pytest.raises(InputError, match=r"unknown option 'num_beam'; did you mean 'num_beams'"):
         model.generate(["ab"], num_beam=3)
-    with pytest.raises(InputError, match="--num-beams: 0 is too small; the least is 1"):
+    with pytest.raises(InputError, match="--num-beams: 0 is too small; the minimum is 1"):
         model.generate(["ab"], num_beams=0)
     with pytest.raises(InputError, match="texts: row 2: 5 is not text"):
         model.generate(["", 5])

@@ -47,9 +47,12 @@ def test_predictions_of_generate_can_be_scored(command, folder: Path) -> None:
         (["--predictions", "found.txt"], "--predictions needs --references"),
         (["--predictions", "found.txt", "--references", "short.txt"], "short.txt: 1 references for 2 in found.txt"),
         (["--predictions", "found.txt", "--references", "none.txt"], "none.txt: no such file"),
-        (["--predictions", "found.txt", "--references", "two.csv"], "none is called 'reference'"),
+        (["--predictions", "found.txt", "--references", "two.csv"], "none named 'reference'"),
         (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "blue"], "did you mean 'bleu'"),
-        (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "micro_f1"], "several labels a row"),
+        (
+            ["--predictions", "found.txt", "--references", "right.txt", "--metrics", "micro_f1"],
+            "multiple labels per row",
+        ),
         (
             ["--predictions", "found.txt", "--references", "right.txt", "--metrics", "bleu,accuracy"],
             "one kind at a time",
@@ -307,7 +310,7 @@ def test_predictions_that_no_reference_has_are_told(command, folder: Path) -> No
     Path("said.txt").write_text("Pos\nneg\npos\n")
     Path("true.txt").write_text("pos\nneg\npos\n")
     result = command("evaluate", *LABELS, "accuracy")
-    assert "said.txt: 1 of 3 predictions are labels that no reference is, such as 'Pos'" in result.err
+    assert "said.txt: 1 of 3 predictions are labels that no reference has, such as 'Pos'" in result.err
 
 
 @pytest.mark.parametrize("number", ["nan", "inf", "-Infinity", "five"])

@@ -138,7 +138,7 @@ def test_a_signal_reaches_every_process(recipe: Path) -> None:
 
 def test_the_configuration_is_checked_before_anything_starts(command, recipe: Path) -> None:
     result = command("train", recipe, "--num-processes", "2", "--seed", "-1")
-    assert (result.code, result.err) == (2, "error: --seed: -1 is too small; the least is 0\n")
+    assert (result.code, result.err) == (2, "error: --seed: -1 is too small; the minimum is 0\n")
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_models_of_raw_text_have_intervals_and_are_compared(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--metrics", "perplexity", "--compare", "texts.txt"], "texts.txt: no folder of a model, which"),
+        (["--metrics", "perplexity", "--compare", "texts.txt"], "texts.txt: not a model's folder, which"),
         (["--metrics", "bleu", "--compare", "{other},{other}"], "a model is given twice"),
         (["--metrics", "perplexity", "--compare", "{text}"], "was trained on raw text, the model on pairs"),
         (["--metrics", "perplexitty"], "did you mean 'perplexity'"),

@@ -37,7 +37,7 @@ def test_flags_reach_the_recipe(command, recipe: Path, flags: list[str], expecte
         (["--wrd", "x"], "unknown flag '--wrd'; did you mean '--word'?"),
         (["--zzz"], "unknown flag '--zzz'; `hf-seq2seq train RECIPE --help` lists the flags"),
         (["--count", "many"], "--count: 'many' is not an integer"),
-        (["--count", "0"], "--count: 0 is too small; the least is 1"),
+        (["--count", "0"], "--count: 0 is too small; the minimum is 1"),
         (["--tone", "lod"], "--tone: unknown value 'lod'; did you mean 'loud'?"),
         (["--word", "a", "--term", "b"], "--word and --term exclude each other"),
         (["--echo", "--no-echo"], "--echo and --no-echo exclude each other"),

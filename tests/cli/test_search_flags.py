@@ -206,7 +206,7 @@ def test_the_end_that_ended_an_output_is_told(command, model_folder: Path, tmp_p
             "8 is more than the maximum output length of 5 tokens (--max-length-ratio, of 50 source tokens)",
         ),
         (["--min-length-ratio", "2", "--max-length-ratio", "1"], "--min-length-ratio: 2.0 is more than --max-length"),
-        (["--length-penalty", "1000", "--num-beams", "2"], "--length-penalty: 1000.0 is too large; the most is 20"),
+        (["--length-penalty", "1000", "--num-beams", "2"], "--length-penalty: 1000.0 is too large; the maximum is 20"),
         (["--length-penalty", "-1000", "--num-beams", "2"], "--length-penalty: -1000.0 is too small"),
         (["--length-penalty", "nan", "--num-beams", "2"], "--length-penalty: nan is not a finite number"),
         (["--max-length-ratio", "inf"], "--max-length-ratio: inf is not a finite number"),

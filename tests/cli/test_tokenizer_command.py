@@ -63,7 +63,7 @@ def test_bad_input(command, pairs: Path, tmp_path: Path) -> None:
     assert result.code == 2
     assert "none" in result.err
     result = command("tokenizer", "train", "--train-file", pairs, "--vocab-size", "2")
-    assert "--vocab-size: 2 is too small; the least is 8" in result.err
+    assert "--vocab-size: 2 is too small; the minimum is 8" in result.err
     assert command("tokenizer", "train", "--train-file", pairs, "--tokenizer-type", "wrd").code == 2
 
 

@@ -160,14 +160,14 @@ def test_a_tokenizer_without_segments_gives_none_for_pairs() -> None:
 @pytest.mark.parametrize(("name", "least"), [("t5", 2), ("bart", 3), ("gpt2", 2), ("mbart", 3), ("byt5", 2)])
 def test_a_limit_without_room_for_text_names_the_least(name: str, least: int) -> None:
     tokenizer = KINDS[name][0]()
-    with pytest.raises(InputError, match=f"--max-target-length: {least - 1} .*the least is {least}"):
+    with pytest.raises(InputError, match=f"--max-target-length: {least - 1} .*the minimum is {least}"):
         encode_targets(["abc"], tokenizer, least - 1)
     ids, _ = encode_targets(["abc"], tokenizer, least)
     assert len(ids[0]) == least
 
 
 def test_a_limit_without_room_for_two_texts_is_refused() -> None:
-    with pytest.raises(InputError, match=r"--max-source-length: 3 .*the least is 4"):
+    with pytest.raises(InputError, match=r"--max-source-length: 3 .*the minimum is 4"):
         encode_labelled(labelled(["abc"], ["fed"]), bert_like(), Tokenization(max_source_length=3))
 
 

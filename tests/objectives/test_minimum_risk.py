@@ -205,7 +205,7 @@ def test_risks_are_of_single_texts() -> None:
     [
         ("metric=blue", "--metrics: unknown metric 'blue'; did you mean 'bleu'?"),
         ("metric=bleu:xx", "xx"),
-        ("samples=0", "samples: 0 is too small; the least is 1"),
+        ("samples=0", "samples: 0 is too small; the minimum is 1"),
         ("alpha=0", "alpha: 0.0 must be above 0"),
     ],
 )

@@ -188,9 +188,9 @@ def test_by_default_half_of_the_inputs_are_right_halfway(schedule: str, steps: i
 
 REFUSED = {
     "schedule=cosine": "schedule: unknown value 'cosine'; did you mean 'linear'?",
-    "k=0.5": "k: 0.5 is too small for inverse_sigmoid; the least is 1",
-    "schedule=exponential,k=2": "k: 2.0 is too large for exponential; the most is 1",
-    "c=0.1": "c and minimum: inverse_sigmoid has none; they go with schedule=linear",
+    "k=0.5": "k: 0.5 is too small for inverse_sigmoid; the minimum is 1",
+    "schedule=exponential,k=2": "k: 2.0 is too large for exponential; the maximum is 1",
+    "c=0.1": "c and minimum: only apply to schedule=linear, not inverse_sigmoid",
     "shedule=linear": "no option 'shedule'; did you mean 'schedule'?",
     "k": "'k' is not NAME=VALUE",
     "k=2,k=3": "k is given twice; give it once",

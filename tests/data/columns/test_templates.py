@@ -79,5 +79,5 @@ def test_an_empty_source_is_refused_and_attributes_are_out_of_reach(tmp_path: Pa
     with pytest.raises(InputError, match=r"row 1, column 'a\.__class__': null where"):
         fill("{a.__class__}", {"a": "x"}, "row 1")
     assert template_columns("{a} {b.c} {a}") == ["a", "b.c"]
-    with pytest.raises(InputError, match="--source-template and --source-column: give one of them"):
+    with pytest.raises(InputError, match="--source-template and --source-column: give only one of them"):
         read(path, source_template="{a}", source_column="a")
