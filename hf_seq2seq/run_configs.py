@@ -10,7 +10,7 @@ from hf_seq2seq import configs
 from hf_seq2seq.sections import MOST_LAYERS, Section, option
 
 PROBLEMS = ("single_label", "multi_label", "regression")
-POOLINGS = ("mean", "cls", "last")
+POOLINGS = ("cls", "mean", "last")
 
 
 @dataclass(frozen=True, kw_only=True)
