@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.data.evaluation_sets import name_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.mixtures import Mixture
@@ -14,9 +17,16 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.objectives.objective import Objective
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
     from transformers import PreTrainedModel
 
 Collate = Callable[[Examples, np.ndarray], dict[str, Tensor]]
+Predictions = list[str] | np.ndarray
+"""Of the rows of a split, in order: texts, or logits `(rows, classes)`."""
+Measured = dict[str, tuple[float, float]]
+"""What an objective measured on a split, by name: a sum, and what it is divided by."""
+Judged = tuple[float, list[str]]
+"""A number by which a row is ranked, and the cells of its line in the card: source, prediction, reference, number."""
 
 
 class Renewed(Protocol):
@@ -28,6 +38,73 @@ class Renewed(Protocol):
 
     def __call__(self, epoch: int) -> Examples:
         """The rows of an epoch."""
+
+
+class Problem:
+    """How a task predicts, scores, writes and describes itself; a file of `hf_seq2seq/problems/` a kind.
+
+    Attributes:
+        is_classifier: whether the model gives labels or a number, rather than text.
+        longest_output: the most tokens of text that the model writes; None where it writes none.
+        predicts_in_place: whether labels stand at the inputs that they are of.
+        units: what the scores are measured in, a sentence of the card.
+        measure: what single rows are judged by, of a problem that has predictions.
+        row_note: what a row is where it is neither a pair nor a text, a sentence of the card.
+    """
+
+    is_classifier = False
+    longest_output: int | None = None
+    predicts_in_place = False
+    units = ""
+    measure = ""
+    row_note = ""
+
+    def predict(self, task: "Task", examples: Examples, rows: np.ndarray, accelerator: "Accelerator") -> list[Any]:
+        """What the model gives for some rows of a split, in their order."""
+        raise NotImplementedError
+
+    def gathered(self, task: "Task", found: list[Any]) -> Predictions:
+        """What `predict` gave for all rows, in the data's units."""
+        return found
+
+    def likelihoods(self, measured: Measured, examples: Examples) -> dict[str, float]:
+        """What follows from the loss of a split: of raw text, perplexity and its like."""
+        return {}
+
+    def write_predictions(self, task: "Task", split: str, found: Predictions, files: dict[str, Path]) -> None:
+        """Writes the predictions of a split.
+
+        Args:
+            task: what was trained.
+            split: its name.
+            found: the predictions.
+            files: where "texts", "labels" and "confusion" go.
+        """
+        raise NotImplementedError
+
+    def judged(self, task: "Task", examples: Examples, found: Predictions) -> list[Judged]:
+        """The first rows of a split beside their predictions, each with how right it is."""
+        raise NotImplementedError
+
+    def purpose(self, task: "Task") -> str:
+        """What the model does, a verb and its objects, in Markdown."""
+        raise NotImplementedError
+
+    def pipeline_tag(self, task: "Task", languages: list[str]) -> str:
+        """The Hub's name of what the model does; the languages are those of source and target, if known."""
+        raise NotImplementedError
+
+    def program(self, task: "Task") -> list[str]:
+        """Lines of Python that load the model from MODEL_PATH and run it on a text of its own data."""
+        raise NotImplementedError
+
+    def next_command(self, task: "Task", place: str) -> str:
+        """The command that uses the model in a folder, whose name is quoted for a shell."""
+        raise NotImplementedError
+
+    def shown_label(self, names: tuple[str, ...], label: Any) -> str:
+        """A label as people read it, of a classifier."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -45,8 +122,7 @@ class Task:
         objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
         collate: pads the named rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
-        problem: "seq2seq" for pairs; "denoising", "causal_lm" or "masked_lm" for raw text; "single_label",
-            "multi_label" or "regression" for labelled rows.
+        problem: what it is about: how it predicts, scores, writes and describes itself.
         label_names: in the order of their ids; empty for pairs.
         renewed: where the training rows change with the epoch, what gives them; "train" in `splits` is the first
             epoch's.
@@ -55,7 +131,7 @@ class Task:
     """
 
     recipe: str
-    config: Any
+    config: RunConfig
     model: "PreTrainedModel"
     tokenizers: Tokenizers
     splits: dict[str, Examples]
@@ -63,7 +139,7 @@ class Task:
     objective: Objective
     collate: Collate
     metrics: tuple[str, ...]
-    problem: str = "seq2seq"
+    problem: Problem
     label_names: tuple[str, ...] = ()
     renewed: Renewed | None = None
     set_metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -73,7 +149,6 @@ class Task:
         """The metrics of a split."""
         return self.set_metrics.get(name_of(split), self.metrics)
 
-    @property
-    def writes(self) -> bool:
-        """Whether the model writes text, rather than labels."""
-        return self.problem in ("seq2seq", "denoising", "causal_lm")
+    def batch(self, examples: Examples, rows: np.ndarray, device: torch.device) -> dict[str, Tensor]:
+        """Some rows of a split as one batch on a device."""
+        return {name: tensor.to(device) for name, tensor in self.collate(examples, rows).items()}

@@ -160,13 +160,13 @@ def describe_example(task: "Task", row: int) -> list[str]:
         lines.append(f"place    {_cut(batch['position_ids'])}")
     if "next_sentence_label" in batch:
         lines.append(f"label    {'another' if batch['next_sentence_label'] else 'next'}")
-    if train.joined or train.positions is not None or task.problem == "masked_lm":
+    if train.joined or train.positions is not None or task.problem.predicts_in_place:
         return lines + _next_tokens(train, row, batch["labels"], task.tokenizers.target)
     if "source_labels" in batch:
         lines += _next_tokens(train, row, batch["source_labels"], task.tokenizers.source)
     if train.target is not None:
         return lines + _target(train, row, batch["labels"], task.tokenizers.target)
-    return [*lines, f"label    {_label(task, batch['labels'])}"]
+    return [*lines, f"label    {task.problem.shown_label(task.label_names, batch['labels'])}"]
 
 
 def _target(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
@@ -199,14 +199,6 @@ def _cut(values: "np.ndarray") -> str:
 
 def _more(values: "np.ndarray") -> str:
     return f" … and {len(values) - TOKENS_SHOWN} more" if len(values) > TOKENS_SHOWN else ""
-
-
-def _label(task: "Task", label: "np.ndarray") -> str:
-    if task.problem == "regression":
-        return f"{float(label)}"
-    if task.problem == "multi_label":
-        return ", ".join(name for name, there in zip(task.label_names, label, strict=True) if there) or "none"
-    return f"{int(label)} ({task.label_names[int(label)]})"
 
 
 def _size(task: "Task") -> str:

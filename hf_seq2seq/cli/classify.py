@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.generate import ModelPath, Texts
@@ -131,16 +131,8 @@ def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextCla
         if as_json:
             write_json(stream, beside(row | verdict, others))
         else:
-            write_text(stream, *_cells(verdict, classifier.problem))
+            write_text(stream, *classifier.kind.cells(verdict["label"], verdict["score"]))
     return counts
-
-
-def _cells(verdict: dict[str, Any], problem: str) -> list[str]:
-    if problem == "regression":
-        return [f"{verdict['score']:.4f}"]
-    if problem == "multi_label":
-        return [",".join(verdict["label"]), ",".join(f"{score:.4f}" for score in verdict["score"])]
-    return [verdict["label"], f"{verdict['score']:.4f}"]
 
 
 COMMAND = FlagCommand(classify, ClassifyConfig)

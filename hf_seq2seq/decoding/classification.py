@@ -15,12 +15,12 @@ from hf_seq2seq.data.labels import Labelled
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, evaluating
+from hf_seq2seq.decoding.label_kinds import LABEL_KINDS, LabelKind, verdict
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-THRESHOLD = 0.5
 PROBLEMS = {
     "single_label_classification": "single_label",
     "multi_label_classification": "multi_label",
@@ -51,6 +51,11 @@ class TextClassifier:
         """The problem type: "single_label", "multi_label" or "regression"."""
         default = "regression" if len(self.label_names) == 1 else "single_label"
         return PROBLEMS.get(self.model.config.problem_type or "", default)
+
+    @property
+    def kind(self) -> LabelKind:
+        """How its scores become a label."""
+        return LABEL_KINDS[self.problem]
 
     @property
     def scoring(self) -> str:
@@ -94,22 +99,9 @@ class TextClassifier:
 
 def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:
     """A score between 0 and 1 per class, summing to 1 for single labels; the numbers themselves in regression."""
-    if problem == "regression":
-        return logits
-    if problem == "multi_label":
-        return 1 / (1 + np.exp(-logits))
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
+    return LABEL_KINDS[problem].scores(logits)
 
 
 def verdict_of(scores: np.ndarray, classifier: TextClassifier) -> dict[str, Any]:
     """Label, score and all scores: one label, a list of those above 0.5, or a number in regression."""
-    names = classifier.label_names
-    found = {name: round(float(score), 6) for name, score in zip(names, scores, strict=True)}
-    if classifier.problem == "regression":
-        return {"label": names[0], "score": found[names[0]], "scores": found}
-    if classifier.problem == "multi_label":
-        chosen = [name for name in names if found[name] > THRESHOLD]
-        return {"label": chosen, "score": [found[name] for name in chosen], "scores": found}
-    best = names[int(scores.argmax())]
-    return {"label": best, "score": found[best], "scores": found}
+    return verdict(classifier.kind, classifier.label_names, scores)

@@ -199,7 +199,7 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
     size = config.decoding.per_device_eval_batch_size
     classifier = TextClassifier(network, tokenizer, size, limit, request.advance)
     problem, label_names = classifier.problem, classifier.label_names
-    if config.measures.confusion_matrix and problem != "single_label":
+    if config.measures.confusion_matrix and not classifier.kind.is_class:
         raise InputError(
             "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
         )

@@ -79,21 +79,7 @@ def _what_it_is(task: Task) -> str:
 def _purpose(task: Task) -> str:
     if task.mixture:
         return f"performs the tasks {', '.join(code(member.name) for member in task.mixture.members)}"
-    if task.problem == "seq2seq":
-        return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
-    if task.problem == "denoising":
-        return f"restores noised text, as in {code(task.columns['text'])}"
-    if task.problem == "causal_lm":
-        return f"continues text, as in {code(task.columns['text'])}"
-    if task.problem == "masked_lm":
-        return f"predicts masked tokens of text, as in {code(task.columns['text'])}"
-    count = len(task.label_names)
-    ways = {
-        "single_label": f"puts a text into one of {count} classes",
-        "multi_label": f"gives a text any number of {count} labels",
-        "regression": "gives a text a number",
-    }
-    return ways[task.problem]
+    return task.problem.purpose(task)
 
 
 def _origin(task: Task) -> str:
@@ -160,8 +146,8 @@ def _unknown(task: Task) -> list[str]:
 def _limits(task: Task, results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
     limits = [f"Sources are truncated to {options['max_source_length']} tokens."]
-    if task.writes:
-        limits.append(f"Outputs end after {options['max_target_length']} tokens.")
+    if task.problem.longest_output is not None:
+        limits.append(f"Outputs end after {task.problem.longest_output} tokens.")
     for side, lengths in describe_lengths(task.splits["train"], task.tokenizers).items():
         if lengths.truncated >= TELLING_SHARE:
             limits.append(f"{lengths.truncated:.1f} % of the training {side}s were truncated: it never saw their ends.")

@@ -11,7 +11,6 @@ from hf_seq2seq.task import Task
 
 Results = dict[str, float]
 MANY_SETS = 3
-LABELS = ("single_label", "multi_label", "regression")
 
 
 def closing_summary(folder: Path, task: Task, results: Results, intervals: Intervals) -> list[str]:
@@ -48,12 +47,4 @@ def score_lines(task: Task, results: Results, intervals: Intervals) -> list[str]
 
 def next_command(folder: Path, task: Task) -> str:
     """The command that uses the trained model."""
-    place = shlex.quote(str(folder))
-    if task.problem == "masked_lm":
-        return f"hf-seq2seq train bert_classifier --model-name-or-path {place} --train-file LABELLED.csv"
-    if task.problem == "denoising":
-        return f"hf-seq2seq train {task.recipe} --model-name-or-path {place} --train-file PAIRS.tsv"
-    if task.problem in LABELS and task.columns.get("text_pair"):
-        return f"hf-seq2seq classify {place} --input-file PAIRS.csv"
-    command = "classify" if task.problem in LABELS else "generate"
-    return f'hf-seq2seq {command} {place} "a text"'
+    return task.problem.next_command(task, shlex.quote(str(folder)))

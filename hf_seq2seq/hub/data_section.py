@@ -28,8 +28,7 @@ def data_section(task: Task) -> list[str]:
     header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Truncated", "Unknown"]
     lengths = "A length under p % is the p-th percentile over rows, including special tokens, after truncation."
     lengths += " An unknown token stands for text outside the vocabulary; shares are of the tokens of text."
-    if task.problem == "causal_lm":
-        lengths += " A row is a block of documents that do not attend to each other."
+    lengths += f" {task.problem.row_note}" if task.problem.row_note else ""
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
 
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+LONGEST_CELL = 200  # characters
+
 
 def code(text: object) -> str:
     """Text in monospace on one line."""
@@ -10,6 +12,12 @@ def code(text: object) -> str:
     ticks = _longer_than("`", line, least=1)
     space = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{ticks}{space}{line}{space}{ticks}"
+
+
+def cell(text: str) -> str:
+    """A text for a cell of a table, cut where it is long."""
+    short = text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+    return code(short) if short.strip() else "(nothing)"
 
 
 def fence(text: str, language: str = "") -> str:

@@ -106,7 +106,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
         tags=[
             "hf-seq2seq",
             task.recipe,
-            *(["text2text-generation"] if task.writes else []),
+            *(["text2text-generation"] if task.problem.longest_output is not None else []),
         ],
     )
     return f"---\n{data.to_yaml()}\n---"
@@ -114,18 +114,7 @@ def front_matter(name: str, task: "Task", results: dict[str, float]) -> str:
 
 def pipeline_tag(task: "Task") -> str:
     """The Hub's task: translation or summarization if the options or columns say so."""
-    if task.problem in ("denoising", "causal_lm"):
-        return "text-generation"
-    if task.problem == "masked_lm":
-        return "fill-mask"
-    if task.problem != "seq2seq":
-        return "text-classification"
-    if len(languages(task)) == 2:
-        return "translation"
-    prefix = flatten(task.config).get("source_prefix") or ""
-    if task.columns.get("target") in ("summary", "highlights") or "summarize" in prefix:
-        return "summarization"
-    return "text-generation"
+    return task.problem.pipeline_tag(task, languages(task))
 
 
 def hub_name(name: str | None) -> str | None:

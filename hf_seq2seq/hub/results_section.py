@@ -15,16 +15,6 @@ from hf_seq2seq.task import Task
 LOSSES = ("loss", "masked_loss", "target_loss")
 CORRELATIONS = ("matthews", "pearson", "spearman")
 NOT_PERCENT = (*LOSSES, *CORRELATIONS, "perplexity", "bits_per_byte", "mse", "levenshtein", "cider", "cider_d")
-_CLASSES = "The loss is in nats; accuracy and F1 are on a scale of 0-100, correlations between -1 and 1."
-UNITS = {
-    "seq2seq": "The loss is in nats per target token; the package's other scores are on 0-100, rates in percent.",
-    "denoising": "The loss is in nats per target token, of text that is noised once.",
-    "causal_lm": "The loss is in nats per token, of which perplexity is the exponential; bytes are those of UTF-8.",
-    "masked_lm": "The loss is in nats per masked token, of which perplexity is the exponential; text is masked once.",
-    "single_label": _CLASSES,
-    "multi_label": _CLASSES,
-    "regression": "The loss is the squared error over the labels' variance in training; correlations are on -1 to 1.",
-}
 BRACKETS = " In brackets: bootstrap 95 % confidence intervals."
 PICTURES = {"loss*.png": "loss", "confusion*.png": "confusion matrix"}
 
@@ -56,7 +46,7 @@ def results_section(
     titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
         table(["Score", *titles], rows),
-        f"Arrows show which direction is better. {UNITS[task.problem]}{BRACKETS if intervals else ''}",
+        f"Arrows show which direction is better. {task.problem.units}{BRACKETS if intervals else ''}",
         *_unknown(results),
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),
         *(["\n".join(f"- {line}" for line in doubts)] if doubts else []),

@@ -1,7 +1,7 @@
 """Tasks for a decoder without an encoder: pairs as one sequence each, and raw text in packed blocks."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +17,12 @@ from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.problems.causal_lm import CausalLMProblem
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
-from hf_seq2seq.task import Collate, Task
+from hf_seq2seq.task import Collate, Problem, Task
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,9 +41,8 @@ def joined_task(
     wrap_texts(tokenizer, tokens.separator)
     splits = {name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix) for name, rows in pairs.items()}
     source, target = pairs["train"].columns
-    return decoder_task(
-        config, model, tokenizer, splits, {"source": source, "target": target}, metrics=config.evaluation.metrics
-    )
+    problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
+    return decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
 
 
 def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:
@@ -98,7 +99,7 @@ def text_task(
     for name, found in documents.items():
         blocks, places = pack(encode_documents(found, tokenizer), size)
         splits[name] = Examples(blocks, found, positions=places)
-    return decoder_task(config, model, tokenizer, splits, {"text": column}, problem="causal_lm")
+    return decoder_task(config, model, tokenizer, splits, {"text": column}, CausalLMProblem(longest))
 
 
 @torch.inference_mode()
@@ -159,7 +160,7 @@ def decoder_task(
     tokenizer: "PreTrainedTokenizerBase",
     splits: dict[str, Examples],
     columns: dict[str, str],
-    **more: Any,
+    problem: Problem,
 ) -> Task:
     """A task of any kind; the model is told the tokens that end and fill what it writes."""
     settings = model.generation_config
@@ -178,5 +179,6 @@ def decoder_task(
         columns=columns,
         objective=NextTokenCrossEntropy(model, config.optimization.label_smoothing_factor),
         collate=collate,
-        **{"metrics": ()} | more,
+        metrics=config.evaluation.metrics,
+        problem=problem,
     )

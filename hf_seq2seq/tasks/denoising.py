@@ -22,6 +22,7 @@ from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.problems.denoising import DenoisingProblem
 from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 
@@ -96,7 +97,7 @@ def denoising_task(
         objective=objective,
         collate=Seq2SeqCollator(tokenizer.pad_token_id, rows=objective.reads_rows),
         metrics=(),
-        problem="denoising",
+        problem=DenoisingProblem(config.tokens.max_target_length),
         renewed=splits["train"],
     )
 

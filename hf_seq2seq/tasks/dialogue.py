@@ -6,6 +6,7 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.chat import encode_conversations, end_of_turn, prepare_chat
 from hf_seq2seq.data.conversations import Conversations, read_conversations
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
@@ -47,7 +48,8 @@ def dialogue_task(
         for name, rows in conversations.items()
     }
     columns = {"source": conversations["train"].column, "target": "the last reply"}
-    task = decoder_task(config, model, tokenizer, splits, columns, metrics=config.evaluation.metrics)
+    problem = Seq2SeqProblem(config.decoding, config.tokens.max_target_length)
+    task = decoder_task(config, model, tokenizer, splits, columns, problem)
     settings = model.generation_config
     assert settings is not None
     ends = {end_of_turn(tokenizer): None, tokenizer.eos_token_id: None}

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
+from hf_seq2seq.problems import LABEL_PROBLEMS
 from hf_seq2seq.run_configs import EncoderModel, EncoderRun
 from hf_seq2seq.saved.heads import is_fresh, output_layer
 from hf_seq2seq.task import Task
@@ -107,7 +108,7 @@ def label_task(
         objective=_objective(config, model, splits["train"].labels, len(label_names), fresh),
         collate=LabelCollator(tokenizer.pad_token_id),
         metrics=config.evaluation.metrics,
-        problem=config.model.problem_type,
+        problem=LABEL_PROBLEMS[config.model.problem_type],
         label_names=label_names,
     )
 
@@ -115,13 +116,14 @@ def label_task(
 def _objective(
     config: EncoderRun, model: "PreTrainedModel", labels: np.ndarray, classes: int, fresh: Sequence[str]
 ) -> Objective:
-    problem = config.model.problem_type
-    if problem == "multi_label":
-        return MultiLabel(model)
-    if problem == "regression":
-        return _regression(model, labels, fresh)
     weights = balanced_weights(labels, classes) if config.model.class_weights == "balanced" else None
-    return Classification(model, weights, config.optimization.label_smoothing_factor)
+    smoothing = config.optimization.label_smoothing_factor
+    makers: dict[str, Callable[[], Objective]] = {
+        "single_label": lambda: Classification(model, weights, smoothing),
+        "multi_label": lambda: MultiLabel(model),
+        "regression": lambda: _regression(model, labels, fresh),
+    }
+    return makers[config.model.problem_type]()
 
 
 def _regression(model: "PreTrainedModel", labels: np.ndarray, fresh: Sequence[str]) -> Regression:

@@ -16,6 +16,7 @@ from hf_seq2seq.noising.next_sentence import NextSentence
 from hf_seq2seq.noising.noise import noise_counts
 from hf_seq2seq.noising.rows import counts_within, enclose
 from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
+from hf_seq2seq.problems.masked_lm import MaskedLMProblem
 from hf_seq2seq.ragged import IGNORE, Ragged
 from hf_seq2seq.run_configs import EncoderRun
 from hf_seq2seq.task import Renewed, Task
@@ -188,7 +189,7 @@ def masked_task(
         ),
         collate=MaskedCollator(tokenizer.pad_token_id),
         metrics=(),
-        problem="masked_lm",
+        problem=MaskedLMProblem(),
         renewed=rows["train"],
     )
 

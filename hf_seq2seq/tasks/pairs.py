@@ -17,6 +17,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.training.checks import check_positions
@@ -76,6 +77,7 @@ def pair_task(
         objective=objective,
         collate=Seq2SeqCollator(tokenizers.source.pad_token_id, rows=objective.reads_rows),
         metrics=config.evaluation.metrics,
+        problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
     )
 
 

@@ -3,25 +3,20 @@
 import time
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from torch import Tensor
 
 from hf_seq2seq.data.batches import length_order, ordered_batches
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
-from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
-from hf_seq2seq.metrics.language_modelling import bits_per_byte, perplexity
-from hf_seq2seq.task import Task
+from hf_seq2seq.task import Measured, Predictions, Task
 from hf_seq2seq.training.weights.sharding import unsharded
 from hf_seq2seq.training.zero import unhooked
 
-Predictions = list[str] | np.ndarray
 SUMMED = ("samples", "runtime")
 
 
@@ -82,10 +77,7 @@ def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str
     task.objective.eval()
     measured = _sums(task, examples, accelerator)
     results = {name: total / weight for name, (total, weight) in measured.items()}
-    if task.problem in ("causal_lm", "masked_lm"):
-        results["perplexity"] = perplexity(*measured.get("masked_loss", measured["loss"]))
-    if task.problem == "causal_lm":
-        results["bits_per_byte"] = bits_per_byte(measured["loss"][0], examples.texts)
+    results |= task.problem.likelihoods(measured, examples)
     if "perplexity" in results and (unknown := count_unknown(examples.source.values, task.tokenizers.source)).tokens:
         results["unknown_tokens"] = unknown.share
     metrics = task.metrics_of(split)
@@ -106,48 +98,20 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     """Texts or logits of every row, in order; each process does a share of rows of like lengths."""
     order = length_order(examples.source.lengths[:, None])
     mine = order[accelerator.process_index :: accelerator.num_processes]
-    model = accelerator.unwrap_model(task.model)
-    if task.problem == "seq2seq":
-        limit = task.config.tokens.max_target_length
-        found: list[Any] = generate_texts(
-            model,
-            task.tokenizers,
-            examples.source.select(mine),
-            task.config.decoding,
-            limit,
-            unknown=None if examples.unknown is None else [examples.unknown[row] for row in mine],
-        )
-    else:
-        found = _logits(task, examples, mine, accelerator)
+    found = task.problem.predict(task, examples, mine, accelerator)
     gathered = dict(gather_object(list(zip(mine.tolist(), found, strict=True))))
-    predictions = [gathered[row] for row in range(len(examples))]
-    return predictions if task.problem == "seq2seq" else task.objective.readable(np.stack(predictions))
+    return task.problem.gathered(task, [gathered[row] for row in range(len(examples))])
 
 
-def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> dict[str, tuple[float, float]]:
+def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> Measured:
     """What the objective measures on a split, by name: sums, and what they are divided by."""
     batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
     names = task.objective.measures
     totals = torch.zeros(len(names), 2, dtype=torch.float64, device=accelerator.device)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
     for rows in mine or batches[:1]:  # sharded weights are set up by the first pass, which no process may leave out
-        batch = _batch(task, examples, rows, accelerator)
+        batch = task.batch(examples, rows, accelerator.device)
         with accelerator.autocast():
             totals += task.objective.measure(batch) * bool(mine)
     sums = accelerator.reduce(totals, "sum").tolist()
     return {name: (total, weight) for name, (total, weight) in zip(names, sums, strict=True)}
-
-
-def _logits(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[np.ndarray]:
-    size = task.config.decoding.per_device_eval_batch_size
-    found: list[np.ndarray] = []
-    for start in range(0, len(rows), size):
-        batch = _batch(task, examples, rows[start : start + size], accelerator)
-        batch.pop("labels", None)
-        with accelerator.autocast():
-            found.extend(task.model(**batch).logits.float().cpu().numpy())
-    return found
-
-
-def _batch(task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> dict[str, Tensor]:
-    return {name: tensor.to(accelerator.device) for name, tensor in task.collate(examples, rows).items()}

@@ -61,10 +61,10 @@ def write_run_file(folder: Path, task: Task) -> None:
 
 def set_output_length(task: Task) -> None:
     """Puts the one output length into the generation settings that are saved with a model."""
-    settings = getattr(task.model, "generation_config", None)
-    if task.writes and settings is not None:
+    settings, longest = getattr(task.model, "generation_config", None), task.problem.longest_output
+    if longest is not None and settings is not None:
         settings.max_length = None
-        settings.max_new_tokens = task.config.tokens.max_target_length
+        settings.max_new_tokens = longest
 
 
 def write_beside(folder: Path, task: Task, state: dict[str, Tensor]) -> None:

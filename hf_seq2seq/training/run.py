@@ -4,19 +4,15 @@ import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
-from hf_seq2seq import strict_json
-from hf_seq2seq.configs import Hub, RunConfig
+from hf_seq2seq.configs import Adaptation, Hub, RunConfig
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, title_of
-from hf_seq2seq.data.files.lines import one_line
 from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
@@ -27,9 +23,9 @@ from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.sections import section_of
-from hf_seq2seq.task import Task
+from hf_seq2seq.task import Predictions, Task
 from hf_seq2seq.training.checks import runs_on_cpu
-from hf_seq2seq.training.evaluation import Predictions, evaluate_and_predict
+from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
@@ -42,7 +38,7 @@ from hf_seq2seq.training.weights.precision import Weights
 from hf_seq2seq.training.weights.sharding import is_asked_for, left_to_us
 from hf_seq2seq.training.zero import count
 
-PREDICTIONS = ("generated_predictions{}.txt", "predictions{}.jsonl", "confusion{}.png")
+PREDICTIONS = {"texts": "generated_predictions{}.txt", "labels": "predictions{}.jsonl", "confusion": "confusion{}.png"}
 
 
 def make_accelerator(config: RunConfig) -> Accelerator:
@@ -120,7 +116,8 @@ def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights)
 
     The model is whole in its folder before it is scored, which may take long and fail.
     """
-    if is_adapted(task.model) and task.config.adaptation.merge_adapter:
+    adaptation = section_of(task.config, Adaptation)
+    if is_adapted(task.model) and adaptation is not None and adaptation.merge_adapter:
         merge_adapter(task.model)
     folder = Path(task.config.run.output_dir)
     results: dict[str, float] = train_results(task, state, accelerator.num_processes)
@@ -165,9 +162,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
 
 def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
     """What training itself gives: how long, how much; processes are taken to compute alike long."""
-    counted = (
-        {} if task.label_names or task.problem == "regression" else {"train_target_tokens": state.target_tokens_seen}
-    )
+    counted = {} if task.problem.is_classifier else {"train_target_tokens": state.target_tokens_seen}
     return counted | {
         "epoch": round(state.epoch, 4),
         "train_samples": len(task.splits["train"]),
@@ -184,7 +179,7 @@ def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: Stat
     from hf_seq2seq.analysis.pictures import draw_losses
 
     suffixes = dict.fromkeys(_suffix(split) for split in task.splits)
-    predicted = [name.format(suffix) for name in PREDICTIONS for suffix in suffixes]
+    predicted = [name.format(suffix) for name in PREDICTIONS.values() for suffix in suffixes]
     with fill_folder(folder, stale=(TARGET_FOLDER, *SCORES, *predicted)) as draft:
         write_model(draft, task, weights)
         state.files = {}  # they are a checkpoint's
@@ -219,38 +214,10 @@ def _write_card(folder: Path, task: Task, results: dict[str, float], predictions
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:
     """Writes the predictions of the test sets, or without any of the validation sets, each into files of its own."""
     for split in sets_of(predictions, kind_of(list(predictions)[-1])):
-        _write_predictions(folder, task, split, predictions[split])
-
-
-def _write_predictions(folder: Path, task: Task, split: str, found: Predictions) -> None:
-    """Writes the predictions of one split, a line a row, and the confusion matrix of classes."""
-    texts, labels, confusion = (folder / name.format(_suffix(split)) for name in PREDICTIONS)
-    if task.problem == "seq2seq":
-        lines = [one_line(str(text)) for text in found]
-        texts.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        if joined := sum(line != str(text) for line, text in zip(lines, found, strict=True)):
-            told = f"{texts}: {joined} of {len(lines)} predictions have line ends, which are spaces there"
-            print(told, file=sys.stderr)
-        return
-    rows = [_label_row(task, logits) for logits in np.asarray(found)]
-    text = "".join(strict_json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    labels.write_text(text, encoding="utf-8")
-    if task.problem == "single_label":
-        from hf_seq2seq.analysis.pictures import draw_confusion
-        from hf_seq2seq.metrics.classification import confusion_matrix
-
-        matrix = confusion_matrix(np.asarray(found), np.asarray(task.splits[split].labels))
-        draw_confusion(matrix, task.label_names, confusion)
+        files = {what: folder / name.format(_suffix(split)) for what, name in PREDICTIONS.items()}
+        task.problem.write_predictions(task, split, predictions[split], files)
 
 
 def _suffix(split: str) -> str:
     """What the names of a named set's files have behind the usual ones."""
     return f"_{name_of(split)}" if name_of(split) else ""
-
-
-def _label_row(task: Task, logits: np.ndarray) -> dict[str, Any]:
-    if task.problem == "regression":
-        return {"prediction": float(logits[0])}
-    if task.problem == "multi_label":
-        return {"predictions": [name for name, value in zip(task.label_names, logits, strict=True) if value > 0]}
-    return {"prediction": task.label_names[int(logits.argmax())]}

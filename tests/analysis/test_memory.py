@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from hf_seq2seq.analysis.memory import estimate_memory, kept_bytes
-from hf_seq2seq.configs import NewTokenizer, Optimization, PairTokenization, Run
+from hf_seq2seq.configs import Decoding, NewTokenizer, Optimization, PairTokenization, Run
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.task import Task
 
 
@@ -54,9 +55,10 @@ def make_task(**optimization: Any) -> Task:
     ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3, "decoder_start_token_id": 3}
     size = len(tokenizers.source)
     model = RnnForConditionalGeneration(RnnSeq2SeqConfig(vocab_size=size, hidden_size=32, embedding_size=32, **ids))
+    config: Any = Config(Optimization(**optimization))
     return Task(
         recipe="rnn",
-        config=Config(Optimization(**optimization)),
+        config=config,
         model=model,
         tokenizers=tokenizers,
         splits={"train": encode_pairs(pairs, tokenizers, PairTokenization())},
@@ -64,6 +66,7 @@ def make_task(**optimization: Any) -> Task:
         objective=TokenCrossEntropy(model),
         collate=Seq2SeqCollator(0),
         metrics=(),
+        problem=Seq2SeqProblem(Decoding(), 128),
     )
 
 

@@ -28,6 +28,8 @@ from hf_seq2seq.hub.card import write_card
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.problems import LABEL_PROBLEMS
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.recipes import bert_classifier, rnn, t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
@@ -72,6 +74,7 @@ def pair_task(recipe: str, config: Any, model: PreTrainedModel, tokenizers: Toke
         objective=TokenCrossEntropy(model, 0.0),
         collate=Seq2SeqCollator(0),
         metrics=("bleu", "rouge"),
+        problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
     )
 
 
@@ -105,7 +108,7 @@ def bert_task(problem: str = "single_label", pairs: bool = False, labels: np.nda
         objective=Classification(model, None, 0.0),
         collate=LabelCollator(tokenizer.pad_token_id),
         metrics=("accuracy", "macro_f1", "matthews") if problem == "single_label" else (),
-        problem=problem,
+        problem=LABEL_PROBLEMS[problem],
         label_names=names,
     )
 

@@ -4,17 +4,28 @@ from typing import Any
 
 import numpy as np
 
+from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.hub.examples_section import examples_section
+from hf_seq2seq.problems import LABEL_PROBLEMS
+from hf_seq2seq.problems.causal_lm import CausalLMProblem
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.ragged import Ragged
-from hf_seq2seq.task import Task
+from hf_seq2seq.task import Problem, Task
+
+PROBLEMS: dict[str, Problem] = {
+    **LABEL_PROBLEMS,
+    "seq2seq": Seq2SeqProblem(Decoding(), 128),
+    "causal_lm": CausalLMProblem(128),
+}
 
 
 def task(problem: str, texts: list[str], names: tuple[str, ...] = (), **truth: Any) -> Task:
     source = Ragged.of([[1]] * len(texts))
     parts: Any = None  # of training, which a card's examples do not need
+    splits = {"test": Examples(source, texts, **truth)}
     return Task(
-        "t", parts, parts, parts, {"test": Examples(source, texts, **truth)}, {}, parts, parts, (), problem, names
+        "t", parts, parts, parts, splits, {}, parts, parts, (), PROBLEMS[problem], names
     )  # fmt: skip
 
 

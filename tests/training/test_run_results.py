@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.problems import LABEL_PROBLEMS
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.task import Task
 from hf_seq2seq.training import run as run_module
 from hf_seq2seq.training.output_folder import make_room
@@ -117,7 +120,8 @@ def test_the_start_says_how_many_steps_are_left(make_task: MakeTask, capsys: pyt
 
 
 def labelled(problem: str, names: tuple[str, ...]) -> Any:
-    return SimpleNamespace(problem=problem, label_names=names, splits={})
+    found = LABEL_PROBLEMS[problem] if names else Seq2SeqProblem(Decoding(), 9)
+    return SimpleNamespace(problem=found, label_names=names, splits={})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Pairs and conversations: a target is written for each source."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.files.lines import one_line
+from hf_seq2seq.decoding.generation import generate_texts
+from hf_seq2seq.hub.markdown import cell, code
+from hf_seq2seq.problems.writing import WritingProblem
+from hf_seq2seq.sections import flatten
+from hf_seq2seq.task import Judged, Predictions, Task
+
+
+class Seq2SeqProblem(WritingProblem):
+    """A target is written for each source, and compared with its references.
+
+    Args:
+        decoding: how it is searched.
+        longest_output: in tokens.
+    """
+
+    units = "The loss is in nats per target token; the package's other scores are on 0-100, rates in percent."
+    measure = "chrF"
+
+    def __init__(self, decoding: Decoding, longest_output: int) -> None:
+        super().__init__(longest_output)
+        self.decoding = decoding
+
+    def predict(self, task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[Any]:
+        """Texts."""
+        return generate_texts(
+            accelerator.unwrap_model(task.model),
+            task.tokenizers,
+            examples.source.select(rows),
+            self.decoding,
+            self.longest_output,
+            unknown=None if examples.unknown is None else [examples.unknown[row] for row in rows],
+        )
+
+    def write_predictions(self, task: Task, split: str, found: Predictions, files: dict[str, Path]) -> None:
+        """A line a text; line ends inside become spaces, and that is told."""
+        texts = files["texts"]
+        lines = [one_line(str(text)) for text in found]
+        texts.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        if joined := sum(line != str(text) for line, text in zip(lines, found, strict=True)):
+            told = f"{texts}: {joined} of {len(lines)} predictions have line ends, which are spaces there"
+            print(told, file=sys.stderr)
+
+    def judged(self, task: Task, examples: Examples, found: Predictions) -> list[Judged]:
+        """The chrF of each row, 0 to 100."""
+        from sacrebleu.metrics import CHRF
+
+        scorer = CHRF()
+        rows = []
+        for source, text, references in zip(examples.texts, found, examples.references or [], strict=False):
+            score = scorer.sentence_score(text, references).score
+            rows.append((score, [cell(source), cell(text), cell(references[0]), f"{score:.1f}"]))
+        return rows
+
+    def purpose(self, task: Task) -> str:
+        """By the columns."""
+        return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
+
+    def pipeline_tag(self, task: Task, languages: list[str]) -> str:
+        """Translation or summarization if the languages, the columns or the prefix say so."""
+        if len(languages) == 2:
+            return "translation"
+        prefix = flatten(task.config).get("source_prefix") or ""
+        if task.columns.get("target") in ("summary", "highlights") or "summarize" in prefix:
+            return "summarization"
+        return "text-generation"

@@ -1,0 +1,65 @@
+"""What problems whose models write text have in common."""
+
+from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.messages import is_dialogue
+from hf_seq2seq.hub.snippet import encode_line, load_lines, sample
+from hf_seq2seq.sections import flatten
+from hf_seq2seq.task import Problem, Task
+
+_ASK = [
+    'conversations = [[{"role": "user", "content": text}] for text in texts]  # may include previous turns',
+    "inputs = tokenizer.apply_chat_template(",
+    '    conversations, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True',
+    ")",
+]
+
+
+class WritingProblem(Problem):
+    """Models that generate text.
+
+    Args:
+        longest_output: in tokens, also while generating.
+    """
+
+    longest_output: int
+
+    def __init__(self, longest_output: int) -> None:
+        self.longest_output = longest_output
+
+    def pipeline_tag(self, task: Task, languages: list[str]) -> str:
+        """`text-generation`."""
+        return "text-generation"
+
+    def next_command(self, task: Task, place: str) -> str:
+        """`generate`."""
+        return f'hf-seq2seq generate {place} "a text"'
+
+    def program(self, task: Task) -> list[str]:
+        """Loads the model and generates the output for a text."""
+        options = flatten(task.config)
+        prefix = options.get("source_prefix") or ""
+        texts = f"[{prefix!r} + text for text in texts]" if prefix else "texts"
+        decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
+        is_alone = not task.model.config.is_encoder_decoder
+        search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
+        return [
+            *load_lines("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
+            f"texts = [{self.sample(task)!r}]",
+            *(_ASK if is_dialogue(options) else [encode_line(texts, options["max_source_length"])]),
+            f"search = dict(max_new_tokens={self.longest_output}{search})",
+            "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
+            *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # the tokens after the source"] if is_alone else []),
+            f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
+        ]
+
+    def sample(self, task: Task) -> str:
+        """The text that the program reads."""
+        return sample(task)
+
+
+def _search(task: Task) -> dict[str, object]:
+    """The run's search options that differ from the defaults of `generate`."""
+    options = flatten(task.config)
+    usual = Decoding()
+    names = ["num_beams", "no_repeat_ngram_size"] + ["length_penalty"] * (options.get("num_beams", 1) > 1)
+    return {name: options[name] for name in names if options.get(name, getattr(usual, name)) != getattr(usual, name)}
