@@ -112,15 +112,35 @@ def tiny_checkpoint(tmp_path: Path) -> Callable[[str, list[str]], str]:
     return save
 
 
-@pytest.fixture
-def loopback_hub() -> Iterator[Any]:
-    """A Hub of the test's own on the loopback interface, as `loopback_hub.py` describes it."""
-    path = REPOSITORY / "tests" / "loopback_hub.py"
-    spec = importlib.util.spec_from_file_location("loopback_hub", path)
+def _module(name: str) -> Any:
+    """A module beside this one."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tests" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    hub = module.LoopbackHub()
+    return module
+
+
+@pytest.fixture
+def loopback_hub() -> Iterator[Any]:
+    """A Hub of the test's own on the loopback interface, as `loopback_hub.py` describes it."""
+    hub = _module("loopback_hub").LoopbackHub()
     yield hub
     hub.close()
+
+
+@pytest.fixture(scope="session")
+def torch_processes() -> Iterator[Any]:
+    """New processes that have torch imported, as `forking.py` describes them; for an environment of the test's own."""
+    forking = _module("forking")
+    with forking.ForkServer(forking.TORCH) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def transformers_processes() -> Iterator[Any]:
+    """New processes that have torch and transformers imported, and nothing of this package."""
+    forking = _module("forking")
+    with forking.ForkServer(forking.TRANSFORMERS) as server:
+        yield server

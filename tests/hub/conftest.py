@@ -3,8 +3,6 @@
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,17 +29,13 @@ def pairs(path: Path, rows: int, seed: int) -> Path:
 
 
 @pytest.fixture
-def hub_command(loopback_hub: Any, tmp_path: Path) -> HubCommand:
+def hub_command(loopback_hub: Any, torch_processes: Any, tmp_path: Path) -> HubCommand:
     """Runs `hf-seq2seq` in a process of its own; no token may show in what it prints and writes."""
 
     def run(*arguments: str | Path, token: str | None = "hf_loopbackWRITEsecret", program: str = "") -> Said:
         environment = os.environ | loopback_hub.environment(token) | {"HF_HOME": str(tmp_path / "cache")}
-        start = ["-c", program] if program else ["-m", "hf_seq2seq"]
-        command = [sys.executable, *start, *map(str, arguments)]
         environment |= {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
+        done = torch_processes.run(*map(str, arguments), program=program, cwd=tmp_path, environment=environment)
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         for secret in {*loopback_hub.tokens, *([token] if token else [])}:
             assert secret not in done.stdout + done.stderr

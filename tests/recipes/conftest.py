@@ -1,10 +1,9 @@
 """Small files of pairs and of labelled texts, and a process that has transformers alone."""
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,11 +25,11 @@ def pair_files(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def fresh_process() -> Callable[[str], str]:
+def fresh_process(transformers_processes: Any) -> Callable[[str], str]:
     """Runs a program in a new process and returns what it prints."""
 
     def run(program: str) -> str:
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        done = transformers_processes.run(program=program)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -129,9 +129,7 @@ def test_from_scratch(files: dict[str, str], tmp_path: Path) -> None:
         (3, "its columns are messages"),
     ],
 )
-def test_generate_refuses_what_is_no_history(
-    messages: Any, message: str, tmp_path: Path
-) -> None:
+def test_generate_refuses_what_is_no_history(messages: Any, message: str, tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "base", CHATML)
     (tmp_path / "bad.jsonl").write_text(json.dumps({"messages": messages}) + "\n")
     with pytest.raises(InputError, match=message):

@@ -1,8 +1,6 @@
 """Runs with other losses than cross-entropy: equal however a step is cut, resumable, from the command line."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +115,13 @@ def test_minimum_risk_improves_a_trained_model(pair_files: dict[str, str], tmp_p
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_command_takes_every_loss(loss: str, pair_files: dict[str, str], tmp_path: Path) -> None:
+def test_the_command_takes_every_loss(
+    loss: str, pair_files: dict[str, str], tmp_path: Path, transformers_processes: Any
+) -> None:
     flags = {"train_file": pair_files["train_file"], "output_dir": str(tmp_path / "out"), "max_steps": 2}
     flags |= {"hidden_size": 8, "loss_type": loss, "loss_args": LOSSES[loss]} | TOKENS
     words = [word for name, value in flags.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    done = subprocess.run([sys.executable, "-m", "hf_seq2seq", "train", "rnn", *words], capture_output=True, text=True)
+    done = transformers_processes.run("train", "rnn", *words)
     assert done.returncode == 0, done.stderr
     assert f"loss_type: {loss}" in (tmp_path / "out" / "run.yaml").read_text()
 

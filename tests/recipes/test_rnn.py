@@ -1,7 +1,6 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,14 +46,15 @@ def test_learns_and_leaves_a_whole_folder(pair_files: dict[str, str], tmp_path: 
     assert json.loads((folder / "generation_config.json").read_text())["max_new_tokens"] == 10
 
 
-def test_the_resolved_configuration_runs_again_as_it_is(pair_files: dict[str, str], tmp_path: Path) -> None:
+def test_the_resolved_configuration_runs_again_as_it_is(
+    pair_files: dict[str, str], tmp_path: Path, transformers_processes: Any
+) -> None:
     folder = tmp_path / "out"
     values = SMALL | pair_files | {"output_dir": str(folder), "max_steps": 5, "dropout": 0.3}
     rnn.main(build(rnn.Config, values))
     first = load_file(folder / "model.safetensors")
     written = yaml.safe_load((folder / "run.yaml").read_text())
-    command = [sys.executable, "-m", "hf_seq2seq", "train", "-c", str(folder / "run.yaml"), "--overwrite-output-dir"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = transformers_processes.run("train", "-c", str(folder / "run.yaml"), "--overwrite-output-dir")
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load((folder / "run.yaml").read_text()) == written | {"overwrite_output_dir": True}
     again = load_file(folder / "model.safetensors")

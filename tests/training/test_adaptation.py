@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +134,7 @@ BASES: dict[str, tuple[type[Any], dict[str, Any], set[str]]] = {
 
 @pytest.mark.parametrize("name", BASES)
 def test_a_classifier_keeps_its_head_beside_the_adapter(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], transformers_processes: Any
 ) -> None:
     kind, changes, more = BASES[name]
     folder, rows = classifier(tmp_path, kind, **changes)
@@ -158,7 +156,7 @@ print([[[model.config.id2label[i] for i in model(**rows).logits.argmax(-1).tolis
 model = {peft}.eval()
 print(model(**rows).logits.argmax(-1).tolist())
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = transformers_processes.run(program=program)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-2:] == ["[[['pos', 'neg', 'none']]]", "[2, 0, 1]"]
 
