@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
+from hf_seq2seq.api.flags import canonical_values, divided
+from hf_seq2seq.data.given_rows import given
 from hf_seq2seq.decoding.options import Search, check_search
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
@@ -20,7 +22,7 @@ from hf_seq2seq.decoding.pipeline import (
 )
 from hf_seq2seq.decoding.pipeline import Model as ModelFlags
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import build, canonical_names
+from hf_seq2seq.sections import build
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -98,38 +100,11 @@ class Model:
         return self.flags.engine != ONLY and is_classifier(self.network.config)
 
     @overload
-    def generate(
-        self,
-        texts: Sequence[Source],
-        *,
-        details: Literal[False] = False,
-        replace_unknown: bool = False,
-        progress: "Advance | None" = None,
-        num_return_sequences: None = None,
-        **flags: Any,
-    ) -> list[str]: ...
+    def generate(self, texts: Sequence[Source], *, num_return_sequences: int, **flags: Any) -> list[list[Any]]: ...
     @overload
-    def generate(
-        self,
-        texts: Sequence[Source],
-        *,
-        details: Literal[True],
-        replace_unknown: bool = False,
-        progress: "Advance | None" = None,
-        num_return_sequences: None = None,
-        **flags: Any,
-    ) -> list[Generation]: ...
+    def generate(self, texts: Sequence[Source], *, details: Literal[True], **flags: Any) -> list[Generation]: ...
     @overload
-    def generate(
-        self,
-        texts: Sequence[Source],
-        *,
-        details: bool = False,
-        replace_unknown: bool = False,
-        progress: "Advance | None" = None,
-        num_return_sequences: int,
-        **flags: Any,
-    ) -> list[list[Any]]: ...
+    def generate(self, texts: Sequence[Source], **flags: Any) -> list[str]: ...
     def generate(
         self,
         texts: Sequence[Source],
@@ -154,9 +129,9 @@ class Model:
         Raises:
             InputError: it is a classifier, an item is not text, or flags are invalid, with the command line's messages.
         """
-        given = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
+        asked = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
         wanted = (DETAILS if self._attends else DETAILS[:-1]) if details else ()
-        generator = self._generator(texts, given, progress, wanted if self.flags.engine != ONLY else wanted[:1])
+        generator = self._generator(texts, asked, progress, wanted if self.flags.engine != ONLY else wanted[:1])
         if replace_unknown:
             check_attention(self.network, "--replace-unknown")
             generator.replacing = True
@@ -255,17 +230,48 @@ class Model:
         scores = probabilities(logits, classifier.scoring)
         return [Label(**verdict_of(row, classifier)) for row in scores]
 
+    def evaluate(self, *, progress: "Advance | None" = None, **flags: Any) -> dict[str, Any]:
+        """Scores the model on a test set, as `hf-seq2seq evaluate MODEL` does.
+
+        Args:
+            progress: called with the number of rows that were done since the last call.
+            **flags: of `evaluate`: `test_file`, which may also be rows, `metrics`, `compare`, `confidence`, `num_beams`
+                and so on; by default the test rows, metrics and search of the model's training.
+
+        Returns:
+            As `hf_seq2seq.evaluate`.
+
+        Raises:
+            InputError: no test rows, or flags and metrics that do not fit the model.
+        """
+        self._check_transformers("evaluate")
+        from hf_seq2seq.evaluation.model_scoring import Request, score_loaded
+        from hf_seq2seq.evaluation.options import EvaluateConfig
+
+        rows, typed = divided(flags)
+        values = canonical_values(EvaluateConfig, typed)
+        config = build(EvaluateConfig, {"trust_remote_code": self.flags.trust_remote_code} | values, origin="evaluate")
+        if config.measures.predictions or config.measures.references:
+            raise InputError("evaluate: the model writes the predictions; hf_seq2seq.evaluate scores given ones")
+        check_search(config.decoding, values)
+        request = Request(self.path, config, values, progress)
+        with given(rows):
+            loaded = (self.network, self.tokenizers, self.settings)
+            found, readings = score_loaded(request, loaded, self.classifies)
+        for reading in readings.values():
+            _warn(reading.counts, reading.max_source_length)
+        return found
+
     @property
     def _attends(self) -> bool:
         config = self.network.config
         return bool(config.is_encoder_decoder) and getattr(config, "attention", None) != "none"
 
     def _generator(
-        self, texts: Sequence[Source], given: dict[str, Any], progress: "Advance | None", details: tuple[str, ...]
+        self, texts: Sequence[Source], flags: dict[str, Any], progress: "Advance | None", details: tuple[str, ...]
     ) -> "TextGenerator":
         self._check_writes()
-        names = canonical_names(_Flags)
-        values = {names.get(name, name): value for name, value in given.items()}
+        values = canonical_values(_Flags, flags)
         own = {"engine": self.flags.engine, "trust_remote_code": self.flags.trust_remote_code}
         config = build(_Flags, own | values, origin="generate")
         check_search(config.decoding, values)

@@ -16,9 +16,10 @@ import yaml
 
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
+from hf_seq2seq.api.flags import divided
 from hf_seq2seq.api.previews import Preview, preview_run
 from hf_seq2seq.configs import Hub
-from hf_seq2seq.data.given_rows import given, is_rows, name_of_given
+from hf_seq2seq.data.given_rows import given, name_of_given
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.training.origin import CALL, Origin, Progress, python_call, started_by
@@ -73,7 +74,7 @@ def train(
         InputError: as on the command line, with the same message.
         KeyboardInterrupt: Ctrl-C; a checkpoint is saved, and `resume_from_checkpoint="last"` resumes from it.
     """
-    rows, values = _divided(flags)
+    rows, values = divided(flags)
     module = recipe_files.load(recipe)
     with given(rows):
         settings = resolve(module.Config, values, None if config is None else str(config))
@@ -101,7 +102,7 @@ def preview(recipe: str, *, config: str | Path | None = None, **flags: Any) -> P
     Raises:
         InputError: as for `train`.
     """
-    rows, values = _divided(flags)
+    rows, values = divided(flags)
     module = recipe_files.load(recipe)
     with given(rows):
         return preview_run(module, resolve(module.Config, values, None if config is None else str(config)))
@@ -114,27 +115,6 @@ def _run(recipe: recipe_files.Recipe, settings: Any) -> None:
         if ended.code == INTERRUPTED:
             raise KeyboardInterrupt from None
         raise
-
-
-def _divided(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Rows by the names that refer to them, and the flags with these names instead of the rows."""
-    rows: dict[str, Any] = {}
-
-    def named(value: Any, name: str) -> Any:
-        if is_rows(value):
-            rows[name_of_given(name)] = value
-            return name_of_given(name)
-        if isinstance(value, Mapping):
-            return {key: named(item, f"{name}.{key}") for key, item in value.items()}
-        return str(value) if isinstance(value, Path) else value
-
-    values = {}
-    for name, value in flags.items():
-        if name == "dataset_name" and isinstance(value, Mapping):
-            rows[name_of_given(name)] = value
-            value = name_of_given(name)
-        values[name] = named(value, name)
-    return rows, values
 
 
 def _check_hub(settings: Any) -> None:

@@ -18,7 +18,7 @@ from hf_seq2seq.sections import flag
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from hf_seq2seq.data.labels import Labelled
+    from hf_seq2seq.data.labelled_texts import Labelled
     from hf_seq2seq.data.pairs import Pairs
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 

@@ -25,6 +25,7 @@ from hf_seq2seq.data.label_lists import (
     read_written_list,
     separator,
 )
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
 from hf_seq2seq.errors import InputError, nearest
@@ -32,27 +33,6 @@ from hf_seq2seq.errors import InputError, nearest
 logger = logging.getLogger(__name__)
 
 NOT_LABELLED = -1
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """The labelled texts of one split.
-
-    Attributes:
-        texts: one per row.
-        pairs: the second text of each row, or None.
-        labels: class ids `(rows,)` int64; or `(rows, classes)` float32 of zeros and ones, for multiple labels per row;
-            or numbers `(rows,)` float32, for regression.
-        columns: the columns they come from, by role: "text", "label" and, for pairs, "text_pair".
-    """
-
-    texts: list[str]
-    pairs: list[str] | None
-    labels: np.ndarray
-    columns: dict[str, str]
-
-    def __len__(self) -> int:
-        return len(self.texts)
 
 
 def read_labelled(

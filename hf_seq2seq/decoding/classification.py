@@ -11,7 +11,7 @@ from hf_seq2seq.configs import Tokenization
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
-from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, evaluating

@@ -11,7 +11,8 @@ import torch
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.labelled_sources import load_labelled_splits
-from hf_seq2seq.data.labels import Labelled, read_labelled
+from hf_seq2seq.data.labelled_texts import Labelled
+from hf_seq2seq.data.labels import read_labelled
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression

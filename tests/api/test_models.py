@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_seq2seq import InputError, load, train
+from hf_seq2seq import InputError, evaluate, load, train
 from hf_seq2seq.api.answers import Generation, Label
 from hf_seq2seq.api.models import Model
 from hf_seq2seq.api.runs import TrainingRun
@@ -75,6 +75,31 @@ def test_scores_and_attention(model: Model) -> None:
     assert given.weights.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
     assert own.weights.shape[1] == 6
     assert best.text is not None
+
+
+def test_a_test_set_is_scored(model: Model, tmp_path: Path) -> None:
+    rows = [{"source": text, "target": text[::-1]} for text in ("ab ba", "abc cba", "ca ac")]
+    done: list[int] = []
+    found = model.evaluate(test_file=rows, metrics=["chrf", "exact_match"], num_beams=2, progress=done.append)
+    predictions = model.generate([row["source"] for row in rows], num_beams=2)
+    assert found == evaluate(predictions, [row["target"] for row in rows], metrics=["chrf", "exact_match"])
+    assert sum(done) == 3
+    file = tmp_path / "test.jsonl"
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert model.evaluate(test_file=file, metrics="chrf,exact_match", num_beams=2) == found
+
+
+def test_a_classifier_is_scored(classifier: Model) -> None:
+    found = classifier.evaluate(test_file=[{"text": "ab", "label": "x"}, {"text": "ba", "label": "y"}])
+    best = [label.label for label in classifier.classify(["ab", "ba"])]
+    assert found["accuracy"] == evaluate(best, ["x", "y"], metrics=["accuracy"])["accuracy"]
+
+
+def test_a_model_is_scored_on_what_it_writes(model: Model) -> None:
+    with pytest.raises(InputError, match=r"the model writes the predictions; hf_seq2seq\.evaluate scores given ones"):
+        model.evaluate(predictions="a.txt")
+    with pytest.raises(InputError, match="--confusion-matrix: counts labels"):
+        model.evaluate(confusion_matrix=True)
 
 
 def test_cut_texts_are_told(model: Model) -> None:

@@ -13,6 +13,8 @@ from hf_seq2seq.cli.app import main
 try:
     main()
 except SystemExit as ended:
+    if sys.argv[1] == "generate":
+        import hf_seq2seq.decoding.classification
     heavy = {"datasets", "pandas", "pyarrow", "typer", "pydantic"}
     heavy |= {"torch", "transformers", "numpy", "hf_seq2seq.configs"} if sys.argv[1] == "evaluate" else set()
     sys.exit(ended.code or ", ".join(sorted(heavy & set(sys.modules))) or 0)

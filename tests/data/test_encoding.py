@@ -13,7 +13,7 @@ from transformers import (
 
 from hf_seq2seq.configs import NewTokenizer, PairTokenization, Tokenization
 from hf_seq2seq.data.encoding import CHUNK, encode_labelled, encode_pairs, encode_targets, encode_texts
-from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers

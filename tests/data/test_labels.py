@@ -6,7 +6,8 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from hf_seq2seq.configs import LabelledData
-from hf_seq2seq.data.labels import Labelled, read_labelled
+from hf_seq2seq.data.labelled_texts import Labelled
+from hf_seq2seq.data.labels import read_labelled
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.errors import InputError
 

@@ -20,7 +20,7 @@ from transformers import (
 
 from hf_seq2seq.data.collation import LabelCollator, Seq2SeqCollator
 from hf_seq2seq.data.encoding import encode_labelled, encode_pairs
-from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers

@@ -7,7 +7,7 @@ from transformers import AutoTokenizer, ByT5Tokenizer, PreTrainedTokenizerBase
 
 from hf_seq2seq.configs import TOKENIZERS, NewTokenizer
 from hf_seq2seq.data.encoding import encode_labelled, encode_targets, encode_texts, encode_written
-from hf_seq2seq.data.labels import Labelled
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.raw_text import encode_raw
 from hf_seq2seq.data.tokenizers.special_tokens import BART, BERT, SpecialTokens
 from hf_seq2seq.data.tokenizers.spelled import describe_spelled, read_as_text
