@@ -18,6 +18,15 @@ CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 KEPT = 64  # compiled products; batch shapes keep changing, and the default of 1,024 per cache would fill 2 GiB
 
 
+def limit_caches() -> None:
+    """Bounds what oneDNN keeps of compiled products; without effect after its first one, such as a recurrent layer's.
+
+    What is set already stays.
+    """
+    for cache in CACHES:
+        os.environ.setdefault(cache, str(KEPT))
+
+
 @contextmanager
 def quick_float32(longest: int) -> Iterator[bool]:
     """Lets oneDNN multiply float32 matrices in a context if it is exact on this CPU; yields whether it is.
@@ -32,8 +41,7 @@ def quick_float32(longest: int) -> Iterator[bool]:
     if matmul is None:
         yield False
         return
-    for cache in CACHES:  # read once, when the first product is computed
-        os.environ.setdefault(cache, str(KEPT))
+    limit_caches()
     fused, precision = torch.backends.cuda.flash_sdp_enabled(), matmul.fp32_precision  # the former also covers the CPU
     plain = _product_error()
     matmul.fp32_precision = "bf16"

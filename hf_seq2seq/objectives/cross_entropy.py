@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from hf_seq2seq.decoding.float32 import limit_caches
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import IGNORE
@@ -185,6 +186,7 @@ class OutputProjection:
         """Whether the model's logits are exactly this layer's output: false for, say, capped or scaled logits."""
         if not isinstance(self._layer, nn.Linear):
             return False
+        limit_caches()  # here, for this is the first time that the model runs
         training, device = model.training, self.weight.device
         ids = torch.arange(4, device=device)[None]  # the special tokens: every source and target vocabulary has them
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}

@@ -1,10 +1,14 @@
 """Quick float32 products stay float32, and the process's settings come back."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from hf_seq2seq.decoding.float32 import SHORT, _product_error, quick_float32
+from hf_seq2seq.decoding.float32 import CACHES, SHORT, _product_error, quick_float32
 
 if not hasattr(torch.backends.mkldnn, "matmul"):
     pytest.skip("this torch has one way to multiply only", allow_module_level=True)
@@ -39,3 +43,28 @@ def test_attention_gives_the_same() -> None:
     expected = F.scaled_dot_product_attention(query, key, value)
     with quick_float32(17):
         torch.testing.assert_close(F.scaled_dot_product_attention(query, key, value), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_recurrent_model_does_not_undo_the_limit_of_the_caches() -> None:
+    """What oneDNN keeps is settled by its first product, and an objective runs its model when it is made."""
+    code = """
+import torch
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+from hf_seq2seq.decoding.float32 import quick_float32
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+TokenCrossEntropy(RnnForConditionalGeneration(RnnSeq2SeqConfig(vocab_size=9, hidden_size=8)))
+layer = torch.nn.LSTM(4, 4)
+with quick_float32(50), torch.no_grad():
+    for turn in ("first", "second"):
+        print(turn, flush=True)
+        for rows in range(1, 100):
+            layer(torch.zeros(2, rows, 4))
+"""
+    settings = {name: value for name, value in os.environ.items() if name not in CACHES}
+    settings["ONEDNN_VERBOSE"] = "profile_create"
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, env=settings, check=True, stdout=subprocess.PIPE, text=True).stdout
+    second = [line for line in told.partition("\nsecond\n")[2].splitlines() if ",rnn," in line]
+    assert len(second) == 99
+    assert not [line for line in second if "cache_hit" in line]
