@@ -2,7 +2,7 @@
 
     from hf_seq2seq import evaluate, load, preview, train
 
-The four are imported when they are asked for, so that importing the package loads neither torch nor transformers.
+The four are imported lazily, so that importing the package loads neither torch nor transformers.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a run can be told: frozen sections that recipes compose; importing this module imports no torch.
+"""The options of a run: frozen sections that recipes combine; importing this module does not import torch.
 
 A field is at once a command-line flag (`--learning-rate`), a YAML key (`learning_rate`) and an attribute
 (`config.optimization.learning_rate`). Names are those of Hugging Face's training scripts where one exists.
@@ -14,7 +14,7 @@ from hf_seq2seq.sections import LARGEST_SEED, MANY, Section, option
 
 @dataclass(frozen=True, kw_only=True)
 class Sources(Section):
-    """Where the rows come from."""
+    """The origin of the rows."""
 
     dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")
     dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
@@ -25,21 +25,21 @@ class Sources(Section):
         "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
     )
     validation_file: str | None = option(
-        None, "The same for validation; several sets, each with its own figures, as a=a.tsv,b=b.tsv."
+        None, "The same for validation; several named sets with separate scores: a=a.tsv,b=b.tsv."
     )
-    test_file: str | None = option(None, "The same for the final test, several sets likewise.")
+    test_file: str | None = option(None, "The same for the final test; also several named sets.")
     train_split: str = option("train", "Split of the Hub data set to train on.")
     validation_split: str | None = option(None, "Its validation split; by default validation, valid, val or dev.")
     test_split: str | None = option(None, "Its test split; by default test.")
     validation_split_percentage: float | None = option(
-        None, "Share of the training rows held out when there is no validation set, in percent.", above=0, at_most=50
+        None, "Share of the training rows held out if there is no validation set, in percent.", above=0, at_most=50
     )
     encoding: str = option("utf-8", "Encoding of local text files.")
-    max_train_samples: int | None = option(None, "Use at most so many training rows.", at_least=1, at_most=MANY)
-    max_eval_samples: int | None = option(None, "Use at most so many validation rows.", at_least=1, at_most=MANY)
-    max_predict_samples: int | None = option(None, "Use at most so many test rows.", at_least=1, at_most=MANY)
+    max_train_samples: int | None = option(None, "Use at most this many training rows.", at_least=1, at_most=MANY)
+    max_eval_samples: int | None = option(None, "Use at most this many validation rows.", at_least=1, at_most=MANY)
+    max_predict_samples: int | None = option(None, "Use at most this many test rows.", at_least=1, at_most=MANY)
     deduplicate: bool = option(False, "Drop training rows that repeat an earlier row.")
-    skip_empty: bool = option(False, "Leave out rows with an empty cell that is read, and say how many.")
+    skip_empty: bool = option(False, "Skip rows with an empty cell in a column that is read, and report their number.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,21 +49,21 @@ class PairData(Sources):
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
     context_column: str | None = option(
-        None, "Column of the text that a question is about; the source is then 'question: … context: …'."
+        None, "Column of a question's context; the source is then 'question: … context: …'."
     )
     source_template: str | None = option(
-        None, "Source text made of several columns, such as '{lemma} {features}'; lists are joined by spaces."
+        None, "Source text composed of several columns, such as '{lemma} {features}'; lists are joined by spaces."
     )
-    source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
-    target_lang: str | None = option(None, "Target language, likewise.")
-    source_prefix: str = option("", "Text put before every source, such as 'summarize: '.")
+    source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
+    target_lang: str | None = option(None, "Target language; the same.")
+    source_prefix: str = option("", "Text prepended to every source, such as 'summarize: '.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairsOrDialogue(PairData):
     """Data: pairs of source and target text, or conversations."""
 
-    objective: str = option("supervised", "Learn targets, or replies.", choices=("supervised", "dialogue"))
+    objective: str = option("supervised", "Learn targets or replies.", choices=("supervised", "dialogue"))
 
 
 MIXINGS = ("examples_proportional", "temperature", "equal")
@@ -73,10 +73,12 @@ MIXINGS = ("examples_proportional", "temperature", "equal")
 class Mixing(Section):
     """Mixture: several tasks in one run."""
 
-    mixture: str | None = option(None, "YAML file of several tasks, each a name and its data flags below it.")
-    mixing: str = option("examples_proportional", "How often each task is drawn.", choices=MIXINGS)
-    mixing_cap: int | None = option(None, "A task counts for at most so many rows.", at_least=1)
-    mixing_temperature: float = option(2.0, "Of temperature: 1 is proportional, larger is more equal.", at_least=1)
+    mixture: str | None = option(None, "YAML file of several tasks, each a name with its data flags below it.")
+    mixing: str = option("examples_proportional", "How to set the sampling rate of each task.", choices=MIXINGS)
+    mixing_cap: int | None = option(None, "Maximum number of rows to count per task.", at_least=1)
+    mixing_temperature: float = option(
+        2.0, "Temperature of the rates: 1 is proportional, larger is more uniform.", at_least=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,7 @@ class Pretrained(Section):
     model_name_or_path: str | None = option(None, "Checkpoint to fine-tune: a Hub id or a folder.")
     model_revision: str = option("main", "Revision of the checkpoint on the Hub.")
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
-    resize_embeddings: bool = option(False, "Add embeddings for tokens that the checkpoint has none for.")
+    resize_embeddings: bool = option(False, "Add embeddings for tokens missing from the checkpoint.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class PretrainedOrNew(Pretrained):
 
 @dataclass(frozen=True, kw_only=True)
 class Denoising(Section):
-    """Objective: pairs, conversations, or raw text that is noised and to be restored."""
+    """Objective: pairs, conversations, or denoising of raw text."""
 
     objective: tuple[str, ...] = option(
         ("supervised",), "supervised (pairs), dialogue, or noises of raw text, separated by commas."
@@ -117,21 +119,23 @@ class Denoising(Section):
     mlm_probability: float | None = option(None, "Share of tokens that are noised.", above=0, at_most=0.95)
     mean_noise_span_length: float = option(3.0, "Mean length of noised spans in tokens.", at_least=1)
     gap_sentences_ratio: float = option(0.3, "Share of sentences that are masked.", above=0, at_most=0.95)
-    gap_selection: str = option("principal", "Which sentences.", choices=("principal", "random", "lead"))
-    gap_sequential: bool = option(False, "Choose principal sentences one after the other, to score highest together.")
-    gap_unique: bool = option(False, "Count repeated words once in their scores.")
-    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, which the encoder predicts.")
+    gap_selection: str = option("principal", "Which sentences to mask.", choices=("principal", "random", "lead"))
+    gap_sequential: bool = option(
+        False, "Select principal sentences sequentially, so that they score highest together."
+    )
+    gap_unique: bool = option(False, "Count repeated words once in the scores.")
+    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, to be predicted by the encoder.")
     sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Masking(Section):
-    """Objective: labels, or raw text whose masked tokens are predicted."""
+    """Objective: labels, or masked tokens of raw text."""
 
     objective: str = option("supervised", "What is learned.", choices=("supervised", "masked_language_model"))
-    mlm_probability: float = option(0.15, "Share of tokens that are predicted.", above=0, at_most=0.95)
+    mlm_probability: float = option(0.15, "Share of tokens to predict.", above=0, at_most=0.95)
     whole_word_masking: bool = option(False, "Mask whole words.")
-    next_sentence_prediction: bool = option(False, "Also predict whether one stretch follows another.")
+    next_sentence_prediction: bool = option(False, "Also predict whether one segment follows another.")
     sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
 
 
@@ -143,16 +147,16 @@ class Adaptation(Section):
     """Adaptation: train fewer weights."""
 
     lora_r: int | None = option(
-        None, "Train a low-rank adapter of this rank (LoRA) in place of the weights.", at_least=1
+        None, "Train a low-rank adapter (LoRA) of this rank instead of the weights.", at_least=1
     )
-    lora_alpha: int | None = option(None, "Its scale times the rank; by default twice the rank.", at_least=1)
-    lora_dropout: float = option(0.0, "Dropout in front of it.", at_least=0, at_most=0.95)
-    lora_target_modules: tuple[str, ...] = option(
-        (), "Linear layers that get one; by default those usual in the family."
+    lora_alpha: int | None = option(
+        None, "LoRA's alpha: its scale times the rank; by default twice the rank.", at_least=1
     )
+    lora_dropout: float = option(0.0, "Dropout on the adapter's input.", at_least=0, at_most=0.95)
+    lora_target_modules: tuple[str, ...] = option((), "Linear layers to adapt; by default those usual for the family.")
     load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
-    merge_adapter: bool = option(False, "Add the adapter to the weights at the end, and save a plain model.")
-    freeze: str = option("none", "What stays as it is.", choices=FROZEN)
+    merge_adapter: bool = option(False, "Merge the adapter into the weights at the end, and save a plain model.")
+    freeze: str = option("none", "Parts of the model not to train.", choices=FROZEN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +165,7 @@ class Tokenization(Section):
 
     max_source_length: int = option(
         256,
-        "Longest source in tokens; what is longer is cut, and the share is told.",
+        "Maximum source length in tokens; longer ones are truncated, and their share is reported.",
         at_least=2,
         aliases=("max_seq_length",),
     )
@@ -171,7 +175,7 @@ class Tokenization(Section):
 class PairTokenization(Tokenization):
     """Tokens: limits."""
 
-    max_target_length: int = option(128, "Longest target in tokens, also while generating.", at_least=2)
+    max_target_length: int = option(128, "Maximum target length in tokens, also for generation.", at_least=2)
 
 
 TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
@@ -181,9 +185,9 @@ TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
 class OneTokenizer(Tokenization):
     """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
 
-    tokenizer_name: str | None = option(None, "A ready tokenizer (Hub id or folder) in place of a trained one.")
+    tokenizer_name: str | None = option(None, "Pretrained tokenizer (Hub id or folder) to use instead of training one.")
     tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=TOKENIZERS)
-    vocab_size: int = option(8000, "Largest vocabulary.", at_least=8)
+    vocab_size: int = option(8000, "Maximum vocabulary size.", at_least=8)
     min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
     lowercase: bool = option(False, "Lowercase the text.")
 
@@ -193,28 +197,30 @@ class NewTokenizer(OneTokenizer, PairTokenization):
     """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
 
     target_tokenizer_type: str | None = option(
-        None, "Kind for the target, when it differs; implies separate vocabularies.", choices=TOKENIZERS
+        None, "Kind for the target, if different; implies separate vocabularies.", choices=TOKENIZERS
     )
-    target_vocab_size: int | None = option(None, "Largest target vocabulary, when it differs.", at_least=8)
+    target_vocab_size: int | None = option(None, "Maximum target vocabulary size, if different.", at_least=8)
     separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentStack(Section):
-    """Recurrent layers: what lies between them, and the source as one vector."""
+    """Recurrent layers: connections between them, and the source as one vector."""
 
-    context_pooling: str = option("last", "Source as one vector.", choices=("last", "mean", "max", "weighted"))
+    context_pooling: str = option(
+        "last", "How to pool the source into one vector.", choices=("last", "mean", "max", "weighted")
+    )
     context_feeding: bool = option(False, "Without attention: feed that vector into every step.")
-    phrase_length: int | None = option(None, "Read phrases of so many words, too.", at_least=1)
-    phrase_separator: str | None = option(None, "Read phrases, too, which end at this source token.")
-    sentence_separator: str | None = option(None, "Read sentences, too, which end at this source token.")
-    hierarchical_attention: bool = option(False, "Attend to sentences, and to the words of each.")
+    phrase_length: int | None = option(None, "Also read phrases of this many words.", at_least=1)
+    phrase_separator: str | None = option(None, "Also read phrases that end at this source token.")
+    sentence_separator: str | None = option(None, "Also read sentences that end at this source token.")
+    hierarchical_attention: bool = option(False, "Attend to sentences, and to the words within each.")
     residual: bool = option(False, "Skip connections between layers.")
-    layer_norm: bool = option(False, "Normalise each layer's output.")
-    embedding_dropout: float | None = option(None, "Dropout on embeddings, if another.", at_least=0, at_most=0.95)
-    output_dropout: float | None = option(None, "Dropout on the output, if another.", at_least=0, at_most=0.95)
+    layer_norm: bool = option(False, "Layer norm on each layer's output.")
+    embedding_dropout: float | None = option(None, "Dropout on embeddings, if different.", at_least=0, at_most=0.95)
+    output_dropout: float | None = option(None, "Dropout on the output, if different.", at_least=0, at_most=0.95)
     recurrent_dropout: float = option(
-        0.0, "Dropout of the recurrent state, one mask a sequence; slower.", at_least=0, at_most=0.95
+        0.0, "Dropout on the recurrent state, one mask per sequence; slower.", at_least=0, at_most=0.95
     )
 
 
@@ -226,18 +232,18 @@ class Optimization(Section):
     """Optimization: batches, the optimizer and the precision."""
 
     max_tokens_per_batch: int | None = option(
-        None, "Batch by a budget of tokens a device (source + target, padding counted).", at_least=4
+        None, "Batch by a budget of tokens per device (source + target, including padding).", at_least=4
     )
-    per_device_train_batch_size: int = option(32, "Examples a device, where no token budget is set.", at_least=1)
-    gradient_accumulation_steps: int = option(1, "Batches a device for one optimizer step.", at_least=1)
+    per_device_train_batch_size: int = option(32, "Examples per device, if no token budget is set.", at_least=1)
+    gradient_accumulation_steps: int = option(1, "Batches per device for one optimizer step.", at_least=1)
     optim: str = option("adamw", "Optimizer.", choices=OPTIMIZERS, aliases=("optimizer",))
     scale_parameter: bool = option(False, "AdaFactor: steps in proportion to each matrix, as T5 was pretrained.")
     learning_rate: float = option(5e-4, "Peak learning rate.", above=0)
-    weight_decay: float = option(0.0, "Decoupled weight decay; biases and norms are spared.", at_least=0)
+    weight_decay: float = option(0.0, "Decoupled weight decay; not applied to biases and norms.", at_least=0)
     adam_beta1: float = option(0.9, "AdamW's beta 1.", at_least=0, at_most=1)
     adam_beta2: float = option(0.999, "AdamW's beta 2.", at_least=0, at_most=1)
     adam_epsilon: float = option(1e-8, "AdamW's epsilon.", above=0)
-    max_grad_norm: float = option(1.0, "Clip the gradient to this norm; 0 does not clip.", at_least=0)
+    max_grad_norm: float = option(1.0, "Clip the gradient to this norm; 0 for no clipping.", at_least=0)
     label_smoothing_factor: float = option(0.0, "Label smoothing.", at_least=0, at_most=0.99)
     bf16: bool = option(False, "bfloat16: autocast on a GPU; bf16 weights with a float32 master on CPU.")
     fp16: bool = option(False, "float16 with loss scaling; needs a GPU.")
@@ -254,21 +260,21 @@ class RecurrentAttention(Section):
 
     attention: str = option("general", "Attention score.", choices=ATTENTIONS)
     num_attention_heads: int = option(1, "Heads of multi_head; they divide the hidden size.", at_least=1)
-    location_filters: int = option(10, "Features of the last alignment at each position, for location.", at_least=1)
-    location_kernel: int = option(15, "Positions that such a feature sees, an odd number.", at_least=1)
+    location_filters: int = option(10, "Features of the previous alignment at each position, for location.", at_least=1)
+    location_kernel: int = option(15, "Kernel size of these features, an odd number.", at_least=1)
     monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")
     monotonic_noise: float = option(1.0, "Noise on the energies of monotonic in training.", at_least=0)
     local_attention: str = option(
         "none",
-        "Look only near one source position: that of the target step (monotonic) or a predicted one.",
+        "Attend only near one source position: that of the target step (monotonic) or a predicted one.",
         choices=("none", "monotonic", "predictive"),
     )
-    attention_window: int | None = option(None, "Positions seen to each side, by default 10.", at_least=1)
+    attention_window: int | None = option(None, "Positions seen on each side, by default 10.", at_least=1)
     coverage: bool = option(False, "Let attention see the sum of past alignments.")
-    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, in training alone.", at_least=0)
-    pointer_generator: bool = option(False, "Let each step copy a source token in place of writing one.")
+    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, only in training.", at_least=0)
+    pointer_generator: bool = option(False, "Let each step copy a source token instead of generating one.")
     copy_vocab_size: int = option(
-        0, "Unknown words a source that can be copied; needs --tokenizer-type word.", at_least=0
+        0, "Unknown words per source that can be copied; needs --tokenizer-type word.", at_least=0
     )
 
 
@@ -280,48 +286,52 @@ class Schedule(Section):
     """Schedule: how long, how fast, when to evaluate, save and stop."""
 
     num_train_epochs: float = option(3.0, "Passes over the training rows.", above=0)
-    max_steps: int | None = option(None, "Optimizer steps, in place of epochs.", at_least=1, at_most=MANY)
-    lr_scheduler_type: str = option("linear", "How the learning rate moves after warm-up.", choices=SCHEDULES)
+    max_steps: int | None = option(None, "Optimizer steps, instead of epochs.", at_least=1, at_most=MANY)
+    lr_scheduler_type: str = option("linear", "Learning rate schedule after warm-up.", choices=SCHEDULES)
     warmup_steps: int = option(0, "Steps to reach the peak learning rate.", at_least=0)
     warmup_ratio: float = option(0.0, "The same as a share of all steps.", at_least=0, at_most=1)
-    logging_steps: int = option(50, "Log the training loss every so many steps.", at_least=1, at_most=MANY)
+    logging_steps: int = option(50, "Log the training loss every this many steps.", at_least=1, at_most=MANY)
     eval_steps: int | None = option(
-        None, "Evaluate every so many steps; by default once an epoch.", at_least=1, at_most=MANY
+        None, "Evaluate every this many steps; by default once per epoch.", at_least=1, at_most=MANY
     )
     save_steps: int | None = option(
-        None, "Save a checkpoint every so many steps; by default at each evaluation.", at_least=1, at_most=MANY
+        None, "Save a checkpoint every this many steps; by default at each evaluation.", at_least=1, at_most=MANY
     )
-    save_total_limit: int | None = option(2, "Checkpoints to keep, beside the best.", at_least=1, at_most=MANY)
-    metric_for_best_model: str = option("loss", "What chooses the best checkpoint; the final model is that one.")
-    early_stopping_patience: int | None = option(None, "Stop after so many evaluations without a gain.", at_least=1)
+    save_total_limit: int | None = option(2, "Checkpoints to keep besides the best.", at_least=1, at_most=MANY)
+    metric_for_best_model: str = option(
+        "loss", "Metric that selects the best checkpoint, which becomes the final model."
+    )
+    early_stopping_patience: int | None = option(
+        None, "Stop after this many evaluations without improvement.", at_least=1
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(Section):
-    """Evaluation: what is measured."""
+    """Evaluation: metrics."""
 
     metrics: tuple[str, ...] = option(DEFAULT_METRICS, "Metrics, separated by commas.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Publication(Section):
-    """Hub: what is published, and how."""
+    """Hub: what to publish, and how."""
 
     hub_model_id: str | None = option(None, "Repository on the Hub, such as me/my-model.")
-    hub_private_repo: bool = option(False, "Let nobody else see the repository.", aliases=("private",))
+    hub_private_repo: bool = option(False, "Make the repository private.", aliases=("private",))
     hub_revision: str | None = option(
-        None, "Branch to write to, made where there is none; by default main.", aliases=("revision",)
+        None, "Branch to write to, created if missing; by default main.", aliases=("revision",)
     )
     hub_commit_message: str | None = option(None, "Message of the commit.", aliases=("commit_message",))
-    include_predictions: bool = option(False, "Publish the predictions, too.")
-    replace_card: bool = option(False, "Replace a card that was edited on the Hub; by default it stays.")
-    license: str | None = option(None, "License for others, by the Hub's name for it, such as apache-2.0.")
+    include_predictions: bool = option(False, "Also publish the predictions.")
+    replace_card: bool = option(False, "Replace a card that was edited on the Hub; by default it is kept.")
+    license: str | None = option(None, "License, by the Hub's name for it, such as apache-2.0.")
     language: tuple[str, ...] = option((), "Languages of the text, for the card: de,en; by default those of the data.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hub(Publication):
-    """Hub: what is published, and how."""
+    """Hub: what to publish, and how."""
 
     push_to_hub: bool = option(False, "Publish the run when it is finished and saved.")
 
@@ -331,36 +341,36 @@ MOST_PROCESSES = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Run(Section):
-    """Run: where it goes and how it starts."""
+    """Run: output folder, seed and processes."""
 
     output_dir: str = option("outputs/run", "Folder of the model, its checkpoints, results and card.")
-    overwrite_output_dir: bool = option(False, "Replace a run that the folder already holds.")
+    overwrite_output_dir: bool = option(False, "Replace a run already in the folder.")
     resume_from_checkpoint: str | None = option(None, "A checkpoint folder, or 'last'.")
     seed: int = option(
         42, "Seed of the initial weights, the order of batches and dropout.", at_least=0, at_most=LARGEST_SEED
     )
     num_processes: int | None = option(
-        None, "Start so many processes, one a GPU or on CPU.", at_least=1, at_most=MOST_PROCESSES
+        None, "Start this many processes, one per GPU or on CPU.", at_least=1, at_most=MOST_PROCESSES
     )
     gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
     accelerate_config: str | None = option(
-        None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file that `accelerate config` wrote."
+        None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file written by `accelerate config`."
     )
-    use_cpu: bool = option(False, "Stay on the CPU where there is a GPU.")
+    use_cpu: bool = option(False, "Use the CPU even if there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(Section):
-    """Loss: what is minimised on pairs."""
+    """Loss: what is minimized on pairs."""
 
-    loss_type: str = option("cross_entropy", "What is minimised: cross_entropy, scheduled_sampling or minimum_risk.")
+    loss_type: str = option("cross_entropy", "What is minimized: cross_entropy, scheduled_sampling or minimum_risk.")
     loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """What every recipe can be told; its own sections stand before these, and `data` and `tokens` are of its kind."""
+    """Options common to all recipes; a recipe's own sections precede these, and `data` and `tokens` are of its kind."""
 
     data: Sources
     tokens: Tokenization
@@ -374,7 +384,7 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TextRunConfig(RunConfig):
-    """What every recipe of models that write text can be told."""
+    """Options common to all recipes of text-generating models."""
 
     data: PairData
     tokens: PairTokenization

@@ -1,4 +1,4 @@
-"""Files that appear whole: written beside their place, synced, and renamed when all is written."""
+"""Atomic file writes: written to a temporary file, synced, and renamed once complete."""
 
 import errno
 import os
@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TextIO
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Numbers of the errors that say: no more can be written."""
+"""Error numbers that mean that nothing more can be written."""
 
 
 @contextmanager
 def open_draft(path: Path) -> Iterator[TextIO]:
-    """Gives a UTF-8 stream whose text takes the file's place when the block ends well.
+    """Yields a UTF-8 stream whose text replaces the file when the block succeeds.
 
-    A link keeps pointing to its file, and a file that is replaced hands its mode on. What is not a regular file, such
-    as a named pipe or a device, is written to directly. Each draft has a name of its own, so that two writers of one
-    file do not meet.
+    A link keeps pointing to its file, and a replaced file's mode is preserved. Anything but a regular file, such as a
+    named pipe or a device, is written to directly. Each draft has a unique name, so that two writers of one file do not
+    interfere.
 
     Raises:
-        OSError: the file cannot be written; it is as it was.
+        OSError: the file cannot be written; it is unchanged.
     """
     with naming(path), _open_draft(path) as stream:
         yield stream
@@ -30,7 +30,7 @@ def open_draft(path: Path) -> Iterator[TextIO]:
 
 @contextmanager
 def _open_draft(path: Path) -> Iterator[TextIO]:
-    target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for links in a circle
+    target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for circular links
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     if target.exists() and not stat.S_ISREG(target.stat().st_mode):
@@ -52,13 +52,13 @@ def _open_draft(path: Path) -> Iterator[TextIO]:
 
 
 def draft_prefix(path: Path) -> str:
-    """The start of a draft's name, so short that the whole name fits where the path's own does, in any script."""
+    """The start of a draft's name, short enough for the whole name to fit wherever the path's own does."""
     return f".{os.fsencode(path.name)[:100].decode('utf-8', 'ignore')}."
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Gives an error of a full disk, which knows no file, the name of the one that is written."""
+    """Adds the name of the file being written to a disk-full error, which has none."""
     try:
         yield
     except OSError as error:
@@ -68,14 +68,17 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def failure_of_writing(error: Exception) -> str | None:
-    """Why no more could be written, if an exception says so; libraries in other languages say it in words alone."""
+    """Why nothing more could be written, if an exception says so.
+
+    Libraries in other languages only say it in their message.
+    """
     if isinstance(error, OSError) and error.errno in FULL:
         return os.strerror(error.errno)
     return next((text for text in map(os.strerror, FULL) if text in str(error)), None)
 
 
 def sync(path: Path) -> None:
-    """Makes what a file or a folder holds last through a loss of power, where the file system can."""
+    """Syncs a file or folder to survive a loss of power, if the file system supports it."""
     handle = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -85,7 +88,7 @@ def sync(path: Path) -> None:
 
 
 def new_mode(most: int) -> int:
-    """The part of a mode that the process's umask grants, which can only be read by setting it."""
+    """The permissions left by the process's umask, which can only be read by setting it."""
     mask = os.umask(0o077)
     os.umask(mask)
     return most & ~mask

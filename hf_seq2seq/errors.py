@@ -1,27 +1,27 @@
-"""The one error that a user's input can cause, and the hint that goes with it."""
+"""The error for invalid user input, and hints for it."""
 
 import difflib
 from collections.abc import Iterable
 
 MANY = 30
 MISSPELT = 0.85
-"""How alike, 0-1, a word is to itself with a letter or two wrong."""
+"""Similarity, 0-1, of a word to itself with one or two wrong letters."""
 SHOWN = 60
-"""Characters of a wrong value that a message shows."""
+"""Maximum number of characters of a value in a message."""
 
 
 class InputError(ValueError):
-    """Bad input: a message of one or two lines that names the place, the value and the way out.
+    """Bad input: a message of one or two lines that names the place, the value and a fix.
 
-    The command line prints the message alone and ends with exit code 2.
+    The command line prints only the message and exits with code 2.
     """
 
 
 def nearest(value: str, choices: Iterable[str]) -> str:
-    """Returns `"; did you mean 'bleu'?"`, or the choices when none is close and they are few, or nothing.
+    """Returns `"; did you mean 'bleu'?"`, or the choices if none is close and they are few, or nothing.
 
-    A name that has all words of the value, such as `per_device_train_batch_size` for `batch_size`, is nearer than one
-    that is spelled a little like it.
+    A name with all words of the value, such as `per_device_train_batch_size` for `batch_size`, is preferred to one with
+    similar spelling.
     """
     known = list(dict.fromkeys(choices))
     names, words = sorted(known), _words(value)
@@ -39,5 +39,5 @@ def _words(name: str) -> set[str]:
 
 
 def shorten(text: str) -> str:
-    """Returns a value for a message; of what is very long, its start."""
+    """Returns a value for a message, truncated if very long."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

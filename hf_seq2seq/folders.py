@@ -1,4 +1,4 @@
-"""Folders to write in: checked before anything is read, locked while a run lasts, filled all at once."""
+"""Output folders: checked in advance, locked during a run, written atomically."""
 
 import errno
 import fcntl
@@ -17,26 +17,26 @@ from hf_seq2seq.drafts import draft_prefix, failure_of_writing, new_mode, sync
 from hf_seq2seq.errors import InputError
 
 LOCK = ".hf-seq2seq.lock"
-"""The file of a folder that is locked while a run writes there; it goes with the run, unless that is killed."""
+"""The lock file of a folder to which a run writes; it is removed at the end, unless the run is killed."""
 ABANDONED = re.compile(r"\..+\.[a-z0-9_]{8}\.draft")
-"""What a process that was killed leaves of what it was writing."""
+"""Pattern of drafts left by a killed process."""
 _HELD: set[tuple[int, Path]] = set()
-"""The folders that this process has locked, each with the thread that did."""
+"""The folders locked by this process, each with the locking thread."""
 
 
 def check_is_folder(folder: Path, name: str = "--output-dir") -> None:
-    """Refuses a path where no folder is or can be made.
+    """Rejects a path that is not and cannot become a folder.
 
     Args:
-        folder: may be absent.
-        name: of the option, for the error.
+        folder: may not exist.
+        name: name of the option, for the error.
 
     Raises:
-        InputError: it is a file, lies below one, or in a folder that this user may not write to.
+        InputError: it is a file, is below one, or is in a folder that is not writable.
     """
     try:
         if folder.is_symlink() and not folder.exists():
-            raise InputError(f"{name}: {folder} is a link to nothing")
+            raise InputError(f"{name}: {folder} is a broken link")
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         if not place.is_dir():
             raise InputError(f"{name}: {place} is a file")
@@ -49,13 +49,13 @@ def check_is_folder(folder: Path, name: str = "--output-dir") -> None:
 
 
 def check_folder(folder: Path, overwrite: bool, read: Sequence[Path] = (), writes: Sequence[str] = ()) -> None:
-    """Refuses an `--output-dir` in which something would be lost.
+    """Rejects an `--output-dir` in which something would be lost.
 
     Args:
-        folder: may be absent.
-        overwrite: whether it may hold anything; files that are not written stay.
-        read: files and folders that the command reads; no such folder may lie in the target.
-        writes: names of the files that the command writes, none of which may be read.
+        folder: may not exist.
+        overwrite: whether it may be non-empty; files that are not written are kept.
+        read: files and folders that the command reads; no such folder may be in the target.
+        writes: names of the files that the command writes, none of which may be an input.
 
     Raises:
         InputError: names the folder.
@@ -64,22 +64,22 @@ def check_folder(folder: Path, overwrite: bool, read: Sequence[Path] = (), write
     for path in (path for path in read if path.exists()):
         inside = path.is_dir() and path.resolve().is_relative_to(folder.resolve())
         if inside or any((folder / name).exists() and path.samefile(folder / name) for name in writes):
-            raise InputError(f"--output-dir: {folder} holds {path}, which is read; give another folder")
+            raise InputError(f"--output-dir: {folder} contains the input {path}; give another folder")
     if not overwrite and not is_free(folder):
         raise InputError(f"--output-dir: {folder} is not empty; give --overwrite-output-dir or another folder")
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a folder is absent or empty; a link to nothing is neither."""
+    """Whether a folder is missing or empty; a broken link is neither."""
     return not any(folder.iterdir()) if folder.is_dir() else not (folder.exists() or folder.is_symlink())
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Gives a folder to write into, which takes the place of `path`, and of what is there, when the block ends well.
+    """Yields a folder to write to, which replaces `path` and its contents when the block succeeds.
 
     Raises:
-        InputError: the files could not be written (no space left, no permission); `path` is as it was.
+        InputError: the files could not be written (no space left, no permission); `path` is unchanged.
     """
     with _draft(path, path.parent) as draft:
         yield draft
@@ -94,11 +94,11 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def fill_folder(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
-    """Gives a folder to write into, whose files are moved to `folder` when the block ends well; its other files stay.
+    """Yields a folder to write to, whose files are moved to `folder` when the block succeeds; its other files are kept.
 
     Args:
-        folder: may be absent.
-        stale: names in `folder` that go in any case: what an earlier writer left must not be read with the new files.
+        folder: may not exist.
+        stale: names in `folder` to remove in any case: files of an earlier writer must not be read with the new ones.
 
     Raises:
         InputError: as for `new_folder`, or another process writes there.
@@ -124,16 +124,16 @@ def fill_folder(folder: Path, stale: Sequence[str] = ()) -> Iterator[Path]:
 
 
 def _check_kinds(goals: Mapping[Path, Path], stale: Sequence[Path]) -> None:
-    """Refuses, before anything is moved, a folder where a file must go, or a file where a folder must."""
+    """Rejects a folder in place of a file, or a file in place of a folder, before anything is moved."""
     for path, goal in goals.items():
         kept = goal.exists() and not any(goal.is_relative_to(old) for old in stale)
         if kept and path.is_dir() != goal.is_dir():
-            what = "a folder where a file is written" if goal.is_dir() else "a file where a folder is written"
+            what = "a folder in place of a file" if goal.is_dir() else "a file in place of a folder"
             raise InputError(f"{goal}: is {what}; remove it, or give another folder")
 
 
 def remove(path: Path) -> None:
-    """Removes a file, or a folder with everything in it, if it is there; of a link the link alone."""
+    """Removes a file, or a folder with its contents, if it exists; of a link, only the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -142,7 +142,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def _draft(path: Path, parent: Path) -> Iterator[Path]:
-    """A folder with a name of its own in `parent`, which is gone when the block ends."""
+    """A uniquely named folder in `parent`, which is removed when the block ends."""
     draft = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,7 @@ def _draft(path: Path, parent: Path) -> Iterator[Path]:
         draft.chmod(new_mode(0o777) | draft.stat().st_mode & stat.S_ISGID)
         yield draft
     except Exception as error:
-        # What the block reads meanwhile, such as a model, may fail, too, and is not laid to what is written.
+        # Something that the block reads, such as a model, may also fail, which is not an error of writing.
         reason = failure_of_writing(error)
         names = [str(name) for name in (getattr(error, "filename", None), getattr(error, "filename2", None)) if name]
         if reason is None and isinstance(error, OSError):
@@ -165,7 +165,7 @@ def _draft(path: Path, parent: Path) -> Iterator[Path]:
 
 
 def _settle(draft: Path) -> None:
-    """Makes files last through a loss of power; safetensors, which writes for its owner alone, opens its to others."""
+    """Syncs files to survive a loss of power, and makes safetensors files, written for the owner only, readable."""
     for path in draft.rglob("*"):
         if path.suffix == ".safetensors":
             path.chmod(new_mode(0o666))
@@ -175,17 +175,17 @@ def _settle(draft: Path) -> None:
 
 @contextmanager
 def locked_folder(folder: Path, name: str = "--output-dir") -> Iterator[None]:
-    """Makes a folder, and keeps it for this process until the block ends, or the process.
+    """Creates a folder and locks it for this process until the block, or the process, ends.
 
-    Drafts that a killed process left there are removed. What is made for the lock goes with it. A thread that has the
-    folder already may enter again.
+    Drafts left by a killed process are removed. Whatever is created for the lock is removed with it. The lock is
+    reentrant within a thread.
 
     Args:
-        folder: may be absent.
-        name: of the option, for the error.
+        folder: may not exist.
+        name: name of the option, for the error.
 
     Raises:
-        InputError: another process or thread has it, or it cannot be made.
+        InputError: another process or thread has it, or it cannot be created.
     """
     check_is_folder(folder, name)
     mine = (get_ident(), folder.resolve())
@@ -208,17 +208,17 @@ def locked_folder(folder: Path, name: str = "--output-dir") -> Iterator[None]:
         _HELD.discard(mine)
         (folder / LOCK).unlink(missing_ok=True)
         os.close(handle)
-        with suppress(OSError):  # it holds something now
+        with suppress(OSError):  # it is not empty any more
             for path in made:
                 path.rmdir()
 
 
 def _lock(folder: Path, name: str) -> int:
-    """Opens the lock's file and locks it; a file system without locks lets everybody pass."""
+    """Opens and locks the lock file; on a file system without locks, succeeds without locking."""
     path = folder / LOCK
     while True:
-        if path.is_symlink() or (path.exists() and not path.is_file()):  # a folder from elsewhere may bring anything
-            raise InputError(f"{name}: {path} is no file of a run; remove it, or give another folder")
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # a folder from elsewhere may contain anything
+            raise InputError(f"{name}: {path} is not a file of a run; remove it, or give another folder")
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,4 +233,4 @@ def _lock(folder: Path, name: str) -> int:
                 os.ftruncate(handle, 0)
                 os.write(handle, f"another run, process {os.getpid()} on {socket.gethostname()}\n".encode())
                 return handle
-        os.close(handle)  # its last owner has removed it in this moment
+        os.close(handle)  # its last owner has just removed it

@@ -1,4 +1,4 @@
-"""Token ids of many rows in one flat array: four bytes a token, no Python object a row."""
+"""Token ids of many rows in one flat array: four bytes per token, no Python objects per row."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 IGNORE = -100
-"""The label of a token that is not to be predicted, as transformers and torch have it."""
+"""The label of tokens to ignore, as in transformers and torch."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Ragged:
         return len(self.offsets) - 1
 
     def select(self, rows: np.ndarray) -> "Ragged":
-        """The named rows, in the order given."""
+        """The rows at these indices, in the given order."""
         return Ragged.of(self[row] for row in rows)
 
     def __getitem__(self, row: int) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""Options as fields with limits, sections of them, and a recipe's configuration from flat values.
+"""Options as fields with limits, sections of options, and a recipe's configuration from flat values.
 
-A value is checked when its section is made, whether it comes from the command line, from YAML or from Python.
+A value is validated when its section is created, whether it comes from the command line, YAML or Python.
 """
 
 import dataclasses
@@ -22,13 +22,13 @@ S = TypeVar("S", bound="Section")
 LARGEST = 2**31 - 1
 """Maximum of integers whose option sets no other."""
 LARGEST_SEED = 2**32 - 1
-"""The most that numpy seeds from."""
+"""numpy's maximum seed."""
 PATHS = ("_dir", "_file", "_path")
-"""How the options end that name a place, which is not empty."""
+"""Suffixes of options that are paths, which must not be empty."""
 MOST_LAYERS = 10_000
-"""The most layers: ten times what has been trained, and few enough to be built."""
+"""Maximum number of layers: ten times what has been trained, and few enough to be built."""
 MANY = 2**63 - 1
-"""The most rows, steps or tokens that can be counted: where people write a large number for "all"."""
+"""Maximum of counts of rows, steps or tokens, for which people write a large number to mean "all"."""
 
 
 def option(
@@ -41,7 +41,7 @@ def option(
     at_most: float | None = None,
     aliases: tuple[str, ...] = (),
 ) -> Any:
-    """A field with its help text, its legal values and the other names it answers to."""
+    """A field with its help text, allowed values and aliases."""
     limits = {"choices": choices, "at_least": at_least, "above": above, "at_most": at_most, "aliases": aliases}
     return field(default=default, metadata={"help": help, **limits})
 
@@ -53,7 +53,7 @@ def flag(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A group of options; a value of the wrong type or outside its limits raises `InputError` at once."""
+    """A group of options; a value of the wrong type or outside its limits raises `InputError` immediately."""
 
     def __post_init__(self) -> None:
         hints = typing.get_type_hints(type(self))
@@ -63,10 +63,10 @@ class Section:
 
 
 def checked(name: str, given: Any, hint: Any, limits: Mapping[str, Any]) -> Any:
-    """The value of an option, in its type.
+    """The value of an option, converted to its type.
 
     Raises:
-        InputError: it is of another type, or outside its limits.
+        InputError: it has the wrong type, or is outside its limits.
     """
     given = _joined(given) if name.endswith("_file") else _pairs(given) if name.endswith("_args") else given
     value = _typed(name, given, hint)
@@ -125,7 +125,9 @@ def _check_path(name: str, value: Any) -> None:
     if name.endswith(PATHS) and value == "":
         raise InputError(f"{flag(name)}: needs a value")
     if isinstance(value, str) and ("\0" in value or not _can_be_written(value)):
-        raise InputError(f"{flag(name)}: {shorten(repr(value))} holds a character that no file or column has")
+        raise InputError(
+            f"{flag(name)}: {shorten(repr(value))} contains a character that no file or column name can have"
+        )
 
 
 def _can_be_written(text: str) -> bool:
@@ -159,7 +161,8 @@ def section_of_pairs(section: type[S], pairs: Sequence[str], place: str) -> S:
     """A section from texts such as `samples=16`; `place` names the option in the error.
 
     Raises:
-        InputError: no equals sign, a name given twice, an unknown one (with the nearest known one), or a bad value.
+        InputError: the equals sign is missing, a name is given twice or unknown (names the nearest one), or a value is
+            invalid.
     """
     known = [item.name for item in dataclasses.fields(section)]
     values: dict[str, str] = {}
@@ -185,14 +188,14 @@ def both_sides(**fields: int) -> dict[str, int]:
 
 
 def section_types(config_class: type) -> dict[str, Any]:
-    """The sections of a recipe's `Config` and their classes: its own in order, then those that all recipes share."""
+    """The sections of a recipe's `Config` and their classes: its own in order, then those shared by all recipes."""
     hints = typing.get_type_hints(config_class)
     own = inspect.get_annotations(config_class)
     return {name: hints[name] for name in [*own, *(name for name in hints if name not in own)]}
 
 
 def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]:
-    """Every option of a recipe's `Config`, by its flat name: the section it lies in, and its field."""
+    """Every option of a recipe's `Config`, by its flat name: its section and field."""
     found = {}
     for section, section_class in section_types(config_class).items():
         for item in dataclasses.fields(section_class):
@@ -201,7 +204,7 @@ def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]
 
 
 def canonical_names(config_class: type) -> dict[str, str]:
-    """The name of every option by all the names that it answers to, its own among them."""
+    """The name of every option by all its aliases, including its own name."""
     found: dict[str, str] = {}
     for name, (_, item) in options(config_class).items():
         found |= dict.fromkeys((name, *item.metadata.get("aliases", ())), name)
@@ -212,7 +215,7 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
     """Builds a recipe's `Config` from flat values; `origin` names the file or command in the error.
 
     Raises:
-        InputError: an unknown key (with the nearest known one), a bad value, or one option given by two names.
+        InputError: a key is unknown (names the nearest one), a value is invalid, or an option is given under two names.
     """
     known = options(config_class)
     names = {alias: name for name, (_, item) in known.items() for alias in item.metadata.get("aliases", ())}
@@ -224,17 +227,17 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
             raise InputError(f"{origin}: unknown option {key!r}{nearest(key.replace('-', '_'), names)}")
         section = sections.setdefault(known[name][0], {})
         if name in section:
-            raise InputError(f"{origin}: {name!r} is given twice, once by another name; give only one of them")
+            raise InputError(f"{origin}: {name!r} is given twice, once under another name; give only one of them")
         section[name] = value
     hints = section_types(config_class)
     return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
 
 
 def build_from_lines(config_class: type[C], settings: Mapping[str, Setting], path: str) -> C:
-    """`build` from the settings of a YAML file; the error names the first line that is wrong by itself.
+    """`build` from the settings of a YAML file; the error names the first line that is invalid on its own.
 
     Raises:
-        InputError: as `build`.
+        InputError: as for `build`.
     """
     try:
         return build(config_class, {key: setting.value for key, setting in settings.items()}, origin=path)
@@ -253,7 +256,7 @@ def _build_line(config_class: type[C], key: str, value: Any, place: str) -> None
 
 
 def section_of(config: object, kind: type[S]) -> S | None:
-    """The section of a kind that a recipe's `Config` has; None where it has none."""
+    """The section of a given class in a recipe's `Config`; None if it has none."""
     return next((value for value in vars(config).values() if isinstance(value, kind)), None)
 
 

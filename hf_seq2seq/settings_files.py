@@ -1,4 +1,4 @@
-"""Files of settings: YAML of flat `key: value` lines, each with the line where it stands, and JSON objects."""
+"""Files of settings: YAML of flat `key: value` lines with line numbers, and JSON objects."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from hf_seq2seq.errors import InputError
 
 
 class Setting(NamedTuple):
-    """A value of a YAML file and the line where it stands, counted from 1."""
+    """A value of a YAML file and its line number, counted from 1."""
 
     value: Any
     line: int
@@ -20,7 +20,7 @@ def read_settings(path: str) -> dict[str, Setting]:
     """Reads a YAML file of flat `key: value` lines; the value of a `..._file` may be a mapping.
 
     Raises:
-        InputError: no such file, not YAML, not flat, or a key that stands twice.
+        InputError: there is no such file, it is not YAML or not flat, or a key occurs twice.
     """
     root = _read_root(path)
     return {} if root is None else _settings(path, root)
@@ -30,7 +30,7 @@ def read_sections(path: str) -> dict[str, dict[str, Setting]]:
     """Reads a YAML file of sections, each with flat `key: value` lines.
 
     Raises:
-        InputError: as `read_settings`, or a value where a section should be.
+        InputError: as for `read_settings`, or there is a value in place of a section.
     """
     import yaml
 
@@ -39,15 +39,15 @@ def read_sections(path: str) -> dict[str, dict[str, Setting]]:
     for key_node, value_node in [] if root is None else root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if key in sections:
-            raise InputError(f"{path}:{line}: {key!r} stands twice")
+            raise InputError(f"{path}:{line}: {key!r} occurs twice")
         if not isinstance(value_node, yaml.MappingNode):
-            raise InputError(f"{path}:{line}: {key!r} needs lines of its own, such as '  train_file: train.tsv'")
+            raise InputError(f"{path}:{line}: {key!r} needs lines below it, such as '  train_file: train.tsv'")
         sections[key] = _settings(path, value_node)
     return sections
 
 
 def _read_root(path: str) -> Any:
-    """The mapping that a YAML file holds, None for an empty file."""
+    """The mapping in a YAML file, None for an empty file."""
     import yaml
 
     with _explained(path):
@@ -61,7 +61,7 @@ def _read_root(path: str) -> Any:
 
 @contextmanager
 def _explained(path: str | Path) -> Iterator[None]:
-    """Turns what reading a file raises into one line."""
+    """Turns errors of reading a file into one line."""
     try:
         yield
     except OSError as error:
@@ -72,7 +72,7 @@ def _explained(path: str | Path) -> Iterator[None]:
 
 @contextmanager
 def explained_yaml(place: str | Path) -> Iterator[None]:
-    """Turns what PyYAML raises over a broken text into one line that begins with the place.
+    """Turns PyYAML's errors about invalid text into one line that begins with the place.
 
     Raises:
         InputError: in place of PyYAML's errors.
@@ -84,17 +84,17 @@ def explained_yaml(place: str | Path) -> Iterator[None]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise InputError(f"{place}:{line}: not YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:  # such as a date that is none
+    except (yaml.YAMLError, ValueError) as error:  # such as an invalid date
         raise InputError(f"{place}: not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise InputError(f"{place}: nested too deep") from None
 
 
 def read_yaml_object(path: str | Path) -> dict[str, Any]:
-    """Reads a YAML file that holds a mapping, with its values as they are.
+    """Reads a YAML file with a mapping, keeping its values unchanged.
 
     Raises:
-        InputError: no such file, not YAML, or something else than a mapping.
+        InputError: there is no such file, it is not YAML, or it is not a mapping.
     """
     import yaml
 
@@ -108,10 +108,10 @@ def read_yaml_object(path: str | Path) -> dict[str, Any]:
 
 
 def read_json_object(path: str | Path) -> dict[str, Any]:
-    """Reads a JSON file that holds an object.
+    """Reads a JSON file with an object.
 
     Raises:
-        InputError: no such file, not JSON, or something else than an object.
+        InputError: there is no such file, it is not JSON, or it is not an object.
     """
     try:
         with _explained(path):
@@ -134,14 +134,16 @@ def _settings(path: str, root: Any) -> dict[str, Setting]:
     for key_node, value_node in root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode):
-            raise InputError(f"{path}:{line}: a list or a section stands where a name should be")
+            raise InputError(f"{path}:{line}: a list or a section in place of a name")
         if key in settings:
-            raise InputError(f"{path}:{line}: {key!r} stands already on line {settings[key].line}")
+            raise InputError(f"{path}:{line}: {key!r} is already on line {settings[key].line}")
         if isinstance(value_node, yaml.MappingNode) and key.endswith("_file"):
             named = _settings(path, value_node)
             settings[key] = Setting({name: setting.value for name, setting in named.items()}, line)
         elif isinstance(value_node, yaml.MappingNode):
-            raise InputError(f"{path}:{line}: {key!r} holds a section; write its options flat, 'learning_rate: 3e-4'")
+            raise InputError(
+                f"{path}:{line}: {key!r} contains a section; write its options flat, 'learning_rate: 3e-4'"
+            )
         else:
             settings[key] = Setting(_value(path, key, value_node), line)
     return settings

@@ -1,6 +1,6 @@
-"""JSON that any program reads: the standard knows no NaN and no infinity, which Python would write.
+"""Standard-compliant JSON: without NaN and infinity, which Python would write.
 
-What is read fails in one way, whatever is wrong with it.
+Reading raises a single kind of error, whatever is wrong.
 """
 
 import json
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def dumps(value: Any, **options: Any) -> str:
-    """`json.dumps`, with null in place of numbers that are not finite, wherever they stand."""
+    """`json.dumps`, with null in place of non-finite numbers at any depth."""
     return json.dumps(_finite(value), allow_nan=False, **options)
 
 
 def loads(text: str | bytes) -> Any:
-    """`json.loads`, with a ValueError for what is nested too deep, too.
+    """`json.loads`, also raising ValueError for too deep nesting.
 
     Raises:
         ValueError: it is not JSON.

@@ -1,4 +1,4 @@
-"""What a recipe prepares: the parts that training, evaluation, preview and the model card share."""
+"""The task prepared by a recipe, shared by training, evaluation, preview and the model card."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -30,11 +30,11 @@ Judged = tuple[float, list[str]]
 
 
 class Renewed(Protocol):
-    """Training rows that are made anew in every epoch, always as many."""
+    """Training rows that are regenerated in every epoch, always the same number."""
 
     @property
     def lengths(self) -> np.ndarray:
-        """The most tokens of each row in any epoch, `(rows, sides)`."""
+        """Maximum number of tokens of each row in any epoch, `(rows, sides)`."""
 
     def __call__(self, epoch: int) -> Examples:
         """The rows of an epoch."""
@@ -109,25 +109,24 @@ class Problem:
 
 @dataclass(frozen=True)
 class Task:
-    """A model, its data and what to minimise.
+    """A model, its data and its objective.
 
     Attributes:
         recipe: the recipe's name.
         config: the recipe's whole configuration.
         model: on CPU, in float32.
-        tokenizers: source and target; one object twice where the vocabulary is shared.
-        splits: "train" and, where there are rows for them, "validation" and "test"; where these are several sets, each
-            by its name, such as "test_english".
-        columns: the columns that were found, by role: `{"source": "de", "target": "en"}`.
-        objective: wraps the model; gives the summed loss of a batch and the weight it is divided by.
-        collate: pads the named rows of a split into one batch of tensors.
+        tokenizers: source and target; the same object twice if the vocabulary is shared.
+        splits: "train" and, if there are rows for them, "validation" and "test"; named sets are separate splits, such
+            as "test_english".
+        columns: the detected columns, by role: `{"source": "de", "target": "en"}`.
+        objective: wraps the model; returns the summed loss of a batch and its divisor.
+        collate: pads rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
         problem: what it is about: how it predicts, scores, writes and describes itself.
         label_names: in the order of their ids; empty for pairs.
-        renewed: where the training rows change with the epoch, what gives them; "train" in `splits` is the first
-            epoch's.
-        set_metrics: the metrics of a named set, where they are fewer than `metrics`.
-        mixture: the tasks that the training rows are drawn from; None where every epoch has all rows.
+        renewed: provides training rows that change with the epoch; "train" in `splits` is the first epoch's.
+        set_metrics: the metrics of a named set, if fewer than `metrics`.
+        mixture: the tasks from which training rows are drawn; None if every epoch has all rows.
     """
 
     recipe: str

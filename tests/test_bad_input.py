@@ -215,7 +215,7 @@ def test_push_and_pull(refused: Refused, tmp_path: Path) -> None:
     assert "no such folder" in refused("push", "fodler", "--hub-model-id", "me/model")
     assert "me/model" in refused("pull", "me/model", "new")
     (tmp_path / "folder" / "file").write_text("precious")
-    assert "folder: is there already" in refused("pull", "me/model", "folder")
+    assert "folder: already exists" in refused("pull", "me/model", "folder")
 
 
 @pytest.mark.parametrize("command", ["generate", "classify"])

@@ -124,7 +124,7 @@ def refused(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     return {
         "a file": (tmp_path / "file", "is a file"),
         "below a file": (tmp_path / "file" / "run", "file is a file"),
-        "a link to nothing": (tmp_path / "link", "is a link to nothing"),
+        "a broken link": (tmp_path / "link", "is a broken link"),
         "a zero byte": (tmp_path / "a\0b", "cannot be the name of a folder"),
         "a long name": (tmp_path / ("x" * 300), "cannot be written: File name too long"),
     }
@@ -197,7 +197,7 @@ def test_a_lock_that_a_folder_brings_is_not_written_through(tmp_path: Path, make
     (tmp_path / "precious").write_text("words")
     (tmp_path / "run").mkdir()
     make(tmp_path / "run" / LOCK)
-    with pytest.raises(InputError, match="is no file of a run"), locked_folder(tmp_path / "run"):
+    with pytest.raises(InputError, match="is not a file of a run"), locked_folder(tmp_path / "run"):
         raise AssertionError
     assert (tmp_path / "precious").read_text() == "words"
 

@@ -1,1 +1,1 @@
-"""The command line: one module a command; nothing here imports torch before a command runs."""
+"""The command line: one module per command; nothing here imports torch before a command runs."""

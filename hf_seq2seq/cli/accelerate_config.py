@@ -1,6 +1,6 @@
-"""Accelerate's own configuration files, those of the package by name, applied as `accelerate launch` applies them.
+"""Accelerate's own configuration files, or the package's presets by name, applied like `accelerate launch`.
 
-What a file says reaches the processes as environment variables, which Accelerate's plugins read; so it makes no
+The settings are passed to the processes as environment variables, which Accelerate's plugins read; so it makes no
 difference whether this project's launcher, `accelerate launch` or `torchrun` started them.
 """
 
@@ -31,10 +31,10 @@ DEEPSPEED = {
     "zero3_save_16bit_model": "DEEPSPEED_ZERO3_SAVE_16BIT_MODEL",
     "deepspeed_config_file": "DEEPSPEED_CONFIG_FILE",
 }
-"""Options of `deepspeed_config`, and the variables in which Accelerate's plugin looks for them."""
+"""Options of `deepspeed_config`, and the variables in which Accelerate's plugin expects them."""
 TYPES = {"distributed_type": Enum, "num_processes": int, "num_machines": int}
 TYPES |= {"fsdp_config": dict, "deepspeed_config": dict}
-"""What a file that Accelerate reads may still have wrong."""
+"""Remaining errors in a file that Accelerate can read."""
 SEVERAL_MACHINES = ("deepspeed_multinode_launcher", "deepspeed_hostfile")
 
 
@@ -44,9 +44,9 @@ class LaunchFile:
 
     Attributes:
         kind: Accelerate's `distributed_type`.
-        processes: how many; None where the file leaves it open.
-        gpus: numbers such as 0,1; None for all.
-        environment: variables that tell Accelerate the rest.
+        processes: number of processes; None if not set in the file.
+        gpus: indices such as 0,1; None for all.
+        environment: variables with the remaining settings for Accelerate.
     """
 
     kind: str
@@ -56,13 +56,13 @@ class LaunchFile:
 
 
 def apply_launch_file(run: Run) -> Run:
-    """Sets the environment, for this process and those that it starts, to what `--accelerate-config` names.
+    """Applies `--accelerate-config` to the environment of this process and those that it starts.
 
     Returns:
-        The section, with the number of processes and the GPUs of the file where no flag gave them.
+        The section, with the number of processes and the GPUs from the file if no flag sets them.
 
     Raises:
-        InputError: as `read_launch_file`, or nothing says how many processes.
+        InputError: as for `read_launch_file`, or the number of processes is not set.
     """
     if run.accelerate_config is None:
         return run
@@ -85,15 +85,15 @@ def apply_launch_file(run: Run) -> Run:
 
 
 def presets() -> list[str]:
-    """The names of the package's own files, sorted."""
+    """The names of the package's presets, sorted."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def read_launch_file(name: str) -> LaunchFile:
-    """Reads the file that `--accelerate-config` names: one of the package, or a path.
+    """Reads the file given by `--accelerate-config`: a preset of the package, or a path.
 
     Raises:
-        InputError: no such file or name, a file that Accelerate does not read, or a way of running that is not served.
+        InputError: there is no such file or preset, Accelerate cannot read it, or its way of running is not supported.
     """
     path = PRESETS / f"{name}.yaml" if name in presets() else Path(name)
     flag = f"--accelerate-config {name}"
@@ -104,9 +104,9 @@ def read_launch_file(name: str) -> LaunchFile:
     if kind == "DEEPSPEED":
         _check_installed(config.deepspeed_config, flag)
     if kind not in KINDS:
-        raise InputError(f"{flag}: distributed_type {kind} is not served; choose from {', '.join(KINDS)}")
+        raise InputError(f"{flag}: distributed_type {kind} is not supported; choose from {', '.join(KINDS)}")
     if config.num_machines > 1:
-        raise InputError(f"{flag}: num_machines {config.num_machines}: start those with accelerate launch on each")
+        raise InputError(f"{flag}: num_machines {config.num_machines}: run accelerate launch on each machine instead")
     return LaunchFile(
         kind,
         processes=config.num_processes if config.num_processes > 0 else None,
@@ -124,10 +124,10 @@ def _load(path: Path, flag: str) -> Any:
     except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise InputError(f"{flag}: Accelerate cannot read it: {str(error).splitlines()[0]}") from None
     if not isinstance(config, ClusterConfig):
-        raise InputError(f"{flag}: made for another service's machines; this command runs on its own")
+        raise InputError(f"{flag}: made for a cloud service; this command runs on the local machine")
     for name, kind in TYPES.items():
         if not isinstance(value := getattr(config, name), kind):
-            raise InputError(f"{flag}: {name}: {shorten(repr(value))} is not what Accelerate writes there")
+            raise InputError(f"{flag}: {name}: {shorten(repr(value))} is not a valid value of Accelerate")
     return config
 
 
@@ -143,12 +143,12 @@ def _environment(config: Any, kind: str, flag: str) -> dict[str, str]:
 
 
 def _check_installed(options: dict[str, Any], flag: str) -> None:
-    """Names, where DeepSpeed is missing, the preset of FSDP that spreads as much."""
+    """If DeepSpeed is missing, names the FSDP preset that shards the same."""
     if find_spec("deepspeed") is None:
         instead = "fsdp" if options.get("zero_stage") == 3 else "fsdp-shard-grad-op"
         raise InputError(
-            f"{flag}: DeepSpeed is not installed; pip install 'hf-seq2seq[deepspeed]', or take "
-            f"--accelerate-config {instead}, which spreads the same by torch's FSDP"
+            f"{flag}: DeepSpeed is not installed; pip install 'hf-seq2seq[deepspeed]', or use "
+            f"--accelerate-config {instead}, which shards the same with torch's FSDP"
         )
 
 

@@ -21,13 +21,13 @@ UNUSABLE = (
     *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE),
 )
-"""Errors of a path that somebody named, or may not use; that a file is absent is checked where it is named."""
+"""Errors of a given path that cannot be used; missing files are checked where they are named."""
 NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory", "Storage size calculation overflowed")
-"""How torch words it on its devices."""
+"""Torch's messages on its devices."""
 COMPLETION = "_HF_SEQ2SEQ_COMPLETE"
 """Set by a shell that wants a half-written line completed."""
 LINES = 2
-"""Of a message; a path may have line ends of its own."""
+"""First line of a message; a path may contain line breaks."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -42,9 +42,9 @@ def run(words: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Runs the command line and ends the process.
+    """Runs the command line and exits.
 
-    Its code is 0, 2 after bad input, 1 after an error of ours, or 128 + the number of the signal that ended it.
+    The exit code is 0, 2 after bad input, 1 after an internal error, or 128 + the number of the signal that ended it.
     """
     unwind_on_signals()
     end_with_launcher()
@@ -60,7 +60,7 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         leave_group(130)
         code = 130
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
     except Exception as error:
@@ -70,14 +70,14 @@ def main() -> NoReturn:
             raise
         code = _refuse(message)
         if getattr(error, "errno", None) in (*FULL, errno.EBADF):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or leaving would try to write once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise exiting would try to write again
     sys.exit(code)
 
 
 def open_closed_streams() -> None:
-    """Gives a process that was started without standard output one that refuses what is written, and likewise errors.
+    """Gives a process started without standard output or standard error ones that reject writes.
 
-    Without it the next file that is opened would be taken for standard output.
+    Otherwise the next file opened would be mistaken for standard output.
     """
     if sys.stdout is None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 1)
@@ -88,10 +88,10 @@ def open_closed_streams() -> None:
 
 
 def unwind_on_signals() -> None:
-    """Lets SIGTERM and SIGHUP end the process as Ctrl-C does, so that half-written files are removed; a second kills.
+    """Makes SIGTERM and SIGHUP end the process like Ctrl-C, so that half-written files are removed; a second one kills.
 
-    A signal that is ignored, as by nohup, stays so. The processes of a launcher, which may wait for one another in the
-    depths of a library, end at once.
+    A signal that is ignored, as by nohup, stays ignored. The processes of a launcher, which may wait for each other
+    deep inside a library, end immediately.
     """
 
     def leave(number: int, _: FrameType | None) -> NoReturn:
@@ -104,24 +104,24 @@ def unwind_on_signals() -> None:
 
 
 def _outside_reason(error: Exception) -> str | None:
-    """What to say of an error that has its reason outside this program: a flag, a path, the disk, too little memory."""
-    # Typer brings its own copy of click from some version on, so its errors have no class that one can name.
+    """The message for an error with an external cause: a flag, a path, the disk, lack of memory."""
+    # Recent versions of Typer vendor click, so its errors have no class that can be named.
     if hasattr(error, "format_message"):
         return _usage_message(error)
     first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error.filename or 'standard output'}: {error.strerror}; what was saved before is whole"
+        return f"{error.filename or 'standard output'}: {error.strerror}; files saved before are complete"
     if isinstance(error, OSError) and error.errno == errno.EBADF and error.filename is None:
-        return f"standard output: {error.strerror}; --output-file writes to a file, where a command has it"
+        return f"standard output: {error.strerror}; commands with --output-file can write to a file"
     if isinstance(error, OSError) and error.errno in UNUSABLE and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     if isinstance(error, MemoryError) or any(words in first for words in NO_MEMORY):
-        return f"out of memory ({first}); a smaller model, shorter texts or smaller batches need less"
+        return f"out of memory ({first}); use a smaller model, shorter texts or smaller batches"
     return None
 
 
 def _refuse(message: str) -> int:
-    """Prints bad input once: of several processes the first one speaks, unless it is still alive and well."""
+    """Prints an input error once: of several processes only the first prints, unless it is still running."""
     lines = f"error: {message}".encode("utf-8", "backslashreplace").decode().splitlines()
     text = "\n".join(lines) if len(lines) <= LINES else " ".join(lines)
     if rank():

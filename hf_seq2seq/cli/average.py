@@ -1,4 +1,4 @@
-"""`hf-seq2seq average CHECKPOINT...`: one model whose weights are the mean of several checkpoints'."""
+"""`hf-seq2seq average CHECKPOINT...`: checkpoint averaging."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ class Output(Section):
     """Output."""
 
     output_dir: str = option("outputs/average", "Folder of the new model.")
-    overwrite_output_dir: bool = option(False, "Replace the files of a model that the folder already holds.")
+    overwrite_output_dir: bool = option(False, "Replace the files of a model already in the folder.")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ Folders = Annotated[list[str], Argument(metavar="CHECKPOINT...", help="Folders o
 
 
 def average(checkpoints: Folders, *, values: Values) -> None:
-    """Writes a model whose weights are the mean of several checkpoints'."""
+    """Averages the weights of several checkpoints."""
     output = build(AverageConfig, values, origin="average").output
     target = Path(output.output_dir)
     if len(checkpoints) < 2:
@@ -39,7 +39,7 @@ def average(checkpoints: Folders, *, values: Values) -> None:
     folders = [Path(folder) for folder in checkpoints]
     check_target(folders, target, output.overwrite_output_dir)
     average_checkpoints(folders, target)
-    print(f"{target}: the mean of {len(checkpoints)} checkpoints")
+    print(f"{target}: the average of {len(checkpoints)} checkpoints")
 
 
 COMMAND = FlagCommand(average, AverageConfig)

@@ -1,4 +1,4 @@
-"""`hf-seq2seq classify MODEL [TEXT]...`: name the label of every text."""
+"""`hf-seq2seq classify MODEL [TEXT]...`: predict the label of every text."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Rows(Section):
     text_column: str | None = option(None, "Column of the text.", aliases=("text_column_name",))
     text_pair_column: str | None = option(None, "Column of a second text, for pairs such as entailment.")
     encoding: str = option("utf-8", "Encoding of the input.")
-    output_file: str | None = option(None, "Where to write, in place of standard output.")
+    output_file: str | None = option(None, "Output file, instead of standard output.")
     json_lines: bool = option(False, "Write objects with text, label, score, scores and the row's other columns.")
 
 
@@ -41,7 +41,7 @@ class Model(Inference):
     """Model: lengths and batches."""
 
     max_source_length: int | None = option(
-        None, "Longer texts are cut to so many tokens.", at_least=2, aliases=("max_seq_length",)
+        None, "Truncate texts to this many tokens.", at_least=2, aliases=("max_seq_length",)
     )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
@@ -80,7 +80,7 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
 
 
 def _columns(sample: list[Row], options: Rows, settings: "RunSettings") -> tuple[str, str | None]:
-    """The columns of text and second text: as the flags say, as in the run's training, or by looking."""
+    """The columns of text and second text: from the flags, from the training run, or detected."""
     if not sample:
         if options.text_pair_column:
             raise InputError("--text-pair-column needs --input-file")

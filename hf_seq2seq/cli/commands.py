@@ -1,4 +1,4 @@
-"""Makes commands and groups of commands from functions, each only when it is called for."""
+"""Creates commands and groups of commands from functions, each on demand."""
 
 import re
 from collections.abc import Callable
@@ -13,14 +13,14 @@ Function = Callable[..., None]
 
 
 def make_command(name: str, function: Function, help: str, kind: type[Command] = Command) -> Any:
-    """A command that calls a function annotated as Typer wants it."""
+    """A command that calls a function with Typer annotations."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=kind, help=_with_lines(help))(function)
     return get_command(app)
 
 
 def _with_lines(help: str) -> str:
-    """Help whose indented paragraphs, commands to copy, keep their lines."""
+    """Help that preserves the lines of indented paragraphs, which are commands to copy."""
     return re.sub(r"\n\n(?= )", "\n\n\b\n", help)
 
 

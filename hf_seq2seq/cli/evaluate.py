@@ -78,7 +78,7 @@ def _score_model(model: str, config: EvaluateConfig, values: Values) -> Found:
 
 
 def _report(readings: "dict[str, Reading]") -> None:
-    """Says on standard error what was cut, what has no output and what is unknown."""
+    """Prints to standard error what was truncated, has no output or is unknown."""
     from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
 
     for name, reading in readings.items():

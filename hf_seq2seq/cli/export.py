@@ -1,4 +1,4 @@
-"""`hf-seq2seq export MODEL OUTPUT`: write a model for another engine."""
+"""`hf-seq2seq export MODEL OUTPUT`: export a model for another engine."""
 
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -34,23 +34,23 @@ TEXTS = (
     "translation",
     "Why?",
 )
-"""What outputs are compared on where no file is at hand."""
+"""Texts for comparing outputs if no file is available."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target(Section):
-    """Export: what is written."""
+    """Export: format and precision."""
 
-    format: str = option("ctranslate2", "What to write.", choices=tuple(QUANTIZATIONS))
+    format: str = option("ctranslate2", "Format to write.", choices=tuple(QUANTIZATIONS))
     quantization: str = option(
-        "float32", "Numbers of the weights.", choices=QUANTIZATIONS["ctranslate2"], aliases=("dtype",)
+        "float32", "Number format of the weights.", choices=QUANTIZATIONS["ctranslate2"], aliases=("dtype",)
     )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check(Section):
-    """Check: the rows on which the export is compared with the model; by default the run's own test rows."""
+    """Check: the rows on which to compare the export with the model; by default the run's test rows."""
 
     input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
     source_column: str | None = option(None, "Column of the text.", aliases=("text_column",))
@@ -67,11 +67,11 @@ class ExportConfig:
     check: Check = field(default_factory=Check)
 
 
-Output = Annotated[str, Argument(metavar="OUTPUT", help="Folder to write; absent or empty.")]
+Output = Annotated[str, Argument(metavar="OUTPUT", help="Folder to write to; new or empty.")]
 
 
 def export(model: ModelPath, output: Output, *, values: Values) -> None:
-    """Writes a model in another format, and says how its outputs compare with the model's."""
+    """Exports a model to another format, and reports how its outputs compare with the model's."""
     config = build(ExportConfig, values, origin="export")
     kind, quantization = config.target.format, config.target.quantization
     check_target(kind, quantization)
@@ -87,10 +87,10 @@ def export(model: ModelPath, output: Output, *, values: Values) -> None:
 
 
 def check_target(kind: str, quantization: str) -> None:
-    """Refuses a quantization that a format does not have, and a format whose packages are not installed.
+    """Rejects quantizations that a format does not support, and formats whose packages are not installed.
 
     Raises:
-        InputError: naming the quantizations, or the extra to install.
+        InputError: names the quantizations, or the extra to install.
     """
     if quantization not in QUANTIZATIONS[kind]:
         known = ", ".join(QUANTIZATIONS[kind])
@@ -101,7 +101,7 @@ def check_target(kind: str, quantization: str) -> None:
 
 
 def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
-    """The model with the rows to compare on, and where these come from."""
+    """The model with the rows to compare on, and the origin of these."""
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
     from hf_seq2seq.hub.export import check_model
     from hf_seq2seq.hub.export_check import Subject
@@ -114,7 +114,9 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
     check_model(architecture, labelled, config.target.format, config.target.quantization)
     run = read_run(Path(place) / RUN_FILE)
     if run.get("load_in_4bit"):
-        raise InputError(f"{place}: an adapter of 4-bit weights, which cannot take it in, and no format holds both")
+        raise InputError(
+            f"{place}: an adapter of 4-bit weights, into which it cannot be merged, and no format supports both"
+        )
     texts, pairs, origin = _rows(config.check, run, labelled)
     if labelled:
         model, tokenizer, settings = load_classifier(place, trust)
@@ -124,15 +126,15 @@ def _subject(place: str, config: ExportConfig) -> tuple["Subject", str]:
 
 
 def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str], list[str] | None, str]:
-    """Texts, second texts, and where they are from: the file that is named, the run's own, or a few built-in ones."""
+    """Texts, second texts, and their origin: the given file, the run's own, or a few built-in ones."""
     from hf_seq2seq.data.columns.headers import Header
     from hf_seq2seq.data.files.readers import iterate_rows
 
     file = check.input_file or _file_of(run)
     if file is None:
-        return list(TEXTS), None, "built-in texts; --input-file names better ones"
+        return list(TEXTS), None, "built-in texts; use --input-file for better ones"
     names = ("text_column", "text_pair_column", "label_column") if labelled else ("source_column", "target_column")
-    # What the run calls its columns is so in its own files; elsewhere it may be.
+    # The run's column names apply to its own files; elsewhere they may apply.
     trained = {name: run.get(name) for name in names if check.input_file is None}
     given = {"text_column" if labelled else "source_column": check.source_column}
     given |= {"text_pair_column": check.text_pair_column} if labelled else {}
@@ -151,7 +153,7 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
 
 
 def _file_of(run: dict[str, Any]) -> str | None:
-    """The run's test file, or else its validation file, if it is still there and holds texts."""
+    """The run's test file, or else its validation file, if it still exists and has texts."""
     from hf_seq2seq.data.files.lines import split_paths
     from hf_seq2seq.data.messages import is_dialogue
 

@@ -1,4 +1,4 @@
-"""Dataclass fields become flags of Typer's: every command's are generated from `configs` sections."""
+"""Generates Typer flags for every command from the fields of configuration sections."""
 
 import dataclasses
 import inspect
@@ -13,10 +13,10 @@ from hf_seq2seq.sections import canonical_names, flag, options, section_types
 
 
 def with_flags(function: Callable[..., None], config_class: type) -> Callable[..., None]:
-    """Turns `function(..., values)` into a Typer command that has a flag for every option of `config_class`.
+    """Turns `function(..., values)` into a Typer command with a flag for every option of `config_class`.
 
-    The command takes what `function` takes, except `values`, and the flags. `values` receives the flags that were
-    given on the command line, by field name, for `build`.
+    The command has the parameters of `function`, except `values`, and the flags. `values` receives the flags given on
+    the command line, by field name, for `build`.
     """
 
     def command(context: typer.Context, **given: Any) -> None:
@@ -67,7 +67,7 @@ def _panel(section: type) -> str:
 
 
 def _flag(name: str, item: dataclasses.Field[Any], hint: Any, panel: str) -> list[inspect.Parameter]:
-    """A flag with a value, which stays text, because `configs` checks values of the command line and of YAML alike."""
+    """A flag with a value, kept as text, because sections validate values from both the command line and YAML."""
     is_list = typing.get_origin(hint) is tuple
     choices = item.metadata.get("choices", ())
     aliases = item.metadata.get("aliases", ())
@@ -87,7 +87,7 @@ def _flag(name: str, item: dataclasses.Field[Any], hint: Any, panel: str) -> lis
 
 
 def _switch(name: str, item: dataclasses.Field[Any], panel: str) -> list[inspect.Parameter]:
-    """A flag without a value, and its negative, which the help names only where it changes something."""
+    """A flag without a value, and its negation, which the help names only if it has an effect."""
     negative = NO + name
     help = item.metadata["help"] + (f" On unless {flag(negative)}." if item.default else "")
     aliases = item.metadata.get("aliases", ())
@@ -106,7 +106,7 @@ def _parameter(name: str, annotation: Any, option: Any) -> inspect.Parameter:
 
 
 def _choices(choices: Sequence[str], is_list: bool) -> str:
-    """`[adamw|adafactor]`; of a list, any number of them: `[score|tokens],…`."""
+    """`[adamw|adafactor]`; for a list, any number of them: `[score|tokens],…`."""
     return f"[{'|'.join(choices)}]" + ",…" * is_list
 
 

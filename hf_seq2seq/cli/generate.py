@@ -1,4 +1,4 @@
-"""`hf-seq2seq generate MODEL [TEXT]...`: write the target of every source."""
+"""`hf-seq2seq generate MODEL [TEXT]...`: generate the target of every source."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,14 +46,14 @@ class Rows(Section):
 
     input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
-    context_column: str | None = option(None, "Column of the text that a question is about.")
-    source_template: str | None = option(None, "Source text made of several columns, such as '{lemma} {features}'.")
+    context_column: str | None = option(None, "Column of a question's context.")
+    source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")
     encoding: str = option("utf-8", "Encoding of the input.")
-    output_file: str | None = option(None, "Where to write, in place of standard output.")
+    output_file: str | None = option(None, "Output file, instead of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
-    output_details: tuple[str, ...] = option((), "More about each output in JSON lines.", choices=DETAILS)
-    replace_unknown: bool = option(False, "Write the source word that an unknown word attends to.")
-    target_column: str | None = option(None, "Write nothing, but score the text of this column.")
+    output_details: tuple[str, ...] = option((), "More details of each output in JSON lines.", choices=DETAILS)
+    replace_unknown: bool = option(False, "Replace unknown words by the source words they attend to.")
+    target_column: str | None = option(None, "Instead of generating, score the texts of this column.")
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class GenerateConfig:
 ModelPath = Annotated[str, Argument(metavar="MODEL", help="Folder of a run or a checkpoint, or a Hub id.")]
 Texts = Annotated[
     list[str] | None,
-    Argument(metavar="TEXT", help="Texts; without any, those of --input-file or of standard input."),
+    Argument(metavar="TEXT", help="Texts; if none are given, those of --input-file or standard input."),
 ]
 
 
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
-    """Writes the target of every source, in the input's order."""
+    """Generates the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
     from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.saved.run_settings import trained_names
@@ -82,7 +82,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     options = config.rows
     check_search(config.decoding, values)
     if options.output_details and not options.json_lines:
-        raise InputError("--output-details: text has no place for them; add --json-lines")
+        raise InputError("--output-details: plain text cannot contain them; add --json-lines")
     if config.model.engine == "ctranslate2":
         check_exported(config)
     names = (*named_columns(options), options.target_column, *trained_names(model))
@@ -118,17 +118,17 @@ def attention_flags(options: Rows) -> list[str]:
 
 
 def check_exported(config: GenerateConfig) -> None:
-    """Refuses what another engine than PyTorch does not do.
+    """Rejects flags that an engine other than PyTorch does not support.
 
     Raises:
-        InputError: naming the flag.
+        InputError: a flag is not supported; names it.
     """
     rows = config.rows
     details = [f"--output-details {name}" for name in rows.output_details if name != "score"]
     asked = {"--ensemble": config.ensemble.ensemble, "--replace-unknown": rows.replace_unknown}
     asked |= {"--target-column": rows.target_column}
     for name in [*details, *(name for name, value in asked.items() if value)]:
-        raise InputError(f"{name}: --engine ctranslate2 does not have it")
+        raise InputError(f"{name}: not supported by --engine ctranslate2")
 
 
 def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> "Counts":

@@ -1,4 +1,4 @@
-"""Several processes from one command, by PyTorch's elastic launcher, on GPUs or on CPU."""
+"""Several processes from one command with PyTorch's elastic launcher, on GPUs or on CPU."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ from hf_seq2seq.training.processes import devices, rank, show_only
 if TYPE_CHECKING:
     from hf_seq2seq.configs import Run
 
-SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save its checkpoint
-KILLED_SECONDS = 10  # what is killed later than this after the first failure, the launcher has killed
+SHUTDOWN_SECONDS = "600"  # a large model needs more than the launcher's 30 seconds to save a checkpoint
+KILLED_SECONDS = 10  # a process killed later than this after the first failure was killed by the launcher
 STARTED_HERE = "HF_SEQ2SEQ_STARTED_HERE"
-"""The number of the process that launches."""
+"""The id of the launching process."""
 LAUNCHED = "TORCHELASTIC_RUN_ID"
 PR_SET_PDEATHSIG = 1
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"
@@ -33,9 +33,9 @@ def is_started_here() -> bool:
 
 
 def end_with_launcher() -> None:
-    """Lets the system send SIGTERM to this process when the launcher that started it is gone, however it went.
+    """Makes the system send SIGTERM to this process when its launcher ends for any reason; only on Linux.
 
-    On Linux alone. A launcher that is killed cannot tell its processes, which would train on without it.
+    A killed launcher cannot notify its processes, which would otherwise keep training.
     """
     if sys.platform != "linux" or (LAUNCHED not in os.environ and not is_started_here()):
         return
@@ -43,21 +43,21 @@ def end_with_launcher() -> None:
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if is_started_here() and os.getppid() != int(os.environ[STARTED_HERE]):
-        os.kill(os.getpid(), signal.SIGTERM)  # it was gone before
+        os.kill(os.getpid(), signal.SIGTERM)  # it had already ended
 
 
 def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
-    """Runs `hf-seq2seq` with the arguments in `count` processes and ends with their exit code.
+    """Runs `hf-seq2seq` with the arguments in `count` processes and exits with their code.
 
-    SIGINT, SIGTERM and SIGHUP are passed on to the processes, which save a checkpoint before they end.
+    SIGINT, SIGTERM and SIGHUP are forwarded to the processes, which save a checkpoint before they exit.
 
     Raises:
-        InputError: more processes than GPUs.
+        InputError: there are more processes than GPUs.
         SystemExit: with the exit code of the process that failed, or 128 + the number of the signal.
     """
     show_only(run)
     if not devices(count, run):
-        os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate takes each process for a run of its own
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate treats each process as a separate run
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
     os.environ[STARTED_HERE] = str(os.getpid())
@@ -69,7 +69,7 @@ def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
-    logging.disable(logging.ERROR)  # the launcher's own messages; the processes say what went wrong
+    logging.disable(logging.ERROR)  # the launcher's own messages; the processes report errors themselves
     with tempfile.TemporaryDirectory() as logs:
         try:
             elastic_launch(_settings(count, logs), sys.executable)("-m", "hf_seq2seq", *arguments)
@@ -98,19 +98,19 @@ def _settings(count: int, logs: str) -> Any:
 
 
 def leave_after(error: Exception) -> None:
-    """Ends a process that this launcher started, at once, and leaves its traceback for the launcher to print.
+    """Immediately ends a process started by this launcher, leaving its traceback for the launcher to print.
 
-    When one process fails, the others fail for want of it: only the first traceback is worth reading. To take a process
-    group down in good order, while others of it are gone, may wait for ever. Does nothing in any other process.
+    When one process fails, the others fail as a consequence: only the first traceback is useful. Shutting a process
+    group down cleanly while others of it are gone may wait forever. Does nothing in any other process.
     """
     leave_saying("".join(traceback.format_exception(error)), 1)
 
 
 def leave_saying(text: str, code: int) -> None:
-    """Ends a process that this launcher started, at once, and leaves a message for the launcher to print.
+    """Immediately ends a process started by this launcher, leaving a message for the launcher to print.
 
-    All processes may have the same to say, such as what is wrong with a flag, and it is to be said once. Does nothing
-    in any other process.
+    All processes may have the same message, such as an invalid flag, which should be printed once. Does nothing in any
+    other process.
     """
     if not is_started_here() or ERROR_FILE not in os.environ:
         return
@@ -120,7 +120,7 @@ def leave_saying(text: str, code: int) -> None:
 
 
 def leave_group(code: int) -> None:
-    """Ends a process that is one of several at once; does nothing in any other."""
+    """Immediately ends a process that is one of several; does nothing in any other."""
     if rank() is None:
         return
     for stream in (sys.stdout, sys.stderr):
@@ -130,7 +130,7 @@ def leave_group(code: int) -> None:
 
 
 def _explain(failures: dict[int, Any], count: int) -> int:
-    """Says which process failed, unless that one has spoken for itself; returns its exit code, 128 + n for signal n."""
+    """Reports which process failed, unless it printed a message itself; returns its exit code, 128 + n for signal n."""
     number, failure = _culprit(failures)
     if "time_ns" in failure.error_file_data:
         print(failure.message, end="", file=sys.stderr)
@@ -140,7 +140,7 @@ def _explain(failures: dict[int, Any], count: int) -> int:
 
 
 def _culprit(failures: dict[int, Any]) -> tuple[int, Any]:
-    """The process that failed by itself; the others were stopped for it, or failed for want of it."""
+    """The process that failed first; the others were stopped, or failed as a consequence."""
     first = min(failure.timestamp for failure in failures.values())
     stopped = (-signal.SIGTERM, 128 + signal.SIGTERM)
 
@@ -149,7 +149,7 @@ def _culprit(failures: dict[int, Any]) -> tuple[int, Any]:
         time_ns = failure.error_file_data.get("time_ns", 0)
         if failure.exitcode in stopped or failure.timestamp > first + KILLED_SECONDS:
             return 3, time_ns, number
-        # A traceback, a message of its own, a signal.
+        # A traceback, its own message, a signal.
         kind = 0 if failure.exitcode < 0 else 1 if failure.exitcode == REFUSED or not time_ns else 2
         return kind, time_ns, number
 

@@ -20,7 +20,7 @@ class Argument:
 
 
 def given_values(typed: Mapping[str, Any], names: Mapping[str, str]) -> Values:
-    """The values of the flags that were typed: a list's pieces joined, `--no-bf16` as bf16: False."""
+    """The values of the given flags: items of a list joined, `--no-bf16` as bf16: False."""
     values: Values = {}
     spelled: dict[str, str] = {}
     for given, value in typed.items():
@@ -38,7 +38,7 @@ def switches_of(config_class: type) -> set[str]:
 
 
 def spell_out(args: Sequence[str], switches: set[str]) -> list[str]:
-    """Rewrites `--bf16 True` and `--bf16=false`, as other training scripts take them, to `--bf16` and `--no-bf16`."""
+    """Rewrites `--bf16 True` and `--bf16=false`, as accepted by other training scripts, to `--bf16` and `--no-bf16`."""
     rest, spelled = list(args), []
     while rest:
         name, equals, value = rest.pop(0).partition("=")
@@ -55,7 +55,7 @@ def spell_out(args: Sequence[str], switches: set[str]) -> list[str]:
 
 
 def as_arguments(values: Mapping[str, Any]) -> list[str]:
-    """Writes the values of `with_flags` as a command line again."""
+    """Converts the values of `with_flags` back to a command line."""
     return [
         (flag(name) if value else "--no-" + flag(name)[2:]) if isinstance(value, bool) else f"{flag(name)}={value}"
         for name, value in values.items()

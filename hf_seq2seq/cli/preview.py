@@ -1,4 +1,4 @@
-"""`hf-seq2seq preview RECIPE`: what a recipe would train on, and what it would take."""
+"""`hf-seq2seq preview RECIPE`: what a recipe would train on, and its cost."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hf_seq2seq.cli.recipe_group import Request, recipe_group
 
 
 def build_command(name: str, help: str) -> Any:
-    """The group of one command a recipe."""
+    """The group of commands, one per recipe."""
     return recipe_group(name, help, preview)
 
 

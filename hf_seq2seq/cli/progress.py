@@ -1,4 +1,4 @@
-"""A count of rows on standard error, where a person looks at it."""
+"""A row counter on standard error, if it is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[int], None]]:
-    """Gives a function to call with the number of rows done; it shows nothing unless stderr is a terminal."""
+    """Yields a function to call with the number of finished rows; it shows nothing unless stderr is a terminal."""
     if not sys.stderr.isatty():
         yield lambda done: None
         return

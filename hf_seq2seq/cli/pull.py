@@ -1,4 +1,4 @@
-"""`hf-seq2seq pull REPOSITORY FOLDER`: bring a model from the Hub into a folder."""
+"""`hf-seq2seq pull REPOSITORY FOLDER`: download a model from the Hub to a folder."""
 
 import sys
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ Folder = Annotated[str, Argument(metavar="FOLDER", help="A new folder.")]
 
 
 def pull(repository: Repository, folder: Folder, *, values: Values) -> None:
-    """Downloads a model, and says what can be done with it."""
+    """Downloads a model, and says how to use it."""
     config = build(PullConfig, values, origin="pull")
     from hf_seq2seq.hub.pull import pull as download
     from hf_seq2seq.hub.pull import what_next

@@ -15,7 +15,7 @@ from hf_seq2seq.sections import Section, build, option
 class Merging(Section):
     """Adapters."""
 
-    merge_adapter: bool = option(False, "Publish a whole model: the adapter added to the weights of its base.")
+    merge_adapter: bool = option(False, "Publish a full model: the adapter merged into its base.")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ Folder = Annotated[str, Argument(metavar="FOLDER", help="Folder of a finished ru
 
 
 def push(folder: Folder, *, values: Values) -> None:
-    """Uploads what a run left."""
+    """Uploads a run."""
     config = build(PushConfig, values, origin="push")
     from hf_seq2seq.hub import push as hub
     from hf_seq2seq.hub.published_card import sign_card
@@ -42,7 +42,7 @@ def push(folder: Folder, *, values: Values) -> None:
         return
     check_finished(place)
     if adapter_base(place) is None:
-        raise InputError(f"--merge-adapter: {folder} holds no adapter")
+        raise InputError(f"--merge-adapter: {folder} contains no adapter")
     hub.check_publication(config.hub)
     sign_card(place / "README.md", config.hub.license, config.hub.language)
     from hf_seq2seq.hub.merging import merged_copy

@@ -22,23 +22,23 @@ PREDICTIONS = "generated_predictions.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Questions(Section):
-    """Questions: what is rated, and how."""
+    """Questions: criteria and scale."""
 
     criteria: tuple[str, ...] = option(
         ("fluency", "adequacy"), "Criteria, separated by commas.", choices=tuple(CRITERIA)
     )
     scale: str = option("1-5", "Worst and best rating, such as 1-5, 1-7 or 0-100.")
-    sample: int | None = option(None, "Draw at most so many rows; by default all.", at_least=1)
-    seed: int = option(42, "Seed of the rows that are drawn and of every order.", at_least=0, at_most=LARGEST_SEED)
+    sample: int | None = option(None, "Sample at most this many rows; by default all.", at_least=1)
+    seed: int = option(42, "Seed for sampling and shuffling.", at_least=0, at_most=LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Section):
-    """Rows: what the texts come from."""
+    """Rows: sources and references of the texts."""
 
     source_file: str | None = option(None, "File of sources, text or a table as in training.")
-    source_column: str = option("source", "Column of the source text, where there are several.")
-    references: tuple[str, ...] = option((), "File of references that are shown; several files, several a row.")
+    source_column: str = option("source", "Column of the source text, if there are several.")
+    references: tuple[str, ...] = option((), "File of references to show; several files give several per row.")
     encoding: str = option("utf-8", "Encoding of text files.")
 
 
@@ -47,7 +47,7 @@ class Output(Section):
     """Output."""
 
     output_dir: str = option("outputs/rating", f"Folder of {SHEET}, for raters, and {KEY}, for yourself.")
-    overwrite_output_dir: bool = option(False, "Replace a sheet that the folder already holds.")
+    overwrite_output_dir: bool = option(False, "Replace a sheet already in the folder.")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def rate(systems: Systems, *, values: Values) -> None:
     asked = config.questions
     criteria, scale = tuple(dict.fromkeys(asked.criteria)), parse_scale(asked.scale)
     if not criteria:
-        raise InputError(f"--criteria: names none; choose from {', '.join(CRITERIA)}")
+        raise InputError(f"--criteria: none given; choose from {', '.join(CRITERIA)}")
     folder = Path(config.output.output_dir)
     files = system_files(systems)
     read = [*files.values(), *config.rows.references, config.rows.source_file or ""]
@@ -87,14 +87,14 @@ def rate(systems: Systems, *, values: Values) -> None:
             (draft / name).write_text(content, encoding="utf-8", newline="\n")
     rows, shown = len(page["rows"]), len(key["texts"])
     print(f"{folder / SHEET}: {rows} rows, {shown} texts of {len(texts.systems)} systems; for raters")
-    print(f"{folder / KEY}: who wrote which text; for you alone")
+    print(f"{folder / KEY}: which system wrote which text; only for you")
 
 
 def system_files(systems: Sequence[str]) -> dict[str, str]:
-    """The file of every system, by its name: one that is given, or else what its path ends in.
+    """The file of every system, keyed by its name: given, or else the end of its path.
 
     Raises:
-        InputError: two systems of one name, one file given twice, or a folder without predictions.
+        InputError: two systems have the same name, a file is given twice, or a folder has no predictions.
     """
     found: dict[str, str] = {}
     for system in systems:
@@ -104,12 +104,12 @@ def system_files(systems: Sequence[str]) -> dict[str, str]:
         path = Path(place).expanduser()
         name = name or (path.name if path.is_dir() else path.stem) or place
         if path.is_dir() and not (path / PREDICTIONS).exists():
-            raise InputError(f"{place}: has no {PREDICTIONS}; name the file")
+            raise InputError(f"{place}: contains no {PREDICTIONS}; give the file")
         file = str(path / PREDICTIONS if path.is_dir() else place)
         if file in found.values():
             raise InputError(f"rate: {file} is given twice; compare different systems")
         if name in found:
-            raise InputError(f"rate: {found[name]} and {file} are both called {name!r}; name them: NAME={place}")
+            raise InputError(f"rate: {found[name]} and {file} are both named {name!r}; name them: NAME={place}")
         found[name] = file
     return found
 
@@ -119,7 +119,7 @@ def _read(systems: dict[str, str], rows: Rows) -> "Texts":
     from hf_seq2seq.evaluation.scored_files import Cell, read_cells
 
     if rows.source_file is None and not rows.references:
-        raise InputError("rate: give --source-file or --references, so that raters know what a text should say")
+        raise InputError("rate: give --source-file or --references, so that raters know what a text should express")
     files = [(file, "prediction") for file in systems.values()]
     files += [(rows.source_file, rows.source_column)] if rows.source_file else []
     files += [(file, "reference") for file in rows.references]

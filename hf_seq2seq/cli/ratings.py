@@ -1,4 +1,4 @@
-"""`hf-seq2seq ratings KEY FILE...`: what people rated, by system, and how well they agree."""
+"""`hf-seq2seq ratings KEY FILE...`: statistics of human ratings by system, and agreement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,24 +12,24 @@ from hf_seq2seq.cli.rate import KEY
 from hf_seq2seq.evaluation.significance import check_percentage
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 
-NO_ALPHA = "not defined: it needs texts that two people rated, and ratings that differ"
+NO_ALPHA = "undefined: it needs texts rated by two people, and ratings that differ"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Section):
-    """Report: how sure its numbers are, and how it is shown."""
+    """Report: statistics and output."""
 
-    confidence: float = option(95.0, "Intervals hold this percentage, by bootstrap over rows.", at_least=1)
+    confidence: float = option(95.0, "Level of bootstrap confidence intervals over rows, in percent.", at_least=1)
     confidence_n: int = option(1000, "Resamples for intervals.", at_least=2)
-    paired_ar_n: int = option(10000, "Trials of approximate randomisation, for p-values.", at_least=2)
+    paired_ar_n: int = option(10000, "Trials of approximate randomization, for p-values.", at_least=2)
     resampling_seed: int = option(
         12345, "Seed of all resampling; by default sacreBLEU's.", at_least=0, at_most=LARGEST_SEED
     )
-    alpha_level: str = option("ordinal", "What alpha takes ratings for.", choices=("ordinal", "interval", "nominal"))
+    alpha_level: str = option("ordinal", "Level of measurement for alpha.", choices=("ordinal", "interval", "nominal"))
     json: bool = option(False, "Print one JSON object.")
 
     def __post_init__(self) -> None:
-        """Refuses what is no percentage."""
+        """Rejects invalid percentages."""
         super().__post_init__()
         check_percentage(self.confidence)
 
@@ -41,8 +41,8 @@ class RatingsConfig:
     report: Report = field(default_factory=Report)
 
 
-KeyFile = Annotated[str, Argument(metavar="KEY", help=f"{KEY} that `rate` wrote, or its folder.")]
-RatingFiles = Annotated[list[str], Argument(metavar="FILE...", help="Files that raters saved, one a rater.")]
+KeyFile = Annotated[str, Argument(metavar="KEY", help=f"{KEY} written by `rate`, or its folder.")]
+RatingFiles = Annotated[list[str], Argument(metavar="FILE...", help="Files saved by raters, one per rater.")]
 
 
 def ratings(key: KeyFile, files: RatingFiles, *, values: Values) -> None:
@@ -72,7 +72,7 @@ def ratings(key: KeyFile, files: RatingFiles, *, values: Values) -> None:
 
 
 def print_report(found: Mapping[str, Any]) -> None:
-    """Prints the report: the raters, then a table for each criterion."""
+    """Prints the report: the raters, then a table per criterion."""
     needed = found["texts"] * len(found["criteria"])
     for rater, count in found["raters"].items():
         print(f"{rater}: {count} of {needed} ratings")
@@ -88,7 +88,7 @@ def print_report(found: Mapping[str, Any]) -> None:
 
 
 def _number(found: Mapping[str, Any], name: str, counted: str = "") -> str:
-    """A number with its interval; the p-value, which a difference has; how many ratings or pairs it is of."""
+    """A number with its interval, the p-value of a difference, and the number of ratings or pairs."""
     if found[name] is None:
         return f"no {counted}"
     sign = "+" if name == "difference" else "-"

@@ -1,4 +1,4 @@
-"""`train RECIPE` and `preview RECIPE`: a command a recipe, made when it is named."""
+"""`train RECIPE` and `preview RECIPE`: one command per recipe, created on demand."""
 
 import sys
 from collections.abc import Callable
@@ -22,18 +22,18 @@ from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.training.processes import rank
 
 ConfigFile = Annotated[
-    str | None, typer.Option("-c", "--config", metavar="FILE", help="YAML file of flags, written without their dashes.")
+    str | None, typer.Option("-c", "--config", metavar="FILE", help="YAML file of flags, without dashes.")
 ]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """The user's request.
 
     Attributes:
         recipe: the recipe's module.
         config: its `Config`, resolved.
-        arguments: recipe, YAML file and flags as words, to hand to another process.
+        arguments: recipe, YAML file and flags as words, to pass to another process.
     """
 
     recipe: Recipe
@@ -49,7 +49,7 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any
             return recipe_files.names()
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            """A stand-in with name and help alone: listing the recipes must not build all their flags."""
+            """A stub with only name and help: listing the recipes must not build all their flags."""
             if cmd_name not in recipe_files.names():
                 return None
             return make_command(cmd_name, lambda: None, recipe_files.describe(recipe_files.find(cmd_name)))
@@ -61,7 +61,7 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any
             try:
                 return args[0], _recipe_command(args[0], action), args[1:]
             except InputError:
-                if ctx.resilient_parsing:  # completing a half-written line
+                if ctx.resilient_parsing:  # shell completion
                     return None, None, args[1:]
                 raise
 
@@ -87,14 +87,14 @@ def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
 
 
 def _check_recipe(name: str, config_file: str) -> None:
-    """A recipe of the package must be the one that the file was written for; a file of one's own may replace it."""
+    """A recipe of the package must be the one that the file was written for; a custom recipe may replace it."""
     setting = read_settings(config_file).get("recipe")
     if setting and not name.endswith(".py") and setting.value != name.replace("-", "_"):
         raise InputError(f"{config_file}:{setting.line}: written for recipe {setting.value!r}, not {name!r}")
 
 
 def _tell_code(config_file: str, typed: Values) -> None:
-    """Says on standard error, before it runs, what code a file of flags lets run: others may have written it."""
+    """Prints to standard error what code a file of flags will run, because others may have written it."""
     for key, (value, line) in read_settings(config_file).items():
         name = key.replace("-", "_")
         if name in typed or rank():
@@ -102,7 +102,7 @@ def _tell_code(config_file: str, typed: Values) -> None:
         if name == "metrics" and (scripts := _scripts(value)):
             print(f"{config_file}:{line}: runs the code of the metric {', '.join(scripts)}", file=sys.stderr)
         elif name == "trust_remote_code" and str(value).lower() == "true":
-            print(f"{config_file}:{line}: trust_remote_code: runs the code that the model brings", file=sys.stderr)
+            print(f"{config_file}:{line}: trust_remote_code: runs the model's own code", file=sys.stderr)
 
 
 def _scripts(metrics: Any) -> list[str]:
@@ -124,17 +124,17 @@ def _config_files(args: list[str]) -> list[str]:
 
 
 def _recipe_first(args: list[str]) -> list[str]:
-    """Puts the recipe in front: it may stand after `-c FILE`, or in the file as `recipe: NAME`.
+    """Moves the recipe to the front: it may follow `-c FILE`, or be in the file as `recipe: NAME`.
 
     Raises:
-        InputError: no recipe is named, or several files of flags.
+        InputError: no recipe is named, or there are several files of flags.
     """
     choices = f"name a recipe first: {', '.join(recipe_files.names())}, or a path ending in .py"
     if not args:
         raise InputError(choices)
     files = _config_files(args)
     if len(files) > 1:
-        raise InputError(f"--config: given {len(files)} times, {' and '.join(files[:2])}; one file holds all flags")
+        raise InputError(f"--config: given {len(files)} times, {' and '.join(files[:2])}; put all flags in one file")
     if not args[0].startswith("-") or "--help" in args[:1]:
         return args
     if args[0] in ("-c", "--config") and len(args) > 2 and not args[2].startswith("-"):
@@ -143,6 +143,6 @@ def _recipe_first(args: list[str]) -> list[str]:
     if named is None:
         raise InputError(choices + ("" if not files else f"; {files[0]} has no line 'recipe: NAME'"))
     path = str(named.value)
-    if path.endswith(".py") and Path(path).is_file() and not rank():  # said before it is imported
+    if path.endswith(".py") and Path(path).is_file() and not rank():  # printed before it is imported
         print(f"{files[0]}:{named.line}: runs the code of the recipe {named.value}", file=sys.stderr)
     return [str(named.value), *args]

@@ -1,4 +1,4 @@
-"""`hf-seq2seq recipes`: list them, read one, copy one to change it."""
+"""`hf-seq2seq recipes`: list them, show one, or copy one to modify it."""
 
 import sys
 from pathlib import Path
@@ -14,7 +14,9 @@ from hf_seq2seq.errors import InputError
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A recipe of the package.", autocompletion=lambda: recipe_files.names())
 ]
-Destination = Annotated[Path | None, typer.Argument(metavar="[DEST]", help="File or folder; by default here.")]
+Destination = Annotated[
+    Path | None, typer.Argument(metavar="[DEST]", help="File or folder; by default the current folder.")
+]
 
 
 def build_command(name: str, help: str) -> Any:
@@ -23,7 +25,7 @@ def build_command(name: str, help: str) -> Any:
 
 
 def list_recipes() -> None:
-    """Name every recipe and say what it does."""
+    """List all recipes with a description."""
     names = recipe_files.names()
     width = max((len(name) for name in names), default=0)
     for name in names:
@@ -36,14 +38,14 @@ def show_recipe(name: Name) -> None:
 
 
 def copy_recipe(name: Name, destination: Destination = None) -> None:
-    """Copy a recipe to a file of your own, which `hf-seq2seq train ./FILE.py` runs."""
+    """Copy a recipe to a new file, to be run by `hf-seq2seq train ./FILE.py`."""
     source = recipe_files.find(name)
     target = destination or Path()
     target = target / source.name if target.is_dir() else target
     if target.suffix != ".py":
-        raise InputError(f"{target}: a recipe's name ends in .py, unless it is a folder that is there")
+        raise InputError(f"{target}: a recipe's name ends in .py, unless it is an existing folder")
     if target.exists():
-        raise InputError(f"{target}: is there already; name another file")
+        raise InputError(f"{target}: already exists; give another file")
     if not target.parent.is_dir():
         raise InputError(f"{target}: there is no folder {str(target.parent)!r}")
     text = source.read_text(encoding="utf-8")

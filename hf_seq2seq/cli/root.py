@@ -11,11 +11,11 @@ from hf_seq2seq.cli.help_page import Group
 
 
 class _Commands(Group):
-    """Lists commands by name and help alone, and makes the one that is called."""
+    """Lists commands with only their name and help, and creates the one that is called."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] in COMMANDS:
-            self.params = []  # there is no `--install-completion` to check, which alone takes Typer 50 milliseconds
+            self.params = []  # there is no `--install-completion`, which would take Typer 50 milliseconds to check
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

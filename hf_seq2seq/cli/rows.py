@@ -1,4 +1,4 @@
-"""Where commands write: the stream of text or JSON lines."""
+"""Output of commands: a stream of text or JSON lines."""
 
 import io
 import sys
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_output(file: str | None, source: str | None, live: bool = False) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name when all is written.
+    """Standard output, or a file that appears once complete.
 
     Args:
         file: None is standard output.
-        source: the file that is read meanwhile.
-        live: whether each line is to be seen as soon as it is written.
+        source: the file being read.
+        live: whether to flush after each line.
 
     Raises:
-        InputError: the file cannot be written, or is the one that is read.
+        InputError: the file cannot be written, or is the input file.
     """
     if file is None:
         yield _by_lines(sys.stdout, live)
@@ -45,7 +45,7 @@ def open_output(file: str | None, source: str | None, live: bool = False) -> Ite
             yield _by_lines(stream, live)
     except OSError as error:
         if stream is not None and error.errno not in FULL:
-            raise  # of what the block reads meanwhile, such as a model
+            raise  # raised by something that the block reads, such as a model
         raise InputError(f"--output-file {file}: cannot be written: {error.strerror}") from None
 
 
@@ -56,16 +56,16 @@ def _by_lines(stream: TextIO, live: bool) -> TextIO:
 
 
 def write_json(stream: TextIO, row: Row) -> None:
-    """Writes a row as a line of JSON; a cell that JSON has no form for, such as a date, as its text.
+    """Writes a row as a line of JSON; a cell that JSON cannot represent, such as a date, is written as text.
 
-    Half a character, which UTF-8 has no form for, either, is written as JSON's escape.
+    Lone surrogates, which UTF-8 cannot represent, are written as JSON escapes.
     """
     line = strict_json.dumps(row, ensure_ascii=False, default=str)
     stream.write((line if is_unicode(line) else strict_json.dumps(row, default=str)) + "\n")
 
 
 def beside(own: Row, others: Row) -> Row:
-    """What a command says of a row, and the row's other columns; one that has a name of these is `input_NAME` now."""
+    """A command's results for a row, and the row's other columns; name clashes become `input_NAME`."""
     found = dict(own)
     for name, value in others.items():
         free = name
@@ -76,10 +76,10 @@ def beside(own: Row, others: Row) -> Row:
 
 
 def write_text(stream: TextIO, *cells: str) -> int:
-    """Writes a line of cells divided by tabs; line ends inside a cell become spaces, so that a line is a row.
+    """Writes a line of tab-separated cells; line breaks inside a cell become spaces, so that a line is a row.
 
     Returns:
-        How many cells had line ends.
+        The number of cells with line breaks.
     """
     lines = [one_line(text) for text in cells]
     stream.write("\t".join(lines) + "\n")
@@ -87,39 +87,40 @@ def write_text(stream: TextIO, *cells: str) -> int:
 
 
 def report_joined(count: int) -> None:
-    """Says on standard error how many outputs had line ends that were written as spaces."""
+    """Prints to standard error how many outputs had line breaks that were written as spaces."""
     if count:
-        print(f"{count} outputs have line ends, which are spaces here; --json-lines keeps them", file=sys.stderr)
+        print(f"{count} outputs have line breaks, written as spaces; --json-lines keeps them", file=sys.stderr)
 
 
 def report_outputs(counts: "Counts", limit: int) -> None:
-    """Says on standard error how many texts the search gives no output, a shorter one than asked for, or one cut off.
+    """Prints to standard error how many outputs are missing, shorter than requested, or cut off.
 
     Args:
-        counts: of the texts.
-        limit: longest output in tokens.
+        counts: the counts of the texts.
+        limit: maximum output length in tokens.
     """
     rows = counts.texts
     if counts.impossible:
         print(
-            f"{counts.impossible} of {rows} texts have no output: the flags of the search allow none", file=sys.stderr
+            f"{counts.impossible} of {rows} texts have no output: the constraints of the search allow none",
+            file=sys.stderr,
         )
     if counts.conflicting:
-        told = "--max-length-ratio allows fewer tokens than --min-new-tokens asks for"
+        told = "--max-length-ratio allows fewer tokens than --min-new-tokens requires"
         print(f"{counts.conflicting} of {rows} texts: {told}", file=sys.stderr)
     if counts.unended:
         print(f"{counts.unended} of {rows} outputs are cut off at {limit} tokens (--max-new-tokens)", file=sys.stderr)
 
 
 def report_cut(cut: int, limit: int | None, rows: int, name: str = "") -> None:
-    """Says on standard error how many texts were cut; `name` is whose they are, where there are several systems."""
+    """Prints to standard error how many texts were truncated; `name` is the system, if there are several."""
     if cut:
         owner = f"{name}: " if name else ""
-        print(f"{owner}{cut} of {rows} texts were cut to {limit} tokens (--max-source-length)", file=sys.stderr)
+        print(f"{owner}{cut} of {rows} texts were truncated to {limit} tokens (--max-source-length)", file=sys.stderr)
 
 
 def report_unknown(unknown: "Unknown", side: str = "source") -> None:
-    """Says on standard error how many tokens stand for what the vocabulary lacks."""
+    """Prints to standard error how many tokens are unknown."""
     if unknown.tokens:
-        what = "which the model does not read" if side == "source" else "which likelihoods do not count"
+        what = "which the model cannot read" if side == "source" else "which likelihoods do not count"
         print(f"{unknown} of the {side} tokens are unknown: they stand for text, {what}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a model reads of the rows that are given to a command: a text of one or several columns, or messages."""
+"""The model's input from the rows given to a command: a text of one or several columns, or messages."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SourceOptions(Protocol):
-    """The flags that say where sources are."""
+    """The flags that select the columns of sources."""
 
     @property
     def input_file(self) -> str | None: ...  # noqa: D102
@@ -25,14 +25,14 @@ class SourceOptions(Protocol):
 
 
 class Sourced(NamedTuple):
-    """What the model reads of a row, a text or messages, and the row's other columns."""
+    """The model's input from a row, a text or messages, and the row's other columns."""
 
     source: Any
     others: Row
 
 
 def named_columns(options: SourceOptions) -> list[str | None]:
-    """The columns that flags name, which a file without a header has by number."""
+    """The columns named by flags, by number for a file without a header."""
     from hf_seq2seq.data.columns.templates import template_columns
 
     filled = template_columns(options.source_template) if options.source_template else []
@@ -42,17 +42,17 @@ def named_columns(options: SourceOptions) -> list[str | None]:
 def read_sources(
     rows: Iterator[Row], sample: list[Row], options: SourceOptions, settings: "RunSettings", place: str
 ) -> Iterator[Sourced]:
-    """The source text of each row: of the columns that flags, the run's training, or usual names tell.
+    """The source text of each row: from the columns given by flags, the training run, or usual names.
 
     Args:
-        rows: all of them.
-        sample: the first ones of a file; none of texts that are given one by one.
+        rows: all rows.
+        sample: the first rows of a file; empty for texts given one by one.
         options: the flags.
-        settings: what the run's training was told.
+        settings: settings of the training run.
         place: the file, for messages.
 
     Raises:
-        InputError: columns that cannot be found; while rows are read, a cell that is no text.
+        InputError: columns cannot be found; during iteration, a cell is not text.
     """
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 
@@ -65,7 +65,7 @@ def read_sources(
 
 
 def _template(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:
-    """How a source is made of several columns: as the flag says, as in the run's training, or by well-known names."""
+    """How a source is composed of several columns: from the flag, the training run, or well-known names."""
     from hf_seq2seq.data.columns.finding import named_column
     from hf_seq2seq.data.columns.templates import template_columns, usual_template
 
@@ -85,7 +85,7 @@ def _template(sample: list[Row], options: SourceOptions, settings: "RunSettings"
 
 
 def _column(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str:
-    """The column of the source: as the flag says, as in the run's training, or by looking."""
+    """The column of the source: from the flag, the training run, or detected."""
     if not sample:
         return "text"
     from hf_seq2seq.data.columns.pairs import find_source_column
@@ -97,13 +97,13 @@ def _column(sample: list[Row], options: SourceOptions, settings: "RunSettings") 
 
 
 def _context_column(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:
-    """The column of what a question is about: as the flag says, or as in the run's training."""
+    """The column of a question's context: from the flag or the training run."""
     trained = settings.run.get("context_column")
     return options.context_column or (trained if trained in names_of(sample) else None)
 
 
 def _filled(rows: Iterator[Row], template: str, place: str) -> Iterator[Sourced]:
-    """The sources that a template makes of several columns."""
+    """The sources composed of several columns by a template."""
     from hf_seq2seq.data.columns.templates import fill, template_columns
 
     columns = template_columns(template)
@@ -113,7 +113,7 @@ def _filled(rows: Iterator[Row], template: str, place: str) -> Iterator[Sourced]
 
 
 def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> Iterator[Sourced]:
-    """The text of a column, that of a question with its context."""
+    """The text of a column, or a question with its context."""
     from hf_seq2seq.data.columns.templates import about
 
     for number, row in enumerate(rows, start=1):
@@ -132,10 +132,10 @@ def messages_column(sample: list[Row]) -> str | None:
 def read_histories(
     rows: Iterator[Row], sample: list[Row], options: SourceOptions, settings: "RunSettings", place: str
 ) -> Iterator[Sourced]:
-    """The messages of each row; a source text is a user's only message, a blank one gets no reply.
+    """The messages of each row; a source text is a single user message, and a blank one gets no reply.
 
     Raises:
-        InputError: as `read_sources`; while rows are read, a cell that is no list of messages to reply to.
+        InputError: as for `read_sources`; during iteration, a cell is not a list of messages to reply to.
     """
     from hf_seq2seq.data.columns.finding import cell
 

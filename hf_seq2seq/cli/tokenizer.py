@@ -1,4 +1,4 @@
-"""`hf-seq2seq tokenizer`: train one from files, and see what one does to a text."""
+"""`hf-seq2seq tokenizer`: train one from files, and show how one splits a text."""
 
 import sys
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ from hf_seq2seq.sections import Section, build, option
 class Output(Section):
     """Output."""
 
-    output_dir: str = option("outputs/tokenizer", "Folder to save in; a separate target tokenizer lies in a subfolder.")
-    overwrite_output_dir: bool = option(False, "Replace a tokenizer that the folder already holds.")
+    output_dir: str = option("outputs/tokenizer", "Folder to save to; a separate target tokenizer is in a subfolder.")
+    overwrite_output_dir: bool = option(False, "Replace a tokenizer already in the folder.")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def train_tokenizer(values: Values) -> None:
 
 
 def _texts(splits: dict[str, Any], data: PairData) -> tuple[list[str], list[str]]:
-    """Sources and targets of the training rows; no targets where the rows have one column of text."""
+    """Sources and targets of the training rows; no targets if the rows have one column of text."""
     from hf_seq2seq.data.cells import row_sample
     from hf_seq2seq.data.columns.finding import text_columns
     from hf_seq2seq.data.pairs import read_pairs
@@ -76,7 +76,9 @@ def _texts(splits: dict[str, Any], data: PairData) -> tuple[list[str], list[str]
 def show_pieces(
     path: Annotated[str, typer.Argument(metavar="PATH", help="Folder of a tokenizer or a model, or a Hub id.")],
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts to split.")],
-    target: Annotated[bool, typer.Option("--target", help="Use the target's tokenizer where it has its own.")] = False,
+    target: Annotated[
+        bool, typer.Option("--target", help="Use the separate target tokenizer, if there is one.")
+    ] = False,
 ) -> None:
     """Show the pieces and ids of a text."""
     for text in texts:

@@ -23,23 +23,23 @@ FILES = ("train_file", "validation_file", "test_file")
 
 
 def build_command(name: str, help: str) -> Any:
-    """The group of one command a recipe."""
+    """The group of commands, one per recipe."""
     return recipe_group(name, help, train)
 
 
 def train(request: Request) -> None:
-    """Runs the recipe here, or in as many processes as the configuration asks for."""
+    """Runs the recipe in this process, or in as many processes as configured."""
     run, hub = apply_launch_file(request.config.run), getattr(request.config, "hub", Hub())
     if hub.push_to_hub and not rank():
         from hf_seq2seq.hub.push import check_publication
 
         check_publication(hub)  # not only after hours of training
     count, folder = processes(run), Path(run.output_dir)
-    in_group = rank() is None and USE_DEEPSPEED in os.environ  # it wants a group even of one process
+    in_group = rank() is None and USE_DEEPSPEED in os.environ  # it needs a process group even for one process
     if count > 1 or in_group:
         check_pipes(getattr(request.config, "data", None), count)
         with locked_folder(folder):
-            pass  # what the first process would be refused for is said before they all start
+            pass  # errors are reported once, before all processes start
         with hint_when_ended_early(folder):
             launch(["train", *request.arguments], count, run)
     else:
@@ -55,7 +55,7 @@ def train(request: Request) -> None:
 
 @contextmanager
 def hint_when_ended_early(folder: Path) -> Iterator[None]:
-    """Says how to go on with a run that ends early, by a signal or an error; of several processes one says it."""
+    """Prints how to resume a run that ended early, by a signal or an error; of several processes, one prints it."""
     started = time.time()
     try:
         yield
@@ -63,20 +63,22 @@ def hint_when_ended_early(folder: Path) -> Iterator[None]:
         if not rank() and not is_started_here():
             from hf_seq2seq.training.resuming import how_to_go_on
 
-            with suppress(OSError):  # the terminal may be gone
+            with suppress(OSError):  # the terminal may be closed
                 if hint := how_to_go_on(folder, started):
                     print(hint, file=sys.stderr)
         raise
 
 
 def check_pipes(data: Any, count: int) -> None:
-    """Refuses rows that can be read but once where several processes are to read them.
+    """Rejects rows that can be read only once if several processes need them.
 
     Raises:
-        InputError: naming the flag.
+        InputError: a file is a pipe; names the flag.
     """
     for name in FILES:
         for part in (getattr(data, name, None) or "").split(","):
             path = Path(part.rpartition("=")[2]).expanduser()
             if path.exists() and not path.is_file() and not path.is_dir():
-                raise InputError(f"{flag(name)} {path}: is a pipe, which is read once; {count} processes need a file")
+                raise InputError(
+                    f"{flag(name)} {path}: is a pipe, which can be read only once; {count} processes need a file"
+                )

@@ -94,7 +94,7 @@ def score_loaded(request: Request, loaded: Loaded, labels: bool) -> Result:
 
 def _check_kind(config: EvaluateConfig, labels: bool) -> None:
     if labels and config.significance.compare:
-        raise InputError("--compare: for labels give files of both systems: --predictions, --references, --compare")
+        raise InputError("--compare: for labels, give files of both systems: --predictions, --references, --compare")
     if not labels and config.measures.confusion_matrix:
         raise InputError(NO_LABELS)
 
@@ -132,7 +132,7 @@ def _text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, l
         pairs = read_pairs(_test_sets(load_splits(data, arrange=split_at_tabs)), data)
         return {split: (found.sources, found.references) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
-    if model.config.is_encoder_decoder:  # which learnt a pair for each reply
+    if model.config.is_encoder_decoder:  # which learned a pair per reply
         conversations = {split: found.each_reply() for split, found in conversations.items()}
     return {split: (found.histories, found.references) for split, found in conversations.items()}
 
@@ -149,7 +149,7 @@ def _generator(request: Request, loaded: Loaded) -> Any:
 
 
 def _other(place: str, run: dict[str, Any], config: EvaluateConfig) -> Loaded:
-    """Another model, which must have been trained on rows of the same kind as those of this run."""
+    """Another model, which must have been trained on the same kind of rows as this run."""
     from hf_seq2seq.saved.loading import load_seq2seq
 
     loaded = load_seq2seq(place, config.model.trust_remote_code)
@@ -181,7 +181,7 @@ def _score_documents(request: Request, loaded: Loaded) -> Found:
     sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
     systems.check([len(found) for found in sets.values()])
     if config.significance.resamples and min(map(len, sets.values())) == 1:
-        raise InputError("--confidence, --compare: documents are drawn again, and the test rows are one document")
+        raise InputError("--confidence, --compare: documents are resampled, and the test rows are one document")
     return _by_set(
         {split: systems.score(model, others, found, [[text] for text in found]) for split, found in sets.items()}
     )
@@ -201,7 +201,7 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
     problem, label_names = classifier.problem, classifier.label_names
     if config.measures.confusion_matrix and not classifier.kind.is_class:
         raise InputError(
-            "--confusion-matrix: counts one label a row; this classifier gives several labels, or a number"
+            "--confusion-matrix: needs one label per row; this classifier predicts multiple labels, or a number"
         )
     known = metrics_for(problem)
     names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known, request.path)
@@ -220,7 +220,7 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
 
 
 def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
-    """Options of the test rows: from the flags, and from the run where the flags say nothing."""
+    """Options of the test rows: from the flags, and otherwise from the run."""
     elsewhere = rows.test_file is not None or rows.dataset_name is not None
     trained = ("encoding", *COLUMNS[kind]) if elsewhere else (*ROWS, *COLUMNS[kind])
     found = {name: run[name] for name in trained if run.get(name) is not None}
@@ -228,7 +228,7 @@ def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
         found = {name: value for name, value in found.items() if name not in ONE_SOURCE}
     found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
     if not found.get("test_file") and not found.get("dataset_name"):
-        raise InputError("evaluate: the model's training names no test rows; give --test-file or --dataset-name")
+        raise InputError("evaluate: the training run has no test rows; give --test-file or --dataset-name")
     return found | {"max_predict_samples": rows.max_predict_samples}
 
 
@@ -237,12 +237,12 @@ def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
 
     found = {split: splits[split] for split in sets_of(splits, "test")}
     if not found:
-        raise InputError(f"evaluate: no test rows; there are {', '.join(splits)} (--test-split)")
+        raise InputError(f"evaluate: no test rows; the splits are {', '.join(splits)} (--test-split)")
     return found
 
 
 def _by_set(scores: dict[str, Found]) -> Found:
-    """The scores of every set; those of a set with a name begin with it."""
+    """The scores of every set; those of a named set begin with its name."""
     from hf_seq2seq.data.evaluation_sets import name_of
 
     return {

@@ -9,18 +9,20 @@ from hf_seq2seq.sections import MANY, Section, option
 
 @dataclass(frozen=True, kw_only=True)
 class Measures(Section):
-    """Scores: which, and how they are shown."""
+    """Scores: metrics and output."""
 
-    metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the model's training.")
-    predictions: str | None = option(None, "File of predictions, in place of a model.")
-    references: tuple[str, ...] = option((), "File of references for --predictions; several files, several a row.")
+    metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the training run.")
+    predictions: str | None = option(None, "File of predictions, instead of a model.")
+    references: tuple[str, ...] = option(
+        (), "File of references for --predictions; several files give several per row."
+    )
     confusion_matrix: bool = option(False, "Also count the rows of each true and predicted label.")
     json: bool = option(False, "Print one JSON object.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows(Section):
-    """Data: the test rows; by default those of the model's training, as are the columns."""
+    """Data: the test rows; by default those of the training run, as are the columns."""
 
     test_file: str | None = option(
         None, "A file as in training, or line-aligned files: test.de,test.en; several sets: a=a.tsv,b=b.tsv."
@@ -29,14 +31,14 @@ class Rows(Section):
     dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
     test_split: str | None = option(None, "Split of the Hub data set; by default test.")
-    encoding: str | None = option(None, "Encoding of local text files; by default that of training, or UTF-8.")
-    max_predict_samples: int | None = option(None, "Use at most so many rows.", at_least=1, at_most=MANY)
+    encoding: str | None = option(None, "Encoding of local text files; by default that of the training run, or UTF-8.")
+    max_predict_samples: int | None = option(None, "Use at most this many rows.", at_least=1, at_most=MANY)
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
-    context_column: str | None = option(None, "Column of the text that a question is about.")
-    source_template: str | None = option(None, "Source text made of several columns, such as '{lemma} {features}'.")
-    source_lang: str | None = option(None, "Source language, the key in `translation` columns and file endings.")
-    target_lang: str | None = option(None, "Target language, likewise.")
+    context_column: str | None = option(None, "Column of a question's context.")
+    source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")
+    source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
+    target_lang: str | None = option(None, "Target language; the same.")
     text_column: str | None = option(None, "Column of a classifier's text.")
     text_pair_column: str | None = option(None, "Column of a classifier's second text.")
     label_column: str | None = option(None, "Column of the label.")

@@ -101,7 +101,7 @@ def test_without_deepspeed_there_is_one_line(
     monkeypatch.setattr("hf_seq2seq.cli.accelerate_config.find_spec", lambda _: None)
     result = command("train", recipe, "--accelerate-config", preset, "--num-processes", "2")
     line = f"error: --accelerate-config {preset}: DeepSpeed is not installed; pip install 'hf-seq2seq[deepspeed]', "
-    line += f"or take --accelerate-config {instead}, which spreads the same by torch's FSDP\n"
+    line += f"or use --accelerate-config {instead}, which shards the same with torch's FSDP\n"
     assert (result.code, result.err) == (2, line)
     monkeypatch.setattr("hf_seq2seq.cli.accelerate_config.find_spec", lambda _: object())
     assert read_launch_file(preset).environment["ACCELERATE_DEEPSPEED_ZERO_STAGE"] == preset[-1]
@@ -122,7 +122,7 @@ def test_gpus_of_a_file(tmp_path: Path) -> None:
         ({"distributed_type": "MEGATRON_LM"}, "MEGATRON_LM is not served; choose from NO"),
         ({"distributed_type": "FSPD"}, "Accelerate cannot read it: 'FSPD' is not a valid"),
         ({"num_processes": 2}, "A `distributed_type` must be specified"),
-        (FSDP | {"num_machines": 2}, "num_machines 2: start those with accelerate launch"),
+        (FSDP | {"num_machines": 2}, "num_machines 2: run accelerate launch"),
         (FSDP | {"fsdp_config": {"fsdp_offload_parms": 1}}, "'fsdp_offload_parms'; did you mean 'fsdp_offload_params'"),
         (FSDP | {"processes": 2}, r"unknown keys \(\['processes'\]\)"),
     ],

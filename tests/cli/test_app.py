@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_line(recipe: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*RUN, "train", recipe], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
-    assert done.stderr == "error: standard output: No space left on device; what was saved before is whole\n"
+    assert done.stderr == "error: standard output: No space left on device; files saved before are complete\n"
 
 
 def test_a_file_that_is_no_recipe(command, tmp_path: Path) -> None:

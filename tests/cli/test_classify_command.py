@@ -120,7 +120,7 @@ def test_other_models_are_refused(command, model_folder: Path, classifier: Path)
 
 def test_cut_texts_are_told(command, classifier: Path) -> None:
     result = command("classify", classifier, *TEXTS, "--max-source-length", "5")
-    assert result.err == "2 of 4 texts were cut to 5 tokens (--max-source-length)\n"
+    assert result.err == "2 of 4 texts were truncated to 5 tokens (--max-source-length)\n"
 
 
 def test_no_room_is_kept_for_an_output(command, make_classifier: Callable[..., Path]) -> None:
@@ -129,7 +129,8 @@ def test_no_room_is_kept_for_an_output(command, make_classifier: Callable[..., P
     text = " ".join(["dog"] * 158)
     assert command("classify", folder, text).err == ""
     assert (
-        command("classify", folder, f"{text} dog").err == "1 of 1 texts were cut to 160 tokens (--max-source-length)\n"
+        command("classify", folder, f"{text} dog").err
+        == "1 of 1 texts were truncated to 160 tokens (--max-source-length)\n"
     )
     (folder / "run.yaml").write_text("recipe: bert_classifier\nmax_source_length: 160\n")
     assert command("classify", folder, text).err == ""
@@ -144,7 +145,7 @@ def test_evaluation_of_a_classifier(command, classifier: Path, tmp_path: Path) -
     result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv", "--metrics", "accuracy", "--json")
     assert json.loads(result.out) == {"accuracy": 75.0, "samples": 4}
     result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv", "--max-source-length", "5")
-    assert result.err == "2 of 4 texts were cut to 5 tokens (--max-source-length)\n"
+    assert result.err == "2 of 4 texts were truncated to 5 tokens (--max-source-length)\n"
     result = command("evaluate", classifier, "--test-file", tmp_path / "test.csv", "--metrics", "bleu")
     assert (result.code, "'bleu' does not score what is predicted" in result.err) == (2, True)
     (tmp_path / "test.csv").write_text("text,label\ndog,perhaps\n")
@@ -166,7 +167,7 @@ def test_evaluate_gives_intervals_and_a_confusion_matrix(command, classifier: Pa
     right = [row[place] for place, row in enumerate(found["confusion_matrix"]["matrix"])]
     assert found["accuracy"] == pytest.approx(100 * sum(right) / len(TEXTS))
     result = command("evaluate", classifier, *flags, "--compare", "other.txt")
-    assert (result.code, "--compare: for labels give files" in result.err) == (2, True)
+    assert (result.code, "--compare: for labels, give files" in result.err) == (2, True)
 
 
 def test_json_lines_replace_no_column_of_the_input(command, classifier: Path, tmp_path: Path) -> None:

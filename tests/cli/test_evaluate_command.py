@@ -110,7 +110,7 @@ def test_a_model_on_a_test_file(command, folder: Path, model_folder: Path) -> No
 
 def test_a_run_s_own_test_rows_are_the_default(command, folder: Path, model_folder: Path) -> None:
     result = command("evaluate", model_folder)
-    assert (result.code, "names no test rows; give --test-file" in result.err) == (2, True)
+    assert (result.code, "has no test rows; give --test-file" in result.err) == (2, True)
     run = Path(shutil.copytree(model_folder, folder / "run"))
     Path("test.csv").write_text("question,answer\nthe dog,a cat\n")
     (run / "run.yaml").write_text("test_file: test.csv\nmetrics: [chrf]\ntarget_column: answer\n")
@@ -277,7 +277,7 @@ def test_cut_sources_are_told(command, folder: Path, model_folder: Path, metrics
     texts = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
     Path("test.jsonl").write_text("".join(json.dumps({"question": text, "target": "dog"}) + "\n" for text in texts))
     flags = ["--test-file", "test.jsonl", "--metrics", metrics, "--max-source-length", "4"]
-    told = "2 of 4 texts were cut to 4 tokens (--max-source-length)"
+    told = "2 of 4 texts were truncated to 4 tokens (--max-source-length)"
     assert told in command("evaluate", model_folder, *flags).err.splitlines()
     other = shutil.copytree(model_folder, folder / "other")
     result = command("evaluate", model_folder, *flags, "--compare", other)

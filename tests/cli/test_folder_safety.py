@@ -95,7 +95,7 @@ def test_a_recipe_is_not_copied_over_a_file(command: Command, tmp_path: Path) ->
     (tmp_path / "rnn.py").write_text("mine")
     for place in (tmp_path, tmp_path / "rnn.py"):
         result = command("recipes", "copy", "rnn", place)
-        assert (result.code, "is there already" in result.err) == (2, True)
+        assert (result.code, "already exists" in result.err) == (2, True)
     assert (tmp_path / "rnn.py").read_text() == "mine"
 
 

@@ -214,4 +214,4 @@ def test_a_pipe_is_refused_where_several_processes_are_to_read_it(command, tmp_p
     flags = ["--train-file", train, "--test-file", f"x={train},y={pipe}", "--num-processes", "2", "--use-cpu"]
     result = command("train", "rnn", *flags)
     assert (result.code, result.out) == (2, "")
-    assert f"--test-file {pipe}: is a pipe, which is read once; 2 processes need a file" in result.err
+    assert f"--test-file {pipe}: is a pipe, which can be read only once; 2 processes need a file" in result.err

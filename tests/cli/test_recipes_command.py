@@ -33,7 +33,7 @@ def test_a_copy_overwrites_nothing(command, tmp_path: Path) -> None:
     target = tmp_path / "mine.py"
     assert command("recipes", "copy", "t5", target).code == 0
     result = command("recipes", "copy", "rnn", target)
-    assert (result.code, result.err) == (2, f"error: {target}: is there already; name another file\n")
+    assert (result.code, result.err) == (2, f"error: {target}: already exists; give another file\n")
     assert "T5" in target.read_text()
     assert "there is no folder" in command("recipes", "copy", "t5", tmp_path / "no" / "t5.py").err
     assert "ends in .py" in command("recipes", "copy", "t5", tmp_path / "folder").err

@@ -15,6 +15,6 @@ def test_a_text_is_a_line_and_stays_what_it_is_but_for_line_ends(tmp_path: Path,
     path.write_bytes(stream.getvalue().encode())
     assert [row["text"] for row in iterate_rows(path)] == ["a b c d", *texts[1:]]
     report_joined(joined)
-    assert capsys.readouterr().err == "1 outputs have line ends, which are spaces here; --json-lines keeps them\n"
+    assert capsys.readouterr().err == "1 outputs have line breaks, written as spaces; --json-lines keeps them\n"
     report_joined(0)
     assert capsys.readouterr().err == ""

@@ -95,7 +95,7 @@ def test_an_ensemble_with_fewer_positions(command, model_folder: Path, tmp_path:
     result = command("generate", model_folder, text, "the dog", "--ensemble", small)
     assert result.code == 0, result.err
     assert "has 8 positions: sources are truncated to 8 tokens, outputs to 8" in result.err
-    assert "1 of 2 texts were cut to 8 tokens" in result.err
+    assert "1 of 2 texts were truncated to 8 tokens" in result.err
     result = command("generate", model_folder, text, "--ensemble", small, "--max-new-tokens", 9)
     assert result.code == 2
     assert f"--max-new-tokens: 9 is too large; {small} has 8 positions" in result.err

@@ -53,7 +53,7 @@ def test_each_task_has_its_own_data_prefix_and_metrics(file: Path) -> None:
 
 BAD = {
     "": r"tasks.yaml: contains no task",
-    "copy:\n": r"tasks.yaml:1: 'copy' needs lines of its own",
+    "copy:\n": r"tasks.yaml:1: 'copy' needs lines below it",
     "copy: {}\n": r"task 'copy': no data: give --train-file",
     "copy:\n  train_file: pairs.tsv\n  sorce_prefix: x\n": r"tasks.yaml:3: unknown option 'sorce_pre.*source_prefix",
     "copy:\n  train_file: pairs.tsv\n  max_train_samples: -1\n": r"tasks.yaml:3: --max-train-samples: -1 is too small",

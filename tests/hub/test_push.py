@@ -158,7 +158,7 @@ REFUSED = {
     "license": Refused(("--hub-model-id", "me/run", "--license", "apache2"), "did you mean 'apache-2.0'?"),
     "License": Refused(("--hub-model-id", "me/run", "--license", "Apache-2.0"), "did you mean 'apache-2.0'?"),
     "language": Refused(("--hub-model-id", "me/run", "--language", "english"), "'english'"),
-    "no adapter": Refused(("--hub-model-id", "me/run", "--merge-adapter"), "holds no adapter"),
+    "no adapter": Refused(("--hub-model-id", "me/run", "--merge-adapter"), "contains no adapter"),
 }
 
 

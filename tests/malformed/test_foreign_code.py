@@ -102,7 +102,7 @@ def test_a_file_of_flags_that_lets_code_run_is_told(attempt: Any, place: Path) -
     code = "model_name_or_path: nowhere/model\ntrain_file: good.tsv\n"
     (place / "b.yaml").write_text(f"{code}trust_remote_code: true\nmetrics: [bleu, ./m.py]\n")
     said = _told(attempt, "train", "t5", "-c", "b.yaml")
-    assert "b.yaml:3: trust_remote_code: runs the code" in said
+    assert "b.yaml:3: trust_remote_code: runs the model" in said
     assert "b.yaml:4: runs the code of the metric ./m.py" in said
     said = _told(attempt, "train", "t5", "-c", "b.yaml", "--trust-remote-code", "--metrics", "bleu")
     assert "runs the code" not in said

@@ -80,7 +80,7 @@ def test_from_conversations_to_replies(
     answered = [json.loads(line) for line in said.out.splitlines()]
     assert [row["prediction"] for row in answered] == written
     assert answered[1]["source"] == asked[1]
-    assert "texts were cut to 48 tokens" in said.err
+    assert "texts were truncated to 48 tokens" in said.err
     app(["evaluate", str(folder), "--metrics", "bleu,perplexity", "--json"], standalone_mode=False)
     scores = json.loads(capsys.readouterr().out)
     assert (scores["bleu"], scores["samples"]) == (pytest.approx(results["predict_bleu"]), len(asked))

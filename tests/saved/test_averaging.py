@@ -103,14 +103,14 @@ def test_other_weights_that_would_hide_the_mean_are_refused(tmp_path: Path, name
         check_target(folders, tmp_path / "mean", overwrite=True)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "link to nothing", "circle"])
+@pytest.mark.parametrize("kind", ["pipe", "broken link", "circle"])
 def test_what_cannot_be_copied_is_named(tmp_path: Path, kind: str) -> None:
     folders = [checkpoint(tmp_path / name, 1.0) for name in ("a", "b")]
     odd = folders[-1] / "odd"
     if kind == "pipe":
         os.mkfifo(odd)
     else:
-        odd.symlink_to("nowhere" if kind == "link to nothing" else ".")
+        odd.symlink_to("nowhere" if kind == "broken link" else ".")
     with pytest.raises(InputError, match=r"/b: odd.* cannot be copied: ") as refused:
         average_checkpoints(folders, tmp_path / "mean")
     assert len(str(refused.value)) < 500
