@@ -32,7 +32,7 @@ PLAIN = (
 """For a tokenizer without a template: an exchange has the format of a pair of source and target in `data.prompts`."""
 TEMPLATE_SECONDS = 10.0
 """A template is a program, which may never end; formatting a conversation takes milliseconds."""
-REWRITES = "the chat template changes earlier messages, so what was replied cannot be learnt"
+REWRITES = "the chat template changes earlier messages, so replies cannot be learned"
 
 
 def prepare_chat(tokenizer: "PreTrainedTokenizerBase", separator: str) -> None:

@@ -49,7 +49,7 @@ class Seq2SeqProblem(WritingProblem):
         lines = [one_line(str(text)) for text in found]
         texts.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         if joined := sum(line != str(text) for line, text in zip(lines, found, strict=True)):
-            told = f"{texts}: {joined} of {len(lines)} predictions have line ends, which are spaces there"
+            told = f"{texts}: {joined} of {len(lines)} predictions have line breaks, written as spaces"
             print(told, file=sys.stderr)
 
     def judged(self, task: Task, examples: Examples, found: Predictions) -> list[Judged]:

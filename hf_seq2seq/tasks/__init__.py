@@ -1,1 +1,1 @@
-"""Builders of tasks: what a recipe's configuration asks for, read, encoded and joined with a model."""
+"""Builders of tasks: they read and encode what a recipe's configuration selects, and combine it with a model."""

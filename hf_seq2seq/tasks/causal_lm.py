@@ -1,4 +1,4 @@
-"""Tasks for a decoder without an encoder: pairs as one sequence each, and raw text in packed blocks."""
+"""Tasks for decoder-only models: pairs as one sequence each, and raw text in packed blocks."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 def joined_task(
     config: DecoderRun, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: dict[str, Pairs]
 ) -> Task:
-    """Encodes each pair as one sequence, source, separator, target and EOS, of which the target alone is learnt.
+    """Encodes each pair as one sequence, source, separator, target and EOS, of which only the target is learned.
 
     Raises:
-        InputError: a source and a target of the longest lengths have no room in the model's table of positions.
+        InputError: source and target of maximum length exceed the model's table of positions.
     """
     tokens = config.tokens
     check_room(model, tokens)
@@ -46,7 +46,7 @@ def joined_task(
 
 
 def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:
-    """Refuses a source and a target whose longest lengths have no room in the model's table of positions.
+    """Rejects maximum source and target lengths that together exceed the model's table of positions.
 
     Raises:
         InputError: names both flags.
@@ -62,7 +62,7 @@ def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:
 def encode_joined(
     pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: PairTokenization, prefix: str = ""
 ) -> Examples:
-    """Encodes the source, wrapped as a prompt, and the first reference of every row."""
+    """Encodes the source as a prompt, and the first reference of every row."""
     prompts, cut_sources = encode_texts([prefix + s for s in pairs.sources], tokenizer, limits.max_source_length)
     targets, cut_targets = encode_continuations(pairs.targets, tokenizer, limits.max_target_length)
     return Examples(
@@ -77,19 +77,22 @@ def text_task(
     documents: dict[str, list[str]],
     column: str,
 ) -> Task:
-    """Packs documents into blocks, in which every token is learnt from those of its own document.
+    """Packs documents into blocks, in which every token is predicted from those of its own document.
 
-    The longest prompt and continuation, of which training makes no use, are lowered to fit into a block together.
+    The maximum lengths of prompt and continuation, which training does not use, are reduced to fit into a block
+    together.
 
     Raises:
-        InputError: a block is longer than the model's table of positions, or the model cannot keep documents apart.
+        InputError: a block is longer than the model's table of positions, or the model cannot separate documents.
     """
     size, most = config.tokens.block_size, positions(model)
     if most is not None and size > most:
         raise InputError(f"--block-size: {size} is too large; the model has {most} positions")
     if not keeps_documents_apart(model):
         kind = model.config.model_type
-        raise InputError(f"a {kind!r} model lets packed documents see each other: --objective causal cannot train it")
+        raise InputError(
+            f"a {kind!r} model lets packed documents attend to each other: --objective causal cannot train it"
+        )
     longest = min(config.tokens.max_target_length, size // 2)
     prompt = min(config.tokens.max_source_length, size - longest)
     tokens = dataclasses.replace(config.tokens, max_source_length=prompt, max_target_length=longest)
@@ -106,17 +109,17 @@ def text_task(
 def document_likelihoods(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", documents: list[str], block_size: int, rows: int
 ) -> np.ndarray:
-    """How likely a saved model finds documents, read in the blocks of an evaluation of raw text.
+    """Likelihoods of documents under a saved model, read in blocks as in an evaluation of raw text.
 
     Args:
-        model: in evaluation mode.
-        tokenizer: as its training left it.
-        documents: the text.
-        block_size: tokens that are read at once.
-        rows: blocks of a batch.
+        model: the model, in evaluation mode.
+        tokenizer: its tokenizer.
+        documents: the texts.
+        block_size: tokens per block.
+        rows: blocks per batch.
 
     Returns:
-        Log-probability, and tokens but the first, which nothing foretells, `(documents, 2)` float64.
+        Log-probability, and number of tokens except the first, which is not predicted, `(documents, 2)` float64.
     """
     encoded = encode_documents(documents, tokenizer)
     blocks, places = pack(encoded, block_size)
@@ -127,20 +130,20 @@ def document_likelihoods(
         batch = {name: tensor.to(model.device) for name, tensor in collate(examples, batch_rows).items()}
         losses = objective.token_losses(batch).double().cpu().numpy()
         row, place = (batch["labels"] != IGNORE).nonzero().cpu().numpy().T
-        label = batch_rows[row] * block_size + place + 1  # where in all documents' tokens a label stands
+        label = batch_rows[row] * block_size + place + 1  # the index of a label among all documents' tokens
         document = np.searchsorted(encoded.offsets, label, side="right") - 1
         np.add.at(sums, document, np.stack([-losses, np.ones(len(losses))], axis=1))
     return sums
 
 
 def positions(model: "PreTrainedModel") -> int | None:
-    """The longest sequence that a model has positions for; None where nothing limits it."""
+    """The maximum sequence length of a model; None if unlimited."""
     return longest_sequence(model)
 
 
 @torch.no_grad()
 def keeps_documents_apart(model: "PreTrainedModel") -> bool:
-    """Whether positions that start again keep a model's documents apart, tried on two documents of four tokens."""
+    """Whether restarting positions separates a model's documents, tested on two documents of four tokens."""
     ids = torch.arange(1, 9)[None] % model.config.vocab_size
     other = torch.cat([ids[:, :4].flip(1), ids[:, 4:]], dim=1)
     places = torch.arange(4).repeat(2)[None]
@@ -162,14 +165,14 @@ def decoder_task(
     columns: dict[str, str],
     problem: Problem,
 ) -> Task:
-    """A task of any kind; the model is told the tokens that end and fill what it writes."""
+    """Builds a task of any kind; sets the model's EOS and padding tokens."""
     settings = model.generation_config
     assert settings is not None
     settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
     if splits["train"].positions is None:
         collate: Collate = CausalCollator(tokenizer.pad_token_id)
     else:
-        collate = PackedCollator(tokenizer.eos_token_id)  # for padding without a mask, transformers would warn
+        collate = PackedCollator(tokenizer.eos_token_id)  # transformers would warn about padding without a mask
     return Task(
         recipe="gpt",
         config=config,

@@ -1,4 +1,4 @@
-"""Pretraining on raw text: every epoch is noised anew, and the model restores what the noise took."""
+"""Pretraining on raw text: the text is re-noised every epoch, and the model restores it."""
 
 import logging
 from collections.abc import Callable
@@ -37,14 +37,14 @@ HINT = "sentence_permutation needs rows of several sentences, other noises more 
 
 @dataclass(frozen=True)
 class NoisedRows:
-    """The rows of a split, noised in another way in every epoch.
+    """The rows of a split, noised differently in every epoch.
 
     Attributes:
         rows: clean tokens.
-        texts: the text that each row is from.
-        noise: makes source and target.
-        seed: of the noise.
-        made_of: how the rows came about.
+        texts: the text of each row.
+        noise: creates source and target.
+        seed: seed of the noise.
+        made_of: how texts became rows.
     """
 
     rows: RawRows
@@ -55,7 +55,7 @@ class NoisedRows:
 
     @property
     def lengths(self) -> np.ndarray:
-        """The most tokens that source and target have in any epoch, `(rows, 2)`."""
+        """Maximum number of tokens of source and target in any epoch, `(rows, 2)`."""
         return self.noise.bound(self.rows.tokens.lengths, self.rows.starts)
 
     def __call__(self, epoch: int) -> Examples:
@@ -74,10 +74,10 @@ def denoising_task(
     documents: dict[str, list[str]],
     column: str,
 ) -> Task:
-    """A task whose training rows are noised anew in every epoch, and whose other rows once.
+    """A task whose training rows are re-noised every epoch, and whose other rows are noised once.
 
     Raises:
-        InputError: a noise that the tokenizer or the text does not allow.
+        InputError: the tokenizer or the text does not support the noise.
     """
     tokenizer = tokenizers.source
     noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
@@ -103,7 +103,7 @@ def denoising_task(
 
 
 def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokenizers) -> Objective:
-    """What is minimised; rows are noised anew in every epoch, so that their labels are the only references."""
+    """The objective; rows are re-noised every epoch, so that their labels are the only references."""
     smoothing = config.optimization.label_smoothing_factor
     if config.denoising.gap_masked_tokens:
         return TargetAndMaskedCrossEntropy(model, smoothing)
@@ -112,12 +112,12 @@ def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokeniz
 
 
 def make_noise(kinds: dict[str, type[Noise]], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Enclosed:
-    """The noise that the options name, several applied one after the other, between the tokenizer's special tokens.
+    """The noise selected by the options, several applied in sequence, between the tokenizer's special tokens.
 
     Args:
-        kinds: what the recipe offers.
-        options: which of it, and how much.
-        tokenizer: gives the special tokens.
+        kinds: the recipe's noises.
+        options: which noises, and how much.
+        tokenizer: has the special tokens.
 
     Raises:
         InputError: the tokenizer lacks the sentinels or the mask token that it needs.
@@ -128,7 +128,7 @@ def make_noise(kinds: dict[str, type[Noise]], options: Denoising, tokenizer: "Pr
 
 
 def _make(kind: type[Noise], options: Denoising, tokenizer: "PreTrainedTokenizerBase") -> Noise:
-    """The noise with the options that it has; what it needs of the tokenizer is looked for only then."""
+    """The noise with its options; only then is the tokenizer checked for what it needs."""
     known: dict[str, Callable[[], Any]] = {
         "mask": lambda: _token(tokenizer, SENTENCE_MASK if kind is GapSentences else tokenizer.mask_token),
         "sentinels": lambda: _sentinels(tokenizer),
@@ -148,7 +148,7 @@ def _make(kind: type[Noise], options: Denoising, tokenizer: "PreTrainedTokenizer
 def make_masked_tokens(
     tokenizer: "PreTrainedTokenizerBase", rate: float | None, whole_words: bool = False
 ) -> MaskedTokens:
-    """BERT's noise in the terms of a tokenizer, 15 % of the tokens where no rate is given.
+    """BERT's noise for a tokenizer, with a default rate of 15 %.
 
     Raises:
         InputError: the tokenizer has no mask token.
@@ -161,7 +161,7 @@ def make_masked_tokens(
 
 def _sentinels(tokenizer: "PreTrainedTokenizerBase") -> tuple[int, ...]:
     known = tokenizer.get_vocab()
-    for spelling in ("<extra_id_{}>", "▁<extra_id_{}>"):  # mT5's are pieces of text
+    for spelling in ("<extra_id_{}>", "▁<extra_id_{}>"):  # mT5's sentinels are pieces of text
         found = [known[name] for name in map(spelling.format, range(len(known))) if name in known]
         if found:
             return tuple(found)
@@ -177,7 +177,7 @@ def _token(tokenizer: "PreTrainedTokenizerBase", token: str | None) -> int:
 def _encode(
     texts: list[str], tokenizer: "PreTrainedTokenizerBase", config: Seq2SeqRun, noise: Enclosed, split: str
 ) -> tuple[RawRows, Documents]:
-    """Ragged as long as the longest source allows; too short ones are left out, and counted."""
+    """Rows up to the maximum source length; too short ones are dropped and counted."""
     room = config.tokens.max_source_length - len(noise.before) - len(noise.after)
     if room < 2:
         raise InputError(f"--max-source-length: {config.tokens.max_source_length} leaves no room for text")
@@ -193,16 +193,16 @@ def _encode(
 
 
 def count_documents(rows: RawRows, kept: np.ndarray, texts: int, reason: str) -> Documents:
-    """How texts became rows, of which those where `kept`, `(rows,)` bool, is true are trained on."""
+    """How texts became rows, of which those where `kept`, `(rows,)` bool, is true are used for training."""
     empty = texts - len(np.unique(rows.documents))
     return Documents(texts, int(kept.sum()), int((~kept).sum()) + empty, reason)
 
 
 def _checked(examples: Examples, split: str) -> Examples:
-    """The noised rows, after a look at how many of them the noise left as they were.
+    """The noised rows, after checking how many of them the noise left unchanged.
 
     Raises:
-        InputError: all of them.
+        InputError: all are unchanged.
     """
     assert examples.target is not None
     same = sum(np.array_equal(examples.source[row], examples.target[row]) for row in range(len(examples)))
@@ -210,6 +210,6 @@ def _checked(examples: Examples, split: str) -> Examples:
         raise InputError(f"{split}: --objective changes no row, so that the model would learn to copy; {HINT}")
     if same > len(examples) / 2:
         logger.warning(
-            "%s: --objective leaves %.0f %% of the rows as they are; %s", split, 100 * same / len(examples), HINT
+            "%s: --objective leaves %.0f %% of the rows unchanged; %s", split, 100 * same / len(examples), HINT
         )
     return examples

@@ -1,4 +1,4 @@
-"""Conversations: of every split, and a task for a decoder alone, which learns every reply and generates the last."""
+"""Conversations of every split, and a task for decoder-only models, which learn every reply and generate the last."""
 
 from typing import TYPE_CHECKING
 
@@ -33,13 +33,13 @@ def dialogue_task(
     tokenizer: "PreTrainedTokenizerBase",
     conversations: dict[str, Conversations],
 ) -> Task:
-    """Encodes each conversation as one sequence, of which every reply and its end is learnt, and nothing else.
+    """Encodes each conversation as one sequence, of which only replies and their ends are learned.
 
-    A training conversation that is too long becomes several sequences. Of one that is evaluated, the last reply is
-    generated, and its oldest exchanges are left out.
+    A training conversation that is too long becomes several sequences. In evaluation, the last reply is generated, and
+    the oldest exchanges of a long history are dropped.
 
     Raises:
-        InputError: a history and a reply of the longest lengths have no room in the model's table of positions.
+        InputError: history and reply of maximum length exceed the model's table of positions.
     """
     check_room(model, config.tokens)
     prepare_chat(tokenizer, config.tokens.separator)

@@ -1,4 +1,4 @@
-"""Models with fresh weights: built only if this machine can hold them."""
+"""Randomly initialized models, built only if they fit in this machine's memory."""
 
 import os
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from hf_seq2seq.errors import InputError
 
 M = TypeVar("M", bound=nn.Module)
 BYTES = 4
-"""Of a weight in float32."""
+"""Bytes per float32 weight."""
 
 
 def build_fresh(build: Callable[[], M]) -> M:
-    """Builds a model, after a look at how large it would be that takes no memory and draws no random number.
+    """Builds a model after checking its size, which takes no memory and no random numbers.
 
     Args:
-        build: makes the model.
+        build: creates the model.
 
     Raises:
-        InputError: its weights alone are more than this machine's memory, or a size has a wrong type.
+        InputError: its weights alone exceed this machine's memory, or a size has the wrong type.
     """
     parameters = _count(build)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -41,5 +41,5 @@ def _count(build: Callable[[], nn.Module]) -> float:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return sum(parameter.numel() for parameter in build().parameters())
-    except Exception as error:  # what is wrong with its sizes, building it says
+    except Exception as error:  # building it reports invalid sizes
         return float("inf") if "overflow" in str(error) else 0

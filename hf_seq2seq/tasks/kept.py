@@ -1,4 +1,4 @@
-"""What a run has learned from its data besides weights: read from the checkpoint where a run goes on from one."""
+"""What a run learns from its data besides weights: read from the checkpoint if a run is resumed."""
 
 import json
 from collections.abc import Sequence
@@ -19,14 +19,13 @@ def start_tokenizers(
     targets: Sequence[str],
     specials: SpecialTokens = SEQ2SEQ,
 ) -> Tokenizers:
-    """The tokenizers of a model from scratch: trained on the texts, or the checkpoint's where a run goes on.
+    """The tokenizers of a model from scratch: trained on the texts, or the checkpoint's if a run is resumed.
 
-    Trained again they could number their tokens in another way, for the texts may have been edited since.
-
-    A prefix is a part of every source that the model reads, so that its characters and words are in the vocabulary.
+    Retraining could assign other ids to tokens, because the texts may have been edited since. The prefix is part of
+    every source, so that its characters and words are in the vocabulary.
 
     Raises:
-        InputError: as `train_tokenizers` and `resume_point`.
+        InputError: as for `train_tokenizers` and `resume_point`.
     """
     if kept := kept_tokenizers(config.run):
         return kept
@@ -36,21 +35,21 @@ def start_tokenizers(
 
 
 def kept_tokenizers(run: Run, trust_remote_code: bool = False) -> Tokenizers | None:
-    """The tokenizers of the checkpoint that a run goes on from; None for a run that begins.
+    """The tokenizers of the checkpoint to resume from; None for a new run.
 
     Raises:
-        InputError: as `resume_point`.
+        InputError: as for `resume_point`.
     """
     checkpoint = resume_point(run)
-    register()  # the hand-built models' configurations lie beside their tokenizers
+    register()  # the hand-built models' configurations are next to their tokenizers
     return None if checkpoint is None else Tokenizers.load(checkpoint, trust_remote_code)
 
 
 def kept_labels(run: Run) -> tuple[str, ...]:
-    """The names of the classes by their ids in the checkpoint that a run goes on from; none for a run that begins.
+    """The names of the classes by id in the checkpoint to resume from; empty for a new run.
 
     Raises:
-        InputError: as `resume_point`.
+        InputError: as for `resume_point`.
     """
     checkpoint = resume_point(run)
     if checkpoint is None:

@@ -1,4 +1,4 @@
-"""What the recipes for labelled texts share: checks, reading, the loss of each problem, and a task from its parts."""
+"""Shared by the recipes for labelled texts: checks, reading, the loss of each problem, and building the task."""
 
 import dataclasses
 import logging
@@ -39,10 +39,10 @@ DEFAULT_METRICS = {
 
 
 def check_labelled_run(config: C) -> C:
-    """`check_run`, with the problem's metrics where none were chosen; returns the configuration with them.
+    """`check_run`, with the problem's default metrics if none were chosen; returns the configuration with them.
 
     Raises:
-        InputError: also for class weights or label smoothing where there are no single classes.
+        InputError: also for class weights or label smoothing without single classes.
     """
     problem = config.model.problem_type
     if problem != "single_label":
@@ -60,8 +60,8 @@ def check_labelled_run(config: C) -> C:
 def read_all_labelled(config: EncoderRun) -> tuple[dict[str, Labelled], tuple[str, ...]]:
     """The rows of every split, and the label names in the order of their ids.
 
-    A run that goes on has the names of its checkpoint; one that starts from a classifier of the same classes has them
-    in that classifier's order.
+    A resumed run has the names of its checkpoint; one that starts from a classifier with the same classes has them in
+    that classifier's order.
 
     Raises:
         InputError: there are no training rows.
@@ -72,13 +72,13 @@ def read_all_labelled(config: EncoderRun) -> tuple[dict[str, Labelled], tuple[st
         raise InputError("no training rows: give --train-file or --dataset-name")
     try:
         trained = trained_labels(config.model)
-    except InputError:  # what is wrong with the checkpoint is said when it is loaded; the rows are looked at first
+    except InputError:  # errors in the checkpoint are reported when it is loaded; the rows are checked first
         trained = ()
     return read_labelled(splits, data, problem, kept_labels(config.run), trained)
 
 
 def head_changes(model: EncoderModel, label_names: tuple[str, ...]) -> dict[str, Any]:
-    """What a classification head changes in its encoder's configuration."""
+    """Changes to an encoder's configuration for a classification head."""
     kind = model.problem_type if model.problem_type == "regression" else f"{model.problem_type}_classification"
     names = label_names or ("LABEL_0",)
     return {
@@ -96,7 +96,7 @@ def label_task(
     label_names: tuple[str, ...],
     fresh: Sequence[str],
 ) -> Task:
-    """Encodes the texts and sets the problem's loss as what is minimised; `fresh` modules have random weights."""
+    """Encodes the texts and sets the problem's loss as the objective; `fresh` modules have random weights."""
     check_positions(model, config.tokens)
     examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
     return Task(
@@ -128,7 +128,7 @@ def _objective(
 
 
 def _regression(model: "PreTrainedModel", labels: np.ndarray, fresh: Sequence[str]) -> Regression:
-    """Numbers are trained at mean 0 and spread 1; a checkpoint's last layer gives them in the data's units."""
+    """Numbers are standardized for training; a checkpoint's last layer predicts them in the data's units."""
     head = output_layer(model)
     objective = Regression(model, head, labels)
     if abs(labels.mean()) > labels.std() > 0 == objective.mean:
@@ -142,6 +142,6 @@ def _regression(model: "PreTrainedModel", labels: np.ndarray, fresh: Sequence[st
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> torch.Tensor:
-    """Weights by which every class weighs the same in all: rows / (classes * rows of the class), `(classes,)`."""
+    """Weights that give every class the same total weight: rows / (classes * rows of the class), `(classes,)`."""
     counts = np.bincount(labels, minlength=classes)
     return torch.tensor(len(labels) / (classes * np.maximum(counts, 1)), dtype=torch.float32)

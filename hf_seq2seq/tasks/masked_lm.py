@@ -1,4 +1,4 @@
-"""Pretraining of an encoder on raw text: every epoch other tokens are masked, and other stretches paired."""
+"""Pretraining of an encoder on raw text: every epoch masks different tokens and pairs different segments."""
 
 import sys
 from dataclasses import dataclass
@@ -32,17 +32,17 @@ class Masks:
     """Masks rows of tokens.
 
     Attributes:
-        noise: BERT's.
-        starts: whether a word starts at a token, by its id, `(vocabulary,)` bool; None where single tokens are chosen.
+        noise: BERT's noise.
+        starts: whether a word starts at a token, by id, `(vocabulary,)` bool; None if single tokens are chosen.
     """
 
     noise: MaskedTokens
     starts: np.ndarray | None
 
     def mark(self, rows: RawRows) -> RawRows:
-        """The rows with the size of the vocabulary added to each token that goes on with a word.
+        """The rows with the vocabulary size added to each token that continues a word.
 
-        So words stay known where rows are cut, paired and enclosed by special tokens.
+        This preserves word boundaries when rows are split, paired and enclosed by special tokens.
         """
         if self.starts is None:
             return rows
@@ -52,10 +52,10 @@ class Masks:
         return rows._replace(tokens=Ragged(values, tokens.offsets))
 
     def __call__(self, rows: Ragged, rng: np.random.Generator) -> tuple[Ragged, Ragged]:
-        """The masked rows, which `mark` marked, and what their masked tokens were, -100 elsewhere.
+        """The masked rows, from rows marked by `mark`, and the original ids of masked tokens, -100 elsewhere.
 
         Raises:
-            InputError: words are so long that half as many tokens again as were asked for would be masked.
+            InputError: words are so long that 1.5 times the requested number of tokens would be masked.
         """
         if self.starts is None:
             source, labels, _ = self.noise(rows, rng)
@@ -66,27 +66,27 @@ class Masks:
         return source, labels
 
     def _check(self, rows: Ragged, labels: Ragged) -> None:
-        """Refuses text without words, such as DNA, of which a whole row would be masked."""
+        """Rejects text without words, such as DNA, of which whole rows would be masked."""
         special = [self.noise.mask, *self.noise.special]
         places = np.flatnonzero(~np.isin(rows.values, special))
         wanted = noise_counts(counts_within(places, rows.offsets), self.noise.rate).sum()
         chosen = (labels.values != IGNORE).sum()
         if chosen > 1.5 * wanted:
             raise InputError(
-                f"--whole-word-masking: {chosen / max(1, len(places)):.0%} of the tokens would be masked in place of "
-                f"{self.noise.rate:.0%}, for the words of this text are too long; leave it out"
+                f"--whole-word-masking: {chosen / max(1, len(places)):.0%} of the tokens would be masked instead of "
+                f"{self.noise.rate:.0%}, because the words of this text are too long; leave it out"
             )
 
 
 @dataclass(frozen=True)
 class MaskedRows:
-    """The rows of a split, masked in another way in every epoch.
+    """The rows of a split, masked differently in every epoch.
 
     Attributes:
-        rows: clean tokens, special ones among them.
+        rows: clean tokens, including special ones.
         texts: the text that each row is from.
         masks: masks them.
-        seed: of the masks.
+        seed: seed of the masks.
         made_of: how the rows came about.
     """
 
@@ -98,7 +98,7 @@ class MaskedRows:
 
     @property
     def lengths(self) -> np.ndarray:
-        """The tokens that every row has in any epoch, `(rows, 1)`."""
+        """The number of tokens of each row in any epoch, `(rows, 1)`."""
         return self.rows.lengths[:, None]
 
     def __call__(self, epoch: int) -> Examples:
@@ -109,14 +109,14 @@ class MaskedRows:
 
 @dataclass(frozen=True)
 class MaskedPairs:
-    """Every stretch of a split with the next of its document or one of another, drawn and masked anew in every epoch.
+    """Every segment of a split with the next of its document or one of another, redrawn and re-masked every epoch.
 
     Attributes:
-        stretches: clean tokens, without special ones; two stretches or more make rows of their document.
+        stretches: clean tokens, without special ones, in at least two segments per document.
         texts: the documents.
         pairs: pairs them.
         masks: masks the pairs.
-        seed: of both.
+        seed: seed of both.
         made_of: how the rows came about.
     """
 
@@ -129,7 +129,7 @@ class MaskedPairs:
 
     @property
     def lengths(self) -> np.ndarray:
-        """The most tokens that every row has in any epoch, `(rows, 1)`."""
+        """Maximum number of tokens of each row in any epoch, `(rows, 1)`."""
         lengths = self.stretches.tokens.lengths
         return np.minimum(lengths[self._first()] + lengths.max() + 3, self.pairs.max_tokens)[:, None]
 
@@ -145,7 +145,7 @@ class MaskedPairs:
         return Examples(source, texts, labels=follows, token_types=types, source_labels=labels, made_of=self.made_of)
 
     def _first(self) -> np.ndarray:
-        """The stretches that have a next one."""
+        """The segments that have a successor."""
         documents = self.stretches.documents
         return np.flatnonzero(documents[1:] == documents[:-1])
 
@@ -157,10 +157,10 @@ def masked_task(
     documents: dict[str, list[str]],
     column: str,
 ) -> Task:
-    """A task whose training rows are masked anew in every epoch, and whose other rows once.
+    """A task whose training rows are re-masked every epoch, and whose other rows are masked once.
 
     Raises:
-        InputError: a tokenizer without a mask token, or text that cannot be cut as the options want.
+        InputError: the tokenizer has no mask token, or the text cannot be split as required.
     """
     options, language = config.masking, config.masking.sentence_language
     check_positions(model, config.tokens)
@@ -195,9 +195,9 @@ def masked_task(
 
 
 def word_starts(tokenizer: "PreTrainedTokenizerBase") -> np.ndarray:
-    """Whether a token begins a word, `(vocabulary,)` bool, as tokenizers mark it: not by `##`, but by `▁` or `Ġ`.
+    """Whether a token begins a word, `(vocabulary,)` bool, by tokenizers' marks: no `##`, or `▁` or `Ġ`.
 
-    A special token begins one, too, so that no word reaches over it.
+    Special tokens also begin one, so that no word extends over them.
 
     Raises:
         InputError: no token has such a mark.
@@ -207,7 +207,7 @@ def word_starts(tokenizer: "PreTrainedTokenizerBase") -> np.ndarray:
     whole = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None) == "##"
     mark = "##" if whole else max(counts, key=lambda name: counts[name])
     if not whole and not counts[mark]:
-        raise InputError("--whole-word-masking: the tokens of this tokenizer do not tell where words start")
+        raise InputError("--whole-word-masking: the tokens of this tokenizer do not mark word starts")
     starts = np.array([token.startswith(mark) != (mark == "##") for token in tokens])
     starts[tokenizer.all_special_ids] = True
     return starts
@@ -252,10 +252,10 @@ def _pairs(
 
 
 def _with_words(rows: RawRows, masks: Masks, texts: int) -> tuple[RawRows, Documents]:
-    """The rows that have a token to mask, marked for that, and the count of them.
+    """The marked rows that have a token to mask, and their count.
 
     Raises:
-        InputError: none has.
+        InputError: there are none.
     """
     special = [masks.noise.mask, *masks.noise.special]
     places = np.flatnonzero(~np.isin(rows.tokens.values, special))

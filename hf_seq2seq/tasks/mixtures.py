@@ -1,4 +1,4 @@
-"""A run on a mixture of tasks: each is drawn by its rate, and evaluated by itself."""
+"""Runs on a mixture of tasks: each is sampled at its rate, and evaluated separately."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def check_mixed_run(config: Seq2SeqRun, model_type: str) -> tuple[Member, ...]:
-    """`check_run`, for the metrics and the sets of every task; returns the tasks, none where there is no mixture.
+    """`check_run` for the metrics and sets of every task; returns the tasks, empty without a mixture.
 
     Raises:
-        InputError: also for flags of a mixture without one or that go with none, and for what is wrong in its file.
+        InputError: also for mixture flags without a mixture, flags incompatible with it, and errors in its file.
     """
     options = config.mixture
     if options.mixture is None:
@@ -45,10 +45,10 @@ def _check_no_mixture(options: Mixing) -> None:
 
 
 def read_mixture(members: tuple[Member, ...], config: Seq2SeqRun) -> tuple[dict[str, Pairs], Mixture]:
-    """The rows of all tasks, and how they are drawn.
+    """The rows of all tasks, and their sampling.
 
     Raises:
-        InputError: rows that cannot be read; names the task.
+        InputError: rows cannot be read; names the task.
     """
     file = config.mixture.mixture
     assert file is not None
@@ -64,7 +64,7 @@ def mixture_task(
     splits: dict[str, Pairs],
     mixture: Mixture,
 ) -> Task:
-    """A task for pairs whose training rows are drawn, and whose sets have the metrics of their members."""
+    """A task for pairs whose training rows are sampled, and whose sets have the metrics of their members."""
     task = pair_task(recipe, config, model, tokenizers, splits)
     members: dict[str, Member] = {name_of(s): mixture.member_of(s)[0] for s in splits if s != "train"}
     return dataclasses.replace(

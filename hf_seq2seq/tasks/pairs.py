@@ -1,4 +1,4 @@
-"""What the recipes for pairs share: reading every split, pairs or conversations, and a task from its parts."""
+"""Shared by the recipes for pairs: reading pairs or conversations, and building the task."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ Rows = Pairs | Conversations
 
 
 def read_all_rows(data: PairData, dialogue: bool) -> Mapping[str, Rows]:
-    """The pairs of every split, or its conversations, each reply of which is the target of a pair.
+    """The pairs of every split, or its conversations, with one pair per reply.
 
     Raises:
         InputError: there are no training rows.
@@ -53,15 +53,15 @@ def read_all_pairs(data: PairData) -> dict[str, Pairs]:
 def pair_task(
     recipe: str, config: TextRunConfig, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
 ) -> Task:
-    """Encodes the pairs and sets what is minimised, by default the cross-entropy of the target tokens.
+    """Encodes the pairs and sets the objective, by default the cross-entropy of the target tokens.
 
     Raises:
-        InputError: lengths beyond the model's positions, or words to copy from conversations.
+        InputError: lengths exceed the model's positions, or words are to be copied from conversations.
     """
     check_positions(model, config.tokens)
     if isinstance(pairs["train"], Conversations):
         if getattr(model.config, "copy_vocab_size", 0):
-            raise InputError("--copy-vocab-size: names words of pairs alone; leave it out with --objective dialogue")
+            raise InputError("--copy-vocab-size: only works with pairs; leave it out with --objective dialogue")
         prepare_turns(tokenizers.source)
     splits = {name: _encode(rows, model, tokenizers, config) for name, rows in pairs.items()}
     source, target = pairs["train"].columns

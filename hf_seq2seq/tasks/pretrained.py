@@ -1,4 +1,4 @@
-"""Checkpoints to start from, checked to be what the recipe trains."""
+"""Checkpoints to start from, checked against the recipe."""
 
 from collections.abc import Collection
 from dataclasses import fields
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def check_start(recipe: str, config: PretrainedRun) -> None:
-    """Refuses a start that is not one: a checkpoint and random weights at once or neither, or two vocabularies.
+    """Rejects an invalid start: both or neither of a checkpoint and random weights, or two vocabularies.
 
     Raises:
-        InputError: names the flags.
+        InputError: the start is invalid; names the flags.
     """
     model, tokens = config.model, config.tokens
     if (model.model_name_or_path is None) != model.from_scratch:
@@ -43,11 +43,11 @@ def known_overrides(source: Pretrained, known: "PreTrainedConfig") -> dict[str, 
     """Reads `config_overrides`, such as `("d_model=64", "dropout=0.0")`; values are read as YAML.
 
     Args:
-        source: the section that has them, or has none.
-        known: a configuration of the kind that they change.
+        source: the section that may have them.
+        known: a configuration of the kind to change.
 
     Raises:
-        InputError: no equals sign, or a field that the configuration does not have.
+        InputError: the equals sign is missing, or the configuration has no such field.
     """
     import yaml
 
@@ -79,18 +79,18 @@ def load_pretrained(
 
     Args:
         recipe: the recipe's name, for the error.
-        families: the `model_type`s that it trains; none means any that the class knows.
+        families: the `model_type`s that it trains; empty means any supported by the class.
         auto: the Auto class.
-        source: names the checkpoint, and perhaps overrides of its configuration.
-        quantization: options of `from_pretrained` that quantize its weights; none keeps them in float32.
-        changes: to the checkpoint's configuration.
+        source: names the checkpoint, and optionally overrides of its configuration.
+        quantization: options of `from_pretrained` that quantize its weights; empty keeps them in float32.
+        changes: changes to the checkpoint's configuration.
 
     Returns:
-        The model, and the names of its modules whose weights the checkpoint lacks, which are random: a new head.
+        The model, and the names of its randomly initialized modules missing from the checkpoint, such as a new head.
 
     Raises:
-        InputError: no model there or an adapter alone, the Hub cannot be asked, a checkpoint of another architecture,
-            or an override that it does not have.
+        InputError: there is no model or only an adapter, the Hub cannot be reached, the architecture is wrong, or an
+            override has no such field.
     """
     import torch
     from transformers import AutoConfig
@@ -103,7 +103,7 @@ def load_pretrained(
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
     if config_place(name) != name:
         raise InputError(
-            f"{name}: holds an adapter, no whole model; `hf-seq2seq export {name} NEW --format safetensors` makes one"
+            f"{name}: contains only an adapter; `hf-seq2seq export {name} NEW --format safetensors` merges it"
         )
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
@@ -121,16 +121,16 @@ def load_pretrained(
 
 
 def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: RunConfig, source: Pretrained) -> None:
-    """Gives a checkpoint the embeddings that it lacks for its tokenizer, where `resize_embeddings` is set.
+    """Adds embeddings missing from a checkpoint for its tokenizer, if `resize_embeddings` is set.
 
     Args:
-        model: changed in place.
-        tokenizers: that it will be trained with.
-        config: of the recipe.
+        model: modified in place.
+        tokenizers: the tokenizers for training.
+        config: the recipe's configuration.
         source: the section that names the checkpoint.
 
     Raises:
-        InputError: it lacks some and that is not set, or an adapter is trained, which has no place for them.
+        InputError: some are missing and that is not set, or an adapter is trained, which cannot store them.
     """
     from transformers import set_seed
 
@@ -142,14 +142,16 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
         return
     adaptation = section_of(config, Adaptation)
     if adaptation is not None and adaptation.lora_r is not None:
-        check_embeddings(model, tokenizers, place, "--resize-embeddings adds them, but an adapter (--lora-r) has none")
-    set_seed(config.run.seed)  # new embeddings start at random
+        check_embeddings(
+            model, tokenizers, place, "--resize-embeddings adds them, but an adapter (--lora-r) cannot store them"
+        )
+    set_seed(config.run.seed)  # new embeddings are random
     with explained(place):
         resize_embeddings(model, tokenizers)
 
 
 def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]:
-    """The outermost modules all of whose weights are among the `fresh` ones, by their names."""
+    """The names of the outermost modules all of whose weights are among the `fresh` ones."""
     found: list[str] = []
     for name, module in model.named_modules():
         weights = {f"{name}.{weight}" for weight, _ in module.named_parameters(remove_duplicate=False)}
@@ -159,15 +161,15 @@ def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]
 
 
 def load_own(recipe: str, model_type: str, config: HandBuiltRun) -> "tuple[PreTrainedModel, Tokenizers]":
-    """Loads a hand-built model with its tokenizers, to train on.
+    """Loads a hand-built model with its tokenizers, for further training.
 
     Args:
         recipe: the recipe's name, for the error.
-        model_type: that it trains.
+        model_type: the model type that it trains.
         config: of the recipe; its section `start` names the checkpoint.
 
     Raises:
-        InputError: no model there, another architecture, or a flag that asks for another model than it is.
+        InputError: there is no model, the architecture is wrong, or a flag contradicts the checkpoint.
     """
     from transformers import AutoModelForSeq2SeqLM
 
@@ -188,7 +190,7 @@ def load_own(recipe: str, model_type: str, config: HandBuiltRun) -> "tuple[PreTr
 
 
 def load_tokenizer(name: str, source: Pretrained, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":
-    """Loads a checkpoint's tokenizer; with `pad_by_eos`, one without a padding token (GPT-2's) pads by EOS.
+    """Loads a checkpoint's tokenizer; with `pad_by_eos`, one without a padding token (GPT-2's) pads with EOS.
 
     Raises:
         InputError: there is none, or it has no padding token.

@@ -1,4 +1,4 @@
-"""How a run of a decoder without an encoder starts: checks, then a checkpoint or fresh weights."""
+"""Start of a run of a decoder-only model: checks, then a checkpoint or random weights."""
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,19 +22,19 @@ C = TypeVar("C", bound=DecoderRun)
 
 
 def check_decoder_run(config: C) -> C:
-    """`check_run`, for what the objective measures; returns the configuration, without metrics of texts for raw text.
+    """`check_run` for the objective's metrics; returns the configuration, without text metrics for raw text.
 
     Raises:
-        InputError: also for no start or two, for two vocabularies, and for metrics of texts where none is generated.
+        InputError: also for an invalid start, two vocabularies, and text metrics without generation.
     """
     check_start("gpt", config)
     if config.data.objective == "causal":
-        config = without_metrics(config, "--objective causal gives loss, perplexity and bits per byte")
+        config = without_metrics(config, "--objective causal reports loss, perplexity and bits per byte")
     check_run(config, "seq2seq", model_type="gpt2")
     if config.loss.loss_type != Loss().loss_type:
         raise InputError(
             f"--loss-type {config.loss.loss_type}: for encoder-decoders (rnn, transformer, t5, bart, pegasus); "
-            f"a decoder alone has {Loss().loss_type}"
+            f"decoder-only models have {Loss().loss_type}"
         )
     return config
 
@@ -42,7 +42,7 @@ def check_decoder_run(config: C) -> C:
 def start_decoder(
     config: DecoderRun, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """The checkpoint and its tokenizer; or fresh weights of the sizes, and a tokenizer trained on the texts."""
+    """The checkpoint and its tokenizer; or random weights of the given sizes, and a tokenizer trained on the texts."""
     from transformers import AutoModelForCausalLM, set_seed
 
     name = config.tokens.tokenizer_name or config.model.model_name_or_path
@@ -57,16 +57,16 @@ def start_decoder(
         return new_decoder(config, sizes, tokenizer), tokenizer
     loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
     fit_embeddings(loaded, Tokenizers(tokenizer, tokenizer), config, config.model)
-    set_seed(config.run.seed)  # an adapter starts at random
+    set_seed(config.run.seed)  # an adapter is initialized randomly
     adapt(loaded, config.adaptation, fresh)
     return loaded, tokenizer
 
 
 def new_decoder(config: DecoderRun, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":
-    """A model with fresh weights, and with as many positions as the longest sequence has tokens.
+    """A model with random weights, and with as many positions as the longest sequence has tokens.
 
     Raises:
-        InputError: sizes that do not fit together, or an override that the configuration does not have.
+        InputError: sizes are inconsistent, or an override has no such field.
     """
     from transformers import AutoConfig, AutoModelForCausalLM, set_seed
 
@@ -86,7 +86,7 @@ def new_decoder(config: DecoderRun, sizes: dict[str, int], tokenizer: "PreTraine
     usual = AutoConfig.for_model(config.model.architecture)
     settings = sizes | ids | kind | {"vocab_size": len(tokenizer), "max_position_embeddings": length}
     overrides = known_overrides(config.model, usual)
-    # One field may go by two names (n_embd is hidden_size): an override must meet the field that it overrides.
+    # A field may have two names (n_embd is hidden_size): an override must match the field that it overrides.
     own = [
         {usual.attribute_map.get(name, name): value for name, value in part.items()} for part in (settings, overrides)
     ]

@@ -1,4 +1,4 @@
-"""How a run of an encoder starts: checks, then a checkpoint or fresh weights, with the head of its objective."""
+"""Start of a run of an encoder: checks, then a checkpoint or random weights, with the head of its objective."""
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 PAIRED = ("bert", "ernie", "megatron-bert", "mobilebert")
-"""Encoders whose pretraining head also predicts whether one stretch follows another."""
+"""Encoders whose pretraining head also predicts whether one segment follows another."""
 
 C = TypeVar("C", bound=EncoderRun)
 
 
 def check_encoder_run(config: C) -> C:
-    """Refuses, before anything is loaded, options that do not go together; returns the configuration with its metrics.
+    """Rejects incompatible options before anything is loaded; returns the configuration with its metrics.
 
     Raises:
-        InputError: as `check_start` and `check_labelled_run`; flags of labels for raw text, or of masks for labels.
+        InputError: as for `check_start` and `check_labelled_run`; label flags for raw text, or masking flags for
+            labels.
     """
     check_start("bert_classifier", config)
     masking, model = config.masking, config.model
@@ -43,9 +44,9 @@ def check_encoder_run(config: C) -> C:
     _refuse(config.data, ("label_column", "text_pair_column"), why)
     _refuse(model, ("problem_type", "class_weights", "pooling"), why)
     if config.evaluation.metrics:
-        raise InputError("--metrics score labels; --objective masked_language_model gives its own scores")
+        raise InputError("--metrics score labels; --objective masked_language_model reports its own scores")
     if config.adaptation.freeze == "all_but_head":
-        raise InputError("--freeze all_but_head: the head that predicts masked tokens is made of the embeddings")
+        raise InputError("--freeze all_but_head: the head that predicts masked tokens uses the embeddings")
     if masking.next_sentence_prediction and model.from_scratch and model.architecture not in PAIRED:
         raise InputError(f"--next-sentence-prediction: a {model.architecture!r} has no head for it; 'bert' has one")
     check_run(config, "single_label", model_type="bert")
@@ -62,15 +63,15 @@ def _refuse(section: Section, names: tuple[str, ...], why: str) -> None:
 def start_encoder(
     config: EncoderRun, sizes: dict[str, dict[str, int]], texts: list[str], **head: Any
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase", list[str]]:
-    """The checkpoint and its tokenizer; or fresh weights of a size, and a tokenizer trained on the texts.
+    """The checkpoint and its tokenizer; or random weights of a size, and a tokenizer trained on the texts.
 
-    Also names the modules whose weights are random, "" for the whole model.
+    Also returns the names of the randomly initialized modules, "" for the whole model.
 
     Args:
         config: of the recipe.
-        sizes: fields of a new model's configuration, by the name of a size.
-        texts: of the training rows.
-        head: what a classifier's head changes in the configuration.
+        sizes: fields of a new model's configuration, by size name.
+        texts: texts of the training rows.
+        head: changes to the configuration for a classifier's head.
     """
     from transformers import set_seed
 
@@ -84,7 +85,7 @@ def start_encoder(
         )
     else:
         kept, tokenizer = None, start_tokenizers(config, texts, [], BERT).source
-    if config.masking.objective != "supervised":  # it will be asked about "a [MASK] in a text"
+    if config.masking.objective != "supervised":  # users will query "a [MASK] in a text"
         tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = False
     elif not kept:
         read_as_text(tokenizer, texts)
@@ -107,10 +108,10 @@ def start_encoder(
 def new_encoder(
     config: EncoderRun, size: dict[str, int], tokenizer: "PreTrainedTokenizerBase", head: dict[str, Any]
 ) -> "PreTrainedModel":
-    """A model with fresh weights, and with positions for the longest source, at least BERT's 512.
+    """A model with random weights, and with positions for the longest source, at least BERT's 512.
 
     Raises:
-        InputError: an override that the configuration does not have, or sizes that do not fit together.
+        InputError: an override has no such field, or sizes are inconsistent.
     """
     from transformers import AutoConfig
 

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Family:
-    """What a recipe trains.
+    """The models that a recipe trains.
 
     Attributes:
         recipe: its name.
-        model_types: checkpoints that it fine-tunes.
-        sizes: fields of the configuration, by the name of a size.
-        specials: special tokens of a tokenizer that is trained.
-        new_config: makes a configuration of such fields, or of none, for a tokenizer.
+        model_types: model types of checkpoints that it fine-tunes.
+        sizes: fields of the configuration, by size name.
+        specials: special tokens of a trained tokenizer.
+        new_config: creates a configuration with such fields for a tokenizer.
     """
 
     recipe: str
@@ -50,7 +50,8 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
     """Reads pairs, conversations or raw text, loads or trains the tokenizer, loads or builds the model.
 
     Raises:
-        InputError: neither or both of a checkpoint and a size, two vocabularies, or a checkpoint that does not fit.
+        InputError: neither or both of a checkpoint and a size are given, there are two vocabularies, or the checkpoint
+            does not fit.
     """
     recipe = family.recipe
     members = check_mixed_run(config, model_type=family.model_types[0])
@@ -59,7 +60,7 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         raise InputError("--gap-masked-tokens needs --objective gap_sentences")
     if config.denoising.gap_masked_tokens and config.loss.loss_type != Loss().loss_type:
         raise InputError(
-            f"--gap-masked-tokens: the encoder's tokens have {Loss().loss_type} alone; leave out --loss-type"
+            f"--gap-masked-tokens: the encoder's tokens only support {Loss().loss_type}; leave out --loss-type"
         )
     if members:
         mixed, mixture = read_mixture(members, config)
@@ -71,7 +72,7 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         return pair_task(recipe, config, *_start(family, config, *sides), pairs)
     _check_objective(recipe, config.denoising.objective)
     documents, column = read_documents(config.data)
-    config = without_metrics(config, "--objective on raw text gives the loss alone")
+    config = without_metrics(config, "--objective on raw text reports only the loss")
     return denoising_task(recipe, config, *_start(family, config, documents["train"], []), documents, column)
 
 
@@ -80,7 +81,7 @@ def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
     alone = ("supervised", DIALOGUE)
     for name in names:
         if name in alone:
-            raise InputError(f"--objective: {name!r} goes with no other; leave out one of them")
+            raise InputError(f"--objective: {name!r} cannot be combined with others; leave out one of them")
         if name not in known:
             raise InputError(f"--objective: {name!r} is not one of {recipe}{nearest(name, (*alone, *known))}")
     if not names or (len(names) > 1 and recipe != "bart"):
@@ -90,7 +91,7 @@ def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
 def _start(
     family: Family, config: Seq2SeqRun, sources: list[str], targets: list[str]
 ) -> tuple["PreTrainedModel", Tokenizers]:
-    """The checkpoint and its tokenizer, or fresh weights and a tokenizer trained on the texts."""
+    """The checkpoint and its tokenizer, or random weights and a tokenizer trained on the texts."""
     from transformers import AutoModelForSeq2SeqLM, set_seed
 
     model, tokens, recipe = config.model, config.tokens, family.recipe
@@ -103,24 +104,24 @@ def _start(
     assert name is not None
     tokenizer = kept.source if kept else load_tokenizer(name, model)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
-        raise InputError("--mixture: this checkpoint has language codes, one pair a run; mix with one that has none")
+        raise InputError("--mixture: this checkpoint has language codes, one pair per run; use one without them")
     if not kept and config.denoising.objective in (
         ("supervised",),
         (DIALOGUE,),
-    ):  # another's sentinels are written in texts
+    ):  # in other checkpoints sentinels may be part of texts
         read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
     set_languages(loaded, tokenizer, config.data)
     fit_embeddings(loaded, Tokenizers(tokenizer, tokenizer), config, model)
-    set_seed(config.run.seed)  # an adapter starts at random
+    set_seed(config.run.seed)  # an adapter is initialized randomly
     adapt(loaded, config.adaptation, fresh)
     return loaded, Tokenizers(tokenizer, tokenizer)
 
 
 def new_model(family: Family, config: Seq2SeqRun, tokenizers: Tokenizers) -> "PreTrainedModel":
-    """A model of the named size with fresh weights.
+    """A model of the named size with random weights.
 
     Raises:
-        InputError: an override that the configuration does not have, or a size that cannot be built.
+        InputError: an override has no such field, or the size cannot be built.
     """
     from transformers import AutoModelForSeq2SeqLM, set_seed
 
@@ -134,13 +135,13 @@ def new_model(family: Family, config: Seq2SeqRun, tokenizers: Tokenizers) -> "Pr
 
 
 def set_languages(model: "PreTrainedModel", tokenizer: Any, data: PairData) -> None:
-    """Sets the language codes of a tokenizer that has them, and lets generation begin with the target's.
+    """Sets the language codes of a tokenizer that has them, and makes generation begin with the target's.
 
     A target that begins with its code (mBART-50, NLLB) is generated with the code as first token; one that ends with
     it (mBART) with the code as the decoder's start.
 
     Raises:
-        InputError: a language is not named, or the tokenizer does not know it.
+        InputError: a language is missing, or unknown to the tokenizer.
     """
     codes = getattr(tokenizer, "lang_code_to_id", None)
     if not codes:
@@ -155,7 +156,7 @@ def set_languages(model: "PreTrainedModel", tokenizer: Any, data: PairData) -> N
 
 
 def _language(option: str, name: str | None, codes: list[str]) -> str:
-    """The code of a language named by it (`de_DE`) or by its beginning (`de`)."""
+    """The code of a language given in full (`de_DE`) or by prefix (`de`)."""
     if name is None:
         raise InputError(f"{option}: this checkpoint needs a language, such as {codes[0]}")
     found = [code for code in codes if code == name] or [code for code in codes if code.startswith(f"{name}_")]

@@ -1,4 +1,4 @@
-"""The head of a classifier that is to be trained: what it sees, and whether a checkpoint's own can be kept."""
+"""The head of a classifier to train: its input, and whether a checkpoint's own can be kept."""
 
 import logging
 from collections.abc import Sequence
@@ -22,19 +22,19 @@ logger = logging.getLogger(__name__)
 def prepare_head(
     model: "PreTrainedModel", options: EncoderModel, tokenizer: "PreTrainedTokenizerBase", fresh: Sequence[str]
 ) -> list[str]:
-    """Sets a classifier's dropout and what its head sees, and renews a last layer of other classes.
+    """Sets a classifier's dropout and pooling, and reinitializes a last layer for other classes.
 
     Args:
         model: changed in place.
         options: the recipe's section about its model.
-        tokenizer: a decoder alone must know how it pads.
-        fresh: modules whose weights are random.
+        tokenizer: its padding token is set in decoder-only models.
+        fresh: randomly initialized modules.
 
     Returns:
-        The modules whose weights are random.
+        The randomly initialized modules.
 
     Raises:
-        InputError: a pooling that the model cannot have.
+        InputError: the model does not support the pooling.
     """
     config = model.config
     setattr(config, dropout_field(config.model_type), options.classifier_dropout)
@@ -44,21 +44,21 @@ def prepare_head(
     if pooling := options.pooling or recorded_pooling(config):
         choose_pooling(model, pooling)
     elif reads_forward(config):
-        told = "its label comes from the last token, which has seen the whole text, in place of [CLS] (--pooling last)"
-        logger.warning("a %r model reads forward: %s", config.model_type, told)
+        told = "its label comes from the last token, which sees the whole text, instead of [CLS] (--pooling last)"
+        logger.warning("a %r model reads left to right: %s", config.model_type, told)
     labels: dict[int, str] = config.id2label or {}  # type: ignore[assignment]
     names = () if options.problem_type == "regression" else [str(labels[number]) for number in sorted(labels)]
     return fit_head(model, fresh, trained_labels(options), names)
 
 
 def trained_labels(source: Pretrained) -> tuple[str, ...]:
-    """The classes of a checkpoint by their ids; none where there is no checkpoint or it has no classifier's head.
+    """The classes of a checkpoint by id; empty if there is no checkpoint or it has no classification head.
 
     Args:
         source: names the checkpoint.
 
     Raises:
-        InputError: there is no model, or the Hub cannot be asked.
+        InputError: there is no model, or the Hub cannot be reached.
     """
     from transformers import AutoConfig
 
@@ -76,16 +76,16 @@ def trained_labels(source: Pretrained) -> tuple[str, ...]:
 
 
 def fit_head(model: "PreTrainedModel", fresh: Sequence[str], trained: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Keeps the last layer of a checkpoint that knows the same classes; renews one of other classes, and says so.
+    """Keeps the last layer of a checkpoint with the same classes; reinitializes that of other classes with a message.
 
     Args:
         model: changed in place.
-        fresh: modules whose weights are random.
-        trained: the classes of the checkpoint by their ids.
-        names: those of the data, none for regression.
+        fresh: randomly initialized modules.
+        trained: the classes of the checkpoint by id.
+        names: the classes of the data, empty for regression.
 
     Returns:
-        The modules whose weights are random.
+        The randomly initialized modules.
     """
     if not trained or is_same(trained, names):
         return list(fresh)
@@ -94,12 +94,12 @@ def fit_head(model: "PreTrainedModel", fresh: Sequence[str], trained: Sequence[s
         renew(model, last)
         fresh = [*fresh, last]
     told = ", ".join(trained[:5]) + (", …" if len(trained) > 5 else "")
-    logger.warning("the checkpoint's classes are others (%s): its last layer starts anew", told)
+    logger.warning("the checkpoint has other classes (%s): its last layer is reinitialized", told)
     return list(fresh)
 
 
 def is_same(trained: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether a checkpoint's classes are those of the data, id by id; a class 0 is LABEL_0 by default."""
+    """Whether a checkpoint's classes are those of the data, id by id; class 0 is LABEL_0 by default."""
     if not names:
         return len(trained) == 1
     spelled = [name.casefold() for name in trained]

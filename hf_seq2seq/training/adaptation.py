@@ -1,4 +1,4 @@
-"""Training fewer weights: low-rank adapters, and parts of a model that stay as they are."""
+"""Training fewer weights: low-rank adapters, and frozen parts of a model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,21 +24,21 @@ OURS = {
     "phi3": ["qkv_proj"],
     "distilbert": ["q_lin", "v_lin"],
 }
-"""Layers that get an adapter, of families that PEFT has no usual ones for: queries and values, as in the paper."""
+"""Layers to adapt in families without defaults in PEFT: queries and values, as in the paper."""
 NAMED_ALIKE = (
     *(("query", "value"), ("q_proj", "v_proj"), ("q", "v"), ("q_lin", "v_lin"), ("query_proj", "value_proj")),
     *(("Wqkv",), ("qkv_proj",), ("query_key_value",), ("in_proj",)),
 )
-"""What queries and values, or both with keys, are called in families that are listed nowhere."""
+"""Names of queries and values, or of both with keys, in other families."""
 
 
 def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu: bool = False) -> None:
-    """Refuses, before anything is loaded, options that exclude each other.
+    """Rejects mutually exclusive options before anything is loaded.
 
     Args:
         options: the section.
         from_scratch: whether the weights are random.
-        low_on_cpu: whether the model itself is to be put in bfloat16, on a CPU.
+        low_on_cpu: whether the model itself will be in bfloat16, on a CPU.
 
     Raises:
         InputError: names the flags.
@@ -46,20 +46,22 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu
     adapted = options.lora_r is not None
     if from_scratch and (adapted or options.freeze != "none"):
         name = "--lora-r" if adapted else "--freeze"
-        raise InputError(f"{name}: leaves weights as they are, which are random with --from-scratch")
+        raise InputError(f"{name}: freezes weights, which are random with --from-scratch")
     for name, given in (("--merge-adapter", options.merge_adapter), ("--load-in-4bit", options.load_in_4bit)):
         if given and not adapted:
-            raise InputError(f"{name}: there is no adapter; give --lora-r, too")
+            raise InputError(f"{name}: there is no adapter; also give --lora-r")
     if options.load_in_4bit:
         if options.merge_adapter:
-            raise InputError("--merge-adapter: 4-bit weights cannot take an adapter in; leave out --load-in-4bit")
+            raise InputError(
+                "--merge-adapter: an adapter cannot be merged into 4-bit weights; leave out --load-in-4bit"
+            )
         if low_on_cpu:
             raise InputError("--bf16 with --load-in-4bit needs a GPU; leave out one of them")
         check_quantization()
 
 
 def quantization(config: PretrainedRun) -> dict[str, Any]:
-    """What `from_pretrained` is told to quantize a run's checkpoint; nothing where it is not quantized."""
+    """Options of `from_pretrained` that quantize a run's checkpoint; empty if it is not quantized."""
     if not config.adaptation.load_in_4bit:
         return {}
     low = torch.float16 if config.optimization.fp16 else torch.float32
@@ -68,19 +70,19 @@ def quantization(config: PretrainedRun) -> dict[str, Any]:
 
 
 def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = ()) -> None:
-    """Freezes what is to stay, and adds a low-rank adapter where one is asked for.
+    """Freezes parts, and adds a low-rank adapter if requested.
 
-    By default queries and values get one (section 4.2); where one layer computes both, keys do, too.
+    By default queries and values are adapted (section 4.2), and also keys if one layer computes all.
 
     Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685
 
     Args:
-        model: changed in place.
+        model: modified in place.
         options: the section.
-        fresh: modules with random weights, which are learnt whole and saved beside the adapter, as a head is.
+        fresh: randomly initialized modules, which are trained in full and saved with the adapter, such as a head.
 
     Raises:
-        InputError: target modules that match nothing, or that cannot be merged; an encoder to freeze where is none.
+        InputError: target modules match nothing or cannot be merged, or there is no encoder to freeze.
     """
     _freeze(model, options.freeze, fresh)
     if options.lora_r is None:
@@ -104,7 +106,7 @@ def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = 
 
 
 def _task_type(model: "PreTrainedModel") -> str | None:
-    """PEFT's name of what the model does, by which its Auto classes load the adapter; None where it has none."""
+    """PEFT's task type of the model, by which its Auto classes load the adapter; None if it has none."""
     kind = type(model).__name__
     if kind.endswith("ForSequenceClassification"):
         return "SEQ_CLS"
@@ -114,7 +116,7 @@ def _task_type(model: "PreTrainedModel") -> str | None:
 
 
 def _heads(model: "PreTrainedModel") -> list[str]:
-    """The parts of a model that give its output: all of a classifier's beside its base."""
+    """The output modules of a model: for a classifier, all outside its base."""
     if type(model).__name__.endswith("ForSequenceClassification"):
         return head_parts(model)
     return [name for name, _ in model.named_children() if name in HEADS]
@@ -126,7 +128,9 @@ def _freeze(model: "PreTrainedModel", part: str, fresh: Sequence[str]) -> None:
         frozen = [module for module in model.modules() if isinstance(module, nn.Embedding)]
     elif part == "encoder":
         encoder = model.get_encoder()
-        if encoder is model and not reads_forward(model.config):  # an encoder alone, whose layers have another name
+        if encoder is model and not reads_forward(
+            model.config
+        ):  # an encoder-only model, whose layers have another name
             encoder = model.base_model
         if encoder is model:
             raise InputError(f"--freeze encoder: a {model.config.model_type!r} model has no encoder")
@@ -135,7 +139,7 @@ def _freeze(model: "PreTrainedModel", part: str, fresh: Sequence[str]) -> None:
         frozen = [model]
     for module in frozen:
         module.requires_grad_(False)
-    learnt = {*fresh, *(_heads(model) if part == "all_but_head" else ())}  # what is random must be learnt
+    learnt = {*fresh, *(_heads(model) if part == "all_but_head" else ())}  # random weights must be trained
     for name in learnt if frozen else ():
         model.get_submodule(name).requires_grad_(True)
 
@@ -147,7 +151,7 @@ def _usual_targets(model: "PreTrainedModel") -> list[str]:
     linear = _linear(model)
     found = OURS.get(kind) or USUAL.get(kind) or next((names for names in NAMED_ALIKE if set(names) <= set(linear)), ())
     if not found:
-        raise InputError(f"--lora-target-modules: none is usual for {kind!r}; there are {', '.join(linear)}")
+        raise InputError(f"--lora-target-modules: no defaults for {kind!r}; choose from {', '.join(linear)}")
     return list(found)
 
 
@@ -155,8 +159,8 @@ def _check_targets(model: "PreTrainedModel", targets: list[str]) -> None:
     known = _linear(model)
     for target in targets:
         if target.split(".")[-1] not in known:
-            names = f"there are {', '.join(known)}"
-            raise InputError(f"--lora-target-modules: no linear layer is called {target!r}; {names}")
+            names = f"choose from {', '.join(known)}"
+            raise InputError(f"--lora-target-modules: no linear layer is named {target!r}; {names}")
         if target == "lm_head" and getattr(model.config, "tie_word_embeddings", False):
             raise InputError("--lora-target-modules: 'lm_head' is tied to the embeddings; leave it out")
 
@@ -168,5 +172,5 @@ def _linear(model: "PreTrainedModel") -> list[str]:
 
 
 def _is_transposed(model: "PreTrainedModel", targets: list[str]) -> bool:
-    """Whether the layers are GPT-2's, whose weights lie as inputs by outputs."""
+    """Whether the layers are GPT-2's, whose weights are transposed (inputs by outputs)."""
     return any(isinstance(m, Conv1D) for name, m in model.named_modules() if name.split(".")[-1] in targets)

@@ -1,4 +1,4 @@
-"""Checkpoint folders: a folder that exists is whole."""
+"""Checkpoint folders, which appear only once complete."""
 
 import re
 import shutil
@@ -14,18 +14,18 @@ NAME = re.compile(r"checkpoint-(\d+)")
 
 
 def list_checkpoints(output_dir: Path) -> list[Path]:
-    """The checkpoints of a run by their names, oldest first, and whatever else is called like one."""
+    """The checkpoints of a run by name, oldest first, and anything else named like one."""
     found = {int(m[1]): path for path in output_dir.glob("checkpoint-*") if (m := NAME.fullmatch(path.name))}
     return [found[step] for step in sorted(found)]
 
 
 def save_checkpoint(output_dir: Path, state: State, write: Callable[[Path], None]) -> Path:
-    """Saves `checkpoint-STEP`; `write` fills the folder beside the state file.
+    """Saves `checkpoint-STEP`; `write` writes everything but the state file.
 
-    A file of that name, which is nobody's checkpoint, is kept under another.
+    A file of that name, which is not a checkpoint, is renamed.
 
     Raises:
-        InputError: it could not be written (no space left, no permission); what was there is as it was.
+        InputError: it could not be written (no space left, no permission); existing files are unchanged.
     """
     path = output_dir / f"checkpoint-{state.global_step}"
     if path.is_file():
@@ -37,7 +37,7 @@ def save_checkpoint(output_dir: Path, state: State, write: Callable[[Path], None
             state.save(draft)
     except InputError as error:
         kept = ", ".join(p.name for p in list_checkpoints(output_dir)) or "none"
-        raise InputError(f"{error}; checkpoints that are whole: {kept}") from error
+        raise InputError(f"{error}; complete checkpoints: {kept}") from error
     return path
 
 

@@ -1,4 +1,4 @@
-"""What a run could fail for, refused before anything is loaded."""
+"""Checks for errors of a run before anything is loaded."""
 
 import dataclasses
 import os
@@ -31,18 +31,18 @@ C = TypeVar("C", bound=RunConfig)
 def check_run(
     config: RunConfig, problem: str, model_type: str, sets: Mapping[str, tuple[str, ...]] | None = None
 ) -> None:
-    """Refuses, before anything is loaded, what would fail: precision, adapters, metrics, trackers, folder, card.
+    """Rejects, before anything is loaded, what would fail later: precision, adapters, metrics, trackers, folder, card.
 
     Args:
-        config: the recipe's.
+        config: the recipe's configuration.
         problem: "seq2seq" and so on.
         model_type: the architecture.
         sets: the metrics of each named validation set; by default those of `--validation-file` have all metrics.
 
     Raises:
-        InputError: a precision that fails, an option of another optimizer, adaptations that exclude each other, an
-            unknown metric, a tracker that is not installed, a folder that holds a run, or a license or language that
-            the Hub refuses.
+        InputError: the precision is unsupported, an option belongs to another optimizer, adaptations are mutually
+            exclusive, a metric is unknown, a tracker is not installed, the folder contains a run, or the Hub would
+            reject the license or a language.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     check_optimizer(config.optimization)
@@ -68,14 +68,14 @@ def check_run(
 
 
 def without_metrics(config: C, gives: str) -> C:
-    """The configuration of a run that writes no texts to compare.
+    """The configuration of a run without generated texts to compare.
 
     Args:
-        config: the recipe's.
-        gives: what is measured in their place, for the error.
+        config: the recipe's configuration.
+        gives: what is reported instead, for the error.
 
     Raises:
-        InputError: metrics of texts are asked for.
+        InputError: text metrics are requested.
     """
     if config.evaluation.metrics not in ((), Evaluation().metrics):
         raise InputError(f"--metrics compare texts; {gives}")
@@ -83,10 +83,10 @@ def without_metrics(config: C, gives: str) -> C:
 
 
 def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
-    """Refuses lengths beyond a model's table of positions.
+    """Rejects lengths beyond a model's table of positions.
 
     Raises:
-        InputError: names the flag and the most.
+        InputError: a length is too large; names the flag and the maximum.
     """
     most = longest_sequence(model)
     for name in ("max_source_length", "max_target_length"):
@@ -95,6 +95,6 @@ def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
 
 
 def runs_on_cpu(run: Run) -> bool:
-    """Whether a run stays on the CPU, by choice (a flag, or Accelerate's configuration) or for want of a GPU."""
+    """Whether a run uses the CPU, by choice (a flag, or Accelerate's configuration) or because there is no GPU."""
     told = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
     return run.use_cpu or told or not torch.cuda.is_available()

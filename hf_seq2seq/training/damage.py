@@ -1,4 +1,4 @@
-"""What is wrong with a checkpoint folder: files that are cut short, empty, gone, or not what they should be."""
+"""Damage of checkpoint folders: files that are truncated, empty, missing, or of the wrong type."""
 
 from pathlib import Path
 
@@ -11,10 +11,10 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 
 
 def damage(folder: Path) -> str:
-    """Says what keeps a run from going on from a folder, such as "config.json is missing"; nothing where it is whole.
+    """Says why a folder cannot be resumed from, such as "config.json is missing"; empty if it is intact.
 
-    Sizes are compared with those that the checkpoint noted when it was written; JSON and the headers of safetensors
-    are read. Tensors are not, so this takes no longer for a large model than for a small one.
+    Sizes are compared with those recorded in the checkpoint; JSON and the headers of safetensors are parsed. Tensors
+    are not, so this is as fast for a large model as for a small one.
     """
     if not folder.is_dir():
         return "not a folder"
@@ -28,13 +28,13 @@ def damage(folder: Path) -> str:
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
-    """The size in bytes of every file in a folder, by its path inside."""
+    """The size in bytes of every file in a folder, by relative path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _misfit(folder: Path, noted: dict[str, int]) -> str:
-    """The first file that is not as large as it was when it was written, or that a checkpoint must have."""
+    """The first file that is missing or has the wrong size."""
     there = file_sizes(folder)
     for name, size in noted.items():
         if name not in there:

@@ -22,20 +22,20 @@ SUMMED = ("samples", "runtime")
 
 @torch.no_grad()
 def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> dict[str, float]:
-    """Measures every set of a kind, and leaves the model in the mode in which it was.
+    """Evaluates every set of a kind, and restores the model's mode.
 
     Args:
         task: its model is on the accelerator's device.
         kind: "validation" or "test".
         accelerator: the processes that share the rows.
-        prefix: put before every result's name: "eval" or "predict".
+        prefix: prefix of every result's name: "eval" or "predict".
 
     Returns:
-        `eval_loss` (nats a target token, or a row), the metrics, for raw text `eval_perplexity` (a token) and
-        `eval_bits_per_byte` or what else the objective measures, `eval_unknown_tokens` (percent, where there
-        are any and a perplexity does not count them), `eval_samples` and `eval_runtime` (seconds). A named
-        set has its name in between, `eval_english_loss`; without it stands the mean over the sets, each of which weighs
-        the same, or for samples and runtime the sum.
+        `eval_loss` (nats per target token or per row), the metrics, for raw text `eval_perplexity` (per token) and
+        `eval_bits_per_byte` or whatever else the objective measures, `eval_unknown_tokens` (percent, if there are any
+        and perplexity does not count them), `eval_samples` and `eval_runtime` (seconds). A named set has its name in
+        between, `eval_english_loss`; without it comes the unweighted mean over the sets, or for samples and runtime the
+        sum.
     """
     return evaluate_and_predict(task, kind, accelerator, prefix)[0]
 
@@ -61,7 +61,7 @@ def evaluate_and_predict(
 
 
 def _mean(measured: list[dict[str, float]]) -> dict[str, float]:
-    """The mean of every score over the sets that have it; of samples and runtime, the sum."""
+    """The mean of every score over the sets that have it; for samples and runtime, the sum."""
     found = {}
     for key in dict.fromkeys(key for results in measured for key in results):
         values = [results[key] for results in measured if key in results]
@@ -95,7 +95,7 @@ def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str
 
 
 def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predictions:
-    """Texts or logits of every row, in order; each process does a share of rows of like lengths."""
+    """Texts or logits of every row, in order; each process handles a share of rows of similar lengths."""
     order = length_order(examples.source.lengths[:, None])
     mine = order[accelerator.process_index :: accelerator.num_processes]
     found = task.problem.predict(task, examples, mine, accelerator)
@@ -104,12 +104,14 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
 
 
 def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> Measured:
-    """What the objective measures on a split, by name: sums, and what they are divided by."""
+    """The objective's measures on a split, by name: sums and divisors."""
     batches = ordered_batches(examples.lengths, task.config.decoding.per_device_eval_batch_size)
     names = task.objective.measures
     totals = torch.zeros(len(names), 2, dtype=torch.float64, device=accelerator.device)
     mine = batches[accelerator.process_index :: accelerator.num_processes]
-    for rows in mine or batches[:1]:  # sharded weights are set up by the first pass, which no process may leave out
+    for rows in (
+        mine or batches[:1]
+    ):  # sharded weights are initialized by the first forward pass, in which all processes must take part
         batch = task.batch(examples, rows, accelerator.device)
         with accelerator.autocast():
             totals += task.objective.measure(batch) * bool(mine)

@@ -22,7 +22,7 @@ BESIDE_FILE = "training_head.safetensors"
 
 
 def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
-    """Writes all that `from_pretrained` and this project's commands need to use the model."""
+    """Writes everything that `from_pretrained` and this project's commands need to use the model."""
     model = task.model
     state = task.objective.saved_weights(state)
     set_output_length(task)
@@ -38,9 +38,9 @@ def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
 
 
 def write_adapter_base(folder: Path, model: Any) -> None:
-    """Writes beside an adapter what the model is that it adapts: its configuration, and where it is.
+    """Writes an adapter's base model next to it: its configuration and location.
 
-    The configuration holds labels and language codes that the base may lack. It is not called config.json, for
+    The configuration has labels and language codes that the base may lack. It is not named config.json, because
     transformers would then look for the base's weights in this folder.
     """
     settings = json.loads(model.config.to_json_string(use_diff=False))
@@ -54,13 +54,13 @@ def write_adapter_base(folder: Path, model: Any) -> None:
 
 
 def write_run_file(folder: Path, task: Task) -> None:
-    """Writes the resolved configuration, which runs again as it is."""
+    """Writes the resolved configuration, with which the run can be repeated."""
     values = {"recipe": task.recipe} | flatten(task.config)
     (folder / RUN_FILE).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def set_output_length(task: Task) -> None:
-    """Puts the one output length into the generation settings that are saved with a model."""
+    """Sets the maximum output length in the generation settings saved with a model."""
     settings, longest = getattr(task.model, "generation_config", None), task.problem.longest_output
     if longest is not None and settings is not None:
         settings.max_length = None
@@ -68,13 +68,13 @@ def set_output_length(task: Task) -> None:
 
 
 def write_beside(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
-    """Writes into a checkpoint what the objective keeps beside the saved weights, if anything."""
+    """Writes the objective's additional state, if any, to a checkpoint."""
     if beside := task.objective.kept_beside(state):
         save_file(beside, folder / BESIDE_FILE)
 
 
 def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
-    """Restores the weights of a checkpoint folder, or its adapter, as they were trained."""
+    """Restores the weights or adapter of a checkpoint folder, as they were trained."""
     path = folder / BESIDE_FILE
     beside = load_file(path) if path.is_file() else {}
     if not is_adapted(weights.model):
@@ -82,7 +82,7 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
         return
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
-    names = {id(value): name for name, value in state.items()}  # a part of a tensor has no address to go by
+    names = {id(value): name for name, value in state.items()}  # a tensor's shard has no address to compare
     inside = {f"base_model.model.{name}": names[id(value)] for name, value in saved.items()}
     found = load_file(folder / ADAPTER_FILE)
     loaded = {inside[name]: value for name, value in found.items()}
@@ -90,6 +90,6 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Writes JSON beside its place and renames it."""
+    """Writes JSON atomically."""
     with open_draft(path) as stream:
         stream.write(strict_json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: noted, and acted on between two optimizer steps."""
+"""Ctrl-C, SIGTERM and SIGHUP: recorded, and handled between two optimizer steps."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ class Interrupts:
     signal: int = 0
 
     def note(self, number: int, _: FrameType | None) -> None:
-        """Remembers a signal; the second Ctrl-C ends the process at once."""
+        """Records a signal; the second Ctrl-C ends the process immediately."""
         if self.signal and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number
@@ -21,13 +21,13 @@ class Interrupts:
 
 @contextmanager
 def watch_signals() -> Iterator[Interrupts]:
-    """Notes SIGINT, SIGTERM and SIGHUP inside the block in place of ending the process.
+    """Records SIGINT, SIGTERM and SIGHUP inside the block instead of ending the process.
 
-    Outside the main thread none arrives. SIGHUP stays ignored where `nohup` has it ignored.
+    Outside the main thread none arrive. SIGHUP stays ignored under `nohup`.
     """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
-        yield interrupts  # signals go to the main thread, which alone may say who handles them
+        yield interrupts  # only the main thread receives signals and may install handlers
         return
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

@@ -1,4 +1,4 @@
-"""What a run tells while it runs: lines for people, `train_log.jsonl` for programs, and trackers."""
+"""Logging of a run: lines on the terminal, `train_log.jsonl` for programs, and trackers."""
 
 import sys
 import time
@@ -22,9 +22,9 @@ class StepLog:
     """Sums losses between two lines of the log; only the main process writes.
 
     Args:
-        accelerator: knows the main process and the trackers.
+        accelerator: has the main process and the trackers.
         output_dir: folder of `train_log.jsonl`.
-        state: of the run; a log that a killed run wrote beyond it is cut back to it.
+        state: state of the run; a killed run's log entries beyond it are removed.
     """
 
     def __init__(self, accelerator: Accelerator, output_dir: Path, state: State) -> None:
@@ -44,7 +44,7 @@ class StepLog:
             self._bar.update()
 
     def training(self, *, loss: float, learning_rate: float, grad_norm: float, tokens: float) -> None:
-        """One line about the steps since the last one; `tokens` were trained on, padding not counted."""
+        """One line about the steps since the last one; `tokens` is the number trained on, without padding."""
         now = time.perf_counter()
         speed = tokens / (now - self._last)
         self._last = now
@@ -55,14 +55,14 @@ class StepLog:
         self._write(values, text)
 
     def evaluation(self, results: dict[str, float], table: Sequence[str] = ()) -> None:
-        """One line about an evaluation, or the lines of a table; its time does not count into the speed."""
+        """One line about an evaluation, or the lines of a table; its time is excluded from the speed."""
         values = {name: value for name, value in results.items() if not name.endswith(("_runtime", "_samples"))}
         line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         self._write(results, "\n".join(("evaluation", *table)) if table else line)
         self._last = time.perf_counter()
 
     def say(self, text: str) -> None:
-        """A line for people only; a terminal that is gone does not end the run."""
+        """A line for the terminal only; a closed terminal does not end the run."""
         if self._accelerator.is_main_process:
             with suppress(OSError):
                 tqdm.write(text, file=sys.stderr)
@@ -84,7 +84,7 @@ class StepLog:
                 origin.progress(row)
 
     def _cut_back(self) -> None:
-        """Rewrites the log without steps still to come, and without what a killed run or a full disk left broken."""
+        """Rewrites the log without later steps, and without lines broken by a kill or a full disk."""
         lines = self._path.read_bytes().splitlines() if self._path.exists() else []
         kept = [line for line in lines if 0 <= _step(line) <= self._state.global_step]
         with open_draft(self._path) as file:
@@ -92,7 +92,7 @@ class StepLog:
 
 
 def _step(line: bytes) -> int:
-    """The step of a line of the log; -1 of a line that is broken."""
+    """The step of a line of the log; -1 for a broken line."""
     try:
         step = strict_json.loads(line)["step"]
     except (ValueError, TypeError, KeyError):

@@ -2,9 +2,9 @@
 
 An optimizer step is a set of rows (see `data.batches`). Every process takes its share of the step's batches, adds up
 the summed losses' gradients, and divides by the weight (target tokens, rows) of the whole step; so neither the
-accumulation nor the number of processes nor the padding changes the gradient. Random numbers are seeded afresh for
-every batch from the run's seed and the batch's place, so a run resumed at any step goes on bit for bit without any
-generator's state.
+accumulation nor the number of processes nor the padding changes the gradient. Random numbers are reseeded for every
+batch from the run's seed and the batch's position, so a run resumed at any step continues bit for bit without saved
+generator states.
 """
 
 import math
@@ -53,13 +53,13 @@ class Loop:
     """Trains a task from its first step, or from a checkpoint, to its last.
 
     Args:
-        task: what the recipe prepared.
+        task: the task prepared by the recipe.
         accelerator: the processes and the precision.
         output_dir: where checkpoints and the log go.
-        resume: a checkpoint folder to go on from, or 'last'.
+        resume: a checkpoint folder to resume from, or 'last'.
 
     Attributes:
-        notes: what is to be said of the checkpoint, and of what has changed since.
+        notes: messages about the checkpoint and changes since.
     """
 
     def __init__(self, task: Task, accelerator: Accelerator, output_dir: Path, resume: str | None = None) -> None:
@@ -115,12 +115,12 @@ class Loop:
 
     def _resume(self, checkpoint: Path | None) -> None:
         if checkpoint is None:
-            self.notes.append(f"{self.output_dir} holds no checkpoint yet; begins at the first step")
+            self.notes.append(f"{self.output_dir} contains no checkpoint yet; starting at the first step")
             return
         state = State.load(checkpoint)
         if state.steps_per_epoch != len(self.plan):
             raise InputError(
-                f"{checkpoint}: was trained with {state.steps_per_epoch} steps an epoch, this run has "
+                f"{checkpoint}: was trained with {state.steps_per_epoch} steps per epoch, this run has "
                 f"{len(self.plan)}; resume with the same data, batch size and number of processes"
             )
         if state.global_step > self.state.max_steps:
@@ -129,9 +129,9 @@ class Loop:
             )
         check_weights(self.task.model, checkpoint)
         changes = describe_changes(self.task.config, checkpoint, self.state.data)
-        self.notes.append(f"goes on from {checkpoint}" + "".join(f"\n  changed: {change}" for change in changes))
+        self.notes.append(f"resuming from {checkpoint}" + "".join(f"\n  changed: {change}" for change in changes))
         if (best := state.best_model_checkpoint) and (fault := damage(self.output_dir / best)):
-            self.notes.append(f"the best checkpoint so far is sought anew: {best}: {fault}")
+            self.notes.append(f"the best checkpoint so far is unusable and will be selected again: {best}: {fault}")
             state.best_model_checkpoint = state.best_metric = None
         state.max_steps, state.data = self.state.max_steps, self.state.data
         self.state = state
@@ -150,7 +150,7 @@ class Loop:
             while not (state.finished or self.signal):
                 self._train_on(next(steps), interrupts)
         self.log.close()
-        del self.objective, self.optimizer  # what trains holds memory
+        del self.objective, self.optimizer  # training state takes memory
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
             load_weights(self.weights, self.output_dir / best, self.task.objective)
@@ -173,7 +173,7 @@ class Loop:
             self.log.say(f"stopped at step {state.global_step}; a checkpoint is saved")
 
     def _step(self, step: StepBatches, signal: int) -> int:
-        """One optimizer step; returns the signal that any process has noted."""
+        """One optimizer step; returns the signal that any process recorded."""
         accelerator = self.accelerator
         self.task.objective.begin_step(self.state.global_step, self.state.max_steps)
         to_device = {"device": accelerator.device, "non_blocking": True}
@@ -193,7 +193,7 @@ class Loop:
 
     @torch.no_grad()
     def _augment(self, batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
-        """Lets the objective add to a step's batches what the model has to give for them."""
+        """Lets the objective add model-generated data to a step's batches."""
         objective = self.task.objective
         if not objective.generates:
             return [objective.augment(batch) for batch in batches]
@@ -203,9 +203,9 @@ class Loop:
             return [objective.augment(batch) for batch in batches]
 
     def _totals(self, batches: list[dict[str, Tensor]], step: StepBatches, signal: int) -> tuple[float, int]:
-        """The step's weight over all processes and the strongest signal; checks the step before.
+        """The step's weight over all processes and the strongest signal; checks the previous step.
 
-        This is the one place of a step where the host waits for the device, and processes for one another.
+        This is the only point of a step at which the host waits for the device, and processes for each other.
         """
         objective, device = self.task.objective, self.accelerator.device
         weights = torch.zeros(2, dtype=torch.float64, device=device)
@@ -228,18 +228,18 @@ class Loop:
         self._norm = self.weights.update(self.optimizer, limit, self.accelerator)
 
     def _norm_of_gradient(self) -> Tensor:
-        """The last step's; 0 with float16, where a gradient may overflow: the step is then left out."""
+        """The norm of the last step; 0 with float16, where a gradient may overflow and the step is then skipped."""
         norm = 0.0 if self.optimization.fp16 else whole(self._norm)
         return torch.as_tensor(norm, dtype=torch.float64, device=self.accelerator.device)
 
     def _check_finite(self, weights: bool = True) -> None:
-        """Ends the run where the last step's loss, gradient or weights are not finite; all processes ask at once."""
+        """Ends the run if the last step's loss, gradient or weights are not finite; collective over processes."""
         broken = torch.tensor(float(weights and not self.weights.finite), dtype=torch.float64)
         asked = torch.stack([self._loss, self._norm_of_gradient(), broken.to(self.accelerator.device)])
         self._refuse_infinite(*self.accelerator.reduce(asked, "sum").tolist())
 
     def _refuse_infinite(self, loss: float, norm: float, broken: float = 0.0) -> None:
-        """Refuses to go on; the figures are sums over processes, so that all end where one must."""
+        """Stops training; the values are sums over processes, so that all end together."""
         if math.isfinite(loss) and math.isfinite(norm) and not broken:
             return
         wrong = "weights are not finite"
@@ -248,11 +248,11 @@ class Loop:
         kept = list_checkpoints(self.output_dir)
         raise InputError(
             f"step {self.state.global_step}: {wrong}, and training cannot go on; lower --learning-rate, or clip "
-            f"by --max-grad-norm\nlast whole checkpoint: {kept[-1] if kept else 'none was saved'}"
+            f"by --max-grad-norm\nlast complete checkpoint: {kept[-1] if kept else 'none was saved'}"
         )
 
     def _seed(self, index: int) -> None:
-        """Seeds dropout from the batch's place in the step, which does not depend on the number of processes."""
+        """Seeds dropout from the batch's position in the step, independent of the number of processes."""
         place = index * self.accelerator.num_processes + self.accelerator.process_index
         sequence = np.random.SeedSequence([self.seed, self.state.global_step, place])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
@@ -270,7 +270,7 @@ class Loop:
         self._weight = self._tokens = 0.0
 
     def _evaluate(self) -> bool:
-        """Evaluates, and says whether the checkpoint is the best so far."""
+        """Evaluates; returns whether the checkpoint is the best so far."""
         self._check_finite()
         results = evaluate(self.task, "validation", self.accelerator, "eval")
         several = len(sets_of(self.task.splits, "validation")) > 1

@@ -14,21 +14,21 @@ from hf_seq2seq.training.weights.sharding import part_of, whole
 
 
 def check_optimizer(options: Optimization) -> None:
-    """Refuses an option of another optimizer.
+    """Rejects an option of another optimizer.
 
     Raises:
-        InputError: names it.
+        InputError: there is one; names it.
     """
     if options.scale_parameter and options.optim != "adafactor":
         raise InputError(f"--scale-parameter: --optim {options.optim} has no such option; add --optim adafactor")
 
 
 def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:
-    """AdamW or AdaFactor over the parameters that train; vectors (biases, norms) are spared weight decay.
+    """AdamW or Adafactor over the trainable parameters; vectors (biases, norms) have no weight decay.
 
-    AdaFactor takes the given learning rate as it is (no relative step). With `scale_parameter` it is a share of each
-    parameter's root mean square (section 8), which T5 wants from scratch: its embeddings start at a standard deviation
-    of 1, its queries under 0.01, and no one rate serves both.
+    Adafactor uses the given learning rate (no relative step). With `scale_parameter` it is relative to each parameter's
+    root mean square (section 8), as needed for T5 from scratch: its embeddings start at a standard deviation of 1, its
+    queries below 0.01, and no single rate suits both.
 
     Paper: Loshchilov and Hutter, 2019, https://arxiv.org/abs/1711.05101;
         Shazeer and Stern, 2018, https://arxiv.org/abs/1804.04235
@@ -48,7 +48,7 @@ def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimizat
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The whole state on the CPU, by `index.name`; where it is sharded all processes ask at once."""
+    """The full state on the CPU, by `index.name`; collective over processes if sharded."""
     state: dict[str, Any] = {}
     for index, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
@@ -66,10 +66,10 @@ def save_optimizer(state: dict[str, Any], path: Path) -> dict[str, float]:
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, scalars: dict[str, float]) -> None:
-    """Restores what `save_optimizer` wrote, on the optimizer's own devices; each process keeps its part.
+    """Restores the state saved by `save_optimizer` on the optimizer's devices; each process keeps its shard.
 
     Raises:
-        InputError: it is of another optimizer, or of parameters of other shapes.
+        InputError: it belongs to another optimizer, or to parameters of other shapes.
     """
     state: dict[int, dict[str, Any]] = {}
     with safe_open(path, "pt") as file:
@@ -90,9 +90,9 @@ ADAFACTOR = {"step", "RMS", "exp_avg_sq_row", "exp_avg_sq_col", "exp_avg_sq"}
 
 
 def _check_entries(entries: dict[str, Any], groups: list[dict[str, Any]], path: Path) -> None:
-    """Refuses a state that does not belong to these parameters."""
+    """Rejects a state that does not belong to these parameters."""
     if not entries:
-        raise InputError(f"{path}: holds no state")
+        raise InputError(f"{path}: contains no state")
     parameters = [p for group in groups for p in group["params"]]
     known = ADAMW if "betas" in groups[0] else ADAFACTOR
     for key, value in entries.items():
@@ -113,6 +113,6 @@ def _check_entries(entries: dict[str, Any], groups: list[dict[str, Any]], path: 
 
 
 def _moment_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of an optimizer's tensor for a parameter's; AdaFactor keeps means over rows and over columns."""
+    """The shape of an optimizer's tensor for a parameter's; Adafactor stores means over rows and over columns."""
     shapes = {"step": (), "RMS": (), "exp_avg_sq_row": shape[:-1], "exp_avg_sq_col": shape[:-2] + shape[-1:]}
     return shapes.get(name, shape)

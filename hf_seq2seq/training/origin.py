@@ -1,4 +1,4 @@
-"""How a run was started, which its card repeats, and who is told of its steps."""
+"""How a run was started, for its card, and the callback for its steps."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ from hf_seq2seq.sections import build, flatten
 
 Progress = Callable[[dict[str, Any]], None]
 CALL = "HF_SEQ2SEQ_CALL"
-"""The variable by which a call from Python tells the processes that it starts what their card is to name."""
+"""The environment variable with the Python call to show in the card, for processes started by the call."""
 WIDTH = 110
 
 
@@ -22,8 +22,8 @@ class Origin:
     """How a run was started.
 
     Attributes:
-        code: the command line, or the Python, that does it again.
-        progress: told each line of `train_log.jsonl` as it is written; None for nobody.
+        code: the command line or Python code that repeats it.
+        progress: called with each line of `train_log.jsonl`; None for no callback.
     """
 
     code: str
@@ -35,7 +35,7 @@ _CURRENT: ContextVar[Origin | None] = ContextVar("origin", default=None)
 
 @contextmanager
 def started_by(origin: Origin) -> Iterator[None]:
-    """Lets the runs of the block know how they were started."""
+    """Context manager that records how its runs were started."""
     token = _CURRENT.set(origin)
     try:
         yield
@@ -44,13 +44,13 @@ def started_by(origin: Origin) -> Iterator[None]:
 
 
 def current_origin() -> Origin | None:
-    """How the present run was started, where that was said."""
+    """How the current run was started, if recorded."""
     told = os.environ.get(CALL)
     return Origin(told) if told else _CURRENT.get()
 
 
 def code_of(recipe: str, config: RunConfig) -> str:
-    """The command or the call that repeats a run; of one whose recipe Python code called itself, a call of `train`."""
+    """The command or call that repeats a run; a call of `train` if Python code called the recipe directly."""
     if origin := current_origin():
         return origin.code
     defaults = flatten(build(type(config), {}))
@@ -58,11 +58,11 @@ def code_of(recipe: str, config: RunConfig) -> str:
 
 
 def python_call(recipe: str, flags: Mapping[str, Any]) -> str:
-    """A program that trains with some flags; rows that were given as Python objects have their flag's name.
+    """A program that trains with these flags; rows given as Python objects become variables named after their flag.
 
     Args:
         recipe: its name or path.
-        flags: by name; of rows the names by which `given_rows` holds them.
+        flags: flags by name; for rows, the names by which `given_rows` stores them.
     """
     notes = [f"# {name}: {describe_given(str(value))}" for name, value in flags.items() if is_given(value)]
     words = [repr(recipe), *(f"{name}={name if is_given(value) else repr(value)}" for name, value in flags.items())]

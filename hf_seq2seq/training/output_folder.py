@@ -1,4 +1,4 @@
-"""The folder of a run: what may lie there before it starts, and what of an earlier run goes."""
+"""The output folder of a run: what it may contain at the start, and what of an earlier run is removed."""
 
 from pathlib import Path
 
@@ -15,26 +15,26 @@ from hf_seq2seq.training.state import FILE as STATE_FILE
 
 WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 WRITTEN = ("README.md", "config.json", "tokenizer.json", "tokenizer_config.json", RUN_FILE, "loss.png")
-"""Files that every run writes, which in a folder without a run are somebody else's."""
+"""Files that every run writes, which belong to someone else in a folder without a run."""
 SCORES = ("all_results.json", "train_results.json", "eval_results.json", "predict_results.json")
 LEFT_BEHIND = (
     *(*SCORES, STATE_FILE, LOG_FILE, *WEIGHTS, ADAPTER_CONFIG),
     *("generated_predictions.txt", "predictions.jsonl", "confusion.png"),
 )
-"""Files of an earlier run that would be taken for those of the one that replaces it."""
+"""Files of an earlier run that would be mistaken for those of its replacement."""
 FOLDERS = ("model_name_or_path", "tokenizer_name")
 FILES = ("train_file", "validation_file", "test_file")
 
 
 def check_output_dir(config: RunConfig) -> None:
-    """Refuses a folder in which something would be lost.
+    """Rejects a folder in which something would be lost.
 
     Args:
         config: the recipe's.
 
     Raises:
-        InputError: a file; a folder that holds a run which is neither to be resumed nor to be replaced, or files of
-            others under the names of a run's; or what the run reads lies where it writes.
+        InputError: it is a file; it contains a run that is neither resumed nor replaced, or other files with the names
+            of a run's; or the run's input is where it writes.
     """
     run = config.run
     folder = Path(run.output_dir)
@@ -47,13 +47,13 @@ def check_output_dir(config: RunConfig) -> None:
         return
     if holds_run:
         raise InputError(
-            f"--output-dir: {folder} holds a run already; "
+            f"--output-dir: {folder} already contains a run; "
             "give --overwrite-output-dir, --resume-from-checkpoint last, or another folder"
         )
     found = [name for name in WRITTEN if (folder / name).exists()]
-    if found and not (folder / LOG_FILE).exists():  # which a run that was killed early has left
+    if found and not (folder / LOG_FILE).exists():  # left by a run that was killed early
         raise InputError(
-            f"--output-dir: {folder} holds {found[0]}, which a run replaces; "
+            f"--output-dir: {folder} contains {found[0]}, which a run would replace; "
             "give --overwrite-output-dir or another folder"
         )
 
@@ -67,11 +67,13 @@ def _check_inputs(config: RunConfig, folder: Path) -> None:
             path = Path(part.rpartition("=")[2]).expanduser()
             found = path.resolve()
             if part and path.exists() and (found == place or not lost.isdisjoint((found, *found.parents))):
-                raise InputError(f"--output-dir: {folder} holds {path}, which {flag(name)} reads; give another folder")
+                raise InputError(
+                    f"--output-dir: {folder} contains {path}, which {flag(name)} reads; give another folder"
+                )
 
 
 def make_room(folder: Path, resumes: bool) -> None:
-    """Makes the folder, and removes an earlier run that is to be replaced."""
+    """Creates the folder, and removes an earlier run to be replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     if not resumes:
         for path in [*list_checkpoints(folder), *(folder / name for name in LEFT_BEHIND)]:

@@ -1,4 +1,4 @@
-"""How many processes a run is to have, which GPUs they see, and which of them this one is; imports no torch."""
+"""The number of processes of a run, their visible GPUs, and the rank of this one; imports no torch."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def rank() -> int | None:
-    """This process's place among those that a launcher started; None when no launcher did."""
+    """This process's rank if started by a launcher; None otherwise."""
     return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
 
 
 def processes(run: "Run") -> int:
-    """How many processes to start: 1 when none is asked for, and inside a process that was started already.
+    """How many processes to start: 1 by default, and inside a launched process.
 
     Raises:
         InputError: `--gpus` is not a list of numbers, or disagrees with `--num-processes`.
@@ -26,7 +26,7 @@ def processes(run: "Run") -> int:
     if gpus and run.use_cpu:
         raise InputError("--gpus and --use-cpu exclude each other")
     if gpus and run.num_processes not in (None, len(gpus)):
-        raise InputError(f"--num-processes {run.num_processes} does not fit --gpus {run.gpus}: one process a GPU")
+        raise InputError(f"--num-processes {run.num_processes} does not match --gpus {run.gpus}: one process per GPU")
     return len(gpus) or run.num_processes or 1
 
 
@@ -38,16 +38,16 @@ def _gpu_numbers(gpus: str | None) -> list[int]:
 
 
 def show_only(run: "Run") -> None:
-    """Hides all GPUs but the chosen ones; before torch is imported."""
+    """Hides all GPUs but the chosen ones; call before importing torch."""
     if run.gpus and rank() is None:
         os.environ["CUDA_VISIBLE_DEVICES"] = run.gpus
 
 
 def choose_gpu(run: "Run") -> None:
-    """Hides all GPUs but the chosen one; before torch is imported.
+    """Hides all GPUs but the chosen one; call before importing torch.
 
     Raises:
-        InputError: it is not there.
+        InputError: it does not exist.
     """
     show_only(run)
     if run.gpus and rank() is None:
@@ -58,14 +58,14 @@ def devices(count: int, run: "Run") -> int:
     """The GPUs that the processes can use; 0 on CPU."""
     there = gpus_there(run)
     if there and count > there:
-        raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; ask for fewer, or for --use-cpu")
+        raise InputError(f"{count} processes for {there} GPU{'s' * (there > 1)}; use fewer, or --use-cpu")
     if run.gpus and not there:
         raise InputError(f"--gpus {run.gpus}: there is no such GPU; leave it out to train on the CPU")
     return there
 
 
 def gpus_there(run: "Run") -> int:
-    """How many GPUs a run may use; 0 where it stays on the CPU."""
+    """How many GPUs a run may use; 0 if it uses the CPU."""
     import torch
 
     return 0 if run.use_cpu or not torch.cuda.is_available() else torch.cuda.device_count()

@@ -1,4 +1,4 @@
-"""A whole run: train, evaluate, predict, and leave a folder that Hugging Face's tools understand."""
+"""A whole run: train, evaluate, predict, and write a folder that Hugging Face's tools understand."""
 
 import os
 import sys
@@ -44,11 +44,11 @@ PREDICTIONS = {"texts": "generated_predictions{}.txt", "labels": "predictions{}.
 def make_accelerator(config: RunConfig) -> Accelerator:
     """The processes, the device and the precision of a run; seeds what happens before training."""
     on_cpu = runs_on_cpu(config.run)
-    # In bfloat16 the layers of a CPU, and those that are sharded, are cast themselves.
+    # In bfloat16, CPU layers and sharded layers are cast themselves.
     autocast = not (on_cpu or is_asked_for() or zero_settings.is_asked_for())
     precision = "fp16" if config.optimization.fp16 else "bf16" if config.optimization.bf16 and autocast else "no"
     if on_cpu:
-        os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed, where it is installed, is loaded in any case, and seeks a GPU
+        os.environ["DS_ACCELERATOR"] = "cpu"  # DeepSpeed, if installed, is loaded in any case, and looks for a GPU
     with left_to_us():
         accelerator = Accelerator(
             mixed_precision=precision,
@@ -61,13 +61,13 @@ def make_accelerator(config: RunConfig) -> Accelerator:
 
 
 def run(task: Task) -> dict[str, float]:
-    """Trains a task to its end and writes everything that a run leaves; returns all results.
+    """Trains a task to its end and writes all files of a run; returns all results.
 
     Raises:
         InputError: another run writes to its folder.
         SystemExit: 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM, with a checkpoint saved.
     """
-    disable_progress_bar()  # of saving, a line a checkpoint
+    disable_progress_bar()  # about saving, one line per checkpoint
     accelerator = make_accelerator(task.config)
     folder = Path(task.config.run.output_dir)
     with locked_folder(folder) if accelerator.is_main_process else nullcontext():
@@ -101,10 +101,10 @@ def _run(task: Task, accelerator: Accelerator, folder: Path) -> dict[str, float]
 
 
 def publish(config: RunConfig) -> None:
-    """Uploads the run's folder where that is wished; no process waits for it.
+    """Uploads the run's folder if requested; no process waits for it.
 
     Raises:
-        InputError: the upload failed; says how to repeat it.
+        InputError: the upload failed; says how to retry.
     """
     hub = section_of(config, Hub) or Hub()
     if hub.push_to_hub:
@@ -112,9 +112,9 @@ def publish(config: RunConfig) -> None:
 
 
 def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights) -> dict[str, float]:
-    """Saves the trained model, evaluates it and predicts with it, and writes what that gives; returns all results.
+    """Saves the trained model, evaluates it and predicts with it, and writes the results; returns all results.
 
-    The model is whole in its folder before it is scored, which may take long and fail.
+    The model is saved completely before it is scored, which may take long and fail.
     """
     adaptation = section_of(task.config, Adaptation)
     if is_adapted(task.model) and adaptation is not None and adaptation.merge_adapter:
@@ -137,12 +137,12 @@ def finish(task: Task, state: State, accelerator: Accelerator, weights: Weights)
 
 
 def longest(task: Task) -> int:
-    """Tokens of the longest source or target."""
+    """Maximum source or target length in tokens."""
     return max(int(examples.lengths.max()) for examples in task.splits.values())
 
 
 def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) -> None:
-    """Says on standard error what is about to be trained."""
+    """Prints to standard error what is about to be trained."""
     parameters, every = (count(task.model, only_trainable=trained) for trained in (True, False))
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
@@ -161,7 +161,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
 
 
 def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
-    """What training itself gives: how long, how much; processes are taken to compute alike long."""
+    """Results of training itself: time and amounts; all processes are assumed to take equally long."""
     counted = {} if task.problem.is_classifier else {"train_target_tokens": state.target_tokens_seen}
     return counted | {
         "epoch": round(state.epoch, 4),
@@ -175,7 +175,7 @@ def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
 
 
 def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: State, results: dict[str, float]) -> None:
-    """Writes the model, the state, the picture, and a card without scores; removes an earlier model's scores."""
+    """Writes the model, the state, the loss plot, and a card without scores; removes an earlier model's scores."""
     from hf_seq2seq.analysis.pictures import draw_losses
 
     suffixes = dict.fromkeys(_suffix(split) for split in task.splits)
@@ -191,7 +191,7 @@ def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: Stat
 def save_results(
     folder: Path, task: Task, state: State, results: dict[str, float], predictions: dict[str, Predictions]
 ) -> None:
-    """Writes the scores and the predictions, and the card with them; tells them on standard error."""
+    """Writes the scores and the predictions, and the card with them; prints them to standard error."""
     with fill_folder(folder) as draft:
         for prefix in ("train", "eval", "predict"):
             found = {k: v for k, v in results.items() if k.startswith(f"{prefix}_") or k == "epoch"}
@@ -212,12 +212,12 @@ def _write_card(folder: Path, task: Task, results: dict[str, float], predictions
 
 
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:
-    """Writes the predictions of the test sets, or without any of the validation sets, each into files of its own."""
+    """Writes the predictions of the test sets, or otherwise of the validation sets, each to separate files."""
     for split in sets_of(predictions, kind_of(list(predictions)[-1])):
         files = {what: folder / name.format(_suffix(split)) for what, name in PREDICTIONS.items()}
         task.problem.write_predictions(task, split, predictions[split], files)
 
 
 def _suffix(split: str) -> str:
-    """What the names of a named set's files have behind the usual ones."""
+    """The suffix of file names of a named set."""
     return f"_{name_of(split)}" if name_of(split) else ""

@@ -1,4 +1,4 @@
-"""Learning rates as a function of the step alone, so a resumed run needs no scheduler state."""
+"""Learning rates as a function of only the step, so a resumed run needs no scheduler state."""
 
 import math
 
@@ -6,12 +6,12 @@ from hf_seq2seq.configs import Schedule
 
 
 def warmup_steps(schedule: Schedule, total: int) -> int:
-    """Steps of warm-up: `warmup_steps`, or the share of `total` that `warmup_ratio` names."""
+    """Steps of warm-up: `warmup_steps`, or the share of `total` given by `warmup_ratio`."""
     return schedule.warmup_steps or math.ceil(schedule.warmup_ratio * total)
 
 
 def learning_rate_factor(step: int, schedule: Schedule, total: int) -> float:
-    """What the peak learning rate is multiplied by in optimizer step `step`, counted from 0.
+    """The factor of the peak learning rate in optimizer step `step`, counted from 0.
 
     The values are those of `transformers.get_scheduler`. `inverse_sqrt` without warm-up decays on a
     scale of 10,000 steps, as there.

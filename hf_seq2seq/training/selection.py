@@ -1,4 +1,4 @@
-"""When a run evaluates and saves, which checkpoint is the best, and when patience ends."""
+"""When to evaluate and save, which checkpoint is best, and when to stop early."""
 
 from hf_seq2seq.configs import Schedule
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
@@ -9,15 +9,15 @@ from hf_seq2seq.training.state import State
 
 
 class Selection:
-    """Reads a schedule against a task.
+    """Applies a schedule to a task.
 
     Args:
-        schedule: intervals, the metric that chooses, patience.
+        schedule: intervals, the selection metric, patience.
         task: its metrics and splits.
-        steps_per_epoch: the interval of evaluation where none is given.
+        steps_per_epoch: the default interval of evaluation.
 
     Raises:
-        InputError: the choosing metric is not measured, or nothing can be measured for want of validation rows.
+        InputError: the selection metric is not computed, or there are no validation rows.
     """
 
     def __init__(self, schedule: Schedule, task: Task, steps_per_epoch: int) -> None:
@@ -42,7 +42,7 @@ class Selection:
         return state.global_step % self._save_every == 0 or state.finished
 
     def update(self, state: State, results: dict[str, float]) -> bool:
-        """Notes an evaluation in the state; returns whether it is the best so far."""
+        """Records an evaluation in the state; returns whether it is the best so far."""
         state.log_history.append({"step": state.global_step} | results)
         value = results[f"eval_{self._metric}"]
         improved = state.improves(value, self._greater)

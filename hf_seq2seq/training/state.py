@@ -1,4 +1,4 @@
-"""Where a run stands: everything that a resumed run must know beside weights and optimizer."""
+"""The state of a run: everything needed to resume besides weights and optimizer."""
 
 import math
 from collections.abc import Callable
@@ -19,23 +19,23 @@ class State:
     Attributes:
         global_step: optimizer steps done.
         max_steps: optimizer steps in all.
-        steps_per_epoch: optimizer steps of an epoch; with `global_step` it is the sampler's place.
-        best_metric: the best value so far of the metric that chooses.
-        best_model_checkpoint: name of the checkpoint folder that gave it.
+        steps_per_epoch: optimizer steps of an epoch; with `global_step` it gives the sampler's position.
+        best_metric: the best value so far of the selection metric.
+        best_model_checkpoint: name of its checkpoint folder.
         evaluations_without_gain: evaluations since then, for early stopping.
-        train_loss_sum: sum of the losses that were logged.
-        train_loss_weight: what it is divided by for their mean.
+        train_loss_sum: sum of the logged losses.
+        train_loss_weight: its divisor for the mean.
         unlogged_loss: sum of the losses since the last line of the log.
-        unlogged_weight: what it is divided by for their mean.
+        unlogged_weight: its divisor for the mean.
         target_tokens_seen: target tokens of the rows so far, as the objective counts them; or rows.
         train_runtime: seconds of training so far, over all resumed runs.
         train_cpu_time: CPU seconds of the first process in that time.
         optimizer_scalars: optimizer state that is not a tensor.
         stopped_early: whether patience ended the run.
         log_history: evaluation results so far.
-        run_id: the name by which trackers know the run; empty without any.
-        data: rows and a digest of the content of every split, by its name.
-        files: of a checkpoint, the size in bytes of every other file.
+        run_id: the run's name in trackers; empty without any.
+        data: number of rows and a digest of the content of every split, by name.
+        files: size in bytes of every other file of a checkpoint.
     """
 
     global_step: int = 0
@@ -65,11 +65,11 @@ class State:
 
     @property
     def finished(self) -> bool:
-        """Whether no step is left."""
+        """Whether no steps are left."""
         return self.stopped_early or self.global_step >= self.max_steps
 
     def improves(self, value: float, greater_is_better: bool) -> bool:
-        """Whether a metric's value beats the best so far; not-a-number never does."""
+        """Whether a metric's value beats the best so far; NaN never does."""
         if math.isnan(value):
             return False
         if self.best_metric is None:
@@ -85,7 +85,7 @@ class State:
         """Reads the JSON file of a folder.
 
         Raises:
-            InputError: there is none, or it does not hold a state.
+            InputError: there is none, or it does not contain a state.
         """
         path = folder / FILE
         try:
@@ -95,16 +95,16 @@ class State:
         except ValueError:
             raise InputError(f"{path} is not JSON") from None
         if not isinstance(values, dict):
-            raise InputError(f"{path} does not hold the state of a run")
+            raise InputError(f"{path} does not contain the state of a run")
         values.pop("epoch", None)
         _check(values, path)
         return cls(**values)
 
 
 PLACE = ("global_step", "max_steps", "steps_per_epoch")
-"""What every state must say; an earlier version's may lack the rest."""
+"""Required fields; an earlier version's state may lack the rest."""
 KINDS: dict[str, type] = {"best_metric": float, "best_model_checkpoint": str}
-"""What may be None, and is this otherwise."""
+"""Fields that may be None, and their types otherwise."""
 
 
 ITEMS: dict[str, Callable[[Any], bool]] = {
@@ -113,11 +113,11 @@ ITEMS: dict[str, Callable[[Any], bool]] = {
     "data": lambda value: isinstance(value, list) and [*map(type, value)] == [int, str],
     "files": lambda value: isinstance(value, int),
 }
-"""What each value inside these is."""
+"""Types of the values inside these."""
 
 
 def _check(values: dict[str, Any], path: Path) -> None:
-    """Refuses what is no state: names that it lacks or does not have, and values of another type."""
+    """Rejects an invalid state: missing or unknown names, and values of wrong types."""
     usual = {item.name: getattr(State(), item.name) for item in fields(State)}
     for name in PLACE:
         if name not in values:

@@ -1,7 +1,7 @@
-"""The batches of each optimizer step, made in a thread one step ahead, so that training does not wait for them.
+"""The batches of each optimizer step, prepared in a thread one step ahead, so that training does not wait for them.
 
-The plan and the step's number settle which rows they hold, and nothing here draws from a generator that training uses.
-So a run is the same, to the bit, as one that makes every batch when it needs it, and a resumed run starts at any step.
+The plan and the step's number determine their rows, and nothing here uses training's random generators. So a run is bit
+for bit the same as one that prepares every batch on demand, and can be resumed at any step.
 """
 
 from collections.abc import Generator, Iterator
@@ -23,15 +23,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StepBatches:
-    """What one process trains on in an optimizer step.
+    """The data of one process in an optimizer step.
 
     Attributes:
         examples: the training rows of the epoch.
-        rows: numbers of the whole step's among them, over all processes, batch by batch.
+        rows: indices of the step's rows among them, over all processes, batch by batch.
         batches: this process's, in the host's memory.
-        real: of each batch, 1, or 0 where it only fills in for a process that has none left: for the exchange of
-            gradients waits for all processes.
-        tokens: source and target tokens of the real batches, padding not counted.
+        real: for each batch 1, or 0 if it is a dummy for a process that has none left, because gradients are exchanged
+            by all processes.
+        tokens: source and target tokens of the real batches, without padding.
     """
 
     examples: Examples
@@ -42,7 +42,7 @@ class StepBatches:
 
 
 def step_batches(task: Task, plan: BatchPlan, accelerator: Accelerator, first: int) -> Iterator[StepBatches]:
-    """This process's batches of step `first`, counted from 0, and of all steps after it, without end."""
+    """This process's batches of step `first`, counted from 0, and of all later steps, endlessly."""
     epoch, done = plan.locate(first)
     for number in count(epoch):
         examples = task.splits["train"] if task.renewed is None else task.renewed(number)
@@ -57,15 +57,15 @@ def step_batches(task: Task, plan: BatchPlan, accelerator: Accelerator, first: i
 
 
 def _tokens(task: Task, batch: dict[str, Tensor]) -> float:
-    """Source and target tokens; without an encoder both are in one sequence."""
+    """Source and target tokens; in decoder-only models both are in one sequence."""
     target = int((batch["labels"] != IGNORE).sum()) if task.model.config.is_encoder_decoder else 0
     return float(int(batch["attention_mask"].sum()) + target)
 
 
 def one_ahead(items: Iterator[T], wanted: int) -> Generator[T, None, None]:
-    """The first `wanted` items, of which the next is made in a thread while the last one is used.
+    """The first `wanted` items, each prepared in a thread while the previous one is used.
 
-    An error in making one is raised when its turn comes. Closing the iterator waits for the one that is being made.
+    An error in preparing one is raised when it is due. Closing the iterator waits for the one being prepared.
     """
     if wanted < 1:
         return

@@ -1,4 +1,4 @@
-"""Trackers of a run: one that goes on is one run to them, and no step of it stands there twice."""
+"""Trackers of a run: a resumed run is the same run to them, and no step is recorded twice."""
 
 import uuid
 from typing import Any
@@ -13,12 +13,12 @@ PROJECT = "hf-seq2seq"
 
 
 def start_trackers(accelerator: Accelerator, config: RunConfig, state: State) -> None:
-    """Starts the trackers that `--report-to` names, or goes on with those of the run that the state is of.
+    """Starts the trackers named by `--report-to`, or resumes those of the state's run.
 
     Args:
-        accelerator: was made with their names.
-        config: the recipe's; noted by trackers of a run that begins.
-        state: is given a name for the run where it has none.
+        accelerator: was created with their names.
+        config: the recipe's configuration; recorded by trackers of a new run.
+        state: gets a name for the run if it has none.
     """
     if not config.run.report_to:
         return
@@ -29,10 +29,10 @@ def start_trackers(accelerator: Accelerator, config: RunConfig, state: State) ->
 
 
 def tracker_settings(state: State) -> dict[str, dict[str, Any]]:
-    """What each tracker is started with, so that it takes a run for the one that the state is of.
+    """Start options of each tracker that identify the state's run.
 
-    TensorBoard drops what a killed run wrote beyond its last checkpoint; Weights & Biases and Trackio know a run by its
-    name, and the former keeps the first value of a step that comes again.
+    TensorBoard drops what a killed run wrote after its last checkpoint; Weights & Biases and Trackio identify a run by
+    name, and the former keeps the first value of a repeated step.
     """
     return {
         "tensorboard": {"purge_step": state.global_step + 1},

@@ -1,9 +1,9 @@
-"""Weights, gradients and optimizer state spread over processes by DeepSpeed's ZeRO, set up by Accelerate's files.
+"""Weights, gradients and optimizer state sharded over processes by DeepSpeed's ZeRO, set up from Accelerate's files.
 
-Accelerate runs DeepSpeed on GPUs alone. Here DeepSpeed's engine is made on any device, from the configuration that
-Accelerate reads out of the environment; so two processes on a CPU run the very code that GPUs run. The engine counts
-each backward pass in full (`gradient_accumulation_steps` is 1 to it, and the last pass of a step is marked as such),
-and averages over processes, which the loop's factor undoes: so it sums what the loop sums.
+Accelerate only runs DeepSpeed on GPUs. Here DeepSpeed's engine is created on any device, from the configuration that
+Accelerate reads from the environment; so two processes on a CPU run the same code as GPUs. The engine counts each
+backward pass in full (its `gradient_accumulation_steps` is 1, and the last pass of a step is marked as such), and
+averages over processes, which the loop's factor undoes: so it sums what the loop sums.
 
 Paper: Rajbhandari et al., 2020, section 5, https://arxiv.org/abs/1910.02054
 """
@@ -27,17 +27,17 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class ZeroWeights(Weights):
-    """Weights in the care of DeepSpeed's engine, which trains a float32 master that is spread over the processes.
+    """Weights managed by DeepSpeed's engine, which trains a float32 master copy sharded over the processes.
 
-    Every method that reads or writes them is called by all processes at once.
+    Every method that reads or writes them is collective.
 
     Args:
-        objective: is given to the engine, with the model in it.
+        objective: passed to the engine, including its model.
         options: the optimizer, the precision and the clipping.
 
     Attributes:
-        engine: is called in the objective's place.
-        optimizer: the engine's, seen as one of whole parameters.
+        engine: called instead of the objective.
+        optimizer: the engine's, presented as one of full parameters.
     """
 
     sharded = True
@@ -53,20 +53,20 @@ class ZeroWeights(Weights):
         self.engine = _make_engine(objective, optimizer, engine_settings(options))
         self.optimizer.attach(self.engine)
         self._objective = objective
-        objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)  # of stage 3: cuts weights up
-        self.load_state_dict(exact)  # the engine made its master of weights that it had rounded
+        objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)  # stage 3: shards weights
+        self.load_state_dict(exact)  # the engine created its master copy from rounded weights
 
     def backward(self, loss: Tensor, accelerator: Accelerator) -> None:
-        """Adds a batch's gradients to the step's, of which each process keeps its part."""
+        """Adds a batch's gradients to the step's, of which each process keeps its shard."""
         self.engine.backward(loss)
 
     def update(self, optimizer: Any, limit: float, accelerator: Accelerator) -> Any:
-        """Lets the engine clip, step and forget the gradients; returns their norm before clipping."""
+        """Lets the engine clip, step and clear the gradients; returns their norm before clipping."""
         optimizer.step()
         return self.engine.get_global_grad_norm()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The whole weights in float32 on the main process's CPU, shared ones once for all names; elsewhere nothing."""
+        """The full weights in float32 on the main process's CPU, with tied ones shared; empty on other processes."""
         state = self._gather(self._accelerator.is_main_process)
         return state if self._accelerator.is_main_process else {}
 
@@ -83,7 +83,7 @@ class ZeroWeights(Weights):
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Gives each process its part of whole weights."""
+        """Distributes full weights to the processes' shards."""
         for name, parameter in self.parameters.items():
             if name in state:
                 if parameter.requires_grad:
@@ -96,7 +96,7 @@ class ZeroWeights(Weights):
 
     @torch.no_grad()
     def release(self) -> Weights:
-        """Ends the engine, and leaves each process a plain model with whole weights."""
+        """Shuts the engine down, leaving each process a plain model with full weights."""
         state = self._gather(wanted=True)
         self.engine.destroy()
         fresh = {id(p): nn.Parameter(state[name], p.requires_grad) for name, p in self.parameters.items()}
@@ -104,7 +104,7 @@ class ZeroWeights(Weights):
             module._parameters = dict(module._parameters)
             for name, parameter in module._parameters.items():
                 if parameter is not None:
-                    setattr(module, name, fresh[id(parameter)])  # tells recurrent layers, too
+                    setattr(module, name, fresh[id(parameter)])  # also updates recurrent layers
         del self.engine, self.optimizer, self.parameters
         self._objective.offload = None
         self._objective.to(self._accelerator.device).float()
@@ -114,11 +114,11 @@ class ZeroWeights(Weights):
 
 
 class ZeroOptimizer:
-    """DeepSpeed's optimizer under the names and in the groups of whole parameters, as `torch.optim` has them.
+    """DeepSpeed's optimizer with the names and groups of full parameters, as in `torch.optim`.
 
     Args:
-        optimizer: AdamW, of whole parameters; from `attach` on it is the engine's, with parts of them.
-        main: whether this process is the one that is given the state.
+        optimizer: AdamW over full parameters; after `attach` it is the engine's, with their shards.
+        main: whether this is the process that receives the state.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, main: bool) -> None:
@@ -127,7 +127,7 @@ class ZeroOptimizer:
         self._main = main
 
     def attach(self, engine: Any) -> None:
-        """Begins to act on an engine, and gives each of its parts the state that AdamW starts with."""
+        """Attaches to an engine, and gives each of its shards AdamW's initial state."""
         self._engine = engine
         optimizer = engine.optimizer
         third = hasattr(optimizer, "parameter_offload")
@@ -135,17 +135,17 @@ class ZeroOptimizer:
         for part in self._parts:
             moments = {name: torch.zeros_like(part) for name in MOMENTS}
             optimizer.state[part] = {"step": torch.zeros((), device=part.device)} | moments
-        # Stage 2 looks the state up after its first group's first step, when other groups have none yet.
+        # Stage 2 reads the state after its first group's first step, when other groups have none yet.
         getattr(optimizer, "_lazy_init_hp_params_optimizer_state", lambda: None)()
 
     def step(self) -> None:
-        """Steps with this object's learning rates; the engine clips before, and forgets the gradients after."""
+        """Steps with this object's learning rates; the engine clips before, and clears the gradients after."""
         for mine, theirs in zip(self.param_groups, self._engine.optimizer.param_groups, strict=True):
             theirs["lr"] = mine["lr"]
         self._engine.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state of each parameter, on the main process's CPU; elsewhere nothing."""
+        """The full state of each parameter, on the main process's CPU; empty on other processes."""
         from deepspeed.utils import safe_get_full_optimizer_state
 
         step = self._engine.optimizer.state[self._parts[0]]["step"]
@@ -158,7 +158,7 @@ class ZeroOptimizer:
         return {"state": state, "param_groups": self.param_groups}
 
     def load_state_dict(self, whole: dict[str, Any]) -> None:
-        """Gives each process its part of a whole state."""
+        """Distributes a full state to the processes' shards."""
         for index, entries in whole["state"].items():
             for name in MOMENTS:
                 _set(self._parameters[index], entries[name], name)
@@ -169,7 +169,7 @@ class ZeroOptimizer:
 def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any]) -> Any:
     import deepspeed
 
-    # For CPUs it would compile an exchange of its own, through shared memory; the process group has one.
+    # On CPUs it would compile its own shared-memory communication; the process group already has one.
     deepspeed.ops.__compatible_ops__.pop("deepspeed_shm_comm", None)
     deepspeed.utils.logger.setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", r"`torch\.distributed\.\w+` is deprecated", FutureWarning)
@@ -177,7 +177,7 @@ def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any])
 
 
 def _whole(parameter: nn.Parameter) -> Tensor:
-    """A parameter that all processes ask for at once: the master of one that trains."""
+    """A full parameter (collective): the master copy of a trained one."""
     from deepspeed.utils import safe_get_full_fp32_param
 
     if parameter.requires_grad:
@@ -188,7 +188,7 @@ def _whole(parameter: nn.Parameter) -> Tensor:
 
 
 def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
-    """Puts this process's part of a whole value into the master, or into the named state of the optimizer."""
+    """Writes this process's shard of a full value to the master copy, or to the named state of the optimizer."""
     from deepspeed import utils
 
     if not hasattr(parameter, "ds_id"):  # stage 2
@@ -199,7 +199,7 @@ def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
         return
     size, rank = parameter.ds_tensor.numel(), torch.distributed.get_rank(parameter.ds_process_group)
     part = value.flatten()[size * rank : size * (rank + 1)]
-    part = nn.functional.pad(part, (0, size - part.numel()))  # the last part may be shorter
+    part = nn.functional.pad(part, (0, size - part.numel()))  # the last shard may be shorter
     if name is None:
         utils.safe_set_local_fp32_param(parameter, part)
     else:
@@ -207,22 +207,22 @@ def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
 
 
 def count(model: Any, only_trainable: bool) -> int:
-    """The parameters of a model, of which this process may hold a part."""
+    """The parameters of a model, of which this process may have a shard."""
     parted = [p for p in model.parameters() if hasattr(p, "ds_id") and (p.requires_grad or not only_trainable)]
     found: int = model.num_parameters(only_trainable=only_trainable)
     return found + sum(parameter.ds_numel - parameter.numel() for parameter in parted)
 
 
 def is_parted(parameters: list[nn.Parameter]) -> bool:
-    """Whether the weights themselves are spread over processes (ZeRO's stage 3)."""
+    """Whether the weights themselves are sharded (ZeRO's stage 3)."""
     return any(hasattr(parameter, "ds_id") for parameter in parameters)
 
 
 @contextmanager
 def gathered(parameters: list[nn.Parameter]) -> Iterator[None]:
-    """Makes parameters whole on every process inside the block, which all enter at once.
+    """Gathers full parameters on every process inside the block, which all enter together.
 
-    What the main process writes into them there, all have afterwards.
+    Changes by the main process are broadcast afterwards.
     """
     if not is_parted(parameters):
         yield
@@ -235,16 +235,16 @@ def gathered(parameters: list[nn.Parameter]) -> Iterator[None]:
 
 @contextmanager
 def unhooked(objective: Any) -> Iterator[None]:
-    """Makes the weights whole on every process inside the block, where no process waits for another.
+    """Gathers the full weights on every process inside the block, where no process waits for another.
 
-    Processes can then run the model as often as each one's rows need. All enter and leave at once. A block without
-    gradients; nothing happens where the weights are not spread.
+    Processes can then run the model as often as their own rows require. All enter and leave together. Without
+    gradients; does nothing if the weights are not sharded.
     """
     offload = getattr(objective, "offload", None)
     if offload is None:
         yield
         return
-    offload.destroy()  # its hooks alone, which let go of each layer's weights
+    offload.destroy()  # only its hooks, which release each layer's weights
     with gathered(list(objective.parameters())):
         yield
     offload.forward_hooks, offload.backward_hooks = [], []

@@ -1,4 +1,4 @@
-"""Accelerate's configuration files: read as Accelerate reads them, and what is not served is refused in a line."""
+"""Accelerate's configuration files: read as Accelerate reads them, and what is not supported is refused in a line."""
 
 import os
 import subprocess
@@ -119,7 +119,7 @@ def test_gpus_of_a_file(tmp_path: Path) -> None:
     ("values", "message"),
     [
         (DEEPSPEED | {"deepspeed_config": {"zero_stge": 2}}, "unknown key 'zero_stge'; did you mean 'zero_stage'"),
-        ({"distributed_type": "MEGATRON_LM"}, "MEGATRON_LM is not served; choose from NO"),
+        ({"distributed_type": "MEGATRON_LM"}, "MEGATRON_LM is not supported; choose from NO"),
         ({"distributed_type": "FSPD"}, "Accelerate cannot read it: 'FSPD' is not a valid"),
         ({"num_processes": 2}, "A `distributed_type` must be specified"),
         (FSDP | {"num_machines": 2}, "num_machines 2: run accelerate launch"),
@@ -148,13 +148,13 @@ def test_one_process_has_nothing_to_share(flags: tuple[str, ...], command, recip
 @pytest.mark.parametrize(
     ("environment", "flags", "message"),
     [
-        ({"FSDP_VERSION": "1"}, {}, "fsdp_version 1 is not served"),
-        ({"FSDP_OFFLOAD_PARAMS": "true"}, {}, "fsdp_offload_params is not served"),
+        ({"FSDP_VERSION": "1"}, {}, "fsdp_version 1 is not supported"),
+        ({"FSDP_OFFLOAD_PARAMS": "true"}, {}, "fsdp_offload_params is not supported"),
         ({"FSDP_ACTIVATION_CHECKPOINTING": "true"}, {}, "give --gradient-checkpointing"),
-        ({"FSDP_AUTO_WRAP_POLICY": "SIZE_BASED_WRAP"}, {}, "SIZE_BASED_WRAP is not served; choose from TRANSF"),
-        ({}, {"optim": "adafactor"}, "--optim adafactor: .* take --optim adamw"),
-        ({}, {"fp16": True}, "--fp16 does not go together with FSDP"),
-        ({}, {"torch_compile": True}, "--torch-compile does not go together with FSDP"),
+        ({"FSDP_AUTO_WRAP_POLICY": "SIZE_BASED_WRAP"}, {}, "SIZE_BASED_WRAP is not supported; choose from TRANSF"),
+        ({}, {"optim": "adafactor"}, "--optim adafactor: .* use --optim adamw"),
+        ({}, {"fp16": True}, "--fp16 cannot be combined with FSDP"),
+        ({}, {"torch_compile": True}, "--torch-compile cannot be combined with FSDP"),
     ],
 )
 def test_what_does_not_go_together(environment: dict[str, str], flags: dict[str, object], message: str) -> None:
@@ -166,7 +166,7 @@ def test_what_does_not_go_together(environment: dict[str, str], flags: dict[str,
 
 def test_a_merged_adapter_is_refused() -> None:
     os.environ.update({"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"})
-    with pytest.raises(InputError, match="--merge-adapter does not go together"):
+    with pytest.raises(InputError, match="--merge-adapter cannot be combined"):
         check_sharding(Optimization(), Adaptation(lora_r=2, merge_adapter=True))
 
 

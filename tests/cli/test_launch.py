@@ -162,7 +162,7 @@ def test_how_many_processes(run: dict[str, object], expected: int, monkeypatch: 
     [
         ({"gpus": "a"}, "--gpus: 'a' is not a list"),
         ({"gpus": "0,0"}, "--gpus: '0,0' is not a list of different"),
-        ({"gpus": "0,1", "num_processes": 3}, "--num-processes 3 does not fit --gpus 0,1"),
+        ({"gpus": "0,1", "num_processes": 3}, "--num-processes 3 does not match --gpus 0,1"),
         ({"gpus": "0", "use_cpu": True}, "exclude each other"),
     ],
 )
@@ -181,7 +181,7 @@ def test_more_processes_than_gpus(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     result = command("train", recipe, *flags)
-    assert (result.code, result.err) == (2, "error: 3 processes for 2 GPUs; ask for fewer, or for --use-cpu\n")
+    assert (result.code, result.err) == (2, "error: 3 processes for 2 GPUs; use fewer, or --use-cpu\n")
 
 
 def test_only_the_chosen_gpus_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,7 +234,7 @@ def test_other_classes_do_not_take_a_head_over_in_silence(entailment: str, tmp_p
     weights, kept = (load_file(f"{place}/model.safetensors") for place in (entailment, tmp_path / "out"))
     assert not torch.allclose(weights["classifier.weight"], kept["classifier.weight"], atol=1e-3)
     assert torch.allclose(weights["bert.pooler.dense.weight"], kept["bert.pooler.dense.weight"], atol=1e-6)
-    told = "the checkpoint's classes are others (CONTRADICTION, NEUTRAL, ENTAILMENT): its last layer starts anew"
+    told = "the checkpoint has other classes (CONTRADICTION, NEUTRAL, ENTAILMENT): its last layer is reinitialized"
     assert told in caplog.text
 
 
@@ -273,7 +273,7 @@ def test_a_decoder_classifies_by_its_last_token(
     place = tiny_checkpoint("gpt2", WORDS)
     found = train(place, tmp_path, lambda text: "ab"["good" in text], num_train_epochs=10)
     assert found["predict_accuracy"] > 80
-    assert "a 'gpt2' model reads forward: its label comes from the last token" in caplog.text
+    assert "a 'gpt2' model reads left to right: its label comes from the last token" in caplog.text
     out = tmp_path / "out"
     program = f"""
 from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -207,11 +207,11 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     refused(pairs | start | {"max_target_length": 13}, "they share one sequence; the model has 24 positions")
     refused(pairs | start | {"freeze": "encoder"}, "--freeze encoder: a 'gpt2' model has no encoder")
     targets = {"lora_r": 2, "lora_target_modules": "q_proj"}
-    refused(pairs | start | targets, "no linear layer is called 'q_proj'; there are c_attn, c_fc, c_proj, lm_head")
-    refused(pairs | SCRATCH | {"lora_r": 2}, "--lora-r: leaves weights as they are, which are random")
-    refused(pairs | start | {"merge_adapter": True}, "--merge-adapter: there is no adapter; give --lora-r, too")
+    refused(pairs | start | targets, "no linear layer is named 'q_proj'; choose from c_attn, c_fc, c_proj, lm_head")
+    refused(pairs | SCRATCH | {"lora_r": 2}, "--lora-r: freezes weights, which are random")
+    refused(pairs | start | {"merge_adapter": True}, "--merge-adapter: there is no adapter; also give --lora-r")
     refused(texts | start | {"block_size": 25}, "--block-size: 25 is too large; the model has 24 positions")
-    refused(texts | start | {"metrics": "rouge"}, "--metrics compare texts; --objective causal gives loss")
+    refused(texts | start | {"metrics": "rouge"}, "--metrics compare texts; --objective causal reports loss")
     refused(pairs | {"train_file": text_file} | start, "plain text has no targets")
     refused(texts | start | {"text_column": "body"}, r"no column 'body' \(--source-column\); its columns are text")
     refused({"objective": "causal", "validation_file": text_file} | start, "no training rows")
@@ -223,7 +223,7 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "ffn_dim": 16}
     opt = OPTForCausalLM(OPTConfig(vocab_size=257, max_position_embeddings=64, word_embed_proj_dim=16, **sizes))
     path = {"model_name_or_path": save(opt, tmp_path / "opt")}
-    refused(texts | path | {"block_size": 16}, "an? 'opt' model lets packed documents see each other")
+    refused(texts | path | {"block_size": 16}, "an? 'opt' model lets packed documents attend to each other")
     gpt.prepare(build(gpt.Config, pairs | path))
 
 

@@ -126,7 +126,7 @@ def test_texts_of_one_turn(files: dict[str, str], tmp_path: Path, capsys: pytest
     ("recipe", "changes", "message"),
     [
         ("t5", {"source_prefix": "reply: "}, "--source-prefix is for pairs"),
-        ("bart", {"objective": "dialogue,token_masking"}, "'dialogue' goes with no other"),
+        ("bart", {"objective": "dialogue,token_masking"}, "'dialogue' cannot be combined with others"),
         ("pegasus", {"objective": "dialoge"}, "'dialoge' is not one of pegasus; did you mean 'dialogue'"),
         ("rnn", {"pointer_generator": True, "copy_vocab_size": 3, "tokenizer_type": "word"}, "--copy-vocab-size"),
         ("transformer", {"objective": "dialog"}, "--objective: unknown value 'dialog'; did you mean 'dialogue'"),

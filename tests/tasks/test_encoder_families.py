@@ -139,7 +139,7 @@ def test_the_head_sees_what_is_asked_for(
     """A saved model pools as it was trained; by transformers alone where that is the family's own way."""
     place = checkpoint(family)
     if pooling == "cls" and family in ("gpt2", "opt", "llama", "qwen2"):
-        with pytest.raises(InputError, match=r"--pooling cls: .* reads forward"):
+        with pytest.raises(InputError, match=r"--pooling cls: .* reads left to right"):
             start(place, pooling=pooling)
         return
     model, _ = start(place, pooling=pooling)
@@ -170,7 +170,7 @@ def test_the_head_sees_what_is_asked_for(
 def test_an_adapter_finds_its_layers(family: str, checkpoint: Callable[[str], str]) -> None:
     place = checkpoint(family)
     if family in WITHOUT_LINEAR_QUERIES:
-        with pytest.raises(InputError, match=f"none is usual for '{family}'; there are "):
+        with pytest.raises(InputError, match=f"no defaults for '{family}'; there are "):
             start(place, lora_r=2)
         return
     model, _ = start(place, lora_r=2)

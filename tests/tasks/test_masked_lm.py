@@ -259,7 +259,7 @@ def test_a_resumed_run_sees_the_same_masks(text_files: dict[str, str], tmp_path:
         ({"objective": "supervised", "whole_word_masking": True}, "--whole-word-masking is about raw text; it needs"),
         ({"objective": "supervised", "mlm_probability": 0.2}, "--mlm-probability is about raw text; it needs"),
         ({"from_scratch": False}, "give either --model-name-or-path or --from-scratch"),
-        ({"freeze": "encoder"}, "--freeze: leaves weights as they are, which are random"),
+        ({"freeze": "encoder"}, "--freeze: freezes weights, which are random"),
         (
             {"from_scratch": False, "model_name_or_path": "x", "freeze": "all_but_head"},
             "--freeze all_but_head: the head",
@@ -347,6 +347,6 @@ def test_text_without_words_is_refused(tmp_path: Path) -> None:
     path.write_text("".join("".join(draw.choices("ACGT", k=200)) + "\n" for _ in range(50)))
     chosen = {"whole_word_masking": True, "tokenizer_type": "unigram", "vocab_size": 60}
     with pytest.raises(
-        InputError, match="train: --whole-word-masking: 100% of the tokens would be masked in place of 15%"
+        InputError, match="train: --whole-word-masking: 100% of the tokens would be masked instead of 15%"
     ):
         prepared({"train_file": str(path)}, tmp_path / "out", **chosen)

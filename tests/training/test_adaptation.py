@@ -81,7 +81,7 @@ def test_a_merged_adapter_is_a_plain_model(base: str, rows: dict[str, str], tmp_
     apart, merged = (AutoModelForSeq2SeqLM.from_pretrained(tmp_path / n).eval() for n in ("apart", "merged"))
     assert type(merged.decoder.block[0].layer[0].SelfAttention.q) is torch.nn.Linear
     torch.testing.assert_close(apart(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
-    with pytest.raises(InputError, match=r"apart: holds an adapter, no whole model; `hf-seq2seq export .* makes one"):
+    with pytest.raises(InputError, match=r"apart: contains only an adapter; `hf-seq2seq export .* merges it"):
         t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more"))
 
 
@@ -175,12 +175,12 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     [
         (
             {"lora_r": 2, "lora_target_modules": "qq"},
-            "no linear layer is called 'qq'; there are k, lm_head, o, q, v, wi, wo",
+            "no linear layer is named 'qq'; choose from k, lm_head, o, q, v, wi, wo",
         ),
         ({"lora_r": 2, "lora_target_modules": "lm_head"}, "'lm_head' is tied to the embeddings"),
         ({"merge_adapter": True}, "--merge-adapter: there is no adapter"),
-        ({"lora_r": 2, "from_scratch": True, "model_name_or_path": None}, "--lora-r: leaves weights as they are"),
-        ({"freeze": "encoder", "from_scratch": True, "model_name_or_path": None}, "--freeze: leaves weights"),
+        ({"lora_r": 2, "from_scratch": True, "model_name_or_path": None}, "--lora-r: freezes weights"),
+        ({"freeze": "encoder", "from_scratch": True, "model_name_or_path": None}, "--freeze: freezes weights"),
     ],
 )
 def test_what_cannot_be_adapted_is_refused(

@@ -37,7 +37,7 @@ def main(config):
     run.evaluate_and_predict = scoring
     rnn.main(config)
 '''
-HINT = "go on by the same command with --resume-from-checkpoint last"
+HINT = "resume with the same command and --resume-from-checkpoint last"
 
 
 def arguments(recipe: str, pairs: dict[str, str], output: Path, *more: str) -> list[str]:
@@ -178,6 +178,6 @@ def test_no_hint_for_what_is_refused_before_training(
 ) -> None:
     app(arguments("rnn", pairs, tmp_path / "run", "--max-steps", "2"), standalone_mode=False)
     capsys.readouterr()
-    with pytest.raises(ValueError, match="holds a run already"):
+    with pytest.raises(ValueError, match="already contains a run"):
         app(arguments("rnn", pairs, tmp_path / "run", "--max-steps", "2"), standalone_mode=False)
     assert HINT not in capsys.readouterr().err

@@ -112,7 +112,7 @@ def test_every_logged_figure_equals_its_definition(make_task: MakeTask, folder: 
         "max_grad_norm": 0.1,
         "gradient_accumulation_steps": 3,
     }
-    task = make_task(**OPTIONS, **schedule, max_train_samples=48)  # two steps an epoch
+    task = make_task(**OPTIONS, **schedule, max_train_samples=48)  # two steps per epoch
     loop = Watched(task, folder)
     loop.measures = True
     state = loop.run()
@@ -364,7 +364,7 @@ def test_a_gradient_or_a_weight_that_is_not_finite_ends_the_run(make_task: MakeT
 
     loop._update = poison  # type: ignore[method-assign]
     message = {"gradient": "the norm of the gradient is inf", "weights": "weights are not finite"}[what]
-    with pytest.raises(InputError, match=rf"step 2: {message}, .*\nlast whole checkpoint: .*checkpoint-1$"):
+    with pytest.raises(InputError, match=rf"step 2: {message}, .*\nlast complete checkpoint: .*checkpoint-1$"):
         loop.run()
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-1"]
 

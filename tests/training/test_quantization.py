@@ -85,8 +85,8 @@ def test_an_evaluation_changes_no_step(tmp_path: Path, tiny_checkpoint: Callable
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lora_r": None}, "--load-in-4bit: there is no adapter; give --lora-r, too"),
-        ({"merge_adapter": True}, "--merge-adapter: 4-bit weights cannot take an adapter in"),
+        ({"lora_r": None}, "--load-in-4bit: there is no adapter; also give --lora-r"),
+        ({"merge_adapter": True}, "--merge-adapter: an adapter cannot be merged into 4-bit weights"),
         ({"bf16": True, "use_cpu": True}, "--bf16 with --load-in-4bit needs a GPU"),
         ({}, "--load-in-4bit: bitsandbytes is not installed; pip install 'hf-seq2seq\\[quantization\\]'"),
     ],

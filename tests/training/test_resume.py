@@ -117,7 +117,7 @@ def test_a_real_process_is_stopped(
 def test_resume_refuses_a_different_plan(make_task: Callable[..., Task], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     Loop(make_task(), Accelerator(cpu=True), tmp_path / "out").run()
-    with pytest.raises(ValueError, match=r"steps an epoch.*resume with the same data, batch size"):
+    with pytest.raises(ValueError, match=r"steps per epoch.*resume with the same data, batch size"):
         Loop(make_task(per_device_train_batch_size=3), Accelerator(cpu=True), tmp_path / "out", "last")
 
 

@@ -1,4 +1,4 @@
-"""What a run may go on from: damaged checkpoints are passed over, other models and vocabularies refused."""
+"""Resuming a run: damaged checkpoints are skipped, other models and vocabularies refused."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_every_file_of_a_checkpoint_is_missed(run: Path) -> None:
             assert len(told) == 1
             assert str(newest) in told[0]
             assert name.rsplit("/")[-1] in told[0]
-            with pytest.raises(InputError, match=rf"the newest whole one is .*{OLDER}"):
+            with pytest.raises(InputError, match=rf"the newest complete one is .*{OLDER}"):
                 find_checkpoint(run, str(newest))
             path.write_bytes(whole)
     assert find_checkpoint(run, "last") == newest
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_an_earlier_version_is_read(run: Path) -> None:
 def test_a_damaged_checkpoint_and_a_file_called_one_are_passed_over(
     run: Path, pairs: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The run goes on from the older one, past a garbage line of the log, and ends with the same weights."""
+    """The run resumes from the older one, past a garbage line of the log, and ends with the same weights."""
     expected = load_file(run / NEWER / "model.safetensors")
     (run / NEWER / "optimizer.safetensors").write_bytes(b"")
     (run / "checkpoint-60").write_text("mine")
@@ -132,9 +132,9 @@ def test_a_damaged_checkpoint_and_a_file_called_one_are_passed_over(
     log.write_bytes(b'\xff{"loss"\n[1]\n{"step": "x"}\n{}\n' + log.read_bytes() + b'{"step": 9')
     train(pairs, run, *RESUME)
     said = capsys.readouterr().err
-    assert "passed over: " in said
+    assert "skipped: " in said
     assert "checkpoint-60: not a folder" in said
-    assert f"goes on from {run / OLDER}" in said
+    assert f"resuming from {run / OLDER}" in said
     found = load_file(run / NEWER / "model.safetensors")
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
     steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
@@ -153,7 +153,7 @@ def test_a_file_stands_where_a_checkpoint_goes(run: Path, pairs: dict[str, str])
 def test_no_checkpoint_is_whole(run: Path, pairs: dict[str, str]) -> None:
     for name in (OLDER, NEWER):
         (run / name / "config.json").unlink()
-    with pytest.raises(InputError, match=r"(?s)no checkpoint is whole: .*config.json is missing.*--overwrite"):
+    with pytest.raises(InputError, match=r"(?s)no checkpoint is complete: .*config.json is missing.*--overwrite"):
         train(pairs, run, *RESUME)
 
 
@@ -173,8 +173,8 @@ REFUSED = {
     "tokenizer_type": ("bpe", r"--tokenizer-type char \(not bpe\)"),
     "vocab_size": ("9", r"--vocab-size 8000 \(not 9\)"),
     "objective": ("dialogue", r"--objective supervised \(not dialogue\)"),
-    "max_steps": ("6", r"--max-steps: 6 is less than .*has done, which is 8"),
-    "per_device_train_batch_size": ("4", r"steps an epoch, this run has"),
+    "max_steps": ("6", r"--max-steps: 6 is less than the 8 steps that .* has done"),
+    "per_device_train_batch_size": ("4", r"steps per epoch, this run has"),
 }
 
 
@@ -234,11 +234,11 @@ def test_weights_of_another_model(run: Path, pairs: dict[str, str]) -> None:
     tensors = load_file(path)
     name = next(iter(tensors))
     save_file(tensors | {name: torch.zeros(2, 3)}, path, {"format": "pt"})
-    with pytest.raises(InputError, match=r"holds another model: .* has the shape \(2, 3\)"):
+    with pytest.raises(InputError, match=r"contains another model: .* has the shape \(2, 3\)"):
         train(pairs, run, *RESUME)
     del tensors[name]
     save_file(tensors, path, {"format": "pt"})
-    with pytest.raises(InputError, match=f"holds another model: it lacks {name}"):
+    with pytest.raises(InputError, match=f"contains another model: it lacks {name}"):
         train(pairs, run, *RESUME)
 
 
@@ -258,7 +258,7 @@ def test_edited_rows_leave_the_vocabulary_as_it_was(
     before, after = (Tokenizers.load(folder).source.get_vocab() for folder in (trained, run))
     assert before == after
     said = capsys.readouterr().err
-    assert "changed: train: other content in its 90 rows" in said
+    assert "changed: train: changed content in its 90 rows" in said
     assert "changed: validation" not in said
 
 
@@ -271,7 +271,7 @@ def test_last_begins_where_nothing_is_saved_yet(
             (tmp_path / name).mkdir()
             (tmp_path / name / "train_log.jsonl").write_text('{"step": 2, "epoch": 0.1, "loss": 9.0}\n')
         train(pairs, tmp_path / name, *RESUME, max_steps="2")
-        assert "holds no checkpoint yet; begins at the first step" in capsys.readouterr().err
+        assert "contains no checkpoint yet; starting at the first step" in capsys.readouterr().err
         assert (tmp_path / name / "checkpoint-2").is_dir()
         assert (tmp_path / name / "train_log.jsonl").read_text().count('"loss"') == 1
 
@@ -279,7 +279,7 @@ def test_last_begins_where_nothing_is_saved_yet(
 def test_last_does_not_begin_over_a_finished_model(run: Path, pairs: dict[str, str]) -> None:
     for name in (OLDER, NEWER):
         shutil.rmtree(run / name)
-    with pytest.raises(InputError, match="holds a finished model and no checkpoint"):
+    with pytest.raises(InputError, match="contains a finished model and no checkpoint"):
         train(pairs, run, *RESUME)
 
 

@@ -43,7 +43,9 @@ def test_files_of_others_are_kept(tmp_path: Path) -> None:
     (tmp_path / "data" / "train.tsv").write_text("")
     check_output_dir(config(tmp_path, train_file=str(tmp_path / "data" / "train.tsv")))
     (tmp_path / "README.md").write_text("of the project")
-    with pytest.raises(InputError, match=r"holds README\.md, which a run replaces; give --overwrite-output-dir or"):
+    with pytest.raises(
+        InputError, match=r"contains README\.md, which a run would replace; give --overwrite-output-dir or"
+    ):
         check_output_dir(config(tmp_path))
     check_output_dir(config(tmp_path, overwrite_output_dir=True))
     (tmp_path / "train_log.jsonl").write_text("")  # of a run that was killed before its first checkpoint
@@ -57,7 +59,7 @@ def test_predictions_stay_what_they_are_but_for_line_ends(
     write_predictions(tmp_path, make_task(), {"predict": texts})
     found = [row["text"] for row in iterate_rows(tmp_path / "generated_predictions.txt")]
     assert found == ["a b", *texts[1:3], "h i"]
-    assert "generated_predictions.txt: 2 of 4 predictions have line ends" in capsys.readouterr().err
+    assert "generated_predictions.txt: 2 of 4 predictions have line breaks" in capsys.readouterr().err
 
 
 def test_what_a_run_reads_is_not_replaced_by_it(tmp_path: Path) -> None:

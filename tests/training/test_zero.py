@@ -181,19 +181,23 @@ def asked(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, Any
 @pytest.mark.parametrize(
     ("settings", "flags", "message"),
     [
-        ({"zero_optimization": {"stage": 0}}, {}, "zero_stage 0 is not served; choose from 2, 3"),
+        ({"zero_optimization": {"stage": 0}}, {}, "zero_stage 0 is not supported; choose from 2, 3"),
         ({"zero_optimization": {"stage": 3, "offload_param": {"device": "nvme"}}}, {}, "offload_param_device nvme"),
         ({"zero_optimization": {"stage": 3, "zero_quantized_weights": True}}, {}, "zero_quantized_weights is not"),
-        ({"optimizer": {"type": "AdamW"}}, {}, "'optimizer' is not served; leave it out, and give --optim"),
-        ({"curriculum_learning": {}}, {}, "'curriculum_learning' is not served; leave it out"),
-        ({"gradient_clipping": 0.5}, {}, "gradient_clipping 0.5 is not this run's; write 'auto'.* --max-grad-norm 1$"),
+        ({"optimizer": {"type": "AdamW"}}, {}, "'optimizer' is not supported; leave it out, and give --optim"),
+        ({"curriculum_learning": {}}, {}, "'curriculum_learning' is not supported; leave it out"),
+        (
+            {"gradient_clipping": 0.5},
+            {},
+            "gradient_clipping 0.5 contradicts this run; write 'auto'.* --max-grad-norm 1$",
+        ),
         ({"gradient_accumulation_steps": 3}, {}, "--gradient-accumulation-steps 1"),
         ({"train_batch_size": 64}, {}, "--per-device-train-batch-size"),
         ({"bf16": {"enabled": True}}, {}, "give --bf16"),
         ({"fp16": {"enabled": True}}, {}, "give --fp16"),
-        ({}, {"fp16": True}, "--fp16 does not go together with DeepSpeed"),
-        ({}, {"torch_compile": True}, "--torch-compile does not go together with DeepSpeed"),
-        ({}, {"optim": "adafactor"}, "--optim adafactor: .* with DeepSpeed take --optim adamw"),
+        ({}, {"fp16": True}, "--fp16 cannot be combined with DeepSpeed"),
+        ({}, {"torch_compile": True}, "--torch-compile cannot be combined with DeepSpeed"),
+        ({}, {"optim": "adafactor"}, "--optim adafactor: .* with DeepSpeed use --optim adamw"),
     ],
 )
 def test_what_does_not_go_together(
@@ -215,5 +219,5 @@ def test_what_deepspeed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert (found["gradient_clipping"], found["gradient_accumulation_steps"]) == (0.5, 1)
     assert found["bf16"] == {"enabled": True}
     assert "train_batch_size" not in found
-    with pytest.raises(InputError, match="--load-in-4bit does not go together with DeepSpeed"):
+    with pytest.raises(InputError, match="--load-in-4bit cannot be combined with DeepSpeed"):
         check_zero(options, Adaptation(lora_r=2, load_in_4bit=True))

@@ -1,1 +1,1 @@
-"""How a run's weights are held: in which precision, and spread over which processes."""
+"""The weights of a run: precision, and sharding over processes."""

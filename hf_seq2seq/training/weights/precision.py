@@ -1,7 +1,7 @@
-"""The weights that the optimizer moves: the model's own, or a float32 master of a bfloat16 model.
+"""The weights that the optimizer updates: the model's own, or a float32 master copy of a bfloat16 model.
 
-On a GPU, bfloat16 and float16 run under autocast. A CPU gains little from autocast, for every step casts every
-weight again; there the model itself is put in bfloat16, and a float32 master takes the gradients and the updates.
+On a GPU, bfloat16 and float16 run under autocast. A CPU gains little from autocast, because every step casts every
+weight again; there the model itself is in bfloat16, and a float32 master copy receives the gradients and updates.
 """
 
 import os
@@ -19,9 +19,9 @@ class Weights:
     """A model's parameters as the optimizer sees them.
 
     Attributes:
-        low: whether the model computes in a lower precision than what is trained.
-        sharded: whether each process holds a part, so that all must take part where they are read.
-        parameters: what is trained, by the model's names.
+        low: whether the model computes in a lower precision than the trained weights.
+        sharded: whether each process has a shard, so that reading them is collective.
+        parameters: the trained parameters, by the model's names.
     """
 
     low = False
@@ -37,7 +37,7 @@ class Weights:
         self.collect_gradients()
 
     def update(self, optimizer: Any, limit: float, accelerator: Accelerator) -> Any:
-        """Clips the gradients, steps and forgets them; returns their norm before clipping."""
+        """Clips the gradients, steps and clears them; returns their norm before clipping."""
         norm = accelerator.clip_grad_norm_(self.parameters.values(), limit)
         optimizer.step()
         optimizer.zero_grad()
@@ -46,7 +46,7 @@ class Weights:
 
     @property
     def finite(self) -> bool:
-        """Whether no weight of this process is infinite or not a number."""
+        """Whether all weights of this process are finite."""
         parts = (p.to_local() if hasattr(p, "to_local") else p for p in self.parameters.values())
         return all(bool(part.isfinite().all()) for part in parts)
 
@@ -57,20 +57,20 @@ class Weights:
         """Called after each optimizer step, and after loading."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What is saved: the model's state in float32."""
+        """The state to save: the model's in float32."""
         return self.model.state_dict()
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restores what `state_dict` gave; tied entries may be missing."""
+        """Restores a `state_dict`; tied entries may be missing."""
         self.model.load_state_dict(state, strict=False)
 
     def release(self) -> "Weights":
-        """Called when training ends: leaves the model in float32, and gives its weights from then on."""
+        """Called when training ends: converts the model to float32, and returns its weights from then on."""
         return self
 
 
 class MasterWeights(Weights):
-    """A float32 copy that is trained, and a bfloat16 model that computes.
+    """A float32 master copy that is trained, and a bfloat16 model that computes.
 
     Paper: Micikevicius et al., 2018, section 3.1, https://arxiv.org/abs/1710.03740
     """
@@ -123,7 +123,7 @@ class MasterWeights(Weights):
 
     @torch.no_grad()
     def release(self) -> Weights:
-        """Puts the master's values, the unrounded buffers and the attention back into the model."""
+        """Restores the master's values, the unrounded buffers and the attention in the model."""
         self.model.float()
         self.publish()
         for name, buffer in self.model.named_buffers():
@@ -134,11 +134,11 @@ class MasterWeights(Weights):
 
 
 def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> None:
-    """Refuses precisions that fail.
+    """Rejects unsupported precisions.
 
     Raises:
-        InputError: float16 for T5 or on a CPU, both precisions at once, another one than Accelerate's configuration
-            has, or a GPU without bfloat16.
+        InputError: float16 for T5 or on a CPU, both precisions at once, a conflict with Accelerate's configuration, or
+            a GPU without bfloat16.
     """
     if options.fp16 and options.bf16:
         raise InputError("--fp16 and --bf16 exclude each other; give one")
@@ -154,7 +154,7 @@ def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> Non
 
 
 def lower_precision(model: Any) -> Weights:
-    """Puts a model on a CPU in bfloat16, its attention in float32, and returns the master.
+    """Converts a model on a CPU to bfloat16, with attention in float32, and returns the master copy.
 
     The backward pass of scaled-dot-product attention in bfloat16 is slower on CPUs than in float32.
     """

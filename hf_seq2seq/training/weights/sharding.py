@@ -1,7 +1,7 @@
-"""Weights, gradients and optimizer state spread over processes (FSDP 2), set up by Accelerate's configuration.
+"""Weights, gradients and optimizer state sharded over processes (FSDP 2), set up from Accelerate's configuration.
 
-Accelerate shards on GPUs alone. Here torch's own `fully_shard` does it on any device, by the environment that
-`accelerate launch` makes of its configuration; so two processes on a CPU run the very code that GPUs run.
+Accelerate only shards on GPUs. Here torch's own `fully_shard` does it on any device, from the environment that
+`accelerate launch` creates from its configuration; so two processes on a CPU run the same code as GPUs.
 
 Paper: Zhao et al., 2023, https://arxiv.org/abs/2304.11277; Rajbhandari et al., 2020, section 5,
 https://arxiv.org/abs/1910.02054
@@ -30,57 +30,57 @@ WRAPS = ("TRANSFORMER_BASED_WRAP", NO_WRAP)
 
 
 def is_asked_for() -> bool:
-    """Whether the environment, as `accelerate launch` and this project's launcher set it, asks for sharded weights."""
+    """Whether the environment, as set by `accelerate launch` and this project's launcher, requests sharded weights."""
     return os.environ.get(SWITCH, "").lower() == "true"
 
 
 def _told(name: str, default: str = "") -> str:
-    """An option of `fsdp_config`, as it reaches processes."""
+    """An option of `fsdp_config`, as passed to processes."""
     return os.environ.get(f"FSDP_{name}", default).lower()
 
 
 def check_sharding(optimization: Optimization, adaptation: Adaptation | None) -> None:
-    """Refuses what does not go together with sharded weights.
+    """Rejects options that are incompatible with sharded weights.
 
     Raises:
-        InputError: names the option of the configuration, or the flag.
+        InputError: an option is incompatible; names it, or the flag.
     """
     if not is_asked_for():
         return
     if (version := _told("VERSION", "1")) != "2":
-        raise InputError(f"{PLACE}: fsdp_version {version} is not served; write 'fsdp_version: 2'")
+        raise InputError(f"{PLACE}: fsdp_version {version} is not supported; write 'fsdp_version: 2'")
     if _told("OFFLOAD_PARAMS") == "true":
-        raise InputError(f"{PLACE}: fsdp_offload_params is not served; write false")
+        raise InputError(f"{PLACE}: fsdp_offload_params is not supported; write false")
     if _told("ACTIVATION_CHECKPOINTING") == "true":
         raise InputError(f"{PLACE}: fsdp_activation_checkpointing: write false, and give --gradient-checkpointing")
     if (wrap := _told("AUTO_WRAP_POLICY", NO_WRAP).upper()) not in WRAPS:
-        raise InputError(f"{PLACE}: fsdp_auto_wrap_policy {wrap} is not served; choose from {', '.join(WRAPS)}")
+        raise InputError(f"{PLACE}: fsdp_auto_wrap_policy {wrap} is not supported; choose from {', '.join(WRAPS)}")
     check_flags("FSDP", optimization)
     if adaptation is not None and adaptation.merge_adapter:
-        raise InputError("--merge-adapter does not go together with FSDP; leave it out, and the adapter is saved")
+        raise InputError("--merge-adapter cannot be combined with FSDP; leave it out, and the adapter is saved")
 
 
 def check_flags(kind: str, optimization: Optimization) -> None:
-    """Refuses flags that do not go together with FSDP or DeepSpeed, whichever `kind` says.
+    """Rejects flags that are incompatible with FSDP or DeepSpeed, whichever `kind` says.
 
     Raises:
-        InputError: names the flag.
+        InputError: a flag is incompatible; names it.
     """
     if optimization.optim != "adamw":
-        raise InputError(f"--optim {optimization.optim}: works on whole weights alone; with {kind} take --optim adamw")
+        raise InputError(f"--optim {optimization.optim}: only works on full weights; with {kind} use --optim adamw")
     for name in ("fp16", "torch_compile"):
         if getattr(optimization, name):
-            raise InputError(f"--{name.replace('_', '-')} does not go together with {kind}; leave it out")
+            raise InputError(f"--{name.replace('_', '-')} cannot be combined with {kind}; leave it out")
 
 
 class ShardedWeights(Weights):
-    """Weights of which each process holds a part; they are whole only while a layer computes.
+    """Weights sharded over processes, gathered only while a layer computes.
 
-    Every method that reads or writes them is called by all processes at once.
+    Every method that reads or writes them is collective.
 
     Args:
-        objective: is sharded in place, with the model in it.
-        bf16: whether layers compute in bfloat16; the parts, and the sums of gradients, are float32.
+        objective: sharded in place, including its model.
+        bf16: whether layers compute in bfloat16; the shards, and the sums of gradients, are float32.
     """
 
     sharded = True
@@ -91,7 +91,7 @@ class ShardedWeights(Weights):
         self._main = accelerator.is_main_process
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The whole weights on the main process's CPU, shared ones once for all their names; elsewhere nothing."""
+        """The full weights on the main process's CPU, with tied ones shared; empty on other processes."""
         found: dict[int, Tensor] = {}
         state = self.model.state_dict()
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
@@ -102,7 +102,7 @@ class ShardedWeights(Weights):
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Gives each process its part of whole weights."""
+        """Distributes full weights to the processes' shards."""
         for name, parameter in self.parameters.items():
             if name in state:
                 parameter.copy_(part_of(state[name], parameter))
@@ -116,7 +116,7 @@ def _shard(objective: Any, bf16: bool, accelerator: Accelerator) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-    # T5's layers hand on a view of their position biases, and add to it in no place.
+    # T5's layers pass on a view of their position biases, and never modify it in place.
     warnings.filterwarnings("ignore", r"FSDP2-wrapped module \(FSDP\w*T5Block\) returned a view")
     reshards = _told("RESHARD_AFTER_FORWARD", "true") == "true"
     objective.to(accelerator.device)
@@ -126,11 +126,11 @@ def _shard(objective: Any, bf16: bool, accelerator: Accelerator) -> None:
         for layer in _layers(objective.model):
             fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=reshards)
     fully_shard(objective, mesh=mesh, mp_policy=policy)
-    objective.reshards = reshards  # to be put back after an evaluation
+    objective.reshards = reshards  # restored after an evaluation
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    """The layers of the classes that the configuration names; by default those that recomputation takes one by one."""
+    """The layers of the classes named in the configuration; by default those checkpointed one by one."""
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     names = [name for name in os.environ.get("FSDP_TRANSFORMER_CLS_TO_WRAP", "").split(",") if name]
@@ -145,16 +145,16 @@ def _layers(model: nn.Module) -> list[nn.Module]:
 
 
 def is_sharded(objective: nn.Module) -> bool:
-    """Whether an objective's weights are spread over processes."""
+    """Whether an objective's weights are sharded."""
     return hasattr(objective, "set_requires_gradient_sync")
 
 
 @contextmanager
 def unsharded(objective: Any) -> Iterator[None]:
-    """Makes the weights whole on every process inside the block, where no process waits for another.
+    """Gathers the full weights on every process inside the block, where no process waits for another.
 
-    Processes can then run the model as often as each one's rows need. All enter and leave at once. A block without
-    gradients; nothing happens where weights are not sharded.
+    Processes can then run the model as often as their own rows require. All enter and leave together. Without
+    gradients; does nothing if weights are not sharded.
     """
     if not is_sharded(objective):
         yield
@@ -173,7 +173,7 @@ def unsharded(objective: Any) -> Iterator[None]:
 
 
 def set_up(objective: Any, batch: dict[str, Tensor]) -> None:
-    """Runs sharded weights once from the top, as torch wants it before any layer runs by itself; nothing else."""
+    """Runs the root module of sharded weights once, which torch requires before any layer runs separately."""
     if is_sharded(objective) and not getattr(objective, "is_set_up", False):
         objective(batch)
         objective.is_set_up = True
@@ -181,7 +181,7 @@ def set_up(objective: Any, batch: dict[str, Tensor]) -> None:
 
 @contextmanager
 def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]:
-    """Keeps the gradients of a backward pass in each process, to be exchanged with a later one's."""
+    """Keeps the gradients of a backward pass local, to be synchronized with a later one's."""
     if hasattr(objective, "set_gradient_accumulation_boundary"):  # DeepSpeed's engine
         objective.set_gradient_accumulation_boundary(False)
         yield
@@ -199,12 +199,15 @@ def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]
 
 
 def whole(value: Any) -> Any:
-    """The whole of a tensor that is spread over processes, which all ask at once; anything else as it is."""
+    """The full tensor of a sharded one (collective); any other tensor unchanged."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
 def part_of(value: Tensor, like: Tensor) -> Tensor:
-    """This process's part of a whole tensor, cut as another of its shape is; the tensor itself where that is whole."""
+    """This process's shard of a full tensor, sharded like another of its shape.
+
+    The tensor itself if that is not sharded.
+    """
     if not hasattr(like, "full_tensor") or value.shape != like.shape:
         return value
     from torch.distributed.tensor import distribute_tensor
@@ -214,14 +217,14 @@ def part_of(value: Tensor, like: Tensor) -> Tensor:
 
 
 def _on(main: bool, value: Tensor) -> Tensor:
-    """The whole tensor on the main process's CPU; others only take part."""
+    """The full tensor on the main process's CPU; other processes only take part."""
     found: Tensor = whole(value)
     return found.cpu() if main else found.new_empty(0)
 
 
 @contextmanager
 def left_to_us() -> Iterator[None]:
-    """Hides from Accelerate that weights are to be sharded, for it would do so on GPUs, and in its own way."""
+    """Hides the sharding settings from Accelerate, which would shard in its own way on GPUs."""
     asked = {name: os.environ.pop(name) for name in (SWITCH, DEEPSPEED) if name in os.environ}
     try:
         yield

@@ -1,4 +1,4 @@
-"""What DeepSpeed is told: Accelerate's configuration, and what of it does not go together with this loop."""
+"""DeepSpeed's settings: Accelerate's configuration, and the parts of it that are incompatible with this loop."""
 
 import os
 from importlib.util import find_spec
@@ -25,7 +25,7 @@ SERVED = (
     "zero_force_ds_cpu_optimizer",
     "zero_optimization",
 )
-"""Sections of DeepSpeed's configuration that leave the arithmetic of a step as it is, or are set here."""
+"""Sections of DeepSpeed's configuration that do not affect the arithmetic of a step, or are set here."""
 USUAL = {
     "zero_quantized_weights": False,
     "zero_quantized_nontrainable_weights": False,
@@ -34,19 +34,19 @@ USUAL = {
     "mics_shard_size": -1,
     "zenflow": None,
 }
-"""Options of ZeRO that would change the arithmetic, or where a part is kept, and the values that do not."""
+"""Options of ZeRO that would affect the arithmetic or the placement of shards, and the values that do not."""
 
 
 def is_asked_for() -> bool:
-    """Whether the environment, as `accelerate launch` and this project's launcher set it, asks for DeepSpeed."""
+    """Whether the environment, as set by `accelerate launch` and this project's launcher, requests DeepSpeed."""
     return os.environ.get(DEEPSPEED, "").lower() == "true"
 
 
 def check_zero(optimization: Optimization, adaptation: Adaptation | None) -> None:
-    """Refuses what does not go together with DeepSpeed; imports nothing of it.
+    """Rejects options that are incompatible with DeepSpeed, without importing it.
 
     Raises:
-        InputError: names the option of the configuration, or the flag.
+        InputError: an option is incompatible; names it, or the flag.
     """
     if not is_asked_for():
         return
@@ -68,11 +68,11 @@ def check_zero(optimization: Optimization, adaptation: Adaptation | None) -> Non
             raise InputError(f'{PLACE}: {name}: write "enabled": "auto", and give --{name}')
     check_flags("DeepSpeed", optimization)
     if adaptation is not None and adaptation.load_in_4bit:
-        raise InputError("--load-in-4bit does not go together with DeepSpeed; leave one of them out")
+        raise InputError("--load-in-4bit cannot be combined with DeepSpeed; leave one of them out")
 
 
 def _read() -> dict[str, Any]:
-    """The configuration as Accelerate reads it from the environment."""
+    """The configuration, as read by Accelerate from the environment."""
     from accelerate.utils import DeepSpeedPlugin
 
     try:
@@ -86,34 +86,34 @@ def _check_sections(settings: dict[str, Any]) -> None:
     for name in ("optimizer", "scheduler"):
         if name in settings:
             flags = "--optim and --learning-rate" if name == "optimizer" else "--lr-scheduler-type"
-            raise InputError(f"{PLACE}: DeepSpeed's {name!r} is not served; leave it out, and give {flags}")
+            raise InputError(f"{PLACE}: DeepSpeed's {name!r} is not supported; leave it out, and give {flags}")
     for name in settings:
         if name not in SERVED:
-            raise InputError(f"{PLACE}: DeepSpeed's {name!r} is not served; leave it out")
+            raise InputError(f"{PLACE}: DeepSpeed's {name!r} is not supported; leave it out")
 
 
 def _check_stage(zero: dict[str, Any]) -> None:
     if (stage := zero.get("stage", 0)) not in STAGES:
-        raise InputError(f"{PLACE}: zero_stage {stage} is not served; choose from 2, 3, or take ddp")
+        raise InputError(f"{PLACE}: zero_stage {stage} is not supported; choose from 2, 3, or use ddp")
     for name, usual in USUAL.items():
         if zero.get(name, usual) != usual:
-            raise InputError(f"{PLACE}: {name} is not served; leave it out")
+            raise InputError(f"{PLACE}: {name} is not supported; leave it out")
     for name in ("offload_optimizer", "offload_param"):
         device = (zero.get(name) or {}).get("device") or "none"
         if device not in ("none", "cpu"):
-            raise InputError(f"{PLACE}: {name}_device {device} is not served; choose from none, cpu")
+            raise InputError(f"{PLACE}: {name}_device {device} is not supported; choose from none, cpu")
 
 
 def _check_value(settings: dict[str, Any], name: str, allowed: tuple[Any, ...], flag: str) -> None:
     if (value := settings.get(name)) not in allowed:
-        raise InputError(f"{PLACE}: {name} {value} is not this run's; write 'auto' there, and give {flag}")
+        raise InputError(f"{PLACE}: {name} {value} contradicts this run; write 'auto' there, and give {flag}")
 
 
 def engine_settings(options: Optimization) -> dict[str, Any]:
-    """DeepSpeed's configuration, with this run's precision and clipping; what is left to choose, DeepSpeed chooses."""
+    """DeepSpeed's configuration, with this run's precision and clipping; the rest is left to DeepSpeed."""
     settings = _without_auto(_read()) | {
-        "train_micro_batch_size_per_gpu": 1,  # means nothing: the loop makes the batches
-        "gradient_accumulation_steps": 1,  # the loop says which backward pass of a step is the last
+        "train_micro_batch_size_per_gpu": 1,  # unused: the loop creates the batches
+        "gradient_accumulation_steps": 1,  # the loop marks the last backward pass of a step
         "gradient_clipping": options.max_grad_norm or 0.0,
         "bf16": {"enabled": options.bf16},
         "zero_allow_untested_optimizer": True,
