@@ -183,7 +183,7 @@ TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
 
 @dataclass(frozen=True, kw_only=True)
 class OneTokenizer(Tokenization):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+    """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
     tokenizer_name: str | None = option(None, "Pretrained tokenizer (Hub id or folder) to use instead of training one.")
     tokenizer_type: str = option("bpe", "Kind of tokenizer to train.", choices=TOKENIZERS)
@@ -194,7 +194,7 @@ class OneTokenizer(Tokenization):
 
 @dataclass(frozen=True, kw_only=True)
 class NewTokenizer(OneTokenizer, PairTokenization):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+    """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
     target_tokenizer_type: str | None = option(
         None, "Kind for the target, if different; implies separate vocabularies.", choices=TOKENIZERS

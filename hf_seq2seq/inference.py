@@ -1,6 +1,6 @@
-"""What training shares with the commands that use a trained model: how rows are batched, how targets are generated.
+"""Options shared by training and inference: batching and generation.
 
-It stands apart from `configs` because commands that take no longer than imports import it.
+Separate from `configs` because fast commands import it.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hf_seq2seq.sections import Section, option
 
 DEFAULT_METRICS = ("bleu", "chrf", "exact_match")
-"""What texts are measured by where nothing else is asked for."""
+"""Default metrics of texts."""
 
 
 @dataclass(frozen=True, kw_only=True)

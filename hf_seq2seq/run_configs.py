@@ -1,7 +1,7 @@
-"""What the recipes of one kind can all be told, and the sections that one kind of model alone has.
+"""Options common to the recipes of one kind, and sections specific to one kind of model.
 
-A recipe lists its sections itself, in the order of its help; these bases give their types to what is below the recipes.
-Importing this module imports no torch.
+A recipe lists its sections itself, in the order of its help; these bases provide the types for code below the recipes.
+Importing this module does not import torch.
 """
 
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ class Seq2SeqRun(configs.TextRunConfig, PretrainedRun):
 class DecoderModel(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 
-    architecture: str = option("gpt2", "From scratch: what.", choices=("gpt2", "transformer-decoder"))
+    architecture: str = option("gpt2", "From scratch: the architecture.", choices=("gpt2", "transformer-decoder"))
     num_hidden_layers: int | None = option(None, "Layers, if not the size's.", at_least=1, at_most=MOST_LAYERS)
-    num_attention_heads: int | None = option(None, "From scratch: heads of each, likewise.", at_least=1)
-    hidden_size: int | None = option(None, "From scratch: width, likewise.", at_least=1)
+    num_attention_heads: int | None = option(None, "Attention heads per layer, if not the size's.", at_least=1)
+    hidden_size: int | None = option(None, "Width, if not the size's.", at_least=1)
     dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)
 
 
@@ -56,20 +56,20 @@ class DecoderData(configs.PairData):
     """Data: pairs of source and target text, conversations, or raw text."""
 
     objective: str = option("pairs", "Learn targets, replies, or raw text.", choices=("pairs", "dialogue", "causal"))
-    one_document: bool = option(False, "Causal: a file is one document, not each of its lines one.")
+    one_document: bool = option(False, "Causal: treat a file as one document, rather than one document per line.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderTokens(configs.NewTokenizer):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+    """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
-    block_size: int = option(256, "Causal: tokens that are read at once; documents are packed into them.", at_least=2)
+    block_size: int = option(256, "Causal: tokens per block, into which documents are packed.", at_least=2)
     separator: str = option("\n", "Text between source and target, for a tokenizer without separator token.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecoderRun(configs.TextRunConfig, PretrainedRun):
-    """A run of a decoder without an encoder."""
+    """A run of a decoder-only model."""
 
     model: DecoderModel
     data: DecoderData
@@ -80,10 +80,10 @@ class DecoderRun(configs.TextRunConfig, PretrainedRun):
 class EncoderModel(configs.PretrainedOrNew):
     """Model: the encoder, a checkpoint or a size to train from scratch, and its head."""
 
-    architecture: str = option("bert", "What is trained from scratch.", choices=("bert", "transformer-encoder"))
-    problem_type: str = option("single_label", "What a label is.", choices=PROBLEMS)
-    pooling: str | None = option(None, "Tokens that the head sees; by default the model's own.", choices=POOLINGS)
-    class_weights: str = option("none", "Weigh classes in the loss.", choices=("none", "balanced"))
+    architecture: str = option("bert", "Architecture of a model from scratch.", choices=("bert", "transformer-encoder"))
+    problem_type: str = option("single_label", "Kind of labels.", choices=PROBLEMS)
+    pooling: str | None = option(None, "Pooling for the head; by default the model's own.", choices=POOLINGS)
+    class_weights: str = option("none", "Weight classes in the loss.", choices=("none", "balanced"))
     classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
 
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Collate = Callable[[Examples, np.ndarray], dict[str, Tensor]]
 Predictions = list[str] | np.ndarray
-"""Of the rows of a split, in order: texts, or logits `(rows, classes)`."""
+"""Predictions for the rows of a split, in order: texts, or logits `(rows, classes)`."""
 Measured = dict[str, tuple[float, float]]
-"""What an objective measured on a split, by name: a sum, and what it is divided by."""
+"""An objective's measures on a split, by name: a sum and its divisor."""
 Judged = tuple[float, list[str]]
-"""A number by which a row is ranked, and the cells of its line in the card: source, prediction, reference, number."""
+"""A number to rank a row by, and the cells of its line in the card: source, prediction, reference, number."""
 
 
 class Renewed(Protocol):
@@ -41,15 +41,15 @@ class Renewed(Protocol):
 
 
 class Problem:
-    """How a task predicts, scores, writes and describes itself; a file of `hf_seq2seq/problems/` a kind.
+    """How a task predicts, scores, writes and describes itself; one module of `hf_seq2seq/problems/` per kind.
 
     Attributes:
-        is_classifier: whether the model gives labels or a number, rather than text.
-        longest_output: the most tokens of text that the model writes; None where it writes none.
-        predicts_in_place: whether labels stand at the inputs that they are of.
-        units: what the scores are measured in, a sentence of the card.
-        measure: what single rows are judged by, of a problem that has predictions.
-        row_note: what a row is where it is neither a pair nor a text, a sentence of the card.
+        is_classifier: whether the model predicts labels or a number rather than text.
+        longest_output: maximum output length in tokens; None if the model generates no text.
+        predicts_in_place: whether labels are at the positions of their inputs.
+        units: units of the scores, a sentence of the card.
+        measure: measure of single rows, if the problem has predictions.
+        row_note: description of a row that is neither a pair nor a text, a sentence of the card.
     """
 
     is_classifier = False
@@ -60,42 +60,42 @@ class Problem:
     row_note = ""
 
     def predict(self, task: "Task", examples: Examples, rows: np.ndarray, accelerator: "Accelerator") -> list[Any]:
-        """What the model gives for some rows of a split, in their order."""
+        """The model's outputs for some rows of a split, in order."""
         raise NotImplementedError
 
     def gathered(self, task: "Task", found: list[Any]) -> Predictions:
-        """What `predict` gave for all rows, in the data's units."""
+        """The predictions of all rows, in the data's units, from the results of `predict`."""
         return found
 
     def likelihoods(self, measured: Measured, examples: Examples) -> dict[str, float]:
-        """What follows from the loss of a split: of raw text, perplexity and its like."""
+        """Scores derived from the loss of a split: perplexity etc. for raw text."""
         return {}
 
     def write_predictions(self, task: "Task", split: str, found: Predictions, files: dict[str, Path]) -> None:
         """Writes the predictions of a split.
 
         Args:
-            task: what was trained.
+            task: the trained task.
             split: its name.
             found: the predictions.
-            files: where "texts", "labels" and "confusion" go.
+            files: paths for "texts", "labels" and "confusion".
         """
         raise NotImplementedError
 
     def judged(self, task: "Task", examples: Examples, found: Predictions) -> list[Judged]:
-        """The first rows of a split beside their predictions, each with how right it is."""
+        """The first rows of a split with their predictions and a measure of each."""
         raise NotImplementedError
 
     def purpose(self, task: "Task") -> str:
-        """What the model does, a verb and its objects, in Markdown."""
+        """The model's purpose, a verb and its objects, in Markdown."""
         raise NotImplementedError
 
     def pipeline_tag(self, task: "Task", languages: list[str]) -> str:
-        """The Hub's name of what the model does; the languages are those of source and target, if known."""
+        """The Hub's name of the task; the languages are those of source and target, if known."""
         raise NotImplementedError
 
     def program(self, task: "Task") -> list[str]:
-        """Lines of Python that load the model from MODEL_PATH and run it on a text of its own data."""
+        """Lines of Python that load the model from MODEL_PATH and run it on a text from its data."""
         raise NotImplementedError
 
     def next_command(self, task: "Task", place: str) -> str:
@@ -103,7 +103,7 @@ class Problem:
         raise NotImplementedError
 
     def shown_label(self, names: tuple[str, ...], label: Any) -> str:
-        """A label as people read it, of a classifier."""
+        """Display form of a classifier's label."""
         raise NotImplementedError
 
 
@@ -122,7 +122,7 @@ class Task:
         objective: wraps the model; returns the summed loss of a batch and its divisor.
         collate: pads rows of a split into one batch of tensors.
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
-        problem: what it is about: how it predicts, scores, writes and describes itself.
+        problem: how it predicts, scores, writes and describes itself.
         label_names: in the order of their ids; empty for pairs.
         renewed: provides training rows that change with the epoch; "train" in `splits` is the first epoch's.
         set_metrics: the metrics of a named set, if fewer than `metrics`.

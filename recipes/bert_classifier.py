@@ -26,7 +26,7 @@ SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens(configs.OneTokenizer):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+    """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
     tokenizer_type: str = option("wordpiece", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
 
@@ -40,14 +40,14 @@ class Optimization(configs.Optimization):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation(configs.Evaluation):
-    """Evaluation: what is measured."""
+    """Evaluation: metrics."""
 
     metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the problem.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(run_configs.EncoderRun):
-    """Everything that `bert_classifier` can be told."""
+    """All options of `bert_classifier`."""
 
     model: run_configs.EncoderModel = field(default_factory=run_configs.EncoderModel)
     masking: configs.Masking = field(default_factory=configs.Masking)

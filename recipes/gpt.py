@@ -29,7 +29,7 @@ SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config(run_configs.DecoderRun):
-    """Everything that `gpt` can be told."""
+    """All options of `gpt`."""
 
     model: run_configs.DecoderModel = field(default_factory=run_configs.DecoderModel)
     data: run_configs.DecoderData = field(default_factory=run_configs.DecoderData)

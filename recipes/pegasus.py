@@ -3,7 +3,7 @@
     hf-seq2seq train pegasus --model-name-or-path google/pegasus-large --train-file train.csv --output-dir outputs/mine
     hf-seq2seq train pegasus --from-scratch --model-size tiny --train-file train.csv --output-dir outputs/mine
 
-As in the paper the optimizer is Adafactor, and activations are computed again in the backward pass to save memory:
+As in the paper the optimizer is Adafactor, and activations are recomputed in the backward pass to save memory:
 --optim adamw and --no-gradient-checkpointing choose otherwise.
 
 Paper: Zhang et al., 2020, https://proceedings.mlr.press/v119/zhang20ae.html
@@ -30,7 +30,7 @@ SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens(configs.NewTokenizer):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+    """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
     tokenizer_type: str = option("unigram", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
 
@@ -46,7 +46,7 @@ class Optimization(configs.Optimization):
 
 @dataclass(frozen=True, kw_only=True)
 class Config(run_configs.Seq2SeqRun):
-    """Everything that `pegasus` can be told."""
+    """All options of `pegasus`."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
     denoising: configs.Denoising = field(default_factory=configs.Denoising)
@@ -68,7 +68,7 @@ def prepare(config: Config) -> "Task":
 def new_config(fields: dict[str, Any], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedConfig":
     """The configuration of a model from scratch, its embeddings scaled as those of the published checkpoints.
 
-    Unscaled, the sinusoids of the positions, which are far larger, drown them, and only word frequencies are learnt.
+    Unscaled, the sinusoids of the positions, which are far larger, drown them, and only word frequencies are learned.
     """
     from transformers import PegasusConfig
 

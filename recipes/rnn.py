@@ -27,8 +27,8 @@ class Model(Section):
     cell: str = option("lstm", "Recurrent cell.", choices=("lstm", "gru", "rnn"))
     decoder_style: str = option("luong", "Attend after the cell, or before it.", choices=("luong", "bahdanau"))
     input_feeding: bool = option(False, "Feed the last attentional vector into the next step (luong).")
-    input_feeding_context: bool = option(False, "Feed that step's context beside it, too.")
-    decoder_start: str = option("bridge", "First state of the decoder.", choices=("bridge", "transfer", "zeros"))
+    input_feeding_context: bool = option(False, "Also feed that step's context.")
+    decoder_start: str = option("bridge", "Initial state of the decoder.", choices=("bridge", "transfer", "zeros"))
     embedding_size: int = option(256, "Width of the embeddings.", at_least=1)
     hidden_size: int = option(256, "Width of the decoder and of the encoder's output.", at_least=2)
     encoder_layers: int = option(1, "Layers of the encoder.", at_least=1, at_most=MOST_LAYERS)
@@ -43,7 +43,7 @@ class Model(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Config(run_configs.HandBuiltRun):
-    """Everything that `rnn` can be told."""
+    """All options of `rnn`."""
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
     model: Model = field(default_factory=Model)
@@ -69,7 +69,7 @@ def prepare(config: Config) -> "Task":
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalGeneration":
-    """A model with fresh weights for the tokenizers' vocabularies."""
+    """A model with random weights for the tokenizers' vocabularies."""
     from transformers import set_seed
 
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig

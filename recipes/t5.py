@@ -27,14 +27,14 @@ SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens(configs.NewTokenizer):
-    """Tokens: limits, and how a tokenizer is trained when a model starts from scratch."""
+    """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
     tokenizer_type: str = option("unigram", "Kind of tokenizer to train.", choices=configs.TOKENIZERS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(run_configs.Seq2SeqRun):
-    """Everything that `t5` can be told."""
+    """All options of `t5`."""
 
     model: configs.PretrainedOrNew = field(default_factory=configs.PretrainedOrNew)
     denoising: configs.Denoising = field(default_factory=configs.Denoising)

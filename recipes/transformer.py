@@ -30,9 +30,11 @@ class Model(Section):
     decoder_attention_heads: int = option(4, "Attention heads of a decoder layer.", at_least=1)
     encoder_ffn_dim: int = option(1024, "Inner width of the encoder's feed-forward networks.", at_least=1)
     decoder_ffn_dim: int = option(1024, "Inner width of the decoder's feed-forward networks.", at_least=1)
-    activation_function: str = option("relu", "Of the feed-forward networks.", choices=("relu", "gelu", "swiglu"))
+    activation_function: str = option(
+        "relu", "Activation of the feed-forward networks.", choices=("relu", "gelu", "swiglu")
+    )
     position_embedding_type: str = option(
-        "sinusoidal", "How positions are told.", choices=("sinusoidal", "learned", "rotary", "relative_bias")
+        "sinusoidal", "Positional encoding.", choices=("sinusoidal", "learned", "rotary", "relative_bias")
     )
     norm_placement: str = option("pre", "Layer norm before or after a sublayer.", choices=("post", "pre", "none"))
     initialization: str = option("default", "Glorot, or for deep stacks.", choices=("default", "deepnet", "tfixup"))
@@ -44,7 +46,7 @@ class Model(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Config(run_configs.HandBuiltRun):
-    """Everything that `transformer` can be told."""
+    """All options of `transformer`."""
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
     model: Model = field(default_factory=Model)
@@ -68,7 +70,7 @@ def prepare(config: Config) -> "Task":
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForConditionalGeneration":
-    """A model with fresh weights for the tokenizers' vocabularies."""
+    """A model with random weights for the tokenizers' vocabularies."""
     from dataclasses import asdict
 
     from transformers import set_seed

@@ -46,18 +46,11 @@ function take(text) {
   return true;
 }
 
-function keep() {
-  try {
-    localStorage.setItem(store, JSON.stringify(contents()));
-    kept = true;
-  } catch {
-    kept = false; // some browsers keep nothing for pages opened from files
-  }
-  find("kept").classList.toggle("lost", !kept);
-  find("kept").textContent = kept
-    ? "This browser keeps your ratings when you close the page. Save them when you have finished, and send the file to whoever asked you."
-    : "This browser keeps nothing: save your ratings before you close the page. You can go on with the saved file later.";
-}
+function keep() { try { localStorage.setItem(store, JSON.stringify(contents())); kept = true; } catch { kept = false; //
+some browsers keep nothing for pages opened from files } find("kept").classList.toggle("lost", !kept);
+find("kept").textContent = kept ? "This browser keeps your ratings when you close the page. Save them when you have
+finished, and send the file to whoever asked you." : "This browser keeps nothing: save your ratings before you close the
+page. You can continue with the saved file later."; }
 
 function restore() {
   try {
@@ -231,7 +224,7 @@ async function openFile() {
   find("open").value = "";
   if (Object.keys(ratings).length && !confirm("Replace the ratings on this page by those of the file?")) return;
   const taken = take(text);
-  find("message").textContent = taken ? `Opened ${file.name}.` : `${file.name} holds no ratings of this sheet.`;
+  find("message").textContent = taken ? `Opened ${file.name}.` : `${file.name} contains no ratings of this sheet.`;
   if (!taken) return;
   keep();
   showAll(Math.max(firstOpen(), 0));

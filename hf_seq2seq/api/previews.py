@@ -116,7 +116,7 @@ def _lengths(task: "Task") -> str:
     from hf_seq2seq.data.statistics import PERCENTILES, describe_lengths
     from hf_seq2seq.data.tokenizers.unknown import percent
 
-    header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "cut", "unknown"]
+    header = ["split", "rows", "side", *(f"{p}%" for p in PERCENTILES), "tokens", "truncated", "unknown"]
     lines = []
     for split, examples in task.splits.items():
         for side, found in describe_lengths(examples, task.tokenizers).items():
@@ -183,7 +183,7 @@ def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "
 
     shown = labels[:TOKENS_SHOWN]
     pieces = [readable_pieces(tokenizer, [int(i)])[0] if i >= 0 else "·" for i in shown]
-    return [*_reference(train, row), f"learnt   {' '.join(pieces)}{_more(labels)}"]
+    return [*_reference(train, row), f"learned  {' '.join(pieces)}{_more(labels)}"]
 
 
 def _tokens(side: str, ids: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:

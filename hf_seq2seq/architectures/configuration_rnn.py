@@ -54,7 +54,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         decoder_style: "luong" attends with the new state, after the cell; "bahdanau" with the previous state, and the
             cell reads the context.
         input_feeding: the attentional vector of a step is part of the next step's input (luong style only).
-        input_feeding_context: attention's context of that step is, too, beside the attentional vector.
+        input_feeding_context: so is the attention context of that step.
         decoder_start: "bridge" is tanh(W c + b) of the context c, "transfer" hands the encoder's final state over layer
             by layer, "zeros".
         context_pooling: how the encoder's outputs become one vector, the context: "last", each direction's last

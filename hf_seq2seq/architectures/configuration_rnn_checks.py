@@ -44,7 +44,7 @@ def _check_attention(config: PreTrainedConfig) -> None:
         )
     if config.input_feeding_context and not config.input_feeding:
         raise ValueError(
-            "input_feeding_context=True with input_feeding=False: the context goes beside the attentional vector; "
+            "input_feeding_context=True with input_feeding=False: the context is fed with the attentional vector; "
             "set input_feeding=True or input_feeding_context=False"
         )
     if config.attention in ("dot", "scaled_dot") and config.encoder_output_size != config.hidden_size:

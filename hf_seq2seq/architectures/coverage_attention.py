@@ -1,4 +1,4 @@
-"""Coverage for scores that have no place of their own for it."""
+"""Coverage for scores that do not include it."""
 
 from dataclasses import replace
 
@@ -11,14 +11,14 @@ from .attention import Attention, Carried, Memory
 class CoverageAttention(Attention):
     """score'(h, s_j) = score(h, s_j) + w c_j: any score, and a learned multiple of the coverage of each position.
 
-    The coverage of a source position is the sum of the weights that it had so far, c_t = alpha_0 + ... + alpha_{t-1};
-    of several heads it is their mean. w starts at 0, so that a new model attends as one without coverage. Additive
+    The coverage of a source position is the sum of its weights so far, c_t = alpha_0 + ... + alpha_{t-1};
+    averaged over heads. w is initialized to 0, so that a new model attends like one without coverage. Additive
     scores see the coverage within their tanh instead (`HistoryAttention`).
 
     Paper: See et al., 2017, equation 10, https://aclanthology.org/P17-1099; here outside the score's network
 
     Args:
-        scored: the attention whose score it is.
+        scored: the attention that computes the score.
     """
 
     def __init__(self, scored: Attention) -> None:
@@ -27,15 +27,15 @@ class CoverageAttention(Attention):
         self.coverage_weight = nn.Parameter(torch.zeros(()))
 
     def project_keys(self, values: Tensor) -> Tensor:
-        """As of the attention within."""
+        """See the inner attention."""
         return self.scored.project_keys(values)
 
     def start(self, memory: Memory) -> Carried:
-        """No coverage, beside what the attention within carries."""
+        """Zero coverage, and the initial state of the inner attention."""
         return self.scored.start(memory) | {"coverage": torch.zeros_like(memory.bias[:, 0])}
 
     def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
-        """As the base class says; step by step."""
+        """As in the base class; step by step."""
         contexts, weights = [], []
         for query in queries.split(1, 1):
             seen = replace(memory, bias=memory.bias + self.coverage_weight * carried["coverage"][:, None])

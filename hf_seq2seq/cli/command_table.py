@@ -1,4 +1,4 @@
-"""The commands: a module each, imported when it is called for; its `build_command` makes the command."""
+"""The commands: one module each, imported on demand; its `build_command` creates the command."""
 
 COMMANDS = {
     "train": "Train a model with a recipe, evaluate it and save it.",

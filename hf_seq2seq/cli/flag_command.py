@@ -1,8 +1,8 @@
 """A command whose flags are the options of a configuration.
 
-A plain line is read here, because Typer takes longer to import, and to make a command's flags, than many a command to
-work. Plain are words, `--flag value`, `--flag=value` and switches, each spelled out and given once. Everything else,
-help and mistakes among it, is Typer's, which reads plain lines alike.
+Simple command lines are parsed here, because importing Typer and creating a command's flags takes longer than many a
+command. Simple are words, `--flag value`, `--flag=value` and switches, each spelled out and given once. Everything
+else, including help and mistakes, is left to Typer, which parses simple lines in the same way.
 """
 
 import typing
@@ -20,8 +20,8 @@ class FlagCommand:
     """A command.
 
     Attributes:
-        function: takes the words that are no flags, each parameter annotated with its `Argument`, and as `values` the
-            flags that were typed, by the names of their options.
+        function: receives the positional words, with each parameter annotated with its `Argument`, and as `values` the
+            given flags, by the names of their options.
         config: a class of sections.
     """
 
@@ -36,7 +36,7 @@ class FlagCommand:
         return make_command(name, with_flags(self.function, self.config), help)
 
     def run_plain(self, line: Sequence[str]) -> bool:
-        """Runs a plain line; of any other it does nothing and gives False."""
+        """Runs a simple line; for any other, does nothing and returns False."""
         found = self.read_plain(line)
         if found is None:
             return False
@@ -45,7 +45,7 @@ class FlagCommand:
         return True
 
     def read_plain(self, line: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The words of a plain line by the function's parameters, and the values of its flags; None of any other."""
+        """The words of a simple line by the function's parameters, and the values of its flags; None for any other."""
         names, switches = canonical_names(self.config), switches_of(self.config)
         words: list[str] = []
         typed: dict[str, Any] = {}
@@ -70,7 +70,7 @@ class FlagCommand:
 
 
 def _by_parameter(words: list[str], parameters: Mapping[str, Parameter]) -> dict[str, Any] | None:
-    """Words by the parameters that take them, the last of which may take several; None where they do not fit."""
+    """Words by parameter, the last of which may take several; None if they do not fit."""
     found: dict[str, Any] = {}
     for name, parameter in parameters.items():
         if name == "values":

@@ -37,7 +37,7 @@ def with_flags(function: Callable[..., None], config_class: type) -> Callable[..
 
 
 def _word(parameter: inspect.Parameter) -> inspect.Parameter:
-    """A parameter as Typer wants it; `Argument` says what help says of it."""
+    """A parameter with Typer's annotation; `Argument` has its help."""
     kind, *about = typing.get_args(parameter.annotation)
     found = parameter.replace(kind=parameter.KEYWORD_ONLY)
     if not about or not isinstance(about[0], Argument):

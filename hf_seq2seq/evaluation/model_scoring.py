@@ -1,4 +1,4 @@
-"""Scores of a model on a test set, beside those of the systems that it is compared with."""
+"""Scores of a model on a test set, and of the systems it is compared with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,18 +24,18 @@ COLUMNS = {
 }
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
 Loaded = tuple[Any, Any, Any]
-"""A model, its tokenizers (of a classifier its tokenizer) and its settings."""
+"""A model, its tokenizers (a classifier's tokenizer) and its settings."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be scored.
+    """The scoring request.
 
     Attributes:
-        path: of the model.
+        path: path of the model.
         config: the flags.
-        values: those of them that were given, by name.
-        advance: called with the number of rows that were done since the last call.
+        values: the given flags, by name.
+        advance: called with the number of rows finished since the last call.
     """
 
     path: str
@@ -46,12 +46,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a system made of the texts.
+    """Counts and limits of a system on the texts.
 
     Attributes:
-        counts: texts that were cut, tokens that are unknown, and so on.
-        max_source_length: to which texts were cut, in tokens.
-        max_new_tokens: of an output; None of a classifier, which writes none.
+        counts: truncated texts, unknown tokens, and so on.
+        max_source_length: maximum text length in tokens.
+        max_new_tokens: maximum output length; None for a classifier.
     """
 
     counts: Counts
@@ -60,14 +60,14 @@ class Reading:
 
 
 Result = tuple[Found, dict[str, Reading]]
-"""The scores, and what each system made of the texts, by its folder; the model that is scored is `MODEL`."""
+"""The scores, and each system's counts, by folder; the scored model's key is `MODEL`."""
 
 
 def score_model(request: Request) -> Result:
     """Loads a model and scores it.
 
     Raises:
-        InputError: no such model, no test rows, or flags and metrics that do not fit the model.
+        InputError: there is no such model, there are no test rows, or flags or metrics do not fit the model.
     """
     from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config, load_seq2seq
     from hf_seq2seq.saved.model_paths import local_copy
@@ -79,10 +79,10 @@ def score_model(request: Request) -> Result:
 
 
 def score_loaded(request: Request, loaded: Loaded, labels: bool) -> Result:
-    """Scores a model that is loaded; `labels` says whether it is a classifier.
+    """Scores a loaded model; `labels` says whether it is a classifier.
 
     Raises:
-        InputError: as `score_model`.
+        InputError: as for `score_model`.
     """
     _check_kind(request.config, labels)
     if labels:

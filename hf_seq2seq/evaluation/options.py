@@ -1,4 +1,4 @@
-"""What `evaluate` can be told; imports no torch, so that the command line can list it."""
+"""Options of `evaluate`; imports no torch, so that the command line can list them quickly."""
 
 from dataclasses import dataclass, field
 

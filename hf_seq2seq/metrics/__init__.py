@@ -18,7 +18,7 @@ class Named(Mapping[str, T], Generic[T]):
     """Things by name, each imported when it is looked up: scoring by BLEU imports no other metric.
 
     Args:
-        places: the module beside this one and the name in it, such as "bleu.CHRF".
+        places: the sibling module and the name in it, such as "bleu.CHRF".
     """
 
     def __init__(self, places: Mapping[str, str]) -> None:

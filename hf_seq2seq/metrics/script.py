@@ -57,7 +57,7 @@ def _compute(module: Any, path: str, predictions: Sequence[str], references: Tex
     if not _takes_several(module):
         for number, row in enumerate(rows, start=1):
             if len(row) > 1:
-                raise InputError(f"metric {path!r} takes one reference a row; row {number} has {len(row)}")
+                raise InputError(f"metric {path!r} takes one reference per row; row {number} has {len(row)}")
         rows = [row[0] for row in rows]
     scores = module.compute(predictions=list(predictions), references=rows)
     return {key: float(value) for key, value in scores.items() if isinstance(value, Real)}

@@ -1,6 +1,6 @@
-"""What a task can be about, a file a kind: how it predicts, scores, writes and describes itself.
+"""The kinds of problems, one module each: how a task predicts, scores, writes and describes itself.
 
-`LABEL_PROBLEMS` holds those of labelled texts; `--problem-type` chooses among them.
+`LABEL_PROBLEMS` has those of labelled texts; `--problem-type` selects one.
 """
 
 from hf_seq2seq.problems.labels import LabelProblem

@@ -1,4 +1,4 @@
-"""Raw text in packed blocks: the model continues it."""
+"""Causal language modelling: raw text in packed blocks."""
 
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.hub.markdown import code
@@ -9,7 +9,7 @@ from hf_seq2seq.task import Measured, Task
 
 
 class CausalLMProblem(WritingProblem):
-    """Text is continued; what is measured is its likelihood."""
+    """Text is continued; its likelihood is measured."""
 
     units = "The loss is in nats per token, of which perplexity is the exponential; bytes are those of UTF-8."
     row_note = "A row is a block of documents that do not attend to each other."

@@ -1,4 +1,4 @@
-"""Raw text that is noised: the model restores what the noise took."""
+"""Denoising: raw text is noised, and the model restores it."""
 
 from hf_seq2seq.hub.markdown import code
 from hf_seq2seq.problems.writing import WritingProblem
@@ -6,7 +6,7 @@ from hf_seq2seq.task import Task
 
 
 class DenoisingProblem(WritingProblem):
-    """What was noised is restored; there are no predictions, only the loss."""
+    """Noised text is restored; there are no predictions, only the loss."""
 
     units = "The loss is in nats per target token, of text that is noised once."
 

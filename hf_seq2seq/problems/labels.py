@@ -1,4 +1,4 @@
-"""What problems whose models give labels or numbers have in common."""
+"""Shared by problems whose models predict labels or numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,18 @@ class LabelProblem(Problem):
     """A text, or a pair of texts, gets labels or a number.
 
     Attributes:
-        answer: lines of the card's program that print what the logits say.
+        answer: lines of the card's program that print the predictions.
     """
 
     is_classifier = True
     answer: tuple[str, ...]
 
     def row(self, names: tuple[str, ...], logits: np.ndarray) -> dict[str, Any]:
-        """What is written of one row, of logits `(classes,)`."""
+        """The prediction to write for one row, from logits `(classes,)`."""
         raise NotImplementedError
 
     def judge(self, names: tuple[str, ...], logits: np.ndarray, truth: Any) -> tuple[float, str, str, str]:
-        """How right a row is: a number to rank by, what was predicted, what was right, and the number in words."""
+        """The quality of a row's prediction: a number to rank by, the prediction, the label, and the number as text."""
         raise NotImplementedError
 
     def predict(self, task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[Any]:
@@ -57,7 +57,7 @@ class LabelProblem(Problem):
         return task.objective.readable(np.stack(found))
 
     def write_predictions(self, task: Task, split: str, found: Predictions, files: dict[str, Path]) -> None:
-        """A JSON object a row."""
+        """One JSON object per row."""
         rows = [self.row(task.label_names, logits) for logits in np.asarray(found)]
         text = "".join(strict_json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         files["labels"].write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Raw text whose masked tokens an encoder predicts."""
+"""Masked language modelling: raw text whose masked tokens an encoder predicts."""
 
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.hub.markdown import code
@@ -8,7 +8,7 @@ from hf_seq2seq.task import Measured, Problem, Task
 
 
 class MaskedLMProblem(Problem):
-    """Masked tokens are predicted at their places; what is measured is their likelihood."""
+    """Masked tokens are predicted at their positions; their likelihood is measured."""
 
     predicts_in_place = True
     units = "The loss is in nats per masked token, of which perplexity is the exponential; text is masked once."

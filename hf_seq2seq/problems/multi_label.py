@@ -1,4 +1,4 @@
-"""A text has any number of labels."""
+"""Multi-label classification."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from hf_seq2seq.task import Task
 
 
 class MultiLabelProblem(LabelProblem):
-    """Any number of labels a text, each of which is chosen where its logit is above 0."""
+    """Any number of labels per text; a label is predicted if its logit is above 0."""
 
     units = "The loss is in nats; accuracy and F1 are on a scale of 0-100, correlations between -1 and 1."
     measure = "share of correct decisions"
@@ -23,16 +23,16 @@ class MultiLabelProblem(LabelProblem):
         return {"predictions": _chosen(names, logits)}
 
     def judge(self, names: tuple[str, ...], logits: np.ndarray, truth: Any) -> tuple[float, str, str, str]:
-        """By the share of labels that are rightly given or not."""
+        """By the share of correct decisions over labels."""
         share = float(np.mean((logits > 0) == (truth > 0)))
         return share, ", ".join(_chosen(names, logits)), ", ".join(_chosen(names, truth)), f"{share:.3f}"
 
     def purpose(self, task: Task) -> str:
         """By the number of labels."""
-        return f"gives a text any number of {len(task.label_names)} labels"
+        return f"assigns any number of {len(task.label_names)} labels to a text"
 
     def shown_label(self, names: tuple[str, ...], label: Any) -> str:
-        """The names of the labels that it has."""
+        """The names of its labels."""
         return ", ".join(_chosen(names, label)) or "none"
 
 

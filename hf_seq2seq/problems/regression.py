@@ -1,4 +1,4 @@
-"""A text has a number."""
+"""Regression: a number per text."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from hf_seq2seq.task import Task
 
 
 class RegressionProblem(LabelProblem):
-    """A number a text."""
+    """One number per text."""
 
-    units = "The loss is the squared error over the labels' variance in training; correlations are on -1 to 1."
+    units = "The loss is the squared error over the labels' variance in training; correlations are between -1 and 1."
     measure = "error"
     answer = ("print(logits[:, 0].tolist())",)
 
@@ -20,13 +20,13 @@ class RegressionProblem(LabelProblem):
         return {"prediction": float(logits[0])}
 
     def judge(self, names: tuple[str, ...], logits: np.ndarray, truth: Any) -> tuple[float, str, str, str]:
-        """By how far the number is off."""
+        """By the error of the number."""
         error = abs(float(logits[0]) - float(truth))
         return -error, f"{logits[0]:.4g}", f"{truth:.4g}", f"{error:.4g}"
 
     def purpose(self, task: Task) -> str:
         """A number."""
-        return "gives a text a number"
+        return "predicts a number for a text"
 
     def shown_label(self, names: tuple[str, ...], label: Any) -> str:
         """The number."""

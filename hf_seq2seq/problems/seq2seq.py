@@ -1,4 +1,4 @@
-"""Pairs and conversations: a target is written for each source."""
+"""Pairs and conversations: a target is generated for each source."""
 
 import sys
 from pathlib import Path
@@ -18,11 +18,11 @@ from hf_seq2seq.task import Judged, Predictions, Task
 
 
 class Seq2SeqProblem(WritingProblem):
-    """A target is written for each source, and compared with its references.
+    """A target is generated for each source, and compared with its references.
 
     Args:
-        decoding: how it is searched.
-        longest_output: in tokens.
+        decoding: decoding options.
+        longest_output: maximum output length in tokens.
     """
 
     units = "The loss is in nats per target token; the package's other scores are on 0-100, rates in percent."
@@ -44,7 +44,7 @@ class Seq2SeqProblem(WritingProblem):
         )
 
     def write_predictions(self, task: Task, split: str, found: Predictions, files: dict[str, Path]) -> None:
-        """A line a text; line ends inside become spaces, and that is told."""
+        """One text per line; line breaks inside become spaces, which is reported."""
         texts = files["texts"]
         lines = [one_line(str(text)) for text in found]
         texts.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
@@ -65,7 +65,7 @@ class Seq2SeqProblem(WritingProblem):
 
     def purpose(self, task: Task) -> str:
         """By the columns."""
-        return f"reads {code(task.columns['source'])} and writes {code(task.columns['target'])}"
+        return f"reads {code(task.columns['source'])} and generates {code(task.columns['target'])}"
 
     def pipeline_tag(self, task: Task, languages: list[str]) -> str:
         """Translation or summarization if the languages, the columns or the prefix say so."""

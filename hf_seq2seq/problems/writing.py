@@ -1,4 +1,4 @@
-"""What problems whose models write text have in common."""
+"""Shared by problems whose models generate text."""
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.messages import is_dialogue
@@ -18,7 +18,7 @@ class WritingProblem(Problem):
     """Models that generate text.
 
     Args:
-        longest_output: in tokens, also while generating.
+        longest_output: maximum output length in tokens, also for generation.
     """
 
     longest_output: int
@@ -53,7 +53,7 @@ class WritingProblem(Problem):
         ]
 
     def sample(self, task: Task) -> str:
-        """The text that the program reads."""
+        """The input text of the program."""
         return sample(task)
 
 

@@ -247,7 +247,7 @@ class Loop:
         wrong = wrong if math.isfinite(loss) else f"the loss is {loss}"
         kept = list_checkpoints(self.output_dir)
         raise InputError(
-            f"step {self.state.global_step}: {wrong}, and training cannot go on; lower --learning-rate, or clip "
+            f"step {self.state.global_step}: {wrong}, and training cannot continue; lower --learning-rate, or clip "
             f"by --max-grad-norm\nlast complete checkpoint: {kept[-1] if kept else 'none was saved'}"
         )
 

@@ -114,7 +114,7 @@ def test_a_script_for_one_reference_refuses_several(script):
     path = script(ONE)
     metric = check_metrics((path,), TEXT_METRICS)[path]
     assert metric.compute(["abcd"], [["ab"]]) == {"length_ratio": 2.0}
-    with pytest.raises(InputError, match="one reference a row; row 2 has 2"):
+    with pytest.raises(InputError, match="one reference per row; row 2 has 2"):
         metric.compute(["a", "b"], [["a"], ["b", "c"]])
 
 

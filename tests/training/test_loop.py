@@ -341,7 +341,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
         return step(rows, number)
 
     loop._step = poison  # type: ignore[method-assign]
-    with pytest.raises(InputError, match=rf"step 5: the {what}, and training cannot go on;.*\n.*/checkpoint-4$"):
+    with pytest.raises(InputError, match=rf"step 5: the {what}, and training cannot continue;.*\n.*/checkpoint-4$"):
         loop.run()
     assert loop.state.global_step == 5
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-2", "checkpoint-4"]
