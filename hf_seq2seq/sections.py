@@ -106,6 +106,9 @@ def _scalar(name: str, value: Any, kind: type) -> Any:
     if isinstance(value, str | int) and not isinstance(value, bool) and kind in (int, float):
         with suppress(ValueError, OverflowError):
             value = kind(value)
+    if kind is int and isinstance(value, str):
+        with suppress(ValueError):  # 1e3 is a thousand
+            value = int(float(value)) if float(value).is_integer() else value
     if kind is float and isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{flag(name)}: {value} is not a finite number")
     if type(value) is kind:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -149,13 +150,40 @@ def _settings(path: str, root: Any) -> dict[str, Setting]:
     return settings
 
 
+@cache
+def _as_typed() -> Any:
+    """A loader that gives as text what PyYAML, by YAML 1.1, takes for something else than it looks like.
+
+    `source_lang: no` is Norwegian, `seed: 010` ten and not eight, `hub_revision: 1.10` a name and `1:30` no ninety.
+    Options make numbers of text themselves.
+    """
+    import yaml
+
+    class AsTyped(yaml.SafeLoader):
+        pass
+
+    def scalar(loader: Any, node: Any) -> Any:
+        tag, text = node.tag.rpartition(":")[2], node.value.lower()
+        if tag == "bool" and text in ("true", "false"):
+            return text == "true"
+        if tag == "int":
+            number = loader.construct_yaml_int(node)
+            return number if str(number) == text or text.lstrip("+-").startswith(("0x", "0b")) else node.value
+        if tag == "float":
+            number = loader.construct_yaml_float(node)
+            return number if str(number) == text or text.lstrip("+-").startswith((".inf", ".nan")) else node.value
+        return node.value
+
+    for tag in ("bool", "int", "float", "timestamp"):
+        AsTyped.add_constructor(f"tag:yaml.org,2002:{tag}", scalar)
+    return AsTyped
+
+
 def _value(path: str, key: str, node: Any) -> Any:
     import yaml
 
     try:
-        # `source_lang: no` is Norwegian: YAML 1.2 has no other words for true and false, PyYAML has ten.
-        word = node.tag.endswith(":bool") and node.value.lower() not in ("true", "false")
-        return node.value if word else yaml.SafeLoader("").construct_object(node, deep=True)
+        return _as_typed()("").construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError) as error:
         line = node.start_mark.line + 1
         raise InputError(f"{path}:{line}: {key!r} is not a plain value ({str(error).splitlines()[0]})") from None

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +16,13 @@ import yaml
 
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
-from hf_seq2seq.api.flags import divided
+from hf_seq2seq.api.flags import canonical_values, divided
 from hf_seq2seq.api.previews import Preview, preview_run
-from hf_seq2seq.configs import Hub
+from hf_seq2seq.configs import Hub, Publication
 from hf_seq2seq.data.given_rows import given, name_of_given
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
+from hf_seq2seq.sections import build
 from hf_seq2seq.training.origin import CALL, Origin, Progress, python_call, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
 
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 REFUSED = 2
 INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class _Publishing:
+    hub: Publication = field(default_factory=Publication)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,22 @@ class TrainingRun:
         from hf_seq2seq.api.models import load
 
         return load(self.folder)
+
+    def push(self, hub_model_id: str, **flags: Any) -> None:
+        """Publishes the run on the Hub, as `hf-seq2seq push` does, and says on standard error where it is.
+
+        Args:
+            hub_model_id: the repository, such as "me/my-model".
+            **flags: of `push`: `hub_private_repo`, `license`, `language` and so on.
+
+        Raises:
+            InputError: an unknown or bad flag, no permission, or a folder that is no finished run.
+        """
+        from hf_seq2seq.hub.push import push, report
+
+        flags = canonical_values(_Publishing, flags)
+        config = build(_Publishing, {"hub_model_id": hub_model_id} | flags, origin="push")
+        report(push(self.folder, config.hub))
 
 
 def train(

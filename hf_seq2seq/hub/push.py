@@ -13,7 +13,15 @@ from hf_seq2seq.hub.access import explained, open_hub
 from hf_seq2seq.hub.licenses import check_license
 from hf_seq2seq.hub.metadata import check_languages
 from hf_seq2seq.hub.published_card import card_license, is_edited, published_card, renewed, sign_card, signed
-from hf_seq2seq.hub.run_folder import MODEL, PREDICTIONS, TOKENIZER, adapter_base, check_finished, files_for_others
+from hf_seq2seq.hub.run_folder import (
+    MODEL,
+    PREDICTIONS,
+    TOKENIZER,
+    adapter_base,
+    check_finished,
+    check_links,
+    files_for_others,
+)
 from hf_seq2seq.sections import flag, flatten, section_of
 
 if TYPE_CHECKING:
@@ -82,11 +90,12 @@ def push(folder: Path, options: Publication) -> Published:
         options: what to publish, and where.
 
     Raises:
-        InputError: the run is not finished, the folder is an adapter of a local model, or the Hub refuses or does not
-            respond.
+        InputError: the run is not finished, the folder is an adapter of a local model, a file is a link out of the
+            folder, or the Hub refuses or does not respond.
     """
     check_finished(folder)
     check_base(folder)
+    check_links(folder, options.include_predictions)
     api = check_publication(options)
     repository = str(options.hub_model_id)
     with explained(repository):

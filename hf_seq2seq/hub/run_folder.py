@@ -45,6 +45,21 @@ def files_for_others(folder: Path, with_predictions: bool) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
+def check_links(folder: Path, with_predictions: bool) -> None:
+    """Rejects a file to publish that is a link to somewhere else: nobody sees from the folder what it would publish.
+
+    Raises:
+        InputError: names the link, and where it leads.
+    """
+    inside = folder.resolve()
+    for name in files_for_others(folder, with_predictions):
+        there = (folder / name).resolve()
+        if not there.is_relative_to(inside):
+            raise InputError(
+                f"{folder / name}: links to {there}, outside the run; put a copy in its place to publish it"
+            )
+
+
 def own_code(folder: Path) -> set[Path]:
     """The Python files that a model needs: those named in its configuration, and the sibling modules they import."""
     maps = [read_json(folder / name).get("auto_map") for name in ("config.json", "base_config.json")]

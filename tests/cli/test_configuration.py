@@ -35,6 +35,36 @@ def test_dashes_and_words_that_other_yaml_readers_take_for_false(command, recipe
     assert (found["num_processes"], found["word"], found["langs"]) == (1, "no", ["de", "en"])
 
 
+@pytest.mark.parametrize(
+    ("typed", "count", "word"),
+    [
+        ("010", 10, "010"),
+        ("1_000", 1000, "1_000"),
+        ("1e3", 1000, "1e3"),
+        ("+5", 5, "+5"),
+        ("0x10", 16, "16"),
+        ("3.00", 3, "3.00"),
+        ("1:30", None, "1:30"),
+        ("2024-01-02", None, "2024-01-02"),
+        ("1.10", None, "1.10"),
+    ],
+)
+def test_numbers_are_what_they_look_like(
+    command, recipe: Path, file: Path, typed: str, count: int | None, word: str
+) -> None:
+    file.write_text(f"word: {typed}\nlangs: [{typed}, de]\n" + (f"count: {typed}\n" if count else ""))
+    found = eval(command("train", recipe, "-c", file).out)
+    assert (found["word"], found["langs"], found["count"]) == (word, [word, "de"], count or 1)
+    if count and typed != "0x10":
+        assert eval(command("train", recipe, "--count", typed).out)["count"] == count
+
+
+def test_small_numbers_in_any_spelling(command, recipe: Path, file: Path) -> None:
+    for typed in ("1e-4", "1.0e-4", "1E-4", ".0001"):
+        file.write_text(f"pitch: {typed}\n")
+        assert eval(command("train", recipe, "-c", file).out)["pitch"] == 1e-4
+
+
 def test_an_empty_file_changes_nothing(command, recipe: Path, file: Path) -> None:
     file.write_text("# nothing\n")
     assert command("train", recipe, "-c", file).out == command("train", recipe).out

@@ -24,6 +24,20 @@ def program(card: str) -> str:
     return re.search(r"^```python\n(.*?)^```$", card, re.MULTILINE | re.DOTALL).group(1)
 
 
+def test_a_link_out_of_the_run_is_not_followed(hub_command: HubCommand, run_folder: Path, tmp_path: Path) -> None:
+    card = run_folder / "loss.png"
+    (tmp_path / "secret").write_bytes(b"of mine")
+    card.unlink(missing_ok=True)
+    card.symlink_to(tmp_path / "secret")
+    said = hub_command("push", run_folder, "--hub-model-id", "me/linked")
+    assert said.code == 2
+    assert f"loss.png: links to {tmp_path / 'secret'}, outside the run; put a copy in its place" in said.err
+    card.unlink()
+    (run_folder / "one.png").write_bytes(b"a picture")
+    card.symlink_to("one.png")
+    assert hub_command("push", run_folder, "--hub-model-id", "me/linked").code == 0
+
+
 def test_what_is_there_is_not_sent_again(loopback_hub: Any, hub_command: HubCommand, run_folder: Path) -> None:
     loopback_hub.part_size = 7000  # the weights go in parts
     said = hub_command("push", "run", "--hub-model-id", "me/run", "--commit-message", "First")
