@@ -40,11 +40,11 @@ from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import (
     ShardedWeights,
+    full_tensor,
     is_asked_for,
+    no_sync,
     set_up,
     unsharded,
-    whole,
-    without_exchange,
 )
 from hf_seq2seq.training.zero import ZeroWeights, unhooked
 
@@ -183,7 +183,7 @@ class Loop:
         for index, (batch, factor) in enumerate(zip(batches, step.real, strict=True)):
             self._seed(index)
             last = index == len(batches) - 1
-            with nullcontext() if last or self.weights.low else without_exchange(self.objective, accelerator):
+            with nullcontext() if last or self.weights.low else no_sync(self.objective, accelerator):
                 loss = self.objective(batch) * factor
                 self.weights.backward(loss * (accelerator.num_processes / total), accelerator)
             self._loss += loss.detach()
@@ -229,7 +229,7 @@ class Loop:
 
     def _norm_of_gradient(self) -> Tensor:
         """The norm of the last step; 0 with float16, where a gradient may overflow and the step is then skipped."""
-        norm = 0.0 if self.optimization.fp16 else whole(self._norm)
+        norm = 0.0 if self.optimization.fp16 else full_tensor(self._norm)
         return torch.as_tensor(norm, dtype=torch.float64, device=self.accelerator.device)
 
     def _check_finite(self, weights: bool = True) -> None:
@@ -264,7 +264,7 @@ class Loop:
         self.state.train_loss_weight += self._weight
         rate = self.optimizer.param_groups[0]["lr"]
         self.log.training(
-            loss=total / self._weight, learning_rate=rate, grad_norm=float(whole(self._norm)), tokens=self._tokens
+            loss=total / self._weight, learning_rate=rate, grad_norm=float(full_tensor(self._norm)), tokens=self._tokens
         )
         self._loss.zero_()
         self._weight = self._tokens = 0.0

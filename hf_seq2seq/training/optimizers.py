@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.training.weights.sharding import part_of, whole
+from hf_seq2seq.training.weights.sharding import full_tensor, shard_like
 
 
 def check_optimizer(options: Optimization) -> None:
@@ -53,7 +53,7 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     for index, entries in optimizer.state_dict()["state"].items():
         for name, value in entries.items():
             if isinstance(value, Tensor):
-                state[f"{index}.{name}"] = whole(value.detach()).cpu().contiguous()
+                state[f"{index}.{name}"] = full_tensor(value.detach()).cpu().contiguous()
             elif value is not None:
                 state[f"{index}.{name}"] = value
     return state
@@ -78,11 +78,11 @@ def load_optimizer(optimizer: torch.optim.Optimizer, path: Path, scalars: dict[s
     _check_entries(entries | scalars, optimizer.param_groups, path)
     for key, value in (entries | scalars).items():
         index, name = key.split(".", 1)
-        part = part_of(value, parameters[int(index)]) if isinstance(value, Tensor) else value
+        part = shard_like(value, parameters[int(index)]) if isinstance(value, Tensor) else value
         state.setdefault(int(index), {})[name] = part
-    whole = optimizer.state_dict()
-    whole["state"] = state
-    optimizer.load_state_dict(whole)
+    full_state = optimizer.state_dict()
+    full_state["state"] = state
+    optimizer.load_state_dict(full_state)
 
 
 ADAMW = {"step", "exp_avg", "exp_avg_sq"}

@@ -54,7 +54,7 @@ def find_checkpoint(output_dir: Path, wanted: str, tell: Callable[[str], None] =
     Raises:
         InputError: the named one is missing or damaged, or all are; names the newest complete one.
     """
-    found, faults = _newest_whole(output_dir)
+    found, faults = _newest_complete(output_dir)
     if wanted.lower() in LAST:
         for fault in faults:
             tell(f"skipped: {fault}")
@@ -72,7 +72,7 @@ def find_checkpoint(output_dir: Path, wanted: str, tell: Callable[[str], None] =
     return Path(wanted)
 
 
-def _newest_whole(output_dir: Path) -> tuple[Path | None, list[str]]:
+def _newest_complete(output_dir: Path) -> tuple[Path | None, list[str]]:
     """The newest complete checkpoint, and the faults of later ones."""
     faults: list[str] = []
     for path in reversed(list_checkpoints(output_dir)):
@@ -90,7 +90,7 @@ def how_to_go_on(output_dir: Path, since: float) -> str:
         since: its start time, in seconds of the system's clock.
     """
     log = output_dir / LOG_FILE
-    found, _ = _newest_whole(output_dir)
+    found, _ = _newest_complete(output_dir)
     if found is None or not log.exists() or log.stat().st_mtime < since or (output_dir / SCORES[0]).exists():
         return ""
     state = State.load(found)

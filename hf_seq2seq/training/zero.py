@@ -76,7 +76,7 @@ class ZeroWeights(Weights):
         state |= {name: buffer for name, buffer in self._buffers.items() if name in state}
         for name, parameter in self.model.named_parameters(remove_duplicate=False):
             if id(parameter) not in found:
-                value = self._frozen[name] if name in self._frozen else _whole(parameter)
+                value = self._frozen[name] if name in self._frozen else _full_tensor(parameter)
                 found[id(parameter)] = value.cpu() if wanted else value.new_empty(0)
             state[name] = found[id(parameter)]
         return state
@@ -157,13 +157,13 @@ class ZeroOptimizer:
                     state.setdefault(index, {"step": step.clone()})[name] = value.cpu()
         return {"state": state, "param_groups": self.param_groups}
 
-    def load_state_dict(self, whole: dict[str, Any]) -> None:
+    def load_state_dict(self, full: dict[str, Any]) -> None:
         """Distributes a full state to the processes' shards."""
-        for index, entries in whole["state"].items():
+        for index, entries in full["state"].items():
             for name in MOMENTS:
                 _set(self._parameters[index], entries[name], name)
         for part in self._parts:
-            self._engine.optimizer.state[part]["step"].fill_(float(whole["state"][0]["step"]))
+            self._engine.optimizer.state[part]["step"].fill_(float(full["state"][0]["step"]))
 
 
 def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any]) -> Any:
@@ -176,7 +176,7 @@ def _make_engine(objective: nn.Module, optimizer: Any, settings: dict[str, Any])
     return deepspeed.initialize(model=objective, optimizer=optimizer, config=settings)[0]
 
 
-def _whole(parameter: nn.Parameter) -> Tensor:
+def _full_tensor(parameter: nn.Parameter) -> Tensor:
     """A full parameter (collective): the master copy of a trained one."""
     from deepspeed.utils import safe_get_full_fp32_param
 

@@ -105,7 +105,7 @@ class ShardedWeights(Weights):
         """Distributes full weights to the processes' shards."""
         for name, parameter in self.parameters.items():
             if name in state:
-                parameter.copy_(part_of(state[name], parameter))
+                parameter.copy_(shard_like(state[name], parameter))
         buffers = {name: value for name, value in state.items() if name not in self.parameters}
         known = dict(self.model.named_buffers())
         self.model.load_state_dict({n: v for n, v in buffers.items() if n in known}, strict=False)
@@ -180,7 +180,7 @@ def set_up(objective: Any, batch: dict[str, Tensor]) -> None:
 
 
 @contextmanager
-def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]:
+def no_sync(objective: Any, accelerator: Accelerator) -> Iterator[None]:
     """Keeps the gradients of a backward pass local, to be synchronized with a later one's."""
     if hasattr(objective, "set_gradient_accumulation_boundary"):  # DeepSpeed's engine
         objective.set_gradient_accumulation_boundary(False)
@@ -198,12 +198,12 @@ def without_exchange(objective: Any, accelerator: Accelerator) -> Iterator[None]
         objective.set_requires_gradient_sync(True)
 
 
-def whole(value: Any) -> Any:
+def full_tensor(value: Any) -> Any:
     """The full tensor of a sharded one (collective); any other tensor unchanged."""
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
-def part_of(value: Tensor, like: Tensor) -> Tensor:
+def shard_like(value: Tensor, like: Tensor) -> Tensor:
     """This process's shard of a full tensor, sharded like another of its shape.
 
     The tensor itself if that is not sharded.
@@ -218,7 +218,7 @@ def part_of(value: Tensor, like: Tensor) -> Tensor:
 
 def _on(main: bool, value: Tensor) -> Tensor:
     """The full tensor on the main process's CPU; other processes only take part."""
-    found: Tensor = whole(value)
+    found: Tensor = full_tensor(value)
     return found.cpu() if main else found.new_empty(0)
 
 
