@@ -32,13 +32,13 @@ NAMED_ALIKE = (
 """Names of queries and values, or of both with keys, in other families."""
 
 
-def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu: bool = False) -> None:
+def check_adaptation(options: Adaptation, from_scratch: bool = False, bf16_on_cpu: bool = False) -> None:
     """Rejects mutually exclusive options before anything is loaded.
 
     Args:
         options: the section.
         from_scratch: whether the weights are random.
-        low_on_cpu: whether the model itself will be in bfloat16, on a CPU.
+        bf16_on_cpu: whether the model itself will be in bfloat16, on a CPU.
 
     Raises:
         InputError: names the flags.
@@ -55,7 +55,7 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, low_on_cpu
             raise InputError(
                 "--merge-adapter: an adapter cannot be merged into 4-bit weights; leave out --load-in-4bit"
             )
-        if low_on_cpu:
+        if bf16_on_cpu:
             raise InputError("--bf16 with --load-in-4bit needs a GPU; leave out one of them")
         check_quantization()
 

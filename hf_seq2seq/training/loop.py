@@ -183,7 +183,7 @@ class Loop:
         for index, (batch, factor) in enumerate(zip(batches, step.real, strict=True)):
             self._seed(index)
             last = index == len(batches) - 1
-            with nullcontext() if last or self.weights.low else no_sync(self.objective, accelerator):
+            with nullcontext() if last or self.weights.low_precision else no_sync(self.objective, accelerator):
                 loss = self.objective(batch) * factor
                 self.weights.backward(loss * (accelerator.num_processes / total), accelerator)
             self._loss += loss.detach()

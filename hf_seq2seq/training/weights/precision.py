@@ -19,12 +19,12 @@ class Weights:
     """A model's parameters as the optimizer sees them.
 
     Attributes:
-        low: whether the model computes in a lower precision than the trained weights.
+        low_precision: whether the model computes in a lower precision than the trained weights.
         sharded: whether each process has a shard, so that reading them is collective.
         parameters: the trained parameters, by the model's names.
     """
 
-    low = False
+    low_precision = False
     sharded = False
 
     def __init__(self, model: nn.Module) -> None:
@@ -41,7 +41,7 @@ class Weights:
         norm = accelerator.clip_grad_norm_(self.parameters.values(), limit)
         optimizer.step()
         optimizer.zero_grad()
-        self.publish()
+        self.sync_from_master()
         return norm
 
     @property
@@ -53,7 +53,7 @@ class Weights:
     def collect_gradients(self) -> None:
         """Called after each backward pass."""
 
-    def publish(self) -> None:
+    def sync_from_master(self) -> None:
         """Called after each optimizer step, and after loading."""
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -75,7 +75,7 @@ class MasterWeights(Weights):
     Paper: Micikevicius et al., 2018, section 3.1, https://arxiv.org/abs/1710.03740
     """
 
-    low = True
+    low_precision = True
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -98,7 +98,7 @@ class MasterWeights(Weights):
             low.grad = None
 
     @torch.no_grad()
-    def publish(self) -> None:
+    def sync_from_master(self) -> None:
         """Rounds the master into the model."""
         for name, low in self._low.items():
             low.copy_(self.parameters[name])
@@ -119,13 +119,13 @@ class MasterWeights(Weights):
                     exact[name].copy_(value)
         buffers = {name: value for name, value in state.items() if name not in self.parameters}
         self.model.load_state_dict(buffers, strict=False)
-        self.publish()
+        self.sync_from_master()
 
     @torch.no_grad()
     def release(self) -> Weights:
         """Restores the master's values, the unrounded buffers and the attention in the model."""
         self.model.float()
-        self.publish()
+        self.sync_from_master()
         for name, buffer in self.model.named_buffers():
             buffer.copy_(self._buffers[name])
         if self.model.config._attn_implementation != self._attention:  # type: ignore[union-attr]

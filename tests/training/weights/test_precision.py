@@ -48,7 +48,7 @@ def test_a_step_is_that_of_float32_on_the_same_gradients(model: BartForCondition
     assert all(p.grad is None for p in model.parameters())
     make_optimizer(weights.parameters, OPTIONS).step()
     make_optimizer(dict(plain.named_parameters()), OPTIONS).step()
-    weights.publish()
+    weights.sync_from_master()
     for name, parameter in plain.named_parameters():
         assert torch.equal(weights.parameters[name], parameter), name
         assert torch.equal(model.get_parameter(name), parameter.bfloat16()), name
@@ -68,7 +68,7 @@ def test_steps_too_small_for_bfloat16_add_up(model: BartForConditionalGeneration
     name = "model.encoder.layernorm_embedding.weight"
     for _ in range(8):  # a step of 1/1024 is lost beside 1 in bfloat16; eight of them are not
         weights.parameters[name].data -= 2.0**-10
-        weights.publish()
+        weights.sync_from_master()
     assert torch.equal(model.get_parameter(name), torch.full((16,), 1 - 2.0**-7, dtype=torch.bfloat16))
 
 
@@ -92,7 +92,7 @@ def test_release_restores_the_model(model: BartForConditionalGeneration) -> None
     backward(model)
     weights.collect_gradients()
     make_optimizer(weights.parameters, OPTIONS).step()
-    weights.publish()
+    weights.sync_from_master()
     weights.release()
     assert model.config._attn_implementation == plain.config._attn_implementation == "sdpa"
     for name, parameter in model.named_parameters():
@@ -147,7 +147,7 @@ def test_frozen_weights_stay_frozen(model: BartForConditionalGeneration) -> None
 def test_plain_weights_are_the_models_own(model: BartForConditionalGeneration) -> None:
     weights = Weights(model)
     assert weights.parameters["model.shared.weight"] is model.model.shared.weight
-    assert not weights.low
+    assert not weights.low_precision
 
 
 @pytest.mark.parametrize(
