@@ -70,13 +70,13 @@ class History(NamedTuple):
 
     Attributes:
         ids: token ids.
-        learnt: whether each is to be learned: the assistant's own, including the ends of its turns.
+        learned: whether each is to be learned: the assistant's own, including the ends of its turns.
         shortened: whether the oldest exchanges were dropped.
         cut: number of tokens truncated from the last exchange, if it was too long itself.
     """
 
     ids: np.ndarray
-    learnt: np.ndarray
+    learned: np.ndarray
     shortened: bool
     cut: int
 
@@ -135,7 +135,7 @@ def encode_conversations(
         texts=found.transcripts,
         target=Ragged.of([*ids[:room], end] for ids in replies),
         references=found.references,
-        learnt=Ragged.of(history.learnt for history in histories),
+        learned=Ragged.of(history.learned for history in histories),
         truncated=(sum(bool(h.cut) or (h.shortened and not in_windows) for h in histories), counts.cut),
         joined=True,
         made_of=counts,
@@ -205,10 +205,10 @@ def encode_history(
     part = latest_part(messages, tokenizer, limit, place)
     text = write(tokenizer, part, place, asks=True)
     found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    learnt = _learnt(part, np.array([begin for begin, _ in found["offset_mapping"]]), tokenizer, place, first)
+    learned = _learned(part, np.array([begin for begin, _ in found["offset_mapping"]]), tokenizer, place, first)
     ids = np.array(found["input_ids"], dtype=np.int32)
     start = 0 if limit is None else max(0, len(ids) - limit)
-    return History(ids[start:], learnt[start:], len(part) < len(messages), start)
+    return History(ids[start:], learned[start:], len(part) < len(messages), start)
 
 
 def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> Messages:
@@ -235,19 +235,19 @@ def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit:
     return parts[min(bisect(parts, False, key=fits), len(parts) - 1)]
 
 
-def _learnt(
+def _learned(
     messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str, first: int
 ) -> np.ndarray:
     """Whether each token of a history, given its first character, is part of a reply from message `first` on."""
     text = write(tokenizer, messages, place, asks=True)
-    learnt = np.zeros(len(begins), dtype=np.int32)
+    learned = np.zeros(len(begins), dtype=np.int32)
     for index in reply_numbers(messages):
         if index >= first:
             start, reply = _reply(tokenizer, messages, index, place)
             if text[start : start + len(reply)] != reply:
                 raise InputError(f"{place}: {REWRITES}")
-            learnt[(begins >= start) & (begins < start + len(reply))] = 1
-    return learnt
+            learned[(begins >= start) & (begins < start + len(reply))] = 1
+    return learned
 
 
 def _reply(tokenizer: "PreTrainedTokenizerBase", messages: Messages, index: int, place: str) -> tuple[int, str]:

@@ -104,9 +104,9 @@ class CausalCollator:
         assert examples.target is not None
         pairs = [(examples.source[row], examples.target[row]) for row in rows]
         labels = [np.concatenate([np.full(len(source) - 1, IGNORE), target]) for source, target in pairs]
-        if examples.learnt is not None:
+        if examples.learned is not None:
             for label, (source, _), row in zip(labels, pairs, rows, strict=True):
-                places = np.flatnonzero(examples.learnt[row][1:])
+                places = np.flatnonzero(examples.learned[row][1:])
                 label[places] = source[places + 1]
         batch = _input_batch([np.concatenate(pair)[:-1] for pair in pairs], self.pad_token_id)
         return batch | {"labels": pad(labels, IGNORE)}

@@ -74,7 +74,7 @@ class Examples:
             without copying.
         truncated: numbers of rows with a truncated source and with a truncated target.
         joined: source and target form one sequence, as for decoder-only models.
-        learnt: 1 on each source token that is learned like the target: earlier replies of a dialogue; None if no source
+        learned: 1 on each source token that is learned like the target: earlier replies of a dialogue; None if no source
             is learned.
         positions: position of every source token in its document, from 0, if rows are blocks of packed documents;
             `texts` are then the documents. None otherwise.
@@ -90,7 +90,7 @@ class Examples:
     unknown: list[tuple[str, ...]] | None = None
     truncated: tuple[int, int] = (0, 0)
     joined: bool = False
-    learnt: Ragged | None = None
+    learned: Ragged | None = None
     positions: Ragged | None = None
     source_labels: Ragged | None = None
     made_of: Dialogues | Documents | None = None

@@ -11,7 +11,7 @@ from hf_seq2seq.data.tokenizers.spelled import describe_spelled
 from hf_seq2seq.data.tokenizers.unknown import (
     count_unknown,
     lacks_spaces,
-    learnt_whole,
+    learned_whole,
     lost_characters,
     no_spaces,
     percent,
@@ -92,7 +92,7 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
     lines = []
     for side, (tokenizer, texts) in sides.items():
         lines += [no_spaces(side)] if reads_words(tokenizer) and lacks_spaces(texts) else []
-        lines += [whole_texts(side)] if side == "source" and learnt_whole(texts, tokenizer) else []
+        lines += [whole_texts(side)] if side == "source" and learned_whole(texts, tokenizer) else []
         lost = lost_characters(texts, tokenizer)
         lines += [vanishing(side, lost)] if lost else []
         lines += describe_spelled(texts, tokenizer, side)

@@ -139,8 +139,8 @@ def _freeze(model: "PreTrainedModel", part: str, fresh: Sequence[str]) -> None:
         frozen = [model]
     for module in frozen:
         module.requires_grad_(False)
-    learnt = {*fresh, *(_heads(model) if part == "all_but_head" else ())}  # random weights must be trained
-    for name in learnt if frozen else ():
+    learned = {*fresh, *(_heads(model) if part == "all_but_head" else ())}  # random weights must be trained
+    for name in learned if frozen else ():
         model.get_submodule(name).requires_grad_(True)
 
 

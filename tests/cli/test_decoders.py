@@ -28,7 +28,7 @@ def test_blocks_are_shown_as_the_model_sees_them(command, flags: list[str]) -> N
     example = lines[lines.index("example 1") :]
     assert example[2] == "pieces <s> the dog runs </s> <s> a cat"
     assert example[4] == "place 0 1 2 3 4 0 1 2"
-    assert example[5] == "learnt the dog runs </s> · a cat sees"
+    assert example[5] == "learned the dog runs </s> · a cat sees"
 
 
 def test_joined_pairs_are_shown_as_the_model_sees_them(command, flags: list[str]) -> None:
@@ -39,7 +39,7 @@ def test_joined_pairs_are_shown_as_the_model_sees_them(command, flags: list[str]
     example = lines[lines.index("example 1") :]
     assert example[1] == "text the dog"
     assert example[3] == "pieces <s> the dog <sep> dog the"
-    assert example[5:7] == ["target dog the", "learnt · · · dog the </s>"]
+    assert example[5:7] == ["target dog the", "learned · · · dog the </s>"]
 
 
 def test_a_model_of_raw_text_is_evaluated_and_continues(command, flags: list[str]) -> None:

@@ -99,9 +99,9 @@ def test_masked_tokens_are_shown_below_what_is_read(command, tmp_path: Path, mon
     assert (result.code, result.err) == (0, "")
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     example = lines[lines.index("example 1") :][:8]
-    pieces, learnt = (next(x for x in example if x.startswith(name)).split()[1:] for name in ("pieces", "learnt"))
-    assert len(pieces) == len(learnt)
-    assert sum(piece != "·" for piece in learnt) == 3
+    pieces, learned = (next(x for x in example if x.startswith(name)).split()[1:] for name in ("pieces", "learned"))
+    assert len(pieces) == len(learned)
+    assert sum(piece != "·" for piece in learned) == 3
     assert pieces[0] == "[CLS]"
     assert {"label next", "label another"} & set(example)
 

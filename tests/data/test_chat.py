@@ -1,4 +1,4 @@
-"""What of a conversation is read and what is learnt, beside the tokenizer's own way to write it."""
+"""What of a conversation is read and what is learned, beside the tokenizer's own way to write it."""
 
 from collections.abc import Callable
 
@@ -70,14 +70,14 @@ def test_every_reply_and_its_end_is_learnt_and_nothing_else(name: str) -> None:
     tokenizer = MAKERS[name]()
     prepare_chat(tokenizer, "\n")
     found = encode(tokenizer, conversation(*TALK))
-    learnt, replies = [], []
+    learned, replies = [], []
     for label in found["labels"]:
         if label >= 0:
-            learnt.append(label)
-        elif learnt:
-            replies.append(learnt)
-            learnt = []
-    replies.append(learnt)
+            learned.append(label)
+        elif learned:
+            replies.append(learned)
+            learned = []
+    replies.append(learned)
     end = tokenizer.convert_tokens_to_ids(ENDS[name])
     assert end_of_turn(tokenizer) == end
     assert [reply[-1] for reply in replies] == [end, end]
@@ -123,7 +123,7 @@ def test_the_oldest_exchanges_are_left_out(name: str) -> None:
         expected = encode_history((whole if limit == fitting else short)[:-1], tokenizer, None)
         # What the last exchange alone has too much goes from its beginning.
         assert found.ids.tolist() == expected.ids[-limit:].tolist()
-        assert found.learnt.tolist() == expected.learnt[-limit:].tolist()
+        assert found.learned.tolist() == expected.learned[-limit:].tolist()
         assert found.shortened == (limit < fitting)
         assert found.cut == max(0, least - limit)
         assert encode(tokenizer, whole, source=limit)["cut"] == [int(limit < fitting), 0]
@@ -148,17 +148,17 @@ def test_every_reply_of_a_long_conversation_is_learnt_once(opening: list[tuple[s
     limits = PairTokenization(max_source_length=limit, max_target_length=50)
     found = encode_conversations(Conversations([messages], "messages", "talk"), tokenizer, limits, in_windows=True)
     assert found.source.lengths.max() <= limit
-    end, learnt = tokenizer.convert_tokens_to_ids("<|im_end|>"), []
+    end, learned = tokenizer.convert_tokens_to_ids("<|im_end|>"), []
     for row in range(len(found)):
-        ids, marks = found.source[row], found.learnt[row].astype(bool)
-        learnt += tokenizer.decode(ids[marks]).split("<|im_end|>")[:-1]
-        learnt.append(tokenizer.decode(found.target[row][:-1]))
+        ids, marks = found.source[row], found.learned[row].astype(bool)
+        learned += tokenizer.decode(ids[marks]).split("<|im_end|>")[:-1]
+        learned.append(tokenizer.decode(found.target[row][:-1]))
         assert found.target[row][-1] == end
     first = [messages[1]["content"]] if len(opening) == 2 else []  # which a system's message came before
-    assert learnt == [*first, *(f"ba {i}" for i in range(20))]
+    assert learned == [*first, *(f"ba {i}" for i in range(20))]
     assert (len(found) == 1) == (limit == 5000)
     assert isinstance(found.made_of, Dialogues)
-    assert (found.made_of.replies, found.made_of.rows) == (len(learnt), len(found))
+    assert (found.made_of.replies, found.made_of.rows) == (len(learned), len(found))
     if limit >= 70:
         assert (found.truncated, found.made_of.left_out) == ((0, 0), 0)
     if limit == 15:

@@ -31,9 +31,9 @@ def test_pack_equals_a_loop(size: int) -> None:
     blocks, places = pack(Ragged.of(documents), size)
     expected = packed_by_hand(documents, size)
     assert [(blocks[row].tolist(), places[row].tolist()) for row in range(len(blocks))] == expected
-    # Every token but the first of a document is learnt once.
-    learnt = [int(i) for row in range(len(blocks)) for i, p in zip(blocks[row][1:], places[row][1:], strict=True) if p]
-    assert learnt == [token for document in documents for token in document[1:]]
+    # Every token but the first of a document is learned once.
+    learned = [int(i) for row in range(len(blocks)) for i, p in zip(blocks[row][1:], places[row][1:], strict=True) if p]
+    assert learned == [token for document in documents for token in document[1:]]
 
 
 def write(path: Path, text: str) -> str:

@@ -52,7 +52,7 @@ def test_equal_to_each_model_s_loss_for_any_batch(
         assert found == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_copied_word_is_scored_as_it_is_learnt(tokenizers: Tokenizers) -> None:
+def test_a_copied_word_is_scored_as_it_is_learned(tokenizers: Tokenizers) -> None:
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 
@@ -116,13 +116,13 @@ def test_a_reply_is_what_training_learns(decoder: tuple[Any, Tokenizers]) -> Non
         ],
     ]
     conversations = Conversations(messages, "messages", "here")
-    learnt = encode_conversations(conversations, tokenizers.source, ALL)
+    learned = encode_conversations(conversations, tokenizers.source, ALL)
     replies = ReplyGenerator(model, tokenizers, Decoding(), 10)
     found = replies.likelihoods(conversations.histories, conversations.references)[0]
-    assert learnt.target is not None
+    assert learned.target is not None
     for row in range(2):
-        ids = learnt.target[row].tolist()
-        whole = [*learnt.source[row].tolist(), *ids]
+        ids = learned.target[row].tolist()
+        whole = [*learned.source[row].tolist(), *ids]
         assert found[row] == pytest.approx([log_probability(model, whole, len(ids)), len(ids)], rel=1e-5)
 
 

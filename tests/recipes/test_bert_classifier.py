@@ -158,7 +158,9 @@ def rating(text: str) -> float:
     [({}, 0.9), ({"lora_r": 4, "lora_target_modules": "query,value"}, -1)],  # random weights are little use to adapters
     ids=["whole", "adapter"],
 )
-def test_numbers_of_any_size_are_learnt(encoder: str, tmp_path: Path, options: dict[str, object], least: float) -> None:
+def test_numbers_of_any_size_are_learned(
+    encoder: str, tmp_path: Path, options: dict[str, object], least: float
+) -> None:
     """The figures of the run, of the saved model and of a checkpoint are in the data's units."""
     found = train(encoder, tmp_path, rating, problem_type="regression", **options)
     assert found["predict_pearson"] > least

@@ -73,7 +73,7 @@ def test_from_conversations_to_replies(
     assert losses[-1] < losses[0] * 0.6
     results = json.loads((folder / "all_results.json").read_text())
     written = (folder / "generated_predictions.txt").read_text().splitlines()
-    assert max(map(len, written)) < 12  # the end of a turn is learnt
+    assert max(map(len, written)) < 12  # the end of a turn is learned
     assert len(set(written)) > 1
 
     # What was said before, without the last reply.
@@ -112,10 +112,10 @@ def test_from_scratch(files: dict[str, str], tmp_path: Path) -> None:
     scratch = {"from_scratch": True, "tokenizer_type": "char", "output_dir": str(tmp_path / "out")}
     task = gpt.prepare(build(gpt.Config, SMALL | files | scratch | {"config_overrides": "n_layer=1"}))
     train = task.splits["train"]
-    row = next(number for number in range(len(train)) if train.learnt is not None and train.learnt[number].any())
+    row = next(number for number in range(len(train)) if train.learned is not None and train.learned[number].any())
     lines = describe_example(task, row)
     assert lines[0].startswith("text     ")
-    # A reply before the last one is learnt, and its end.
+    # A reply before the last one is learned, and its end.
     assert lines[-1].count("</s>") > 1
 
 

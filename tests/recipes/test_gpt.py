@@ -86,7 +86,7 @@ print(*tokenizer.batch_decode(found, skip_special_tokens=True), sep="\\n")
 """
     written = (tmp_path / "out" / "generated_predictions.txt").read_text().splitlines()
     assert fresh_process(program).splitlines() == written
-    # The tokenizer pads by EOS, which is learnt all the same: nothing is as long as it may be.
+    # The tokenizer pads by EOS, which is learned all the same: nothing is as long as it may be.
     assert max(map(len, written)) < 12
     assert len(set(written)) > 5
     assert fresh_process(program_of_card(tmp_path / "out")).splitlines()[-1] == str(written[:1])

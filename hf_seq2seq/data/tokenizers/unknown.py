@@ -100,7 +100,7 @@ def no_spaces(side: str) -> str:
     )
 
 
-def learnt_whole(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> bool:
+def learned_whole(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Whether a vocabulary consists of whole texts: most are one word and one token, and make up a tenth of it."""
     read = set(islice(texts, READ))
     words = {text for text in read if len(text) > 1 and text.split() == [text]}
