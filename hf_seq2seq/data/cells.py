@@ -17,7 +17,7 @@ from hf_seq2seq.errors import InputError
 logger = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 100
-MENDING = {
+HINTS = {
     "null": "fill it in or remove the row",
     "number": "write it as text, in quotation marks",
     "true or false": "write it as text, in quotation marks",
@@ -119,6 +119,6 @@ def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> No
     Raises:
         InputError: always.
     """
-    mending = MENDING.get(kind(value), "convert it to text")
+    hint = HINTS.get(kind(value), "convert it to text")
     told = "null" if value is None else f"{kind(value)} {shown(value)} instead of text"
-    raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {told}; {mending}")
+    raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {told}; {hint}")

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 RESIZED = "model.resize_token_embeddings({tokens}) in Python, or `train` with --resize-embeddings, adds them"
 
 
-def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: str, mend: str = RESIZED) -> None:
+def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: str, fix: str = RESIZED) -> None:
     """Rejects a tokenizer with ids for which a model has no embeddings, which would raise an IndexError later.
 
     Args:
         model: any model with token embeddings.
         tokenizers: its tokenizers.
         place: location of the tokenizer, for the error.
-        mend: the fix to suggest, with `{tokens}` for their number.
+        fix: the fix to suggest, with `{tokens}` for their number.
 
     Raises:
         InputError: names both numbers.
@@ -29,7 +29,7 @@ def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: st
             which = "" if tokenizers.shared else f"{side} "
             raise InputError(
                 f"{place}: its {which}tokenizer has {tokens:,} tokens, the model embeddings for "
-                f"{len(embeddings.weight):,} {which}ones; {mend.format(tokens=tokens)}"
+                f"{len(embeddings.weight):,} {which}ones; {fix.format(tokens=tokens)}"
             )
 
 

@@ -66,7 +66,7 @@ def encode(
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_every_reply_and_its_end_is_learnt_and_nothing_else(name: str) -> None:
+def test_every_reply_and_its_end_is_learned_and_nothing_else(name: str) -> None:
     tokenizer = MAKERS[name]()
     prepare_chat(tokenizer, "\n")
     found = encode(tokenizer, conversation(*TALK))
@@ -141,7 +141,7 @@ OPENINGS = ([], [("system", "be a bee")], [("assistant", "hello")], [("system", 
 
 @pytest.mark.parametrize("opening", OPENINGS)
 @pytest.mark.parametrize("limit", [15, 40, 70, 200, 5000])
-def test_every_reply_of_a_long_conversation_is_learnt_once(opening: list[tuple[str, str]], limit: int) -> None:
+def test_every_reply_of_a_long_conversation_is_learned_once(opening: list[tuple[str, str]], limit: int) -> None:
     tokenizer = chatml()
     prepare_chat(tokenizer, "\n")
     messages = conversation(*opening) + long_talk(20)
@@ -213,7 +213,7 @@ def test_a_long_reply_ends_all_the_same() -> None:
         ),
     ],
 )
-def test_templates_that_cannot_be_learnt_are_refused(template: str, message: str) -> None:
+def test_templates_that_cannot_be_learned_are_refused(template: str, message: str) -> None:
     tokenizer = gpt2()
     tokenizer.chat_template = template
     prepare_chat(tokenizer, "\n")

@@ -135,8 +135,8 @@ def _parsed(place: str, reader: Any) -> Iterator[Row]:
     except csv.Error as error:
         open_ended = "end of data" in str(error)
         problem = "a quotation mark is opened and never closed" if open_ended else f"broken csv: {error}"
-        mending = "inside a quoted cell, write each quotation mark twice"
-        raise InputError(f"{place}:{start}: {problem}; {mending}") from error
+        hint = "inside a quoted cell, write each quotation mark twice"
+        raise InputError(f"{place}:{start}: {problem}; {hint}") from error
 
 
 def _parts(line: str) -> Iterable[str]:
