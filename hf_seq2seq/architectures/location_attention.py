@@ -62,9 +62,9 @@ class HistoryAttention(AdditiveAttention):
 
     def start(self, memory: Memory) -> Carried:
         """The previous alignment and the coverage, as far as the score needs them: zeros."""
-        nought = torch.zeros_like(memory.bias[:, 0])
+        zeros = torch.zeros_like(memory.bias[:, 0])
         needed = {"alignment": self.location is not None, "coverage": self.coverage}
-        return super().start(memory) | {name: nought for name, wanted in needed.items() if wanted}
+        return super().start(memory) | {name: zeros for name, wanted in needed.items() if wanted}
 
     def forward(self, queries: Tensor, memory: Memory, carried: Carried) -> tuple[Tensor, Tensor, Carried]:
         """As in the base class; step by step, with the projection of the queries hoisted out of the loop."""

@@ -8,7 +8,7 @@ from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.generate import ModelPath, Texts
 from hf_seq2seq.cli.options import Values
 from hf_seq2seq.cli.progress import counted
-from hf_seq2seq.cli.rows import beside, open_output, report_cut, report_unknown, write_json, write_text
+from hf_seq2seq.cli.rows import open_output, report_cut, report_unknown, with_columns, write_json, write_text
 from hf_seq2seq.configs import Inference, LabelledData
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, names_of, read_rows, text_cell
@@ -129,7 +129,7 @@ def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextCla
     for (row, others), found in in_windows(rows, scores):
         verdict = verdict_of(found, classifier)
         if as_json:
-            write_json(stream, beside(row | verdict, others))
+            write_json(stream, with_columns(row | verdict, others))
         else:
             write_text(stream, *classifier.kind.cells(verdict["label"], verdict["score"]))
     return counts

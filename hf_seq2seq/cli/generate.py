@@ -8,12 +8,12 @@ from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import (
-    beside,
     open_output,
     report_cut,
     report_joined,
     report_outputs,
     report_unknown,
+    with_columns,
     write_json,
     write_text,
 )
@@ -151,9 +151,9 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
             for text in [*(output.text for output in outputs), *[""] * (generator.asked - len(outputs))]:
                 joined += write_text(stream, text)
         elif not generator.several:
-            write_json(stream, beside({"source": row.source} | found[0], row.others))
+            write_json(stream, with_columns({"source": row.source} | found[0], row.others))
         else:
-            write_json(stream, beside({"source": row.source, "predictions": found}, row.others))
+            write_json(stream, with_columns({"source": row.source, "predictions": found}, row.others))
     report_joined(joined)
     return counts
 
@@ -174,7 +174,7 @@ def _write_scores(stream: TextIO, sources: Iterable[Sourced], generator: "TextGe
 
     for row, scores in in_windows(sources, score):
         if options.json_lines:
-            write_json(stream, beside({"source": row.source} | scores, row.others))
+            write_json(stream, with_columns({"source": row.source} | scores, row.others))
         else:
             write_text(stream, f"{scores['log_prob']:.4f}", f"{scores['perplexity']:.4f}")
     return counts

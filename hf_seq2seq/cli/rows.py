@@ -64,7 +64,7 @@ def write_json(stream: TextIO, row: Row) -> None:
     stream.write((line if is_unicode(line) else strict_json.dumps(row, default=str)) + "\n")
 
 
-def beside(own: Row, others: Row) -> Row:
+def with_columns(own: Row, others: Row) -> Row:
     """A command's results for a row, and the row's other columns; name clashes become `input_NAME`."""
     found = dict(own)
     for name, value in others.items():

@@ -74,7 +74,7 @@ class Examples:
             without copying.
         truncated: numbers of rows with a truncated source and with a truncated target.
         joined: source and target form one sequence, as for decoder-only models.
-        learned: 1 on each source token learned like the target, e.g. earlier replies of a dialogue; None if there are none.
+        learned: 1 on each source token learned like the target, e.g. earlier replies of a dialogue; None without any.
         positions: position of every source token in its document, from 0, if rows are blocks of packed documents;
             `texts` are then the documents. None otherwise.
         made_of: for conversations and raw text, how they became rows; None for other rows.

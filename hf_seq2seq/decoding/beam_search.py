@@ -20,7 +20,7 @@ from hf_seq2seq.decoding.selection import best, gather_or_forbid
 
 
 @dataclass(frozen=True)
-class BeamSearch:
+class BeamSettings:
     """Settings.
 
     Attributes:
@@ -102,7 +102,7 @@ class Beam:
         worst: scores of the worst of these, `(all sources,)`; minus infinity while there are fewer than `width`.
     """
 
-    def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSearch) -> None:
+    def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSettings) -> None:
         count, device = len(decoder.prompt), decoder.prompt.device
         self.search, self.bounds, self.prompt = search, bounds, decoder.prompt.shape[1]
         self.sources = torch.arange(count, device=device)

@@ -10,7 +10,7 @@ remainder of an even split goes to the fullest bank, which thereby gains a token
 import torch
 from torch import Tensor
 
-from hf_seq2seq.decoding.beam_search import Beam, BeamSearch
+from hf_seq2seq.decoding.beam_search import Beam, BeamSettings
 from hf_seq2seq.decoding.decoder import Decoder
 from hf_seq2seq.decoding.forced_words import ForcedWords, Ids
 from hf_seq2seq.decoding.hypothesis import Bounds
@@ -28,7 +28,7 @@ class ConstrainedBeam(Beam):
         words: words that must appear.
     """
 
-    def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSearch, words: ForcedWords) -> None:
+    def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSettings, words: ForcedWords) -> None:
         super().__init__(decoder, bounds, search)
         self.words = words
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_seq2seq.decoding.beam_search import Beam, BeamSearch, beam_search
+from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
 from hf_seq2seq.decoding.constraints import ConstrainedBeam
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
 from hf_seq2seq.decoding.diversity import Diversity
@@ -117,9 +117,9 @@ def complete(search: Search, own: GenerationConfig) -> Search:
     return replace(search, **given)
 
 
-def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSearch:
+def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSettings:
     """The options of beam search from the flags."""
-    return BeamSearch(
+    return BeamSettings(
         width=search.num_beams // search.num_beam_groups,
         beams=search.num_beam_groups,
         normalization=normalization,

@@ -39,14 +39,14 @@ class Classification(Objective):
             label_smoothing=smoothing,
         )
 
-    def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def extra_state(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The class weights, which would change if the rows were edited."""
         return {} if self.class_weights is None else {"class_weights": self.class_weights.detach().cpu().clone()}
 
-    def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
+    def trained_weights(self, saved: dict[str, Tensor], extra: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights as saved; the class weights are also restored from a checkpoint."""
-        if self.class_weights is not None and "class_weights" in beside:
-            self.class_weights.copy_(beside["class_weights"])
+        if self.class_weights is not None and "class_weights" in extra:
+            self.class_weights.copy_(extra["class_weights"])
         return saved
 
 
@@ -102,7 +102,7 @@ class Regression(Objective):
         """The weights, with mean and deviation folded into the last layer."""
         return weights | self._folded(weights, self.spread, self.mean)
 
-    def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def extra_state(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The last layer as trained, which could be recovered from the folded one only with rounding.
 
         Mean and deviation.
@@ -110,12 +110,12 @@ class Regression(Objective):
         layer = {part: weights[name].detach().clone() for part, name in _head_weights(weights, self.head).items()}
         return layer | {"mean_and_spread": torch.tensor([self.mean, self.spread], dtype=torch.float64)}
 
-    def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
+    def trained_weights(self, saved: dict[str, Tensor], extra: dict[str, Tensor]) -> dict[str, Tensor]:
         """The weights with the last layer as trained; mean and deviation are also restored from a checkpoint."""
-        if not beside:
+        if not extra:
             return saved | self._folded(saved, 1 / self.spread, -self.mean / self.spread)
-        self.mean, self.spread = beside["mean_and_spread"].tolist()
-        return saved | {name: beside[part] for part, name in _head_weights(saved, self.head).items()}
+        self.mean, self.spread = extra["mean_and_spread"].tolist()
+        return saved | {name: extra[part] for part, name in _head_weights(saved, self.head).items()}
 
     @torch.no_grad()
     def unfold(self) -> None:

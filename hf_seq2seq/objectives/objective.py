@@ -66,10 +66,10 @@ class Objective(nn.Module):
         """The weights to save, with which the model works without this objective."""
         return weights
 
-    def kept_beside(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def extra_state(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Additional state of a checkpoint, needed to resume bit for bit from the saved weights."""
         return {}
 
-    def trained_weights(self, saved: dict[str, Tensor], beside: dict[str, Tensor]) -> dict[str, Tensor]:
+    def trained_weights(self, saved: dict[str, Tensor], extra: dict[str, Tensor]) -> dict[str, Tensor]:
         """The trained weights, from the saved ones and the additional state of a checkpoint."""
         return saved

@@ -18,7 +18,7 @@ from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.weights.precision import Weights
 
-BESIDE_FILE = "training_head.safetensors"
+EXTRA_STATE_FILE = "training_head.safetensors"
 
 
 def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
@@ -69,16 +69,16 @@ def set_output_length(task: Task) -> None:
 
 def write_beside(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
     """Writes the objective's additional state, if any, to a checkpoint."""
-    if beside := task.objective.kept_beside(state):
-        save_file(beside, folder / BESIDE_FILE)
+    if extra := task.objective.extra_state(state):
+        save_file(extra, folder / EXTRA_STATE_FILE)
 
 
 def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
     """Restores the weights or adapter of a checkpoint folder, as they were trained."""
-    path = folder / BESIDE_FILE
-    beside = load_file(path) if path.is_file() else {}
+    path = folder / EXTRA_STATE_FILE
+    extra = load_file(path) if path.is_file() else {}
     if not is_adapted(weights.model):
-        weights.load_state_dict(objective.trained_weights(load_file(folder / WEIGHTS_FILE), beside))
+        weights.load_state_dict(objective.trained_weights(load_file(folder / WEIGHTS_FILE), extra))
         return
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
@@ -86,7 +86,7 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
     inside = {f"base_model.model.{name}": names[id(value)] for name, value in saved.items()}
     found = load_file(folder / ADAPTER_FILE)
     loaded = {inside[name]: value for name, value in found.items()}
-    weights.load_state_dict(objective.trained_weights(loaded, beside))
+    weights.load_state_dict(objective.trained_weights(loaded, extra))
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
