@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
-from hf_seq2seq.sections import LARGEST_SEED, MANY, Section, option
+from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,11 @@ class Sources(Section):
     validation_split: str | None = option(None, "Its validation split; by default validation, valid, val or dev.")
     test_split: str | None = option(None, "Its test split; by default test.")
     validation_split_percentage: float | None = option(
-        None, "Share of the training rows held out if there is no validation set, in percent.", above=0, at_most=50
+        None,
+        "Share of the training rows held out if there is no validation set, in percent; by default 10, and at most "
+        "1,000 rows.",
+        at_least=0,
+        at_most=50,
     )
     encoding: str = option("utf-8", "Encoding of local text files.")
     max_train_samples: int | None = option(None, "Use at most this many training rows.", at_least=1, at_most=MANY)
@@ -203,27 +207,6 @@ class NewTokenizer(OneTokenizer, PairTokenization):
     separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class RecurrentStack(Section):
-    """Recurrent layers: connections between them, and the source as one vector."""
-
-    context_pooling: str = option(
-        "last", "How to pool the source into one vector.", choices=("last", "mean", "max", "weighted")
-    )
-    context_feeding: bool = option(False, "Without attention: feed that vector into every step.")
-    phrase_length: int | None = option(None, "Also read phrases of this many words.", at_least=1)
-    phrase_separator: str | None = option(None, "Also read phrases that end at this source token.")
-    sentence_separator: str | None = option(None, "Also read sentences that end at this source token.")
-    hierarchical_attention: bool = option(False, "Attend to sentences, and to the words within each.")
-    residual: bool = option(False, "Skip connections between layers.")
-    layer_norm: bool = option(False, "Layer norm on each layer's output.")
-    embedding_dropout: float | None = option(None, "Dropout on embeddings, if different.", at_least=0, at_most=0.95)
-    output_dropout: float | None = option(None, "Dropout on the output, if different.", at_least=0, at_most=0.95)
-    recurrent_dropout: float = option(
-        0.0, "Dropout on the recurrent state, one mask per sequence; slower.", at_least=0, at_most=0.95
-    )
-
-
 OPTIMIZERS = ("adamw", "adafactor")
 
 
@@ -251,33 +234,6 @@ class Optimization(Section):
     torch_compile: bool = option(False, "Compile the model with torch.compile.")
 
 
-ATTENTIONS = ("none", "additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecurrentAttention(Section):
-    """Attention: how a recurrent decoder weights the source."""
-
-    attention: str = option("general", "Attention score.", choices=ATTENTIONS)
-    num_attention_heads: int = option(1, "Heads of multi_head; they divide the hidden size.", at_least=1)
-    location_filters: int = option(10, "Features of the previous alignment at each position, for location.", at_least=1)
-    location_kernel: int = option(15, "Kernel size of these features, an odd number.", at_least=1)
-    monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")
-    monotonic_noise: float = option(1.0, "Noise on the energies of monotonic in training.", at_least=0)
-    local_attention: str = option(
-        "none",
-        "Attend only near one source position: that of the target step (monotonic) or a predicted one.",
-        choices=("none", "monotonic", "predictive"),
-    )
-    attention_window: int | None = option(None, "Positions seen on each side, by default 10.", at_least=1)
-    coverage: bool = option(False, "Let attention see the sum of past alignments.")
-    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, only in training.", at_least=0)
-    pointer_generator: bool = option(False, "Let each step copy a source token instead of generating one.")
-    copy_vocab_size: int = option(
-        0, "Unknown words per source that can be copied; needs --tokenizer-type word.", at_least=0
-    )
-
-
 SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup")
 
 
@@ -293,6 +249,9 @@ class Schedule(Section):
     logging_steps: int = option(50, "Log the training loss every this many steps.", at_least=1, at_most=MANY)
     eval_steps: int | None = option(
         None, "Evaluate every this many steps; by default once per epoch.", at_least=1, at_most=MANY
+    )
+    eval_beams: int | None = option(
+        None, "Beams of these evaluations; by default --num-beams, which the final scores have.", at_least=1
     )
     save_steps: int | None = option(
         None, "Save a checkpoint every this many steps; by default at each evaluation.", at_least=1, at_most=MANY
@@ -370,8 +329,16 @@ class Loss(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Options common to all recipes; a recipe's own sections precede these, and `data` and `tokens` are of its kind."""
+    """Options common to all recipes; a recipe's own sections precede these, and `data` and `tokens` are of its kind.
 
+    Attributes:
+        given: options that were given by flag, file or argument; the others are open to `hf_seq2seq.defaults`. None
+            where sections were made in Python: nothing is open.
+        derived: what was chosen for open options.
+    """
+
+    given: frozenset[str] | None = None
+    derived: tuple[Choice, ...] = ()
     data: Sources
     tokens: Tokenization
     optimization: Optimization = field(default_factory=Optimization)

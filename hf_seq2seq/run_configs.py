@@ -13,6 +13,54 @@ PROBLEMS = ("single_label", "multi_label", "regression")
 POOLINGS = ("cls", "mean", "last")
 
 
+ATTENTIONS = ("none", "additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentAttention(Section):
+    """Attention: how a recurrent decoder weights the source."""
+
+    attention: str = option("general", "Attention score.", choices=ATTENTIONS)
+    num_attention_heads: int = option(1, "Heads of multi_head; they divide the hidden size.", at_least=1)
+    location_filters: int = option(10, "Features of the previous alignment at each position, for location.", at_least=1)
+    location_kernel: int = option(15, "Kernel size of these features, an odd number.", at_least=1)
+    monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")
+    monotonic_noise: float = option(1.0, "Noise on the energies of monotonic in training.", at_least=0)
+    local_attention: str = option(
+        "none",
+        "Attend only near one source position: that of the target step (monotonic) or a predicted one.",
+        choices=("none", "monotonic", "predictive"),
+    )
+    attention_window: int | None = option(None, "Positions seen on each side, by default 10.", at_least=1)
+    coverage: bool = option(False, "Let attention see the sum of past alignments.")
+    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, only in training.", at_least=0)
+    pointer_generator: bool = option(False, "Let each step copy a source token instead of generating one.")
+    copy_vocab_size: int = option(
+        0, "Unknown words per source that can be copied; needs --tokenizer-type word.", at_least=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentStack(Section):
+    """Recurrent layers: connections between them, and the source as one vector."""
+
+    context_pooling: str = option(
+        "last", "How to pool the source into one vector.", choices=("last", "mean", "max", "weighted")
+    )
+    context_feeding: bool = option(False, "Without attention: feed that vector into every step.")
+    phrase_length: int | None = option(None, "Also read phrases of this many words.", at_least=1)
+    phrase_separator: str | None = option(None, "Also read phrases that end at this source token.")
+    sentence_separator: str | None = option(None, "Also read sentences that end at this source token.")
+    hierarchical_attention: bool = option(False, "Attend to sentences, and to the words within each.")
+    residual: bool = option(False, "Skip connections between layers.")
+    layer_norm: bool = option(False, "Layer norm on each layer's output.")
+    embedding_dropout: float | None = option(None, "Dropout on embeddings, if different.", at_least=0, at_most=0.95)
+    output_dropout: float | None = option(None, "Dropout on the output, if different.", at_least=0, at_most=0.95)
+    recurrent_dropout: float = option(
+        0.0, "Dropout on the recurrent state, one mask per sequence; slower.", at_least=0, at_most=0.95
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class HandBuiltRun(configs.TextRunConfig):
     """A run of a hand-built encoder-decoder: from scratch, or from a checkpoint of the same architecture."""

@@ -185,6 +185,23 @@ def section_of_pairs(section: type[S], pairs: Sequence[str], place: str) -> S:
         raise InputError(f"{place}: {str(error).removeprefix('--')}") from None
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A value that was derived for an option that was left open.
+
+    Attributes:
+        name: of the option.
+        value: what it is set to.
+        reason: what in the data decided it, for people.
+        unless: other options that keep this one as it is when they are given.
+    """
+
+    name: str
+    value: Any
+    reason: str
+    unless: tuple[str, ...] = ()
+
+
 def both_sides(**fields: int) -> dict[str, int]:
     """`layers=2` as `encoder_layers=2` and `decoder_layers=2`."""
     return {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in fields.items()}
@@ -194,7 +211,8 @@ def section_types(config_class: type) -> dict[str, Any]:
     """The sections of a recipe's `Config` and their classes: its own in order, then those shared by all recipes."""
     hints = typing.get_type_hints(config_class)
     own = inspect.get_annotations(config_class)
-    return {name: hints[name] for name in [*own, *(name for name in hints if name not in own)]}
+    names = [*own, *(name for name in hints if name not in own)]
+    return {name: hints[name] for name in names if inspect.isclass(hints[name]) and issubclass(hints[name], Section)}
 
 
 def options(config_class: type) -> dict[str, tuple[str, dataclasses.Field[Any]]]:
@@ -233,7 +251,10 @@ def build(config_class: type[C], values: Mapping[str, Any], origin: str = "confi
             raise InputError(f"{origin}: {name!r} is given twice, once under another name; give only one of them")
         section[name] = value
     hints = section_types(config_class)
-    return config_class(**{section: hints[section](**sections.get(section, {})) for section in hints})
+    found: dict[str, Any] = {section: hints[section](**sections.get(section, {})) for section in hints}
+    if "given" in typing.get_type_hints(config_class):
+        found["given"] = frozenset(name for section in sections.values() for name in section)
+    return config_class(**found)
 
 
 def build_from_lines(config_class: type[C], settings: Mapping[str, Setting], path: str) -> C:

@@ -71,7 +71,7 @@ def prepare(config: Config) -> "Task":
         documents, column = read_documents(config.data)
         encoder, tokenizer, _ = start_encoder(config, SIZES, documents["train"])
         return masked_task(config, encoder, tokenizer, documents, column)
-    splits, names = read_all_labelled(config)
+    config, splits, names = read_all_labelled(config)
     texts = [*splits["train"].texts, *(splits["train"].pairs or ())]
     encoder, tokenizer, fresh = start_encoder(config, SIZES, texts, **head_changes(config.model, names))
     return label_task(config, encoder, tokenizer, splits, names, fresh)

@@ -40,9 +40,11 @@ class Config(run_configs.DecoderRun):
 def prepare(config: Config) -> "Task":
     """Reads pairs, conversations or documents, loads or trains the tokenizer, loads or builds the model."""
     from hf_seq2seq.data.documents import read_documents
+    from hf_seq2seq.defaults import transformer_choices
     from hf_seq2seq.tasks.causal_lm import joined_task, text_task
     from hf_seq2seq.tasks.dialogue import dialogue_task, read_all_conversations
-    from hf_seq2seq.tasks.pairs import read_all_pairs
+    from hf_seq2seq.tasks.open_options import settle_fine_tuning
+    from hf_seq2seq.tasks.pairs import open_pairs
     from hf_seq2seq.tasks.start_decoder import check_decoder_run, start_decoder
 
     config = check_decoder_run(config)
@@ -54,8 +56,11 @@ def prepare(config: Config) -> "Task":
         conversations = read_all_conversations(config.data)
         model, tokenizer = start_decoder(config, FAMILIES, sizes, conversations["train"].contents)
         return dialogue_task(config, model, tokenizer, conversations)
-    pairs = read_all_pairs(config.data)
+    new = config.model.from_scratch
+    config, pairs = open_pairs(config, config.data, False, transformer_choices if new else None, joint=True)
     model, tokenizer = start_decoder(config, FAMILIES, sizes, [*pairs["train"].sources, *pairs["train"].targets])
+    if not new:
+        config = settle_fine_tuning(config, "gpt", len(pairs["train"]), model, config.adaptation.lora_r is not None)
     return joined_task(config, model, tokenizer, pairs)
 
 

@@ -47,25 +47,27 @@ class Config(run_configs.HandBuiltRun):
 
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
     model: Model = field(default_factory=Model)
-    alignment: configs.RecurrentAttention = field(default_factory=configs.RecurrentAttention)
-    stack: configs.RecurrentStack = field(default_factory=configs.RecurrentStack)
+    alignment: run_configs.RecurrentAttention = field(default_factory=run_configs.RecurrentAttention)
+    stack: run_configs.RecurrentStack = field(default_factory=run_configs.RecurrentStack)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
 
 
 def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
+    from hf_seq2seq.defaults import rnn_choices
     from hf_seq2seq.tasks.kept import start_tokenizers
-    from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
+    from hf_seq2seq.tasks.pairs import open_pairs, pair_task
     from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.training.checks import check_run
 
     check_run(config, "seq2seq", model_type="rnn-seq2seq")
-    pairs = read_all_rows(config.data, config.data.objective == "dialogue")
-    if config.start.model_name_or_path is not None:
+    new, dialogue = config.start.model_name_or_path is None, config.data.objective == "dialogue"
+    config, pairs = open_pairs(config, config.data, dialogue, rnn_choices if new else None)
+    if not new:
         return pair_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs)
     tokenizers = start_tokenizers(config, pairs["train"].sources, pairs["train"].targets)
-    return pair_task("rnn", config, build_model(config, tokenizers), tokenizers, pairs)
+    return pair_task("rnn", config, build_model(config, tokenizers), tokenizers, pairs, new=True)
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalGeneration":

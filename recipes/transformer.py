@@ -56,17 +56,19 @@ class Config(run_configs.HandBuiltRun):
 
 def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
+    from hf_seq2seq.defaults import transformer_choices
     from hf_seq2seq.tasks.kept import start_tokenizers
-    from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
+    from hf_seq2seq.tasks.pairs import open_pairs, pair_task
     from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.training.checks import check_run
 
     check_run(config, "seq2seq", model_type="transformer-seq2seq")
-    pairs = read_all_rows(config.data, config.data.objective == "dialogue")
-    if config.start.model_name_or_path is not None:
+    new, dialogue = config.start.model_name_or_path is None, config.data.objective == "dialogue"
+    config, pairs = open_pairs(config, config.data, dialogue, transformer_choices if new else None)
+    if not new:
         return pair_task("transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs)
     tokenizers = start_tokenizers(config, pairs["train"].sources, pairs["train"].targets)
-    return pair_task("transformer", config, build_model(config, tokenizers), tokenizers, pairs)
+    return pair_task("transformer", config, build_model(config, tokenizers), tokenizers, pairs, new=True)
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForConditionalGeneration":

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from hf_seq2seq.sections import build, build_from_lines, canonical_names
+from hf_seq2seq.defaults import DERIVABLE
+from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
+from hf_seq2seq.sections import build, build_from_lines, canonical_names, options
 from hf_seq2seq.settings_files import read_settings
 
 C = TypeVar("C")
@@ -11,6 +13,8 @@ C = TypeVar("C")
 
 def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = None) -> C:
     """Builds the configuration from a YAML file, if given, and the flags, which take precedence.
+
+    Options that a run chose from its data keep their values when it is resumed.
 
     The key `recipe` of the file is handled by the command and is skipped here.
 
@@ -23,4 +27,15 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     build_from_lines(config_class, settings, str(path))
     names = canonical_names(config_class)
     merged = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items()} | dict(flags)
-    return build(config_class, merged, origin="command line")
+    config = build(config_class, merged, origin="command line")
+    run = getattr(config, "run", None)
+    if run is None or run.resume_from_checkpoint is None or not hasattr(config, "given"):
+        return config
+    from hf_seq2seq.training.resuming import resume_point
+
+    checkpoint = resume_point(run)
+    begun = {} if checkpoint is None else read_run(checkpoint / RUN_FILE)
+    typed = {names.get(key.replace("-", "_"), key) for key in merged}
+    typed |= {"max_steps"} if "num_train_epochs" in typed else set()
+    kept = {name: begun[name] for name in (DERIVABLE & begun.keys() & options(config_class).keys()) - typed}
+    return build(config_class, kept | merged, origin=f"{checkpoint}/{RUN_FILE}")

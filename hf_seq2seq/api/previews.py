@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq.api.recipe_files import Recipe
 from hf_seq2seq.configs import RunConfig
+from hf_seq2seq.defaults import describe
 from hf_seq2seq.training.processes import show_only
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
         yield f"files       {line}"
     if task.label_names:
         yield f"labels      {', '.join(task.label_names)}"
+    for line in describe(task.config.derived):
+        yield f"chosen      {line}"
     yield f"vocabulary  {_vocabulary(task)}"
     yield f"\n{_lengths(task)}\n"
     for line in remarks(task.splits["train"], task.tokenizers):

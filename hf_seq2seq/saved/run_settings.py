@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from hf_seq2seq import configs
+from hf_seq2seq import configs, run_configs
 from hf_seq2seq.configs import Decoding, Inference, PairTokenization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.positions import longest_sequence
@@ -113,7 +113,7 @@ def trained_names(path: str) -> list[str]:
 def _options() -> dict[str, list[tuple[Any, dict[str, Any]]]]:
     """The types and limits of every option, by name; all of them if several sections have it."""
     found: dict[str, list[tuple[Any, dict[str, Any]]]] = {}
-    for section in vars(configs).values():
+    for section in (vars(configs) | vars(run_configs)).values():
         if isinstance(section, type) and issubclass(section, Section):
             hints = get_type_hints(section)
             for item in fields(section):

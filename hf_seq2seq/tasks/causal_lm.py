@@ -1,6 +1,7 @@
 """Tasks for decoder-only models: pairs as one sequence each, and raw text in packed blocks."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from hf_seq2seq.configs import PairTokenization
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import CausalCollator, PackedCollator
+from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
 from hf_seq2seq.data.examples import Examples
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
 
 def joined_task(
-    config: DecoderRun, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", pairs: dict[str, Pairs]
+    config: DecoderRun,
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    pairs: Mapping[str, Pairs | Conversations],
 ) -> Task:
     """Encodes each pair as one sequence, source, separator, target and EOS, of which only the target is learned.
 
@@ -39,7 +44,11 @@ def joined_task(
     tokens = config.tokens
     check_room(model, tokens)
     wrap_texts(tokenizer, tokens.separator)
-    splits = {name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix) for name, rows in pairs.items()}
+    splits = {
+        name: encode_joined(rows, tokenizer, tokens, config.data.source_prefix)
+        for name, rows in pairs.items()
+        if isinstance(rows, Pairs)
+    }
     source, target = pairs["train"].columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
     return decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)

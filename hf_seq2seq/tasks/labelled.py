@@ -7,21 +7,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+from datasets import Dataset
 
+from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
+from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.labelled_sources import load_labelled_splits
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.labels import read_labelled
+from hf_seq2seq.data.text_kinds import look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.defaults import classifier_choices, label_metric_choices, settle, text_length_choices
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.problems import LABEL_PROBLEMS
 from hf_seq2seq.run_configs import EncoderModel, EncoderRun
 from hf_seq2seq.saved.heads import is_fresh, output_layer
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.kept import kept_labels
+from hf_seq2seq.tasks.open_options import longest_text, read_validated, settle_fine_tuning
 from hf_seq2seq.tasks.trained_heads import trained_labels
 from hf_seq2seq.training.checks import check_positions, check_run
 
@@ -57,8 +64,10 @@ def check_labelled_run(config: C) -> C:
     return config
 
 
-def read_all_labelled(config: EncoderRun) -> tuple[dict[str, Labelled], tuple[str, ...]]:
-    """The rows of every split, and the label names in the order of their ids.
+def read_all_labelled(config: C) -> tuple[C, dict[str, Labelled], tuple[str, ...]]:
+    """The rows of every split, and the label names in the order of their ids; first the configuration.
+
+    In it is chosen what the options leave open about validation rows, metrics and a new tokenizer.
 
     A resumed run has the names of its checkpoint; one that starts from a classifier with the same classes has them in
     that classifier's order.
@@ -66,15 +75,25 @@ def read_all_labelled(config: EncoderRun) -> tuple[dict[str, Labelled], tuple[st
     Raises:
         InputError: there are no training rows.
     """
-    data, problem = config.data, config.model.problem_type
-    splits = load_labelled_splits(data, problem)
-    if "train" not in splits:
-        raise InputError("no training rows: give --train-file or --dataset-name")
+    problem = config.model.problem_type
+
+    def read(data: LabelledData) -> dict[str, Dataset]:
+        splits = load_labelled_splits(data, problem)
+        if "train" not in splits:
+            raise InputError("no training rows: give --train-file or --dataset-name")
+        return splits
+
+    config, splits = read_validated(config, config.data, read)
+    validated = bool(sets_of(splits, "validation"))
+    config = settle(config, label_metric_choices(problem, config.evaluation.metrics, validated))
     try:
         trained = trained_labels(config.model)
     except InputError:  # errors in the checkpoint are reported when it is loaded; the rows are checked first
         trained = ()
-    return read_labelled(splits, data, problem, kept_labels(config.run), trained)
+    labelled, names = read_labelled(splits, config.data, problem, kept_labels(config.run), trained)
+    if config.model.from_scratch:
+        config = settle(config, classifier_choices(look_at(labelled["train"].texts)))
+    return config, labelled, names
 
 
 def head_changes(model: EncoderModel, label_names: tuple[str, ...]) -> dict[str, Any]:
@@ -97,6 +116,12 @@ def label_task(
     fresh: Sequence[str],
 ) -> Task:
     """Encodes the texts and sets the problem's loss as the objective; `fresh` modules have random weights."""
+    texts = [text for rows in splits.values() for text in rows.texts]
+    if splits["train"].pairs is None:
+        config = settle(config, text_length_choices(longest_text(texts, tokenizer), longest_sequence(model)))
+    if not config.model.from_scratch:
+        adapter = config.adaptation.lora_r is not None
+        config = settle_fine_tuning(config, "bert_classifier", len(splits["train"]), model, adapter)
     check_positions(model, config.tokens)
     examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
     return Task(

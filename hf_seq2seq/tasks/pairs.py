@@ -1,9 +1,10 @@
 """Shared by the recipes for pairs: reading pairs or conversations, and building the task."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
-from hf_seq2seq.configs import PairData, TextRunConfig
+from hf_seq2seq.configs import PairData, RunConfig, TextRunConfig
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.copying import name_copies
@@ -18,8 +19,10 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.dialogue import read_all_conversations
+from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_pairs, settle_schedule
 from hf_seq2seq.training.checks import check_positions
 
 if TYPE_CHECKING:
@@ -27,6 +30,26 @@ if TYPE_CHECKING:
 
 
 Rows = Pairs | Conversations
+C = TypeVar("C", bound=RunConfig)
+
+
+def open_pairs(
+    config: C, data: PairData, dialogue: bool, model: ModelChoices | None, joint: bool = False
+) -> tuple[C, Mapping[str, Rows]]:
+    """Reads every split, and chooses what the options leave open about rows, metrics and a new model.
+
+    Args:
+        config: the recipe's.
+        data: its section of the data.
+        dialogue: whether the rows are conversations.
+        model: the choices of a model from scratch; None where a checkpoint is fine-tuned.
+        joint: whether a model from scratch has one vocabulary for both sides.
+
+    Raises:
+        InputError: there are no training rows.
+    """
+    config, pairs = read_validated(config, data, partial(read_all_rows, dialogue=dialogue))
+    return settle_pairs(config, pairs, model, joint), pairs
 
 
 def read_all_rows(data: PairData, dialogue: bool) -> Mapping[str, Rows]:
@@ -51,13 +74,27 @@ def read_all_pairs(data: PairData) -> dict[str, Pairs]:
 
 
 def pair_task(
-    recipe: str, config: TextRunConfig, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
+    recipe: str,
+    config: TextRunConfig,
+    model: "PreTrainedModel",
+    tokenizers: Tokenizers,
+    pairs: Mapping[str, Rows],
+    new: bool = False,
 ) -> Task:
     """Encodes the pairs and sets the objective, by default the cross-entropy of the target tokens.
+
+    Args:
+        recipe: its name.
+        config: its configuration; lengths that were left open are chosen, and for a `new` model its schedule.
+        model: to train.
+        tokenizers: of the model.
+        pairs: of every split.
+        new: whether its weights are random.
 
     Raises:
         InputError: lengths exceed the model's positions, or words are to be copied from conversations.
     """
+    config = settle_schedule(config, config.data, pairs, tokenizers, longest_sequence(model), new)
     check_positions(model, config.tokens)
     if isinstance(pairs["train"], Conversations):
         if getattr(model.config, "copy_vocab_size", 0):

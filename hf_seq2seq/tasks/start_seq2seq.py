@@ -10,6 +10,7 @@ from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.defaults import FROM_SCRATCH, transformer_choices
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.run_configs import Seq2SeqRun
@@ -18,7 +19,8 @@ from hf_seq2seq.tasks.denoising import denoising_task
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
-from hf_seq2seq.tasks.pairs import pair_task, read_all_rows
+from hf_seq2seq.tasks.open_options import settle_fine_tuning
+from hf_seq2seq.tasks.pairs import open_pairs, pair_task
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
 from hf_seq2seq.training.checks import without_metrics
@@ -67,9 +69,14 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         sides = mixed["train"].sources, mixed["train"].targets
         return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
     if config.denoising.objective in (("supervised",), (DIALOGUE,)):
-        pairs = read_all_rows(config.data, config.denoising.objective == (DIALOGUE,))
-        sides = pairs["train"].sources, pairs["train"].targets
-        return pair_task(recipe, config, *_start(family, config, *sides), pairs)
+        new, dialogue = config.model.from_scratch, config.denoising.objective == (DIALOGUE,)
+        choices = FROM_SCRATCH.get(recipe, transformer_choices)
+        config, pairs = open_pairs(config, config.data, dialogue, choices if new else None, joint=True)
+        started = _start(family, config, pairs["train"].sources, pairs["train"].targets)
+        if not new:
+            adapter = config.adaptation.lora_r is not None
+            config = settle_fine_tuning(config, recipe, len(pairs["train"]), started[0], adapter)
+        return pair_task(recipe, config, *started, pairs, new)
     _check_objective(recipe, config.denoising.objective)
     documents, column = read_documents(config.data)
     config = without_metrics(config, "--objective on raw text reports only the loss")

@@ -1,6 +1,7 @@
 """Evaluation of sets of rows: the exact loss, and metrics of generated texts or predicted labels, on every process."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
+from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.task import Measured, Predictions, Task
 from hf_seq2seq.training.weights.sharding import unsharded
 from hf_seq2seq.training.zero import unhooked
@@ -22,7 +24,7 @@ SUMMED = ("samples", "runtime")
 
 @torch.no_grad()
 def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> dict[str, float]:
-    """Evaluates every set of a kind, and restores the model's mode.
+    """Evaluates every set of a kind during training, and restores the model's mode.
 
     Args:
         task: its model is on the accelerator's device.
@@ -37,7 +39,16 @@ def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> di
         between, `eval_english_loss`; without it comes the unweighted mean over the sets, or for samples and runtime the
         sum.
     """
-    return evaluate_and_predict(task, kind, accelerator, prefix)[0]
+    return evaluate_and_predict(_with_beams(task), kind, accelerator, prefix)[0]
+
+
+def _with_beams(task: Task) -> Task:
+    """The task with the beams of evaluations during training."""
+    beams = task.config.schedule.eval_beams
+    if beams is None or not isinstance(task.problem, Seq2SeqProblem):
+        return task
+    decoding = replace(task.problem.decoding, num_beams=beams)
+    return replace(task, problem=Seq2SeqProblem(decoding, task.problem.longest_output))
 
 
 @torch.no_grad()

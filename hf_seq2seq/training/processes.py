@@ -14,6 +14,11 @@ def rank() -> int | None:
     return int(os.environ.get("RANK", 0)) if "WORLD_SIZE" in os.environ else None
 
 
+def world_size() -> int:
+    """The processes that a launcher started, this one among them; 1 when none did."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
 def processes(run: "Run") -> int:
     """How many processes to start: 1 by default, and inside a launched process.
 

@@ -17,6 +17,7 @@ from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
+from hf_seq2seq.defaults import describe
 from hf_seq2seq.folders import fill_folder, locked_folder
 from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
@@ -151,6 +152,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
+        *(f"  {line}\n" for line in describe(task.config.derived)),
         *mixed,
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
         f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} {kind}, "

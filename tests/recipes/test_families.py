@@ -49,7 +49,9 @@ def test_pegasus_starts_as_in_the_paper() -> None:
 
 def test_positions_do_not_drown_the_tokens_of_pegasus(pair_files: dict[str, str]) -> None:
     model = pegasus.prepare(
-        build(pegasus.Config, SMALL | pair_files | {"from_scratch": True, "model_size": "tiny"})
+        build(
+            pegasus.Config, SMALL | pair_files | {"tokenizer_type": "bpe", "from_scratch": True, "model_size": "tiny"}
+        )
     ).model
     tokens = torch.arange(4, 24)[None]
     encoder = model.get_encoder()

@@ -1,5 +1,6 @@
-"""Sources composed of several columns: `--source-template "{lemma} {features}"`."""
+"""Sources composed of several columns: `--source-template "{lemma}{features:tags}"`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from hf_seq2seq.data.columns.finding import cell
 from hf_seq2seq.errors import InputError
 
+TAGS = "tags"
+"""Behind a column's name: its features become tags, as `as_tags` writes them."""
 INSTRUCTIONS = "{instruction}\n\n{input}"
 """For instruction data in Alpaca's format; without an input, the source is the instruction alone."""
 
@@ -25,8 +28,11 @@ def template_columns(template: str) -> list[str]:
     for _, name, spec, conversion in parts:
         if name is None:
             continue
-        if not name or spec or conversion:
-            raise InputError(f"--source-template: {template!r}: write a column's name alone in braces, as in {{lemma}}")
+        if not name or spec not in ("", TAGS) or conversion:
+            raise InputError(
+                f"--source-template: {template!r}: write a column's name in braces, as in {{lemma}}; "
+                f"behind it may stand :{TAGS} alone, as in {{features:{TAGS}}}"
+            )
         found.append(name)
     if not found:
         raise InputError(f"--source-template: {template!r} names no column, as {{lemma}} does")
@@ -50,11 +56,17 @@ def fill(template: str, row: Mapping[str, Any], place: str) -> str:
         InputError: a cell is neither text nor a list of texts.
     """
     written = []
-    for literal, name, _, _ in Formatter().parse(template):
+    for literal, name, spec, _ in Formatter().parse(template):
         written.append(literal)
         if name is not None:
-            written.append(_text(cell(row, name), f"{place}, column {name!r}"))
+            text = _text(cell(row, name), f"{place}, column {name!r}")
+            written.append(as_tags(text) if spec == TAGS else text)
     return "".join(written).strip()
+
+
+def as_tags(text: str) -> str:
+    """Features such as `V;IND;PL` or `V IND PL` as tags, which character tokenizers keep whole: `⟨V⟩⟨IND⟩⟨PL⟩`."""
+    return "".join(f"⟨{part}⟩" for part in re.split(r"[;|\s⟨⟩]+", text) if part)
 
 
 def _text(value: Any, place: str) -> str:

@@ -15,7 +15,7 @@ from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 
-FORMAT = 3
+FORMAT = 4
 """Part of every key: increase when training with the same text and plan gives a different result."""
 
 

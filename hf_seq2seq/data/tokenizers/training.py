@@ -20,6 +20,8 @@ HIDDEN = "\U0010fffd"
 
 Decoders drop it.
 """
+TAG_OR_CHARACTER = r"⟨[^⟨⟩]*⟩|[\s\S]"
+"""A feature of a word, `⟨PL⟩`, is one token among characters."""
 LONGEST_RUN = 256
 """Maximum length of a run without spaces when learning merges: each merge takes time proportional to its length."""
 _LONG_RUN = re.compile(rf"\S{{{LONGEST_RUN}}}")
@@ -99,9 +101,12 @@ def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
 def _train_characters(texts: Sequence[str], plan: Plan) -> Tokenizer:
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=plan.unknown))
     tokenizer.normalizer = _normalizer(plan)
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tagged = any("⟨" in text for text in texts)
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(TAG_OR_CHARACTER) if tagged else "", "isolated")
     tokenizer.decoder = decoders.Fuse()
-    counts = Counter(chain.from_iterable(_normalized(texts, tokenizer)))
+    read = _normalized(texts, tokenizer)
+    parts = (re.findall(TAG_OR_CHARACTER, text) for text in read) if tagged else read
+    counts = Counter(chain.from_iterable(parts))
     tokenizer.model = models.WordLevel(_most_frequent(counts, plan), unk_token=plan.unknown)
     return tokenizer
 

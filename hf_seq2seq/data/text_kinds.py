@@ -1,0 +1,85 @@
+"""What one side of the training rows looks like: single words, symbols, text without spaces, or sentences."""
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hf_seq2seq.data.word_boundaries import is_unspaced
+
+TAGS = re.compile("⟨[^⟨⟩]*⟩")
+"""Features of a word, which say nothing about the text around them."""
+SAMPLE = 20_000
+"""Rows that are looked at, evenly spaced over all of them."""
+SYMBOLS, FORMS, UNSPACED, SENTENCES = "symbols", "forms", "unspaced", "sentences"
+TITLES = {
+    SYMBOLS: "symbols separated by spaces",
+    FORMS: "single words",
+    UNSPACED: "text without spaces between words",
+    SENTENCES: "sentences",
+}
+
+
+@dataclass(frozen=True)
+class Side:
+    """What the sources or the targets of the training rows look like.
+
+    Attributes:
+        rows: all training rows.
+        kind: "symbols", "forms" (single words), "unspaced" or "sentences".
+        words: mean number of words per row.
+        alphabet: different characters.
+        types: different words.
+    """
+
+    rows: int
+    kind: str
+    words: float
+    alphabet: int
+    types: int
+
+    def __str__(self) -> str:
+        units = f"{self.types:,} kinds" if self.kind == SYMBOLS else f"{self.alphabet:,} characters"
+        units = f"{self.words:.0f} words each" if self.kind == SENTENCES else units
+        return f"{self.rows:,} rows of {TITLES[self.kind]}, {units}"
+
+
+def look_at(texts: Sequence[str]) -> Side:
+    """Measures one side of the training rows."""
+    sample = _sample(texts)
+    split = [TAGS.sub(" ", text).split() for text in sample]
+    counts = Counter(word for words in split for word in words)
+    total = max(1, counts.total())
+    alphabet = set().union(*counts)
+    kind = _kind(split, counts, total)
+    return Side(len(texts), kind, total / max(1, len(sample)), len(alphabet), len(counts))
+
+
+def _sample(texts: Sequence[str]) -> Sequence[str]:
+    step = math.ceil(len(texts) / SAMPLE) or 1
+    return texts[::step]
+
+
+def _kind(split: list[list[str]], counts: Counter[str], total: int) -> str:
+    lengths = sorted(map(len, split))
+    median, most = (lengths[int(share * (len(lengths) - 1))] for share in (0.5, 0.9))
+    letters = sum(_letters(word) * count for word, count in counts.items())
+    once = sum(count == 1 for count in counts.values())
+    short = letters / total <= 2.5 and len(counts) <= 1_000
+    closed = len(counts) <= 2_000 and once <= total / 200 and len(split) >= 200
+    if median >= 2 and (short or closed):
+        return SYMBOLS
+    unspaced = sum(sum(map(is_unspaced, word)) * count for word, count in counts.items())
+    if unspaced > letters / 2 and letters / max(1, len(split)) > 8:
+        return UNSPACED
+    characters = sorted(sum(map(len, words)) + len(words) for words in split)
+    if median <= 2 and most <= 4 and characters[len(characters) // 2] <= 48:
+        return FORMS
+    return SENTENCES
+
+
+def _letters(word: str) -> int:
+    """Characters that are not marks of the one before: `t͡s` counts 2, `ɔ̃ː` 1."""
+    return sum(unicodedata.category(character) not in ("Mn", "Mc", "Me", "Lm") for character in word)

@@ -1,0 +1,134 @@
+"""Options that were left open, chosen by `hf_seq2seq.defaults` from the rows that a task was given."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+from hf_seq2seq import defaults
+from hf_seq2seq.configs import PairData, RunConfig, Sources
+from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.encoding import encode_targets, encode_texts
+from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.text_kinds import Side, look_at
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.defaults import Lengths, settle
+from hf_seq2seq.sections import Choice
+from hf_seq2seq.training.processes import world_size
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+R = TypeVar("R", bound=Sized)
+D = TypeVar("D", bound=Sources)
+C = TypeVar("C", bound=RunConfig)
+ModelChoices = Callable[[Side, Side], Iterator[Choice]]
+ROWS_MEASURED = 2_000
+LONGEST_MEASURED = 2_000
+UNBOUNDED = 1_000_000
+
+
+def read_validated(config: C, data: D, read: Callable[[D], Mapping[str, R]]) -> tuple[C, Mapping[str, R]]:
+    """Reads the rows of every split; where none validate, again with a share of the training rows held out.
+
+    Args:
+        config: the recipe's.
+        data: its section of the data.
+        read: gives the rows of such a section.
+
+    Returns:
+        The configuration, with the share where one was chosen, and the rows.
+    """
+    rows = read(data)
+    if sets_of(rows, "validation") or data.validation_split_percentage is not None:
+        return config, rows
+    settled = settle(config, defaults.validation_choices(len(rows["train"])))
+    if settled is config or not settled.derived:
+        return config, rows
+    share = {choice.name: choice.value for choice in settled.derived}["validation_split_percentage"]
+    return settled, read(replace(data, validation_split_percentage=share))
+
+
+def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedModel", adapter: bool) -> C:
+    """Chooses learning rate, warm-up and epochs of a pretrained model."""
+    widths = (getattr(model.config, name, None) for name in ("d_model", "hidden_size"))
+    width = int(next(filter(None, widths), defaults.USUAL_WIDTH))
+    return settle(config, defaults.fine_tuning_choices(recipe, rows, width, adapter))
+
+
+def settle_pairs(
+    config: C, pairs: Mapping[str, Pairs | Conversations], model: ModelChoices | None = None, joint: bool = False
+) -> C:
+    """Chooses metrics, and for a model from scratch its tokenizers and size, from the training pairs.
+
+    Args:
+        config: the recipe's.
+        pairs: of every split; conversations have the plain defaults.
+        model: the choices of a new model; None where a checkpoint is fine-tuned.
+        joint: whether a new model has one vocabulary for both sides.
+    """
+    train = pairs["train"]
+    if isinstance(train, Conversations):
+        return config
+    sides = look_at(train.sources), look_at(train.targets)
+    config = settle(config, defaults.metric_choices(*sides, validated=bool(sets_of(pairs, "validation"))))
+    if model is None:
+        return config
+    return settle(settle(config, defaults.tokenizer_choices(*sides, joint)), model(*sides))
+
+
+def settle_schedule(
+    config: C,
+    data: PairData,
+    pairs: Mapping[str, Pairs | Conversations],
+    tokenizers: Tokenizers,
+    most: int | None,
+    new: bool,
+) -> C:
+    """Chooses the greatest lengths, and for a model from scratch batches, steps and evaluations.
+
+    Args:
+        config: the recipe's.
+        data: its section of the data.
+        pairs: of every split.
+        tokenizers: of the model.
+        most: the model's positions; None where nothing limits them.
+        new: whether the model starts from scratch.
+    """
+    train = pairs["train"]
+    if isinstance(train, Conversations) or config.given is None:
+        return config
+    lengths = measure(cast(Mapping[str, Pairs], pairs), tokenizers, data.source_prefix)
+    config = settle(config, defaults.length_choices(lengths, most))
+    if not new:
+        return config
+    side, validated = look_at(train.targets), bool(sets_of(pairs, "validation"))
+    return settle(config, defaults.schedule_choices(side, lengths, world_size(), validated))
+
+
+def measure(pairs: Mapping[str, Pairs], tokenizers: Tokenizers, prefix: str) -> Lengths:
+    """Tokens of the rows: the mean of up to 2,000 training rows, the most of the 2,000 with most characters."""
+    train = pairs["train"]
+    step = -(-len(train) // ROWS_MEASURED)
+    sources = sorted((text for rows in pairs.values() for text in rows.sources), key=len)[-LONGEST_MEASURED:]
+    targets = sorted(train.targets, key=len)[-LONGEST_MEASURED:]
+    means = [_sources(tokenizers, train.sources[::step], prefix), _targets(tokenizers, train.targets[::step])]
+    longest_source, longest_target = _sources(tokenizers, sources, prefix).max(), _targets(tokenizers, targets).max()
+    mean = sum(float(found.mean()) for found in means)
+    return Lengths(len(train), int(longest_source), int(longest_target), mean)
+
+
+def longest_text(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> int:
+    """Tokens of the longest text, as far as the 2,000 with most characters tell."""
+    longest = sorted(texts, key=len)[-LONGEST_MEASURED:]
+    return int(encode_texts(longest, tokenizer, UNBOUNDED)[0].lengths.max())
+
+
+def _sources(tokenizers: Tokenizers, texts: Sequence[str], prefix: str) -> np.ndarray:
+    return encode_texts([prefix + text for text in texts], tokenizers.source, UNBOUNDED)[0].lengths
+
+
+def _targets(tokenizers: Tokenizers, texts: Sequence[str]) -> np.ndarray:
+    return encode_targets(texts, tokenizers.target, UNBOUNDED)[0].lengths

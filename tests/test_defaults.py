@@ -1,0 +1,209 @@
+"""What is chosen for options that were left open, against data whose kind is known."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_seq2seq import defaults, preview, train
+from hf_seq2seq.api import recipe_files
+from hf_seq2seq.api.configuration import resolve
+from hf_seq2seq.data.text_kinds import look_at
+from hf_seq2seq.defaults import Lengths, settle
+from hf_seq2seq.recipes import rnn
+from hf_seq2seq.sections import build, options
+
+WORDS = ("canto", "luna", "perché", "ragazzo", "acqua", "bosco")
+SENTENCES = [
+    f"{subject} {verb} the {thing} near the {place} in {month} ."
+    for subject in ("Tom", "The old woman", "A dog", "My neighbour")
+    for verb in ("carried", "has never seen", "will probably buy", "painted")
+    for thing in ("ladder", "green bicycle", "newspaper", "broken umbrella")
+    for place, month in (("harbour", "May"), ("railway station", "October"), ("museum", "December"))
+]
+
+
+@pytest.mark.parametrize(
+    ("texts", "kind"),
+    [
+        (WORDS, "forms"),
+        (["en büyük ortak bölen", "kuzu", "vade", "tütsü", "ev"], "forms"),
+        (["kuzu⟨N⟩⟨LOC⟩⟨SG⟩⟨PSS2P⟩", "vade⟨N⟩⟨ABL⟩⟨PL⟩⟨PSS1P⟩⟨LGSPEC1⟩⟨2S⟩⟨LGSPEC2⟩"], "forms"),
+        (["a ɡ o n i s t i k o", "t͡s j ɛ", "a m iː k e"], "symbols"),
+        (["HH AH0 L OW1", "W ER1 L D", "AH0"], "symbols"),
+        (
+            [f"{a} {b} {c}" for a in "12345678" for b in "12345678" for c in ("left", "right", "jump", "turn")],
+            "symbols",
+        ),
+        (SENTENCES, "sentences"),
+        (["我们昨天在图书馆里看书。", "他明天要去北京开会。"], "unspaced"),
+        (["これは長い文章で、空白がありません。"], "unspaced"),
+        (["ฉันชอบกินข้าวผัดกับไข่ดาว"], "unspaced"),
+        (["猫", "犬小屋", "鳥"], "forms"),
+        (["I do.", "You are.", "It is so."], "forms"),
+        ([" ".join(SENTENCES)] * 3, "sentences"),
+    ],
+)
+def test_the_kind_of_a_side(texts: list[str], kind: str) -> None:
+    assert look_at(texts).kind == kind
+
+
+def test_measures_of_a_side_of_many_rows_are_those_of_evenly_spaced_ones() -> None:
+    side = look_at(["ab cd"] * 50_000)
+    assert (side.rows, side.words, side.alphabet, side.types) == (50_000, 2.0, 4, 2)
+
+
+def test_spelling_and_pronunciation_get_characters_and_symbols(tmp_path: Path) -> None:
+    config = _prepared("rnn", _pronunciations(tmp_path)).config
+    tokens = config.tokens
+    assert (tokens.tokenizer_type, tokens.target_tokenizer_type) == ("char", "word")
+    assert config.evaluation.metrics == ("word_error_rate", "phoneme_error_rate")
+    assert config.schedule.metric_for_best_model == "word_error_rate"
+
+
+def test_sentences_get_one_subword_vocabulary(tmp_path: Path) -> None:
+    rows = [(text, text.upper()) for text in SENTENCES]
+    config = _prepared("transformer", {"train_file": _tsv(tmp_path / "train.tsv", rows)}).config
+    assert (config.tokens.tokenizer_type, config.tokens.target_tokenizer_type) == ("bpe", None)
+    assert config.tokens.vocab_size == 1_000
+    assert config.evaluation.metrics == ("bleu", "chrf")
+
+
+def test_a_given_option_wins(tmp_path: Path) -> None:
+    given = {"tokenizer_type": "bpe", "vocab_size": 300, "dropout": 0.05, "num_train_epochs": 2, "metrics": "chrf"}
+    config = _prepared("rnn", _pronunciations(tmp_path) | given).config
+    assert (config.tokens.tokenizer_type, config.tokens.vocab_size, config.model.dropout) == ("bpe", 300, 0.05)
+    assert config.tokens.target_tokenizer_type is None  # one kind was named, for both sides
+    assert (config.schedule.num_train_epochs, config.schedule.max_steps) == (2, None)
+    assert (config.evaluation.metrics, config.schedule.metric_for_best_model) == (("chrf",), "loss")
+    assert not {choice.name for choice in config.derived} & given.keys()
+
+
+def test_sections_made_in_python_are_left_as_they_are() -> None:
+    config = rnn.Config()
+    assert settle(config, defaults.rnn_choices(look_at(WORDS), look_at(WORDS))) is config
+
+
+@pytest.mark.parametrize("name", recipe_files.names())
+def test_every_choice_names_an_option(name: str) -> None:
+    known = {option for recipe in recipe_files.names() for option in options(recipe_files.load(recipe).Config)}
+    assert known >= defaults.DERIVABLE
+    side = look_at(WORDS)
+    choices = [
+        *defaults.tokenizer_choices(side, look_at(SENTENCES)),
+        *defaults.rnn_choices(side, side),
+        *defaults.transformer_choices(side, side),
+        *defaults.t5_choices(side, side),
+        *defaults.metric_choices(side, side, validated=True),
+        *defaults.length_choices(Lengths(5, 5, 5, 5)),
+        *defaults.schedule_choices(side, Lengths(5, 5, 5, 5), 1, validated=True),
+        *defaults.classifier_choices(side),
+        *defaults.validation_choices(200),
+        *(defaults.fine_tuning_choices(name, 10, 768, adapter=False) if name in defaults.FINE_TUNING_RATES else ()),
+    ]
+    assert {choice.name for choice in choices} <= defaults.DERIVABLE
+    assert all(set(choice.unless) <= known | {"do_sample"} for choice in choices)
+
+
+def test_the_same_rows_give_the_same_values_and_they_are_written(tmp_path: Path) -> None:
+    files = _pronunciations(tmp_path)
+    first, again = (_prepared("rnn", files).config for _ in range(2))
+    assert first == again
+    assert {choice.name for choice in first.derived} > {"max_steps", "max_source_length", "eval_steps"}
+
+
+def test_without_validation_rows_a_tenth_is_held_out(tmp_path: Path) -> None:
+    files = _pronunciations(tmp_path, rows=200)
+    del files["validation_file"]
+    task = _prepared("rnn", files)
+    assert (len(task.splits["train"]), len(task.splits["validation"])) == (180, 20)
+    assert task.config.data.validation_split_percentage == 10
+    none = _prepared("rnn", files | {"validation_split_percentage": 0})
+    assert set(none.splits) == {"train"}
+    assert none.config.schedule.metric_for_best_model == "loss"
+    labels = [(f"text {number}", "ab"[number % 2]) for number in range(200)]
+    (tmp_path / "labels.tsv").write_text("text\tlabel\n" + "".join(f"{a}\t{b}\n" for a, b in labels))
+    flags = {"train_file": str(tmp_path / "labels.tsv"), "from_scratch": True}
+    splits = _prepared("bert_classifier", flags).splits
+    assert (len(splits["train"]), len(splits["validation"])) == (180, 20)
+
+
+def test_at_most_a_thousand_rows_are_held_out() -> None:
+    (choice,) = defaults.validation_choices(40_000)
+    assert choice.value == 2.5
+    assert not list(defaults.validation_choices(99))
+
+
+def test_a_batch_has_room_for_the_longest_row() -> None:
+    side = look_at(WORDS)
+    assert defaults.token_budget(side, Lengths(rows=10, source=700, target=400, mean=20)) == 1_100
+    assert defaults.token_budget(side, Lengths(rows=100_000, source=20, target=20, mean=20)) == 1_600
+
+
+def test_nothing_is_cut(tmp_path: Path) -> None:
+    rows = [("a" * length, "b " * length) for length in (3, 5, 400)]
+    task = _prepared("rnn", {"train_file": _tsv(tmp_path / "train.tsv", rows)})
+    assert task.splits["train"].truncated == (0, 0)
+    assert task.config.tokens.max_source_length == 401
+    assert task.config.tokens.max_target_length >= 401
+
+
+def test_wider_models_take_smaller_steps_and_adapters_larger_ones() -> None:
+    def rate(recipe: str, width: int, adapter: bool = False) -> Any:
+        return next(iter(defaults.fine_tuning_choices(recipe, 5_000, width, adapter))).value
+
+    assert rate("bart", 1024) == pytest.approx(3e-5)
+    assert rate("bert_classifier", 384) == pytest.approx(8e-5)
+    assert rate("t5", 768) == pytest.approx(3e-4)
+    assert rate("bart", 1024, adapter=True) == pytest.approx(3e-4)
+    assert rate("t5", 512, adapter=True) == pytest.approx(1e-3)
+
+
+def test_more_rows_take_fewer_epochs() -> None:
+    side = look_at(WORDS)
+    epochs = [defaults.enough_epochs(replace(side, rows=rows)) for rows in (100, 800, 8_000, 33_000, 10**6)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[1] == pytest.approx(100, abs=1)
+    assert epochs[2] == pytest.approx(40)
+
+
+def test_preview_tells_every_choice_with_its_reason(tmp_path: Path) -> None:
+    page = preview("rnn", **_pronunciations(tmp_path)).text
+    assert "tokenizer_type char: sources: 120 rows of single words, 10 characters" in page
+    assert "max_steps" in page
+
+
+def test_a_resumed_run_keeps_what_it_chose(tmp_path: Path) -> None:
+    small = {"hidden_size": 8, "embedding_size": 8, "max_steps": 1, "output_dir": str(tmp_path / "out")}
+    files = _pronunciations(tmp_path, rows=40)
+    begun = train("rnn", **files, **small)
+    _tsv(tmp_path / "train.tsv", [(text, text.upper()) for text in SENTENCES])  # other rows would choose otherwise
+    flags = files | {"output_dir": str(begun.folder), "resume_from_checkpoint": "last"}
+    config = resolve(rnn.Config, flags)
+    tokens = config.tokens
+    assert (tokens.tokenizer_type, tokens.target_tokenizer_type, config.schedule.max_steps) == ("char", "word", 1)
+    other = resolve(rnn.Config, flags | {"num_train_epochs": 7, "learning_rate": 0.1})
+    assert (other.schedule.max_steps, other.optimization.learning_rate) == (None, 0.1)
+
+
+def _prepared(recipe: str, values: Mapping[str, Any]) -> Any:
+    module = recipe_files.load(recipe)
+    return module.prepare(build(module.Config, {"output_dir": "no/such/folder"} | dict(values)))
+
+
+def _pronunciations(folder: Path, rows: int = 120) -> dict[str, str]:
+    draw = random.Random(1)
+    words = ["".join(draw.choice("abcdefghij") for _ in range(draw.randint(3, 9))) for _ in range(rows + 20)]
+    pairs = [(word, " ".join(word.upper())) for word in words]
+    return {
+        "train_file": _tsv(folder / "train.tsv", pairs[:rows]),
+        "validation_file": _tsv(folder / "validation.tsv", pairs[rows:]),
+    }
+
+
+def _tsv(path: Path, rows: list[tuple[str, str]]) -> str:
+    path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
+    return str(path)
