@@ -134,7 +134,7 @@ def rnn_choices(source: Side, target: Side) -> Iterator[Choice]:
     yield Choice("dropout", 0.4, reason, ("hidden_size", "embedding_size"))
     yield Choice("learning_rate", 2e-3 if small else 1e-3, reason)
     if small:
-        yield Choice("encoder_layers", 2, reason, ("decoder_layers", "decoder_start"))
+        yield Choice("encoder_layers", 2, reason, ("decoder_layers", "decoder_start", "hidden_size"))
 
 
 def transformer_choices(source: Side, target: Side) -> Iterator[Choice]:
