@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from hf_seq2seq.defaults import DERIVABLE
-from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import build, build_from_lines, canonical_names, options
 from hf_seq2seq.settings_files import read_settings
 
@@ -31,6 +29,8 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     run = getattr(config, "run", None)
     if run is None or run.resume_from_checkpoint is None or not hasattr(config, "given"):
         return config
+    from hf_seq2seq.defaults import DERIVABLE
+    from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
     from hf_seq2seq.training.resuming import resume_point
 
     checkpoint = resume_point(run)

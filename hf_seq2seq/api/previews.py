@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq.api.recipe_files import Recipe
 from hf_seq2seq.configs import RunConfig
-from hf_seq2seq.defaults import describe
 from hf_seq2seq.training.processes import show_only
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ def preview_run(recipe: Recipe, config: RunConfig) -> Preview:
 
 def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
     from hf_seq2seq.data.statistics import remarks
+    from hf_seq2seq.defaults import describe
 
     yield f"recipe      {task.recipe}"
     yield f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}"

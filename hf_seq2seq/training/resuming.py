@@ -10,6 +10,7 @@ from safetensors import safe_open
 
 from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.defaults import DERIVABLE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
@@ -133,6 +134,9 @@ def _is_fixed(change: tuple[str, Any, Any], sections: Mapping[str, str], config:
 def _changes(config: RunConfig, checkpoint: Path) -> list[tuple[str, Any, Any]]:
     """The options that differ from a checkpoint's: name, previous value, current value."""
     before, now = read_run(checkpoint / RUN_FILE), flatten(config)
+    if config.given is not None:  # what is open yet will be chosen as it was
+        open_still = DERIVABLE - config.given - {choice.name for choice in config.derived}
+        now = {name: value for name, value in now.items() if name not in open_still}
     return [(name, before[name], value) for name, value in now.items() if name in before and before[name] != value]
 
 

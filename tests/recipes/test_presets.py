@@ -17,7 +17,8 @@ from hf_seq2seq.sections import build
 PRESETS = sorted((Path(__file__).parents[2] / "recipes" / "configs").glob("*.yaml"))
 ONLINE = [path for path in PRESETS if "dataset_name" in yaml.safe_load(path.read_text())]
 # What a preset does not name itself, for the text is no part of the package: the splits it gives.
-TEXTS = {"tinyshakespeare": {"train", "validation"}}
+TEXTS = {"tinyshakespeare": {"train", "validation"}, "inflection": {"train"}}
+FORMS = "walk\twalked\tV;PST\ngo\twent\tV;PST\nhouse\thouses\tN;PL\nhouse\thouse\tN;SG\n"
 
 NEWS = "The river rose after a week of rain. Two bridges are closed."
 ANSWERS = {"text": ["after a week of rain", "after rain"], "answer_start": [15, 15]}
@@ -44,7 +45,7 @@ def test_preset(path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> N
     if path.stem in TEXTS:
         splits = TEXTS[path.stem]
         values["train_file"] = str(tmp_path / "text.txt")
-        Path(values["train_file"]).write_text("\n\n".join(topics.values()))
+        Path(values["train_file"]).write_text(FORMS if path.stem == "inflection" else "\n\n".join(topics.values()))
     recipe = load(values.pop("recipe"))
     task = recipe.prepare(build(recipe.Config, values | {"output_dir": str(tmp_path / "out")}))
     assert splits == set(map(kind_of, task.splits))
