@@ -236,7 +236,7 @@ def test_where_the_browser_keeps_nothing_a_file_does(make: MakeSheet, context: A
     page.close(run_before_unload=True)
     page = sheet.open(context)
     assert page.get_by_text("0 of 10 ratings given").is_visible()
-    page.get_by_label("Go on with ratings").set_input_files(file)
+    page.get_by_label("Continue with ratings").set_input_files(file)
     page.get_by_text("1 of 10 ratings given").wait_for()
     assert point(page, "Adequacy", "A", "3 Much").is_checked()
     assert page.get_by_label("Your name").input_value() == "Cyd"
@@ -252,7 +252,7 @@ def test_only_ratings_of_this_sheet_are_taken(make: MakeSheet, context: Any, tmp
         "mine.json": {"sheet": sheet.key["sheet"], "rater": 5, "ratings": ratings},
     }.items():
         (tmp_path / name).write_text(json.dumps(content))
-        page.get_by_label("Go on with ratings").set_input_files(tmp_path / name)
+        page.get_by_label("Continue with ratings").set_input_files(tmp_path / name)
         said = page.get_by_role("status")
         said.get_by_text(name).wait_for()
         assert ("no ratings of this sheet" in said.inner_text()) == (name != "mine.json")

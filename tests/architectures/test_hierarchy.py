@@ -158,7 +158,7 @@ def test_embeddings_do_not_tell_where_sentences_end(padded):
 
 
 def test_says_that_levels_are_missing(build):
-    with pytest.raises(ValueError, match="asks for phrases"):
+    with pytest.raises(ValueError, match="requires phrases"):
         build(phrase_length=2)(encoder_outputs=(torch.zeros(1, 6, 8),), decoder_input_ids=torch.tensor([[3]]))
 
 

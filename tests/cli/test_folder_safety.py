@@ -87,7 +87,7 @@ def test_an_average_in_its_own_folder_is_refused(
     for place in (".", model_folder.name, str(model_folder.parent)):
         flags = ["--output-dir", place, "--overwrite-output-dir"]
         result = command("average", model_folder, model_folder, *flags)
-        assert (result.code, "which is read" in result.err) == (2, True)
+        assert (result.code, "contains the input" in result.err) == (2, True)
     assert content_names(model_folder.parent) == before
 
 

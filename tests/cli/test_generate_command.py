@@ -136,7 +136,7 @@ def test_outputs_are_cut_off_at_the_greatest_length_alone(command, model_folder:
     ("arguments", "message"),
     [
         (["MODEL/nothing", "dog"], "no such folder"),
-        (["MODEL", "dog", "--input-file", "in.csv"], "give one of them"),
+        (["MODEL", "dog", "--input-file", "in.csv"], "give only one of them"),
         (["MODEL", "--input-file", "none.csv"], "none.csv: no such file"),
         (["MODEL", "--input-file", "in.csv", "--source-column", "scr"], "no column 'scr' (--source-column)"),
         (["MODEL", "--input-file", "two.csv"], "--source-column; its columns are one, other"),

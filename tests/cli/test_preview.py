@@ -27,7 +27,7 @@ def test_a_recipe_for_pairs(command, flags: list[str], tmp_path: Path) -> None:
     assert (result.code, result.err) == (0, "")
     lines = [" ".join(line.split()) for line in result.out.splitlines()]
     assert "columns source: source, target: target" in lines
-    assert "split rows side 50% 90% 95% 99% 100% tokens cut unknown" in lines
+    assert "split rows side 50% 90% 95% 99% 100% tokens truncated unknown" in lines
     # With the prefix and the end of the sentence, two rows of four have more than four tokens.
     assert "train 20 source 4 4 4 4 4 75 50.0% 0.0%" in lines
     assert "train 20 target 3 5 5 5 5 70 0.0% 0.0%" in lines

@@ -119,7 +119,7 @@ def test_a_sheet_is_not_replaced_unasked(command, folder: Path) -> None:
         (["theirs.txt", "--source-file", "source.de", "--scale", "5"], "--scale: '5' is not LOW-HIGH"),
         (["theirs.txt", "--source-file", "source.de", "--sample", "0"], "--sample: 0 is too small"),
         (["theirs.txt", "theirs.txt", "--source-file", "source.de"], "theirs.txt is given twice"),
-        (["theirs.txt", "run/theirs.txt", "--source-file", "source.de"], "both called 'theirs'; name them: NAME="),
+        (["theirs.txt", "run/theirs.txt", "--source-file", "source.de"], "both named 'theirs'; name them: NAME="),
         (["empty", "--source-file", "source.de"], "empty: contains no generated_predictions.txt; give the file"),
         (["theirs.txt", "--source-file", "source.de", "--output-dir", "right.en"], "--output-dir: right.en is a file"),
     ],

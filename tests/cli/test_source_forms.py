@@ -32,7 +32,7 @@ def test_a_template_comes_from_the_flag_from_training_or_from_names() -> None:
     )
     with pytest.raises(InputError, match=r"no column 'lema' .*did you mean 'lemma'"):
         sources(row, settings(), source_template="{lema}")
-    with pytest.raises(InputError, match="give one of them"):
+    with pytest.raises(InputError, match="give only one of them"):
         sources(row, settings(), source_template="{lemma}", source_column="lemma")
 
 

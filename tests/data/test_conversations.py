@@ -64,7 +64,7 @@ def test_numbered_turns() -> None:
         ([], r"row 2, column 'messages': \[\] is not a list of messages"),
         ([ASKS, {"role": "assistant", "content": None}], "message 2, .* needs a role and a content, both text"),
         ([ASKS, ANSWERS | {"content": " "}], "message 2, of the assistant, is empty; fill it in or remove the row"),
-        ([ASKS | {"content": ""}, ANSWERS], "message 1, the user's, is empty"),
+        ([ASKS | {"content": ""}, ANSWERS], "message 1, of the user, is empty"),
         ([ASKS, {"role": "asistant", "content": "hello"}], "unknown role 'asistant'; did you mean 'assistant'"),
     ],
 )
@@ -122,7 +122,7 @@ def test_pairs_are_exchanges(tmp_path: Path) -> None:
     [
         ({"messages": [ASKS, ANSWERS | {"weight": 0}]}, "keys of messages that are not read: weight"),
         ({"messages": [ASKS, ANSWERS | {"tool_calls": [{"name": "x"}]}]}, "messages that are not read: tool_calls"),
-        ({"system": "be short", "messages": [ASKS, ANSWERS]}, "columns that are not read: system; what a model"),
+        ({"system": "be short", "messages": [ASKS, ANSWERS]}, "columns that are not read: system; put whatever"),
         ({"instruction": "hi", "input": "", "output": "ho", "history": [["a", "b"]]}, "are not read: history;"),
         ({"system": "", "messages": [ASKS | {"name": None, "tool_calls": []}, ANSWERS]}, None),
     ],

@@ -48,7 +48,7 @@ def test_a_label_of_fasttext_may_stand_anywhere(write, form):
 def test_a_line_without_a_label_among_others_is_refused(write):
     lines = [f"__label__{'ham' if row % 2 else 'spam'} call me {row}\n" for row in range(9)]
     path = write("train.txt", "".join([*lines[:5], "\n", "win more\n", *lines[5:]]))
-    with pytest.raises(InputError, match=r"train\.txt:7: 'win more' has no label, such as __label__spam, where other"):
+    with pytest.raises(InputError, match=r"train\.txt:7: 'win more' has no label, such as __label__spam, but other"):
         read(train_file=path)
 
 

@@ -63,7 +63,7 @@ BAD = {
     "copy:\n  validation_file: pairs.tsv\n": r"task 'copy': no training rows",
     "copy:\n  train_file: pairs.tsv\n  source_column: x\n": r"task 'copy': pairs.tsv: no column 'x'",
     "a b:\n  train_file: pairs.tsv\n": r"'a b' is not a valid task name",
-    "copy:\n  train_file: pairs.tsv\ncopy:\n  train_file: pairs.tsv\n": r"tasks.yaml:3: 'copy' stands twice",
+    "copy:\n  train_file: pairs.tsv\ncopy:\n  train_file: pairs.tsv\n": r"tasks.yaml:3: 'copy' occurs twice",
     "- copy\n": r"tasks.yaml:1: needs lines such as",
     "copy: [\n": r"tasks.yaml:2: not YAML",
 }

@@ -107,7 +107,7 @@ def test_a_cell_that_is_no_text_is_refused_with_its_place(write, bad, message):
         (5, "row 1, column 'source': number 5 instead of text; write it as text"),
         (True, "row 1, column 'source': true or false True instead of text"),
         (["a", "b"], "row 1, column 'source': list ['a', 'b'] instead of text; join its parts into one text"),
-        ({"x": "a"}, "row 1, column 'source': object {'x': 'a'} instead of text; name the part"),
+        ({"x": "a"}, "row 1, column 'source': object {'x': 'a'} instead of text; name the intended part"),
         (None, "row 1, column 'source': null"),
     ],
 )

@@ -156,7 +156,7 @@ def test_a_column_of_a_type_that_datasets_lacks_is_left_out(tmp_path, caplog):
     table = pa.table({"source": ["a"], "m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))})
     pa.parquet.write_table(table, tmp_path / "a.parquet")
     assert load_splits(Sources(train_file=str(tmp_path / "a.parquet")))["train"].to_list() == [{"source": "a"}]
-    assert "column 'm' is left out" in caplog.text
+    assert "column 'm' is skipped" in caplog.text
 
 
 def test_folders_of_save_to_disk(tmp_path):

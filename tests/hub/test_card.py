@@ -250,7 +250,7 @@ def test_the_body_gives_results_data_and_training(tmp_path):
     assert "Training took 75 seconds on the CPU (1 process)." in card
     assert "hf-seq2seq train t5 -c `run`.yaml" in card
     assert "max_source_length: 20\n" in card
-    assert f"- {100 * cut[0] / 20:.1f} % of the training sources were cut" in card
+    assert f"- {100 * cut[0] / 20:.1f} % of the training sources were truncated" in card
     assert "`data/train.de,data/train.en`" in card
     assert f"{sum(p.numel() for p in task.model.parameters()):,} parameters" in card
 

@@ -166,7 +166,7 @@ REFUSED = {
     "no name": Refused((), "--hub-model-id"),
     "no token": Refused(("--hub-model-id", "me/run"), "token", None),
     "wrong token": Refused(("--hub-model-id", "me/run"), "does not know the token; HF_TOKEN", "hf_wrongWRONGwrong"),
-    "token that reads": Refused(("--hub-model-id", "me/run"), "may only read", "hf_loopbackREADsecret"),
+    "token that reads": Refused(("--hub-model-id", "me/run"), "is read-only", "hf_loopbackREADsecret"),
     "another's name": Refused(("--hub-model-id", "you/run"), "'me', who may write to me, team"),
     "no name at all": Refused(("--hub-model-id", "a/b/c"), "such as me/my-model"),
     "license": Refused(("--hub-model-id", "me/run", "--license", "apache2"), "did you mean 'apache-2.0'?"),

@@ -75,13 +75,13 @@ def test_an_adapter_that_names_a_module(refused: Any, place: Path, monkeypatch: 
 
 
 TEMPLATES = {
-    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": "does not end",
-    "{{ raise_exception('no') }}": "refuses it: no",
+    "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}": "does not terminate",
+    "{{ raise_exception('no') }}": "rejects it: no",
     "{{ 1 / 0 }}": "fails on it (ZeroDivisionError",
     "{{ messages[0].content + 3 }}": "fails on it (TypeError",
     "{{ range(10 ** 9) }}": "fails on it (OverflowError",
-    "{% for": "refuses it",
-    "{{ messages.__class__.__mro__ }}{{ ''.__class__.__base__.__subclasses__() }}": "refuses it",
+    "{% for": "rejects it",
+    "{{ messages.__class__.__mro__ }}{{ ''.__class__.__base__.__subclasses__() }}": "rejects it",
 }
 
 
@@ -105,7 +105,7 @@ def test_a_file_of_flags_that_lets_code_run_is_told(attempt: Any, place: Path) -
     assert "b.yaml:3: trust_remote_code: runs the model" in said
     assert "b.yaml:4: runs the code of the metric ./m.py" in said
     said = _told(attempt, "train", "t5", "-c", "b.yaml", "--trust-remote-code", "--metrics", "bleu")
-    assert "runs the code" not in said
+    assert "runs the" not in said
 
 
 def test_every_metric_that_runs_code_is_told(attempt: Any, place: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path: Path) -> None:
     modes = {(thesis / name).stat().st_mode for name in ("config.json", "model.safetensors")}
     assert len(modes) == 1
     for target in (tmp_path / "run", folders[0]):
-        with pytest.raises(InputError, match="which is read"):
+        with pytest.raises(InputError, match="contains the input"):
             check_target(folders, target, overwrite=True)
 
 

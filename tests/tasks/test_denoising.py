@@ -89,7 +89,7 @@ def test_pretrain_then_fine_tune(
     results = json.loads((first / "all_results.json").read_text())
     assert results["eval_loss"] > 0
     assert "eval_bleu" not in results
-    assert "restores text" in (first / "README.md").read_text()
+    assert "restores noised text" in (first / "README.md").read_text()
     rows = "".join(f"{a}\t{a[::-1]}\n" for a in ("ba ce di", "fo gu ha", "je ki ba") * 10)
     (tmp_path / "pairs.tsv").write_text("source\ttarget\n" + rows)
     tuning = {

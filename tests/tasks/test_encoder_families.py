@@ -170,7 +170,7 @@ def test_the_head_sees_what_is_asked_for(
 def test_an_adapter_finds_its_layers(family: str, checkpoint: Callable[[str], str]) -> None:
     place = checkpoint(family)
     if family in WITHOUT_LINEAR_QUERIES:
-        with pytest.raises(InputError, match=f"no defaults for '{family}'; there are "):
+        with pytest.raises(InputError, match=f"no defaults for '{family}'; choose from "):
             start(place, lora_r=2)
         return
     model, _ = start(place, lora_r=2)

@@ -77,7 +77,7 @@ def test_the_model_is_saved_before_it_is_scored(
             run.send_signal(number)
         said = run.communicate(timeout=180)[1]
     assert run.returncode == code, said
-    assert f"{output / 'checkpoint-2'} holds the trained model: {HINT}" in said
+    assert f"{output / 'checkpoint-2'} contains the trained model: {HINT}" in said
     assert ("Traceback" in said) == (number is None)
     for name in ("model.safetensors", "config.json", "tokenizer.json", "run.yaml", "README.md", "loss.png"):
         assert (output / name).stat().st_size

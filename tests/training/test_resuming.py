@@ -161,7 +161,7 @@ def test_the_best_checkpoint_is_gone(run: Path, pairs: dict[str, str], capsys: p
     path = run / NEWER / "trainer_state.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"best_model_checkpoint": "checkpoint-2"}))
     train(pairs, run, *RESUME, max_steps="10")
-    assert "sought anew: checkpoint-2: not a folder" in capsys.readouterr().err
+    assert "unusable and will be selected again: checkpoint-2: not a folder" in capsys.readouterr().err
 
 
 REFUSED = {
