@@ -6,13 +6,11 @@ from hf_seq2seq.architectures import register
 from hf_seq2seq.configs import Loss
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
-from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.tasks.fresh import build_fresh
-from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
-from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
-from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.tasks.pretrained import check_start, known_overrides
+from hf_seq2seq.tasks.starting import adapt_start, load_start, start_tokenizer
 from hf_seq2seq.training.checks import check_run, without_metrics
 
 if TYPE_CHECKING:
@@ -43,22 +41,15 @@ def start_decoder(
     config: DecoderRun, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
     """The checkpoint and its tokenizer; or random weights of the given sizes, and a tokenizer trained on the texts."""
-    from transformers import AutoModelForCausalLM, set_seed
+    from transformers import AutoModelForCausalLM
 
-    name = config.tokens.tokenizer_name or config.model.model_name_or_path
-    if name:
-        kept = kept_tokenizers(config.run, config.model.trust_remote_code)
-        tokenizer = kept.source if kept else load_tokenizer(name, config.model, pad_by_eos=True)
-        if not kept:
-            read_as_text(tokenizer, [config.data.source_prefix, *texts])
-    else:
-        tokenizer = start_tokenizers(config, texts, [], GPT).source
+    tokenizer, is_foreign = start_tokenizer(config, texts, GPT, pad_by_eos=True)
+    if is_foreign:
+        read_as_text(tokenizer, [config.data.source_prefix, *texts])
     if config.model.from_scratch:
         return new_decoder(config, sizes, tokenizer), tokenizer
-    loaded, fresh = load_pretrained("gpt", families, AutoModelForCausalLM, config.model, quantization(config))
-    fit_embeddings(loaded, Tokenizers(tokenizer, tokenizer), config, config.model)
-    set_seed(config.run.seed)  # an adapter is initialized randomly
-    adapt(loaded, config.adaptation, fresh)
+    loaded, fresh = load_start("gpt", families, AutoModelForCausalLM, config)
+    adapt_start(loaded, tokenizer, config, fresh)
     return loaded, tokenizer
 
 

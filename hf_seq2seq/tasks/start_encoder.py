@@ -10,12 +10,11 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import EncoderRun
 from hf_seq2seq.saved.heads import read_segments
 from hf_seq2seq.sections import Section, flag
-from hf_seq2seq.tasks.fresh import build_fresh
-from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
 from hf_seq2seq.tasks.labelled import check_labelled_run
-from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides
+from hf_seq2seq.tasks.starting import build_overridden, load_start, start_tokenizer
 from hf_seq2seq.tasks.trained_heads import prepare_head
-from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.adaptation import adapt
 from hf_seq2seq.training.checks import check_run
 
 if TYPE_CHECKING:
@@ -77,17 +76,11 @@ def start_encoder(
 
     register()
     model = config.model
-    name = config.tokens.tokenizer_name or model.model_name_or_path
-    if name:
-        kept = kept_tokenizers(config.run, model.trust_remote_code)
-        tokenizer = (
-            kept.source if kept else load_tokenizer(name, model, pad_by_eos=config.masking.objective == "supervised")
-        )
-    else:
-        kept, tokenizer = None, start_tokenizers(config, texts, [], BERT).source
-    if config.masking.objective != "supervised":  # users will query "a [MASK] in a text"
+    supervised = config.masking.objective == "supervised"
+    tokenizer, is_foreign = start_tokenizer(config, texts, BERT, pad_by_eos=supervised)
+    if not supervised:  # users will query "a [MASK] in a text"
         tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = False
-    elif not kept:
+    elif is_foreign or not (config.tokens.tokenizer_name or model.model_name_or_path):
         read_as_text(tokenizer, texts)
     set_seed(config.run.seed)
     fresh: list[str] = [""]
@@ -96,7 +89,7 @@ def start_encoder(
     else:
         paired = config.masking.next_sentence_prediction
         who, families = ("--next-sentence-prediction", PAIRED) if paired else ("bert_classifier", ())
-        encoder, fresh = load_pretrained(who, families, _auto(config), model, quantization(config), **head)
+        encoder, fresh = load_start(who, families, _auto(config), config, **head)
         fit_embeddings(encoder, Tokenizers(tokenizer, tokenizer), config, model)
     read_segments(tokenizer, encoder)
     if head:
@@ -122,10 +115,7 @@ def new_encoder(
     if kind != "bert":  # BERT's choices
         settings |= {"position_embedding_type": "learned", "norm_placement": "post", "activation_function": "gelu"}
         settings |= {"scale_embedding": False, "initializer_range": 0.02, "dropout": 0.1, "attention_dropout": 0.1}
-    try:
-        return build_fresh(lambda: _auto(config).from_config(AutoConfig.for_model(kind, **settings | changes)))
-    except (ValueError, TypeError) as error:
-        raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
+    return build_overridden(lambda: _auto(config).from_config(AutoConfig.for_model(kind, **settings | changes)))
 
 
 def _auto(config: EncoderRun) -> Any:

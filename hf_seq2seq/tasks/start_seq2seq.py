@@ -16,13 +16,12 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.denoising import denoising_task
-from hf_seq2seq.tasks.fresh import build_fresh
-from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
+from hf_seq2seq.tasks.kept import start_tokenizers
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
 from hf_seq2seq.tasks.open_options import settle_fine_tuning
 from hf_seq2seq.tasks.pairs import open_pairs, pair_task
-from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides, load_pretrained, load_tokenizer
-from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.tasks.pretrained import check_start, known_overrides
+from hf_seq2seq.tasks.starting import adapt_start, build_overridden, load_start, ready_tokenizer
 from hf_seq2seq.training.checks import without_metrics
 
 if TYPE_CHECKING:
@@ -67,12 +66,12 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
     if members:
         mixed, mixture = read_mixture(members, config)
         sides = mixed["train"].sources, mixed["train"].targets
-        return mixture_task(recipe, config, *_start(family, config, *sides), mixed, mixture)
+        return mixture_task(recipe, config, *start_seq2seq(family, config, *sides), mixed, mixture)
     if config.denoising.objective in (("supervised",), (DIALOGUE,)):
         new, dialogue = config.model.from_scratch, config.denoising.objective == (DIALOGUE,)
         choices = FROM_SCRATCH.get(recipe, transformer_choices)
         config, pairs = open_pairs(config, config.data, dialogue, choices if new else None, joint=True)
-        started = _start(family, config, pairs["train"].sources, pairs["train"].targets)
+        started = start_seq2seq(family, config, pairs["train"].sources, pairs["train"].targets)
         if not new:
             adapter = config.adaptation.lora_r is not None
             config = settle_fine_tuning(config, recipe, len(pairs["train"]), started[0], adapter)
@@ -80,7 +79,7 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
     _check_objective(recipe, config.denoising.objective)
     documents, column = read_documents(config.data)
     config = without_metrics(config, "--objective on raw text reports only the loss")
-    return denoising_task(recipe, config, *_start(family, config, documents["train"], []), documents, column)
+    return denoising_task(recipe, config, *start_seq2seq(family, config, documents["train"], []), documents, column)
 
 
 def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
@@ -95,32 +94,23 @@ def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
         raise InputError(f"--objective: name one of {', '.join((*alone, *known))}")
 
 
-def _start(
+def start_seq2seq(
     family: Family, config: Seq2SeqRun, sources: list[str], targets: list[str]
 ) -> tuple["PreTrainedModel", Tokenizers]:
     """The checkpoint and its tokenizer, or random weights and a tokenizer trained on the texts."""
-    from transformers import AutoModelForSeq2SeqLM, set_seed
+    from transformers import AutoModelForSeq2SeqLM
 
-    model, tokens, recipe = config.model, config.tokens, family.recipe
-    if model.from_scratch:
+    if config.model.from_scratch:
         tokenizers = start_tokenizers(config, sources, targets, family.specials)
         return new_model(family, config, tokenizers), tokenizers
-    loaded, fresh = load_pretrained(recipe, family.model_types, AutoModelForSeq2SeqLM, model, quantization(config))
-    kept = kept_tokenizers(config.run, model.trust_remote_code)
-    name = tokens.tokenizer_name or model.model_name_or_path
-    assert name is not None
-    tokenizer = kept.source if kept else load_tokenizer(name, model)
+    loaded, fresh = load_start(family.recipe, family.model_types, AutoModelForSeq2SeqLM, config)
+    tokenizer, is_foreign = ready_tokenizer(config)
     if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
         raise InputError("--mixture: this checkpoint has language codes, one pair per run; use one without them")
-    if not kept and config.denoising.objective in (
-        ("supervised",),
-        (DIALOGUE,),
-    ):  # in other checkpoints sentinels may be part of texts
+    if is_foreign and config.denoising.objective in (("supervised",), (DIALOGUE,)):  # they may contain sentinels
         read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
     set_languages(loaded, tokenizer, config.data)
-    fit_embeddings(loaded, Tokenizers(tokenizer, tokenizer), config, model)
-    set_seed(config.run.seed)  # an adapter is initialized randomly
-    adapt(loaded, config.adaptation, fresh)
+    adapt_start(loaded, tokenizer, config, fresh)
     return loaded, Tokenizers(tokenizer, tokenizer)
 
 
@@ -135,10 +125,7 @@ def new_model(family: Family, config: Seq2SeqRun, tokenizers: Tokenizers) -> "Pr
     changes = known_overrides(config.model, family.new_config({}, tokenizers.target))
     set_seed(config.run.seed)
     fields = family.sizes[config.model.model_size] | changes
-    try:
-        return build_fresh(lambda: AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target)))
-    except (ValueError, TypeError, AssertionError) as error:
-        raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
+    return build_overridden(lambda: AutoModelForSeq2SeqLM.from_config(family.new_config(fields, tokenizers.target)))
 
 
 def set_languages(model: "PreTrainedModel", tokenizer: Any, data: PairData) -> None:
