@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.configs import Loss, PairData
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
+from hf_seq2seq.data.mixtures import Member
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -54,15 +55,7 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         InputError: neither or both of a checkpoint and a size are given, there are two vocabularies, or the checkpoint
             does not fit.
     """
-    recipe = family.recipe
-    members = check_mixed_run(config, model_type=family.model_types[0])
-    check_start(recipe, config)
-    if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
-        raise InputError("--gap-masked-tokens needs --objective gap_sentences")
-    if config.denoising.gap_masked_tokens and config.loss.loss_type != Loss().loss_type:
-        raise InputError(
-            f"--gap-masked-tokens: the encoder's tokens only support {Loss().loss_type}; leave out --loss-type"
-        )
+    recipe, members = family.recipe, check_seq2seq_run(family, config)
     if members:
         mixed, mixture = read_mixture(members, config)
         sides = mixed["train"].sources, mixed["train"].targets
@@ -80,6 +73,23 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
     documents, column = read_documents(config.data)
     config = without_metrics(config, "--objective on raw text reports only the loss")
     return denoising_task(recipe, config, *start_seq2seq(family, config, documents["train"], []), documents, column)
+
+
+def check_seq2seq_run(family: Family, config: Seq2SeqRun) -> tuple[Member, ...]:
+    """`check_run`; returns the tasks of a mixture, none where there is no mixture.
+
+    Raises:
+        InputError: also for no start or two, for two vocabularies, and for objectives that do not go together.
+    """
+    members = check_mixed_run(config, model_type=family.model_types[0])
+    check_start(family.recipe, config)
+    if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
+        raise InputError("--gap-masked-tokens needs --objective gap_sentences")
+    if config.denoising.gap_masked_tokens and config.loss.loss_type != Loss().loss_type:
+        raise InputError(
+            f"--gap-masked-tokens: the encoder's tokens only support {Loss().loss_type}; leave out --loss-type"
+        )
+    return members
 
 
 def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
