@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.api.recipe_files import Recipe
-from hf_seq2seq.configs import RunConfig
+from hf_seq2seq.configs import RunConfig, Sources
+from hf_seq2seq.sections import section_of
 from hf_seq2seq.training.processes import show_only
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _layouts(task: "Task") -> list[str]:
     from hf_seq2seq.data.files.readers import layout_of
     from hf_seq2seq.data.sources import paths_of
 
-    data = getattr(task.config, "data", None)
+    data = section_of(task.config, Sources)
     if data is None:
         return []
     columns = [name for found in task.columns.values() for name in found.split(", ")]

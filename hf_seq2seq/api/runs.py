@@ -18,11 +18,11 @@ from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.api.flags import canonical_values, divided
 from hf_seq2seq.api.previews import Preview, preview_run
-from hf_seq2seq.configs import Hub, Publication
+from hf_seq2seq.configs import Hub, Publication, RunConfig
 from hf_seq2seq.data.given_rows import given, name_of_given
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
-from hf_seq2seq.sections import build
+from hf_seq2seq.sections import build, section_of
 from hf_seq2seq.training.origin import CALL, Origin, Progress, python_call, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
 
@@ -130,7 +130,7 @@ def preview(recipe: str, *, config: str | Path | None = None, **flags: Any) -> P
         return preview_run(module, resolve(module.Config, values, None if config is None else str(config)))
 
 
-def _run(recipe: recipe_files.Recipe, settings: Any) -> None:
+def _run(recipe: recipe_files.Recipe, settings: RunConfig) -> None:
     try:
         recipe.main(settings)
     except SystemExit as ended:  # by a signal, after saving a checkpoint
@@ -139,9 +139,9 @@ def _run(recipe: recipe_files.Recipe, settings: Any) -> None:
         raise
 
 
-def _check_hub(settings: Any) -> None:
-    hub = getattr(settings, "hub", Hub())
-    if hub.push_to_hub and not rank():
+def _check_hub(settings: RunConfig) -> None:
+    hub = section_of(settings, Hub)
+    if hub and hub.push_to_hub and not rank():
         from hf_seq2seq.hub.push import check_publication
 
         check_publication(hub)

@@ -12,10 +12,10 @@ from typing import Any
 from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
 from hf_seq2seq.cli.launch import is_started_here, launch
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
-from hf_seq2seq.configs import Hub
+from hf_seq2seq.configs import Hub, Sources
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
-from hf_seq2seq.sections import flag
+from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.origin import Origin, current_origin, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
 
@@ -29,7 +29,7 @@ def build_command(name: str, help: str) -> Any:
 
 def train(request: Request) -> None:
     """Runs the recipe in this process, or in as many processes as configured."""
-    run, hub = apply_launch_file(request.config.run), getattr(request.config, "hub", Hub())
+    run, hub = apply_launch_file(request.config.run), section_of(request.config, Hub) or Hub()
     if hub.push_to_hub and not rank():
         from hf_seq2seq.hub.push import check_publication
 
@@ -37,7 +37,7 @@ def train(request: Request) -> None:
     count, folder = processes(run), Path(run.output_dir)
     in_group = rank() is None and USE_DEEPSPEED in os.environ  # it needs a process group even for one process
     if count > 1 or in_group:
-        check_pipes(getattr(request.config, "data", None), count)
+        check_pipes(section_of(request.config, Sources), count)
         with locked_folder(folder):
             pass  # errors are reported once, before all processes start
         with hint_when_ended_early(folder):
@@ -69,7 +69,7 @@ def hint_when_ended_early(folder: Path) -> Iterator[None]:
         raise
 
 
-def check_pipes(data: Any, count: int) -> None:
+def check_pipes(data: Sources | None, count: int) -> None:
     """Rejects rows that can be read only once if several processes need them.
 
     Raises:
