@@ -1,4 +1,4 @@
-"""Speed of beam search beside the library's `generate`, with the same outputs: one process, one thread.
+"""Speed of beam search compared with transformers' `generate`, with the same outputs: one process, one thread.
 
     python benchmarks/decoding.py outputs/learning/multi30k-transformer     # about 4 minutes
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("model", help="folder of a trained model")
     parser.add_argument("--rounds", type=int, default=2, help="times that each contender runs")
     parser.add_argument("--sentences", type=int, default=1000, help="of the test set")
-    parser.add_argument("--batch", type=int, default=64, help="sentences a batch")
+    parser.add_argument("--batch", type=int, default=64, help="sentences per batch")
     options = parser.parse_args()
     torch.set_num_threads(1)
     contenders = build(options.model, options.sentences, options.batch)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def build(folder: str, sentences: int, size: int) -> dict[str, Callable[[], Outputs]]:
-    """The contenders by name: the library alone, the library in batches, this package."""
+    """The contenders by name: transformers alone, transformers in batches, this package."""
     from hf_seq2seq.data.batches import ordered_batches
     from hf_seq2seq.data.collation import source_batch
     from hf_seq2seq.data.encoding import encode_texts
@@ -84,8 +84,8 @@ def build(folder: str, sentences: int, size: int) -> dict[str, Callable[[], Outp
 
     return {
         "generate, a sentence at a time": lambda: library(1),
-        f"generate, {size} sentences a batch": lambda: library(size),
-        f"hf-seq2seq, {size} sentences a batch": own,
+        f"generate, {size} sentences per batch": lambda: library(size),
+        f"hf-seq2seq, {size} sentences per batch": own,
     }
 
 

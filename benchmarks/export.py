@@ -1,4 +1,4 @@
-"""A model beside its exports to CTranslate2, float32 and int8: CPU time and BLEU of the same sentences.
+"""A model compared with its exports to CTranslate2, float32 and int8: CPU time and BLEU of the same sentences.
 
     pip install 'hf-seq2seq[export]'
     python benchmarks/export.py outputs/learning/multi30k-transformer     # about a minute

@@ -1,4 +1,4 @@
-"""Memory and CPU time of the chunked loss head beside plain cross-entropy.
+"""Memory and CPU time of the chunked loss head compared with plain cross-entropy.
 
     python benchmarks/loss_head.py     # about a minute
 

@@ -1,13 +1,14 @@
-"""CPU time of noising a whole split at once, beside doing it row by row.
+"""CPU time of noising a whole split at once, compared with row by row.
 
     python benchmarks/noising.py                                 # half a minute
     python benchmarks/noising.py --abstracts train.jsonl.gz      # also scores the sentences of real texts
 
-Span corruption: rows of 568 tokens, of which 512 are left, as in T5's pretraining; beside the form in which the Flax
-collator of transformers' examples does it, a mask a row and then sentinels a batch of 8. Sentence scores: ROUGE-1 F1
-of every sentence with the rest of its text, as PEGASUS needs it, beside rouge_score on the same words; of texts from a
-file with a list of sentences in the field "source" of each line, else of random words. The two ways of each take turns
-in one process with one thread; the table holds medians of CPU time, user's and system's.
+Span corruption: rows of 568 tokens, of which 512 are left, as in T5's pretraining; compared with the form in which
+the Flax collator of transformers' examples does it, one mask per row and then sentinels per batch of 8. Sentence
+scores: ROUGE-1 F1 of every sentence with the rest of its text, as PEGASUS needs it, compared with rouge_score on the
+same words; of texts from a file with a list of sentences in the field "source" of each line, else of random words.
+The two ways of each take turns in one process with one thread; the table holds medians of CPU time, user's and
+system's.
 """
 
 import os
@@ -45,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = spans(options.rows, options.rounds) + sentences(options.abstracts, options.rounds)
     print(describe(), f"numpy {np.__version__}; {options.rounds} rounds, one thread", sep="\n", end="\n\n")
-    print(table(["", "tokens a CPU second", "range", "times"], rows))
+    print(table(["", "tokens per CPU second", "range", "times"], rows))
 
 
 def compare(ways: dict[str, tuple[Callable[[], object], int]], rounds: int) -> list[list[str]]:
@@ -76,7 +77,7 @@ def spans(rows: int, rounds: int) -> list[list[str]]:
     if [source.shape[1], target.shape[1]] != bound:
         raise SystemExit(f"the two ways differ: {source.shape}, {target.shape}, {bound}")
     ways = {
-        "span corruption: a mask a row": (
+        "span corruption: one mask per row": (
             lambda: [by_row(few[i : i + BATCH], rng) for i in range(0, len(few), BATCH)],
             few.size,
         ),

@@ -1,10 +1,10 @@
-"""Training speed of the recurrent encoder-decoder beside the plain step loop of a textbook: one process, one thread.
+"""Training speed of the recurrent encoder-decoder compared with a textbook step loop: one process, one thread.
 
     python benchmarks/rnn.py     # about 4 minutes
 
 Needs Multi30k, `multi30k/train.de.gz` and so on, in $HF_SEQ2SEQ_DATA or ../shared/data. Both have the same weights and
 see the same batches. The plain loop is what a tutorial writes: a packed `nn.LSTM` encodes, and for every target step
-an `nn.LSTMCell`, the attention (its keys projected anew) and the output layer are called; the logits of all steps,
+an `nn.LSTMCell`, the attention (its keys projected again) and the output layer are called; the logits of all steps,
 padding included, go into `cross_entropy`. The other side is the model and the objective that a run trains, once as
 they are and once under the setting for float32 products that a run makes. A measurement is the forward and backward
 pass of every batch in CPU seconds; contenders take turns. Tokens are those of source and target that are not padding.
@@ -121,7 +121,7 @@ def read_batches() -> tuple[list[dict[str, Tensor]], int]:
 def compare(
     batches: list[dict[str, Tensor]], words: int, feeding: bool, rounds: int
 ) -> tuple[dict[str, list[float]], float]:
-    """Tokens a CPU second of every round, and the largest difference of logits."""
+    """Tokens per CPU second of every round, and the largest difference of logits."""
     from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
     from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
     from hf_seq2seq.decoding.float32 import quick_float32

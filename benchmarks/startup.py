@@ -3,7 +3,7 @@
     python benchmarks/startup.py     # a few minutes
 
 Each command is measured in fresh processes, in turn with what it is compared with, after one round that warms the
-disk's cache: `evaluate` beside sacreBLEU's own command with the same metrics, `generate` beside a script that calls
+disk's cache: `evaluate` against sacreBLEU's own command with the same metrics, `generate` against a script that calls
 transformers alone, on a model of T5-small's shape with random weights. The tables hold medians, and of pairs the
 median of the rounds' ratios.
 """

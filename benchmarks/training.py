@@ -1,6 +1,6 @@
-"""Training speed and quality beside transformers' Seq2SeqTrainer: one model, one data set, one thread, one run.
+"""Training speed and quality compared with transformers' Seq2SeqTrainer: one model, one data set, one thread, one run.
 
-    python benchmarks/training.py             # tokens a CPU second, about 10 minutes
+    python benchmarks/training.py             # tokens per CPU second, about 10 minutes
     python benchmarks/training.py --quality   # validation loss after one epoch each, about 15 minutes
 
 Needs Multi30k, `multi30k/train.de.gz` and so on, in $HF_SEQ2SEQ_DATA or ../shared/data. Every contender runs in a
@@ -66,13 +66,13 @@ class Meter:
         self._tokens: list[int] = []
 
     def mark(self, batch: "dict[str, Tensor]") -> None:
-        """Called once a step."""
+        """Called once per step."""
         self._tokens.append(int(batch["attention_mask"].sum() + (batch["labels"] != -100).sum()))
         self._seconds.append(time.process_time())
 
     @property
     def speed(self) -> float:
-        """Tokens a CPU second from the end of the warm-up to the start of the last step."""
+        """Tokens per CPU second from the end of the warm-up to the start of the last step."""
         return sum(self._tokens[WARM_UP:-1]) / (self._seconds[-1] - self._seconds[WARM_UP])
 
 
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def compare_speed(options: argparse.Namespace) -> None:
-    """Prints medians of tokens a CPU second, and ratios."""
+    """Prints medians of tokens per CPU second, and ratios."""
     speeds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     for number in range(1, options.rounds + 1):
         for name in CONTENDERS:

@@ -1,6 +1,6 @@
-"""Training speed of the hand-built Transformer beside transformers' BART of the same size, in one process.
+"""Training speed of the hand-built Transformer compared with transformers' BART of the same size, in one process.
 
-    python benchmarks/transformer.py     # tokens a CPU second, about 2 minutes
+    python benchmarks/transformer.py     # tokens per CPU second, about 2 minutes
 
 Needs Multi30k, `multi30k/train.de.gz` and so on, in $HF_SEQ2SEQ_DATA or ../shared/data. Both models have width 256,
 3 + 3 layers, 4 heads, inner width 1,024, GELU, dropout 0.1 and one table for source, target and output, and train

@@ -56,7 +56,7 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """A folder of real data sets that lies beside the repository or where HF_SEQ2SEQ_DATA says."""
+    """A folder of real data sets next to the repository or where HF_SEQ2SEQ_DATA says."""
     folder = Path(os.environ.get("HF_SEQ2SEQ_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set HF_SEQ2SEQ_DATA")
@@ -113,7 +113,7 @@ def tiny_checkpoint(tmp_path: Path) -> Callable[[str, list[str]], str]:
 
 
 def _module(name: str) -> Any:
-    """A module beside this one."""
+    """A sibling module."""
     spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tests" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

@@ -18,7 +18,7 @@ def write(path: Path, text: str) -> None:
         stream.write(text)
 
 
-def test_a_file_appears_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+def test_a_file_appears_whole_and_nothing_is_left_next_to_it(tmp_path: Path) -> None:
     path = tmp_path / "out.txt"
     path.write_text("old")
     with open_draft(path) as stream:

@@ -95,7 +95,7 @@ def test_a_loss_that_is_not_finite_is_marked_at_its_place(tmp_path, written):
     height = picture.shape[0]
     bottom = picture[int(height * 0.75) : int(height * 0.9)]
     assert share_of(bottom[:, 150:500], TRAINING) == 0
-    assert share_of(bottom[:, 650:1000], TRAINING) > 0.001  # the axis goes on to the last step
+    assert share_of(bottom[:, 650:1000], TRAINING) > 0.001  # the axis extends to the last step
     line = picture[int(height * 0.3) : int(height * 0.7)]
     assert share_of(line[:, 150:500], TRAINING) > 0.001
     assert share_of(line[:, 650:1000], TRAINING) == 0

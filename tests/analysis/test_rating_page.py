@@ -183,7 +183,7 @@ def test_a_digit_beyond_the_scale_and_a_shortcut_do_nothing(make: MakeSheet, con
     assert page.get_by_text("0 of 10 ratings given").is_visible()
 
 
-def test_a_name_is_asked_for_and_gaps_are_told(make: MakeSheet, context: Any) -> None:
+def test_a_name_is_asked_for_and_gaps_are_reported(make: MakeSheet, context: Any) -> None:
     sheet = make()
     page = sheet.open(context)
     point(page, "Fluency", "A", "1 Incomprehensible").click()

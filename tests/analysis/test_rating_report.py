@@ -144,7 +144,7 @@ def test_agreement_is_over_texts_as_shown(study: Any, level: str) -> None:
     assert (found["alpha_low"], found["alpha_high"]) == pytest.approx((low[0], high[0]), abs=1e-12)
 
 
-def test_one_rater_has_nobody_to_agree_with(study: Any) -> None:
+def test_one_rater_has_no_one_to_agree_with(study: Any) -> None:
     key, files, _ = study
     found = scores((key, files[:1], {}))
     assert (found["alpha"], found["alpha_low"], found["alpha_high"]) == (None, None, None)

@@ -102,7 +102,7 @@ def test_a_model_is_scored_on_what_it_writes(model: Model) -> None:
         model.evaluate(confusion_matrix=True)
 
 
-def test_cut_texts_are_told(model: Model) -> None:
+def test_cut_texts_are_reported(model: Model) -> None:
     with pytest.warns(UserWarning, match=r"1 of 2 texts were truncated to 12 tokens \(max_source_length\)"):
         model.generate(["ab", "ab" * 20])
 

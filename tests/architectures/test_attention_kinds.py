@@ -32,7 +32,7 @@ def choices(request, style):
 
 
 def test_steps_from_reordered_rows_equal_whole_targets(build, batch, choices):
-    """As beam search does it: each row goes on from another hypothesis for the same source."""
+    """As beam search does it: each row continues another hypothesis for the same source."""
     model = build(**choices).double()
     source = {name: part[:2].repeat_interleave(3, 0) for name, part in batch.items()}
     ids, picked = torch.randint(13, (6, 6)), torch.tensor([1, 1, 0, 5, 4, 5])

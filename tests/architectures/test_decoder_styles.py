@@ -119,7 +119,7 @@ def test_gradient_equals_the_paper(case):
     torch.testing.assert_close(gradients[1], gradients[0])
 
 
-def test_can_stop_and_go_on(case):
+def test_can_stop_and_continue(case):
     _, style, embedded, states, values, mask = case
     whole = decode(style, embedded, states, values, mask)
     start = decode(style, embedded[:1], states, values, mask)
@@ -139,7 +139,7 @@ def test_dropout_lies_between_layers_only(case):
     torch.testing.assert_close(decode(style.eval(), *inputs).outputs, decode(style, *inputs).outputs)
 
 
-def test_dropout_is_drawn_anew_at_every_step(case):
+def test_dropout_is_redrawn_at_every_step(case):
     _, style, *inputs = case
     style.dropout.p, masks = 0.5, []
     style.dropout.register_forward_hook(lambda _, given, found: masks.append(found != 0))

@@ -3,7 +3,7 @@ import torch
 from hf_seq2seq.architectures.dropout import Dropout
 
 
-def test_drops_the_share_it_was_told_and_keeps_the_mean():
+def test_drops_the_share_it_was_given_and_keeps_the_mean():
     dropped = Dropout(0.3)(torch.ones(200, 500))
     assert abs((dropped == 0).float().mean() - 0.3) < 0.01
     assert dropped.unique().tolist() == torch.tensor([0, 2**16 / (2**16 - round(0.3 * 2**16))]).tolist()

@@ -1,4 +1,4 @@
-"""Generation with the recurrent cache against a decoder that is run anew for every token."""
+"""Generation with the recurrent cache against a decoder that is run again for every token."""
 
 import pytest
 import torch
@@ -99,14 +99,14 @@ def test_a_row_does_not_depend_on_its_neighbours(build, variant, batch):
             assert torch.equal(alone[0], together[row])
 
 
-def test_goes_on_from_a_prompt(build, variant, batch):
+def test_continues_from_a_prompt(build, variant, batch):
     model = build(**variant)
     whole = model.generate(**batch, **NEVER, max_new_tokens=6)
     rest = model.generate(**batch, **NEVER, decoder_input_ids=whole[:, :4], max_new_tokens=3)
     assert torch.equal(rest, whole)
 
 
-def test_a_returned_cache_goes_on(build, variant, batch):
+def test_a_returned_cache_continues(build, variant, batch):
     model = build(**variant).double()
     ids = torch.randint(13, (4, 5))
     whole = model(**batch, decoder_input_ids=ids).logits

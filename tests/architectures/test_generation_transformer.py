@@ -1,4 +1,4 @@
-"""Generation with the cache against a decoder that is run anew for every token."""
+"""Generation with the cache against a decoder that is run again for every token."""
 
 import pytest
 import torch
@@ -132,7 +132,7 @@ def test_padding_of_the_source_changes_nothing(lively, batch, side):
 
 
 def test_padding_before_a_prompt_changes_nothing(lively, batch):
-    """Prompts of different lengths, padded in front, go on as each does alone."""
+    """Prompts of different lengths, padded on the left, continue as each does alone."""
     prompts = [[3, 7, 9], [3], [3, 12], [3, 4, 4]]
     ids = torch.tensor([[3] * (3 - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (3 - len(prompt)) + [1] * len(prompt) for prompt in prompts])
@@ -147,13 +147,13 @@ def test_padding_before_a_prompt_changes_nothing(lively, batch):
             assert found[row, 3:].tolist() == alone[0, len(prompt) :].tolist()
 
 
-def test_goes_on_from_a_prompt(lively, batch):
+def test_continues_from_a_prompt(lively, batch):
     whole = lively.generate(**batch, **NEVER, max_new_tokens=6)
     rest = lively.generate(**batch, **NEVER, decoder_input_ids=whole[:, :4], max_new_tokens=3)
     assert torch.equal(rest, whole)
 
 
-def test_a_returned_cache_goes_on_by_several_tokens(lively, batch):
+def test_a_returned_cache_continues_by_several_tokens(lively, batch):
     for implementation in ("sdpa", "eager"):
         lively.set_attn_implementation(implementation)
         ids = torch.randint(13, (4, 6))
@@ -172,7 +172,7 @@ def test_a_returned_cache_goes_on_by_several_tokens(lively, batch):
             torch.testing.assert_close(torch.cat(parts, 1)[real], whole[real])
 
 
-def test_a_reordered_cache_goes_on_as_the_rows_it_was_given(lively, batch):
+def test_a_reordered_cache_continues_as_the_rows_it_was_given(lively, batch):
     ids, order = torch.randint(13, (4, 5)), torch.tensor([2, 0, 0, 1])
     whole = lively(**batch, decoder_input_ids=ids).logits
     cache = lively(**batch, decoder_input_ids=ids[:, :3], use_cache=True).past_key_values

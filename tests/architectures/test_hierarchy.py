@@ -68,7 +68,7 @@ def index_of(runs, places):
 
 
 @pytest.mark.parametrize("choice", PHRASES, ids=str)
-def test_segments_end_where_told(padded, choice):
+def test_segments_end_where_configured(padded, choice):
     found = model(**choice)(*padded)
     for row, (tokens, places) in enumerate(zip(SOURCES, PLACES, strict=True)):
         for name, runs in zip(("phrase", "sentence"), expected_runs(choice, tokens), strict=True):

@@ -95,7 +95,7 @@ def test_coverage_is_the_sum_of_the_weights(case):
         assert carried["coverage"].sum().item() == pytest.approx(BATCH * TARGET)
 
 
-def test_can_stop_and_go_on(case):
+def test_can_stop_and_continue(case):
     attention, queries, values = case
     whole = attend(attention, queries, values)
     memory = attention.remember(values, MASK)

@@ -34,7 +34,7 @@ def test_saved_model_gives_the_same_logits(tmp_path, build, variant, batch, labe
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
-def test_tables_are_shared_as_told_and_stay_so(tmp_path, build, batch, shared, tied):
+def test_tables_are_shared_as_configured_and_stay_so(tmp_path, build, batch, shared, tied):
     model = build(share_embeddings=shared, tie_word_embeddings=tied, source_vocab_size=13)
     model.save_pretrained(tmp_path)
     for each in (model, RnnForConditionalGeneration.from_pretrained(tmp_path)):

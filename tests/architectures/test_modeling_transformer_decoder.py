@@ -70,7 +70,7 @@ def test_static_cache_changes_nothing(lively, prompts):
     assert torch.equal(found, plain)
 
 
-def test_a_returned_cache_goes_on(lively):
+def test_a_returned_cache_continues(lively):
     ids = torch.randint(4, 30, (2, 6))
     whole = lively(ids, use_cache=False)
     assert whole.past_key_values is None

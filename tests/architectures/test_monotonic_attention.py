@@ -101,7 +101,7 @@ def test_equals_every_path_wherever_padding_lies(attention, sides, training):
     assert torch.equal(carried["alignment"], weights[:, 0, -1])
 
 
-def test_a_step_goes_on_where_the_last_one_stopped():
+def test_a_step_continues_where_the_last_one_stopped():
     energies = torch.tensor([[-1.0, 1, -1, 1], [1, -1, -1, 1], [1, 1, 1, -1], [1, 1, 1, 1]])
     alignment, places = torch.tensor([[1.0, 0, 0, 0]]), []
     for step in energies:
@@ -123,7 +123,7 @@ def test_gradient(attention, sides):
     assert torch.autograd.gradcheck(lambda q, v: attend(attention.train(), q, v)[:2], sides)
 
 
-def test_can_stop_and_go_on(attention, sides):
+def test_can_stop_and_continue(attention, sides):
     queries, values = sides
     whole = attend(attention, queries, values)
     memory = attention.remember(values, MASK)
@@ -147,7 +147,7 @@ def recurrence(energies, previous):
 @pytest.mark.parametrize("scale", [1, 30, 1000])
 @pytest.mark.parametrize("offset", [-4, 0, 4])
 def test_long_sources_stay_exact_in_float32(scale, offset):
-    """Where the paper's cumulative products are nought: the other side of many certain stops."""
+    """Where the paper's cumulative products are zero: the other side of many certain stops."""
     energies = (scale * torch.randn(8, 300) + offset).requires_grad_()
     alignment = exact = torch.eye(300)[:8]
     for _ in range(5):

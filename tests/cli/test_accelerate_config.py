@@ -1,4 +1,4 @@
-"""Accelerate's configuration files: read as Accelerate reads them, and what is not supported is refused in a line."""
+"""Accelerate's configuration files: read as Accelerate reads them, and anything unsupported is refused in one line."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def test_the_presets() -> None:
 
 @pytest.mark.usefixtures("deepspeed_there")
 @pytest.mark.parametrize("name", ["ddp", "fsdp", "fsdp-shard-grad-op", "zero2", "zero3"])
-def test_processes_are_told_what_accelerate_launch_tells_them(name: str) -> None:
+def test_processes_get_the_settings_of_accelerate_launch(name: str) -> None:
     from accelerate.commands.launch import _validate_launch_command, launch_command_parser
     from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
@@ -218,7 +218,7 @@ def test_both_launchers_start_the_same(launcher: str, tmp_path: Path) -> None:
     assert sorted(done.stdout.splitlines()) == [f"{rank} 2 true 2 false" for rank in range(2)]
 
 
-def test_a_process_of_torchrun_is_told_too() -> None:
+def test_a_process_of_torchrun_gets_the_settings_too() -> None:
     os.environ.update({"RANK": "1", "WORLD_SIZE": "2"})
     assert apply_launch_file(Run(accelerate_config="fsdp")) == Run(accelerate_config="fsdp")
     assert os.environ["ACCELERATE_USE_FSDP"] == "true"

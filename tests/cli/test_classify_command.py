@@ -118,7 +118,7 @@ def test_other_models_are_refused(command, model_folder: Path, classifier: Path)
     assert "`hf-seq2seq classify` reads it" in result.err
 
 
-def test_cut_texts_are_told(command, classifier: Path) -> None:
+def test_cut_texts_are_reported(command, classifier: Path) -> None:
     result = command("classify", classifier, *TEXTS, "--max-source-length", "5")
     assert result.err == "2 of 4 texts were truncated to 5 tokens (--max-source-length)\n"
 

@@ -247,7 +247,7 @@ def test_tags_in_another_number_than_the_words_are_refused(command, tmp_path: Pa
     assert "100.0000" in command("evaluate", *files).out
 
 
-def test_text_without_spaces_is_told_and_has_tokenizers(command, tmp_path: Path) -> None:
+def test_text_without_spaces_is_reported_and_has_tokenizers(command, tmp_path: Path) -> None:
     (tmp_path / "said.txt").write_text("我们今天去北京。\n")
     (tmp_path / "true.txt").write_text("我们明天去北京。\n")
     files = ["--predictions", tmp_path / "said.txt", "--references", tmp_path / "true.txt", "--metrics"]
@@ -273,7 +273,7 @@ def test_commas_in_the_names_of_files(command, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("metrics", ["bleu,perplexity", "bleu", "perplexity"])
-def test_cut_sources_are_told(command, folder: Path, model_folder: Path, metrics: str) -> None:
+def test_cut_sources_are_reported(command, folder: Path, model_folder: Path, metrics: str) -> None:
     texts = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
     Path("test.jsonl").write_text("".join(json.dumps({"question": text, "target": "dog"}) + "\n" for text in texts))
     flags = ["--test-file", "test.jsonl", "--metrics", metrics, "--max-source-length", "4"]
@@ -306,7 +306,7 @@ def test_one_label_in_several_spellings_is_one_class(command, folder: Path, said
     assert result.err == ""
 
 
-def test_predictions_that_no_reference_has_are_told(command, folder: Path) -> None:
+def test_predictions_that_no_reference_has_are_reported(command, folder: Path) -> None:
     Path("said.txt").write_text("Pos\nneg\npos\n")
     Path("true.txt").write_text("pos\nneg\npos\n")
     result = command("evaluate", *LABELS, "accuracy")

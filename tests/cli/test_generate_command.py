@@ -110,7 +110,7 @@ def test_the_run_s_settings_are_used_and_flags_win(command, model_folder: Path, 
     assert output("--source-prefix", "") == greedy
 
 
-def test_cut_sources_are_told(command, model_folder: Path) -> None:
+def test_cut_sources_are_reported(command, model_folder: Path) -> None:
     result = command("generate", model_folder, *TEXTS, "--max-source-length", "4")
     assert result.err == f"2 of 4 texts were truncated to 4 tokens (--max-source-length)\n{CUT_OFF}"
     assert len(result.out.splitlines()) == 4

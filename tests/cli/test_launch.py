@@ -107,7 +107,7 @@ def test_torchrun_starts_no_further_processes(recipe: Path) -> None:
     assert found.returncode == 0
 
 
-def test_bad_input_is_told_once(recipe: Path) -> None:
+def test_bad_input_is_reported_once(recipe: Path) -> None:
     found = launch(recipe, "refuse")
     assert (found.returncode, found.stdout, found.stderr) == (2, "", "error: no such thing, says 0\n")
 
@@ -121,7 +121,7 @@ def test_an_error_is_shown_once(recipe: Path) -> None:
     found = launch(recipe, "raise")
     assert (found.returncode, found.stdout) == (1, "")
     assert found.stderr.startswith("Traceback (most recent call last):\n")
-    assert found.stderr.count("Traceback") == 1  # the other process fails for want of this one, which is no news
+    assert found.stderr.count("Traceback") == 1  # the other process fails because of this one, which is no news
     assert found.stderr.endswith("ValueError: process 1 cannot go on\n")
 
 

@@ -1,4 +1,4 @@
-"""`evaluate` with perplexity and bits a byte: a model on its test rows, beside other models."""
+"""`evaluate` with perplexity and bits per byte: a model on its test rows, compared with other models."""
 
 import json
 import math
@@ -137,7 +137,7 @@ def test_files_have_no_probabilities(command, test_file: str) -> None:
     assert (result.code, "needs a model's probabilities" in result.err) == (2, True)
 
 
-def test_unknown_tokens_are_told_beside_likelihoods(command, test_file: str, model_folder: Path) -> None:
+def test_unknown_tokens_are_reported_with_likelihoods(command, test_file: str, model_folder: Path) -> None:
     flags = ["--test-file", test_file, *LIKELY, "--json"]
     assert "unknown_tokens" not in json.loads(command("evaluate", model_folder, *flags).out)
     Path(test_file).write_text("question\tanswer\nthe ☃ dog\ta ☃ house\n")

@@ -44,7 +44,7 @@ def test_a_recipe_for_pairs(command, flags: list[str], tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.tsv", "train.tsv"]
 
 
-def test_unknown_tokens_and_missing_spaces_are_told(command, flags: list[str]) -> None:
+def test_unknown_tokens_and_missing_spaces_are_reported(command, flags: list[str]) -> None:
     Path("train.tsv").write_text("source\ttarget\n" + "a cat\t我们今天去学校看书学习\n" * 3)
     Path("dev.tsv").write_text("source\ttarget\na cat saw\t老师说明天要早点来\n")
     result = command("preview", "rnn", *flags)
@@ -122,7 +122,7 @@ def test_how_files_are_read_is_shown(command, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("kind", "warned"), [("bpe", True), ("word", True), ("char", False)])
-def test_a_vocabulary_of_whole_sources_is_told(command, flags: list[str], kind: str, warned: bool) -> None:
+def test_a_vocabulary_of_whole_sources_is_reported(command, flags: list[str], kind: str, warned: bool) -> None:
     words = [
         a + b + c for a in ("ba", "ko", "ti", "lu") for b in ("ren", "mos", "dal") for c in ("ta", "ki", "so", "ne")
     ]

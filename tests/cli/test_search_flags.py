@@ -166,7 +166,7 @@ def test_attention_that_a_decoder_alone_does_not_have(command, tiny_checkpoint) 
 
 
 @pytest.mark.parametrize("beams", [1, 4])
-def test_the_end_that_ended_an_output_is_told(command, model_folder: Path, tmp_path: Path, beams: int) -> None:
+def test_the_end_that_ended_an_output_is_reported(command, model_folder: Path, tmp_path: Path, beams: int) -> None:
     word = command("generate", model_folder, TEXTS[0], "--num-beams", beams).out.split()[2]
     number = json.loads((model_folder / "tokenizer.json").read_text())["model"]["vocab"][word]
     several = with_settings(model_folder, tmp_path / "several", eos_token_id=[1, number])

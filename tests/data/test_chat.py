@@ -1,4 +1,4 @@
-"""What of a conversation is read and what is learned, beside the tokenizer's own way to write it."""
+"""What of a conversation is read and what is learned, compared with the tokenizer's own formatting."""
 
 from collections.abc import Callable
 

@@ -127,7 +127,7 @@ def test_pairs_are_exchanges(tmp_path: Path) -> None:
         ({"system": "", "messages": [ASKS | {"name": None, "tool_calls": []}, ANSWERS]}, None),
     ],
 )
-def test_what_is_not_read_of_a_conversation_is_told(
+def test_what_is_not_read_of_a_conversation_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, row: dict[str, Any], told: str | None
 ) -> None:
     read_conversations(PairData(train_file=write(tmp_path / "a.jsonl", [row, row])))

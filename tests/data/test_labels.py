@@ -157,7 +157,7 @@ def test_zeros_and_ones_are_a_class_each(write, labels):
 
 
 @pytest.mark.parametrize(("labels", "told"), [(["a b", "b"], True), (["a/b", "b"], True), (["a,b", "b"], False)])
-def test_labels_that_nothing_divides_are_told(write, caplog, labels, told):
+def test_labels_that_nothing_divides_are_reported(write, caplog, labels, told):
     read("multi_label", train_file=write("a.jsonl", jsonl(*labels)))
     assert ("no row has several labels" in caplog.text) == told
 

@@ -56,7 +56,7 @@ def test_temperature_lies_between_proportional_and_equal() -> None:
     assert rates[3] == pytest.approx(0.5)
 
 
-def test_rows_are_drawn_without_replacement_and_anew() -> None:
+def test_rows_are_resampled_every_epoch_without_replacement() -> None:
     epochs = MixedEpochs((50, 8, 20), (20, 30, 20), seed=1)
     found = [epochs(number) for number in range(400)]
     for rows in found[:20]:

@@ -180,7 +180,7 @@ def test_a_stream_is_read_no_further_than_the_cap(monkeypatch):
     assert load_splits(sources)["train"].to_list() == [{"source": "0"}, {"source": "1"}, {"source": "2"}]
 
 
-def test_a_hub_out_of_reach_is_told_at_once():
+def test_an_unreachable_hub_is_reported_immediately():
     start = time.monotonic()
     with pytest.raises(
         InputError, match=r"team/pairs: the Hub cannot be reached, .* give local files with --train-file"

@@ -63,7 +63,7 @@ def test_the_demos_words_are_not_trained_on(repository: Path, splits: dict[str, 
     assert not set(words) & set(splits["train"])
 
 
-def test_the_sample_is_small_and_its_licence_lies_beside_it() -> None:
+def test_the_sample_is_small_and_its_licence_is_next_to_it() -> None:
     assert sum(file.stat().st_size for file in FOLDER.glob("*.gz")) < 400_000
     licence = (FOLDER / "LICENSE.cmudict").read_text()
     assert "Carnegie Mellon University" in licence

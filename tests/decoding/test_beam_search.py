@@ -1,4 +1,4 @@
-"""Own search beside the library's `generate`, and beside every possible output of a tiny vocabulary."""
+"""Our search compared with transformers' `generate`, and with every possible output of a tiny vocabulary."""
 
 import itertools
 import math

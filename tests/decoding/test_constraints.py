@@ -1,4 +1,4 @@
-"""Words that must appear, beside every possible output of a tiny vocabulary."""
+"""Words that must appear, compared with every possible output of a tiny vocabulary."""
 
 import itertools
 from collections.abc import Callable

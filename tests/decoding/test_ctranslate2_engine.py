@@ -167,7 +167,7 @@ BEAMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", BEAMS)
-def test_beams_that_are_not_those_of_pytorch_are_told(
+def test_beams_that_are_not_those_of_pytorch_are_reported(
     folder: Path, bart: Any, tokenizers: Tokenizers, texts: list[str], name: str
 ) -> None:
     model, saved, _ = load_ctranslate2(str(folder))
@@ -217,7 +217,7 @@ def test_scores_under_rules_are_those_of_pytorch(
     assert all(len(outputs) == search.num_return_sequences for outputs in found)
 
 
-def test_beams_of_which_nothing_is_told() -> None:
+def test_beams_without_a_warning() -> None:
     assert beam_remark(GenerationConfig(), Search(num_beams=4)) is None
     assert beam_remark(GenerationConfig(), Search(num_beams=4, length_penalty=0.0, early_stopping="true")) is None
     assert beam_remark(GenerationConfig(), Search(min_new_tokens=6, no_repeat_ngram_size=2)) is None

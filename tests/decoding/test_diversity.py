@@ -1,4 +1,4 @@
-"""Diverse beam search, beside a plain implementation without a cache, a source and a hypothesis at a time."""
+"""Diverse beam search, compared with a plain implementation without a cache, a source and a hypothesis at a time."""
 
 from collections.abc import Callable
 from typing import Any

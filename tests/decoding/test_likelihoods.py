@@ -91,7 +91,7 @@ def log_probability(model: Any, ids: list[int], length: int) -> float:
     return sum(float(log_probs[place - 1, ids[place]]) for place in range(len(ids) - length, len(ids)))
 
 
-def test_a_decoder_alone_goes_on_from_the_source(decoder: tuple[Any, Tokenizers]) -> None:
+def test_a_decoder_alone_continues_from_the_source(decoder: tuple[Any, Tokenizers]) -> None:
     model, tokenizers = decoder
     wrap_texts(tokenizers.source, None)
     sources = ["a dog", "the old green tree"]

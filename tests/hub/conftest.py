@@ -48,7 +48,7 @@ def hub_command(loopback_hub: Any, torch_processes: Any, tmp_path: Path) -> HubC
 
 @pytest.fixture(scope="session")
 def trained_rnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hand-built model with one vocabulary a side; tests copy it."""
+    """A hand-built model with one vocabulary per side; tests copy it."""
     from hf_seq2seq.recipes import rnn
     from hf_seq2seq.sections import build
 

@@ -255,7 +255,7 @@ def test_the_body_gives_results_data_and_training(tmp_path):
     assert f"{sum(p.numel() for p in task.model.parameters()):,} parameters" in card
 
 
-def test_intervals_stand_beside_their_scores(tmp_path):
+def test_intervals_accompany_their_scores(tmp_path):
     task = t5_task()
     (tmp_path / "run").mkdir()
     predictions = {"validation": ["a man cycles with a dog", "two cats"], "test": ["two men"]}
@@ -273,7 +273,7 @@ def test_intervals_stand_beside_their_scores(tmp_path):
     assert "| `two men` | `two men read aloud` |" in card
 
 
-def test_scores_that_do_not_mean_what_they_seem_to_are_told(tmp_path, monkeypatch):
+def test_misleading_scores_are_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(PAIRS, "test", Pairs(["ein mann"], [["今天天气很好"]], ("de", "zh")))
     (tmp_path / "run").mkdir()
     predictions = {"validation": ["a man", "two cats"], "test": ["今天天气很好"]}
@@ -290,7 +290,7 @@ def test_a_run_without_evaluation_says_so(tmp_path):
     assert ModelCard.load(tmp_path / "run" / "README.md").data.eval_results is None
 
 
-def test_rows_that_chose_the_checkpoint_are_told_from_those_that_did_not(tmp_path):
+def test_rows_that_selected_the_checkpoint_are_distinguished_from_others(tmp_path):
     chosen = "evaluated only on the validation rows, which also selected the checkpoint"
     seen = {prefix: {k: v for k, v in RESULTS.items() if not k.startswith(prefix)} for prefix in ("eval_", "predict_")}
     assert chosen in card_of(tmp_path / "a", t5_task(), seen["predict_"])

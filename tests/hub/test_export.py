@@ -199,7 +199,7 @@ def test_a_part_that_the_converter_does_not_know(ctranslate2: Any, tmp_path: Pat
     assert not (tmp_path / "out.partial").exists()
 
 
-def test_int8_is_smaller_and_its_difference_is_told(ctranslate2: Any, tmp_path: Path) -> None:
+def test_int8_is_smaller_and_its_difference_is_reported(ctranslate2: Any, tmp_path: Path) -> None:
     subject = make_subject(*FAMILIES["transformer"], tmp_path / "model")
     export_model(str(tmp_path / "model"), subject, tmp_path / "float32", "ctranslate2", "float32")
     report = export_model(str(tmp_path / "model"), subject, tmp_path / "int8", "ctranslate2", "int8")

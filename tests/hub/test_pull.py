@@ -112,7 +112,7 @@ BYTES = {
 
 
 @pytest.mark.parametrize("name", BYTES)
-def test_pickles_are_told_by_their_bytes(tmp_path: Path, name: str) -> None:
+def test_pickles_are_recognized_by_their_bytes(tmp_path: Path, name: str) -> None:
     content, expected = BYTES[name]
     (tmp_path / "file").write_bytes(content)
     assert is_pickle(tmp_path / "file") == expected

@@ -16,7 +16,7 @@ from hf_seq2seq.cli.app import main
 GOOD = "source\ttarget\nab\tba\nabc\tcba\nbca\tacb\nca\tac\n"
 LABELLED = "text,label\nab,x\nba,y\nabc,x\ncba,y\n"
 MEMORY = 16 << 30
-"""Bytes of address space: a call that asks for more shall be refused, not fill the machine."""
+"""Bytes of address space: a call that asks for more must be refused, not fill the machine."""
 WORDS = ("ab", "ba", "abc", "cba", "bca", "acb", "ca", "ac")
 
 Attempt = Callable[..., tuple[int, str]]

@@ -95,7 +95,7 @@ def test_chat_templates(refused: Any, place: Path, monkeypatch: pytest.MonkeyPat
     assert TEMPLATES[template] in said
 
 
-def test_a_file_of_flags_that_lets_code_run_is_told(attempt: Any, place: Path) -> None:
+def test_a_file_of_flags_that_lets_code_run_is_reported(attempt: Any, place: Path) -> None:
     (place / "mine.py").write_text("import nothing_of_this_name\n")
     (place / "a.yaml").write_text("train_file: good.tsv\nrecipe: ./mine.py\n")
     assert "a.yaml:2: runs the code of the recipe ./mine.py" in _told(attempt, "train", "-c", "a.yaml")
@@ -108,7 +108,7 @@ def test_a_file_of_flags_that_lets_code_run_is_told(attempt: Any, place: Path) -
     assert "runs the" not in said
 
 
-def test_every_metric_that_runs_code_is_told(attempt: Any, place: Path) -> None:
+def test_every_metric_that_runs_code_is_reported(attempt: Any, place: Path) -> None:
     """In a folder, without a suffix, or behind a colon."""
     (place / "mine").mkdir()
     for path in ("mine/mine.py", "parser"):

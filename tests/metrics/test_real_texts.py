@@ -1,4 +1,4 @@
-"""Metrics of texts on real data, several references a row, against the reference implementations called by hand."""
+"""Metrics of texts on real data, several references per row, against the reference implementations called by hand."""
 
 import gzip
 import json

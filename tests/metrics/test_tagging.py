@@ -38,7 +38,7 @@ def test_equals_seqeval():
             assert found[f"seqeval_{key}"] / 100 == pytest.approx(getattr(reference, function)(true, said), abs=1e-12)
 
 
-def test_rows_with_another_number_of_tags_are_told():
+def test_rows_with_another_number_of_tags_are_reported():
     from hf_seq2seq.metrics.corpus import Corpus
     from hf_seq2seq.metrics.tagging import SEQEVAL
 

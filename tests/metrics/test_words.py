@@ -1,4 +1,4 @@
-"""Words by script and by sacreBLEU's tokenizers, beside rouge_score's, and the metrics that stand on them."""
+"""Words by script and by sacreBLEU's tokenizers, compared with rouge_score's, and the metrics that stand on them."""
 
 import random
 

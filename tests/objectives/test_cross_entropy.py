@@ -134,7 +134,7 @@ def bart() -> PreTrainedModel:
 
 
 def biased(model: PreTrainedModel) -> PreTrainedModel:
-    """With a final bias that is not nought, as models that were trained elsewhere may have."""
+    """With a nonzero final bias, as models that were trained elsewhere may have."""
     model.final_logits_bias.normal_()
     return model
 

@@ -195,7 +195,7 @@ def test_a_resumed_regression_ends_with_the_same_bits(encoder: str, tmp_path: Pa
     assert again["predict_mse"] == whole["predict_mse"]
 
 
-def test_a_trained_regression_goes_on_where_it_was(encoder: str, tmp_path: Path) -> None:
+def test_a_trained_regression_continues_where_it_was(encoder: str, tmp_path: Path) -> None:
     before = train(encoder, tmp_path, rating, problem_type="regression")
     (tmp_path / "out").rename(tmp_path / "first")
     options = {"problem_type": "regression", "learning_rate": 1e-9, "max_steps": 1}
@@ -254,7 +254,7 @@ def said(folder: Path, *texts: str) -> list[list[float]]:
 
 
 def test_what_the_head_sees_is_kept(encoder: str, tmp_path: Path) -> None:
-    """A run by the mean of all tokens scores as its saved model does, and one that goes on from it pools alike."""
+    """A run with mean pooling scores like its saved model, and one that starts from it pools in the same way."""
     found = train(encoder, tmp_path, lambda text: "ab"["good" in text], pooling="mean")
     assert found["predict_accuracy"] > 95
     out = tmp_path / "out"

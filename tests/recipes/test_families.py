@@ -37,7 +37,7 @@ def test_from_scratch_then_fine_tuned(
     assert losses(first)[-1] < losses(first)[0] * 0.8
     tuning = {"model_name_or_path": str(first), "learning_rate": 1e-3, "max_steps": 10}
     recipe.main(build(recipe.Config, values | tuning | {"output_dir": str(second)}))
-    assert losses(second)[0] < losses(first)[0] * 0.8  # it goes on from the checkpoint
+    assert losses(second)[0] < losses(first)[0] * 0.8  # it continues from the checkpoint
     written = (second / "generated_predictions.txt").read_text().splitlines()
     assert plain_outputs(second, pair_files["test_file"]) == written
 

@@ -58,7 +58,7 @@ def losses(folder: Path) -> list[float]:
 
 
 @pytest.mark.parametrize(("recipe", "objective"), OBJECTIVES)
-def test_every_epoch_is_noised_anew_and_within_its_bounds(
+def test_every_epoch_is_renoised_and_within_its_bounds(
     recipe: ModuleType, objective: str, text_files: dict[str, str], tmp_path: Path
 ) -> None:
     # A single span would always be a row's end.
@@ -191,7 +191,7 @@ def test_sentinels_that_are_pieces_of_text_are_found() -> None:
 HINDI, ENGLISH = "यह पहला है। यह दूसरा है।", "One is here. Two is there."
 
 
-def test_what_is_left_out_is_counted_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_left_out_is_counted_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "train.txt"
     path.write_text("\n".join([HINDI, ENGLISH, "no second sentence", "x"] * 30) + "\n")
     chosen = values({"train_file": str(path)}, tmp_path / "out", objective="gap_sentences", max_steps=1)
@@ -203,7 +203,7 @@ def test_what_is_left_out_is_counted_and_told(tmp_path: Path, capsys: pytest.Cap
         assert str(made_of) == "120 texts in 90 rows; 30 dropped, of fewer than two tokens"
 
 
-def test_noise_that_changes_nothing_is_refused_or_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_noise_that_changes_nothing_is_refused_or_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "train.txt"
     chosen = values({"train_file": str(path)}, tmp_path / "out", objective="sentence_permutation")
     path.write_text("one sentence alone\n" * 20)

@@ -133,7 +133,7 @@ BASES: dict[str, tuple[type[Any], dict[str, Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", BASES)
-def test_a_classifier_keeps_its_head_beside_the_adapter(
+def test_a_classifier_keeps_its_head_with_the_adapter(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], transformers_processes: Any
 ) -> None:
     kind, changes, more = BASES[name]

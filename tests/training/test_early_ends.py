@@ -1,4 +1,4 @@
-"""A run that ends early, by a signal, an error or with its launcher: what was trained is there, and how to go on."""
+"""A run that ends early, by a signal, an error or with its launcher: what was trained is there, and how to resume."""
 
 import json
 import os

@@ -43,7 +43,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_speed_and_time_left(clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    state = State(global_step=10, max_steps=110, steps_per_epoch=20)  # of a run that goes on at step 10
+    state = State(global_step=10, max_steps=110, steps_per_epoch=20)  # of a run that resumes at step 10
     told = Processes()
     steps = StepLog(told, tmp_path, state)  # type: ignore[arg-type]
     figures = {"loss": 2.0, "learning_rate": 1e-3, "grad_norm": 0.5}
@@ -84,14 +84,14 @@ def test_one_process_speaks_and_writes(clock: Clock, tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err == ""
 
 
-def test_a_log_that_goes_on_is_cut_back(tmp_path: Path) -> None:
+def test_a_log_that_continues_is_cut_back(tmp_path: Path) -> None:
     path = tmp_path / log.FILE
     path.write_text('{"step": 2}\nx\n{"step": 3}\n[1]\n{"step": 4}\n{"step": 5}\n{"step": 5, "ev')
     StepLog(Processes(), tmp_path, State(global_step=4, max_steps=9)).close()  # type: ignore[arg-type]
     assert path.read_text() == '{"step": 2}\n{"step": 3}\n{"step": 4}\n'
 
 
-def test_the_bar_begins_where_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_begins_where_the_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     steps = StepLog(Processes(), tmp_path, State(global_step=4, max_steps=9))  # type: ignore[arg-type]
     steps.advance()

@@ -265,8 +265,8 @@ def test_a_signal_saves_the_step_and_ends_the_run(
     assert "stopped at step 3" in capsys.readouterr().err
 
 
-def test_rows_made_anew_are_those_of_the_epoch(make_task: MakeTask, tmp_path: Path) -> None:
-    """Five steps of two an epoch; the run goes on in the middle of the second."""
+def test_remade_rows_are_those_of_the_epoch(make_task: MakeTask, tmp_path: Path) -> None:
+    """Five steps, two per epoch; the run resumes in the middle of the second."""
     asked: list[int] = []
 
     def renewing(**more: Any) -> Task:
@@ -447,7 +447,7 @@ def test_all_processes_end_where_one_has_no_finite_loss_or_gradient(
         loop._totals(step.batches, step, 0)
 
 
-def test_no_process_goes_on_before_a_checkpoint_is_whole(
+def test_no_process_continues_before_a_checkpoint_is_whole(
     make_task: MakeTask, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the end of a run, all load the best one."""

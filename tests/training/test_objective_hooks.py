@@ -61,7 +61,7 @@ def test_a_step_is_begun_then_all_its_batches_augmented_then_trained_on(
     assert train_results(task, state, 1)["train_target_tokens"] == 6 * 8  # what the objective counts: rows
 
 
-def test_a_resumed_run_goes_on_with_the_steps_number(make_task: MakeTask, tmp_path: Path) -> None:
+def test_a_resumed_run_continues_with_the_steps_number(make_task: MakeTask, tmp_path: Path) -> None:
     Loop(make_task(**SMALL, max_steps=2), Accelerator(cpu=True), tmp_path).run()
     task = make_task(**SMALL, max_steps=4)
     calls = watch(task)

@@ -1,4 +1,4 @@
-"""Optimizers go on from their saved state bit for bit, and spare vectors weight decay."""
+"""Optimizers continue from their saved state bit for bit, and do not decay vectors."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def values(named: dict[str, nn.Parameter]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
+def test_continues_bit_for_bit(kind: str, tmp_path: Path) -> None:
     options = Optimization(optim=kind, weight_decay=0.1, learning_rate=0.01)
     whole = parameters()
     train(whole, make_optimizer(whole, options), range(7))

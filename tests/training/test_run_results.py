@@ -90,7 +90,7 @@ def test_a_signal_ends_the_run_by_its_number(
     assert published == []
 
 
-def test_no_process_goes_on_before_there_is_room(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_process_continues_before_there_is_room(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others would write or read in a folder that the first one is still clearing."""
     events: list[str] = []
     wait = Accelerator.wait_for_everyone

@@ -59,7 +59,7 @@ def test_closing_ends_the_thread() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_batches_go_on_at_any_step_and_draw_no_random_numbers(make_task: MakeTask, processes: int) -> None:
+def test_batches_continue_at_any_step_and_draw_no_random_numbers(make_task: MakeTask, processes: int) -> None:
     task = make_task(**SMALL, gradient_accumulation_steps=2, max_train_samples=40)
     accelerator = Accelerator(cpu=True)
     plan = BatchPlan(task.splits["train"].lengths, task.config.optimization, processes, 1)

@@ -1,4 +1,4 @@
-"""A run that goes on is one run to its trackers."""
+"""A resumed run is one run to its trackers."""
 
 import shutil
 import sys
@@ -53,7 +53,7 @@ class Recorder:
         return SimpleNamespace(finish=lambda: None)
 
 
-def test_wandb_goes_on_with_its_run(
+def test_wandb_continues_with_its_run(
     make_task: Callable[..., Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder()

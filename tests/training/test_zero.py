@@ -208,7 +208,7 @@ def test_what_does_not_go_together(
         check_zero(Optimization(**flags), None)
 
 
-def test_what_deepspeed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_for_deepspeed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = {"stage": 3, "reduce_bucket_size": "auto", "overlap_comm": True}
     given = {"gradient_clipping": 0.5, "gradient_accumulation_steps": 4, "train_batch_size": "auto"}
     asked(monkeypatch, tmp_path, given | {"zero_optimization": stage, "bf16": {"enabled": "auto"}})

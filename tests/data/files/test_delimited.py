@@ -100,7 +100,7 @@ def test_a_row_of_another_width_is_named_with_the_separator(write):
         read(write("a.csv", "source;target\na;b\nc, d;e\nf;g;h\n"))
 
 
-def test_commas_between_the_names_of_a_tsv_file_are_told(write):
+def test_commas_between_the_names_of_a_tsv_file_are_reported(write):
     with pytest.raises(InputError, match=r"a\.tsv:1: the columns 'source;target' are separated by ';'.*call the file"):
         read(write("a.tsv", "source;target\na;b\n"))
 

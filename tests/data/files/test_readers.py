@@ -69,7 +69,7 @@ def test_another_encoding(write):
     ]
 
 
-def test_a_changed_file_is_read_anew(write):
+def test_a_changed_file_is_read_again(write):
     for content in ("a", "b"):
         assert both_ways(write("a.csv", f"source,target\n{content},x\n"))[0]["source"] == content
 
@@ -138,7 +138,7 @@ def test_standard_input_holds_lines_or_objects():
     assert list(iterate_rows(io.StringIO("a\nb\n"))) == [{"text": "a"}, {"text": "b"}]
 
 
-def test_standard_input_is_decoded_as_told_and_checked():
+def test_standard_input_is_decoded_as_configured_and_checked():
     assert list(iterate_rows(Input(b"K\xe4se\n"), encoding="latin-1")) == [{"text": "Käse"}]
     with pytest.raises(InputError, match="standard input:2: byte 1 of the line, 0xE4"):
         list(iterate_rows(Input(b"a\n\xe4\n")))

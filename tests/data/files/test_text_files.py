@@ -41,7 +41,7 @@ def test_utf_16_is_recognised(write):
         read(write("a.txt", "Käse\n".encode("utf-16")))
 
 
-def test_broken_utf_16_is_told_without_a_line(write):
+def test_broken_utf_16_is_reported_without_a_line(write):
     with pytest.raises(InputError, match=r"a\.txt: is not utf-16 text"):
         read(write("a.txt", b"\xff\xfea\0b"), "utf-16")
 
@@ -59,7 +59,7 @@ def test_a_missing_file_names_the_nearest_one(write):
     assert str(error.value).endswith(f"trian.de: no such file; did you mean {path!r}?")
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"x/a\.txt: no such file; there is no folder '.*x' either"):
         read(str(tmp_path / "x" / "a.txt"))
 

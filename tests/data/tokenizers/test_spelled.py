@@ -110,7 +110,7 @@ def test_special_tokens_that_are_meant_stay_special(ready: PreTrainedTokenizerBa
     assert not ready.split_special_tokens
 
 
-def test_texts_that_spell_special_tokens_are_told() -> None:
+def test_texts_that_spell_special_tokens_are_reported() -> None:
     tokenizer = trained("bpe")
     assert describe_spelled(["a cat", "a dog"], tokenizer, "source") == []
     (line,) = describe_spelled(["a </s> cat", "<mask>", "a"], tokenizer, "source")

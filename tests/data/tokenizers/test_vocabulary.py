@@ -194,7 +194,7 @@ def test_the_cache_is_read(cache: Path) -> None:
         (["abc", "d"], {"tokenizer_type": "word"}),
     ],
 )
-def test_other_text_or_options_are_trained_anew(cache: Path, texts: list[str], options: dict) -> None:
+def test_other_text_or_options_are_trained_again(cache: Path, texts: list[str], options: dict) -> None:
     train_tokenizers(["abc", "d"], [], NewTokenizer(tokenizer_type="char"))
     train_tokenizers(texts, [], NewTokenizer(**({"tokenizer_type": "char"} | options)))
     assert len(list(cache.iterdir())) == 2
