@@ -126,14 +126,18 @@ def test_every_imported_package_is_declared(repository: Path, project: dict[str,
     imported = set().union(*(imported_packages(file) for file in files))
     assert "torch" in imported
     extras = project["optional-dependencies"]
-    named = [requirement for name in ("deepspeed", "export", "meteor", "rouge") for requirement in extras[name]]
+    named = [
+        requirement for name in ("deepspeed", "export", "meteor", "rouge", "search") for requirement in extras[name]
+    ]
     declared = package_names(project["dependencies"] + named)
     assert {{"yaml": "pyyaml"}.get(name, name.replace("_", "-")) for name in imported} <= declared
 
 
 def test_constraints_pin_every_direct_dependency(repository: Path, project: dict[str, Any]) -> None:
     extras = project["optional-dependencies"]
-    named = [requirement for name in ("test", "dev", "export", "meteor", "rouge") for requirement in extras[name]]
+    named = [
+        requirement for name in ("test", "dev", "export", "meteor", "rouge", "search") for requirement in extras[name]
+    ]
     wanted = package_names(project["dependencies"] + named)
     pins = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {pin.partition("==")[0] for pin in pins if "==" in pin}

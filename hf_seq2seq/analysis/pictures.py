@@ -1,8 +1,9 @@
-"""Plots of a run as PNG files: the loss curve and the confusion matrix."""
+"""Plots as PNG files: the loss curve, the confusion matrix, and quality against cost."""
 
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,68 @@ def _name_classes(axes: Axes, label_names: Sequence[str], size: float) -> None:
         text.set(family=families, fontsize=size, parse_math=False)  # a $ in a label is a literal dollar sign
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
+
+
+@dataclass(frozen=True)
+class System:
+    """A point of a leaderboard's picture.
+
+    Attributes:
+        name: of the system.
+        kind: systems of one kind have one colour.
+        cost: seconds, above 0 or taken for a hundredth.
+        score: its quality.
+        complete: whether it was trained to its end; else its point is hollow.
+    """
+
+    name: str
+    kind: str
+    cost: float
+    score: float
+    complete: bool
+
+
+def draw_leaderboard(systems: Sequence[System], metric: str, greater: bool, picture: Path) -> None:
+    """Draws the score of systems over what they cost; a line joins those that no cheaper one beats.
+
+    Args:
+        systems: at least one.
+        metric: what the scores are of.
+        greater: whether a greater score is better.
+        picture: the PNG file to write.
+    """
+    figure = Figure(figsize=(7, 4.5), dpi=150, layout="constrained")
+    axes = figure.add_subplot()
+    for number, kind in enumerate(dict.fromkeys(system.kind for system in systems)):
+        color = LINES[number % len(LINES)]
+        for complete in (True, False):
+            points = [(_cost(s), s.score) for s in systems if s.kind == kind and s.complete == complete]
+            if points:
+                label = kind if complete else f"{kind}, stopped"
+                face = color if complete else "none"
+                costs, scores = zip(*points, strict=True)
+                axes.scatter(costs, scores, s=36, facecolors=face, edgecolors=color, label=label, zorder=3)
+    best = frontier(systems, greater)
+    axes.plot([_cost(s) for s in best], [s.score for s in best], color="#999999", linewidth=1, zorder=1)
+    for system in best:
+        axes.annotate(system.name, (_cost(system), system.score), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds")
+    axes.set_ylabel(f"validation {metric}, {'higher' if greater else 'lower'} is better")
+    axes.grid(color="#dddddd", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(picture, format="png")
+
+
+def frontier(systems: Sequence[System], greater: bool) -> list[System]:
+    """The systems that are better than every cheaper one, cheapest first."""
+    found: list[System] = []
+    for system in sorted(systems, key=lambda s: (_cost(s), -s.score if greater else s.score)):
+        if not found or (system.score > found[-1].score if greater else system.score < found[-1].score):
+            found.append(system)
+    return found
+
+
+def _cost(system: System) -> float:
+    return max(system.cost, 0.01)

@@ -2,6 +2,7 @@
 
 COMMANDS = {
     "train": "Train a model with a recipe, evaluate it and save it.",
+    "auto": "Find and train a good model for the rows within a given time.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
     "classify": "Predict the label of every text, with its score.",

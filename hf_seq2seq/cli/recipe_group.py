@@ -17,13 +17,18 @@ from hf_seq2seq.cli.help_page import Command, Group
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches_of
 from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import flag
+from hf_seq2seq.sections import build, canonical_names, flag
 from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.training.processes import rank
 
 ConfigFile = Annotated[
     str | None, typer.Option("-c", "--config", metavar="FILE", help="YAML file of flags, without dashes.")
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoConfig:
+    """Without further flags."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,26 @@ class Request:
         recipe: the recipe's module.
         config: its `Config`, resolved.
         arguments: recipe, YAML file and flags as words, to pass to another process.
+        given: the options that the YAML file and the flags give.
+        own: the command's own flags beside the recipe's, as sections.
     """
 
     recipe: Recipe
     config: RunConfig
     arguments: tuple[str, ...]
+    given: dict[str, Any]
+    own: Any
 
 
-def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any:
-    """A group whose commands are the recipes; each resolves its configuration and calls `action`."""
+def recipe_group(name: str, help: str, action: Callable[[Request], None], own: type = NoConfig) -> Any:
+    """A group whose commands are the recipes; each resolves its configuration and calls `action`.
+
+    Args:
+        name: of the group.
+        help: its line.
+        action: what a command does.
+        own: sections of flags that the commands have beside those of their recipes.
+    """
 
     class RecipeGroup(Group):
         def list_commands(self, ctx: Any) -> list[str]:
@@ -59,7 +75,7 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any
 
         def resolve_command(self, ctx: Any, args: list[str]) -> Any:
             try:
-                return args[0], _recipe_command(args[0], action), args[1:]
+                return args[0], _recipe_command(args[0], action, own), args[1:]
             except InputError:
                 if ctx.resilient_parsing:  # shell completion
                     return None, None, args[1:]
@@ -68,9 +84,11 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None]) -> Any
     return make_group(name, help, {}, RecipeGroup)
 
 
-def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
+def _recipe_command(name: str, action: Callable[[Request], None], own: type) -> Any:
     recipe = recipe_files.load(name)
-    flags_without_value = {flag(name) for name in switches_of(recipe.Config)}
+    # The recipe's sections, and the command's own.
+    every: type = dataclass(frozen=True, kw_only=True)(type("Config", (own, recipe.Config), {}))
+    flags_without_value = {flag(name) for name in switches_of(every)}
 
     class RecipeCommand(Command):
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -80,10 +98,21 @@ def _recipe_command(name: str, action: Callable[[Request], None]) -> Any:
         if config_file:
             _check_recipe(name, config_file)
             _tell_code(config_file, values)
+        known = canonical_names(own)
+        added: Any = build(own, {key: values.pop(key) for key in list(values) if key in known}, origin="command line")
         words = (name, *(("--config", config_file) if config_file else ()), *as_arguments(values))
-        action(Request(recipe, resolve(recipe.Config, values, config_file), words))
+        config: Any = resolve(recipe.Config, values, config_file)
+        action(Request(recipe, config, words, _given(recipe, values, config_file), added))
 
-    return make_command(name, with_flags(run, recipe.Config), recipe.__doc__ or name, RecipeCommand)
+    return make_command(name, with_flags(run, every), recipe.__doc__ or name, RecipeCommand)
+
+
+def _given(recipe: Recipe, values: Values, config_file: str | None) -> dict[str, Any]:
+    """The options that a YAML file and the flags, which win, give, by their own names."""
+    names = canonical_names(recipe.Config)
+    settings = read_settings(config_file) if config_file else {}
+    found = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items() if key != "recipe"}
+    return found | values
 
 
 def _check_recipe(name: str, config_file: str) -> None:

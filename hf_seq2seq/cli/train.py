@@ -18,26 +18,30 @@ from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.origin import Origin, current_origin, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
+from hf_seq2seq.tuning.auto_config import SearchConfig
 
 FILES = ("train_file", "validation_file", "test_file")
 
 
 def build_command(name: str, help: str) -> Any:
     """The group of commands, one per recipe."""
-    return recipe_group(name, help, train)
+    return recipe_group(name, help, train, SearchConfig)
 
 
 def train(request: Request) -> None:
-    """Runs the recipe in this process, or in as many processes as configured."""
+    """Runs the recipe in this process, or in as many processes as configured; or searches its settings."""
     run, hub = apply_launch_file(request.config.run), section_of(request.config, Hub) or Hub()
     if hub.push_to_hub and not rank():
         from hf_seq2seq.hub.push import check_publication
 
         check_publication(hub)  # not only after hours of training
+    if request.own.search.search is not None:
+        search(request)
+        return
     count, folder = processes(run), Path(run.output_dir)
     in_group = rank() is None and USE_DEEPSPEED in os.environ  # it needs a process group even for one process
     if count > 1 or in_group:
-        check_pipes(section_of(request.config, Sources), count)
+        check_pipes(section_of(request.config, Sources), f"{count} processes need a file")
         with locked_folder(folder):
             pass  # errors are reported once, before all processes start
         with hint_when_ended_early(folder):
@@ -51,6 +55,15 @@ def train(request: Request) -> None:
             started_by(origin),
         ):
             request.recipe.main(request.config)
+
+
+def search(request: Request) -> None:
+    """Tries settings, each in a run of its own, and trains the best."""
+    from hf_seq2seq.tuning.auto import search_recipe
+
+    check_pipes(section_of(request.config, Sources), "every trial needs a file")
+    asked, call = request.own.search, shlex.join(["hf-seq2seq", *sys.argv[1:]])
+    search_recipe(request.arguments[0], asked.search, request.given, asked.max_trials, call)
 
 
 @contextmanager
@@ -69,8 +82,8 @@ def hint_when_ended_early(folder: Path) -> Iterator[None]:
         raise
 
 
-def check_pipes(data: Sources | None, count: int) -> None:
-    """Rejects rows that can be read only once if several processes need them.
+def check_pipes(data: Sources | None, why: str) -> None:
+    """Rejects rows that can be read only once if several processes need them; `why` ends the message.
 
     Raises:
         InputError: a file is a pipe; names the flag.
@@ -79,6 +92,4 @@ def check_pipes(data: Sources | None, count: int) -> None:
         for part in (getattr(data, name, None) or "").split(","):
             path = Path(part.rpartition("=")[2]).expanduser()
             if path.exists() and not path.is_file() and not path.is_dir():
-                raise InputError(
-                    f"{flag(name)} {path}: is a pipe, which can be read only once; {count} processes need a file"
-                )
+                raise InputError(f"{flag(name)} {path}: is a pipe, which can be read only once; {why}")

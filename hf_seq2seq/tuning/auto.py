@@ -1,0 +1,191 @@
+"""`auto`: tries families of models on the user's rows within a budget; and `train --search`, one recipe's settings."""
+
+import dataclasses
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq import configs
+from hf_seq2seq.api import recipe_files
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.push import check_publication
+from hf_seq2seq.sections import build, options
+from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data
+from hf_seq2seq.tuning.budget import Budget, seconds_of
+from hf_seq2seq.tuning.decoding_settings import USUAL
+from hf_seq2seq.tuning.domains import parse_space
+from hf_seq2seq.tuning.preparing import Looked, check_place, look, own_values, spaces_of
+from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
+from hf_seq2seq.tuning.search import search
+from hf_seq2seq.tuning.spaces import around_defaults, split_decoding
+
+LABEL_RECIPES = ("bert_classifier",)
+OWN_MODELS = ("rnn", "transformer")
+"""Recipes of hand-built models, whose checkpoints no other recipe reads."""
+OF_THE_SEARCH = ("recipes", "max_time", "max_trials", "overwrite_output_dir", "resume_from_checkpoint")
+"""Flags that say how the search goes, and nothing of its runs."""
+
+
+def auto(call: str = "", **flags: Any) -> dict[str, Any]:
+    """Finds and trains a good model for the rows of some files, as `hf-seq2seq auto` does.
+
+    Args:
+        call: the command that repeats it, for the card.
+        **flags: of `auto`: `train_file`, `max_time`, `recipes`, `output_dir`.
+
+    Returns:
+        The chosen run's name, recipe, settings and scores.
+
+    Raises:
+        InputError: as the command line refuses it.
+    """
+    config = build(AutoConfig, flags, origin="auto")
+    values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
+    recipes = config.search.recipes or _fitting(config.data)
+    seconds = None if config.search.max_time is None else seconds_of(config.search.max_time)
+    _check_recipes(recipes)
+    _make_room(config.run)
+    if config.hub.push_to_hub:
+        check_publication(config.hub)
+    for_labels = _for_labels(recipes)
+    values = _as_labels(values) if for_labels else values
+    looked: list[Looked] = []
+    for recipe in recipes:
+        with silenced(logging.WARNING if looked else logging.NOTSET):  # the rows have the same remarks for each
+            looked.append(_look(recipe, values))
+    spaces = [around_defaults(each.config_class, each.family.base) for each in looked]
+    goal = looked[0].goal
+    request = SearchRequest(
+        families=spaces_of(looked, spaces),
+        values=_compared_by(goal.metric, looked, values),
+        output_dir=Path(config.run.output_dir),
+        goal=goal,
+        validation=looked[0].validation,
+        decoding={} if for_labels else dict(USUAL),
+        budget=None if seconds is None else Budget(seconds),
+        most=config.search.max_trials,
+        seed=config.run.seed,
+        call=call,
+    )
+    return search(request)
+
+
+def search_recipe(
+    recipe: str, text: str, values: Mapping[str, Any], max_trials: int | None = None, call: str = ""
+) -> dict[str, Any]:
+    """Searches a recipe's settings, as `hf-seq2seq train RECIPE --search TEXT` does.
+
+    Args:
+        recipe: its name or path.
+        text: the space: `learning_rate=1e-4..1e-2:log,dropout=0.1,0.2`.
+        values: the recipe's flags; `max_time` is the search's.
+        max_trials: at most; all of a smaller space without ranges.
+        call: the command that repeats it, for the card.
+
+    Raises:
+        InputError: as the command line refuses it.
+    """
+    module = recipe_files.load(recipe)
+    space, decoding = split_decoding(parse_space(text, module.Config))
+    run = configs.Run(**{k: v for k, v in values.items() if k in options(module.Config) and _is_of_run(module, k)})
+    if both := sorted(set(space) & set(values)):
+        raise InputError(f"--search: {both[0]} is given by a flag, too; leave one of them out")
+    seconds = None if values.get("max_time") is None else seconds_of(str(values["max_time"]))
+    _make_room(run)
+    common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
+    looked = look(recipe, {}, common)
+    request = SearchRequest(
+        families=spaces_of([looked], [space]),
+        values=_compared_by(looked.goal.metric, [looked], common),
+        output_dir=Path(run.output_dir),
+        goal=looked.goal,
+        validation=looked.validation,
+        decoding=decoding,
+        budget=None if seconds is None else Budget(seconds),
+        most=max_trials or TRIALS,
+        seed=run.seed,
+        call=call,
+    )
+    return search(request)
+
+
+def _is_of_run(module: Any, name: str) -> bool:
+    return options(module.Config)[name][0] == "run"
+
+
+def _look(recipe: str, values: Mapping[str, Any]) -> Looked:
+    """A family, with the flags that it has; of a pretrained model only where it can start from one."""
+    config_class = recipe_files.load(recipe).Config
+    known, own = options(config_class), own_values(config_class, values)
+    if recipe in OWN_MODELS:
+        return look(recipe, {"model_name_or_path": None} if "model_name_or_path" in own else {}, own)
+    fresh = "from_scratch" in known and "model_name_or_path" not in own
+    return look(recipe, {"from_scratch": True} if fresh else {}, own)
+
+
+def _compared_by(metric: str, looked: Sequence[Looked], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags with the score and the metrics that all trials have."""
+    metrics = looked[0].family.base["metrics"]
+    return dict(values) | {"metric_for_best_model": metric, "metrics": metrics}
+
+
+def _fitting(data: Data) -> tuple[str, ...]:
+    """The recipes for the rows: labels where a column is called so, or each line begins with a label."""
+    from hf_seq2seq.data.columns.conventions import is_label_name
+    from hf_seq2seq.data.labelled_lines import LabelledLines
+    from hf_seq2seq.data.sources import load_splits
+
+    if data.label_column is not None:
+        return LABEL_RECIPES
+    named = data.target_column is not None or data.source_column is not None
+    only = dataclasses.replace(data, validation_file=None, test_file=None, validation_split_percentage=None)
+    with silenced(logging.WARNING):
+        rows = {} if named else load_splits(only, LabelledLines())
+    labels = "train" in rows and any(map(is_label_name, rows["train"].column_names))
+    recipes, kind, other = (
+        (LABEL_RECIPES, "labels", "rnn,transformer") if labels else (OWN_MODELS, "pairs", "bert_classifier")
+    )
+    tell(f"the rows are taken for {kind}; --recipes {other} takes them otherwise")
+    return recipes
+
+
+@contextmanager
+def silenced(level: int) -> Iterator[None]:
+    """Keeps log messages of a level and below to itself."""
+    logging.disable(level)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _check_recipes(recipes: Sequence[str]) -> None:
+    for recipe in recipes:
+        recipe_files.find(recipe)
+    labels = [recipe for recipe in recipes if recipe in LABEL_RECIPES]
+    if labels and len(labels) < len(recipes):
+        other = next(recipe for recipe in recipes if recipe not in LABEL_RECIPES)
+        raise InputError(f"--recipes: {labels[0]} learns labels, {other} texts; search one kind at a time")
+    if twice := next((recipe for recipe in recipes if recipes.count(recipe) > 1), None):
+        raise InputError(f"--recipes: {twice} is named twice")
+
+
+def _for_labels(recipes: Sequence[str]) -> bool:
+    return any(recipe in LABEL_RECIPES for recipe in recipes)
+
+
+def _as_labels(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags of columns by the names that they have for labels."""
+    renamed = {"source_column": "text_column"}
+    return {renamed.get(name, name): value for name, value in values.items()}
+
+
+def _make_room(run: configs.Run) -> None:
+    """Checks the output folder; removes an earlier search that is to be replaced."""
+    folder = Path(run.output_dir)
+    check_place(folder, run.overwrite_output_dir)
+    if run.overwrite_output_dir and (folder / FOLDER).is_dir():
+        shutil.rmtree(folder / FOLDER)

@@ -1,0 +1,73 @@
+"""The flags of `auto`; importing this imports no torch."""
+
+from dataclasses import dataclass, field
+
+from hf_seq2seq import configs
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Section, option
+
+TRIALS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Section):
+    """Search: what is tried, and for how long."""
+
+    recipes: tuple[str, ...] = option(
+        (), "Recipes to try, separated by commas; by default rnn,transformer for pairs, bert_classifier for labels."
+    )
+    max_time: str | None = option(None, "Time for everything, such as 20m or 2h.")
+    max_trials: int = option(TRIALS, "Trials at most.", at_least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data(PairData):
+    """Data: pairs of source and target text, or texts with labels."""
+
+    label_column: str | None = option(None, "Column of the label, for texts with labels.")
+    text_pair_column: str | None = option(None, "Column of a second text, for labels of pairs such as entailment.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Section):
+    """Evaluation: what is measured, and what the systems are compared by."""
+
+    metrics: tuple[str, ...] = option((), "Metrics, separated by commas; by default those of the task.")
+    metric_for_best_model: str | None = option(
+        None, "Score that systems are compared by; by default the first metric's."
+    )
+
+
+@dataclass(frozen=True)
+class AutoConfig:
+    """The flags of `auto`."""
+
+    search: Search = field(default_factory=Search)
+    data: Data = field(default_factory=Data)
+    start: configs.Pretrained = field(default_factory=configs.Pretrained)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    decoding: configs.Inference = field(default_factory=configs.Inference)
+    run: configs.Run = field(default_factory=configs.Run)
+    hub: configs.Hub = field(default_factory=configs.Hub)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSearch(Section):
+    """Search: settings that are tried, each in a run of its own, before the best are trained."""
+
+    search: str | None = option(None, "What is tried: learning_rate=1e-4..1e-2:log,dropout=0.1,0.2.")
+    max_trials: int | None = option(None, f"Trials of --search at most; by default {TRIALS}.", at_least=1)
+
+    def __post_init__(self) -> None:
+        """Refuses a number of trials without a search."""
+        super().__post_init__()
+        if self.max_trials is not None and self.search is None:
+            raise InputError("--max-trials: counts the trials of --search; give both")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """The flags of a search that `train` has beside its recipe's."""
+
+    search: RecipeSearch = field(default_factory=RecipeSearch)

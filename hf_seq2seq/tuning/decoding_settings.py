@@ -1,0 +1,103 @@
+"""Beams and length penalty of a trained model, chosen on the validation rows without training."""
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
+from hf_seq2seq.metrics.corpus import Corpus
+from hf_seq2seq.tuning.domains import Choices, Domain
+from hf_seq2seq.tuning.following import Goal
+from hf_seq2seq.tuning.spaces import Family
+from hf_seq2seq.tuning.study import COMPLETE, Study
+
+MOST = 12
+"""Settings that are tried."""
+USUAL: dict[str, Domain] = {
+    "num_beams": Choices.of("num_beams", [1, 4, 8]),
+    "length_penalty": Choices.of("length_penalty", [0.5, 1.0, 1.5]),
+}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation rows of pairs.
+
+    Attributes:
+        sources: texts, without prefix.
+        references: the acceptable targets of each.
+        metrics: names, of which one gives the score that systems are compared by.
+    """
+
+    sources: list[str]
+    references: list[list[str]]
+    metrics: tuple[str, ...]
+
+    def score(self, outputs: Sequence[str], goal: Goal) -> float:
+        """The score of a model's outputs."""
+        corpus = Corpus(check_metrics(self.metrics, TEXT_METRICS))
+        corpus.add(list(outputs), self.references)
+        return corpus.scores()[goal.metric]
+
+
+@dataclass(frozen=True)
+class DecodingSearch:
+    """Decodes the validation rows by one setting after the other.
+
+    Attributes:
+        folder: of the study; one that was killed goes on.
+        validation: the rows.
+        goal: the score.
+        base: the settings without a search, which come first.
+        space: what is tried.
+    """
+
+    folder: Path
+    validation: Validation
+    goal: Goal
+    base: dict[str, Any]
+    space: dict[str, Domain]
+
+    def best(self, model: Path, seconds: float) -> tuple[dict[str, Any], float]:
+        """The settings that differ from the base, and their score; equal scores keep the base.
+
+        Args:
+            model: a folder.
+            seconds: after which no further setting is tried.
+        """
+        from hf_seq2seq.api.models import load
+
+        started = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        family = Family("decoding", {}, self.base, self.space)
+        study = Study(self.folder, [family], self.goal.greater, seed=0, most=MOST)
+        loaded = load(model)
+        while not study.records() or time.monotonic() - started < seconds:
+            trial = study.next_trial()
+            if trial is None:
+                break
+            self._try(study, trial, loaded)
+        best, first = study.ranked()[0], study.records()[0]
+        assert best.value is not None
+        return ({}, best.value) if best.value == first.value else (best.settings, best.value)
+
+    def _try(self, study: Study, trial: Any, loaded: Any) -> None:
+        began = time.monotonic()
+        settings = self.base | study.record(trial).settings
+        value = _known(study, settings, self.base)
+        if value is None:
+            with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off, for every setting anew
+                outputs = loaded.generate(self.validation.sources, **settings)
+            value = self.validation.score(outputs, self.goal)
+        study.tell(trial, COMPLETE, value=value, seconds=time.monotonic() - began, share=1.0)
+
+
+def _known(study: Study, settings: Mapping[str, Any], base: Mapping[str, Any]) -> float | None:
+    """The score of settings that write the same: one beam knows no length penalty."""
+    if settings.get("num_beams") != 1:
+        return None
+    same = (r for r in study.records() if (dict(base) | r.settings).get("num_beams") == 1 and r.value is not None)
+    return next((record.value for record in same), None)

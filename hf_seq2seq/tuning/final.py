@@ -1,0 +1,155 @@
+"""The end of a search: the best settings trained longer, decoding settings, the model's folder and its test scores."""
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq import strict_json
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import new_folder
+from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
+from hf_seq2seq.training.checkpoints import list_checkpoints
+from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning.decoding_settings import DecodingSearch
+from hf_seq2seq.tuning.following import follow, progress_of, start_run
+from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
+from hf_seq2seq.tuning.spaces import describe_settings
+from hf_seq2seq.tuning.train_server import TrainServer
+
+CLOSING = ("test_file", "max_predict_samples", "push_to_hub", "save_total_limit")
+"""Flags of the search that its trials had otherwise."""
+LIMITS = ("max_time", "max_cpu_time")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The run that becomes the final model.
+
+    Attributes:
+        recipe: that trained it.
+        folder: of the run.
+        values: its flags beside those of all trials.
+        base: every option of its family without them.
+        score: on the validation rows.
+        decoding: settings that were chosen after training.
+    """
+
+    recipe: str
+    folder: Path
+    values: dict[str, Any]
+    base: dict[str, Any]
+    score: float
+    decoding: dict[str, Any] = field(default_factory=dict)
+
+
+def longer_run(
+    best: Chosen, request: SearchRequest, server: TrainServer, folder: Path, seconds: float | None
+) -> Chosen:
+    """Trains the best settings anew, where there is time for a longer run; returns it if it is better.
+
+    Its learning rate decays over the longer time, so the trial's checkpoint is nothing to go on from.
+    """
+    done = progress_of(folder, request.goal)
+    if not done.finished:
+        if seconds is None or "max_time" not in best.base:
+            return best
+        own = {name: value for name, value in request.of_trials().items() if name in best.base}
+        values = own | best.values | {"max_time": f"{seconds:.0f}s"}
+        tell(f"final run   {seconds:.0f} s with the best settings")
+        start_run(server, best.recipe, values, folder)
+        ending = follow(server, folder, request.goal, seconds * 1.3)
+        done = ending.progress
+        if ending.code and not ending.stopped:
+            tell(f"final run   failed: {ending.reason}; the best trial it is")
+            return best
+    if done.value is None or not request.goal.better(done.value, best.score):
+        return best
+    return dataclasses.replace(best, folder=folder, score=done.value)
+
+
+def tuned(chosen: Chosen, request: SearchRequest, seconds: float) -> Chosen:
+    """The run with the decoding settings that are best on the validation rows."""
+    metric = request.goal.metric
+    if request.validation is None or not request.decoding or metric == "loss":
+        return chosen
+    model = best_checkpoint(chosen.folder)
+    base: dict[str, Any] = {name: chosen.base[name] for name in ("num_beams", "length_penalty") if name in chosen.base}
+    base |= {name: value for name, value in request.values.items() if name in base}
+    study = request.output_dir / FOLDER / f"decoding-{chosen.folder.name}"
+    trying = DecodingSearch(study, request.validation, request.goal, base, request.decoding)
+    settings, score = trying.best(model, seconds)
+    tell(f"decoding    {describe_settings(settings)}: validation {metric} {score:.4g}")
+    return dataclasses.replace(chosen, decoding=settings, score=score)
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """The checkpoint of a run that its final model is, or the newest.
+
+    Raises:
+        InputError: there is none.
+    """
+    checkpoints = list_checkpoints(folder)
+    if not checkpoints:
+        raise InputError(f"{folder}: holds no checkpoint")
+    best = State.load(checkpoints[-1]).best_model_checkpoint
+    return folder / best if best and (folder / best).is_dir() else checkpoints[-1]
+
+
+def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[str, Any]:
+    """Makes the chosen run the model of the output folder, and measures it on the test rows, once.
+
+    The run's checkpoints are linked there, and a run that has no step left goes on from them: it evaluates, writes the
+    card and publishes, as any run does at its end.
+
+    Raises:
+        InputError: as that run is refused.
+    """
+    target = request.output_dir
+    for checkpoint in list_checkpoints(target):
+        shutil.rmtree(checkpoint)
+    newest = _link_checkpoints(chosen.folder, target)
+    values = read_run(newest / RUN_FILE) | {name: request.values[name] for name in CLOSING if name in request.values}
+    values |= chosen.decoding | {"max_steps": State.load(newest).global_step}
+    values |= {"output_dir": str(target), "resume_from_checkpoint": "last", "overwrite_output_dir": False}
+    values = {name: value for name, value in values.items() if name not in ("recipe", *LIMITS)}
+    server.start(chosen.recipe, values, None, request.call)
+    ending = follow(server, target, request.goal, float("inf"))
+    if ending.code:
+        raise InputError(f"{target}: the final scores could not be measured; the chosen run is {chosen.folder}")
+    results = strict_json.loads((target / "all_results.json").read_bytes())
+    return {
+        "run": chosen.folder.name,
+        "recipe": chosen.recipe,
+        "settings": chosen.values | chosen.decoding,
+        "scores": {name: value for name, value in results.items() if name.startswith(("eval_", "predict_"))},
+    }
+
+
+def _link_checkpoints(source: Path, target: Path) -> Path:
+    """Puts the newest and the best checkpoint of a run into a folder; returns the newest there."""
+    newest = list_checkpoints(source)[-1]
+    for checkpoint in {newest, best_checkpoint(source)}:
+        with new_folder(target / checkpoint.name) as draft:
+            _link(checkpoint, draft)
+    return target / newest.name
+
+
+def _link(source: Path, target: Path) -> None:
+    """Copies a folder by links to its files, which nothing changes; by copies where there are no links."""
+    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link_file)
+
+
+def _link_file(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def describe_final(found: Mapping[str, Any]) -> str:
+    """The chosen system in a line."""
+    return f"{found['run']} ({found['recipe']}): {describe_settings(found['settings'])}"

@@ -1,0 +1,139 @@
+"""Follows a run in its process: reads its checkpoints as they come, and stops it when it is not worth going on."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.checkpoints import list_checkpoints
+from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning.train_server import TrainServer, reason_of
+
+OUTPUT = "output.txt"
+POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 60
+"""How long a run may take to save its checkpoint after it was told to stop, before it is left to itself."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        share: of its steps, 0-1.
+        value: its best score so far; None before the first evaluation, NaN where all were.
+        steps: optimizer steps.
+        finished: whether no step is left.
+    """
+
+    share: float = 0.0
+    value: float | None = None
+    steps: int = 0
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended.
+
+    Attributes:
+        code: of its process.
+        stopped: why it was stopped: "" where it was not, "rung" or "time".
+        progress: at the end.
+        seconds: that it took.
+        reason: why it failed, if it did.
+    """
+
+    code: int
+    stopped: str
+    progress: Progress
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What runs are compared by.
+
+    Attributes:
+        metric: the score, such as "chrf" or "loss".
+        greater: whether a greater one is better.
+    """
+
+    metric: str
+    greater: bool
+
+    def better(self, first: float, second: float) -> bool:
+        """Whether the first of two scores is."""
+        return first > second if self.greater else first < second
+
+
+def progress_of(folder: Path, goal: Goal) -> Progress:
+    """How far the run in a folder has come, by its newest checkpoint."""
+    for checkpoint in reversed(list_checkpoints(folder)):
+        try:
+            state = State.load(checkpoint)
+        except (InputError, OSError):  # it was removed in this moment
+            continue
+        share = 1.0 if state.finished else state.global_step / state.max_steps
+        return Progress(share, best_score(state, goal), state.global_step, state.finished)
+    return Progress()
+
+
+def best_score(state: State, goal: Goal) -> float | None:
+    """The best score among a run's evaluations; None where there was none, NaN where none was a number."""
+    scores = [line[f"eval_{goal.metric}"] for line in state.log_history if f"eval_{goal.metric}" in line]
+    finite = [float(score) for score in scores if score is not None and math.isfinite(score)]
+    if not finite:
+        return math.nan if scores else None
+    return max(finite) if goal.greater else min(finite)
+
+
+def follow(
+    server: TrainServer,
+    folder: Path,
+    goal: Goal,
+    seconds: float,
+    is_worth: Callable[[Progress], bool] = lambda progress: True,
+) -> Ending:
+    """Waits for a run that was started to end; stops it when its time is over or it is not worth going on.
+
+    Args:
+        server: that runs it.
+        folder: of the run.
+        goal: its score.
+        seconds: that it may take.
+        is_worth: told each new progress; whether the run is to go on.
+    """
+    started, told, stopped, seen = time.monotonic(), 0.0, "", Progress()
+    while (code := server.poll(POLL_SECONDS)) is None:
+        took = time.monotonic() - started
+        if stopped:
+            if took > told + PATIENCE_SECONDS:
+                server.stop()
+                told = took
+            continue
+        progress = progress_of(folder, goal)
+        if progress.value is not None and progress != seen and not progress.finished:
+            seen = progress
+            stopped = "" if is_worth(progress) else "rung"
+        if not stopped and took > seconds and not progress.finished:
+            stopped = "time"
+        if stopped:
+            server.stop()
+            told = took
+    progress = progress_of(folder, goal)
+    if code == 0 and progress.value is not None:
+        is_worth(progress)
+    reason = "" if code == 0 or stopped else reason_of(folder / OUTPUT, code)
+    return Ending(code, stopped if code else "", progress, time.monotonic() - started, reason)
+
+
+def start_run(server: TrainServer, recipe: str, values: Mapping[str, Any], folder: Path) -> None:
+    """Starts a run in a folder, or goes on with the one there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = {"output_dir": str(folder), "overwrite_output_dir": True, "resume_from_checkpoint": "last"}
+    server.start(recipe, dict(values) | flags, folder / OUTPUT)

@@ -1,0 +1,93 @@
+"""The leaderboard of a search: every trial and baseline with its score and cost, as table, JSON and picture."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq import strict_json
+from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.folders import fill_folder
+from hf_seq2seq.tuning.following import Goal
+from hf_seq2seq.tuning.spaces import describe_settings
+from hf_seq2seq.tuning.study import FAILED, TrialRecord
+
+TABLE, DATA, PICTURE = "leaderboard.md", "leaderboard.json", "leaderboard.png"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A system on the leaderboard.
+
+    Attributes:
+        name: of its folder, or what a baseline is called.
+        kind: its recipe, or "baseline".
+        settings: what sets it apart.
+        state: "complete", "stopped", "failed" or "running".
+        score: on the validation rows; None where there is none.
+        seconds: that it took.
+        reason: why it stopped or failed.
+    """
+
+    name: str
+    kind: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    state: str = "complete"
+    score: float | None = None
+    seconds: float = 0.0
+    reason: str = ""
+
+    @classmethod
+    def of(cls, record: TrialRecord) -> "Entry":
+        """A trial's entry."""
+        told = record.reason if record.state == FAILED else f"{record.share:.0%} of its steps"
+        return cls(record.folder, record.recipe, record.settings, record.state, record.value, record.seconds, told)
+
+
+def ordered(entries: Sequence[Entry], goal: Goal) -> list[Entry]:
+    """Best first; what has no score comes last."""
+    sign = -1 if goal.greater else 1
+    return sorted(entries, key=lambda entry: (entry.score is None, sign * (entry.score or 0.0)))
+
+
+def table(entries: Sequence[Entry], goal: Goal) -> list[str]:
+    """The lines of a Markdown table, best first."""
+    rows = [["", f"validation {goal.metric}", "seconds", "state", "settings"]]
+    rows += [
+        [
+            entry.name,
+            "–" if entry.score is None else f"{entry.score:.4g}",
+            f"{entry.seconds:.0f}",
+            f"{entry.state}: {entry.reason}" if entry.state == FAILED else entry.state,
+            describe_settings(entry.settings) if entry.kind != "baseline" else "baseline",
+        ]
+        for entry in ordered(entries, goal)
+    ]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def write_leaderboard(folder: Path, entries: Sequence[Entry], goal: Goal, final: Mapping[str, Any]) -> None:
+    """Writes table and JSON, and when all is known the picture.
+
+    Args:
+        folder: of the search.
+        entries: the systems.
+        goal: what they are compared by.
+        final: what is known of the system that was chosen: its name, settings and scores; empty before that.
+    """
+    best_first = ordered(entries, goal)
+    found = {"metric": goal.metric, "greater_is_better": goal.greater, "systems": [asdict(e) for e in best_first]}
+    with open_draft(folder / DATA) as file:
+        file.write(strict_json.dumps(found | ({"final": dict(final)} if final else {}), indent=2) + "\n")
+    with open_draft(folder / TABLE) as file:
+        file.write("\n".join(table(entries, goal)) + "\n")
+    scored = [entry for entry in best_first if entry.score is not None]
+    if scored and final:
+        from hf_seq2seq.analysis.pictures import System, draw_leaderboard
+
+        systems = [System(e.name, e.kind, e.seconds, e.score or 0.0, e.state == "complete") for e in scored]
+        with fill_folder(folder) as draft:
+            draw_leaderboard(systems, goal.metric, goal.greater, draft / PICTURE)

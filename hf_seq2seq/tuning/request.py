@@ -1,0 +1,66 @@
+"""What a search is asked for, and how it speaks."""
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.tuning.budget import Budget
+from hf_seq2seq.tuning.decoding_settings import Validation
+from hf_seq2seq.tuning.domains import Domain
+from hf_seq2seq.tuning.following import Goal
+from hf_seq2seq.tuning.leaderboard import Entry
+from hf_seq2seq.tuning.spaces import Family
+
+FOLDER = "search"
+NOT_IN_TRIALS = ("test_file", "push_to_hub", "max_time", "resume_from_checkpoint", "overwrite_output_dir")
+"""Flags that are the final run's alone: test rows are looked at once, when all is chosen."""
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """What is searched.
+
+    Attributes:
+        families: what is tried.
+        values: flags that all runs have.
+        output_dir: of the final model; trials and leaderboard lie in its folder `search`.
+        goal: what trials are compared by.
+        validation: the validation rows, of pairs; None for labels.
+        decoding: settings of decoding to try on them.
+        budget: of time; None for none.
+        most: trials at most.
+        seed: of the sampler.
+        call: the command that repeats it.
+        baselines: entries of systems that need no search.
+    """
+
+    families: tuple[Family, ...]
+    values: dict[str, Any]
+    output_dir: Path
+    goal: Goal
+    validation: Validation | None = None
+    decoding: dict[str, Domain] = field(default_factory=dict)
+    budget: Budget | None = None
+    most: int = 20
+    seed: int = 42
+    call: str = ""
+    baselines: tuple[Entry, ...] = ()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes it another search when it changes; a longer time or more trials do not."""
+        spaces = {f"space of {family.recipe}": repr(sorted(family.space.items())) for family in self.families}
+        return self.of_trials() | spaces | {"recipes": [family.recipe for family in self.families]}
+
+    def of_trials(self) -> dict[str, Any]:
+        """The flags of a trial, as far as they are those of all."""
+        return {name: value for name, value in self.values.items() if name not in NOT_IN_TRIALS}
+
+
+def tell(*lines: str) -> None:
+    """Says lines on standard error; a terminal that is gone ends nothing."""
+    try:
+        print(*lines, sep="\n", file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for the process's life

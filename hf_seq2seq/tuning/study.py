@@ -1,0 +1,259 @@
+"""The study: Optuna's sampler, pruner and journal, and what is known of every trial.
+
+Trials are drawn by the tree-structured Parzen estimator and stopped by asynchronous successive halving: a trial goes
+on from one rung to the next in the same run, its learning rate on the same schedule, so that nothing is trained twice.
+
+Papers: Bergstra et al., 2011, https://papers.nips.cc/paper/4443; Li et al., 2020, https://arxiv.org/abs/1810.05934
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.folders import remove
+from hf_seq2seq.tuning.spaces import Family, prefixes
+
+JOURNAL = "journal.log"
+RUNGS = 9
+"""Parts of a trial: it is compared with the others after 1, 3 and 9 of them."""
+REDUCTION = 3
+"""Of so many trials at a rung one goes on."""
+STARTS = 3
+"""How often a trial that ended without a word is started again."""
+REPEATS = 30
+"""How many trials in a row may be like earlier ones before the search ends: the space is exhausted."""
+COMPLETE, STOPPED, FAILED, RUNNING = "complete", "stopped", "failed", "running"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What is known of a trial.
+
+    Attributes:
+        number: from 0.
+        recipe: that trained it.
+        settings: its flags beside those of all trials.
+        state: "complete", "stopped" at a rung, "failed" or "running".
+        value: the best score on the validation rows; None where there is none.
+        seconds: that it took.
+        share: of its steps that were done, 0-1.
+        folder: its name below that of the trials.
+        reason: why it stopped or failed.
+    """
+
+    number: int
+    recipe: str
+    settings: dict[str, Any]
+    state: str
+    value: float | None
+    seconds: float
+    share: float
+    folder: str
+    reason: str
+
+
+def load_optuna() -> Any:
+    """Imports Optuna.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise InputError("a search over settings needs Optuna: pip install 'hf-seq2seq[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    return optuna
+
+
+class Study:
+    """Trials in a folder's journal; what another process began there goes on.
+
+    Args:
+        folder: holds the journal.
+        families: what is tried.
+        greater: whether a greater score is better.
+        seed: of the sampler.
+        most: trials at most.
+    """
+
+    def __init__(self, folder: Path, families: Sequence[Family], greater: bool, seed: int, most: int) -> None:
+        self._optuna = load_optuna()
+        self._families = {family.recipe: family for family in families}
+        self._prefixes = prefixes(families)
+        self.greater = greater
+        self._most = most
+        _mend(folder / JOURNAL)
+        journal = self._optuna.storages.journal
+        storage = self._optuna.storages.JournalStorage(journal.JournalFileBackend(str(folder / JOURNAL)))
+        self._study = self._optuna.create_study(
+            storage=storage,
+            study_name="search",
+            direction="maximize" if greater else "minimize",
+            pruner=self._optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
+            load_if_exists=True,
+        )
+        # A sampler that goes on must not draw again what it drew at first.
+        drawn = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = self._optuna.samplers.TPESampler(
+            multivariate=True, group=True, n_startup_trials=5, seed=seed + drawn
+        )
+        if not drawn:
+            self._enqueue()
+
+    def _enqueue(self) -> None:
+        """Puts the defaults of every family first; of a small space of choices every one."""
+        grids = [family.grid(self._prefixes[family.recipe], self._most) for family in self._families.values()]
+        self.is_grid = len(grids) == 1 and bool(grids[0])
+        if self.is_grid:
+            for parameters in grids[0]:
+                self._study.enqueue_trial(parameters)
+            self._study.set_user_attr("trials", len(grids[0]))
+            return
+        for recipe, family in self._families.items():
+            named = {"recipe": recipe} if len(self._families) > 1 else {}
+            self._study.enqueue_trial(named | family.first(self._prefixes[recipe]))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the search has taken, over all its starts."""
+        return float(self._study.user_attrs.get("seconds", 0.0))
+
+    def note_seconds(self, seconds: float) -> None:
+        """Notes them."""
+        self._study.set_user_attr("seconds", seconds)
+
+    def note(self, name: str, value: Any) -> None:
+        """Keeps a value with the study, as JSON."""
+        self._study.set_user_attr(name, value)
+
+    def noted(self, name: str) -> Any:
+        """What `note` kept; None for nothing."""
+        return self._study.user_attrs.get(name)
+
+    def check_same(self, request: Mapping[str, Any]) -> None:
+        """Refuses to go on with a search for something else; notes what a new one is for.
+
+        Raises:
+            InputError: says what it was.
+        """
+        wanted = json.loads(json.dumps(request, default=str))
+        before = self.noted("request")
+        if before is None:
+            self.note("request", wanted)
+            return
+        for name in dict.fromkeys([*before, *wanted]):
+            if before.get(name) != wanted.get(name):
+                was, now = (shorten(str(each.get(name, "not given"))) for each in (before, wanted))
+                raise InputError(
+                    f"--output-dir: holds a search with another {name}: {was} (now {now})\n"
+                    "go on with that, give another folder, or --overwrite-output-dir to begin anew"
+                )
+
+    def next_trial(self) -> Any:
+        """The trial that is to run: one that a killed search left, or a new one; None where there is no further one."""
+        states = self._optuna.trial.TrialState
+        for frozen in self._study.get_trials(deepcopy=False, states=[states.RUNNING]):
+            trial = self._optuna.trial.Trial(self._study, frozen._trial_id)  # as Optuna itself takes one up again
+            if trial.user_attrs.get("starts", 0) < STARTS and "run" in trial.user_attrs:
+                return self._started(trial)
+            self.tell(trial, FAILED, f"ended {STARTS} times without a word: killed, as where memory runs out")
+        for _ in range(REPEATS):
+            if len(self.records()) >= min(self._most, self.noted("trials") or self._most):
+                return None
+            trial = self._study.ask()
+            if self._draw(trial):
+                return self._started(trial)
+            self._study.tell(trial, state=states.FAIL)
+        return None
+
+    def _draw(self, trial: Any) -> bool:
+        """Draws a trial's settings; says whether they are new."""
+        several = len(self._families) > 1
+        recipe = trial.suggest_categorical("recipe", list(self._families)) if several else next(iter(self._families))
+        settings = self._families[recipe].draw(trial, self._prefixes[recipe])
+        if any((r.recipe, r.settings) == (recipe, settings) for r in self.records()):
+            return False
+        folder = f"{len(self.records()):03}-{Path(recipe).stem}"
+        trial.set_user_attr("run", {"recipe": recipe, "settings": settings, "folder": folder})
+        return True
+
+    def _started(self, trial: Any) -> Any:
+        trial.set_user_attr("starts", trial.user_attrs.get("starts", 0) + 1)
+        return trial
+
+    def report(self, trial: Any, share: float, value: float) -> bool:
+        """Notes the best score of a trial so far; says whether it is to stop, because others were better there.
+
+        Args:
+            trial: that is in progress.
+            share: of its steps that are done.
+            value: the score.
+        """
+        part = int(share * RUNGS + 1e-6)
+        if part > (self._frozen(trial).last_step or 0):
+            trial.report(value, part)
+            is_behind = bool(trial.should_prune())  # which also notes the score at the rung, for the others
+            return is_behind and share < 1
+        return False
+
+    def tell(self, trial: Any, state: str, reason: str = "", **known: Any) -> None:
+        """Ends a trial; `known` is `value`, `seconds` and `share` as in `TrialRecord`."""
+        for name, value in (known | {"reason": reason, "state": state}).items():
+            trial.set_user_attr(name, value)
+        states = self._optuna.trial.TrialState
+        if state == COMPLETE:
+            self._study.tell(trial, known["value"])
+        else:
+            self._study.tell(trial, state=states.PRUNED if state == STOPPED else states.FAIL)
+
+    def records(self) -> list[TrialRecord]:
+        """All trials that were started, in order."""
+        found = [trial for trial in self._study.get_trials(deepcopy=False) if "run" in trial.user_attrs]
+        return [_record(trial.number, trial.user_attrs) for trial in found]
+
+    def record(self, trial: Any) -> TrialRecord:
+        """What is known of one trial."""
+        return _record(trial.number, trial.user_attrs)
+
+    def _frozen(self, trial: Any) -> Any:
+        return self._study.get_trials(deepcopy=False)[trial.number]
+
+    def ranked(self) -> list[TrialRecord]:
+        """The trials that have a score, best first."""
+        scored = [record for record in self.records() if record.value is not None]
+        return sorted(scored, key=lambda record: record.value or 0.0, reverse=self.greater)
+
+
+def _record(number: int, known: Mapping[str, Any]) -> TrialRecord:
+    return TrialRecord(
+        number=number,
+        **known["run"],
+        state=known.get("state", RUNNING),
+        value=known.get("value"),
+        seconds=known.get("seconds", 0.0),
+        share=known.get("share", 0.0),
+        reason=known.get("reason", ""),
+    )
+
+
+def _mend(journal: Path) -> None:
+    """Takes a line that a killed process left half-written, and its lock, from a journal."""
+    remove(journal.with_name(f"{journal.name}.lock"))
+    if not journal.exists():
+        return
+    text = journal.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    if whole != text:
+        with journal.open("r+b") as file:
+            file.truncate(len(whole))
+    for line in whole.splitlines():
+        try:
+            json.loads(line)
+        except ValueError:
+            raise InputError(f"{journal}: is not a search's journal; give another --output-dir") from None

@@ -1,0 +1,68 @@
+"""Searches with real runs."""
+
+import json
+
+import pytest
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.tuning.auto import auto, search_recipe
+
+WORDS = [("ab", "A B"), ("ba", "B A"), ("aab", "A A B"), ("bb", "B B"), ("abab", "A B A B"), ("baa", "B A A")]
+TINY = {"hidden_size": 8, "embedding_size": 8, "max_steps": 2, "eval_steps": 1, "tokenizer_type": "char"}
+TINY |= {"max_target_length": 8, "attention": "multi_head", "metrics": "chrf"}
+
+
+@pytest.fixture
+def files(tmp_path):
+    text = "".join(f"{word}\t{sounds}\n" for word, sounds in WORDS)
+    found = {f"{split}_file": tmp_path / f"{split}.tsv" for split in ("train", "validation", "test")}
+    for path in found.values():
+        path.write_text("word\tphonemes\n" + text)
+    return {name: str(path) for name, path in found.items()}
+
+
+def test_settings_are_tried_and_the_best_is_a_model_with_scores(files, tmp_path):
+    pytest.importorskip("optuna")
+    out = tmp_path / "out"
+    space = "num_attention_heads=1,3,num_beams=1,2,length_penalty=1,2"
+    found = search_recipe("rnn", space, files | TINY | {"output_dir": str(out)}, call="hf-seq2seq train rnn --search x")
+    assert found["run"] == "000-rnn"
+    assert found["scores"]["predict_samples"] == len(WORDS)
+    board = json.loads((out / "search/leaderboard.json").read_text())["systems"]
+    assert [system["state"] for system in board] == ["complete", "failed"]
+    assert "3" in board[1]["reason"]
+    assert "hf-seq2seq train rnn --search x" in (out / "README.md").read_text()
+    assert not (out / "search/trials/000-rnn/predict_results.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"recipes": "rnn,bert_classifier"}, "bert_classifier learns labels, rnn texts"),
+        ({"recipes": "rnn,rnn"}, "rnn is named twice"),
+        ({"recipes": "rn"}, "unknown recipe 'rn'; did you mean 'rnn'"),
+        ({"max_time": "soon"}, "--max-time: 'soon' is not a time"),
+        ({"max_tim": "20m"}, "unknown option 'max_tim'; did you mean 'max_time'"),
+    ],
+)
+def test_what_auto_cannot_do_is_one_clear_line(files, tmp_path, flags, message):
+    with pytest.raises(InputError) as error:
+        auto(**files, output_dir=str(tmp_path / "out"), **flags)
+    assert message in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_setting_is_searched_or_given(files, tmp_path):
+    with pytest.raises(InputError, match="--search: dropout is given by a flag, too"):
+        search_recipe("rnn", "dropout=0.1,0.2", files | {"dropout": 0.1, "output_dir": str(tmp_path / "out")})
+
+
+def test_a_search_does_not_replace_a_run(files, tmp_path):
+    (tmp_path / "model.safetensors").write_text("")
+    with pytest.raises(InputError, match="holds a run that is no search's"):
+        auto(**files, output_dir=str(tmp_path))
+
+
+def test_too_few_rows_to_hold_any_out_need_a_flag(files, tmp_path):
+    with pytest.raises(InputError, match="no validation rows to choose by: give --validation-file"):
+        auto(train_file=files["train_file"], output_dir=str(tmp_path / "out"))

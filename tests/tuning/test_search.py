@@ -1,0 +1,161 @@
+"""A search over runs that a stand-in trains: it writes the checkpoints that the real one would."""
+
+import json
+import shutil
+
+import pytest
+import yaml
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning import search as searching
+from hf_seq2seq.tuning.budget import Budget, seconds_of
+from hf_seq2seq.tuning.domains import Choices
+from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
+from hf_seq2seq.tuning.request import SearchRequest
+from hf_seq2seq.tuning.spaces import Family
+
+pytest.importorskip("optuna")
+
+STEPS = 9
+
+
+class Trainer:
+    """Trains in no time: a run's score after n of 9 steps is n times its `gain`."""
+
+    started: list = []
+
+    def start(self, recipe, values, output, call=""):
+        self.folder, self.values = searching.Path(values["output_dir"]), values
+        self.started.append(values)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        done = progress_of(self.folder, Goal("chrf", True))
+        self.step, self.stopped = done.steps, False
+        self.slow = values.get("slow", False)
+
+    def poll(self, seconds):
+        gain = self.values["gain"]
+        if gain == "broken":
+            (self.folder / OUTPUT).write_text("a line\nerror: --gain: is broken\n")
+            return 2
+        if self.stopped:
+            return 143
+        if self.slow:
+            return None
+        if self.step == STEPS:
+            scores = {"eval_chrf": STEPS * gain, "predict_chrf": 1.0} if "test_file" in self.values else {}
+            (self.folder / "all_results.json").write_text(json.dumps(scores))
+            return 0
+        self.step += 1
+        self.save(gain)
+        return None
+
+    def save(self, gain):
+        history = [{"step": n, "eval_chrf": float(n * gain)} for n in range(1, self.step + 1)]
+        folder = self.folder / f"checkpoint-{self.step}"
+        folder.mkdir()
+        state = State(self.step, STEPS, best_model_checkpoint=folder.name, log_history=history)
+        state.save(folder)
+        (folder / "run.yaml").write_text(yaml.safe_dump({"recipe": "rnn", "gain": gain, "max_steps": STEPS}))
+
+    def stop(self):
+        self.stopped = True
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def trainer(monkeypatch):
+    Trainer.started = []
+    monkeypatch.setattr(searching, "TrainServer", Trainer)
+    return Trainer
+
+
+def request(folder, gains, **more):
+    base = {"gain": gains[0], "test_file": None, "train_file": None, "slow": False}
+    family = Family("rnn", {}, base, {"gain": Choices({str(gain): {"gain": gain} for gain in gains})})
+    values = {"train_file": "a.tsv", "test_file": "b.tsv", "gain": gains[0]}
+    return SearchRequest((family,), values | more.pop("values", {}), folder, Goal("chrf", True), **more)
+
+
+def test_the_best_trial_is_measured_on_the_test_rows_once(trainer, tmp_path):
+    found = searching.search(request(tmp_path / "out", [2, 5, 1, 4]))
+    assert found["run"] == "001-rnn"
+    assert found["settings"] == {"gain": 5}
+    assert found["scores"] == {"eval_chrf": 45, "predict_chrf": 1.0}
+    assert [values.get("test_file") for values in trainer.started] == [None] * 4 + ["b.tsv"]
+    board = json.loads((tmp_path / "out/search/leaderboard.json").read_text())
+    assert [(s["name"], s["state"], s["score"]) for s in board["systems"]] == [
+        ("001-rnn", "complete", 45.0),
+        ("000-rnn", "complete", 18.0),
+        ("003-rnn", "stopped", 4.0),
+        ("002-rnn", "stopped", 1.0),
+    ]
+    assert board["final"]["run"] == "001-rnn"
+    assert "| 001-rnn | 45 " in (tmp_path / "out/search/leaderboard.md").read_text()
+    assert (tmp_path / "out/search/leaderboard.png").read_bytes().startswith(b"\x89PNG")
+    assert yaml.safe_load((tmp_path / "out/search/trials/002-rnn/run.yaml").read_text())["gain"] == 1
+
+
+def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(trainer, tmp_path):
+    found = searching.search(request(tmp_path, [1, "broken", 3]))
+    assert found["settings"] == {"gain": 3}
+    failed = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"][-1]
+    assert (failed["state"], failed["reason"], failed["score"]) == ("failed", "--gain: is broken", None)
+
+
+def test_a_search_of_which_every_trial_fails_says_why(trainer, tmp_path):
+    with pytest.raises(InputError, match="no trial has a score: --gain: is broken"):
+        searching.search(request(tmp_path, ["broken"]))
+
+
+def test_a_killed_search_goes_on_where_it_was(trainer, tmp_path, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(self, gain):
+        if gain == 2 and self.step == 5:
+            raise Killed
+        Trainer.save(self, gain)
+
+    monkeypatch.setattr(searching, "TrainServer", type("Dying", (Trainer,), {"save": die}))
+    with pytest.raises(Killed):
+        searching.search(request(tmp_path, [1, 2]))
+    monkeypatch.setattr(searching, "TrainServer", Trainer)
+    first_run = tmp_path / "search/trials/001-rnn/checkpoint-4"
+    assert first_run.is_dir()
+    shutil.rmtree(tmp_path / "search/trials/000-rnn/checkpoint-1")
+    found = searching.search(request(tmp_path, [1, 2]))
+    assert found["settings"] == {"gain": 2}
+    assert not (tmp_path / "search/trials/000-rnn/checkpoint-1").exists()  # which was not trained again
+    starts = [values["output_dir"].rpartition("/")[2] for values in trainer.started]
+    assert starts == ["000-rnn", "001-rnn", "001-rnn", tmp_path.name]
+
+
+def test_a_budget_that_is_too_small_for_one_evaluation_is_refused(trainer, tmp_path):
+    with pytest.raises(InputError, match=r"--max-time: .* too few for one evaluation"):
+        searching.search(request(tmp_path, [1, 2], values={"slow": True}, budget=Budget(0.5)))
+
+
+def test_the_final_folder_holds_the_chosen_run(trainer, tmp_path):
+    searching.search(request(tmp_path, [1, 2]))
+    closing = trainer.started[-1]
+    assert (closing["gain"], closing["max_steps"], closing["resume_from_checkpoint"]) == (2, STEPS, "last")
+    assert State.load(tmp_path / f"checkpoint-{STEPS}").finished
+
+
+def test_scores_that_are_no_numbers_are_not_the_best():
+    history = [{"step": 1, "eval_chrf": float("nan")}, {"step": 2, "eval_chrf": 3.0}, {"step": 3, "eval_chrf": None}]
+    assert best_score(State(log_history=history), Goal("chrf", True)) == 3.0
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("0.5h", 1800)])
+def test_times_are_read(text, seconds):
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "m", "20 min", "0m", "-1m"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(InputError, match=r"^--max-time: .*write 90s, 20m"):
+        seconds_of(text)
