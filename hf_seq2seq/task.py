@@ -59,6 +59,10 @@ class Problem:
     measure = ""
     row_note = ""
 
+    def with_beams(self, num_beams: int) -> "Problem":
+        """The same with another number of beams, where predictions are generated."""
+        return self
+
     def predict(self, task: "Task", examples: Examples, rows: np.ndarray, accelerator: "Accelerator") -> list[Any]:
         """The model's outputs for some rows of a split, in order."""
         raise NotImplementedError

@@ -1,6 +1,7 @@
 """Pairs and conversations: a target is generated for each source."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ class Seq2SeqProblem(WritingProblem):
     def __init__(self, decoding: Decoding, longest_output: int) -> None:
         super().__init__(longest_output)
         self.decoding = decoding
+
+    def with_beams(self, num_beams: int) -> "Seq2SeqProblem":
+        """The same, decoded with so many beams."""
+        return Seq2SeqProblem(replace(self.decoding, num_beams=num_beams), self.longest_output)
 
     def predict(self, task: Task, examples: Examples, rows: np.ndarray, accelerator: Accelerator) -> list[Any]:
         """Texts."""

@@ -14,7 +14,6 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
-from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.task import Measured, Predictions, Task
 from hf_seq2seq.training.weights.sharding import unsharded
 from hf_seq2seq.training.zero import unhooked
@@ -45,10 +44,7 @@ def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> di
 def _with_beams(task: Task) -> Task:
     """The task with the beams of evaluations during training."""
     beams = task.config.schedule.eval_beams
-    if beams is None or not isinstance(task.problem, Seq2SeqProblem):
-        return task
-    decoding = replace(task.problem.decoding, num_beams=beams)
-    return replace(task, problem=Seq2SeqProblem(decoding, task.problem.longest_output))
+    return task if beams is None else replace(task, problem=task.problem.with_beams(beams))
 
 
 @torch.no_grad()
