@@ -10,6 +10,7 @@ from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
+from hf_seq2seq.time_limits import TimeLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,10 +239,10 @@ SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Schedule(Section):
+class Schedule(TimeLimits):
     """Schedule: how long, how fast, when to evaluate, save and stop."""
 
-    num_train_epochs: float = option(3.0, "Passes over the training rows.", above=0)
+    num_train_epochs: float = option(3.0, "Passes over the training rows, unless a time limit is given.", above=0)
     max_steps: int | None = option(None, "Optimizer steps, instead of epochs.", at_least=1, at_most=MANY)
     lr_scheduler_type: str = option("linear", "Learning rate schedule after warm-up.", choices=SCHEDULES)
     warmup_steps: int = option(0, "Steps to reach the peak learning rate.", at_least=0)

@@ -134,6 +134,15 @@ class BatchPlan:
         bounds = zip(self._boundaries[:-1], self._boundaries[1:], strict=True)
         return 1 - float(lengths.sum()) / max(1, sum(padded_tokens(ordered[a:b]) for a, b in bounds))
 
+    def tokens(self, step: Step) -> int:
+        """Tokens of a step's rows on all sides, padding not counted."""
+        return int(sum(self._lengths[rows].sum() for rows in step))
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Their mean over an epoch; where rows are drawn, over the first one."""
+        return float(self._lengths[self._rows(0)].sum()) / max(1, len(self))
+
     def _rows(self, epoch: int) -> np.ndarray:
         return np.arange(len(self._lengths)) if self._draw is None else self._draw(epoch)
 

@@ -1,9 +1,11 @@
 """Evaluation of sets of rows: the exact loss, and metrics of generated texts or predicted labels, on every process."""
 
 import time
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -108,6 +110,32 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
     found = task.problem.predict(task, examples, mine, accelerator)
     gathered = dict(gather_object(list(zip(mine.tolist(), found, strict=True))))
     return task.problem.gathered(task, [gathered[row] for row in range(len(examples))])
+
+
+@torch.no_grad()
+def evaluate_sample(task: Task, split: str, accelerator: Accelerator) -> int:
+    """Evaluates a batch of rows on each process, short and long ones, to see how long it takes; returns their number.
+
+    No output becomes longer than the longest target among them, as it will be when the model has learned to end.
+    """
+    examples, count = task.splits[split], accelerator.num_processes
+    order = length_order(examples.source.lengths[:, None])
+    size = min(len(order), task.config.decoding.per_device_eval_batch_size * count)
+    rows = order[np.linspace(0, len(order) - 1, size).astype(np.int64)]
+    mine = rows[accelerator.process_index :: count]
+    mine = mine if len(mine) else rows[:1]
+    problem = copy(task.problem)
+    if problem.longest_output is not None and examples.target is not None:
+        problem.longest_output = min(problem.longest_output, int(examples.target.lengths[mine].max()))
+    training = task.model.training
+    task.objective.eval()
+    with unsharded(task.objective), unhooked(task.objective):
+        with accelerator.autocast():
+            task.objective.measure(task.batch(examples, mine, accelerator.device))
+        if task.metrics_of(split):
+            problem.predict(task, examples, mine, accelerator)
+    task.objective.train(training)
+    return size
 
 
 def _sums(task: Task, examples: Examples, accelerator: Accelerator) -> Measured:

@@ -36,12 +36,18 @@ class StepLog:
         if accelerator.is_main_process:
             self._cut_back()
         quiet = not (accelerator.is_main_process and sys.stderr.isatty())
-        self._bar = tqdm(total=state.max_steps, initial=state.global_step, disable=quiet, leave=False, unit="step")
+        self._bar = tqdm(total=self._total, initial=state.global_step, disable=quiet, leave=False, unit="step")
 
     def advance(self) -> None:
         """Counts one step."""
         with suppress(OSError):
+            self._bar.total = self._total
             self._bar.update()
+
+    @property
+    def _total(self) -> int | None:
+        """Steps of the run; None while a limit of time has yet to settle them."""
+        return self._state.max_steps if self._state.planned else None
 
     def training(self, *, loss: float, learning_rate: float, grad_norm: float, tokens: float) -> None:
         """One line about the steps since the last one; `tokens` is the number trained on, without padding."""
@@ -49,9 +55,11 @@ class StepLog:
         speed = tokens / (now - self._last)
         self._last = now
         values = {"loss": loss, "learning_rate": learning_rate, "grad_norm": grad_norm, "tokens_per_second": speed}
-        left = (now - self._started) / (self._state.global_step - self._first_step)
-        left *= self._state.max_steps - self._state.global_step
-        text = f"loss {loss:.4f}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s  {_clock(left)} left"
+        left = ""
+        if self._total is not None:
+            per_step = (now - self._started) / (self._state.global_step - self._first_step)
+            left = f"  {_clock(per_step * (self._total - self._state.global_step))} left"
+        text = f"loss {loss:.4f}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s{left}"
         self._write(values, text)
 
     def evaluation(self, results: dict[str, float], table: Sequence[str] = ()) -> None:
@@ -75,7 +83,7 @@ class StepLog:
     def _write(self, values: dict[str, Any], text: str) -> None:
         state = self._state
         self._accelerator.log(values, step=state.global_step)
-        self.say(f"step {state.global_step}/{state.max_steps}  epoch {state.epoch:.2f}  {text}")
+        self.say(f"step {state.global_step}/{self._total or '?'}  epoch {state.epoch:.2f}  {text}")
         if self._accelerator.is_main_process:
             row = {"step": state.global_step, "epoch": round(state.epoch, 4)} | values
             with naming(self._path), self._path.open("a") as file:

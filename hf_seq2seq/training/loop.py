@@ -10,6 +10,7 @@ generator states.
 import math
 import time
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
 from hf_seq2seq.task import Task
+from hf_seq2seq.training.budget import Budget
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate
@@ -73,8 +75,11 @@ class Loop:
         draw = task.mixture.epochs if task.mixture else None
         self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed, draw)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
+        self.budget = Budget(self.schedule, self.plan.tokens_per_step)
+        self.budget.begin(self.state)
         self.notes: list[str] = []
         self.signal = 0
+        self._is_new_plan = False
         self.selection = Selection(self.schedule, task, len(self.plan))
         self.optimizer: Any
         self.weights = self._prepare()
@@ -133,8 +138,13 @@ class Loop:
         if (best := state.best_model_checkpoint) and (fault := damage(self.output_dir / best)):
             self.notes.append(f"the best checkpoint so far is unusable and will be selected again: {best}: {fault}")
             state.best_model_checkpoint = state.best_metric = None
-        state.max_steps, state.data = self.state.max_steps, self.state.data
+        state.data = self.state.data
+        if not (self.budget.meters and state.budget):
+            state.max_steps = self.state.max_steps
+        self.budget.resume(state)
         self.state = state
+        if self.budget.meters and state.planned:
+            self._note_plan()
         load_weights(self.weights, checkpoint, self.task.objective)
         load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)
 
@@ -166,9 +176,13 @@ class Loop:
         self.log.advance()
         if state.global_step % self.schedule.logging_steps == 0 or state.finished:
             self._log_training()
-        improved = self._evaluate() if self.selection.evaluates(state) else False
-        if improved or self.selection.saves(state) or self.signal:
+        evaluates = self.selection.evaluates(state)
+        improved = self._evaluate() if evaluates else False
+        saves = improved or self.selection.saves(state) or self.signal or self._is_new_plan
+        if saves:
             self._save()
+        self._is_new_plan = False
+        self.budget.done(self.plan.tokens(step.rows), "evaluation" if evaluates else "saving" if saves else "")
         if self.signal:
             self.log.say(f"stopped at step {state.global_step}; a checkpoint is saved")
 
@@ -211,14 +225,30 @@ class Loop:
         weights = torch.zeros(2, dtype=torch.float64, device=device)
         for batch, factor in zip(batches, step.real, strict=True):
             weights += torch.stack([objective.weight(batch), objective.target_tokens(batch)]).double() * factor
-        known = torch.tensor([step.tokens, float(signal)], dtype=torch.float64, device=device)
+        known = torch.tensor([step.tokens, float(signal), *self.budget.readings()], dtype=torch.float64, device=device)
         before = torch.stack([self._loss, self._norm_of_gradient()])
-        every = self.accelerator.gather(torch.cat([weights, known, before])).view(-1, 6).cpu()
-        weight, targets, tokens, _, loss, norm = every.sum(0).tolist()
+        every = self.accelerator.gather(torch.cat([weights, known, before])).view(-1, 8).cpu()
+        weight, targets, tokens, _, _, cpu, loss, norm = every.sum(0).tolist()
         self._refuse_infinite(loss, norm)
+        self._lay_out([float(every[:, 4].max()), cpu])
         self._tokens += tokens
         self.state.target_tokens_seen += targets
         return weight, int(every[:, 3].max())
+
+    def _lay_out(self, readings: list[float]) -> None:
+        """Sets the run's steps and evaluations by its limits of time, where those say so; they go to the run's file."""
+        first = not self.state.planned
+        if not (told := self.budget.look(readings, self.state)):
+            return
+        self.log.say(told)
+        self._is_new_plan = first  # a run that is killed soon goes on with it
+        self._note_plan()
+
+    def _note_plan(self) -> None:
+        """Puts the steps and the interval of evaluations into the configuration that the run writes."""
+        every = self.schedule.eval_steps or self.state.eval_steps
+        schedule = replace(self.schedule, max_steps=self.state.max_steps, eval_steps=every)
+        self.task = replace(self.task, config=replace(self.task.config, schedule=schedule))
 
     def _update(self) -> None:
         factor = learning_rate_factor(self.state.global_step, self.schedule, self.state.max_steps)

@@ -1,10 +1,12 @@
 """How a run was started, for its card, and the callback for its steps."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from hf_seq2seq.configs import RunConfig
@@ -17,6 +19,11 @@ CALL = "HF_SEQ2SEQ_CALL"
 WIDTH = 110
 
 
+def clocks() -> tuple[float, float]:
+    """Seconds of the clock, and of this process's CPU; only differences of them mean anything."""
+    return time.perf_counter(), time.process_time()
+
+
 @dataclass(frozen=True)
 class Origin:
     """How a run was started.
@@ -24,10 +31,12 @@ class Origin:
     Attributes:
         code: the command line or Python code that repeats it.
         progress: called with each line of `train_log.jsonl`; None for no callback.
+        clocks: what `clocks` returned at the start.
     """
 
     code: str
     progress: Progress | None = None
+    clocks: tuple[float, float] = field(default_factory=clocks)
 
 
 _CURRENT: ContextVar[Origin | None] = ContextVar("origin", default=None)
@@ -46,7 +55,19 @@ def started_by(origin: Origin) -> Iterator[None]:
 def current_origin() -> Origin | None:
     """How the current run was started, if recorded."""
     told = os.environ.get(CALL)
-    return Origin(told) if told else _CURRENT.get()
+    return _told(told) if told else _CURRENT.get()
+
+
+@cache
+def _told(code: str) -> Origin:
+    """What another process told, and this one's clocks when it first asked."""
+    return Origin(code)
+
+
+def started_at() -> tuple[float, float]:
+    """What `clocks` gave when the present run was started; where nobody said, now."""
+    origin = current_origin()
+    return origin.clocks if origin else clocks()
 
 
 def code_of(recipe: str, config: RunConfig) -> str:

@@ -32,6 +32,8 @@ FREE = (
 FIXED = ("objective", "loss_type", "next_sentence_prediction", "optim")
 # Options that do not affect what is learned.
 UNTOLD = {item.name for section in (Hub, Run) for item in fields(section)} - {"seed"}
+PLANNED = ("max_steps", "eval_steps")
+"""What a limit of time settles, so that a checkpoint notes more than was given."""
 UNTOLD |= {"save_total_limit", "per_device_eval_batch_size"}
 
 
@@ -155,7 +157,7 @@ def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, lis
     told = [
         f"{flag(name)} {_shown(now)} (was {_shown(before)})"
         for name, before, now in _changes(config, checkpoint)
-        if name not in UNTOLD
+        if name not in UNTOLD and not (name in PLANNED and now is None and config.schedule.limits())
     ]
     earlier = State.load(checkpoint).data
     for split in earlier.keys() | data.keys() if earlier else ():

@@ -23,7 +23,7 @@ from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
-from hf_seq2seq.sections import section_of
+from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.task import Predictions, Task
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.evaluation import evaluate_and_predict
@@ -78,6 +78,7 @@ def run(task: Task) -> dict[str, float]:
 def _run(task: Task, accelerator: Accelerator, folder: Path) -> dict[str, float]:
     config = task.config
     loop = Loop(task, accelerator, folder, config.run.resume_from_checkpoint)
+    loop.budget.probe(task, accelerator)
     if accelerator.is_main_process:
         make_room(folder, config.run.resume_from_checkpoint is not None)
         print(*(f"{note}\n" for note in loop.notes), sep="", end="", file=sys.stderr)
@@ -87,7 +88,7 @@ def _run(task: Task, accelerator: Accelerator, folder: Path) -> dict[str, float]
     with quick_float32(longest(task)) if accelerator.device.type == "cpu" else nullcontext():
         state = loop.run()
         signal = loop.signal
-        results = {} if signal else finish(task, state, accelerator, loop.weights)
+        results = {} if signal else finish(loop.task, state, accelerator, loop.weights)
     # The loop goes before the process group: what exchanges gradients would, outliving the group, end it with the
     # interpreter's lock in its hands and wait for ever for threads that want the lock.
     del loop
@@ -155,11 +156,18 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
         *(f"  {line}\n" for line in describe(task.config.derived)),
         *mixed,
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
-        f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,} on {processes} {kind}, "
+        f"{_steps_to_go(task, state)} on {processes} {kind}, "
         f"{len(plan):,} per epoch, {plan.padding:.1%} of the tokens are padding",
         sep="",
         file=sys.stderr,
     )
+
+
+def _steps_to_go(task: Task, state: State) -> str:
+    if state.planned:
+        return f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,}"
+    limits = (f"{flag(name)} {getattr(task.config.schedule, name)}" for name in task.config.schedule.limits())
+    return f"as many steps as fit into {' and '.join(limits)}"
 
 
 def train_results(task: Task, state: State, processes: int) -> dict[str, float]:

@@ -24,7 +24,7 @@ class Selection:
         sets = {name_of(split): task.metrics_of(split) for split in sets_of(task.splits, "validation")}
         self._has_validation = bool(sets)
         self._every = schedule.eval_steps or steps_per_epoch
-        self._save_every = schedule.save_steps or self._every
+        self._save_steps = schedule.save_steps
         self._patience = schedule.early_stopping_patience
         self._metric = schedule.metric_for_best_model.removeprefix("eval_")
         measured = dict.fromkeys(metric for own in sets.values() for metric in own) or task.metrics
@@ -35,11 +35,12 @@ class Selection:
 
     def evaluates(self, state: State) -> bool:
         """Whether the run is to be evaluated now."""
-        return self._has_validation and (state.global_step % self._every == 0 or state.finished)
+        return self._has_validation and (state.global_step % (state.eval_steps or self._every) == 0 or state.finished)
 
     def saves(self, state: State) -> bool:
         """Whether a checkpoint is due now."""
-        return state.global_step % self._save_every == 0 or state.finished
+        every = self._save_steps or state.eval_steps or self._every
+        return state.global_step % every == 0 or state.finished
 
     def update(self, state: State, results: dict[str, float]) -> bool:
         """Records an evaluation in the state; returns whether it is the best so far."""

@@ -35,6 +35,9 @@ class State:
         log_history: evaluation results so far.
         run_id: the run's name in trackers; empty without any.
         data: number of rows and a digest of the content of every split, by name.
+        planned: whether `max_steps` is final; with a time limit it is after the first steps.
+        eval_steps: the evaluation interval that a time limit led to; 0 without one.
+        budget: measurements for each time limit, by its name (see `budget.Meter`).
         files: size in bytes of every other file of a checkpoint.
     """
 
@@ -56,6 +59,9 @@ class State:
     log_history: list[dict[str, Any]] = field(default_factory=list)
     run_id: str = ""
     data: dict[str, list[Any]] = field(default_factory=dict)
+    planned: bool = True
+    eval_steps: int = 0
+    budget: dict[str, dict[str, float]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -112,6 +118,7 @@ ITEMS: dict[str, Callable[[Any], bool]] = {
     "log_history": lambda value: isinstance(value, dict),
     "data": lambda value: isinstance(value, list) and [*map(type, value)] == [int, str],
     "files": lambda value: isinstance(value, int),
+    "budget": lambda value: isinstance(value, dict) and all(isinstance(item, int | float) for item in value.values()),
 }
 """Types of the values inside these."""
 

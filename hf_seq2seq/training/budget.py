@@ -1,0 +1,264 @@
+"""A run that has to end in time: how many steps fit, and how often they may be interrupted by an evaluation.
+
+Before training, a few rows are evaluated, which says what an evaluation will take; a time too short for one is refused
+here, when nothing is written yet. The first steps tell the seconds per token. Then the run is laid out: its steps, over
+which the learning rate decays, its evaluations, and what comes after the last step. It is laid out anew where the clock
+proves the estimate wrong. The state keeps the plan, so a resumed run goes on with it.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from accelerate import Accelerator
+
+from hf_seq2seq.configs import Schedule
+from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import MANY, flag
+from hf_seq2seq.task import Task
+from hf_seq2seq.time_limits import duration
+from hf_seq2seq.training.evaluation import evaluate_sample
+from hf_seq2seq.training.origin import clocks, started_at
+from hf_seq2seq.training.state import State
+
+AIM = 0.95
+"""Share of the limit that is planned for."""
+SLACK = 0.03
+"""Share of the limit by which a plan may be wrong before the run is laid out anew."""
+WARM_UP = 2
+"""Steps that are not measured: the first ones allocate memory."""
+MEASURED = (5, 0.02)
+"""Steps, and the share of the limit, that are measured at the least; fewer steps where 5 times that share is over."""
+EVALUATING = 0.15
+"""Share of what is left that evaluations may take, within these bounds of their number."""
+EVALUATIONS = (4, 20)
+MOST_EVALUATING = 0.4
+"""The most that the lesser of those bounds may take; fewer evaluations then."""
+MEMORY = 50
+"""Steps after which a step's time counts by a third in the estimate."""
+NAMES = ("max_time", "max_cpu_time")
+KINDS = ("validation", "test")
+CLOSING = 3.0
+"""Seconds for the card, the pictures and the intervals of the scores, beside the saving and the scoring."""
+
+
+@dataclass
+class Meter:
+    """One limit, and what has been measured against it, in seconds of the clock or of all processes' CPUs.
+
+    Attributes:
+        limit: of the whole run.
+        spent: so far, over all resumed runs.
+        tokens: source and target tokens of the steps that were measured lately.
+        seconds: that they took.
+        evaluation: of one evaluation and the checkpoint after it.
+        scoring: after the last step, of the validation and the test sets.
+        saving: of one checkpoint.
+    """
+
+    limit: float
+    spent: float = 0.0
+    tokens: float = 0.0
+    seconds: float = 0.0
+    evaluation: float = 0.0
+    scoring: float = 0.0
+    saving: float = 0.0
+
+    @property
+    def closing(self) -> float:
+        """Everything after the last step."""
+        return self.scoring + self.saving + min(CLOSING, self.limit / 10)
+
+    @property
+    def pause(self) -> float:
+        """What interrupts training now and then: an evaluation, or without validation rows a checkpoint."""
+        return self.evaluation or self.saving
+
+    def time_of(self, tokens: float) -> float:
+        """What training on so many tokens takes."""
+        return tokens * self.seconds / max(1.0, self.tokens)
+
+    def measure(self, tokens: float, seconds: float) -> None:
+        """Adds a step to the estimate, in which earlier ones fade."""
+        keep = 1 - 1 / MEMORY
+        self.tokens, self.seconds = self.tokens * keep + tokens, self.seconds * keep + seconds
+
+
+class Budget:
+    """Lays a run out within the limits of time that its schedule names; does nothing where it names none.
+
+    Args:
+        schedule: the limits; `max_steps` is one more, and a given `eval_steps` stays.
+        tokens: of an optimizer step, on average.
+    """
+
+    def __init__(self, schedule: Schedule, tokens: float) -> None:
+        self._schedule, self._tokens = schedule, tokens
+        self.meters = {name: Meter(limit) for name, limit in schedule.limits().items()}
+        self._most = schedule.max_steps or MANY
+        self._since, self._before = started_at(), [0.0, 0.0]
+        self._earlier = [0.0, 0.0]
+        self._done = 0
+        self._last_tokens, self._pause = 0.0, ""
+
+    def begin(self, state: State) -> None:
+        """Leaves the number of steps open, where a limit is to settle it."""
+        if self.meters:
+            state.max_steps, state.planned = self._most, False
+
+    def resume(self, state: State) -> None:
+        """Goes on with the plan of a checkpoint's state; with other limits or other steps, only with what it measured.
+
+        The time between two runs, and that of a second start, do not count.
+        """
+        if not self.meters:
+            state.budget, state.eval_steps, state.planned = {}, 0, True
+            return
+        self._since = clocks()
+        known = {item.name for item in fields(Meter)} - {"limit"}
+        for name, meter in self.meters.items():
+            for field, value in state.budget.get(name, {}).items():
+                if field in known:
+                    setattr(meter, field, value)
+        self._earlier = [self.meters[name].spent if name in self.meters else 0.0 for name in NAMES]
+        limits = {name: values.get("limit") for name, values in state.budget.items()}
+        if limits != {name: meter.limit for name, meter in self.meters.items()} or state.max_steps > self._most:
+            state.eval_steps = 0
+            self.begin(state)
+
+    def readings(self) -> list[float]:
+        """Seconds of this process since the run's start: of the clock, and of its CPU."""
+        return [now - then for now, then in zip(clocks(), self._since, strict=True)]
+
+    def probe(self, task: Task, accelerator: Accelerator) -> None:
+        """Estimates evaluations from a few rows; all processes at once.
+
+        Raises:
+            InputError: the limit leaves no time for one.
+        """
+        rows = {kind: sum(len(task.splits[split]) for split in sets_of(task.splits, kind)) for kind in KINDS}
+        if not self.meters or not any(rows.values()) or any(meter.scoring for meter in self.meters.values()):
+            return
+        before = self.readings()
+        sampled = evaluate_sample(
+            task, next(split for kind in KINDS for split in sets_of(task.splits, kind)), accelerator
+        )
+        mine = torch.tensor([before, self.readings()], dtype=torch.float64, device=accelerator.device)
+        every = accelerator.gather(mine).view(-1, 2, 2)
+        start, end = every[:, 0], every[:, 1]
+        times = [float((end - start)[:, 0].max()), float((end - start)[:, 1].sum())]
+        spent = [float(start[:, 0].max()), float(start[:, 1].sum())]
+        for number, name in enumerate(NAMES):
+            if meter := self.meters.get(name):
+                meter.evaluation = times[number] * rows["validation"] / sampled
+                meter.scoring = times[number] * sum(rows.values()) / sampled
+                self._check(name, spent[number], sum(rows.values()))
+
+    def _check(self, name: str, start: float, rows: int) -> None:
+        meter = self.meters[name]
+        needed = start + meter.evaluation + meter.closing
+        if needed > meter.limit:
+            evaluation = f", one evaluation about {duration(meter.evaluation)}" if meter.evaluation else ""
+            raise InputError(
+                f"{flag(name)}: {getattr(self._schedule, name)} is too little: the start took {duration(start)}"
+                f"{evaluation}, and the scores of {rows:,} rows at the end take about {duration(meter.scoring)}; "
+                f"give at least {duration(math.ceil(1.5 * needed))}, or fewer rows "
+                "(--max-eval-samples, --max-predict-samples)"
+            )
+
+    def done(self, tokens: float, pause: str = "") -> None:
+        """Notes a step.
+
+        Args:
+            tokens: of all its rows.
+            pause: what came after it: "evaluation", "saving" or nothing.
+        """
+        self._done, self._last_tokens, self._pause = self._done + 1, tokens, pause
+
+    def look(self, readings: list[float], state: State) -> str:
+        """Reads the clocks before a step, and lays the run out where it is time; returns what is to be told of that.
+
+        Args:
+            readings: the clock's, and the CPUs' of all processes; all processes give the same.
+            state: is given the number of steps, the interval of evaluations, and what was measured.
+        """
+        if not self.meters:
+            return ""
+        for name, now, earlier, before in zip(NAMES, readings, self._earlier, self._before, strict=True):
+            if meter := self.meters.get(name):
+                meter.spent = earlier + now
+                if self._done:
+                    self._measure(meter, now - before)
+        self._before = readings
+        told = self._lay_out(state) if self._is_due(state) else ""
+        state.budget = {name: asdict(meter) for name, meter in self.meters.items()}
+        return told
+
+    def _measure(self, meter: Meter, seconds: float) -> None:
+        if not self._pause:
+            if self._done == WARM_UP + 1:
+                meter.tokens = meter.seconds = 0.0
+            meter.measure(self._last_tokens, seconds)
+            return
+        rest = max(0.0, seconds - meter.time_of(self._last_tokens))
+        if self._pause == "saving":
+            meter.saving = rest
+            return
+        if meter.evaluation:
+            meter.scoring *= max(0.0, rest - meter.saving) / meter.evaluation
+        meter.evaluation = rest
+
+    def _is_due(self, state: State) -> bool:
+        if not state.planned:
+            steps, share = MEASURED
+            measured = max(meter.seconds / meter.limit for meter in self.meters.values())
+            return self._done > WARM_UP and measured >= share * (1 if self._done >= steps + WARM_UP else 5)
+        late = max(self._end(meter, state) / meter.limit for meter in self.meters.values()) - AIM
+        if late < 0 and (self._pause != "evaluation" or state.max_steps == self._most):
+            return False
+        return abs(late) > SLACK
+
+    def _end(self, meter: Meter, state: State) -> float:
+        """When the run would end by its present plan."""
+        left = state.max_steps - state.global_step
+        every = self._schedule.eval_steps or state.eval_steps
+        pauses = math.ceil(state.max_steps / every) - state.global_step // every
+        return meter.spent + meter.time_of(left * self._tokens) + pauses * meter.pause + meter.closing
+
+    def _lay_out(self, state: State) -> str:
+        # A first evaluation corrects its estimate; later ones keep their distance.
+        every = self._schedule.eval_steps or (state.eval_steps if len(state.log_history) > 1 else 0)
+        plans = {name: self._fitting(meter, every) for name, meter in self.meters.items()}
+        name = min(plans, key=lambda name: plans[name][0])
+        steps, pauses = plans[name]
+        state.max_steps = min(self._most, state.global_step + max(1, int(steps)))
+        state.planned = True
+        left = state.max_steps - state.global_step
+        pauses = min(pauses, left)
+        if not every:
+            state.eval_steps = math.ceil(state.max_steps / round(pauses * state.max_steps / left))
+        return self._describe(name, state, left)
+
+    def _fitting(self, meter: Meter, every: int) -> tuple[float, int]:
+        """Steps that fit into what is left, and the pauses among them where their interval is open (0)."""
+        room = max(0.0, AIM * meter.limit - meter.spent - meter.closing)
+        step = max(1e-9, meter.time_of(self._tokens))
+        if every:
+            return max(0.0, room - meter.pause) / (step + meter.pause / every), 1
+        fewest, most = EVALUATIONS
+        if not meter.pause:
+            return room / step, fewest
+        count = max(fewest, min(most, int(EVALUATING * room / meter.pause)))
+        count = max(1, min(count, int(MOST_EVALUATING * room / meter.pause)))
+        return max(0.0, room - count * meter.pause) / step, count
+
+    def _describe(self, name: str, state: State, left: int) -> str:
+        meter = self.meters[name]
+        speed = meter.tokens / max(1e-9, meter.seconds)
+        every = self._schedule.eval_steps or state.eval_steps
+        pause = f", an evaluation of {duration(meter.evaluation)} every {every:,}" if meter.evaluation else ""
+        return (
+            f"{flag(name)} {getattr(self._schedule, name)}: {state.max_steps:,} steps at {speed:,.0f} tokens/s, "
+            f"{left:,} to go{pause}; {duration(meter.closing)} for the end"
+        )

@@ -1,0 +1,170 @@
+"""Runs within a limit of time: laid out by a simulated clock, and real ones that end, resume and are refused."""
+
+import json
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from accelerate import Accelerator
+
+from hf_seq2seq.configs import Schedule
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.task import Task
+from hf_seq2seq.training.budget import Budget, Meter
+from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.resuming import describe_changes
+from hf_seq2seq.training.run import run
+from hf_seq2seq.training.state import State
+
+MakeTask = Callable[..., Task]
+SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}
+TOKENS = 100.0
+
+
+def simulate(
+    schedule: Schedule,
+    step_time: Callable[[int], float],
+    evaluation: float,
+    estimate: float,
+    processes: int = 1,
+    start: float = 10.0,
+) -> tuple[float, State, list[int], list[int]]:
+    """A run on a clock of its own: when it ends, its state, the totals it was planned for, and its evaluations."""
+    budget, state = Budget(schedule, TOKENS), State()
+    budget.begin(state)
+    for meter in budget.meters.values():
+        meter.evaluation, meter.scoring = estimate, 2 * estimate
+    clock, totals, evaluated = start, [], []
+    while not state.finished:
+        if budget.look([clock, clock * processes], state):
+            totals.append(state.max_steps)
+        clock += step_time(state.global_step)
+        state.global_step += 1
+        every = schedule.eval_steps or state.eval_steps
+        pause = bool(every and state.planned) and (state.global_step % every == 0 or state.finished)
+        if pause:
+            clock += evaluation
+            state.log_history.append({})
+            evaluated.append(state.global_step)
+        budget.done(TOKENS, "evaluation" if pause else "")
+    return clock + 2 * evaluation + 3, state, totals, evaluated
+
+
+def steady(step: int) -> float:
+    return 5.0 if step == 0 else 0.5
+
+
+@pytest.mark.parametrize(
+    ("step_time", "evaluation", "estimate"),
+    [
+        (steady, 10, 10),
+        (steady, 10, 60),  # a new model's outputs, which do not end, took longer
+        (steady, 40, 10),
+        (lambda step: 0.5 if step < 500 else 1.0, 10, 10),  # somebody else began to compute
+        (lambda step: 1.0 if step < 500 else 0.5, 10, 10),
+        (lambda step: 0.25 + (step * 7 % 11) / 20, 10, 10),
+        (lambda step: 30.0, 10, 10),  # a few slow steps
+    ],
+)
+def test_a_run_ends_in_time_with_its_scores(
+    step_time: Callable[[int], float], evaluation: float, estimate: float
+) -> None:
+    end, state, totals, evaluated = simulate(Schedule(max_time="20m"), step_time, evaluation, estimate)
+    assert 0.9 * 1200 < end <= 1200
+    assert state.global_step == totals[-1] == state.max_steps
+    assert evaluated[-1] == state.global_step
+    assert 3 <= len(evaluated) <= 22
+    assert evaluation * len(evaluated) < 0.5 * 1200
+    late = [b - a for a, b in pairwise(evaluated[2:])]
+    assert not late or min(late[:-1], default=math.inf) >= state.eval_steps  # evaluations keep their distance
+
+
+def test_cpu_time_is_that_of_all_processes() -> None:
+    end, _, _, _ = simulate(Schedule(max_cpu_time="20m"), steady, 10, 10, processes=2)
+    assert 0.9 * 1200 < 2 * end <= 1200
+
+
+def test_the_tighter_limit_and_a_given_number_of_steps_count() -> None:
+    both, _, _, _ = simulate(Schedule(max_time="20m", max_cpu_time="5m"), steady, 5, 5)
+    assert 0.85 * 300 < both <= 300
+    few = simulate(Schedule(max_time="20m", max_steps=30), steady, 5, 5)[1]
+    assert few.global_step == 30
+    three = simulate(Schedule(max_time="20m", max_steps=3), steady, 5, 5)[1]
+    assert three.global_step == 3
+
+
+def test_a_given_interval_of_evaluations_stays() -> None:
+    end, _, _, evaluated = simulate(Schedule(max_time="20m", eval_steps=150), steady, 20, 20)
+    assert end <= 1200
+    assert all(step % 150 == 0 for step in evaluated[:-1])
+
+
+def test_a_limit_that_leaves_no_time_for_an_evaluation_is_refused_before_anything_is_written(
+    make_task: MakeTask, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(InputError) as caught:
+        run(make_task(**SMALL, max_time="0.01s"))
+    assert "--max-time: 0.01s is too little: the start took" in str(caught.value)
+    assert "one evaluation about" in str(caught.value)
+    assert "give at least" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+
+
+def test_a_run_and_one_that_resumes_it_keep_the_plan(make_task: MakeTask, tmp_path: Path) -> None:
+    options = SMALL | {"max_steps": None, "metrics": "exact_match", "logging_steps": 1, "learning_rate": 1e-2}
+    task = make_task(**options, max_cpu_time="4s")
+    loop = Loop(task, Accelerator(cpu=True), tmp_path)
+    loop.budget.probe(task, loop.accelerator)
+    assert not loop.state.planned
+    assert loop.budget.meters["max_cpu_time"].evaluation > 0
+    state = loop.run()
+    used = loop.budget.readings()[1]
+    assert used < 4 + 1  # in a process that does not start for it
+    assert state.planned
+    assert state.global_step > 10
+    written = yaml.safe_load((tmp_path / f"checkpoint-{state.global_step}" / "run.yaml").read_text())
+    assert (written["max_cpu_time"], written["max_steps"]) == ("4s", state.max_steps)
+    assert written["eval_steps"] == state.eval_steps
+    rates = [
+        line["learning_rate"]
+        for line in map(json.loads, (tmp_path / "train_log.jsonl").read_text().splitlines())
+        if "learning_rate" in line
+    ]
+    assert rates[0] == pytest.approx(1e-2)
+    assert rates[-1] < 3e-3  # it decayed, over the steps that fitted
+
+    checkpoints = sorted(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+    early = State.load(checkpoints[0])
+    resumed = Loop(make_task(**options, max_cpu_time="4s"), Accelerator(cpu=True), tmp_path, str(checkpoints[0]))
+    assert resumed.state.planned
+    assert (resumed.state.max_steps, resumed.state.eval_steps) == (early.max_steps, early.eval_steps)
+    assert resumed.task.config.schedule.max_steps == early.max_steps
+    assert not describe_changes(resumed.task.config, checkpoints[0], early.data)
+    resumed.budget.look([0.0, 0.0], resumed.state)
+    assert resumed.budget.meters["max_cpu_time"].spent == early.budget["max_cpu_time"]["spent"]
+    other = Loop(make_task(**options, max_cpu_time="20s"), Accelerator(cpu=True), tmp_path, str(checkpoints[0]))
+    assert not other.state.planned  # another limit is laid out anew, from what was measured
+    assert other.budget.meters["max_cpu_time"].seconds > 0
+
+
+def test_without_a_limit_nothing_is_planned() -> None:
+    budget, state = Budget(Schedule(), TOKENS), State(max_steps=7, budget={"max_time": {"limit": 5.0}}, eval_steps=3)
+    budget.begin(state)
+    budget.resume(state)
+    assert (state.max_steps, state.eval_steps, state.budget, state.planned) == (7, 0, {}, True)
+    assert budget.look([1.0, 1.0], state) == ""
+
+
+def test_the_estimate_follows_the_last_steps() -> None:
+    meter = Meter(100.0)
+    for _ in range(200):
+        meter.measure(10, 1.0)
+    assert meter.time_of(10) == pytest.approx(1.0)
+    for _ in range(200):
+        meter.measure(10, 3.0)
+    assert meter.time_of(10) == pytest.approx(3.0, rel=0.1)
