@@ -235,7 +235,7 @@ class Optimization(Section):
     torch_compile: bool = option(False, "Compile the model with torch.compile.")
 
 
-SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup")
+SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup", "warmup_stable_decay")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,8 @@ import math
 
 from hf_seq2seq.configs import Schedule
 
+DECAY_SHARE = 0.2  # of all steps, at the end of warmup_stable_decay
+
 
 def warmup_steps(schedule: Schedule, total: int) -> int:
     """Steps of warm-up: `warmup_steps`, or the share of `total` given by `warmup_ratio`."""
@@ -14,9 +16,11 @@ def learning_rate_factor(step: int, schedule: Schedule, total: int) -> float:
     """The factor of the peak learning rate in optimizer step `step`, counted from 0.
 
     The values are those of `transformers.get_scheduler`. `inverse_sqrt` without warm-up decays on a
-    scale of 10,000 steps, as there.
+    scale of 10,000 steps, as there. `warmup_stable_decay` stays at the peak until the last fifth of
+    all steps, in which it falls linearly to 0.
 
-    Paper: Vaswani et al., 2017, section 5.3 (inverse square root with warm-up), https://arxiv.org/abs/1706.03762
+    Papers: Vaswani et al., 2017, section 5.3 (inverse square root with warm-up), https://arxiv.org/abs/1706.03762;
+    Hägele et al., 2024, section 3 (constant, then a decay over the last 20 %), https://arxiv.org/abs/2405.18392
     """
     warmup = warmup_steps(schedule, total)
     kind = schedule.lr_scheduler_type
@@ -29,6 +33,8 @@ def learning_rate_factor(step: int, schedule: Schedule, total: int) -> float:
     if kind == "inverse_sqrt":
         scale = warmup or 10_000
         return math.sqrt(scale / (step + scale - warmup))
+    if kind == "warmup_stable_decay":
+        return min(1.0, max(0, total - step) / math.ceil(DECAY_SHARE * total))
     progress = (step - warmup) / max(1, total - warmup)
     if kind == "linear":
         return max(0.0, 1 - progress)

@@ -12,7 +12,8 @@ TOTAL = 40
 
 def rates_of_transformers(kind: str, warmup: int) -> list[float]:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = get_scheduler(kind, optimizer, num_warmup_steps=warmup, num_training_steps=TOTAL)
+    only = {"num_decay_steps": 8, "decay_type": "linear"} if kind == "warmup_stable_decay" else None
+    scheduler = get_scheduler(kind, optimizer, warmup, TOTAL, only)
     rates = []
     for _ in range(TOTAL):
         rates.append(optimizer.param_groups[0]["lr"])
