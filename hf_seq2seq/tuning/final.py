@@ -1,10 +1,7 @@
 """The end of a search: the best settings trained longer, decoding settings, the model's folder and its test scores."""
 
 import dataclasses
-import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,8 @@ from hf_seq2seq.folders import new_folder
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning.averaged import link_folder
+from hf_seq2seq.tuning.chosen import Chosen, best_checkpoint
 from hf_seq2seq.tuning.decoding_settings import DecodingSearch
 from hf_seq2seq.tuning.following import follow, progress_of, start_run
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
@@ -23,27 +22,8 @@ from hf_seq2seq.tuning.train_server import TrainServer
 CLOSING = ("test_file", "max_predict_samples", "push_to_hub", "save_total_limit")
 """Flags of the search that its trials had otherwise."""
 LIMITS = ("max_time", "max_cpu_time")
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The run that becomes the final model.
-
-    Attributes:
-        recipe: that trained it.
-        folder: of the run.
-        values: its flags beside those of all trials.
-        base: every option of its family without them.
-        score: on the validation rows.
-        decoding: settings that were chosen after training.
-    """
-
-    recipe: str
-    folder: Path
-    values: dict[str, Any]
-    base: dict[str, Any]
-    score: float
-    decoding: dict[str, Any] = field(default_factory=dict)
+AVERAGED = 4
+"""Checkpoints of the longer run that are kept beside the best, so that their mean can be tried."""
 
 
 def longer_run(
@@ -58,7 +38,7 @@ def longer_run(
         if seconds is None or "max_time" not in best.base:
             return best
         own = {name: value for name, value in request.of_trials().items() if name in best.base}
-        values = own | best.values | {"max_time": f"{seconds:.0f}s"}
+        values = own | best.values | {"max_time": f"{seconds:.0f}s", "save_total_limit": AVERAGED}
         tell(f"final run   {seconds:.0f} s with the best settings")
         start_run(server, best.recipe, values, folder)
         ending = follow(server, folder, request.goal, seconds * 1.3)
@@ -84,19 +64,6 @@ def tuned(chosen: Chosen, request: SearchRequest, seconds: float) -> Chosen:
     settings, score = trying.best(model, seconds)
     tell(f"decoding    {describe_settings(settings)}: validation {metric} {score:.4g}")
     return dataclasses.replace(chosen, decoding=settings, score=score)
-
-
-def best_checkpoint(folder: Path) -> Path:
-    """The checkpoint of a run that its final model is, or the newest.
-
-    Raises:
-        InputError: there is none.
-    """
-    checkpoints = list_checkpoints(folder)
-    if not checkpoints:
-        raise InputError(f"{folder}: holds no checkpoint")
-    best = State.load(checkpoints[-1]).best_model_checkpoint
-    return folder / best if best and (folder / best).is_dir() else checkpoints[-1]
 
 
 def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[str, Any]:
@@ -134,22 +101,5 @@ def _link_checkpoints(source: Path, target: Path) -> Path:
     newest = list_checkpoints(source)[-1]
     for checkpoint in {newest, best_checkpoint(source)}:
         with new_folder(target / checkpoint.name) as draft:
-            _link(checkpoint, draft)
+            link_folder(checkpoint, draft)
     return target / newest.name
-
-
-def _link(source: Path, target: Path) -> None:
-    """Copies a folder by links to its files, which nothing changes; by copies where there are no links."""
-    shutil.copytree(source, target, dirs_exist_ok=True, copy_function=_link_file)
-
-
-def _link_file(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)
-
-
-def describe_final(found: Mapping[str, Any]) -> str:
-    """The chosen system in a line."""
-    return f"{found['run']} ({found['recipe']}): {describe_settings(found['settings'])}"

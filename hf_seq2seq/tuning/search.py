@@ -14,7 +14,9 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder, remove
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.tuning.final import Chosen, close, longer_run, tuned
+from hf_seq2seq.tuning.averaged import averaged
+from hf_seq2seq.tuning.chosen import Chosen
+from hf_seq2seq.tuning.final import close, longer_run, tuned
 from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
 from hf_seq2seq.tuning.leaderboard import TABLE, Entry, table, write_leaderboard
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
@@ -77,6 +79,7 @@ class _Search:
         self._try_all()
         self.note_time()
         chosen = self._chosen()
+        chosen = averaged(chosen, self.request)
         chosen = tuned(chosen, self.request, self._left())
         found = close(chosen, self.request, self.server)
         write_leaderboard(self.folder, self._entries(), self.request.goal, found)
