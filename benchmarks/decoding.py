@@ -61,8 +61,8 @@ def build(folder: str, sentences: int, size: int) -> dict[str, Callable[[], Outp
     from hf_seq2seq.data.encoding import encode_texts
     from hf_seq2seq.decoding.generation import generate_hypotheses
     from hf_seq2seq.decoding.library import generate_ids
-    from hf_seq2seq.decoding.options import Search
     from hf_seq2seq.decoding.search import Searcher
+    from hf_seq2seq.decoding.search_options import Search
     from hf_seq2seq.saved.loading import load_seq2seq
 
     model, tokenizers, _ = load_seq2seq(folder)

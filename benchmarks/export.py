@@ -82,7 +82,7 @@ def generator(place: str, beams: int) -> Any:
     from hf_seq2seq.configs import Decoding
     from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator
     from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
-    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.saved.loading import load_seq2seq
     from hf_seq2seq.saved.model_paths import REPORT_FILE
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
 from hf_seq2seq.api.flags import canonical_values, divided
 from hf_seq2seq.data.given_rows import given
-from hf_seq2seq.decoding.options import Search, check_search
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
     Ensemble,
@@ -21,6 +20,7 @@ from hf_seq2seq.decoding.pipeline import (
     make_generator,
 )
 from hf_seq2seq.decoding.pipeline import Model as ModelFlags
+from hf_seq2seq.decoding.search_options import Search, check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.generation import Advance
     from hf_seq2seq.decoding.outputs import Output
-    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.saved.run_settings import RunSettings
 
 Source = str | list[dict[str, str]]

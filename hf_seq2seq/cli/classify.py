@@ -115,7 +115,7 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
 def _write(stream: TextIO, rows: Iterable[tuple[Row, Row]], classifier: "TextClassifier", as_json: bool) -> "Counts":
     from hf_seq2seq.decoding.classification import probabilities, verdict_of
     from hf_seq2seq.decoding.counts import Counts
-    from hf_seq2seq.decoding.streaming import in_windows
+    from hf_seq2seq.decoding.text_generator import in_windows
 
     counts = Counts()
 

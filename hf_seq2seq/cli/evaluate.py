@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from hf_seq2seq import strict_json
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
-from hf_seq2seq.decoding.options import check_search
+from hf_seq2seq.decoding.search_options import check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import EvaluateConfig
 from hf_seq2seq.evaluation.scoring import Found, score_files

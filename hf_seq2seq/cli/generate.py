@@ -20,7 +20,6 @@ from hf_seq2seq.cli.rows import (
 from hf_seq2seq.cli.source_rows import Sourced, messages_column, named_columns, read_histories, read_sources
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, read_rows, text_cell
-from hf_seq2seq.decoding.options import Search, check_search
 from hf_seq2seq.decoding.pipeline import (
     Ensemble,
     Model,
@@ -29,13 +28,14 @@ from hf_seq2seq.decoding.pipeline import (
     load_others,
     make_generator,
 )
+from hf_seq2seq.decoding.search_options import Search, check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.counts import Counted, Counts
     from hf_seq2seq.decoding.outputs import Output
-    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.decoding.text_generator import TextGenerator
 
 DETAILS = ("score", "tokens", "log_probs", "alignment")
 
@@ -133,7 +133,7 @@ def check_exported(config: GenerateConfig) -> None:
 
 def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> "Counts":
     from hf_seq2seq.decoding.counts import Counts
-    from hf_seq2seq.decoding.streaming import in_windows
+    from hf_seq2seq.decoding.text_generator import in_windows
 
     if options.target_column:
         return _write_scores(stream, sources, generator, options)
@@ -160,7 +160,7 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
 
 def _write_scores(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator", options: Rows) -> "Counts":
     from hf_seq2seq.decoding.counts import Counts
-    from hf_seq2seq.decoding.streaming import in_windows
+    from hf_seq2seq.decoding.text_generator import in_windows
 
     column, place, counts = str(options.target_column), options.input_file or "standard input", Counts()
 

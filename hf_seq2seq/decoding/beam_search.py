@@ -16,7 +16,7 @@ from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.normalization import LengthNormalization, coverage_penalty
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
-from hf_seq2seq.decoding.selection import best, gather_or_forbid
+from hf_seq2seq.decoding.top_k import best, gather_or_forbid
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from hf_seq2seq.decoding.decoder import Decoder
 from hf_seq2seq.decoding.forced_words import ForcedWords, Ids
 from hf_seq2seq.decoding.hypothesis import Bounds
 from hf_seq2seq.decoding.rules import FORBIDDEN
-from hf_seq2seq.decoding.selection import best
+from hf_seq2seq.decoding.top_k import best
 
 
 class ConstrainedBeam(Beam):

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import as_search
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output
-from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.sections import flag

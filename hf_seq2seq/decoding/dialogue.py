@@ -8,7 +8,7 @@ from hf_seq2seq.data.chat import encode_conversations, encode_history
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.messages import ASSISTANT
 from hf_seq2seq.data.replies import encode_histories
-from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.run_settings import UNBOUNDED

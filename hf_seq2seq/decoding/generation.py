@@ -16,8 +16,8 @@ from hf_seq2seq.data.copying import Words, spell
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.decoding.hypothesis import Hypothesis
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.ragged import Ragged
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from transformers import StoppingCriteria
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.decoding.decoder import as_list
 from hf_seq2seq.decoding.hypothesis import Hypothesis
-from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.search_options import Search
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_seq2seq.decoding.options import AVERAGES, Lengths, Search
+from hf_seq2seq.decoding.search_options import AVERAGES, Lengths, Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, flag, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.saved.run_settings import RunSettings
 
 ENGINES = ("transformers", "ctranslate2")
@@ -167,7 +167,7 @@ def _generator_class(engine: str, replies: bool) -> Any:
         from hf_seq2seq.decoding.dialogue import ReplyGenerator
 
         return ReplyGenerator
-    from hf_seq2seq.decoding.streaming import TextGenerator
+    from hf_seq2seq.decoding.text_generator import TextGenerator
 
     return TextGenerator
 

@@ -20,10 +20,10 @@ from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.library import SERVED, library_reason, search_by_library
 from hf_seq2seq.decoding.library_rules import bad_words, length_decay, renormalization, sequence_bias
 from hf_seq2seq.decoding.normalization import LengthNormalization
-from hf_seq2seq.decoding.options import SAMPLING, Search
 from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
 from hf_seq2seq.decoding.rules import Rule
 from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
+from hf_seq2seq.decoding.search_options import SAMPLING, Search
 from hf_seq2seq.decoding.warping import WARPERS, Warper
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag

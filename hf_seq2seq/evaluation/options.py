@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hf_seq2seq.decoding.options import Lengths, Search
+from hf_seq2seq.decoding.search_options import Lengths, Search
 from hf_seq2seq.evaluation.significance import Significance
 from hf_seq2seq.sections import MANY, Section, option
 

@@ -8,7 +8,7 @@ import numpy as np
 from hf_seq2seq.configs import Decoding, Inference
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.classification import TextClassifier
-from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.bleu import chrf
 from hf_seq2seq.saved.positions import longest_sequence

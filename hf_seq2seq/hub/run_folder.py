@@ -6,8 +6,8 @@ from typing import Any
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.integrity import unreadable
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
-from hf_seq2seq.saved.wholeness import unreadable
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from hf_seq2seq.data.collation import pad
 from hf_seq2seq.decoding.generation import evaluating
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.metrics.bleu import make_sentence_bleu
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy

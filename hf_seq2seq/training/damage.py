@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.integrity import unreadable
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
-from hf_seq2seq.saved.wholeness import unreadable
 from hf_seq2seq.training.state import FILE, State
 
 OPTIMIZER_FILE = "optimizer.safetensors"

@@ -32,10 +32,10 @@ from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.files import load_weights, write_beside, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
+from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
 from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint
 from hf_seq2seq.training.schedules import learning_rate_factor
-from hf_seq2seq.training.selection import Selection
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.step_batches import StepBatches, one_ahead, step_batches
 from hf_seq2seq.training.weights import zero_settings

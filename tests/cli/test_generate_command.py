@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hf_seq2seq.decoding import text_generator
+
 TEXTS = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
 
 
@@ -68,9 +70,8 @@ def test_empty_lines_stay(command, model_folder: Path, expected: list[str]) -> N
 def test_more_rows_than_a_window(
     command, model_folder: Path, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hf_seq2seq.decoding import streaming
 
-    monkeypatch.setattr(streaming.in_windows, "__defaults__", (3,))
+    monkeypatch.setattr(text_generator.in_windows, "__defaults__", (3,))
     result = command("generate", model_folder, *TEXTS * 3, "--per-device-eval-batch-size", "2")
     assert result.out.splitlines() == expected * 3
 

@@ -15,8 +15,8 @@ from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
 from hf_seq2seq.decoding.decoder import CrossDecoder
 from hf_seq2seq.decoding.hypothesis import Bounds
 from hf_seq2seq.decoding.normalization import LengthNormalization
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 
 Make = Callable[[str], Any]
 LIMIT = 14

@@ -11,8 +11,8 @@ from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.forced_words import ForcedWords, Word, find_words
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 
 EOS, DEPTH, SIZE = 1, 4, 5
 

@@ -12,8 +12,8 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ctranslate2_engine import CTranslate2TextGenerator, beam_remark, search_options
 from hf_seq2seq.decoding.ctranslate2_loading import load_ctranslate2
-from hf_seq2seq.decoding.options import Search
-from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.export import export_model
 from hf_seq2seq.hub.export_check import Subject

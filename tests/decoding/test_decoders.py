@@ -16,8 +16,8 @@ from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.generation import generate_texts
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerFast
 from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.decoding.forced_words import ForcedWords, Word, find_words
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.errors import InputError
 
 KINDS = ("word", "char", "bpe", "unigram", "wordpiece")

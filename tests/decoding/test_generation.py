@@ -12,7 +12,7 @@ from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import batches, generate_texts
 from hf_seq2seq.decoding.library import generate_ids, generation_settings
-from hf_seq2seq.decoding.options import Search
+from hf_seq2seq.decoding.search_options import Search
 
 Make = Callable[[str], Any]
 LIMIT = 16

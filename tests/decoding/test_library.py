@@ -12,9 +12,9 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ensemble import check_alike
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.decoding.library import library_reason, search_by_library
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
-from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 
 Make = Callable[[str], Any]

@@ -9,8 +9,8 @@ from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.decoding import decoder as module
 from hf_seq2seq.decoding.beam_attention import folds
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 
 SHARED: list[dict[str, Any]] = [
     {"attention": "dot", "input_feeding": False},

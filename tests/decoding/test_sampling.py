@@ -13,10 +13,10 @@ from transformers.generation.logits_process import TopPLogitsWarper
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import generate_hypotheses
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.rules import Prefixes
 from hf_seq2seq.decoding.sampling import Draw
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.decoding.warping import WARPERS, Warper
 
 Make = Callable[[str], Any]

@@ -13,9 +13,9 @@ from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ensemble import average
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.scoring import Scored, score_targets
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 
 Make = Callable[[str], Any]
 TARGETS = [[5, 6, 7, 1], [8, 1], [9, 9, 4]]

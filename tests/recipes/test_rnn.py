@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_seq2seq.configs import Decoding
-from hf_seq2seq.decoding.streaming import TextGenerator
+from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.saved.loading import load_seq2seq
 from hf_seq2seq.sections import build

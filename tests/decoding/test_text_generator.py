@@ -8,8 +8,8 @@ import pytest
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.decoding.options import Search
-from hf_seq2seq.decoding.streaming import TextGenerator, in_windows
+from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.text_generator import TextGenerator, in_windows
 
 
 def test_no_more_than_a_window_is_read_ahead() -> None:

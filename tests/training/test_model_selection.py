@@ -10,7 +10,7 @@ from hf_seq2seq.configs import Schedule
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints
 from hf_seq2seq.training.loop import Loop
-from hf_seq2seq.training.selection import Selection
+from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.state import State
 
 MakeTask = Callable[..., Task]

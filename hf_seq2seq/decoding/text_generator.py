@@ -17,10 +17,10 @@ from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, as_search, evaluating, generate_hypotheses, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
-from hf_seq2seq.decoding.options import Search
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.positions import longest_sequence

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hf_seq2seq.decoding.rules import FORBIDDEN
-from hf_seq2seq.decoding.selection import best, gather_or_forbid, largest
+from hf_seq2seq.decoding.top_k import best, gather_or_forbid, largest
 
 
 @pytest.mark.parametrize("size", [8000, 8009, 640, 40])
