@@ -1,23 +1,25 @@
 """Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load.
 
-    from hf_seq2seq import evaluate, load, preview, train
+    from hf_seq2seq import baseline, evaluate, load, preview, train
 
-The four are imported lazily, so that importing the package loads neither torch nor transformers.
+The five are imported lazily, so that importing the package loads neither torch nor transformers.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hf_seq2seq.api.baselines import baseline
     from hf_seq2seq.api.models import load
     from hf_seq2seq.api.runs import preview, train
     from hf_seq2seq.api.scores import evaluate
     from hf_seq2seq.errors import InputError
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "evaluate", "load", "preview", "train"]
+__all__ = ["InputError", "baseline", "evaluate", "load", "preview", "train"]
 
 _PLACES = {
+    "baseline": "api.baselines",
     "load": "api.models",
     "train": "api.runs",
     "preview": "api.runs",

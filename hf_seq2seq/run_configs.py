@@ -7,6 +7,7 @@ Importing this module does not import torch.
 from dataclasses import dataclass
 
 from hf_seq2seq import configs
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MOST_LAYERS, Section, option
 
 PROBLEMS = ("single_label", "multi_label", "regression")
@@ -62,10 +63,25 @@ class RecurrentStack(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HandBuiltStart(configs.Pretrained):
+    """Model: the checkpoint or the word vectors to start from."""
+
+    pretrained_embeddings: str | None = option(
+        None, "Start the embeddings from word vectors: a file in the text format of word2vec, or of GloVe."
+    )
+
+    def __post_init__(self) -> None:
+        """Rejects two starts."""
+        super().__post_init__()
+        if self.pretrained_embeddings is not None and self.model_name_or_path is not None:
+            raise InputError("--pretrained-embeddings: a checkpoint has embeddings already; give one of them")
+
+
+@dataclass(frozen=True, kw_only=True)
 class HandBuiltRun(configs.TextRunConfig):
     """A run of a hand-built encoder-decoder: from scratch, or from a checkpoint of the same architecture."""
 
-    start: configs.Pretrained
+    start: HandBuiltStart
     model: Section
     tokens: configs.NewTokenizer
 

@@ -45,7 +45,7 @@ class Model(Section):
 class Config(run_configs.HandBuiltRun):
     """All options of `rnn`."""
 
-    start: configs.Pretrained = field(default_factory=configs.Pretrained)
+    start: run_configs.HandBuiltStart = field(default_factory=run_configs.HandBuiltStart)
     model: Model = field(default_factory=Model)
     alignment: run_configs.RecurrentAttention = field(default_factory=run_configs.RecurrentAttention)
     stack: run_configs.RecurrentStack = field(default_factory=run_configs.RecurrentStack)
@@ -59,6 +59,7 @@ def prepare(config: Config) -> "Task":
     from hf_seq2seq.tasks.kept import start_tokenizers
     from hf_seq2seq.tasks.pairs import open_pairs, pair_task
     from hf_seq2seq.tasks.pretrained import load_own
+    from hf_seq2seq.tasks.pretrained_embeddings import start_embeddings
     from hf_seq2seq.training.checks import check_run
 
     check_run(config, "seq2seq", model_type="rnn-seq2seq")
@@ -67,7 +68,8 @@ def prepare(config: Config) -> "Task":
     if not new:
         return pair_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs)
     tokenizers = start_tokenizers(config, pairs["train"].sources, pairs["train"].targets)
-    return pair_task("rnn", config, build_model(config, tokenizers), tokenizers, pairs, new=True)
+    model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
+    return pair_task("rnn", config, model, tokenizers, pairs, new=True)
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalGeneration":

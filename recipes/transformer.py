@@ -48,7 +48,7 @@ class Model(Section):
 class Config(run_configs.HandBuiltRun):
     """All options of `transformer`."""
 
-    start: configs.Pretrained = field(default_factory=configs.Pretrained)
+    start: run_configs.HandBuiltStart = field(default_factory=run_configs.HandBuiltStart)
     model: Model = field(default_factory=Model)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
@@ -60,6 +60,7 @@ def prepare(config: Config) -> "Task":
     from hf_seq2seq.tasks.kept import start_tokenizers
     from hf_seq2seq.tasks.pairs import open_pairs, pair_task
     from hf_seq2seq.tasks.pretrained import load_own
+    from hf_seq2seq.tasks.pretrained_embeddings import start_embeddings
     from hf_seq2seq.training.checks import check_run
 
     check_run(config, "seq2seq", model_type="transformer-seq2seq")
@@ -68,7 +69,8 @@ def prepare(config: Config) -> "Task":
     if not new:
         return pair_task("transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs)
     tokenizers = start_tokenizers(config, pairs["train"].sources, pairs["train"].targets)
-    return pair_task("transformer", config, build_model(config, tokenizers), tokenizers, pairs, new=True)
+    model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
+    return pair_task("transformer", config, model, tokenizers, pairs, new=True)
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForConditionalGeneration":

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hf_seq2seq.baselines import BASELINES
 from hf_seq2seq.cli import flags
 from hf_seq2seq.cli.app import main
 from hf_seq2seq.cli.command_table import COMMANDS
@@ -21,6 +22,7 @@ from hf_seq2seq.cli.root import app
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.baseline_runs import config_class
 from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.sections import build, canonical_names
 
@@ -30,6 +32,8 @@ DOCS = ROOT / "docs"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 FIGURES = ROOT / "benchmarks" / "README.md"
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+ACTIONS = ("train", "preview", "show_pieces", "show_nearest", "answer_analogies")
+"""What commands do beside those that have `with_flags`."""
 FOREIGN = {"--config_file", "--install-completion", "--help"}
 """Flags of accelerate and of Typer."""
 
@@ -80,7 +84,7 @@ def only_parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     for name in COMMANDS:
         module = importlib.import_module(f"hf_seq2seq.cli.{name}")
-        for attribute in {"with_flags", "train", "preview", "show_pieces"} & set(vars(module)):
+        for attribute in {"with_flags", *ACTIONS} & set(vars(module)):
             new = checked if attribute == "with_flags" else stub(getattr(module, attribute))
             monkeypatch.setattr(module, attribute, new)
     monkeypatch.setattr(flags, "with_flags", checked)
@@ -135,7 +139,7 @@ def every_config() -> list[type]:
     for name in COMMANDS:
         module = importlib.import_module(f"hf_seq2seq.cli.{name}")
         configs += [item for key, item in vars(module).items() if key.endswith("Config") and isinstance(item, type)]
-    return configs
+    return configs + [config_class(baseline) for baseline in BASELINES.values()]
 
 
 @EVERY_PAGE
@@ -247,6 +251,11 @@ def test_the_papers_are_where_it_says() -> None:
             assert re.search(
                 rf"{name.split()[-3] if ' and ' in name else name.split()[0]}.{{0,40}}{year}", text, re.S
             ), paper
+
+
+def test_every_baseline_has_its_row() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "baselines.md").read_text(), re.M)
+    assert rows == list(BASELINES)
 
 
 def test_every_search_is_where_it_says() -> None:

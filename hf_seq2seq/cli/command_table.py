@@ -3,6 +3,7 @@
 COMMANDS = {
     "train": "Train a model with a recipe, evaluate it and save it.",
     "auto": "Find and train a good model for the rows within a given time.",
+    "baseline": "Train a classical baseline in seconds and score it like a model.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
     "classify": "Predict the label of every text, with its score.",
@@ -14,5 +15,6 @@ COMMANDS = {
     "push": "Publish a finished run on the Hub; unchanged files are not sent again.",
     "pull": "Download a model from the Hub to a folder.",
     "tokenizer": "Train a tokenizer; show how one splits a text.",
+    "vectors": "Train word vectors; show nearest words; answer analogies.",
     "recipes": "List the recipes, show one, or copy one to modify it.",
 }

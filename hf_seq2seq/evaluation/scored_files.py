@@ -1,8 +1,10 @@
 """Files of predictions and references for `evaluate`, read a window of rows at a time."""
 
+import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError, shorten
@@ -11,6 +13,11 @@ if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
 
 WINDOW = 1000
+BASELINE_FILE = "baseline.yaml"
+"""The flags of a baseline, in the folder of its predictions."""
+BASELINE_PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")
+BASELINE_LIKELIHOODS = "likelihoods*.jsonl"
+"""Of each document of a test set: its log-probability under a language model, and the number of its tokens."""
 Cell = str | list[str]
 
 
@@ -99,6 +106,46 @@ def _only(cell: Cell) -> str:
     return cell
 
 
+def is_baseline(place: str) -> bool:
+    """Whether a place is the folder of a baseline, which stands for the file of its predictions."""
+    return (Path(place) / BASELINE_FILE).is_file()
+
+
+def _predictions_of(place: str) -> str:
+    """The file of a baseline's predictions."""
+    return _only_file(place, "predictions", BASELINE_PREDICTIONS)
+
+
+def _only_file(place: str, what: str, patterns: Sequence[str]) -> str:
+    """The one file of a folder that a baseline wrote.
+
+    Raises:
+        InputError: it has none, or one for each of several sets.
+    """
+    found = sorted(path for pattern in patterns for path in Path(place).glob(pattern))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        raise InputError(f"{place}: files of {what}: {names}; one is needed")
+    return str(found[0])
+
+
+def read_likelihoods(place: str) -> list[tuple[float, float]]:
+    """The log-probability and the number of tokens of every document, from the folder of a baseline.
+
+    Raises:
+        InputError: a folder without likelihoods, or a line that has none.
+    """
+    file = _only_file(place, "likelihoods", [BASELINE_LIKELIHOODS])
+    found = []
+    for number, line in enumerate(Path(file).read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            found.append((float(row["log_probability"]), float(row["tokens"])))
+        except (ValueError, KeyError, TypeError):
+            raise InputError(f"{file}:{number}: no log_probability and tokens; run the baseline again") from None
+    return found
+
+
 def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     """The texts of a file: its lines, its column of this name, or its only column.
 
@@ -112,6 +159,8 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
     """
     if isinstance(file, Texts):
         return _given_cells(file, several=column == "reference")
+    if is_baseline(file):
+        file = _predictions_of(file)
     from hf_seq2seq.data.rows import names_of, read_rows, text_cell
 
     rows, sample = read_rows(None, file, encoding, ("prediction", "reference"))

@@ -1,6 +1,6 @@
 """The reports of `evaluate`: files against files, and a model's predictions against those of other systems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from hf_seq2seq.errors import InputError
@@ -72,7 +72,7 @@ def read_others(files: Sequence[str], encoding: str) -> dict[str, list[str]]:
     return {file: [str(text) for text in read_cells(file, "prediction", encoding)] for file in files}
 
 
-def check_others(others: Mapping[str, Sequence[str]], sets: Sequence[int]) -> None:
+def check_others(others: Mapping[str, Sized], sets: Sequence[int]) -> None:
     """Rejects files of other systems whose number of predictions differs from the number of test rows.
 
     Args:

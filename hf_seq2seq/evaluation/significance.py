@@ -29,7 +29,9 @@ class Significance(Section):
         None, "Also bootstrap confidence intervals at this level, in percent.", at_least=1
     )
     confidence_n: int = option(1000, "Resamples for --confidence.", at_least=2)
-    compare: tuple[str, ...] = option((), "Compare with other systems: files of predictions, or folders of models.")
+    compare: tuple[str, ...] = option(
+        (), "Compare with other systems: files of predictions, folders of models or of baselines."
+    )
     paired_bs: bool = option(False, "Test the difference by paired bootstrap resampling, the default of --compare.")
     paired_bs_n: int = option(1000, "Resamples for --paired-bs.", at_least=2)
     paired_ar: bool = option(False, "Test the difference by approximate randomization instead.")

@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, Unknown, count_unknown
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.scored_files import is_baseline, read_likelihoods
 from hf_seq2seq.evaluation.scoring import Found, check_others, joined, read_others, score_rows
 from hf_seq2seq.evaluation.significance import Significance
 
 
 def divided(compare: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The systems to compare: folders of models, and files of predictions.
+    """The systems to compare: folders of models, and files of predictions or folders of baselines.
 
     Raises:
         InputError: one is given twice.
     """
-    folders = tuple(place for place in compare if Path(place).is_dir())
+    folders = tuple(place for place in compare if Path(place).is_dir() and not is_baseline(place))
     if len(set(folders)) < len(folders):
         raise InputError("--compare: a model is given twice; compare different systems")
     return folders, tuple(place for place in compare if place not in folders)
@@ -80,10 +83,12 @@ class Systems:
         self.folders, files = divided(significance.compare)
         self._likely = {name: metric for name, metric in metrics.items() if "likelihood" in metric.problems}
         self._written = {name: metric for name, metric in metrics.items() if name not in self._likely}
-        if files and self._likely:
+        unread = [file for file in files if not is_baseline(file)]
+        if unread and self._likely:
             name = next(iter(self._likely))
-            raise InputError(f"--compare {files[0]}: not a model's folder, which --metrics {name} requires")
-        self._significance, self._files = significance, read_others(files, encoding)
+            raise InputError(f"--compare {unread[0]}: not a model's folder, which --metrics {name} requires")
+        self._read = {file: np.array(read_likelihoods(file)) for file in files} if self._likely else {}
+        self._significance, self._files = significance, read_others(files, encoding) if self._written else {}
 
     def check(self, sets: Sequence[int]) -> None:
         """Rejects systems that cannot be compared on sets of these sizes.
@@ -93,7 +98,7 @@ class Systems:
         """
         if self.folders and len(sets) > 1:
             raise InputError(f"--compare: there are {len(sets)} test sets; evaluate one at a time")
-        check_others(self._files, sets)
+        check_others(self._files or self._read, sets)
 
     def score(self, model: Any, others: Mapping[str, Any], texts: list[Any], references: list[list[str]]) -> Found:
         """The report of one test set.
@@ -117,7 +122,7 @@ class Systems:
             if not self._written:  # which counted the same sources
                 self._count({name: counts for name, (_, counts) in read.items()})
             likely = {name: likelihoods for name, (likelihoods, _) in read.items()}
-            found = joined(found, score_rows(self._likely, likely.pop(MODEL), references, sure, likely))
+            found = joined(found, score_rows(self._likely, likely.pop(MODEL), references, sure, likely | self._read))
             unknown = read[MODEL][1].unknown_targets
             found |= {"unknown_tokens": unknown.share} if unknown.tokens else {}
         return found

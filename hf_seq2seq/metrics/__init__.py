@@ -98,6 +98,13 @@ LABEL_METRICS: Named[Metric] = Named(
     }
 )
 
+LABEL_DEFAULTS = {
+    "single_label": ("accuracy", "macro_f1", "matthews"),
+    "multi_label": ("micro_f1", "macro_f1"),
+    "regression": ("pearson", "spearman", "mse"),
+}
+"""The metrics of each problem where none are asked for."""
+
 # Computed from the likelihood that a model assigns to the references; files hold no probabilities.
 LIKELIHOOD_METRICS: Named[Metric] = Named(
     {

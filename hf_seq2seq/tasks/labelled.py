@@ -20,6 +20,7 @@ from hf_seq2seq.data.text_kinds import look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults import classifier_choices, label_metric_choices, settle, text_length_choices
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics import LABEL_DEFAULTS
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.problems import LABEL_PROBLEMS
@@ -38,12 +39,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 C = TypeVar("C", bound=EncoderRun)
 
-DEFAULT_METRICS = {
-    "single_label": ("accuracy", "macro_f1", "matthews"),
-    "multi_label": ("micro_f1", "macro_f1"),
-    "regression": ("pearson", "spearman", "mse"),
-}
-
 
 def check_labelled_run(config: C) -> C:
     """`check_run`, with the problem's default metrics if none were chosen; returns the configuration with them.
@@ -58,7 +53,7 @@ def check_labelled_run(config: C) -> C:
         if config.optimization.label_smoothing_factor:
             raise InputError(f"--label-smoothing-factor needs --problem-type single_label, not {problem}")
     if not config.evaluation.metrics:
-        evaluation = dataclasses.replace(config.evaluation, metrics=DEFAULT_METRICS[problem])
+        evaluation = dataclasses.replace(config.evaluation, metrics=LABEL_DEFAULTS[problem])
         config = dataclasses.replace(config, evaluation=evaluation)
     check_run(config, problem, model_type="bert")
     return config

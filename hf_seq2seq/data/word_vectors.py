@@ -1,0 +1,69 @@
+"""Files of word vectors: word2vec's text format, whose first line says how many there are, and GloVe's, without it."""
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hf_seq2seq.data.files.text_files import lines, opened
+from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.errors import InputError, shorten
+
+
+def read_vectors(file: str, wanted: Container[str] | None = None) -> tuple[list[str], np.ndarray]:
+    """The words of a file and their vectors.
+
+    Args:
+        file: a word, then its numbers, on a line; all divided by single spaces. A word may hold spaces.
+        wanted: words to read; None for all.
+
+    Returns:
+        Words in the order of the file, of several lines of one word the first, and `(words, width)` float32.
+
+    Raises:
+        InputError: the file cannot be read, is empty, or a line has no number, or not as many as the first.
+    """
+    words: dict[str, int] = {}
+    rows: list[np.ndarray] = []
+    width = 0
+    with opened(Path(file).expanduser()) as stream:
+        for number, line in enumerate(lines(stream.lines("utf-8")), start=1):
+            parts = line.rstrip(" ").split(" ")
+            if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
+                width = int(parts[1])
+                continue
+            width = width or len(parts) - 1
+            word = " ".join(parts[: len(parts) - width])
+            if len(parts) <= width or not width:
+                told = f"{len(parts) - 1} numbers after {shorten(repr(parts[0]))}, not {width}"
+                raise InputError(f"{file}:{number}: {told}")
+            if word not in words and (wanted is None or word in wanted):
+                words[word] = len(rows)
+                rows.append(_numbers(parts[len(parts) - width :], f"{file}:{number}"))
+    if not width:
+        raise InputError(f"{file}: has no vectors")
+    return list(words), np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32)
+
+
+def _numbers(cells: Sequence[str], place: str) -> np.ndarray:
+    try:
+        found = np.array(cells, dtype=np.float32)
+    except ValueError:
+        found = np.array([np.nan], dtype=np.float32)
+    if not np.isfinite(found).all():
+        raise InputError(f"{place}: {shorten(' '.join(cells))!r} is no vector of numbers")
+    return found
+
+
+def write_vectors(file: Path, words: Sequence[str], vectors: np.ndarray) -> None:
+    """Writes word2vec's text format.
+
+    Args:
+        file: appears when all is written.
+        words: none with a line end.
+        vectors: `(words, width)`.
+    """
+    with open_draft(file) as stream:
+        stream.write(f"{len(words)} {vectors.shape[1]}\n")
+        for word, vector in zip(words, vectors, strict=True):
+            stream.write(f"{word} {' '.join(f'{number:.6g}' for number in vector)}\n")

@@ -1,0 +1,75 @@
+"""The joint n-gram model: its search against every way to pronounce, and real pronunciations."""
+
+import math
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from hf_seq2seq.baselines.joint_ngram import JointNgram, Options, train
+from hf_seq2seq.baselines.kneser_ney import END, FIRST, START
+from hf_seq2seq.errors import InputError
+
+WORDS = ["bad", "bed", "dab", "add", "abba", "cab", "ace", "deed", "face", "fade", "cede", "decaf"]
+SOUNDS = [
+    "b æ d",
+    "b ɛ d",
+    "d æ b",
+    "æ d",
+    "æ b ə",
+    "k æ b",
+    "e ɪ s",
+    "d i d",
+    "f e ɪ s",
+    "f e ɪ d",
+    "s i d",
+    "d i k æ f",
+]
+
+
+def likeliest(model: JointNgram, word: str) -> str:
+    """The best sequence of pieces among all."""
+    choices = [[n for n, (letters, _) in enumerate(model.pieces, FIRST) if letters == (letter,)] for letter in word]
+
+    def score(pieces: tuple[int, ...]) -> float:
+        padded = [START, *pieces, END]
+        return sum(math.log(model.model.next_token(padded[:i])[padded[i]]) for i in range(1, len(padded)))
+
+    sums: dict[str, float] = {}
+    for pieces in product(*choices):
+        said = " ".join(sound for piece in pieces for sound in model.pieces[piece - FIRST][1])
+        sums[said] = sums.get(said, 0) + math.exp(score(pieces))
+    return max(sums, key=lambda said: sums[said])
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_a_wide_beam_finds_what_all_ways_find(order: int) -> None:
+    model = train(WORDS, SOUNDS, Options(ngram_order=order, beams=500))
+    for word in ["bade", "faced", "dace", "ebb", "cad"]:
+        assert model.pronounce(word) == likeliest(model, word)
+
+
+def test_letters_that_were_never_seen_are_passed_over_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    model = train(WORDS, SOUNDS, Options())
+    assert model(["bxad", "bad"]) == ["b æ d", "b æ d"]
+    assert "1 of 2 words have letters" in capsys.readouterr().err
+
+
+def test_targets_without_spaces_are_characters() -> None:
+    model = train(["ab", "ba", "abb"], ["xy", "yx", "xyy"], Options(max_letters=2))
+    assert model(["bab"]) == ["yxy"]
+
+
+def test_refuses_what_is_not_made_of_words() -> None:
+    with pytest.raises(InputError, match="for single words; for longer texts"):
+        train(["a word " * 20], ["x"], Options())
+    with pytest.raises(InputError, match="more than 2 symbols per letter"):
+        train(["a"], ["x y z"], Options())
+
+
+def test_italian(shared_data: Path) -> None:
+    rows = [line.split("\t") for line in (shared_data / "g2p/ita_train.tsv").read_text().splitlines()]
+    test = [line.split("\t") for line in (shared_data / "g2p/ita_test.tsv").read_text().splitlines()]
+    model = train(*zip(*rows, strict=True), Options())
+    wrong = sum(said != row[1] for said, row in zip(model([row[0] for row in test]), test, strict=True))
+    assert 100 * wrong / len(test) <= 31
