@@ -1,5 +1,8 @@
 """The hand-built models, as Hugging Face model families."""
 
+MODEL_TYPES = ("rnn-seq2seq", "transformer-seq2seq", "transformer-encoder", "transformer-decoder")
+"""The families, by the name in a model's `config.json`."""
+
 
 def register() -> None:
     """Registers the families with transformers' Auto classes; idempotent.

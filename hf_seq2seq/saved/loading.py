@@ -1,5 +1,6 @@
 """Loads a saved model with its tokenizers, lengths and decoding settings."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,14 +86,24 @@ def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig
     """
     from transformers import AutoConfig
 
-    from hf_seq2seq.architectures import register
-
-    register()
+    _register(config_place(path))
     where = find_model(path)
     with explained(path):
         config = AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
         check_config(path, config)
         return config
+
+
+def _register(path: str) -> None:
+    """Registers the hand-built families, whose modules take time to import, unless a folder holds another model."""
+    from hf_seq2seq.architectures import MODEL_TYPES, register
+
+    try:
+        found = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):  # on the Hub, or to be explained by what reads it for good
+        found = None
+    if not isinstance(found, dict) or found.get("model_type", MODEL_TYPES[0]) in MODEL_TYPES:
+        register()
 
 
 def is_classifier(config: "PreTrainedConfig") -> bool:

@@ -16,6 +16,7 @@ except SystemExit as ended:
     if sys.argv[1] == "generate":
         import hf_seq2seq.decoding.classification
     heavy = {"datasets", "pandas", "pyarrow", "typer", "pydantic"}
+    heavy |= {f"hf_seq2seq.architectures.modeling_{name}" for name in ("rnn", "transformer")}
     heavy |= {"torch", "transformers", "numpy", "hf_seq2seq.configs"} if sys.argv[1] == "evaluate" else set()
     sys.exit(ended.code or ", ".join(sorted(heavy & set(sys.modules))) or 0)
 """
