@@ -1,4 +1,4 @@
-"""Flags as Python gives them: rows stand in the place of files."""
+"""Flags given from Python: rows may replace files."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Words and flags of a command line: what stands for them, and what is handed on."""
+"""Words and flags of a command line: annotations, and conversion back to words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def given_values(typed: Mapping[str, Any], names: Mapping[str, str]) -> Values:
 
 
 def switches_of(config_class: type) -> set[str]:
-    """The options whose flags stand without a value, such as `bf16`."""
+    """The options whose flags have no value, such as `bf16`."""
     return {name for name, (_, item) in options(config_class).items() if isinstance(item.default, bool)}
 
 

@@ -1,9 +1,9 @@
-"""A run that has to end in time: how many steps fit, and how often they may be interrupted by an evaluation.
+"""Time-limited runs: how many steps fit, and how often to evaluate.
 
-Before training, a few rows are evaluated, which says what an evaluation will take; a time too short for one is refused
-here, when nothing is written yet. The first steps tell the seconds per token. Then the run is laid out: its steps, over
-which the learning rate decays, its evaluations, and what comes after the last step. It is laid out anew where the clock
-proves the estimate wrong. The state keeps the plan, so a resumed run goes on with it.
+Before training, a few rows are evaluated to estimate the time of an evaluation; a limit too short for one is rejected
+here, before anything is written. The first steps give the seconds per token. Then the run is planned: its steps, over
+which the learning rate decays, its evaluations, and what comes after the last step. It is replanned when the clock
+proves the estimate wrong. The state includes the plan, so a resumed run continues with it.
 """
 
 import math
@@ -25,7 +25,7 @@ from hf_seq2seq.training.state import State
 AIM = 0.95
 """Share of the limit that is planned for."""
 SLACK = 0.03
-"""Share of the limit by which a plan may be wrong before the run is laid out anew."""
+"""Share of the limit by which a plan may be wrong before the run is replanned."""
 WARM_UP = 2
 """Steps that are not measured: the first ones allocate memory."""
 MEASURED = (5, 0.02)
@@ -40,7 +40,7 @@ MEMORY = 50
 NAMES = ("max_time", "max_cpu_time")
 KINDS = ("validation", "test")
 CLOSING = 3.0
-"""Seconds for the card, the pictures and the intervals of the scores, beside the saving and the scoring."""
+"""Seconds for the card, the pictures and the intervals of the scores, besides saving and scoring."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Meter:
 
 
 class Budget:
-    """Lays a run out within the limits of time that its schedule names; does nothing where it names none.
+    """Plans a run within the time limits of its schedule; does nothing without limits.
 
     Args:
         schedule: the limits; `max_steps` is one more, and a given `eval_steps` stays.
@@ -108,7 +108,7 @@ class Budget:
             state.max_steps, state.planned = self._most, False
 
     def resume(self, state: State) -> None:
-        """Goes on with the plan of a checkpoint's state; with other limits or other steps, only with what it measured.
+        """Continues with the plan of a checkpoint's state; with other limits or steps, only with its measurements.
 
         The time between two runs, and that of a second start, do not count.
         """

@@ -10,7 +10,7 @@ CLOSING_SHARE = 0.1
 FULL_TRIALS = 4
 """So many trials of full length have room in the search's share; most are stopped after a ninth or a third of one."""
 LONGER = 1.25
-"""The best settings are trained anew where there is time for so many times the length of a trial."""
+"""The best settings are retrained if there is time for this many times the length of a trial."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Budget:
         return self.total * CLOSING_SHARE
 
     def for_longer_run(self, used: float) -> float | None:
-        """What is left for the best settings to be trained anew, when `used` has passed; None for too little."""
+        """Time left to retrain the best settings after `used`; None if too little."""
         left = self.total - self.closing - used
         return left if left >= LONGER * self.trial else None
 

@@ -16,7 +16,7 @@ class Chosen:
     Attributes:
         recipe: that trained it.
         folder: of the run.
-        values: its flags beside those of all trials.
+        values: its flags besides those of all trials.
         base: every option of its family without them.
         score: on the validation rows.
         decoding: settings that were chosen after training.

@@ -29,9 +29,9 @@ AVERAGED = 4
 def longer_run(
     best: Chosen, request: SearchRequest, server: TrainServer, folder: Path, seconds: float | None
 ) -> Chosen:
-    """Trains the best settings anew, where there is time for a longer run; returns it if it is better.
+    """Retrains the best settings if there is time for a longer run; returns it if it is better.
 
-    Its learning rate decays over the longer time, so the trial's checkpoint is nothing to go on from.
+    Its learning rate decays over the longer time, so it cannot start from the trial's checkpoint.
     """
     done = progress_of(folder, request.goal)
     if not done.finished:
@@ -69,8 +69,8 @@ def tuned(chosen: Chosen, request: SearchRequest, seconds: float) -> Chosen:
 def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[str, Any]:
     """Makes the chosen run the model of the output folder, and measures it on the test rows, once.
 
-    The run's checkpoints are linked there, and a run that has no step left goes on from them: it evaluates, writes the
-    card and publishes, as any run does at its end.
+    The run's checkpoints are linked there, and a run without remaining steps resumes from them: it evaluates, writes
+    the card and publishes, as any run does at its end.
 
     Raises:
         InputError: as that run is refused.

@@ -1,4 +1,4 @@
-"""Follows a run in its process: reads its checkpoints as they come, and stops it when it is not worth going on."""
+"""Monitors a run in its process: reads its checkpoints as they appear, and stops it when it is not worth continuing."""
 
 import math
 import time
@@ -99,7 +99,7 @@ def follow(
     seconds: float,
     is_worth: Callable[[Progress], bool] = lambda progress: True,
 ) -> Ending:
-    """Waits for a run that was started to end; stops it when its time is over or it is not worth going on.
+    """Waits for a run to end; stops it when its time is over or it is not worth continuing.
 
     Args:
         server: that runs it.
@@ -133,7 +133,7 @@ def follow(
 
 
 def start_run(server: TrainServer, recipe: str, values: Mapping[str, Any], folder: Path) -> None:
-    """Starts a run in a folder, or goes on with the one there."""
+    """Starts a run in a folder, or resumes the one there."""
     folder.mkdir(parents=True, exist_ok=True)
     flags = {"output_dir": str(folder), "overwrite_output_dir": True, "resume_from_checkpoint": "last"}
     server.start(recipe, dict(values) | flags, folder / OUTPUT)

@@ -32,11 +32,11 @@ FAILURES = 3
 
 
 def search(request: SearchRequest) -> dict[str, Any]:
-    """Runs the search, or goes on with the one in the folder; returns what is known of the final system.
+    """Runs the search, or resumes the one in the folder; returns what is known of the final system.
 
     Raises:
         InputError: the budget is too small for one evaluation, every trial failed, or the folder is in use.
-        KeyboardInterrupt: Ctrl-C; the same command goes on.
+        KeyboardInterrupt: Ctrl-C; the same command resumes.
     """
     folder = request.output_dir / FOLDER
     with locked_folder(folder), closing(TrainServer()) as server:

@@ -21,7 +21,7 @@ JOURNAL = "journal.log"
 RUNGS = 9
 """Parts of a trial: it is compared with the others after 1, 3 and 9 of them."""
 REDUCTION = 3
-"""Of so many trials at a rung one goes on."""
+"""One of this many trials at a rung continues."""
 STARTS = 3
 """How often a trial that ended without a word is started again."""
 REPEATS = 30
@@ -36,7 +36,7 @@ class TrialRecord:
     Attributes:
         number: from 0.
         recipe: that trained it.
-        settings: its flags beside those of all trials.
+        settings: its flags besides those of all trials.
         state: "complete", "stopped" at a rung, "failed" or "running".
         value: the best score on the validation rows; None where there is none.
         seconds: that it took.
@@ -72,7 +72,7 @@ def load_optuna() -> Any:
 
 
 class Study:
-    """Trials in a folder's journal; what another process began there goes on.
+    """Trials in a folder's journal; a search begun by another process is resumed.
 
     Args:
         folder: holds the journal.
@@ -98,7 +98,7 @@ class Study:
             pruner=self._optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=REDUCTION),
             load_if_exists=True,
         )
-        # A sampler that goes on must not draw again what it drew at first.
+        # A resumed sampler must not repeat its first draws.
         drawn = len(self._study.get_trials(deepcopy=False))
         self._study.sampler = self._optuna.samplers.TPESampler(
             multivariate=True, group=True, n_startup_trials=5, seed=seed + drawn
@@ -137,7 +137,7 @@ class Study:
         return self._study.user_attrs.get(name)
 
     def check_same(self, request: Mapping[str, Any]) -> None:
-        """Refuses to go on with a search for something else; notes what a new one is for.
+        """Rejects resuming a different search; records the request of a new one.
 
         Raises:
             InputError: says what it was.
