@@ -203,7 +203,7 @@ function complain(text) {
 function saveFile(event) {
   event.preventDefault();
   const { rater } = contents();
-  if (!rater) return complain("Please give a name, so that your ratings are told from those of others.");
+  if (!rater) return complain("Please give a name, so that your ratings can be told apart from others'.");
   complain("");
   const file = new Blob([JSON.stringify(contents(), null, 1), "\n"], { type: "application/json" });
   const name = rater.replace(/[^\p{L}\p{M}\p{N}]+/gu, "-");

@@ -333,20 +333,24 @@ def _check_counts(sources: Sequence[Any], targets: Sequence[Any], name: str = "t
 
 def _warn(counts: "Counts", limit: int | None) -> None:
     """Issues warnings about the counts, attributed to the line that called the model."""
-    told = []
+    detail = []
     if counts.truncated:
-        told.append(f"{counts.truncated} of {counts.texts} texts were truncated to {limit} tokens (max_source_length)")
+        detail.append(
+            f"{counts.truncated} of {counts.texts} texts were truncated to {limit} tokens (max_source_length)"
+        )
     if counts.impossible:
-        told.append(
+        detail.append(
             f"{counts.impossible} of {counts.texts} texts have no output: the constraints of the search allow none"
         )
     if counts.conflicting:
-        told.append(
+        detail.append(
             f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
         )
     if counts.unended:
-        told.append(f"{counts.unended} of {counts.texts} outputs are cut off at the maximum length (max_new_tokens)")
+        detail.append(f"{counts.unended} of {counts.texts} outputs are cut off at the maximum length (max_new_tokens)")
     if counts.unknown.tokens:
-        told.append(f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for")
-    for line in told:
+        detail.append(
+            f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for"
+        )
+    for line in detail:
         warnings.warn(line, stacklevel=3)

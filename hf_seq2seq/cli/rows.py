@@ -106,8 +106,8 @@ def report_outputs(counts: "Counts", limit: int) -> None:
             file=sys.stderr,
         )
     if counts.conflicting:
-        told = "--max-length-ratio allows fewer tokens than --min-new-tokens requires"
-        print(f"{counts.conflicting} of {rows} texts: {told}", file=sys.stderr)
+        detail = "--max-length-ratio allows fewer tokens than --min-new-tokens requires"
+        print(f"{counts.conflicting} of {rows} texts: {detail}", file=sys.stderr)
     if counts.unended:
         print(f"{counts.unended} of {rows} outputs are cut off at {limit} tokens (--max-new-tokens)", file=sys.stderr)
 

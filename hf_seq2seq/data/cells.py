@@ -120,5 +120,5 @@ def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> No
         InputError: always.
     """
     hint = HINTS.get(kind(value), "convert it to text")
-    told = "null" if value is None else f"{kind(value)} {shown(value)} instead of text"
-    raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {told}; {hint}")
+    detail = "null" if value is None else f"{kind(value)} {shown(value)} instead of text"
+    raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {detail}; {hint}")

@@ -78,8 +78,8 @@ def _marked(lines: Sequence[str], place: str) -> tuple[list[str] | list[list[str
         return None
     if without:
         number, example = without[0], next(names[0] for names in found.values() if names)
-        told = f"{shown(lines[number - 1])} has no label, such as __label__{example}, but other lines do"
-        raise InputError(f"{place}:{number}: {told}")
+        detail = f"{shown(lines[number - 1])} has no label, such as __label__{example}, but other lines do"
+        raise InputError(f"{place}:{number}: {detail}")
     texts = [_AROUND.sub(" ", lines[number - 1]).strip() for number in found]
     single = all(len(names) == 1 for names in found.values())
     return ([names[0] for names in found.values()] if single else list(found.values())), texts

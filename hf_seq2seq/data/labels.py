@@ -121,8 +121,8 @@ def _with_lists(
         logger.warning("%s: column %r: labels are assumed to be separated by %r", first.place, first.column, sign)
     lists = {split: replace(c, cells=_lists_of(c, sign)) for split, c in cells.items()}
     if not names and all(isinstance(cell, list) and len(cell) < 2 for cell in _lists_of(first, sign)):
-        told = "no row has several labels; separate them by commas, bars or semicolons"
-        logger.warning("%s: column %r: %s", first.place, first.column, told)
+        detail = "no row has several labels; separate them by commas, bars or semicolons"
+        logger.warning("%s: column %r: %s", first.place, first.column, detail)
     width = 0 if first.declared else hot_width(_lists_of(first, sign))
     if not width or (names and len(names) != width):
         return lists, names
@@ -180,8 +180,8 @@ def _numbers(cells: _LabelCells) -> np.ndarray:
         except (TypeError, ValueError):
             numbers[index] = math.nan
         if not math.isfinite(numbers[index]):
-            told = "no number" if value is None else f"{kind(value)} {shown(value)} is not a number"
-            cells.refuse(index, f"{told}; regression needs one in every row")
+            detail = "no number" if value is None else f"{kind(value)} {shown(value)} is not a number"
+            cells.refuse(index, f"{detail}; regression needs one in every row")
     return numbers
 
 
@@ -218,8 +218,8 @@ def _name(cells: _LabelCells, index: int, value: Any) -> str:
         return str(value).strip()
     told_kind = "list" if is_list else kind(value)
     hints = {"number": "; numbers need --problem-type regression", "list": "; lists need --problem-type multi_label"}
-    told = "no label" if value is None or not str(value).strip() else f"{told_kind} {shown(value)} is not a label"
-    return cells.refuse(index, told + hints.get(told_kind, "; fill it in or remove the row"))
+    detail = "no label" if value is None or not str(value).strip() else f"{told_kind} {shown(value)} is not a label"
+    return cells.refuse(index, detail + hints.get(told_kind, "; fill it in or remove the row"))
 
 
 def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) -> tuple[str, ...]:

@@ -76,8 +76,8 @@ def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> 
     def split(line: int, row: Row) -> Row:
         cells = row["text"].split("\t") if row["text"].strip() else [""] * len(columns)
         if len(cells) != len(columns):
-            told = f"{len(cells)} field{'s' * (len(cells) != 1)}, previous lines have {len(columns)}"
-            raise InputError(f"{place}:{line}: found {told}; a cell may not contain a tab")
+            detail = f"{len(cells)} field{'s' * (len(cells) != 1)}, previous lines have {len(columns)}"
+            raise InputError(f"{place}:{line}: found {detail}; a cell may not contain a tab")
         return dict(zip(columns, cells, strict=True))
 
     counted = enumerate(islice(rows, int(named), None), start=1 + named)

@@ -163,8 +163,8 @@ class CTranslate2TextGenerator(TextGenerator):
         results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, self.first_token)
         found = [row for best in results for row, _ in best]
         texts = iter(self.tokenizers.target.batch_decode(found, skip_special_tokens=True))
-        told = "score" in self.details
-        outputs = [[Output(next(texts), {"score": score} if told else {}) for _, score in best] for best in results]
+        detail = "score" in self.details
+        outputs = [[Output(next(texts), {"score": score} if detail else {}) for _, score in best] for best in results]
         return outputs, sum(bool(best) and len(best[0][0]) >= self.max_new_tokens for best in results)
 
 

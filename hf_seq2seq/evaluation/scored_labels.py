@@ -71,10 +71,10 @@ def _tell_foreign(texts: Sequence[str], truth: Sequence[str], name: str) -> None
     known = set(truth)
     foreign = [text for text in texts if text not in known]
     if foreign:
-        told = (
+        detail = (
             f"{len(foreign)} of {len(texts)} predictions are labels that no reference has, such as {_shown(foreign[0])}"
         )
-        print(f"{name}: {told}", file=sys.stderr)
+        print(f"{name}: {detail}", file=sys.stderr)
 
 
 def _shown(text: str) -> str:

@@ -137,9 +137,9 @@ def _unknown(task: Task) -> list[str]:
         for side, lengths in describe_lengths(examples, task.tokenizers).items():
             shares[side] = max(shares.get(side, 0.0), lengths.unknown)
     ends = {"source": "it cannot read what they stand for", "target": "it cannot write what they stand for"}
-    told = {side: share for side, share in shares.items() if share >= TELLING_SHARE}
+    detail = {side: share for side, share in shares.items() if share >= TELLING_SHARE}
     return [
-        f"Up to {share:.1f} % of a split's {side} tokens are unknown: {ends[side]}." for side, share in told.items()
+        f"Up to {share:.1f} % of a split's {side} tokens are unknown: {ends[side]}." for side, share in detail.items()
     ]
 
 

@@ -104,13 +104,13 @@ def check_equal(report: dict[str, Any], wanted: Outputs, found: Outputs) -> None
     if report["equal"] == report["rows"] and report.get("largest_logit_difference", 0) < TOLERANCE:
         return
     if isinstance(wanted, np.ndarray):
-        told = f"logits differ by up to {report['largest_logit_difference']:.3g}"
+        detail = f"logits differ by up to {report['largest_logit_difference']:.3g}"
     else:
         first = next(row for row, text in enumerate(wanted) if text != found[row])
-        told = f"row {first + 1} gives {_short(found[first])} instead of {_short(wanted[first])}"
+        detail = f"row {first + 1} gives {_short(found[first])} instead of {_short(wanted[first])}"
     count = report["rows"] - report["equal"]
     raise InputError(
-        f"the export differs from its model in {count} of {report['rows']} outputs: {told}; it was removed"
+        f"the export differs from its model in {count} of {report['rows']} outputs: {detail}; it was removed"
     )
 
 

@@ -38,7 +38,7 @@ def load_lines(auto: str, task: Task) -> list[str]:
     """Lines that load the model by one of the Auto classes, and its tokenizers."""
     allowed = ", trust_remote_code=True" if is_hand_built(task) else ""
     adapted = is_adapted(task.model)  # because the base may lack labels and languages
-    told = ADAPTED[task.problem.is_classifier] if adapted else ""
+    detail = ADAPTED[task.problem.is_classifier] if adapted else ""
     return [
         f"from transformers import {auto}{', AutoConfig' if adapted else ''}, AutoTokenizer",
         "",
@@ -46,7 +46,7 @@ def load_lines(auto: str, task: Task) -> list[str]:
         f"tokenizer = AutoTokenizer.from_pretrained(model_path{allowed})",
         *_load_target_tokenizer(task, allowed),
         *([CONFIG_LINE] if adapted else []),
-        f"model = {auto}.from_pretrained(model_path{told}{allowed})",
+        f"model = {auto}.from_pretrained(model_path{detail}{allowed})",
         "",
     ]
 

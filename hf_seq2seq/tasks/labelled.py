@@ -152,10 +152,10 @@ def _regression(model: "PreTrainedModel", labels: np.ndarray, fresh: Sequence[st
     head = output_layer(model)
     objective = Regression(model, head, labels)
     if abs(labels.mean()) > labels.std() > 0 == objective.mean:
-        told = (
+        detail = (
             "the last layer of this model has no bias: numbers around %.4g are slow to learn; labels around 0 are not"
         )
-        logger.warning(told, labels.mean())
+        logger.warning(detail, labels.mean())
     if not is_fresh(head, fresh):
         objective.unfold()
     return objective

@@ -44,8 +44,8 @@ def prepare_head(
     if pooling := options.pooling or recorded_pooling(config):
         choose_pooling(model, pooling)
     elif reads_forward(config):
-        told = "its label comes from the last token, which sees the whole text, instead of [CLS] (--pooling last)"
-        logger.warning("a %r model reads left to right: %s", config.model_type, told)
+        detail = "its label comes from the last token, which sees the whole text, instead of [CLS] (--pooling last)"
+        logger.warning("a %r model reads left to right: %s", config.model_type, detail)
     labels: dict[int, str] = config.id2label or {}  # type: ignore[assignment]
     names = () if options.problem_type == "regression" else [str(labels[number]) for number in sorted(labels)]
     return fit_head(model, fresh, trained_labels(options), names)
@@ -93,8 +93,8 @@ def fit_head(model: "PreTrainedModel", fresh: Sequence[str], trained: Sequence[s
     if not is_fresh(last, fresh):
         renew(model, last)
         fresh = [*fresh, last]
-    told = ", ".join(trained[:5]) + (", …" if len(trained) > 5 else "")
-    logger.warning("the checkpoint has other classes (%s): its last layer is reinitialized", told)
+    detail = ", ".join(trained[:5]) + (", …" if len(trained) > 5 else "")
+    logger.warning("the checkpoint has other classes (%s): its last layer is reinitialized", detail)
     return list(fresh)
 
 

@@ -177,7 +177,7 @@ class Budget:
         self._done, self._last_tokens, self._pause = self._done + 1, tokens, pause
 
     def look(self, readings: list[float], state: State) -> str:
-        """Reads the clocks before a step, and lays the run out where it is time; returns what is to be told of that.
+        """Reads the clocks before a step, and replans the run when due; returns a message about that.
 
         Args:
             readings: the clock's, and the CPUs' of all processes; all processes give the same.
@@ -191,9 +191,9 @@ class Budget:
                 if self._done:
                     self._measure(meter, now - before)
         self._before = readings
-        told = self._lay_out(state) if self._is_due(state) else ""
+        detail = self._lay_out(state) if self._is_due(state) else ""
         state.budget = {name: asdict(meter) for name, meter in self.meters.items()}
-        return told
+        return detail
 
     def _measure(self, meter: Meter, seconds: float) -> None:
         if not self._pause:

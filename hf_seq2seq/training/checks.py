@@ -96,5 +96,5 @@ def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
 
 def runs_on_cpu(run: Run) -> bool:
     """Whether a run uses the CPU, by choice (a flag, or Accelerate's configuration) or because there is no GPU."""
-    told = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
-    return run.use_cpu or told or not torch.cuda.is_available()
+    detail = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    return run.use_cpu or detail or not torch.cuda.is_available()

@@ -238,9 +238,9 @@ class Loop:
     def _lay_out(self, readings: list[float]) -> None:
         """Sets the run's steps and evaluations by its limits of time, where those say so; they go to the run's file."""
         first = not self.state.planned
-        if not (told := self.budget.look(readings, self.state)):
+        if not (detail := self.budget.look(readings, self.state)):
             return
-        self.log.say(told)
+        self.log.say(detail)
         self._is_new_plan = first  # a run that is killed soon goes on with it
         self._note_plan()
 

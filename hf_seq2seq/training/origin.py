@@ -54,13 +54,13 @@ def started_by(origin: Origin) -> Iterator[None]:
 
 def current_origin() -> Origin | None:
     """How the current run was started, if recorded."""
-    told = os.environ.get(CALL)
-    return _told(told) if told else _CURRENT.get()
+    detail = os.environ.get(CALL)
+    return _told(detail) if detail else _CURRENT.get()
 
 
 @cache
 def _told(code: str) -> Origin:
-    """What another process told, and this one's clocks when it first asked."""
+    """The start given by another process, and this one's clocks when first needed."""
     return Origin(code)
 
 

@@ -113,9 +113,9 @@ def check_resume(config: RunConfig) -> None:
     sections = {name: section for name, (section, _) in options(type(config)).items()}
     fixed = [change for change in _changes(config, checkpoint) if _is_fixed(change, sections, config)]
     if fixed:
-        told = ", ".join(f"{flag(name)} {_shown(before)} (not {_shown(now)})" for name, before, now in fixed)
+        detail = ", ".join(f"{flag(name)} {_shown(before)} (not {_shown(now)})" for name, before, now in fixed)
         raise InputError(
-            f"{checkpoint}: was trained with {told}\nuse the same options, or start in another --output-dir"
+            f"{checkpoint}: was trained with {detail}\nuse the same options, or start in another --output-dir"
         )
     done, wanted = State.load(checkpoint).global_step, config.schedule.max_steps
     if wanted is not None and wanted < done:
@@ -154,7 +154,7 @@ def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, lis
         checkpoint: the checkpoint to resume from.
         data: the result of `contents`.
     """
-    told = [
+    detail = [
         f"{flag(name)} {_shown(now)} (was {_shown(before)})"
         for name, before, now in _changes(config, checkpoint)
         if name not in UNTOLD and not (name in PLANNED and now is None and config.schedule.limits())
@@ -163,10 +163,10 @@ def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, lis
     for split in earlier.keys() | data.keys() if earlier else ():
         (rows, digest), (rows_now, digest_now) = earlier.get(split, (0, "")), data.get(split, (0, ""))
         if rows != rows_now:
-            told.append(f"{split}: {rows_now:,} rows (were {rows:,})")
+            detail.append(f"{split}: {rows_now:,} rows (were {rows:,})")
         elif digest != digest_now:
-            told.append(f"{split}: changed content in its {rows:,} rows")
-    return told
+            detail.append(f"{split}: changed content in its {rows:,} rows")
+    return detail
 
 
 def contents(splits: Mapping[str, Examples]) -> dict[str, list[Any]]:

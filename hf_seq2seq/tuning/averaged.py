@@ -40,10 +40,10 @@ def averaged(chosen: Chosen, request: SearchRequest) -> Chosen:
     remove(folder)
     _write_mean(checkpoints, folder)
     before, after = (score_of(best_checkpoint(place), request) for place in (chosen.folder, folder))
-    told = (
+    detail = (
         f"of {len(checkpoints)} checkpoints: validation {request.goal.metric} {after:.4g} (the best has {before:.4g})"
     )
-    tell(f"average     {told}")
+    tell(f"average     {detail}")
     return dataclasses.replace(chosen, folder=folder, score=after) if request.goal.better(after, before) else chosen
 
 

@@ -15,7 +15,7 @@ from hf_seq2seq.tuning.train_server import TrainServer, reason_of
 OUTPUT = "output.txt"
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 60
-"""How long a run may take to save its checkpoint after it was told to stop, before it is left to itself."""
+"""How long a run may take to save its checkpoint after being asked to stop, before it is abandoned."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ def follow(
         folder: of the run.
         goal: its score.
         seconds: that it may take.
-        is_worth: told each new progress; whether the run is to go on.
+        is_worth: called with each new progress; returns whether the run should continue.
     """
-    started, told, stopped, seen = time.monotonic(), 0.0, "", Progress()
+    started, detail, stopped, seen = time.monotonic(), 0.0, "", Progress()
     while (code := server.poll(POLL_SECONDS)) is None:
         took = time.monotonic() - started
         if stopped:
-            if took > told + PATIENCE_SECONDS:
+            if took > detail + PATIENCE_SECONDS:
                 server.stop()
-                told = took
+                detail = took
             continue
         progress = progress_of(folder, goal)
         if progress.value is not None and progress != seen and not progress.finished:
@@ -124,7 +124,7 @@ def follow(
             stopped = "time"
         if stopped:
             server.stop()
-            told = took
+            detail = took
     progress = progress_of(folder, goal)
     if code == 0 and progress.value is not None:
         is_worth(progress)

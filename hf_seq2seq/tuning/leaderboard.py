@@ -40,8 +40,8 @@ class Entry:
     @classmethod
     def of(cls, record: TrialRecord) -> "Entry":
         """A trial's entry."""
-        told = record.reason if record.state == FAILED else f"{record.share:.0%} of its steps"
-        return cls(record.folder, record.recipe, record.settings, record.state, record.value, record.seconds, told)
+        detail = record.reason if record.state == FAILED else f"{record.share:.0%} of its steps"
+        return cls(record.folder, record.recipe, record.settings, record.state, record.value, record.seconds, detail)
 
 
 def ordered(entries: Sequence[Entry], goal: Goal) -> list[Entry]:

@@ -98,8 +98,8 @@ def reason_of(output: Path, code: int) -> str:
         return f"ended by {name}" + (", as where memory runs out" if -code == signal.SIGKILL else "")
     lines = output.read_bytes()[-LAST_LINES:].decode("utf-8", "replace").split("\n") if output.exists() else []
     refused = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    told = refused or [line.strip() for line in lines if line.strip() and not line.startswith(" ")]
-    return told[-1] if told else f"ended with exit code {code}"
+    detail = refused or [line.strip() for line in lines if line.strip() and not line.startswith(" ")]
+    return detail[-1] if detail else f"ended with exit code {code}"
 
 
 def serve() -> None:

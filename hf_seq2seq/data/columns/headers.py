@@ -16,11 +16,11 @@ class Header:
     """What is known about the first row in advance.
 
     Attributes:
-        told: whether it is a header; None to detect it.
+        known: whether it is a header; None to detect it.
         names: columns named by flags, or those of other files of the same rows.
     """
 
-    told: bool | None = None
+    known: bool | None = None
     names: frozenset[str] = frozenset()
 
     @classmethod
@@ -31,7 +31,7 @@ class Header:
 
     def after(self, columns: Sequence[str]) -> "Header":
         """From another file of the same rows, which has these columns."""
-        if self.told is not None:
+        if self.known is not None:
             return self
         if columns and list(columns) == numbered(len(columns)):
             return Header(False, self.names)

@@ -73,8 +73,8 @@ def _text(value: Any, place: str) -> str:
     parts = value if isinstance(value, list) else [value]
     wrong = next((part for part in parts if not isinstance(part, str)), None)
     if wrong is not None or value is None:
-        told = "null" if wrong is None else repr(wrong)
-        raise InputError(f"{place}: {told} where --source-template needs a text or a list of texts")
+        detail = "null" if wrong is None else repr(wrong)
+        raise InputError(f"{place}: {detail} where --source-template needs a text or a list of texts")
     return " ".join(parts)
 
 

@@ -86,9 +86,9 @@ def delimited_rows(
     line, first = sample[0]
     if form == "tsv":
         _check_tabs(file.place, line, first)
-    named = header.told if header.told is not None else names_columns([r for _, r in sample if r], header.names)
+    named = header.known if header.known is not None else names_columns([r for _, r in sample if r], header.names)
     columns = _names(file.place, line, first) if named else _numbers(file.place, line, first)
-    if header.told is None and not named:
+    if header.known is None and not named:
         _report(file.place, first)
     layout = Layout(separator, columns, named, line)
     rows = islice(rows, 1, None) if named else rows
@@ -149,8 +149,8 @@ def _check_tabs(place: str, line: int, first: list[str]) -> None:
     for separator in SEPARATORS:
         names = first[0].split(separator)
         if len(first) == 1 and len(names) > 1 and all(is_known_name(name) for name in names):
-            told = f"{place}:{line}: the columns {first[0]!r} are separated by {separator!r}, not by tabs"
-            raise InputError(f"{told}; call the file .csv")
+            detail = f"{place}:{line}: the columns {first[0]!r} are separated by {separator!r}, not by tabs"
+            raise InputError(f"{detail}; call the file .csv")
 
 
 def _names(place: str, line: int, first: list[str]) -> list[str]:
@@ -172,7 +172,7 @@ def _numbers(place: str, line: int, first: list[str]) -> list[str]:
 
 
 def _report(place: str, first: list[str]) -> None:
-    """Notes that the first row was taken for data, unless told so."""
+    """Notes that the first row was taken for data, unless that was given."""
     cells = " | ".join(cell if len(cell) <= 30 else f"{cell[:29]}…" for cell in first[:4])
     called = "the column is called 1" if len(first) == 1 else f"columns are called {', '.join(numbered(len(first)))}"
     hint = "if it is a header, name a column by a flag"

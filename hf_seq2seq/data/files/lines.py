@@ -79,8 +79,8 @@ def line_rows(paths: tuple[Path, ...], encoding: str) -> Iterator[tuple[str, ...
     for row, cells in enumerate(zip_longest(*files)):
         if None in cells:
             counts = [row + (cell is not None) + sum(1 for _ in rest) for cell, rest in zip(cells, files, strict=True)]
-            told = ", ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
-            raise InputError(f"parallel files need the same number of lines: {told}")
+            detail = ", ".join(f"{path} has {count}" for path, count in zip(paths, counts, strict=True))
+            raise InputError(f"parallel files need the same number of lines: {detail}")
         yield cells
 
 

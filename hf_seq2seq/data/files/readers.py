@@ -144,7 +144,7 @@ def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: Header 
         InputError: the file is binary and of an unsupported format.
     """
     form = FORMS.get(Path(bare_name(path)).suffix.lower()) or _form_by_start(file, encoding)
-    return "tsv" if form == "txt" and header.told is False else form
+    return "tsv" if form == "txt" and header.known is False else form
 
 
 def _form_by_start(file: Opened, encoding: str) -> str:

@@ -173,8 +173,8 @@ def decoded_lines(stream: Iterable[bytes], place: str, encoding: str) -> Iterato
             yield line.decode(codec if number == 1 else encoding)
         except UnicodeDecodeError as error:
             if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                told = f"{place}:1: byte 1 is a byte order mark of UTF-16, not {encoding}; add --encoding utf-16"
-                raise InputError(told) from error
+                detail = f"{place}:1: byte 1 is a byte order mark of UTF-16, not {encoding}; add --encoding utf-16"
+                raise InputError(detail) from error
             raise InputError(_bad_byte(f"{place}:{number}", encoding, line, error)) from error
 
 

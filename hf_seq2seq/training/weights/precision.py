@@ -142,9 +142,11 @@ def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> Non
     """
     if options.fp16 and options.bf16:
         raise InputError("--fp16 and --bf16 exclude each other; give one")
-    told = os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
-    if told != "no" and not getattr(options, told, False):
-        raise InputError(f"Accelerate's configuration: mixed_precision {told}: write 'no' there, or give --{told}, too")
+    detail = os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+    if detail != "no" and not getattr(options, detail, False):
+        raise InputError(
+            f"Accelerate's configuration: mixed_precision {detail}: write 'no' there, or give --{detail}, too"
+        )
     if options.fp16 and model_type in ("t5", "mt5", "umt5"):
         raise InputError("--fp16: T5 was trained in bfloat16 and overflows float16 to NaN; use --bf16, or neither")
     if options.fp16 and on_cpu:

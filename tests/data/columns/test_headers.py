@@ -58,7 +58,7 @@ def test_a_given_name_is_a_name():
 
 
 def test_numbers_stand_for_columns_of_a_file_without_header():
-    assert [Header.of("1", None).told, Header.of(None, "source").told, Header.of().told] == [False, None, None]
+    assert [Header.of("1", None).known, Header.of(None, "source").known, Header.of().known] == [False, None, None]
 
 
 def test_one_file_tells_of_the_next():
