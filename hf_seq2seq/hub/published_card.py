@@ -59,7 +59,7 @@ def is_edited(card: str) -> bool:
     return bool(FRONT_MATTER.sub("", card, count=1).strip())
 
 
-def renewed(card: str, there: str | None) -> str:
+def keep_metadata(card: str, there: str | None) -> str:
     """The card with a comment by which later edits can be detected.
 
     Args:

@@ -12,7 +12,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.access import explained, open_hub
 from hf_seq2seq.hub.licenses import check_license
 from hf_seq2seq.hub.metadata import check_languages
-from hf_seq2seq.hub.published_card import card_license, is_edited, published_card, renewed, sign_card, signed
+from hf_seq2seq.hub.published_card import card_license, is_edited, keep_metadata, published_card, sign_card, signed
 from hf_seq2seq.hub.run_folder import (
     MODEL,
     PREDICTIONS,
@@ -162,7 +162,7 @@ def _card(path: Path, repository: str, options: Publication, there: str | None) 
         )
         return signed(there, options.license, options.language)
     card = published_card(path.read_text(encoding="utf-8"), repository, options.hub_revision)
-    return renewed(card, None if options.replace_card else there)
+    return keep_metadata(card, None if options.replace_card else there)
 
 
 def _deletions(api: "HfApi", folder: Path, repository: str, options: Publication) -> "list[CommitOperationDelete]":
