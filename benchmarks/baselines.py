@@ -1,4 +1,4 @@
-"""Figures of the classical baselines on real data, each beside what has been published on the same rows.
+"""Figures of the classical baselines on real data, each with the published figures on the same rows.
 
     pip install 'hf-seq2seq[baselines]'
     python benchmarks/baselines.py                # all, about three CPU minutes

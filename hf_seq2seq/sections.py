@@ -193,7 +193,7 @@ class Choice:
         name: of the option.
         value: what it is set to.
         reason: what in the data decided it, for people.
-        unless: other options that keep this one as it is when they are given.
+        unless: other options that keep this one unchanged when given.
     """
 
     name: str

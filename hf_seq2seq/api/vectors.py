@@ -17,7 +17,7 @@ def learn_vectors(output_file: str, options: Options, data: PairData) -> str:
         data: where the rows come from; of pairs the source is read, or what `source_column` names.
 
     Returns:
-        What was done, with the multiply-adds of the forward pass per training word beside the papers' formula.
+        What was done, with the multiply-adds of the forward pass per training word next to the papers' formula.
 
     Raises:
         InputError: rows that cannot be read, too few words, or a file that cannot be written.

@@ -49,7 +49,7 @@ class Baseline:
         task: "pairs", "labels" or "text".
         train: of pairs takes sources, targets and options and gives a `Writer`; of labels `LabelledTexts` and options,
             and gives a `Classifier`; of text documents and options, and gives a `Reader`.
-        options: what can be told it.
+        options: its options.
         metrics: what is measured where nothing else is asked for; none for what the task has.
         problems: of labels: what a label may be.
     """

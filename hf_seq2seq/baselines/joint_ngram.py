@@ -74,8 +74,8 @@ class JointNgram:
         """The pronunciation of every word."""
         unknown = sum(any((letter,) not in self._by_letters for letter in source) for source in sources)
         if unknown:
-            told = "have letters that stand for nothing here, which are passed over"
-            print(f"joint_ngram: {unknown} of {len(sources)} words {told}", file=sys.stderr)
+            detail = "have unknown letters, which are skipped"
+            print(f"joint_ngram: {unknown} of {len(sources)} words {detail}", file=sys.stderr)
         return [self.pronounce(source) for source in sources]
 
     def pronounce(self, word: str) -> str:
@@ -151,8 +151,8 @@ def train(sources: Sequence[str], targets: Sequence[str], options: Options) -> J
     shapes = piece_shapes(options.max_letters, options.max_sounds)
     aligned = [pieces for pieces in align([list(source) for source in sources], sounds, shapes) if pieces]
     if len(aligned) < len(sources):
-        told = f"{len(sources) - len(aligned)} of {len(sources)} training words are left out"
-        print(f"joint_ngram: {told}: more than {options.max_sounds} sounds per letter, or too long", file=sys.stderr)
+        detail = f"{len(sources) - len(aligned)} of {len(sources)} training words are left out"
+        print(f"joint_ngram: {detail}: more than {options.max_sounds} sounds per letter, or too long", file=sys.stderr)
     if not aligned:
         raise InputError(
             f"baseline joint_ngram: every target has more than {options.max_sounds} symbols per letter of its source"

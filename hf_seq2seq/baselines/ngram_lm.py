@@ -120,8 +120,8 @@ def _likelihoods(model: OpenVocabulary, texts: Sequence[Sequence[str]]) -> np.nd
     counts = np.array([len(text) + 1 for text in texts])
     if unknown := model.unknown(texts):
         share = float(model.spell(unknown).sum() / found.sum())
-        told = f"{len(unknown)} of {counts.sum()} tokens are unknown; spelling them out is {share:.1%} of the loss"
-        print(f"ngram_lm: {told}", file=sys.stderr)
+        detail = f"{len(unknown)} of {counts.sum()} tokens are unknown; spelling them out is {share:.1%} of the loss"
+        print(f"ngram_lm: {detail}", file=sys.stderr)
     return np.column_stack([found, counts])
 
 

@@ -41,7 +41,7 @@ class VectorSpace:
         return self.directions[self._ids[word]]
 
     def nearest(self, direction: np.ndarray, without: Sequence[str], count: int) -> list[tuple[str, float]]:
-        """The words of the greatest cosines, best first, and their cosines."""
+        """The words with the highest cosines, best first, and their cosines."""
         scores = self.directions @ (direction / (np.linalg.norm(direction) or 1))
         scores[[self._ids[word] for word in without]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:count]

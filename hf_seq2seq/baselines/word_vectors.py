@@ -43,7 +43,7 @@ def formula(options: Options, vocabulary: int) -> float:
     """Multiply-adds per training word as the papers have them.
 
     With negative sampling log2 V becomes the true word and the negatives. The mean of N or C, the neighbours, is the
-    window plus 1, because the window's width is drawn anew at each word.
+    window plus 1, because the window's width is redrawn at each word.
     """
     scored = math.log2(vocabulary) if options.output == "hierarchical_softmax" else 1 + options.negatives
     neighbours, width = options.window + 1, options.vector_size

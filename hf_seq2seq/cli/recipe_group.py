@@ -40,7 +40,7 @@ class Request:
         config: its `Config`, resolved.
         arguments: recipe, YAML file and flags as words, to pass to another process.
         given: the options that the YAML file and the flags give.
-        own: the command's own flags beside the recipe's, as sections.
+        own: the command's own flags besides the recipe's, as sections.
     """
 
     recipe: Recipe
@@ -57,7 +57,7 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None], own: t
         name: of the group.
         help: its line.
         action: what a command does.
-        own: sections of flags that the commands have beside those of their recipes.
+        own: sections of flags that the commands have besides those of their recipes.
     """
 
     class RecipeGroup(Group):

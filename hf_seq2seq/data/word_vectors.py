@@ -35,8 +35,8 @@ def read_vectors(file: str, wanted: Container[str] | None = None) -> tuple[list[
             width = width or len(parts) - 1
             word = " ".join(parts[: len(parts) - width])
             if len(parts) <= width or not width:
-                told = f"{len(parts) - 1} numbers after {shorten(repr(parts[0]))}, not {width}"
-                raise InputError(f"{file}:{number}: {told}")
+                detail = f"{len(parts) - 1} numbers after {shorten(repr(parts[0]))}, not {width}"
+                raise InputError(f"{file}:{number}: {detail}")
             if word not in words and (wanted is None or word in wanted):
                 words[word] = len(rows)
                 rows.append(_numbers(parts[len(parts) - width :], f"{file}:{number}"))

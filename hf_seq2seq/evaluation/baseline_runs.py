@@ -70,7 +70,7 @@ SECTIONS: dict[str, dict[str, type]] = {
     "labels": {"data": LabelledData, "problem": Problem},
     "text": {"data": RawText},
 }
-"""The sections of a baseline's configuration by its task, beside its own options."""
+"""The sections of a baseline's configuration by its task, besides its own options."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def find(name: str) -> Baseline:
 
 
 def config_class(baseline: Baseline) -> type:
-    """Everything that a baseline can be told, as sections."""
+    """All options of a baseline, as sections."""
     sections = {"options": baseline.options, **SECTIONS[baseline.task], "significance": Significance, "output": Output}
     fields = [(name, section, field(default_factory=section)) for name, section in sections.items()]
     return make_dataclass("BaselineConfig", fields, frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ def files_for_others(folder: Path, with_predictions: bool) -> list[str]:
 
 
 def check_links(folder: Path, with_predictions: bool) -> None:
-    """Rejects a file to publish that is a link to somewhere else: nobody sees from the folder what it would publish.
+    """Rejects a file to publish that is a link to somewhere else: the folder does not show what it would publish.
 
     Raises:
         InputError: names the link, and where it leads.

@@ -87,7 +87,7 @@ def settle_schedule(
     most: int | None,
     new: bool,
 ) -> C:
-    """Chooses the greatest lengths, and for a model from scratch batches, steps and evaluations.
+    """Chooses the maximum lengths, and for a model from scratch batches, steps and evaluations.
 
     Args:
         config: the recipe's.

@@ -24,7 +24,7 @@ def start_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: H
     """Puts the vectors that `--pretrained-embeddings` names into the embeddings, and says how many there are.
 
     The vectors of each side are scaled to the standard deviation of its own fresh embeddings, which the learning rate
-    fits. A run that goes on has its checkpoint's embeddings.
+    fits. A resumed run has its checkpoint's embeddings.
 
     Returns:
         The same model.

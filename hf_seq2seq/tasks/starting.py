@@ -38,7 +38,7 @@ def start_tokenizer(
 
 
 def ready_tokenizer(config: PretrainedRun, pad_by_eos: bool = False) -> "tuple[PreTrainedTokenizerBase, bool]":
-    """The tokenizer that is named or the checkpoint's, as `start_tokenizer`; of a run that goes on, its own."""
+    """The tokenizer that is named or the checkpoint's, as for `start_tokenizer`; for a resumed run, its own."""
     if kept := kept_tokenizers(config.run, config.model.trust_remote_code):
         return kept.source, False
     name = config.tokens.tokenizer_name or config.model.model_name_or_path

@@ -241,7 +241,7 @@ class Loop:
         if not (detail := self.budget.look(readings, self.state)):
             return
         self.log.say(detail)
-        self._is_new_plan = first  # a run that is killed soon goes on with it
+        self._is_new_plan = first  # a run that is killed soon resumes with it
         self._note_plan()
 
     def _note_plan(self) -> None:

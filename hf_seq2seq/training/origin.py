@@ -65,7 +65,7 @@ def _told(code: str) -> Origin:
 
 
 def started_at() -> tuple[float, float]:
-    """What `clocks` gave when the present run was started; where nobody said, now."""
+    """The value of `clocks` at the start of the current run; now if not recorded."""
     origin = current_origin()
     return origin.clocks if origin else clocks()
 

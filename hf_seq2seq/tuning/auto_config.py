@@ -68,6 +68,6 @@ class RecipeSearch(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
-    """The flags of a search that `train` has beside its recipe's."""
+    """The search flags that `train` has besides its recipe's."""
 
     search: RecipeSearch = field(default_factory=RecipeSearch)

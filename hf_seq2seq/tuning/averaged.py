@@ -26,7 +26,7 @@ FEWEST = 3
 
 
 def averaged(chosen: Chosen, request: SearchRequest) -> Chosen:
-    """The run with its mean weights as its best checkpoint, if they are better; else the run as it is.
+    """The run with its mean weights as its best checkpoint, if they are better; else the run unchanged.
 
     Args:
         chosen: the run.

@@ -48,7 +48,7 @@ class DecodingSearch:
     """Decodes the validation rows by one setting after the other.
 
     Attributes:
-        folder: of the study; one that was killed goes on.
+        folder: of the study; a killed one is resumed.
         validation: the rows.
         goal: the score.
         base: the settings without a search, which come first.
@@ -89,7 +89,7 @@ class DecodingSearch:
         settings = self.base | study.record(trial).settings
         value = _known(study, settings, self.base)
         if value is None:
-            with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off, for every setting anew
+            with warnings.catch_warnings(action="ignore"):  # about outputs that are cut off, again for every setting
                 outputs = loaded.generate(self.validation.sources, **settings)
             value = self.validation.score(outputs, self.goal)
         study.tell(trial, COMPLETE, value=value, seconds=time.monotonic() - began, share=1.0)

@@ -70,7 +70,7 @@ class Range:
     whole: bool = False
 
     def draw(self, trial: Any, key: str) -> dict[str, Any]:
-        """What an Optuna trial suggests; of three significant digits, for nobody means more."""
+        """What an Optuna trial suggests; with three significant digits, which suffice."""
         if self.whole:
             return {self.name: trial.suggest_int(key, int(self.low), int(self.high), log=self.log)}
         drawn = float(f"{trial.suggest_float(key, self.low, self.high, log=self.log):.3g}")

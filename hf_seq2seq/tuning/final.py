@@ -23,7 +23,7 @@ CLOSING = ("test_file", "max_predict_samples", "push_to_hub", "save_total_limit"
 """Flags of the search that its trials had otherwise."""
 LIMITS = ("max_time", "max_cpu_time")
 AVERAGED = 4
-"""Checkpoints of the longer run that are kept beside the best, so that their mean can be tried."""
+"""Checkpoints of the longer run to keep besides the best, so that their mean can be tried."""
 
 
 def longer_run(

@@ -25,7 +25,7 @@ class SearchRequest:
     Attributes:
         families: what is tried.
         values: flags that all runs have.
-        output_dir: of the final model; trials and leaderboard lie in its folder `search`.
+        output_dir: of the final model; trials and leaderboard are in its folder `search`.
         goal: what trials are compared by.
         validation: the validation rows, of pairs; None for labels.
         decoding: settings of decoding to try on them.

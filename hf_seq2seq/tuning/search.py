@@ -44,7 +44,7 @@ def search(request: SearchRequest) -> dict[str, Any]:
         try:
             return running.run()
         except KeyboardInterrupt:
-            tell(f"stopped; the same command goes on with the search in {folder}")
+            tell(f"stopped; the same command resumes the search in {folder}")
             raise
         finally:
             running.note_time()

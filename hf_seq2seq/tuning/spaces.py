@@ -18,7 +18,7 @@ FACTOR = 4
 USUAL_DROPOUTS = (0.1, 0.2, 0.3, 0.4, 0.5)
 SUBWORDS = ("bpe", "unigram", "wordpiece")
 FEW_PIECES = 500
-"""Vocabulary of subwords beside characters, which are the default for single words."""
+"""Subword vocabulary size to try besides characters, which are the default for single words."""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ class Study:
                 was, now = (shorten(str(each.get(name, "not given"))) for each in (before, wanted))
                 raise InputError(
                     f"--output-dir: holds a search with another {name}: {was} (now {now})\n"
-                    "go on with that, give another folder, or --overwrite-output-dir to begin anew"
+                    "use the same, give another folder, or --overwrite-output-dir to start over"
                 )
 
     def next_trial(self) -> Any:
