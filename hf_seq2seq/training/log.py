@@ -75,6 +75,11 @@ class StepLog:
             with suppress(OSError):
                 tqdm.write(text, file=sys.stderr)
 
+    def warn(self, signs: Sequence[str]) -> None:
+        """Warnings, which stand in the log's file, too."""
+        for sign in signs:
+            self._write({"warning": sign}, f"warning: {sign}")
+
     def close(self) -> None:
         """Ends the progress bar."""
         with suppress(OSError):
@@ -82,7 +87,8 @@ class StepLog:
 
     def _write(self, values: dict[str, Any], text: str) -> None:
         state = self._state
-        self._accelerator.log(values, step=state.global_step)
+        if "warning" not in values:  # trackers draw numbers
+            self._accelerator.log(values, step=state.global_step)
         self.say(f"step {state.global_step}/{self._total or '?'}  epoch {state.epoch:.2f}  {text}")
         if self._accelerator.is_main_process:
             row = {"step": state.global_step, "epoch": round(state.epoch, 4)} | values

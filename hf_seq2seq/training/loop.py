@@ -28,7 +28,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.training.budget import Budget
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
-from hf_seq2seq.training.evaluation import evaluate
+from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.files import load_weights, write_beside, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
@@ -38,6 +38,7 @@ from hf_seq2seq.training.resuming import check_weights, contents, describe_chang
 from hf_seq2seq.training.schedules import learning_rate_factor
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.step_batches import StepBatches, one_ahead, step_batches
+from hf_seq2seq.training.watch import Watch
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import (
@@ -154,6 +155,7 @@ class Loop:
         After Ctrl-C, SIGTERM or SIGHUP a checkpoint is saved, training ends early, and `signal` is the signal's number.
         """
         self.log = StepLog(self.accelerator, self.output_dir, self.state)
+        self.watch = Watch(self.task, self.state)
         state = self.state
         batches = step_batches(self.task, self.plan, self.accelerator, state.global_step)
         with watch_signals() as interrupts, closing(one_ahead(batches, state.max_steps - state.global_step)) as steps:
@@ -292,19 +294,19 @@ class Loop:
         total = float(self.accelerator.reduce(self._loss, "sum"))
         self.state.train_loss_sum += total
         self.state.train_loss_weight += self._weight
-        rate = self.optimizer.param_groups[0]["lr"]
-        self.log.training(
-            loss=total / self._weight, learning_rate=rate, grad_norm=float(full_tensor(self._norm)), tokens=self._tokens
-        )
+        loss, norm, rate = total / self._weight, float(full_tensor(self._norm)), self.optimizer.param_groups[0]["lr"]
+        self.log.training(loss=loss, learning_rate=rate, grad_norm=norm, tokens=self._tokens)
+        self.log.warn(self.watch.training(loss, norm))
         self._loss.zero_()
         self._weight = self._tokens = 0.0
 
     def _evaluate(self) -> bool:
         """Evaluates; returns whether the checkpoint is the best so far."""
         self._check_finite()
-        results = evaluate(self.task, "validation", self.accelerator, "eval")
+        results, predictions = evaluate_and_predict(self.task, "validation", self.accelerator, "eval")
         several = len(sets_of(self.task.splits, "validation")) > 1
         self.log.evaluation(results, score_lines(self.task, results, {}) if several else ())
+        self.log.warn(self.watch.evaluation(results, predictions))
         return self.selection.update(self.state, results)
 
     def _save(self) -> None:
