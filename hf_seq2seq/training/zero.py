@@ -5,6 +5,9 @@ Accelerate reads from the environment; so two processes on a CPU run the same co
 backward pass in full (its `gradient_accumulation_steps` is 1, and the last pass of a step is marked as such), and
 averages over processes, which the loop's factor undoes: so it sums what the loop sums.
 
+Full weights and optimizer states are read and written by the public `safe_get_*`, `safe_set_*`, `GatheredParameters`;
+where a name is used that is not public, a comment says why.
+
 Paper: Rajbhandari et al., 2020, section 5, https://arxiv.org/abs/1910.02054
 """
 
@@ -53,7 +56,8 @@ class ZeroWeights(Weights):
         self.engine = _make_engine(objective, optimizer, engine_settings(options))
         self.optimizer.attach(self.engine)
         self._objective = objective
-        objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)  # stage 3: shards weights
+        # Stage 3: shards weights. No public call takes its hooks off and puts them on again, see `unhooked`.
+        objective.offload = getattr(self.engine.optimizer, "parameter_offload", None)
         self.load_state_dict(exact)  # the engine created its master copy from rounded weights
 
     def backward(self, loss: Tensor, accelerator: Accelerator) -> None:
@@ -101,6 +105,7 @@ class ZeroWeights(Weights):
         self.engine.destroy()
         fresh = {id(p): nn.Parameter(state[name], p.requires_grad) for name, p in self.parameters.items()}
         for module in self.model.modules():
+            # Stage 3 leaves a dict of its own class in every module, and nothing public puts torch's back.
             module._parameters = dict(module._parameters)
             for name, parameter in module._parameters.items():
                 if parameter is not None:
@@ -130,7 +135,8 @@ class ZeroOptimizer:
         """Attaches to an engine, and gives each of its shards AdamW's initial state."""
         self._engine = engine
         optimizer = engine.optimizer
-        third = hasattr(optimizer, "parameter_offload")
+        third = engine.zero_optimization_stage() == 3
+        # AdamW's state is keyed by these shards, and no public name gives them.
         self._parts = optimizer.fp32_partitioned_groups_flat if third else optimizer.single_partition_of_fp32_groups
         for part in self._parts:
             moments = {name: torch.zeros_like(part) for name in MOMENTS}
@@ -197,6 +203,7 @@ def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
         else:
             utils.safe_set_full_optimizer_state(parameter, value, name)
         return
+    # The public setters of stage 3 take this process's shard; how large it is, only these names say.
     size, rank = parameter.ds_tensor.numel(), torch.distributed.get_rank(parameter.ds_process_group)
     part = value.flatten()[size * rank : size * (rank + 1)]
     part = nn.functional.pad(part, (0, size - part.numel()))  # the last shard may be shorter
@@ -208,6 +215,7 @@ def _set(parameter: Any, value: Tensor, name: str | None = None) -> None:
 
 def count(model: Any, only_trainable: bool) -> int:
     """The parameters of a model, of which this process may have a shard."""
+    # A sharded parameter is empty to torch; only DeepSpeed's names tell that it is one, and its full size.
     parted = [p for p in model.parameters() if hasattr(p, "ds_id") and (p.requires_grad or not only_trainable)]
     found: int = model.num_parameters(only_trainable=only_trainable)
     return found + sum(parameter.ds_numel - parameter.numel() for parameter in parted)
