@@ -67,7 +67,7 @@ def measure(task: "Task", options: argparse.Namespace) -> tuple[list[int], dict[
     for name, model in models.items():
         optimizer = make_optimizer(dict(model.named_parameters()), optimization)
         trained[name] = (TokenCrossEntropy(model.train()), optimizer)
-    plan = BatchPlan(task.splits["train"].lengths, optimization, 1, options.seed)
+    plan = BatchPlan(task.training_rows, optimization, 1, options.seed)
     tokens, seconds = [], {name: [] for name in models}
     for number, step in enumerate(plan.epoch(0)[: WARM_UP + options.steps]):
         batch = task.collate(task.splits["train"], step[0])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,8 +12,9 @@ from torch import Tensor
 from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.data.evaluation_sets import name_of
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.mixtures import Mixture
+from hf_seq2seq.data.mixtures import MixedRows, Mixture
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.objectives.objective import Objective
 
 if TYPE_CHECKING:
@@ -27,17 +28,6 @@ Measured = dict[str, tuple[float, float]]
 """An objective's measures on a split, by name: a sum and its divisor."""
 Judged = tuple[float, list[str]]
 """A number to rank a row by, and the cells of its line in the card: source, prediction, reference, number."""
-
-
-class Renewed(Protocol):
-    """Training rows that are regenerated in every epoch, always the same number."""
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Maximum number of tokens of each row in any epoch, `(rows, sides)`."""
-
-    def __call__(self, epoch: int) -> Examples:
-        """The rows of an epoch."""
 
 
 class Problem:
@@ -128,9 +118,9 @@ class Task:
         metrics: names, all known; text metrics for pairs, label metrics for labelled rows.
         problem: how it predicts, scores, writes and describes itself.
         label_names: in the order of their ids; empty for pairs.
-        renewed: provides training rows that change with the epoch; "train" in `splits` is the first epoch's.
         set_metrics: the metrics of a named set, if fewer than `metrics`.
-        mixture: the tasks from which training rows are drawn; None if every epoch has all rows.
+        presented: how the training rows come, epoch by epoch; None if every epoch has all of `splits["train"]`, which
+            are the first epoch's.
     """
 
     recipe: str
@@ -144,9 +134,18 @@ class Task:
     metrics: tuple[str, ...]
     problem: Problem
     label_names: tuple[str, ...] = ()
-    renewed: Renewed | None = None
     set_metrics: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    mixture: Mixture | None = None
+    presented: TrainingRows | None = None
+
+    @property
+    def training_rows(self) -> TrainingRows:
+        """What is trained on, epoch by epoch."""
+        return self.presented or TrainingRows(self.splits["train"])
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The tasks that the training rows are drawn from, if there are several."""
+        return self.presented.mixture if isinstance(self.presented, MixedRows) else None
 
     def metrics_of(self, split: str) -> tuple[str, ...]:
         """The metrics of a split."""

@@ -75,8 +75,7 @@ def _optimizer_bytes(trained: list[nn.Parameter], optim: str) -> float:
 def _activations(task: Task) -> tuple[int, float]:
     """Padded tokens of the largest batch, and the bytes of its activations."""
     train = task.splits["train"]
-    draw = task.mixture.epochs if task.mixture else None
-    plan = BatchPlan(train.lengths, task.config.optimization, 1, task.config.run.seed, draw)
+    plan = BatchPlan(task.training_rows, task.config.optimization, 1, task.config.run.seed)
     batches = [batch for step in plan.epoch(0) for batch in step]
     largest = max(batches, key=lambda rows: padded_tokens(train.lengths[rows]))
     tokens = padded_tokens(train.lengths[largest])

@@ -6,16 +6,15 @@ regardless of the number of processes and accumulated batches.
 """
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 
 from hf_seq2seq.configs import Optimization
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 
 Step = list[np.ndarray]
-Draw = Callable[[int], np.ndarray]
 
 
 def padded_tokens(lengths: np.ndarray) -> int:
@@ -74,23 +73,19 @@ class BatchPlan:
     """The optimizer steps of every epoch.
 
     Args:
-        lengths: tokens of every row, `(rows, sides)`.
+        rows: what is trained on.
         optimization: the token budget or the batch size, and the accumulation.
         processes: number of processes that share a step.
         seed: seed of the order.
-        draw: the rows of an epoch, `(rows,)`, if not all of them; always the same number. Since their lengths differ,
-            the number of steps may, too.
     """
 
-    def __init__(
-        self, lengths: np.ndarray, optimization: Optimization, processes: int, seed: int, draw: Draw | None = None
-    ) -> None:
-        self._lengths = lengths
+    def __init__(self, rows: TrainingRows, optimization: Optimization, processes: int, seed: int) -> None:
+        self._training = rows
+        self._lengths = rows.lengths
         self._optimization = optimization
         self._seed = seed
-        self._draw = draw
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
-        _check_budget(lengths, optimization.max_tokens_per_batch)  # also checks rows that are drawn in a later epoch
+        _check_budget(self._lengths, optimization.max_tokens_per_batch)
         self._boundaries = self._cut(0)
 
     def __len__(self) -> int:
@@ -99,7 +94,7 @@ class BatchPlan:
 
     def steps(self, epochs: float) -> int:
         """Optimizer steps of this many epochs."""
-        if self._draw is None:
+        if not self._training.redrawn:
             return math.ceil(epochs * len(self))
         whole = int(epochs)
         rest = (epochs - whole) * self._steps(self._cut(whole))
@@ -107,7 +102,7 @@ class BatchPlan:
 
     def locate(self, step: int) -> tuple[int, int]:
         """The epoch of a step, and the number of earlier steps in that epoch."""
-        if self._draw is None:
+        if not self._training.redrawn:
             return divmod(step, len(self))
         number = 0
         while step >= (steps := self._steps(self._cut(number))):
@@ -117,19 +112,19 @@ class BatchPlan:
     def epoch(self, number: int) -> list[Step]:
         """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
         random = np.random.default_rng([self._seed, number])
-        rows = self._rows(number)
+        rows = self._training.drawn(number)
         shuffled = rows[random.permutation(len(rows))]
         order = shuffled[length_order(self._lengths[shuffled])]
         boundaries = self._cut(number)
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
         steps = [batches[start : start + size] for start in range(0, len(batches), size)]
-        return [steps[index] for index in random.permutation(len(steps))]
+        return [steps[index] for index in self._training.order(number, steps, random)]
 
     @property
     def padding(self) -> float:
         """Share of an epoch's tokens that are padding; if rows are drawn, in the first epoch."""
-        lengths = self._lengths[self._rows(0)]
+        lengths = self._lengths[self._training.drawn(0)]
         ordered = lengths[length_order(lengths)]
         bounds = zip(self._boundaries[:-1], self._boundaries[1:], strict=True)
         return 1 - float(lengths.sum()) / max(1, sum(padded_tokens(ordered[a:b]) for a, b in bounds))
@@ -141,16 +136,13 @@ class BatchPlan:
     @property
     def tokens_per_step(self) -> float:
         """Their mean over an epoch; where rows are drawn, over the first one."""
-        return float(self._lengths[self._rows(0)].sum()) / max(1, len(self))
-
-    def _rows(self, epoch: int) -> np.ndarray:
-        return np.arange(len(self._lengths)) if self._draw is None else self._draw(epoch)
+        return float(self._lengths[self._training.drawn(0)].sum()) / max(1, len(self))
 
     def _cut(self, epoch: int) -> np.ndarray:
         """The boundaries of an epoch's batches; sorted lengths of all rows are the same in every epoch."""
-        if self._draw is None and epoch:
+        if epoch and not self._training.redrawn:
             return self._boundaries
-        lengths = self._lengths[self._rows(epoch)]
+        lengths = self._lengths[self._training.drawn(epoch)]
         options = self._optimization
         ordered = lengths[length_order(lengths)]
         return cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch)

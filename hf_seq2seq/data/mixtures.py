@@ -5,12 +5,16 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
+from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build_from_lines, flag
 from hf_seq2seq.settings_files import Setting, read_sections
@@ -64,6 +68,25 @@ class Mixture:
         fitting = [m for m in self.members if name == m.name or name.startswith(f"{m.name}_")]
         member = max(fitting, key=lambda m: len(m.name))
         return member, split_of(kind_of(split), name.removeprefix(member.name).removeprefix("_"))
+
+
+class MixedRows(TrainingRows):
+    """Rows of several tasks, of which each epoch draws some.
+
+    Args:
+        examples: the rows of all tasks, one task after the other.
+        mixture: how many of each are drawn.
+    """
+
+    redrawn = True
+
+    def __init__(self, examples: Examples, mixture: Mixture) -> None:
+        super().__init__(examples)
+        self.mixture = mixture
+
+    def drawn(self, epoch: int) -> np.ndarray:
+        """Numbers of the rows that an epoch holds, `(rows,)`."""
+        return self.mixture.epochs(epoch)
 
 
 def read_members(options: Mixing, data: PairData, evaluation: Evaluation) -> tuple[Member, ...]:

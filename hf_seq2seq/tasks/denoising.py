@@ -13,6 +13,7 @@ from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.examples import Documents, Examples
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.training_rows import RenewedRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
@@ -86,19 +87,20 @@ def denoising_task(
         rows, made_of = _encode(texts, tokenizer, config, noise, split)
         found = [texts[i] for i in rows.documents]
         splits[split] = NoisedRows(rows, found, noise, config.run.seed + number, made_of)
+    noised = {split: _checked(rows(0), split) for split, rows in splits.items()}
     objective = _objective(config, model, tokenizers)
     return Task(
         recipe=recipe,
         config=config,
         model=model,
         tokenizers=tokenizers,
-        splits={split: _checked(rows(0), split) for split, rows in splits.items()},
+        splits=noised,
         columns={"text": column},
         objective=objective,
         collate=Seq2SeqCollator(tokenizer.pad_token_id, rows=objective.reads_rows),
         metrics=(),
         problem=DenoisingProblem(config.tokens.max_target_length),
-        renewed=splits["train"],
+        presented=RenewedRows(noised["train"], splits["train"]),
     )
 
 

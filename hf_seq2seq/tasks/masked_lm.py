@@ -10,6 +10,7 @@ from hf_seq2seq.data.collation import MaskedCollator
 from hf_seq2seq.data.examples import Documents, Examples
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, stretches
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.training_rows import Renewed, RenewedRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.next_sentence import NextSentence
@@ -19,7 +20,7 @@ from hf_seq2seq.objectives.masked_lm import MaskedTokenCrossEntropy
 from hf_seq2seq.problems.masked_lm import MaskedLMProblem
 from hf_seq2seq.ragged import IGNORE, Ragged
 from hf_seq2seq.run_configs import EncoderRun
-from hf_seq2seq.task import Renewed, Task
+from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
 from hf_seq2seq.training.checks import check_positions
 
@@ -190,7 +191,7 @@ def masked_task(
         collate=MaskedCollator(tokenizer.pad_token_id),
         metrics=(),
         problem=MaskedLMProblem(),
-        renewed=rows["train"],
+        presented=RenewedRows(splits["train"], rows["train"]),
     )
 
 

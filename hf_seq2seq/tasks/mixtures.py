@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hf_seq2seq.configs import Evaluation, Mixing
 from hf_seq2seq.data.evaluation_sets import name_of
-from hf_seq2seq.data.mixtures import Member, Mixture, all_metrics, mix, read_member_pairs, read_members
+from hf_seq2seq.data.mixtures import Member, MixedRows, Mixture, all_metrics, mix, read_member_pairs, read_members
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
@@ -72,5 +72,5 @@ def mixture_task(
         columns={"source": "the source of each task", "target": "its target"},
         metrics=all_metrics(mixture.members),
         set_metrics={name: member.metrics for name, member in members.items()},
-        mixture=mixture,
+        presented=MixedRows(task.splits["train"], mixture),
     )

@@ -72,9 +72,7 @@ class Loop:
         self.optimization: Optimization = task.config.optimization
         self.schedule: Schedule = task.config.schedule
         self.seed: int = task.config.run.seed
-        lengths = task.splits["train"].lengths if task.renewed is None else task.renewed.lengths
-        draw = task.mixture.epochs if task.mixture else None
-        self.plan = BatchPlan(lengths, self.optimization, accelerator.num_processes, self.seed, draw)
+        self.plan = BatchPlan(task.training_rows, self.optimization, accelerator.num_processes, self.seed)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
         self.budget = Budget(self.schedule, self.plan.tokens_per_step)
         self.budget.begin(self.state)

@@ -45,7 +45,7 @@ def step_batches(task: Task, plan: BatchPlan, accelerator: Accelerator, first: i
     """This process's batches of step `first`, counted from 0, and of all later steps, endlessly."""
     epoch, done = plan.locate(first)
     for number in count(epoch):
-        examples = task.splits["train"] if task.renewed is None else task.renewed(number)
+        examples = task.training_rows.of_epoch(number)
         for step in plan.epoch(number)[done if number == epoch else 0 :]:
             rounds = share(step, accelerator.process_index, accelerator.num_processes)
             batches = [task.collate(examples, step[0][:1] if rows is None else rows) for rows in rounds]

@@ -1,9 +1,14 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.data.batches import BatchPlan, cut, length_order, ordered_batches, padded_tokens, share
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 
 @pytest.fixture
@@ -13,8 +18,14 @@ def lengths() -> np.ndarray:
     return np.stack([source, np.maximum(1, source + random.integers(-5, 6, 1003))], axis=1)
 
 
+def rows(lengths: np.ndarray) -> Examples:
+    """Rows of these lengths, `(rows, sides)`."""
+    sides = [Ragged(np.zeros(side.sum(), dtype=np.int32), np.append(0, np.cumsum(side))) for side in lengths.T]
+    return Examples(sides[0], [""] * len(lengths), *sides[1:])
+
+
 def plan(lengths: np.ndarray, processes: int = 1, seed: int = 0, **options: int) -> BatchPlan:
-    return BatchPlan(lengths, Optimization(**options), processes, seed)
+    return BatchPlan(TrainingRows(rows(lengths)), Optimization(**options), processes, seed)
 
 
 @pytest.mark.parametrize("options", [{"max_tokens_per_batch": 700}, {"per_device_train_batch_size": 16}])
@@ -107,9 +118,42 @@ def test_steps_of_an_epoch_are_in_random_order() -> None:
         assert abs(np.corrcoef(first, np.arange(100))[0, 1]) < 0.3
 
 
+class Fewer(TrainingRows):
+    """One row less in every epoch."""
+
+    redrawn = True
+
+    def drawn(self, epoch: int) -> np.ndarray:
+        return np.arange(28 - epoch)
+
+
 def test_part_of_an_epoch_is_rounded_up() -> None:
     seven = plan(np.ones((28, 2), dtype=int), per_device_train_batch_size=4)
     assert [seven.steps(epochs) for epochs in (1.0, 1.5, 0.1, 2.0)] == [7, 11, 1, 14]
-    draw = lambda epoch: np.arange(28 - epoch)  # noqa: E731
-    drawn = BatchPlan(np.ones((28, 2), dtype=int), Optimization(per_device_train_batch_size=3), 1, 0, draw)
+    fewer = Fewer(rows(np.ones((28, 2), dtype=int)))
+    drawn = BatchPlan(fewer, Optimization(per_device_train_batch_size=3), 1, 0)
     assert [drawn.steps(epochs) for epochs in (1.0, 1.5, 2.0)] == [10, 15, 19]
+
+
+class Curriculum(TrainingRows):
+    """Short rows alone, then more of them, each epoch from short to long.
+
+    Paper: Platanios et al., 2019, section 3, https://aclanthology.org/N19-1119
+    """
+
+    redrawn = True
+
+    def drawn(self, epoch: int) -> np.ndarray:
+        return length_order(self.lengths)[: 200 * (epoch + 1)]
+
+    def order(self, epoch: int, steps: Sequence[Sequence[np.ndarray]], random: np.random.Generator) -> np.ndarray:
+        return np.arange(len(steps))
+
+
+def test_a_curriculum_is_a_kind_of_rows(lengths: np.ndarray) -> None:
+    plan = BatchPlan(Curriculum(rows(lengths)), Optimization(per_device_train_batch_size=16), 1, 0)
+    for number, count in ((0, 200), (2, 600), (9, 1003)):
+        found = np.concatenate([batch for step in plan.epoch(number) for batch in step])
+        assert sorted(found) == sorted(length_order(lengths)[:count])
+        assert (np.diff(lengths[found, 0]) >= 0).all()
+    assert [plan.locate(step) for step in (12, 13, 37, 38)] == [(0, 12), (1, 0), (1, 24), (2, 0)]

@@ -9,8 +9,11 @@ import pytest
 
 from hf_seq2seq.configs import MIXINGS, Mixing, Optimization
 from hf_seq2seq.data.batches import BatchPlan
+from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.mixing import MixedEpochs, capped, draws_an_epoch, mixing_rates
+from hf_seq2seq.data.mixtures import MixedRows, Mixture
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 
 def formula(sizes: list[int], mixing: str, cap: int | None, temperature: float) -> list[float]:
@@ -74,11 +77,16 @@ def test_rows_are_resampled_every_epoch_without_replacement() -> None:
     assert all(110 < times[row] < 210 for row in range(50))
 
 
+def mixed(lengths: np.ndarray, epochs: MixedEpochs) -> MixedRows:
+    sides = [Ragged(np.zeros(side.sum(), dtype=np.int32), np.append(0, np.cumsum(side))) for side in lengths.T]
+    return MixedRows(Examples(sides[0], [""] * len(lengths), sides[1]), Mixture((), epochs))
+
+
 @pytest.fixture
 def plan() -> BatchPlan:
     lengths = np.random.default_rng(0).integers(1, 100, (300, 2))
     options = Optimization(max_tokens_per_batch=400, gradient_accumulation_steps=2)
-    return BatchPlan(lengths, options, 1, 0, MixedEpochs((200, 100), (150, 60), 0))
+    return BatchPlan(mixed(lengths, MixedEpochs((200, 100), (150, 60), 0)), options, 1, 0)
 
 
 def test_a_plan_of_drawn_rows(plan: BatchPlan) -> None:
@@ -102,7 +110,7 @@ def test_steps_are_found_again_in_epochs_of_unequal_length(plan: BatchPlan) -> N
 def test_a_row_that_no_batch_can_hold_is_refused_before_it_is_drawn() -> None:
     lengths = np.array([[2, 2]] * 50 + [[90, 90]])
     with pytest.raises(InputError, match="a single row has 180 tokens"):
-        BatchPlan(lengths, Optimization(max_tokens_per_batch=100), 1, 0, MixedEpochs((51,), (1,), 0))
+        BatchPlan(mixed(lengths, MixedEpochs((51,), (1,), 0)), Optimization(max_tokens_per_batch=100), 1, 0)
 
 
 def test_tasks_of_one_size_draw_different_rows() -> None:

@@ -64,14 +64,13 @@ def test_every_epoch_is_renoised_and_within_its_bounds(
     # A single span would always be a row's end.
     chosen = values(text_files, tmp_path / "out", objective=objective, mean_noise_span_length=1)
     task = recipe.prepare(build(recipe.Config, chosen))
-    assert task.renewed is not None
-    first, again, second = task.renewed(0), task.renewed(0), task.renewed(1)
-    assert len(first) == len(second) == len(task.renewed.lengths)
+    first, again, second = map(task.training_rows.of_epoch, (0, 0, 1))
+    assert len(first) == len(second) == len(task.training_rows.lengths)
     assert np.array_equal(first.source.values, again.source.values)
     changed = not np.array_equal(first.source.values, second.source.values)
     assert changed or objective == "gap_sentences"  # principal sentences are always the same
     for examples in (first, second):
-        assert (examples.lengths <= task.renewed.lengths).all()
+        assert (examples.lengths <= task.training_rows.lengths).all()
         assert examples.target is not None
         eos = task.tokenizers.source.eos_token_id
         assert {int(row[-1]) for row in examples.source} == {int(row[-1]) for row in examples.target} == {eos}

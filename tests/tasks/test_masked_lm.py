@@ -116,15 +116,14 @@ def within(count: int, total: int, share: float) -> bool:
 @pytest.mark.parametrize("paired", [False, True])
 def test_shares_are_berts(paired: bool, text_files: dict[str, str], tmp_path: Path) -> None:
     task = prepared(text_files, tmp_path, next_sentence_prediction=paired)
-    assert task.renewed is not None
-    tokenizer, epochs = task.tokenizers.source, [task.renewed(epoch) for epoch in range(20)]
+    tokenizer, epochs = task.tokenizers.source, [task.training_rows.of_epoch(epoch) for epoch in range(20)]
     assert len({examples.source.values.tobytes() for examples in epochs}) == 20
-    assert np.array_equal(epochs[3].source.values, task.renewed(3).source.values)
+    assert np.array_equal(epochs[3].source.values, task.training_rows.of_epoch(3).source.values)
     masked = ordinary = 0
     shares = np.zeros(3, dtype=int)
     follows: list[int] = []
     for examples in epochs:
-        assert (examples.lengths <= task.renewed.lengths).all()
+        assert (examples.lengths <= task.training_rows.lengths).all()
         assert examples.lengths.max() <= 48
         assert examples.source_labels is not None
         source, labels = examples.source.values, examples.source_labels.values
@@ -221,8 +220,7 @@ def test_a_steps_loss_is_the_mean_over_its_masked_tokens(text_files: dict[str, s
     chosen |= {"config_overrides": "hidden_size=32,hidden_dropout_prob=0,attention_probs_dropout_prob=0"}
     task = prepared(text_files, tmp_path, **chosen)
     loop = Loop(task, Accelerator(cpu=True), tmp_path)
-    assert task.renewed is not None
-    examples: Examples = task.renewed(0)
+    examples: Examples = task.training_rows.of_epoch(0)
     assert examples.source_labels is not None
     lost, count = 0.0, 0
     for row in np.concatenate(loop.plan.epoch(0)[0]):

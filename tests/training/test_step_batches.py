@@ -62,7 +62,7 @@ def test_closing_ends_the_thread() -> None:
 def test_batches_continue_at_any_step_and_draw_no_random_numbers(make_task: MakeTask, processes: int) -> None:
     task = make_task(**SMALL, gradient_accumulation_steps=2, max_train_samples=40)
     accelerator = Accelerator(cpu=True)
-    plan = BatchPlan(task.splits["train"].lengths, task.config.optimization, processes, 1)
+    plan = BatchPlan(task.training_rows, task.config.optimization, processes, 1)
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]
     whole = list(islice(step_batches(task, plan, accelerator, 0), 7))
     parts = [next(step_batches(task, plan, accelerator, step)) for step in range(7)]
@@ -78,7 +78,7 @@ def test_batches_continue_at_any_step_and_draw_no_random_numbers(make_task: Make
 
 def test_a_process_without_a_batch_of_its_own_fills_in_and_counts_nothing(make_task: MakeTask) -> None:
     task = make_task(**SMALL, max_train_samples=24, per_device_train_batch_size=8)
-    plan = BatchPlan(task.splits["train"].lengths, task.config.optimization, 2, 1)  # steps of two batches and of one
+    plan = BatchPlan(task.training_rows, task.config.optimization, 2, 1)  # steps of two batches and of one
     last = SimpleNamespace(process_index=1, num_processes=2, device=torch.device("cpu"))
     steps = list(islice(step_batches(task, plan, last, 0), 2))  # type: ignore[arg-type]
     assert sorted(step.real for step in steps) == [[0.0], [1.0]]

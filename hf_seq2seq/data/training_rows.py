@@ -1,0 +1,84 @@
+"""The rows that a run trains on: their lengths, what they are in each epoch, and the order in which they come.
+
+A way to present data is one more kind of `TrainingRows`: rows that are changed in every epoch, rows drawn from several
+tasks, a curriculum, stages. Neither the batches nor the training loop know which kind they have.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from hf_seq2seq.data.examples import Examples
+
+
+class TrainingRows:
+    """All rows in every epoch, the steps in random order. Other kinds override what they do differently.
+
+    Each method depends on its arguments alone, so that a resumed run finds its place in any epoch.
+
+    Args:
+        examples: the rows, as they are in the first epoch.
+    """
+
+    redrawn = False
+    """Whether epochs hold different rows, so that the number of steps may differ, too."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens of each row in any epoch, `(rows, sides)`."""
+        return self.examples.lengths
+
+    def of_epoch(self, epoch: int) -> Examples:
+        """The rows as they are in an epoch; always the same number of them."""
+        return self.examples
+
+    def drawn(self, epoch: int) -> np.ndarray:
+        """Numbers of the rows that an epoch holds, `(rows,)`; batches of similar length are made of them."""
+        return np.arange(len(self.lengths))
+
+    def order(self, epoch: int, steps: Sequence[Sequence[np.ndarray]], random: np.random.Generator) -> np.ndarray:
+        """The order of an epoch's optimizer steps, `(steps,)`.
+
+        Args:
+            epoch: counted from 0.
+            steps: the batches of each step, and the numbers of the rows in each batch.
+            random: seeded by the run's seed and the epoch.
+        """
+        return random.permutation(len(steps))
+
+
+class Renewed(Protocol):
+    """Makes the rows of each epoch, always the same number of them."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens of each row in any epoch, `(rows, sides)`."""
+
+    def __call__(self, epoch: int) -> Examples:
+        """The rows of an epoch."""
+
+
+class RenewedRows(TrainingRows):
+    """Rows that change in every epoch, as noise does.
+
+    Args:
+        examples: the rows of the first epoch.
+        renewed: makes the rows of each epoch.
+    """
+
+    def __init__(self, examples: Examples, renewed: Renewed) -> None:
+        super().__init__(examples)
+        self._renewed = renewed
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens of each row in any epoch, `(rows, sides)`."""
+        return self._renewed.lengths
+
+    def of_epoch(self, epoch: int) -> Examples:
+        """The rows as they are in an epoch."""
+        return self._renewed(epoch)
