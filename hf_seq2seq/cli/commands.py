@@ -24,6 +24,11 @@ def _with_lines(help: str) -> str:
     return re.sub(r"\n\n(?= )", "\n\n\b\n", help)
 
 
+def _show_help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
 def make_group(name: str, help: str, functions: dict[str, Function], kind: type[Group] = Group) -> Any:
     """A group of commands, by name; a command's help is its function's docstring."""
     metavar = "COMMAND [ARGS]..." if functions else "RECIPE [FLAGS]..."
@@ -31,7 +36,8 @@ def make_group(name: str, help: str, functions: dict[str, Function], kind: type[
         name=name,
         cls=kind,
         help=help,
-        callback=lambda: None,
+        callback=_show_help if functions else lambda: None,
+        invoke_without_command=bool(functions),
         subcommand_metavar=metavar,
         add_completion=False,
         rich_markup_mode=None,

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 import pyarrow as pa
 from datasets import Dataset
@@ -10,7 +11,7 @@ from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.tabbed_text import split_at_tabs
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 logger = logging.getLogger(__name__)
 _MARK = re.compile(r"(?:^|(?<=\s))__label__(\S+)")
@@ -39,14 +40,20 @@ class LabelledLines:
         found = _marked(_lines(rows), place)
         if not found:
             rows = split_at_tabs(rows, place)
-            found = self._first_words([line for line in _lines(rows) if line.strip()])
+            found = self._first_words([line for line in _lines(rows) if line.strip()], place)
         if not found:
             return rows
         labels, texts = found
         logger.warning("%s: each line is read as a label and a text, such as %r: %r", place, labels[0], texts[0][:40])
         return Dataset(pa.table({"label": labels, "text": texts}), fingerprint=generate_random_fingerprint())
 
-    def _first_words(self, lines: list[str]) -> tuple[list[str], list[str]] | None:
+    def _refuse(self, labels: list[str], place: str) -> NoReturn:
+        number, other = next((n, label) for n, label in enumerate(labels, 1) if label not in self._names)
+        names = shorten(", ".join(sorted(self._names)))
+        told = f"label {shown(other)}, its first word, is none of the known ones ({names})"
+        raise InputError(f"{place}: row {number}: {told}; write one of these before each text")
+
+    def _first_words(self, lines: list[str], place: str) -> tuple[list[str], list[str]] | None:
         """The first word of each line as its label, if the words are repeated or known labels."""
         split = [line.split(maxsplit=1) for line in lines]
         if not split or any(len(parts) < 2 for parts in split):
@@ -54,7 +61,9 @@ class LabelledLines:
         labels = [label for label, _ in split]
         known = sum(label in self._names for label in labels) >= MOSTLY * len(labels)
         few = 2 <= len(set(labels)) <= len(labels) / ROWS_OF_A_LABEL
-        if not (known if self._names else few):
+        if self._names and not known:
+            self._refuse(labels, place)
+        if not (self._names or few):
             return None
         self._names = self._names or set(labels)
         return labels, [text.rstrip() for _, text in split]

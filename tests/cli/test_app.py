@@ -35,7 +35,6 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["train", "rn"], "unknown recipe 'rn'; did you mean 'rnn'?"),
         (["train", "./none.py"], "recipe './none.py': no such file"),
         (["preview", "none.py"], "recipe 'none.py': no such file"),
-        (["recipes"], "hf-seq2seq recipes: Missing command."),
         (["recipes", "lst"], "Did you mean 'list'?"),
         (["generate"], "Missing argument 'MODEL'"),
         (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),

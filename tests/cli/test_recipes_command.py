@@ -12,6 +12,14 @@ def test_list_says_what_each_does(command) -> None:
     assert lines["t5"] == "Fine-tune T5 on pairs of text, or train it from scratch."
 
 
+@pytest.mark.parametrize(("group", "example"), [("recipes", "copy "), ("tokenizer", "train ")])
+def test_a_group_alone_shows_its_help(command, group: str, example: str) -> None:
+    result = command(group)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(f"Usage: hf-seq2seq {group} ")
+    assert f"\n  {example}" in result.out
+
+
 def test_show_prints_the_source(command, repository: Path) -> None:
     assert command("recipes", "show", "rnn").out == (repository / "recipes" / "rnn.py").read_text()
     assert "unknown recipe 'rn'; did you mean 'rnn'?" in command("recipes", "show", "rn").err

@@ -30,6 +30,13 @@ def test_the_labels_of_a_model_tell_those_of_a_few_rows(write):
     assert (sets["test"].texts, sets["test"].labels.tolist()) == (["win more"], [1])
 
 
+def test_numbers_where_a_model_has_names_are_refused_by_them(write):
+    path = write("test.txt", "ham see you\n0 win more\n1 hello there\n")
+    told = r"test\.txt: row 2: label '0', its first word, is none of the known ones \(ham, spam\)"
+    with pytest.raises(InputError, match=told):
+        read(test_file=path, names=("ham", "spam"))
+
+
 def test_several_labels_of_fasttext(write):
     path = write("train.txt", "__label__a __label__b one two\n__label__b three\n")
     sets, names = read("multi_label", train_file=path)

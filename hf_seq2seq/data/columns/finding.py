@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hf_seq2seq.data.columns.conventions import BOOKKEEPING
+from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
 from hf_seq2seq.data.columns.headers import LONGEST_NAME, looks_like_data
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -89,6 +89,24 @@ def check_header(columns: Sequence[str], sample: Sequence[Row], place: str, flag
                 f"{place}: the first row names a column {column[:LONGEST_NAME]!r}, which looks like data; if there is "
                 f"no header, give the columns by number, as in {numbers}; if there is one, by name"
             )
+
+
+def columns_told(names: Sequence[str], flags: Sequence[str]) -> str:
+    """What to write where columns cannot be told apart, and what there is.
+
+    Args:
+        names: the columns.
+        flags: the flags that are missing.
+    """
+    told = f"name the columns by {' and '.join(flags)}; its columns are {', '.join(map(_short, names))}"
+    if len(flags) == 1 or any(is_known_name(name) or name.isdecimal() for name in names):
+        return told
+    numbers = " ".join(f"{each} {number}" for number, each in enumerate(flags, start=1))
+    return f"{told} (if that is a row of data, give them by number, as in {numbers})"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _columns_of(names: Sequence[str], sample: Sequence[Row], fits: Callable[[Any], bool]) -> list[str]:

@@ -9,6 +9,7 @@ from hf_seq2seq.data.columns.finding import (
     by_lower_case,
     candidates,
     check_header,
+    columns_told,
     named_column,
     text_columns,
 )
@@ -52,7 +53,7 @@ def find_label_columns(
         raise InputError(f"{place}: plain text has no labels; give two parallel files, as in texts.txt,labels.txt")
     if not text or not label:
         missing = [f for f, column in (("--text-column", text), ("--label-column", label)) if not column]
-        raise InputError(f"{place}: name the columns by {' and '.join(missing)}; its columns are {', '.join(names)}")
+        raise InputError(f"{place}: {columns_told(names, missing)}")
     check_header(looked, sample, place, ("--text-column", "--label-column"))
     return text, second, label
 

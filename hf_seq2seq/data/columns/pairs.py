@@ -9,6 +9,7 @@ from hf_seq2seq.data.columns.finding import (
     by_lower_case,
     candidates,
     check_header,
+    columns_told,
     named_column,
     reference_columns,
     text_columns,
@@ -148,4 +149,4 @@ def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str)
         return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"
     if list(names) == ["text"] and "--target-column" in missing:
         return f"{place}: plain text has no targets; give two parallel files, as in train.de,train.en"
-    return f"{place}: name the columns by {' and '.join(missing)}; its columns are {', '.join(names)}"
+    return f"{place}: {columns_told(names, missing)}"

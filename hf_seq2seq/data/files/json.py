@@ -5,9 +5,22 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hf_seq2seq.data.files.text_files import Opened, lines
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 Row = tuple[int, dict[str, Any]]
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose keys must differ: of two values of one key, nobody can tell which one is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in found if names.count(name) > 1)
+        raise ValueError(f"{shorten(json.dumps(repeated, ensure_ascii=False))} is twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def json_line_rows(file: Opened, encoding: str) -> Iterator[Row]:
@@ -28,7 +41,7 @@ def parse_lines(place: str, stream: Iterable[str]) -> Iterator[Row]:
         if not line or line.isspace():
             continue
         try:
-            row = json.loads(line)
+            row = _DECODER.decode(line)
         except (ValueError, RecursionError) as error:
             raise InputError(_broken(f"{place}:{number}:{{column}}", error)) from error
         if not isinstance(row, dict):
@@ -50,7 +63,7 @@ def json_document_rows(file: Opened, encoding: str) -> Iterator[Row]:
     if not text.strip():
         return
     try:
-        document, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
+        document, end = _DECODER.raw_decode(text, len(text) - len(text.lstrip()))
         rest = text[end:].lstrip()
     except (ValueError, RecursionError) as error:
         raise InputError(_broken(f"{path}:{{line}}:{{column}}", error)) from error

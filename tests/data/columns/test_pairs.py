@@ -81,6 +81,7 @@ def test_languages_that_name_no_column_do_not_stand_in_the_way():
             {"source_lang": "fr"},
             "no language 'fr' .*; its languages are de, en",
         ),
+        ({"ein": "x", "one": "y", "un": "z"}, {}, "give them by number, as in --source-column 1 --target-column 2"),
         ({"text": "a"}, {}, "plain text has no targets"),
         ({"text": "a\tb"}, {}, "tabs in it; give --source-column 1 --target-column 2"),
         ({"source": "a", "target": "b"}, {"target_column": "traget"}, "no column 'traget' .*did you mean 'target'"),

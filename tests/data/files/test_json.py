@@ -23,6 +23,7 @@ def test_json_lines_are_numbered_as_in_the_file(write):
     [
         ('{"a": 1}\n{"a": \n', ":2:7: broken JSON: Expecting value"),
         ('{"a": 1}\n[1, 2]\n', ":2: [1, 2] is not a JSON object with columns; a list of objects needs a name"),
+        ('{"a": 1}\n{"a": 1, "b": {"c": 1, "c": 2}}\n', ':2: broken JSON: "c" is twice in one object'),
         ('"text"\n', ':1: "text" is not a JSON object'),
         ('{"a": ' + "[" * 100_000 + "\n", ":1: broken JSON"),
     ],
@@ -63,6 +64,7 @@ def test_a_document_may_be_one_row(write):
         ('[{"a": 1}, 7]', "a.json: item 2, 7, is not a JSON object"),
         ('[{"a": 1}]\n[]', "a.json:2:1: broken JSON: text after the end"),
         ('{"a": 1}\n{"a": 2\n', "a.json:2:8: broken JSON"),
+        ('[{"a": 1, "a": 2}]', 'a.json: broken JSON: "a" is twice in one object'),
         ("7", "a.json: item 1, 7, is not a JSON object"),
     ],
 )
