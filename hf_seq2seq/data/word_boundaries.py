@@ -5,17 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-# Han, kana, bopomofo and Yi; Thai, Lao and Tibetan; Burmese; Khmer; the Tai and Javanese scripts.
-UNSPACED = (
-    (0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x2E80, 0xA4CF),
-    (0xA980, 0xA9DF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x20000, 0x3FFFF),
-)  # fmt: skip
-
-
-@lru_cache(maxsize=2**16)
-def is_unspaced(character: str) -> bool:
-    """Whether a character belongs to a script that is written without spaces between words."""
-    return any(first <= ord(character) <= last for first, last in UNSPACED)
+from hf_seq2seq.data.tokenizers.unicode_text import is_unspaced
 
 
 @lru_cache(maxsize=2**16)

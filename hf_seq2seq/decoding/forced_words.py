@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from hf_seq2seq.data.tokenizers.unicode_text import UNSPACED, character_class
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
 
 Ids = tuple[int, ...]
 KEPT = 2**16  # outputs whose progress is cached: a candidate of one step is a hypothesis of the next
-# Letters of scripts written without spaces: Thai to Tibetan, Burmese, Khmer, kana and Han.
-_UNSPACED = r"\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\U00020000-\U0003ffff"
 TRIED = 20  # characters that may precede a word
-_UNSPACED_LETTER = f"[{_UNSPACED}]"
-_LETTER = rf"(?![{_UNSPACED}])\w"
+_UNSPACED_LETTER = f"[{character_class(UNSPACED)}]"
+_LETTER = rf"(?!{_UNSPACED_LETTER})\w"
 
 
 @dataclass(frozen=True)

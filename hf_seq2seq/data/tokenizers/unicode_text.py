@@ -1,4 +1,27 @@
-"""Text that Rust can represent: no lone surrogates."""
+"""Text that Rust can represent, and the characters of scripts that are written without spaces between words."""
+
+from functools import lru_cache
+
+Ranges = tuple[tuple[int, int], ...]
+
+# Han, kana, bopomofo and Yi; Thai, Lao and Tibetan; Burmese; Khmer; the Tai and Javanese scripts.
+UNSPACED: Ranges = (
+    (0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF), (0x2E80, 0xA4CF),
+    (0xA980, 0xA9DF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x20000, 0x3FFFF),
+)  # fmt: skip
+IDEOGRAMS: Ranges = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+"""Han and kana, of which a character holds as much as several letters."""
+
+
+def character_class(ranges: Ranges) -> str:
+    """The ranges as part of a regular expression, to be put between brackets."""
+    return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in ranges)
+
+
+@lru_cache(maxsize=2**16)
+def is_unspaced(character: str) -> bool:
+    """Whether a character belongs to a script that is written without spaces between words."""
+    return any(first <= ord(character) <= last for first, last in UNSPACED)
 
 
 def valid_text(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hf_seq2seq.data.tokenizers.unicode_text import valid_text
+from hf_seq2seq.data.tokenizers.unicode_text import IDEOGRAMS, character_class, valid_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ TOO_LOW = (
     "Loss, perplexity and bits per byte do not count what they stand for: do not compare them across vocabularies."
 )
 """The effect of unknown tokens on likelihoods."""
-_IDEOGRAM = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_IDEOGRAM = re.compile(f"[{character_class(IDEOGRAMS)}]")
 
 
 @dataclass(frozen=True)
