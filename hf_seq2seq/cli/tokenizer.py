@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from hf_seq2seq.configs import NewTokenizer, PairData
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.sections import Section, build, option
+
+if TYPE_CHECKING:
+    from hf_seq2seq.data.splits import Splits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +64,15 @@ def train_tokenizer(values: Values) -> None:
     print(f"{folder}: {' and '.join(f'{size:,}' for size in sorted(sizes))} pieces from {len(sources):,} rows")
 
 
-def _texts(splits: dict[str, Any], data: PairData) -> tuple[list[str], list[str]]:
+def _texts(splits: "Splits", data: PairData) -> tuple[list[str], list[str]]:
     """Sources and targets of the training rows; no targets if the rows have one column of text."""
     from hf_seq2seq.data.cells import row_sample
     from hf_seq2seq.data.columns.finding import text_columns
     from hf_seq2seq.data.pairs import read_pairs
 
-    train = {"train": splits["train"]}
-    both = len(text_columns(train["train"].column_names, row_sample(train["train"]))) != 1
-    pairs = read_pairs(train, data, need_target=both)["train"]
+    train = splits["train"]
+    both = len(text_columns(train.column_names, row_sample(train))) != 1
+    pairs = read_pairs(splits.only(["train"]), data, need_target=both)["train"]
     return pairs.sources, pairs.targets if both else []
 
 

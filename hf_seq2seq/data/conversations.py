@@ -27,7 +27,8 @@ from hf_seq2seq.data.messages import (
 )
 from hf_seq2seq.data.pairs import read_pairs
 from hf_seq2seq.data.rows import shown
-from hf_seq2seq.data.sources import load_splits, row_number, split_place
+from hf_seq2seq.data.sources import load_splits, row_number
+from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -112,14 +113,14 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
     if data.source_prefix:
         raise InputError("--source-prefix is for pairs; a conversation may begin with a system message")
     splits = load_splits(data, arrange=joined_lines)
-    column = _column(splits["train" if "train" in splits else next(iter(splits))], data)
+    column = _column(splits[splits.first], data)
     for split, rows in splits.items():
-        _tell_unread(rows, column or "", data, split_place(data, split))
+        _tell_unread(rows, column or "", data, splits.place(split))
     if column is None:
         return _exchanges(splits, data)
     found = {}
     for split, rows in splits.items():
-        place = split_place(data, split)
+        place = splits.place(split)
         named_column(rows.column_names, row_sample(rows), "source_column", column, place)
         cells = column_cells(rows, column).to_pylist()
         messages = [
@@ -153,7 +154,7 @@ def _tell_unread(rows: Dataset, column: str, data: PairData, place: str) -> None
         logger.warning("%s: keys of messages that are not read: %s", place, ", ".join(unread))
 
 
-def _exchanges(splits: Mapping[str, Dataset], data: PairData) -> dict[str, Conversations]:
+def _exchanges(splits: Splits, data: PairData) -> dict[str, Conversations]:
     """Pairs as conversations of one exchange."""
     found = {}
     for split, pairs in read_pairs(splits, data).items():
@@ -161,7 +162,7 @@ def _exchanges(splits: Mapping[str, Dataset], data: PairData) -> dict[str, Conve
             [{"role": USER, "content": source}, {"role": ASSISTANT, "content": target}]
             for source, target in zip(pairs.sources, pairs.targets, strict=True)
         ]
-        found[split] = Conversations(messages, pairs.columns[0], split_place(data, split), pairs.references)
+        found[split] = Conversations(messages, pairs.columns[0], splits.place(split), pairs.references)
     return found
 
 

@@ -9,7 +9,7 @@ from hf_seq2seq.data.cells import row_sample, texts
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_text_columns
 from hf_seq2seq.data.columns.pairs import find_source_column
-from hf_seq2seq.data.sources import load_splits, split_place
+from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 
@@ -35,16 +35,16 @@ def read_documents(
     splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
     if train and "train" not in splits:
         raise InputError("no training rows: give --train-file or --dataset-name")
-    first = "train" if "train" in splits else next(iter(splits))
+    first = splits.first
     seen = splits[first].column_names, row_sample(splits[first])
     if isinstance(data, LabelledData):
-        option, column = "text_column", find_text_columns(*seen, data, split_place(data, first))[0]
+        option, column = "text_column", find_text_columns(*seen, data, splits.place(first))[0]
         assert column is not None
     else:
-        option, column = "source_column", find_source_column(*seen, data, split_place(data, first))
+        option, column = "source_column", find_source_column(*seen, data, splits.place(first))
     documents = {}
     for split, rows in splits.items():
-        place = split_place(data, split)
+        place = splits.place(split)
         named_column(rows.column_names, row_sample(rows), option, column, place)
         found = texts(rows, column, place, may_be_empty=True)
         documents[split] = ["".join(f"{text}\n" for text in found)] if one_document else found

@@ -11,9 +11,10 @@ from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.label_lists import hot_places, hot_width, is_written_list, read_written_list, separator
 from hf_seq2seq.data.labelled_lines import LabelledLines
 from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.splits import Splits
 
 
-def load_labelled_splits(data: LabelledData, problem: str, names: Sequence[str] = ()) -> dict[str, Dataset]:
+def load_labelled_splits(data: LabelledData, problem: str, names: Sequence[str] = ()) -> Splits:
     """`load_splits` with held-out rows and caps stratified by class; at random for regression.
 
     Args:

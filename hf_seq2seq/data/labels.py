@@ -27,7 +27,8 @@ from hf_seq2seq.data.label_lists import (
 )
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.rows import shown
-from hf_seq2seq.data.sources import chosen_rows, row_number, split_place
+from hf_seq2seq.data.sources import chosen_rows, row_number
+from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError, nearest
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ NOT_LABELLED = -1
 
 
 def read_labelled(
-    splits: Mapping[str, Dataset],
+    splits: Splits,
     data: LabelledData,
     problem: str,
     names: tuple[str, ...] = (),
@@ -65,15 +66,15 @@ def read_labelled(
         return {}, ()
     columns = _find_columns(splits, data)
     if data.skip_empty:
-        splits = {s: without_empty(rows, list(columns.values()), split_place(data, s)) for s, rows in splits.items()}
+        splits = splits.each(lambda rows, place: without_empty(rows, list(columns.values()), place))
     cells = {
         split: cells
         for split, rows in splits.items()
-        if len((cells := _LabelCells.read(rows, columns["label"], split_place(data, split))).rows)
+        if len((cells := _LabelCells.read(rows, columns["label"], splits.place(split))).rows)
     }
-    first = "train" if "train" in splits else next(iter(splits))
+    first = splits.first
     if first not in cells:
-        raise InputError(f"{split_place(data, first)}: no row has a label")
+        raise InputError(f"{splits.place(first)}: no row has a label")
     if problem == "regression":
         return {split: _labelled(c, columns, _numbers(c)) for split, c in cells.items()}, ()
     if problem == "multi_label":
@@ -153,15 +154,15 @@ def _hot_names(cells: _LabelCells, index: int, cell: Any, names: tuple[str, ...]
     return [names[place] for place in hot_places(cell)]
 
 
-def _find_columns(splits: Mapping[str, Dataset], data: LabelledData) -> dict[str, str]:
+def _find_columns(splits: Splits, data: LabelledData) -> dict[str, str]:
     """The columns by role, after checking that every split has them."""
-    first = "train" if "train" in splits else next(iter(splits))
+    first = splits.first
     sample = row_sample(splits[first])
-    found = find_label_columns(splits[first].column_names, sample, data, split_place(data, first))
+    found = find_label_columns(splits[first].column_names, sample, data, splits.place(first))
     columns = {role: name for role, name in zip(("text", "text_pair", "label"), found, strict=True) if name}
     for split, rows in splits.items():
         for role, name in columns.items():
-            named_column(rows.column_names, row_sample(rows), f"{role}_column", name, split_place(data, split))
+            named_column(rows.column_names, row_sample(rows), f"{role}_column", name, splits.place(split))
     return columns
 
 

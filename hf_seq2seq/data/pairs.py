@@ -13,7 +13,8 @@ from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.columns.templates import about, fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
-from hf_seq2seq.data.sources import row_number, split_place
+from hf_seq2seq.data.sources import row_number
+from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
@@ -41,7 +42,7 @@ class Pairs:
         return [references[0] for references in self.references]
 
 
-def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool = True) -> dict[str, Pairs]:
+def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict[str, Pairs]:
     """Finds the columns, in the training rows if there are any, and reads the pairs of every split.
 
     Args:
@@ -59,20 +60,20 @@ def read_pairs(splits: Mapping[str, Dataset], data: PairData, need_target: bool 
     """
     if not splits:
         return {}
-    first = "train" if "train" in splits else next(iter(splits))
+    first, place = splits.first, splits.place(splits.first)
     sample, names = row_sample(splits[first]), splits[first].column_names
     template = _template(names, data)
     if template:
-        source, target = template, _target_beside(template, names, sample, data, split_place(data, first), need_target)
+        source, target = template, _target_beside(template, names, sample, data, place, need_target)
     elif need_target:
-        source, target = find_pair_columns(names, sample, data, split_place(data, first))
+        source, target = find_pair_columns(names, sample, data, place)
     else:
-        source, target = find_source_column(names, sample, data, split_place(data, first)), ""
+        source, target = find_source_column(names, sample, data, place), ""
     target += ".text" * has_texts(sample, target)
     context = data.context_column
     pairs = {}
     for split, rows in splits.items():
-        place = split_place(data, split)
+        place = splits.place(split)
         needed: list[tuple[str, str | None]] = [("source_column", source), ("context_column", context)]
         if template:
             needed = [("source_template", column) for column in template_columns(template)]

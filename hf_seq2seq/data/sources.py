@@ -1,7 +1,7 @@
 """The rows of a run: reading, deduplication, held-out validation rows, caps."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from hf_seq2seq.data.given_rows import find_given, is_given
 from hf_seq2seq.data.given_tables import table_of
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.samples import sample_path
+from hf_seq2seq.data.splits import Arrange, Splits
 from hf_seq2seq.data.stratified import draw_stratified
 from hf_seq2seq.errors import InputError
 
@@ -30,11 +31,10 @@ COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_colu
 # Held-out rows are independent of the run's seed, so that runs with different seeds are compared on the same rows.
 HOLD_OUT_SEED = 0
 
-Arrange = Callable[[Dataset, str], Dataset]
 Classes = Callable[[Dataset, str], Sequence[Sequence[str]]]
 
 
-def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Classes | None = None) -> dict[str, Dataset]:
+def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Classes | None = None) -> Splits:
     """Reads every split given by the options.
 
     Files are read again each time. The order of the rows is preserved; a cap keeps the first rows. Duplicates are
@@ -55,31 +55,33 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
     """
     _check_options(sources)
     files = _files(sources)
-    splits = load_named(sources) if sources.dataset_name else {}
-    splits = {split: rows for split, rows in splits.items() if split not in {kind_of(name) for name in files}}
+    read = load_named(sources) if sources.dataset_name else {}
+    read = {split: rows for split, rows in read.items() if split not in {kind_of(name) for name in files}}
     header = Header.of(*_named_columns(sources), *_languages(sources))
     for split, value in files.items():
-        splits[split] = _read_file(value, sources, header)
-        header = header.after(splits[split].column_names)
+        read[split] = _read_file(value, sources, header)
+        header = header.after(read[split].column_names)
+    splits = Splits(read, places_of(sources, read))
     if arrange:
-        splits = {split: arrange(rows, split_place(sources, split)) for split, rows in splits.items()}
+        splits = splits.each(arrange)
     for split, rows in splits.items():
         if not len(rows):
-            raise InputError(f"{split_place(sources, split)}: has no rows")
+            raise InputError(f"{splits.place(split)}: has no rows")
     if "train" in splits and sources.deduplicate:
-        splits["train"] = _without_repeats(splits["train"], split_place(sources, "train"))
+        splits["train"] = _without_repeats(splits["train"], splits.place("train"))
     if "train" in splits and not sets_of(splits, "validation") and sources.validation_split_percentage:
-        splits["train"], splits["validation"] = _held_out(splits["train"], sources, classes)
+        splits["train"], splits["validation"] = _held_out(splits, sources, classes)
     caps = {
         "train": sources.max_train_samples,
         "validation": sources.max_eval_samples,
         "test": sources.max_predict_samples,
     }
-    return {
-        split: _capped(splits[split], cap, split_place(sources, split), classes)
+    capped = {
+        split: _capped(splits[split], cap, splits.place(split), classes)
         for role, cap in caps.items()
         for split in sets_of(splits, role)
     }
+    return Splits(capped, places_of(sources, capped))
 
 
 def paths_of(sources: Sources) -> list[Path]:
@@ -89,15 +91,14 @@ def paths_of(sources: Sources) -> list[Path]:
     return [path for paths in found for path in paths]
 
 
-def split_place(sources: Sources, split: str) -> str:
-    """Where the rows of a split come from, for messages: the file, or the data set and its split."""
+def places_of(sources: Sources, splits: Iterable[str]) -> dict[str, str]:
+    """Where the rows of each split come from: the file, or the data set and its split."""
     files = _files(sources)
-    if split in files:
-        return files[split]
-    if sources.dataset_name:
-        theirs = {"train": sources.train_split, "validation": sources.validation_split, "test": sources.test_split}
-        return f"{sources.dataset_name}, split {theirs.get(split) or split}"
-    return files.get("train", split)
+    if not sources.dataset_name:
+        return {split: files.get(split, files.get("train", split)) for split in splits}
+    theirs = {"train": sources.train_split, "validation": sources.validation_split, "test": sources.test_split}
+    named = {split: f"{sources.dataset_name}, split {theirs.get(split) or split}" for split in splits}
+    return named | {split: files[split] for split in splits if split in files}
 
 
 def row_number(rows: Dataset, index: int) -> int:
@@ -230,9 +231,9 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray | list[str]:
     return column if flat else [repr(value) for value in column.to_pylist()]
 
 
-def _held_out(rows: Dataset, sources: Sources, classes: Classes | None) -> tuple[Dataset, Dataset]:
+def _held_out(splits: Splits, sources: Sources, classes: Classes | None) -> tuple[Dataset, Dataset]:
     """Training rows and held-out rows, each in the order of the file; every class keeps a training row."""
-    place = split_place(sources, "train")
+    rows, place = splits["train"], splits.place("train")
     if len(rows) < 2:
         raise InputError(f"{place}: has one row; none can be held out for validation")
     count = max(1, round(len(rows) * (sources.validation_split_percentage or 0) / 100))

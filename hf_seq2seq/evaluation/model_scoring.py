@@ -129,7 +129,8 @@ def _text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, l
     model, _, settings = loaded
     data = PairData(**_data("seq2seq", config.rows, settings.run))
     if not is_dialogue(settings.run):
-        pairs = read_pairs(_test_sets(load_splits(data, arrange=split_at_tabs)), data)
+        splits = load_splits(data, arrange=split_at_tabs)
+        pairs = read_pairs(splits.only(_test_names(splits)), data)
         return {split: (found.sources, found.references) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply
@@ -208,7 +209,7 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
     chosen = check_metrics(names, known)
     data = LabelledData(**_data("classifier", config.rows, settings.run))
     splits = load_labelled_splits(data, problem, label_names)
-    sets = read_labelled(_test_sets(splits), data, problem, label_names)[0]
+    sets = read_labelled(splits.only(_test_names(splits)), data, problem, label_names)[0]
     scores, counts = dict[str, Found](), Counts()
     for split, rows in sets.items():
         logits, more = classifier.read(rows.texts, rows.pairs)
@@ -232,10 +233,14 @@ def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
     return found | {"max_predict_samples": rows.max_predict_samples}
 
 
-def _test_sets(splits: dict[str, Any]) -> dict[str, Any]:
+def _test_sets(splits: Mapping[str, Any]) -> dict[str, Any]:
+    return {split: splits[split] for split in _test_names(splits)}
+
+
+def _test_names(splits: Mapping[str, Any]) -> list[str]:
     from hf_seq2seq.data.evaluation_sets import sets_of
 
-    found = {split: splits[split] for split in sets_of(splits, "test")}
+    found = sets_of(splits, "test")
     if not found:
         raise InputError(f"evaluate: no test rows; the splits are {', '.join(splits)} (--test-split)")
     return found

@@ -8,7 +8,7 @@ from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.data.evaluation_sets import kind_of, name_of, named_files, sets_of, split_of, title_of
 from hf_seq2seq.data.labels import read_labelled
 from hf_seq2seq.data.pairs import read_pairs
-from hf_seq2seq.data.sources import load_splits, split_place
+from hf_seq2seq.data.sources import load_splits, places_of
 from hf_seq2seq.errors import InputError
 
 
@@ -77,7 +77,7 @@ def test_every_set_is_read_and_capped(tmp_path: Path) -> None:
     }  # fmt: skip
     assert pairs["test_two"].sources[0] == "two de 0"
     assert pairs["test_two"].targets[0] == "two en 0"
-    assert split_place(data, "test_two") == files["two"]
+    assert places_of(data, ["test_two"])["test_two"] == files["two"]
 
 
 def test_a_label_unseen_in_training_is_named_with_its_set(tmp_path: Path) -> None:

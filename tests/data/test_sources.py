@@ -9,7 +9,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_seq2seq.configs import LabelledData, PairData, Sources
-from hf_seq2seq.data.sources import load_splits, row_number, split_place
+from hf_seq2seq.data.sources import load_splits, places_of, row_number
 from hf_seq2seq.errors import InputError
 
 
@@ -203,9 +203,9 @@ def test_options_that_cannot_be_followed_are_refused(options, message):
 
 def test_places_name_the_file_or_the_split():
     files = Sources(train_file="a.csv", test_file="t.csv")
-    assert [split_place(files, s) for s in ("train", "validation", "test")] == ["a.csv", "a.csv", "t.csv"]
+    assert list(places_of(files, ("train", "validation", "test")).values()) == ["a.csv", "a.csv", "t.csv"]
     named = Sources(dataset_name="x/y", train_split="big")
-    assert [split_place(named, s) for s in ("train", "test")] == ["x/y, split big", "x/y, split test"]
+    assert list(places_of(named, ("train", "test")).values()) == ["x/y, split big", "x/y, split test"]
 
 
 def test_nothing_but_the_rows_is_left_behind(write, tmp_path):
