@@ -1,7 +1,8 @@
 """Scores of a model on a test set, and of the systems it is compared with."""
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import LabelledData, PairData
@@ -15,7 +16,10 @@ from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
 
 if TYPE_CHECKING:
+    from hf_seq2seq.data.splits import Splits
     from hf_seq2seq.decoding.generation import Advance
+
+logger = logging.getLogger(__name__)
 
 ONE_SOURCE = ("source_column", "context_column", "source_template")
 COLUMNS = {
@@ -130,12 +134,30 @@ def _text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, l
     data = PairData(**_data("seq2seq", config.rows, settings.run))
     if not is_dialogue(settings.run):
         splits = load_splits(data, arrange=split_at_tabs)
-        pairs = read_pairs(splits.only(_test_names(splits)), data)
+        tests = splits.only(_test_names(splits))
+        pairs = read_pairs(tests, _with_columns_of(tests, data, config.rows))
         return {split: (found.sources, found.references) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply
         conversations = {split: found.each_reply() for split, found in conversations.items()}
     return {split: (found.histories, found.references) for split, found in conversations.items()}
+
+
+def _with_columns_of(tests: "Splits", data: PairData, rows: Rows) -> PairData:
+    """The options without training's columns of sources and targets that the test rows lack: those are found anew."""
+    from hf_seq2seq.data.cells import row_sample
+    from hf_seq2seq.data.columns.finding import cell
+
+    sample, names = row_sample(tests[tests.first]), tests[tests.first].column_names
+    for option in ("source_column", "target_column"):
+        column = getattr(data, option)
+        if column is None or getattr(rows, option) is not None or column in names:
+            continue
+        if all(cell(row, column) is None for row in sample):
+            logger.warning("%s: has no column %r, as in training; finds another one", tests.place(tests.first), column)
+            absent: dict[str, Any] = {option: None}
+            data = replace(data, **absent)
+    return data
 
 
 def _generator(request: Request, loaded: Loaded) -> Any:

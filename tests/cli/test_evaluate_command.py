@@ -115,6 +115,9 @@ def test_a_run_s_own_test_rows_are_the_default(command, folder: Path, model_fold
     Path("test.csv").write_text("question,answer\nthe dog,a cat\n")
     (run / "run.yaml").write_text("test_file: test.csv\nmetrics: [chrf]\ntarget_column: answer\n")
     assert list(json.loads(command("evaluate", run, "--json").out)) == ["chrf", "samples", "signatures"]
+    (run / "run.yaml").write_text("source_column: de\ntarget_column: en\nmetrics: [chrf]\n")
+    result = command("evaluate", run, "--test-file", "test.csv", "--json")
+    assert list(json.loads(result.out)) == ["chrf", "samples", "signatures"], result.err
 
 
 def test_a_comparison_of_two_systems(command, folder: Path) -> None:
