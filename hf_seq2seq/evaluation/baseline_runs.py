@@ -200,7 +200,7 @@ def _read_labels(name: str, data: LabelledData, problem: str) -> tuple[dict[str,
 
     splits = load_labelled_splits(data, problem)
     if "train" in splits and problem == "single_label":
-        alone, names = read_labelled({"train": splits["train"]}, data, problem)
+        alone, names = read_labelled(splits.only(["train"]), data, problem)
         rows, column = len(alone["train"]), alone["train"].columns["label"]
         if len(names) > max(MOST_CLASSES * rows, 20):
             pairs = ", ".join(other for other, each in BASELINES.items() if each.task == "pairs")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from datasets import Dataset
 
 from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.collation import LabelCollator
@@ -16,6 +15,7 @@ from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.labelled_sources import load_labelled_splits
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.labels import read_labelled
+from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.data.text_kinds import look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults import classifier_choices, label_metric_choices, settle, text_length_choices
@@ -72,7 +72,7 @@ def read_all_labelled(config: C) -> tuple[C, dict[str, Labelled], tuple[str, ...
     """
     problem = config.model.problem_type
 
-    def read(data: LabelledData) -> dict[str, Dataset]:
+    def read(data: LabelledData) -> Splits:
         splits = load_labelled_splits(data, problem)
         if "train" not in splits:
             raise InputError("no training rows: give --train-file or --dataset-name")

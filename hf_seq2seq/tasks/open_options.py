@@ -21,7 +21,7 @@ from hf_seq2seq.training.processes import world_size
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-R = TypeVar("R", bound=Sized)
+R = TypeVar("R", bound=Mapping[str, Sized])
 D = TypeVar("D", bound=Sources)
 C = TypeVar("C", bound=RunConfig)
 ModelChoices = Callable[[Side, Side], Iterator[Choice]]
@@ -30,7 +30,7 @@ LONGEST_MEASURED = 2_000
 UNBOUNDED = 1_000_000
 
 
-def read_validated(config: C, data: D, read: Callable[[D], Mapping[str, R]]) -> tuple[C, Mapping[str, R]]:
+def read_validated(config: C, data: D, read: Callable[[D], R]) -> tuple[C, R]:
     """Reads the rows of every split; where none validate, again with a share of the training rows held out.
 
     Args:

@@ -285,6 +285,7 @@ def test_remade_rows_are_those_of_the_epoch(make_task: MakeTask, tmp_path: Path)
         collate = task.collate
         object.__setattr__(task, "presented", RenewedRows(examples, Renewed()))
         object.__setattr__(task, "collate", lambda made, rows: collate(made.examples, made.rows[rows]))
+        object.__setattr__(task, "splits", {"train": examples})
         return task
 
     whole = Watched(renewing(save_steps=3), tmp_path / "whole")
