@@ -50,7 +50,6 @@ class Baseline:
         train: of pairs takes sources, targets and options and gives a `Writer`; of labels `LabelledTexts` and options,
             and gives a `Classifier`; of text documents and options, and gives a `Reader`.
         options: its options.
-        metrics: what is measured where nothing else is asked for; none for what the task has.
         problems: of labels: what a label may be.
     """
 
@@ -58,5 +57,4 @@ class Baseline:
     task: str
     train: Callable[..., Any]
     options: type[Section] = NoOptions
-    metrics: tuple[str, ...] = ()
     problems: tuple[str, ...] = ("single_label", "multi_label", "regression")

@@ -169,5 +169,4 @@ JOINT_NGRAM = Baseline(
     "pairs",
     train,
     Options,
-    metrics=("word_error_rate", "phoneme_error_rate"),
 )

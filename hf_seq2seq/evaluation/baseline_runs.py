@@ -152,9 +152,10 @@ def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
     from hf_seq2seq.data.tabbed_text import split_at_tabs
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
-    chosen = check_metrics(config.output.metrics or baseline.metrics or DEFAULT_METRICS, metrics_for("seq2seq"))
+    check_metrics(config.output.metrics, metrics_for("seq2seq"))
     pairs = read_pairs(load_splits(config.data, arrange=split_at_tabs), config.data)
     sets = _evaluated(pairs)
+    chosen = check_metrics(config.output.metrics or _usual_metrics(pairs["train"]), metrics_for("seq2seq"))
     others = read_others(config.significance.compare, config.data.encoding)
     tests = sets_of(sets, "test") or list(sets)
     check_others(others, [len(sets[split]) for split in tests])
@@ -167,6 +168,15 @@ def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
         for split, rows in sets.items()
     }
     return Outcome(found, predictions, write, train)
+
+
+def _usual_metrics(rows: Any) -> tuple[str, ...]:
+    """The metrics that a model of these pairs is measured by where none are asked for."""
+    from hf_seq2seq.data.text_kinds import look_at
+    from hf_seq2seq.defaults import metric_choices
+
+    found = next(iter(metric_choices(look_at(rows.sources), look_at(rows.targets), False)))
+    return tuple(found.value) if isinstance(found.value, tuple) else DEFAULT_METRICS
 
 
 def _score_labels(name: str, baseline: Baseline, config: Any) -> Outcome:

@@ -14,6 +14,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, options
 from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data
+from hf_seq2seq.tuning.baseline_entries import baseline_entries
 from hf_seq2seq.tuning.budget import Budget, seconds_of
 from hf_seq2seq.tuning.decoding_settings import USUAL
 from hf_seq2seq.tuning.domains import parse_space
@@ -69,6 +70,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         most=config.search.max_trials,
         seed=config.run.seed,
         call=call,
+        baselines=baseline_entries(looked[0].family.base, goal, for_labels),
     )
     return search(request)
 
