@@ -78,6 +78,14 @@ class HandBuiltStart(configs.Pretrained):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RecurrentSchedule(configs.Schedule):
+    """Schedule: how long, how fast, when to evaluate, save and stop."""
+
+    # Over few updates a rate that falls from the first one on learns less: see peers_batches.py in benchmarks.
+    lr_scheduler_type: str = option("warmup_stable_decay", "Learning rate schedule.", choices=configs.SCHEDULES)
+
+
+@dataclass(frozen=True, kw_only=True)
 class HandBuiltRun(configs.TextRunConfig):
     """A run of a hand-built encoder-decoder: from scratch, or from a checkpoint of the same architecture."""
 

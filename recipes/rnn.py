@@ -49,6 +49,7 @@ class Config(run_configs.HandBuiltRun):
     model: Model = field(default_factory=Model)
     alignment: run_configs.RecurrentAttention = field(default_factory=run_configs.RecurrentAttention)
     stack: run_configs.RecurrentStack = field(default_factory=run_configs.RecurrentStack)
+    schedule: run_configs.RecurrentSchedule = field(default_factory=run_configs.RecurrentSchedule)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
 
