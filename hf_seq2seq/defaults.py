@@ -255,7 +255,7 @@ def fine_tuning_choices(recipe: str, rows: int, width: int, adapter: bool) -> It
     yield Choice(
         "learning_rate", float(f"{min(rate, MOST_RATE):.1g}"), f"a pretrained {kind} of width {width}", ("optim",)
     )
-    yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps",))
+    yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps", "max_steps"))
     epochs = round(min(20.0, max(3.0, 3 * (20_000 / rows) ** 0.5)))
     yield Choice("num_train_epochs", float(epochs), f"{rows:,} training rows", ("max_steps",))
 

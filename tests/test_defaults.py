@@ -13,6 +13,7 @@ from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.text_kinds import look_at
 from hf_seq2seq.defaults import Lengths, settle
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.sections import build, options
 
@@ -135,6 +136,15 @@ def test_at_most_a_thousand_rows_are_held_out() -> None:
     (choice,) = defaults.validation_choices(40_000)
     assert choice.value == 2.5
     assert not list(defaults.validation_choices(99))
+
+
+def test_rows_of_inflection_are_told_how_to_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    path.write_text("walk\twalked\tV;PST\ngo\twent\tV;PST\nhouse\thouses\tN;PL\n")
+    with pytest.raises(InputError, match=r"--source-template '\{1\}\{3:tags\}' --target-column 2"):
+        preview("rnn", train_file=str(path))
+    page = preview("rnn", train_file=str(path), source_template="{1}{3:tags}", target_column="2").text
+    assert "w a l k ⟨V⟩ ⟨PST⟩ </s>" in page
 
 
 def test_a_batch_has_room_for_the_longest_row() -> None:

@@ -149,4 +149,7 @@ def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str)
         return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"
     if list(names) == ["text"] and "--target-column" in missing:
         return f"{place}: plain text has no targets; give two parallel files, as in train.de,train.en"
+    if len(names) == 3 and (";" in names[2] or all(";" in str(row[names[2]]) for row in sample)):
+        hint = "--source-template '{1}{3:tags}' --target-column 2"
+        return f"{place}: lemma, form and features, as it seems, are read by {hint}"
     return f"{place}: {columns_told(names, missing)}"
