@@ -52,7 +52,7 @@ def test_a_wide_beam_finds_what_all_ways_find(order: int) -> None:
 def test_letters_that_were_never_seen_are_passed_over_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     model = train(WORDS, SOUNDS, Options())
     assert model(["bxad", "bad"]) == ["b æ d", "b æ d"]
-    assert "1 of 2 words have letters" in capsys.readouterr().err
+    assert "1 of 2 words have unknown letters" in capsys.readouterr().err
 
 
 def test_targets_without_spaces_are_characters() -> None:
