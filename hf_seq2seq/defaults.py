@@ -291,8 +291,13 @@ def length_choices(lengths: Lengths, positions: int | None = None) -> Iterator[C
         yield Choice(name, max(limit, 8), f"the longest row has {longest:,} tokens")
 
 
-def schedule_choices(side: Side, lengths: Lengths, processes: int, validated: bool) -> Iterator[Choice]:
-    """Token budget, optimizer steps, warm-up and evaluations of a model from scratch."""
+def schedule_choices(
+    side: Side, lengths: Lengths, processes: int, validated: bool, timed: bool = False
+) -> Iterator[Choice]:
+    """Token budget, optimizer steps, warm-up and evaluations of a model from scratch.
+
+    Under a time limit (`timed`) the steps are a maximum, the warm-up is a share, and the limit schedules evaluations.
+    """
     budget = token_budget(side, lengths)
     per_epoch = max(1.0, lengths.rows * lengths.mean * 1.1 / budget / processes)
     epochs = enough_epochs(side)
@@ -305,12 +310,15 @@ def schedule_choices(side: Side, lengths: Lengths, processes: int, validated: bo
     yield Choice("max_steps", steps, reason, chosen)
     every = max(1, round(steps / EVALUATIONS))
     yield Choice("logging_steps", max(1, min(50, steps // 40)), reason, chosen)
-    yield Choice("warmup_steps", max(1, min(800, steps // 8)), reason, (*chosen, "warmup_ratio"))
+    if timed:
+        yield Choice("warmup_ratio", 0.1, "the time limit settles the steps", (*chosen, "warmup_steps"))
+    else:
+        yield Choice("warmup_steps", max(1, min(800, steps // 8)), reason, (*chosen, "warmup_ratio"))
     yield Choice("lr_scheduler_type", "cosine", "the learning rate falls to 0 by the last step", chosen)
     yield Choice("label_smoothing_factor", 0.1, "a model from scratch", ("loss_type",))
     yield Choice("num_beams", 5, "final scores by beam search", ("do_sample",))
     yield Choice("eval_beams", 1, "evaluations during training are greedy", ("num_beams",))
-    if validated:
+    if validated and not timed:
         yield Choice("eval_steps", every, f"{EVALUATIONS} evaluations", chosen)
         yield Choice("early_stopping_patience", 8, f"{EVALUATIONS} evaluations", (*chosen, "eval_steps"))
 

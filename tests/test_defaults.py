@@ -217,3 +217,13 @@ def _pronunciations(folder: Path, rows: int = 120) -> dict[str, str]:
 def _tsv(path: Path, rows: list[tuple[str, str]]) -> str:
     path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
     return str(path)
+
+
+def test_under_a_time_limit_warm_up_is_a_share_and_the_limit_schedules_evaluations() -> None:
+    side = look_at(["a b c"] * 1000)
+    chosen = {
+        c.name: c.value
+        for c in defaults.schedule_choices(side, Lengths(1000, 5, 5, 8.0), 1, validated=True, timed=True)
+    }
+    assert chosen["warmup_ratio"] == 0.1
+    assert not {"warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)

@@ -105,7 +105,8 @@ def settle_schedule(
     if not new:
         return config
     side, validated = look_at(train.targets), bool(sets_of(pairs, "validation"))
-    return settle(config, defaults.schedule_choices(side, lengths, world_size(), validated))
+    timed = bool(config.schedule.limits())
+    return settle(config, defaults.schedule_choices(side, lengths, world_size(), validated, timed))
 
 
 def measure(pairs: Mapping[str, Pairs], tokenizers: Tokenizers, prefix: str) -> Lengths:
