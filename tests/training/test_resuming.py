@@ -20,7 +20,7 @@ from hf_seq2seq.training.resuming import find_checkpoint
 OLDER, NEWER = "checkpoint-4", "checkpoint-8"
 FLAGS = {"tokenizer-type": "char", "hidden-size": "8", "embedding-size": "8", "metrics": "exact_match", "seed": "3"}
 FLAGS |= {"max-steps": "8", "save-steps": "4", "eval-steps": "4", "logging-steps": "2"}
-FLAGS |= {"per-device-train-batch-size": "8", "max-target-length": "12"}
+FLAGS |= {"per-device-train-batch-size": "8", "max-target-length": "12", "learning-rate": "0.0005"}
 
 
 def train(pairs: dict[str, str], output: Path, *more: str, **changes: str) -> None:
