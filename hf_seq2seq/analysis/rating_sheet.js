@@ -46,11 +46,18 @@ function take(text) {
   return true;
 }
 
-function keep() { try { localStorage.setItem(store, JSON.stringify(contents())); kept = true; } catch { kept = false; //
-some browsers keep nothing for pages opened from files } find("kept").classList.toggle("lost", !kept);
-find("kept").textContent = kept ? "This browser keeps your ratings when you close the page. Save them when you have
-finished, and send the file to whoever asked you." : "This browser keeps nothing: save your ratings before you close the
-page. You can continue with the saved file later."; }
+function keep() {
+  try {
+    localStorage.setItem(store, JSON.stringify(contents()));
+    kept = true;
+  } catch {
+    kept = false; // some browsers keep nothing for pages opened from files
+  }
+  find("kept").classList.toggle("lost", !kept);
+  find("kept").textContent = kept
+    ? "This browser keeps your ratings when you close the page. Save them when you have finished, and send the file to whoever asked you."
+    : "This browser keeps nothing: save your ratings before you close the page. You can continue with the saved file later.";
+}
 
 function restore() {
   try {

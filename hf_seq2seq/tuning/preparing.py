@@ -10,7 +10,6 @@ from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, best_metric, check_metrics
-from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.sections import flatten, options
 from hf_seq2seq.training.processes import rank
 from hf_seq2seq.tuning.decoding_settings import Validation
@@ -80,9 +79,9 @@ def _goal(task: "Task", values: Mapping[str, Any]) -> Goal:
 
 
 def _validation(task: "Task") -> Validation | None:
-    if not isinstance(task.problem, Seq2SeqProblem):
-        return None
     sets = [task.splits[split] for split in sets_of(task.splits, "validation")]
+    if all(examples.references is None for examples in sets):
+        return None
     references = [row for examples in sets for row in examples.references or ()]
     return Validation([text for examples in sets for text in examples.texts], references, task.metrics)
 

@@ -39,7 +39,7 @@ def test_a_path_that_exists_is_a_path(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("test.tsv,italian=it.tsv", r"--test-file: 'test.tsv' has no name, but 'italian' is one"),
+        ("test.tsv,italian=it.tsv", r"--test-file: 'test.tsv' has no name, but 'italian' does"),
         ("a=x.tsv,a=y.tsv", "the name 'a' occurs twice"),
         ("a=,b=y.tsv", "no file after 'a='"),
     ],

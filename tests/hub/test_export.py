@@ -194,7 +194,7 @@ def test_embeddings_without_a_token(ctranslate2: Any, tmp_path: Path) -> None:
 def test_a_part_that_the_converter_does_not_know(ctranslate2: Any, tmp_path: Path) -> None:
     build = bart(BartForConditionalGeneration, BartConfig, activation_function="tanh")
     subject = make_subject(build, special_tokens.BART, tmp_path / "model")
-    with pytest.raises(InputError, match="does not know 'tanh'"):
+    with pytest.raises(InputError, match="does not support 'tanh'"):
         export_model(str(tmp_path / "model"), subject, tmp_path / "out", "ctranslate2", "float32")
     assert not (tmp_path / "out.partial").exists()
 

@@ -23,7 +23,6 @@ YAML: dict[str, str | bytes] = {
     "unknown tag": "seed: !seed 3\n",
     "binary": "seed: !!binary x\n",
     "date": GOOD + "seed: 2020-01-01\n",
-    "text date": GOOD + "output_dir: 2020-01-01\n",
     "timestamp": GOOD + "learning_rate: 2020-01-01 10:00:00\n",
     "impossible date": GOOD + "seed: 2020-13-45\n",
     "sexagesimal": GOOD + "learning_rate: 1:30\n" + "seed: x\n",

@@ -238,7 +238,7 @@ def test_a_pickle_alone_is_one_line_and_runs_nothing(
     with pytest.raises(InputError) as refused:
         load_seq2seq(str(folder))
     said = str(refused.value)
-    assert said.startswith(f"{folder}: holds ")
+    assert said.startswith(f"{folder}: contains ")
     assert (
         "could run code and is not loaded; if you trust its author, convert it in Python: safetensors.torch.save_file("
         in said

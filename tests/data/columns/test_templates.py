@@ -55,9 +55,9 @@ def test_instructions_need_no_template(tmp_path: Path) -> None:
     ("template", "message"),
     [
         ("plain", "'plain' names no column"),
-        ("{}", "write a column's name alone in braces"),
-        ("{a!r}", "write a column's name alone in braces"),
-        ("{a:>10}", "write a column's name alone in braces"),
+        ("{}", "write a column's name in braces"),
+        ("{a!r}", "write a column's name in braces"),
+        ("{a:>10}", "write a column's name in braces"),
         ("{a", "write {{ and }} for braces"),
         (
             "{lema} {b}",

@@ -116,7 +116,7 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pa.parquet.write_table(pa.table({"source": ["a"] * 100}), path)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match=r"a\.parquet: no parquet file"):
+    with pytest.raises(InputError, match=r"a\.parquet: not a readable parquet file"):
         read_table((path,))
 
 
