@@ -49,6 +49,7 @@ class FlagCommand:
         names, switches = canonical_names(self.config), switches_of(self.config)
         words: list[str] = []
         typed: dict[str, Any] = {}
+        taken: set[str | None] = set()
         rest = list(line)
         while rest:
             word = rest.pop(0)
@@ -59,9 +60,12 @@ class FlagCommand:
             name = spelled.replace("-", "_")
             option = names.get(name) or names.get(name.removeprefix(NO))
             is_switch = option in switches
-            known = option is not None and name in (*names, NO + option) and word.startswith("--")
-            if not known or name in typed or (is_switch and equals) or not (is_switch or equals or rest):
+            spellings = (*names, NO + str(option)) if is_switch else names
+            if name not in spellings or not word.startswith("--"):
                 return None
+            if option in taken or (is_switch and equals) or not (is_switch or equals or rest):
+                return None
+            taken.add(option)
             typed[name] = True if is_switch else value if equals else rest.pop(0)
             if str(typed[name]).startswith("--"):
                 return None
