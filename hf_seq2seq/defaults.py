@@ -334,5 +334,4 @@ def token_budget(side: Side, lengths: Lengths) -> int:
     """Padded tokens per batch: at least 25 steps per epoch where there are few rows, and room for the longest row."""
     usual = 1_600 if side.kind in CHARACTER_MODELS else 3_584
     few = lengths.rows * lengths.mean / 25
-    longest = min(lengths.source, LONGEST_SOURCE) + min(lengths.target, LONGEST_TARGET)
-    return int(max(min(usual, few), 512, longest))
+    return int(max(min(usual, few), 512, lengths.source + lengths.target))

@@ -161,6 +161,28 @@ def test_nothing_is_cut(tmp_path: Path) -> None:
     assert task.config.tokens.max_target_length >= 401
 
 
+def test_what_is_cut_off_long_rows_adds_no_steps(tmp_path: Path) -> None:
+    short, long = (
+        [(text + " word" * 50, "x") for text in SENTENCES],
+        [(text + " word" * 500, "x") for text in SENTENCES],
+    )
+    given = {"max_source_length": 20, "tokenizer_type": "word"}
+    schedules = [
+        _prepared("rnn", given | {"train_file": _tsv(tmp_path / f"{name}.tsv", rows)}).config.schedule
+        for name, rows in (("short", short), ("long", long))
+    ]
+    assert schedules[0] == schedules[1]
+
+
+def test_a_batch_has_room_for_rows_as_long_as_a_given_limit(tmp_path: Path) -> None:
+    given = {"max_source_length": 4_000, "tokenizer_type": "char"}
+    rows = [("a" * 3_000, "b")] * 3
+    task = _prepared("rnn", given | {"train_file": _tsv(tmp_path / "train.tsv", rows)})
+    assert (
+        (task.config.optimization.max_tokens_per_batch or 0) >= int(task.splits["train"].source.lengths.max()) > 3_000
+    )
+
+
 def test_wider_models_take_smaller_steps_and_adapters_larger_ones() -> None:
     def rate(recipe: str, width: int, adapter: bool = False) -> Any:
         return next(iter(defaults.fine_tuning_choices(recipe, 5_000, width, adapter))).value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from hf_seq2seq import defaults
-from hf_seq2seq.configs import PairData, RunConfig, Sources
+from hf_seq2seq.configs import PairData, PairTokenization, RunConfig, Sources
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -15,7 +15,7 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults import Lengths, settle
-from hf_seq2seq.sections import Choice
+from hf_seq2seq.sections import Choice, section_of
 from hf_seq2seq.training.processes import world_size
 
 if TYPE_CHECKING:
@@ -100,23 +100,41 @@ def settle_schedule(
     train = pairs["train"]
     if isinstance(train, Conversations) or config.given is None:
         return config
-    lengths = measure(cast(Mapping[str, Pairs], pairs), tokenizers, data.source_prefix)
+    rows = cast(Mapping[str, Pairs], pairs)
+    lengths = measure(rows, tokenizers, data.source_prefix)
     config = settle(config, defaults.length_choices(lengths, most))
     if not new:
         return config
+    limits = section_of(config, PairTokenization)
+    if limits and (lengths.source > limits.max_source_length or lengths.target > limits.max_target_length):
+        lengths = measure(rows, tokenizers, data.source_prefix, limits)
     side, validated = look_at(train.targets), bool(sets_of(pairs, "validation"))
     timed = bool(config.schedule.limits())
     return settle(config, defaults.schedule_choices(side, lengths, world_size(), validated, timed))
 
 
-def measure(pairs: Mapping[str, Pairs], tokenizers: Tokenizers, prefix: str) -> Lengths:
-    """Tokens of the rows: the mean of up to 2,000 training rows, the most of the 2,000 with most characters."""
+def measure(
+    pairs: Mapping[str, Pairs], tokenizers: Tokenizers, prefix: str, limits: PairTokenization | None = None
+) -> Lengths:
+    """Tokens of the rows: the mean of up to 2,000 training rows, the most of the 2,000 with most characters.
+
+    Args:
+        pairs: of every split.
+        tokenizers: of the model.
+        prefix: prepended to every source.
+        limits: to which the rows are cut; None measures them whole.
+    """
+    most = (limits.max_source_length, limits.max_target_length) if limits else (UNBOUNDED, UNBOUNDED)
     train = pairs["train"]
     step = -(-len(train) // ROWS_MEASURED)
     sources = sorted((text for rows in pairs.values() for text in rows.sources), key=len)[-LONGEST_MEASURED:]
     targets = sorted(train.targets, key=len)[-LONGEST_MEASURED:]
-    means = [_sources(tokenizers, train.sources[::step], prefix), _targets(tokenizers, train.targets[::step])]
-    longest_source, longest_target = _sources(tokenizers, sources, prefix).max(), _targets(tokenizers, targets).max()
+    means = [
+        _sources(tokenizers, train.sources[::step], prefix, most[0]),
+        _targets(tokenizers, train.targets[::step], most[1]),
+    ]
+    longest_source = _sources(tokenizers, sources, prefix, most[0]).max()
+    longest_target = _targets(tokenizers, targets, most[1]).max()
     mean = sum(float(found.mean()) for found in means)
     return Lengths(len(train), int(longest_source), int(longest_target), mean)
 
@@ -127,9 +145,9 @@ def longest_text(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> 
     return int(encode_texts(longest, tokenizer, UNBOUNDED)[0].lengths.max())
 
 
-def _sources(tokenizers: Tokenizers, texts: Sequence[str], prefix: str) -> np.ndarray:
-    return encode_texts([prefix + text for text in texts], tokenizers.source, UNBOUNDED)[0].lengths
+def _sources(tokenizers: Tokenizers, texts: Sequence[str], prefix: str, most: int) -> np.ndarray:
+    return encode_texts([prefix + text for text in texts], tokenizers.source, most)[0].lengths
 
 
-def _targets(tokenizers: Tokenizers, texts: Sequence[str]) -> np.ndarray:
-    return encode_targets(texts, tokenizers.target, UNBOUNDED)[0].lengths
+def _targets(tokenizers: Tokenizers, texts: Sequence[str], most: int) -> np.ndarray:
+    return encode_targets(texts, tokenizers.target, most)[0].lengths
