@@ -1,9 +1,10 @@
 """How long a run may take, as people write it."""
 
+import math
 import re
 from dataclasses import dataclass
 
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.sections import Section, flag, option
 
 UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -42,12 +43,12 @@ def seconds_of(name: str, text: str) -> float:
     if DURATION.fullmatch(words):
         seconds = sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", words))
     elif match := CLOCK.fullmatch(words):
-        hours, minutes, rest = (int(part or 0) for part in match.groups())
-        seconds = 3600.0 * hours + 60.0 * minutes + rest
+        hours, minutes, rest = (float(part or 0) for part in match.groups())
+        seconds = 3600 * hours + 60 * minutes + rest
     elif re.fullmatch(r"\d+(\.\d+)?", words):
         seconds = float(words)
-    if not seconds:
-        raise InputError(f"{flag(name)}: {text!r} is not a time; write 90s, 20m, 1h30m or 1:30:00")
+    if not 0 < seconds < math.inf:
+        raise InputError(f"{flag(name)}: {shorten(repr(text))} is not a time; write 90s, 20m, 1h30m or 1:30:00")
     return seconds
 
 

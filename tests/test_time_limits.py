@@ -19,7 +19,24 @@ def test_times_are_read(text: str, seconds: float) -> None:
     assert Schedule(max_cpu_time=text).limits() == {"max_cpu_time": seconds}
 
 
-@pytest.mark.parametrize("text", ["", "20 minutes", "m", "-5m", "0", "0s", "1e3", "20mm", "1..5h", "1:5", "nan"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "20 minutes",
+        "m",
+        "-5m",
+        "0",
+        "0s",
+        "1e3",
+        "20mm",
+        "1..5h",
+        "1:5",
+        "nan",
+        "9" * 400 + "d",
+        "9" * 5_000 + ":00:00",
+    ],
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"--max-time: .* is not a time; write 90s, 20m, 1h30m or 1:30:00"):
         Schedule(max_time=text)

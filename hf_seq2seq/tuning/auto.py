@@ -13,9 +13,10 @@ from hf_seq2seq.api import recipe_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, options
+from hf_seq2seq.time_limits import seconds_of
 from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data
 from hf_seq2seq.tuning.baseline_entries import baseline_entries
-from hf_seq2seq.tuning.budget import Budget, seconds_of
+from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.decoding_settings import USUAL
 from hf_seq2seq.tuning.domains import parse_space
 from hf_seq2seq.tuning.preparing import Looked, check_place, look, own_values, spaces_of
@@ -46,7 +47,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     config = build(AutoConfig, flags, origin="auto")
     values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
     recipes = config.search.recipes or _fitting(config.data)
-    seconds = None if config.search.max_time is None else seconds_of(config.search.max_time)
+    seconds = None if config.search.max_time is None else seconds_of("max_time", config.search.max_time)
     _check_recipes(recipes)
     _make_room(config.run)
     if config.hub.push_to_hub:
@@ -95,7 +96,7 @@ def search_recipe(
     run = configs.Run(**{k: v for k, v in values.items() if k in options(module.Config) and _is_of_run(module, k)})
     if both := sorted(set(space) & set(values)):
         raise InputError(f"--search: {both[0]} is given by a flag, too; leave one of them out")
-    seconds = None if values.get("max_time") is None else seconds_of(str(values["max_time"]))
+    seconds = None if values.get("max_time") is None else seconds_of("max_time", str(values["max_time"]))
     _make_room(run)
     common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
     looked = look(recipe, {}, common)

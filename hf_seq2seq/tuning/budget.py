@@ -1,9 +1,6 @@
 """How a search divides its time: trials first, then the best one to its end, then decoding and the final scores."""
 
-import re
 from dataclasses import dataclass
-
-from hf_seq2seq.errors import InputError
 
 SEARCH_SHARE = 0.55
 CLOSING_SHARE = 0.1
@@ -44,21 +41,3 @@ class Budget:
         """Time left to retrain the best settings after `used`; None if too little."""
         left = self.total - self.closing - used
         return left if left >= LONGER * self.trial else None
-
-
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def seconds_of(text: str) -> float:
-    """Reads a time such as `90s`, `20m`, `1.5h` or `1h30m`.
-
-    Raises:
-        InputError: it is none, or is nothing.
-    """
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.strip().lower())
-    if not parts or "".join(number + unit for number, unit in parts) != text.strip().lower():
-        raise InputError(f"--max-time: {text!r} is not a time; write 90s, 20m, 2h or 1h30m")
-    seconds = sum(float(number) * UNITS[unit] for number, unit in parts)
-    if not seconds:
-        raise InputError(f"--max-time: {text!r} is no time at all; write 90s, 20m or 2h")
-    return seconds

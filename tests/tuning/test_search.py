@@ -9,7 +9,8 @@ import yaml
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning import search as searching
-from hf_seq2seq.tuning.budget import Budget, seconds_of
+from hf_seq2seq.tuning.auto import search_recipe
+from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.domains import Choices
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
 from hf_seq2seq.tuning.request import SearchRequest
@@ -150,12 +151,8 @@ def test_scores_that_are_no_numbers_are_not_the_best():
     assert best_score(State(log_history=history), Goal("chrf", True)) == 3.0
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("0.5h", 1800)])
-def test_times_are_read(text, seconds):
-    assert seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "20", "m", "20 min", "0m", "-1m"])
-def test_what_is_no_time_is_refused(text):
-    with pytest.raises(InputError, match=r"^--max-time: .*write 90s, 20m"):
-        seconds_of(text)
+@pytest.mark.parametrize("text", ["1:30:00", "90", "1H 30M"])
+def test_a_search_reads_times_as_a_run_does(text, tmp_path):
+    values = {"max_time": text, "output_dir": str(tmp_path / "new")}
+    with pytest.raises(InputError, match="no data"):  # which is checked after the time
+        search_recipe("rnn", "dropout=0.1,0.2", values)
