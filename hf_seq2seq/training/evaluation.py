@@ -40,10 +40,10 @@ def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> di
         between, `eval_english_loss`; without it comes the unweighted mean over the sets, or for samples and runtime the
         sum.
     """
-    return evaluate_and_predict(_with_beams(task), kind, accelerator, prefix)[0]
+    return evaluate_and_predict(with_eval_beams(task), kind, accelerator, prefix)[0]
 
 
-def _with_beams(task: Task) -> Task:
+def with_eval_beams(task: Task) -> Task:
     """The task with the beams of evaluations during training."""
     beams = task.config.schedule.eval_beams
     return task if beams is None else replace(task, problem=task.problem.with_beams(beams))

@@ -28,7 +28,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.training.budget import Budget
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
-from hf_seq2seq.training.evaluation import evaluate_and_predict
+from hf_seq2seq.training.evaluation import evaluate_and_predict, with_eval_beams
 from hf_seq2seq.training.files import load_weights, write_beside, write_model
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
@@ -301,7 +301,7 @@ class Loop:
     def _evaluate(self) -> bool:
         """Evaluates; returns whether the checkpoint is the best so far."""
         self._check_finite()
-        results, predictions = evaluate_and_predict(self.task, "validation", self.accelerator, "eval")
+        results, predictions = evaluate_and_predict(with_eval_beams(self.task), "validation", self.accelerator, "eval")
         several = len(sets_of(self.task.splits, "validation")) > 1
         self.log.evaluation(results, score_lines(self.task, results, {}) if several else ())
         self.log.warn(self.watch.evaluation(results, predictions))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def make_task(pairs: dict[str, str], tmp_path: Path) -> MakeTask:
             "metrics": "exact_match",
             "output_dir": str(tmp_path / "run"),
         }
-        task = t5.prepare(build(t5.Config, pairs | defaults | values))
+        config = build(t5.Config, pairs | defaults | values)
+        task = t5.prepare(replace(config, given=None))  # nothing is chosen from the rows
         for module in task.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = dropout

@@ -22,7 +22,7 @@ def test_the_last_good_checkpoint_survives(make_task: Callable[..., Task], tmp_p
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:
-        with pytest.raises(InputError, match=r"checkpoint-4: could not be saved: .*whole: checkpoint-2"):
+        with pytest.raises(InputError, match=r"checkpoint-4: could not be saved: .*complete checkpoints: checkpoint-2"):
             loop.run()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -225,12 +225,12 @@ def test_the_best_is_saved_between_the_steps_of_saving(
     loop = Watched(task, folder)
     weights: dict[int, dict[str, torch.Tensor]] = {}
 
-    def evaluate(*_: Any) -> dict[str, float]:
+    def evaluate(*_: Any) -> tuple[dict[str, float], dict[str, Any]]:
         step = loop.state.global_step
         weights[step] = {name: value.clone() for name, value in task.model.state_dict().items()}
-        return {"eval_loss": values[step]}
+        return {"eval_loss": values[step]}, {}
 
-    monkeypatch.setattr("hf_seq2seq.training.loop.evaluate", evaluate)
+    monkeypatch.setattr("hf_seq2seq.training.loop.evaluate_and_predict", evaluate)
     state = loop.run()
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-1", "checkpoint-2", "checkpoint-4"]
     assert (state.best_metric, state.best_model_checkpoint) == (1.0, "checkpoint-2")
@@ -242,7 +242,8 @@ def test_the_best_is_saved_between_the_steps_of_saving(
 def test_patience_ends_a_run_which_is_saved(make_task: MakeTask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task = make_task(**OPTIONS | {"max_steps": 50, "eval_steps": 3}, save_steps=100, early_stopping_patience=2)
     loop = Watched(task, folder)
-    monkeypatch.setattr("hf_seq2seq.training.loop.evaluate", lambda *_: {"eval_loss": loop.state.global_step})
+    evaluated = "hf_seq2seq.training.loop.evaluate_and_predict"
+    monkeypatch.setattr(evaluated, lambda *_: ({"eval_loss": loop.state.global_step}, {}))
     state = loop.run()
     assert (state.global_step, state.stopped_early) == (9, True)
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-3", "checkpoint-9"]
@@ -422,7 +423,7 @@ def test_figures_and_signals_are_those_of_every_process(
     make_task: MakeTask, folder: Path, mine: int, theirs: int, strongest: int
 ) -> None:
     loop = Watched(make_task(**OPTIONS), folder)
-    loop.accelerator = Several([100.0, 10.0, 1000.0, float(theirs), 0.0, 0.0])  # type: ignore[assignment]
+    loop.accelerator = Several([100.0, 10.0, 1000.0, float(theirs), 0.0, 0.0, 0.0, 0.0])  # type: ignore[assignment]
     examples = loop.task.splits["train"]
     batches = [loop.task.collate(examples, rows) for rows in (np.arange(3), np.arange(3, 5))]
     targets = [int((batch["labels"] != -100).sum()) for batch in batches]
@@ -435,16 +436,16 @@ def test_figures_and_signals_are_those_of_every_process(
     assert loop.state.target_tokens_seen == 20 + 2 * targets[0] + targets[1]
 
 
-@pytest.mark.parametrize("figure", [4, 5])
+@pytest.mark.parametrize("figure", [6, 7])
 def test_all_processes_end_where_one_has_no_finite_loss_or_gradient(
     make_task: MakeTask, folder: Path, figure: int
 ) -> None:
     loop = Watched(make_task(**OPTIONS), folder)
-    other = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    other = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     other[figure] = math.nan
     loop.accelerator = Several(other)  # type: ignore[assignment]
     step = next(step_batches(loop.task, loop.plan, Accelerator(cpu=True), 0))
-    with pytest.raises(InputError, match="the loss is nan" if figure == 4 else "gradient is nan"):
+    with pytest.raises(InputError, match="the loss is nan" if figure == 6 else "gradient is nan"):
         loop._totals(step.batches, step, 0)
 
 

@@ -13,7 +13,6 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
-from hf_seq2seq.data.batches import Step
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
@@ -22,6 +21,7 @@ from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.evaluation import evaluate
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import run
+from hf_seq2seq.training.step_batches import StepBatches
 
 MakeMixed = Callable[..., Task]
 
@@ -106,13 +106,13 @@ def test_a_killed_run_ends_with_the_same_bits(
     whole = Loop(make_mixed(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "whole")
     counts = [len(whole.plan.epoch(number)) for number in range(4)]
     assert len(set(counts)) > 1  # epochs of unequal length are the harder case
-    seen: list[Step] = []
+    seen: list[StepBatches] = []
     train_on = whole._train_on
     monkeypatch.setattr(whole, "_train_on", lambda step, interrupts: (seen.append(step), train_on(step, interrupts)))
     assert whole.run().global_step == sum(counts)
     planned = [step for number in range(4) for step in whole.plan.epoch(number)]
     for found, step in zip(seen, planned, strict=True):
-        np.testing.assert_array_equal(np.concatenate(found), np.concatenate(step))
+        np.testing.assert_array_equal(np.concatenate(found.rows), np.concatenate(step))
 
     loop = Loop(make_mixed(dropout=0.2, **options), Accelerator(cpu=True), tmp_path / "killed")
     update = loop._update
