@@ -126,11 +126,11 @@ def test_every_imported_package_is_declared(repository: Path, project: dict[str,
     imported = set().union(*(imported_packages(file) for file in files))
     assert "torch" in imported
     extras = project["optional-dependencies"]
-    named = [
-        requirement for name in ("deepspeed", "export", "meteor", "rouge", "search") for requirement in extras[name]
-    ]
+    used = ("baselines", "deepspeed", "export", "meteor", "rouge", "search")
+    named = [requirement for name in used for requirement in extras[name]]
     declared = package_names(project["dependencies"] + named)
-    assert {{"yaml": "pyyaml"}.get(name, name.replace("_", "-")) for name in imported} <= declared
+    others = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+    assert {others.get(name, name.replace("_", "-")) for name in imported} <= declared
 
 
 def test_constraints_pin_every_direct_dependency(repository: Path, project: dict[str, Any]) -> None:
