@@ -242,7 +242,10 @@ def _held_out(splits: Splits, sources: Sources, classes: Classes | None) -> tupl
     else:
         drawn = draw_stratified(classes(rows, place), count, HOLD_OUT_SEED, leave_one=True)
     if not len(drawn):
-        raise InputError(f"{place}: no class has two rows; none can be held out for validation")
+        raise InputError(
+            f"{place}: no class has two rows; none can be held out for validation; give --problem-type regression "
+            "if the labels are numbers, or --validation-split-percentage 0"
+        )
     held_out = np.zeros(len(rows), dtype=bool)
     held_out[drawn] = True
     return chosen_rows(rows, np.flatnonzero(~held_out)), chosen_rows(rows, np.flatnonzero(held_out))
