@@ -187,6 +187,13 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     assert not [name for name in named if not (ROOT / name).exists()]
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_every_configuration_file_of_a_command_exists(page: Path) -> None:
+    own = {"my.yaml", "outputs/mine/run.yaml"}  # of the reader
+    named = re.findall(r"hf-seq2seq [^\n]*?-c (\S+\.yaml)", page.read_text())
+    assert not [name for name in named if name not in own and not (ROOT / name).exists()]
+
+
 def anchors(page: Path) -> set[str]:
     """What GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.*)", prose(page), re.M)
