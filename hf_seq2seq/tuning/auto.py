@@ -137,7 +137,7 @@ def _compared_by(metric: str, looked: Sequence[Looked], values: Mapping[str, Any
 
 def _fitting(data: Data) -> tuple[str, ...]:
     """The recipes for the rows: labels where a column is called so, or each line begins with a label."""
-    from hf_seq2seq.data.columns.conventions import is_label_name
+    from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS, is_label_name
     from hf_seq2seq.data.labelled_lines import LabelledLines
     from hf_seq2seq.data.sources import load_splits
 
@@ -147,7 +147,9 @@ def _fitting(data: Data) -> tuple[str, ...]:
     only = dataclasses.replace(data, validation_file=None, test_file=None, validation_split_percentage=None)
     with silenced(logging.WARNING):
         rows = {} if named else load_splits(only, LabelledLines())
-    labels = "train" in rows and any(map(is_label_name, rows["train"].column_names))
+    names = {name.strip().lower() for name in rows["train"].column_names} if "train" in rows else set()
+    paired = {t for s, t in PAIRS if {s, t} <= names and s not in TEXTS}  # `target` beside `source`, not beside `text`
+    labels = any(map(is_label_name, names - paired))
     recipes, kind, other = (
         (LABEL_RECIPES, "labels", "rnn,transformer") if labels else (OWN_MODELS, "pairs", "bert_classifier")
     )

@@ -9,7 +9,8 @@ import yaml
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning import search as searching
-from hf_seq2seq.tuning.auto import search_recipe
+from hf_seq2seq.tuning.auto import _fitting, search_recipe
+from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.domains import Choices
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
@@ -156,3 +157,20 @@ def test_a_search_reads_times_as_a_run_does(text, tmp_path):
     values = {"max_time": text, "output_dir": str(tmp_path / "new")}
     with pytest.raises(InputError, match="no data"):  # which is checked after the time
         search_recipe("rnn", "dropout=0.1,0.2", values)
+
+
+@pytest.mark.parametrize(
+    ("header", "recipes"),
+    [
+        ("source,target", ("rnn", "transformer")),
+        ("Input,Target", ("rnn", "transformer")),
+        ("text,target", ("bert_classifier",)),
+        ("source,target,label", ("bert_classifier",)),
+    ],
+)
+def test_a_target_beside_its_source_is_no_label(header, recipes, tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text(
+        f"{header}\n" + "one row,another,third\n" * 3 if header.count(",") == 2 else f"{header}\na,b\nc,d\n"
+    )
+    assert _fitting(Data(train_file=str(path))) == recipes
