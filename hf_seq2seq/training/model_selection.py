@@ -46,12 +46,18 @@ class Selection:
         """Records an evaluation in the state; returns whether it is the best so far."""
         state.log_history.append({"step": state.global_step} | results)
         value = results[f"eval_{self._metric}"]
-        improved = state.improves(value, self._greater)
+        gained = state.improves(value, self._greater)
+        improved = gained or self._likelier(state, value, results)
         if improved:
             state.best_metric = value
             state.best_model_checkpoint = f"checkpoint-{state.global_step}"
-            state.evaluations_without_gain = 0
-        else:
-            state.evaluations_without_gain += 1
+        state.evaluations_without_gain = 0 if gained else state.evaluations_without_gain + 1
         state.stopped_early = self._patience is not None and state.evaluations_without_gain >= self._patience
         return improved
+
+    def _likelier(self, state: State, value: float, results: dict[str, float]) -> bool:
+        """Whether an evaluation ties with the best so far and has a lower loss: a metric can be 0 for long."""
+        if value != state.best_metric or self._metric == "loss" or "eval_loss" not in results:
+            return False
+        best = [entry for entry in state.log_history if f"checkpoint-{entry['step']}" == state.best_model_checkpoint]
+        return bool(best) and results["eval_loss"] < best[-1].get("eval_loss", float("-inf"))

@@ -29,6 +29,24 @@ def test_patience_counts_evaluations_without_a_gain(make_task: MakeTask) -> None
     assert state.best_metric == 4.0
 
 
+def test_of_equal_scores_the_one_with_the_lower_loss_is_kept(make_task: MakeTask) -> None:
+    """Exact match can be 0 until late; patience still counts these evaluations."""
+    schedule = Schedule(eval_steps=10, metric_for_best_model="exact_match", early_stopping_patience=3)
+    selection = Selection(schedule, make_task(), steps_per_epoch=7)
+    state = State(max_steps=1000)
+    outcomes = []
+    for step, loss in ((10, 3.0), (20, 2.0), (30, 2.5), (40, 1.5)):
+        state.global_step = step
+        results = {"eval_exact_match": 0.0, "eval_loss": loss}
+        outcomes.append((selection.update(state, results), state.best_model_checkpoint, state.stopped_early))
+    assert outcomes == [
+        (True, "checkpoint-10", False),
+        (True, "checkpoint-20", False),
+        (False, "checkpoint-20", False),
+        (True, "checkpoint-40", True),
+    ]
+
+
 def test_a_loss_is_better_when_smaller(make_task: MakeTask) -> None:
     selection = Selection(Schedule(), make_task(), steps_per_epoch=7)
     state = State()
