@@ -132,6 +132,13 @@ def test_without_validation_rows_a_tenth_is_held_out(tmp_path: Path) -> None:
     assert (len(splits["train"]), len(splits["validation"])) == (180, 20)
 
 
+def test_rows_that_are_held_out_give_no_notice_twice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "train.tsv"
+    path.write_text("".join(f"word{number}\tw o r d\n" for number in range(200)))
+    _prepared("rnn", {"train_file": str(path)})
+    assert len([record for record in caplog.records if "first row" in record.getMessage()]) == 1
+
+
 def test_at_most_a_thousand_rows_are_held_out() -> None:
     (choice,) = defaults.validation_choices(40_000)
     assert choice.value == 2.5

@@ -1,6 +1,8 @@
 """Options that were left open, chosen by `hf_seq2seq.defaults` from the rows that a task was given."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -48,7 +50,19 @@ def read_validated(config: C, data: D, read: Callable[[D], R]) -> tuple[C, R]:
     if settled is config or not settled.derived:
         return config, rows
     share = {choice.name: choice.value for choice in settled.derived}["validation_split_percentage"]
-    return settled, read(replace(data, validation_split_percentage=share))
+    with _said_already():
+        return settled, read(replace(data, validation_split_percentage=share))
+
+
+@contextmanager
+def _said_already() -> Iterator[None]:
+    """Keeps back the notices of rows that are read again."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedModel", adapter: bool) -> C:
