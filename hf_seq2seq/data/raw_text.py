@@ -80,7 +80,7 @@ def keep_rows(rows: RawRows, kept: np.ndarray) -> RawRows:
 
 
 def stretches(rows: RawRows, most: int) -> RawRows:
-    """Splits every row at sentence ends into stretches of about `most` tokens, or half the row's if that is less.
+    """Splits every row at sentence ends into spans of about `most` tokens, or half the row's if that is less.
 
     Sentences whose middles are in the same window of that many tokens stay together, so that a row of two sentences or
     more gives at least two stretches. `documents` of the result still says where each comes from.

@@ -144,7 +144,7 @@ def _text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, l
 
 
 def _with_columns_of(tests: "Splits", data: PairData, rows: Rows) -> PairData:
-    """The options without training's columns of sources and targets that the test rows lack: those are found anew."""
+    """The options without training's columns of sources and targets that the test rows lack: those are found again."""
     from hf_seq2seq.data.cells import row_sample
     from hf_seq2seq.data.columns.finding import cell
 

@@ -148,7 +148,7 @@ def test_a_run_and_one_that_resumes_it_keep_the_plan(make_task: MakeTask, tmp_pa
     resumed.budget.look([0.0, 0.0], resumed.state)
     assert resumed.budget.meters["max_cpu_time"].spent == early.budget["max_cpu_time"]["spent"]
     other = Loop(make_task(**options, max_cpu_time="20s"), Accelerator(cpu=True), tmp_path, str(checkpoints[0]))
-    assert not other.state.planned  # another limit is laid out anew, from what was measured
+    assert not other.state.planned  # another limit is planned again, from what was measured
     assert other.budget.meters["max_cpu_time"].seconds > 0
 
 
