@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_seq2seq.data.word_boundaries import is_unspaced
+from hf_seq2seq.data.tokenizers.unicode_text import TAG, is_unspaced
 
-TAGS = re.compile("⟨[^⟨⟩]*⟩")
+TAGS = re.compile(TAG)
 """Features of a word, which say nothing about the text around them."""
 SAMPLE = 20_000
 """Rows that are looked at, evenly spaced over all of them."""

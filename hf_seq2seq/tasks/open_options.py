@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from hf_seq2seq import defaults
-from hf_seq2seq.configs import PairData, PairTokenization, RunConfig, Sources
+from hf_seq2seq.configs import PairTokenization, RunConfig, Sources, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -17,7 +17,7 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults import Lengths, settle
-from hf_seq2seq.sections import Choice, section_of
+from hf_seq2seq.sections import Choice
 from hf_seq2seq.training.processes import world_size
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Mapping[str, Sized])
 D = TypeVar("D", bound=Sources)
 C = TypeVar("C", bound=RunConfig)
+T = TypeVar("T", bound=TextRunConfig)
 ModelChoices = Callable[[Side, Side], Iterator[Choice]]
 ROWS_MEASURED = 2_000
 LONGEST_MEASURED = 2_000
@@ -94,18 +95,16 @@ def settle_pairs(
 
 
 def settle_schedule(
-    config: C,
-    data: PairData,
+    config: T,
     pairs: Mapping[str, Pairs | Conversations],
     tokenizers: Tokenizers,
     most: int | None,
     new: bool,
-) -> C:
+) -> T:
     """Chooses the maximum lengths, and for a model from scratch batches, steps and evaluations.
 
     Args:
         config: the recipe's.
-        data: its section of the data.
         pairs: of every split.
         tokenizers: of the model.
         most: the model's positions; None where nothing limits them.
@@ -115,13 +114,13 @@ def settle_schedule(
     if isinstance(train, Conversations) or config.given is None:
         return config
     rows = cast(Mapping[str, Pairs], pairs)
-    lengths = measure(rows, tokenizers, data.source_prefix)
+    lengths = measure(rows, tokenizers, config.data.source_prefix)
     config = settle(config, defaults.length_choices(lengths, most))
     if not new:
         return config
-    limits = section_of(config, PairTokenization)
-    if limits and (lengths.source > limits.max_source_length or lengths.target > limits.max_target_length):
-        lengths = measure(rows, tokenizers, data.source_prefix, limits)
+    limits = config.tokens
+    if lengths.source > limits.max_source_length or lengths.target > limits.max_target_length:
+        lengths = measure(rows, tokenizers, config.data.source_prefix, limits)
     side, validated = look_at(train.targets), bool(sets_of(pairs, "validation"))
     timed = bool(config.schedule.limits())
     return settle(config, defaults.schedule_choices(side, lengths, world_size(), validated, timed))

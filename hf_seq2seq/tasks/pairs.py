@@ -94,7 +94,7 @@ def pair_task(
     Raises:
         InputError: lengths exceed the model's positions, or words are to be copied from conversations.
     """
-    config = settle_schedule(config, config.data, pairs, tokenizers, longest_sequence(model), new)
+    config = settle_schedule(config, pairs, tokenizers, longest_sequence(model), new)
     check_positions(model, config.tokens)
     if isinstance(pairs["train"], Conversations):
         if getattr(model.config, "copy_vocab_size", 0):

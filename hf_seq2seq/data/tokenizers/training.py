@@ -9,6 +9,7 @@ from itertools import chain, pairwise
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
+from hf_seq2seq.data.tokenizers.unicode_text import TAG
 from hf_seq2seq.data.tokenizers.unigram import learn_unigram
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -20,7 +21,7 @@ HIDDEN = "\U0010fffd"
 
 Decoders drop it.
 """
-TAG_OR_CHARACTER = r"⟨[^⟨⟩]*⟩|[\s\S]"
+TAG_OR_CHARACTER = rf"{TAG}|[\s\S]"
 """A feature of a word, `⟨PL⟩`, is one token among characters."""
 LONGEST_RUN = 256
 """Maximum length of a run without spaces when learning merges: each merge takes time proportional to its length."""

@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+TAG = "⟨[^⟨⟩]*⟩"
+"""The pattern of a feature of a word, `⟨PL⟩`, which is one token among characters."""
 Ranges = tuple[tuple[int, int], ...]
 
 # Han, kana, bopomofo and Yi; Thai, Lao and Tibetan; Burmese; Khmer; the Tai and Javanese scripts.
