@@ -172,16 +172,16 @@ def test_a_batch_has_one_seed_whatever_process_takes_it(make_task: MakeTask, fol
 
 @pytest.mark.parametrize("dies_at", [3, 4, 5])
 def test_a_resumed_run_logs_what_one_never_stopped_logs(make_task: MakeTask, tmp_path: Path, dies_at: int) -> None:
-    """Checkpoints at 3, 6 and 7 lie between the lines of the log at 5 and 7."""
+    """Checkpoints at 2, 3, 4 and 6 lie between the lines of the log at 5 and 7; one is the best at equal scores."""
     options = OPTIONS | {"max_steps": 7, "save_steps": 3, "logging_steps": 5, "eval_steps": 2, "save_total_limit": 9}
-    options |= {"metric_for_best_model": "exact_match"}  # which stays at 0, so that no better one is saved in between
+    options |= {"metric_for_best_model": "exact_match"}  # which stays at 0: the likelier of equals is kept, at 2, 4, 6
     whole = Watched(make_task(dropout=0.2, **options), tmp_path / "whole")
     killed = Watched(make_task(dropout=0.2, **options), tmp_path / "killed", dies_at=dies_at)
     whole.run()
     with pytest.raises(Killed):
         killed.run()
     resumed = Watched(make_task(dropout=0.2, **options), tmp_path / "killed", "last")
-    assert resumed.state.global_step == 3
+    assert resumed.state.global_step == min(dies_at, 4)
     resumed.run()
     timed = ("tokens_per_second", "eval_runtime")
     lines = [
@@ -249,8 +249,12 @@ def test_patience_ends_a_run_which_is_saved(make_task: MakeTask, folder: Path, m
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-3", "checkpoint-9"]
 
 
-def test_old_checkpoints_go_when_new_ones_come(make_task: MakeTask, folder: Path) -> None:
+def test_old_checkpoints_go_when_new_ones_come(
+    make_task: MakeTask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = OPTIONS | {"max_steps": 9, "eval_steps": 3, "metric_for_best_model": "exact_match"}
+    results = {"eval_loss": 1.0, "eval_exact_match": 0.0}
+    monkeypatch.setattr("hf_seq2seq.training.loop.evaluate_and_predict", lambda *_: (results, {}))
     state = Watched(make_task(**options, save_steps=2, save_total_limit=2), folder).run()
     assert state.best_model_checkpoint == "checkpoint-3"  # never bettered, and not counted
     assert [path.name for path in list_checkpoints(folder)] == ["checkpoint-3", "checkpoint-8", "checkpoint-9"]
