@@ -1,0 +1,153 @@
+"""What a training strategy is worth: test scores, training cost and peak memory beside cross-entropy on the same rows.
+
+    python benchmarks/strategies.py --list
+    python benchmarks/strategies.py g2p/cross_entropy g2p/scheduled_sampling --seeds 1,2,3
+    python benchmarks/strategies.py --report           # the table of what lies in outputs/strategies already
+
+A name is DATA/SETTING; what a setting starts from (`{cross_entropy}` in its commands) is trained first, with the same
+seed. Needs $HF_SEQ2SEQ_DATA or ../shared/data.
+"""
+
+import argparse
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine import describe, table
+
+DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
+OUTPUTS = Path("outputs/strategies")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A data set: recipe and files, and the score that is reported."""
+
+    command: str
+    score: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to train. In every command `{other}` is the folder of another setting on the same data, `{here}` its own.
+
+    Attributes:
+        flags: added to the command of the data set; without the data's own recipe and files if it begins with one.
+        before: commands that run first, counted in the cost.
+        data: the names of data sets that it is tried on; all by default.
+    """
+
+    flags: str = ""
+    before: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+
+
+def _split_files(pattern: str) -> str:
+    splits = (("train", "train"), ("validation", "dev"), ("test", "test"))
+    return " ".join(f"--{split}-file {pattern.format(name)}" for split, name in splits)
+
+
+MULTI30K = """transformer --train-file multi30k/train.de.gz,multi30k/train.en.gz --source-lang de --target-lang en
+    --validation-file multi30k/val.de.gz,multi30k/val.en.gz
+    --test-file multi30k/test_2016_flickr.de.gz,multi30k/test_2016_flickr.en.gz"""
+ROWS = {
+    "g2p": Rows(f"rnn {_split_files('g2p/eng_us_{}.tsv')}", "predict_word_error_rate"),
+    "g2p-fre": Rows(f"rnn {_split_files('g2p/fre_{}.tsv')}", "predict_word_error_rate"),
+    "g2p-ita": Rows(f"rnn {_split_files('g2p/ita_{}.tsv')}", "predict_word_error_rate"),
+    "multi30k-2000": Rows(f"{MULTI30K} --max-train-samples 2000", "predict_bleu"),
+    "multi30k": Rows(MULTI30K, "predict_bleu"),
+}
+SETTINGS = {
+    "cross_entropy": Setting(),
+}
+
+
+def main() -> None:
+    """Runs the named settings for every seed, and prints a table of test scores."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="DATA/SETTING")
+    parser.add_argument("--seeds", default="1,2,3", help="separated by commas")
+    parser.add_argument("--list", action="store_true", help="print the names")
+    parser.add_argument("--report", action="store_true", help="train nothing, print what was reached")
+    options = parser.parse_args()
+    known = [f"{data}/{name}" for data in ROWS for name, own in SETTINGS.items() if data in (own.data or ROWS)]
+    if unknown := [name for name in options.names if name not in known]:
+        parser.error(f"{unknown[0]!r} is no setting; --list names them")
+    if options.list:
+        print(*known, sep="\n")
+        return
+    for name in [] if options.report else options.names:
+        for seed in options.seeds.split(","):
+            train(name, seed)
+    print(describe(), end="\n\n")
+    heads = ["", "score", "median", "each seed", "CPU minutes", "x cross-entropy", "peak GiB"]
+    print(table(heads, [row for name in known if (row := report(name))]))
+
+
+def folder_of(name: str, seed: str) -> Path:
+    """Where a setting's run lies."""
+    return OUTPUTS / f"{name.replace('/', '-')}-{seed}"
+
+
+def train(name: str, seed: str) -> None:
+    """Runs the commands of one setting, after what it starts from, and notes their cost; skips what is done."""
+    folder = folder_of(name, seed)
+    if (folder / "cost.json").exists():
+        return
+    data, _, kind = name.partition("/")
+    setting = SETTINGS[kind]
+    for other in dict.fromkeys(re.findall(r"\{(\w+)\}", " ".join((setting.flags, *setting.before)))):
+        if other != "here":
+            train(f"{data}/{other}", seed)
+    places = {other: str(folder_of(f"{data}/{other}", seed)) for other in SETTINGS} | {"here": str(folder)}
+    final = f"train {ROWS[data].command} {setting.flags} --seed {seed} --output-dir {{here}} --overwrite-output-dir"
+    costs = [_run(command.format(**places)) for command in (*setting.before, final)]
+    seconds, memory = sum(cost[0] for cost in costs), max(cost[1] for cost in costs)
+    (folder / "cost.json").write_text(json.dumps({"cpu_seconds": seconds, "peak_bytes": memory}))
+
+
+def _run(command: str) -> tuple[float, int]:
+    """Runs a command of the toolkit; its CPU seconds and its peak memory in bytes."""
+    words = ["hf-seq2seq", *map(_placed, shlex.split(command))]
+    print(shlex.join(words), flush=True)
+    process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {shlex.join(words)}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+
+def _placed(word: str) -> str:
+    """A word of a command with its files in the data's folder."""
+    parts = [str(DATA / part) if (DATA / part).exists() else part for part in word.split(",")]
+    return ",".join(parts) if "/" in word else word
+
+
+def report(name: str) -> list[str]:
+    """The row of a table for the seeds that were run; empty without any."""
+    data = name.partition("/")[0]
+    key, scores, costs, ratios = ROWS[data].score, [], [], []
+    for folder in sorted(OUTPUTS.glob(f"{name.replace('/', '-')}-[0-9]")):
+        if (folder / "cost.json").exists():
+            scores.append(json.loads((folder / "all_results.json").read_text())[key])
+            costs.append(json.loads((folder / "cost.json").read_text()))
+            plain = folder_of(f"{data}/cross_entropy", folder.name[-1]) / "cost.json"
+            if plain.exists():
+                ratios.append(costs[-1]["cpu_seconds"] / json.loads(plain.read_text())["cpu_seconds"])
+    if not scores:
+        return []
+    minutes = statistics.median(cost["cpu_seconds"] for cost in costs) / 60
+    ratio = f"{statistics.median(ratios):.2f}" if ratios else ""
+    memory = max(cost["peak_bytes"] for cost in costs) / 2**30
+    each = ", ".join(f"{score:.1f}" for score in scores)
+    title = key.removeprefix("predict_").replace("_", " ")
+    return [name, title, f"{statistics.median(scores):.1f}", each, f"{minutes:.1f}", ratio, f"{memory:.1f}"]
+
+
+if __name__ == "__main__":
+    main()
