@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from hf_seq2seq import strict_json
 from hf_seq2seq.data.files.lines import one_line
-from hf_seq2seq.data.rows import Row, is_unicode
+from hf_seq2seq.data.rows import Row, json_line
 from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
 
@@ -56,12 +55,8 @@ def _by_lines(stream: TextIO, live: bool) -> TextIO:
 
 
 def write_json(stream: TextIO, row: Row) -> None:
-    """Writes a row as a line of JSON; a cell that JSON cannot represent, such as a date, is written as text.
-
-    Lone surrogates, which UTF-8 cannot represent, are written as JSON escapes.
-    """
-    line = strict_json.dumps(row, ensure_ascii=False, default=str)
-    stream.write((line if is_unicode(line) else strict_json.dumps(row, default=str)) + "\n")
+    """Writes a row as a line of JSON, as `json_line` does."""
+    stream.write(json_line(row) + "\n")
 
 
 def with_columns(own: Row, others: Row) -> Row:

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.errors import InputError
 
@@ -101,6 +102,15 @@ def is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def json_line(row: Row) -> str:
+    """A row as JSON in one line; a cell that JSON cannot represent, such as a date, is written as text.
+
+    Lone surrogates, which UTF-8 cannot represent, are written as JSON escapes.
+    """
+    line = strict_json.dumps(row, ensure_ascii=False, default=str)
+    return line if is_unicode(line) else strict_json.dumps(row, default=str)
 
 
 def shown(value: Any, width: int = 60) -> str:
