@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hf_seq2seq.objectives.figures import Figures
+
 
 class Objective(nn.Module):
     """Wraps a model so that one call gives the summed loss of a batch.
@@ -15,15 +17,20 @@ class Objective(nn.Module):
         measures: names of the results of `measure`; the first is always the loss.
         generates: whether `augment` runs the model, so that the loop must gather sharded weights for it.
         reads_rows: whether its batches must have `rows`, the index of each row in its split, `(batch,)`.
+        logged: names of the figures that it adds to the step log: `augment` and `forward` pass each batch's sum and
+            divisor to `figures.add`, and the log writes the quotient over all batches and processes.
+        figures: their sums.
     """
 
     measures: tuple[str, ...] = ("loss",)
     generates = False
     reads_rows = False
+    logged: tuple[str, ...] = ()
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self.figures = Figures(self.logged)
 
     def begin_step(self, step: int, steps: int) -> None:
         """Called before each optimizer step, on every process.

@@ -49,8 +49,24 @@ class StepLog:
         """Steps of the run; None while a limit of time has yet to settle them."""
         return self._state.max_steps if self._state.planned else None
 
-    def training(self, *, loss: float, learning_rate: float, grad_norm: float, tokens: float) -> None:
-        """One line about the steps since the last one; `tokens` is the number trained on, without padding."""
+    def training(
+        self,
+        *,
+        loss: float,
+        learning_rate: float,
+        grad_norm: float,
+        tokens: float,
+        figures: dict[str, float] | None = None,
+    ) -> None:
+        """One line about the steps since the last one.
+
+        Args:
+            loss: the mean.
+            learning_rate: of the last step.
+            grad_norm: of the last step, before clipping.
+            tokens: the number trained on, without padding.
+            figures: the objective's own.
+        """
         now = time.perf_counter()
         speed = tokens / (now - self._last)
         self._last = now
@@ -59,8 +75,10 @@ class StepLog:
         if self._total is not None:
             per_step = (now - self._started) / (self._state.global_step - self._first_step)
             left = f"  {_clock(per_step * (self._total - self._state.global_step))} left"
-        text = f"loss {loss:.4f}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s{left}"
-        self._write(values, text)
+        figures = figures or {}
+        own = "".join(f"  {name} {value:.4g}" for name, value in figures.items())
+        text = f"loss {loss:.4f}{own}  rate {learning_rate:.2e}  {speed:,.0f} tokens/s{left}"
+        self._write(values | figures, text)
 
     def evaluation(self, results: dict[str, float], table: Sequence[str] = ()) -> None:
         """One line about an evaluation, or the lines of a table; its time is excluded from the speed."""

@@ -24,6 +24,7 @@ from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
+from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.budget import Budget
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
@@ -87,6 +88,7 @@ class Loop:
         before = self.state.unlogged_loss if accelerator.is_main_process else 0.0
         self._loss = torch.tensor(before, dtype=torch.float64, device=accelerator.device)
         self._weight, self._tokens = self.state.unlogged_weight, 0.0
+        task.objective.figures.reset(self.state.unlogged_figures if accelerator.is_main_process else None)
         self._norm: Any = 0.0
 
     def _max_steps(self) -> int:
@@ -192,12 +194,13 @@ class Loop:
         self.task.objective.begin_step(self.state.global_step, self.state.max_steps)
         to_device = {"device": accelerator.device, "non_blocking": True}
         batches = [{name: tensor.to(**to_device) for name, tensor in batch.items()} for batch in step.batches]
-        batches = self._augment(batches)
+        batches = self._augment(batches, step.real)
         total, signal = self._totals(batches, step, signal)
         for index, (batch, factor) in enumerate(zip(batches, step.real, strict=True)):
             self._seed(index)
             last = index == len(batches) - 1
-            with nullcontext() if last or self.weights.low_precision else no_sync(self.objective, accelerator):
+            sync = nullcontext() if last or self.weights.low_precision else no_sync(self.objective, accelerator)
+            with sync, self.task.objective.figures.counting(factor):
                 loss = self.objective(batch) * factor
                 self.weights.backward(loss * (accelerator.num_processes / total), accelerator)
             self._loss += loss.detach()
@@ -206,15 +209,22 @@ class Loop:
         return signal
 
     @torch.no_grad()
-    def _augment(self, batches: list[dict[str, Tensor]]) -> list[dict[str, Tensor]]:
+    def _augment(self, batches: list[dict[str, Tensor]], real: list[float]) -> list[dict[str, Tensor]]:
         """Lets the objective add model-generated data to a step's batches."""
         objective = self.task.objective
         if not objective.generates:
-            return [objective.augment(batch) for batch in batches]
+            return self._augmented(batches, real)
         self._check_finite(weights=False)
         set_up(objective, batches[0])
         with unsharded(objective), unhooked(objective), self.accelerator.autocast():
-            return [objective.augment(batch) for batch in batches]
+            return self._augmented(batches, real)
+
+    def _augmented(self, batches: list[dict[str, Tensor]], real: list[float]) -> list[dict[str, Tensor]]:
+        found = []
+        for batch, factor in zip(batches, real, strict=True):
+            with self.task.objective.figures.counting(factor):
+                found.append(self.task.objective.augment(batch))
+        return found
 
     def _totals(self, batches: list[dict[str, Tensor]], step: StepBatches, signal: int) -> tuple[float, int]:
         """The step's weight over all processes and the strongest signal; checks the previous step.
@@ -293,10 +303,18 @@ class Loop:
         self.state.train_loss_sum += total
         self.state.train_loss_weight += self._weight
         loss, norm, rate = total / self._weight, float(full_tensor(self._norm)), self.optimizer.param_groups[0]["lr"]
-        self.log.training(loss=loss, learning_rate=rate, grad_norm=norm, tokens=self._tokens)
+        figures = quotients(self._figures())
+        self.log.training(loss=loss, learning_rate=rate, grad_norm=norm, tokens=self._tokens, figures=figures)
         self.log.warn(self.watch.training(loss, norm))
         self._loss.zero_()
         self._weight = self._tokens = 0.0
+        self.task.objective.figures.reset()
+
+    def _figures(self) -> dict[str, list[float]]:
+        """Sum and divisor of each of the objective's figures over all processes."""
+        figures = self.task.objective.figures
+        sums = figures.sums(self.accelerator.device)
+        return figures.named(self.accelerator.reduce(sums, "sum")) if len(sums) else {}
 
     def _evaluate(self) -> bool:
         """Evaluates; returns whether the checkpoint is the best so far."""
@@ -310,7 +328,7 @@ class Loop:
     def _save(self) -> None:
         self._check_finite()
         self.state.unlogged_loss = float(self.accelerator.reduce(self._loss, "sum"))
-        self.state.unlogged_weight = self._weight
+        self.state.unlogged_weight, self.state.unlogged_figures = self._weight, self._figures()
         main = self.accelerator.is_main_process
         if main or self.weights.sharded:
             weights, optimizer = self.weights.state_dict(), optimizer_state(self.optimizer)

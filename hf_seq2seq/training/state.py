@@ -27,6 +27,7 @@ class State:
         train_loss_weight: its divisor for the mean.
         unlogged_loss: sum of the losses since the last line of the log.
         unlogged_weight: its divisor for the mean.
+        unlogged_figures: sum and divisor of each of the objective's own figures since then.
         target_tokens_seen: target tokens of the rows so far, as the objective counts them; or rows.
         train_runtime: seconds of training so far, over all resumed runs.
         train_cpu_time: CPU seconds of the first process in that time.
@@ -51,6 +52,7 @@ class State:
     train_loss_weight: float = 0.0
     unlogged_loss: float = 0.0
     unlogged_weight: float = 0.0
+    unlogged_figures: dict[str, list[float]] = field(default_factory=dict)
     target_tokens_seen: float = 0.0
     train_runtime: float = 0.0
     train_cpu_time: float = 0.0
