@@ -29,7 +29,7 @@ from hf_seq2seq.sections import build, canonical_names
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
-PAGES = [README, *sorted(DOCS.glob("*.md"))]
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 FIGURES = ROOT / "benchmarks" / "README.md"
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 ACTIONS = ("train", "preview", "show_pieces", "show_nearest", "answer_analogies")
@@ -211,8 +211,8 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def test_the_readme_is_short_and_leads_to_every_page() -> None:
     assert len(README.read_text().splitlines()) <= 150
-    linked = re.findall(r"\]\(docs/([\w-]+\.md)\)", README.read_text())
-    assert set(linked) == {page.name for page in PAGES[1:]}
+    linked = re.findall(r"\]\(docs/([\w/-]+\.md)\)", README.read_text())
+    assert set(linked) == {str(page.relative_to(DOCS)) for page in PAGES[1:]}
 
 
 @EVERY_PAGE

@@ -6,6 +6,7 @@ COMMANDS = {
     "baseline": "Train a classical baseline in seconds and score it like a model.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
+    "distill": "Write a teacher's outputs for training rows, to train a student on them.",
     "classify": "Predict the label of every text, with its score.",
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
     "rate": "Make a blind rating sheet of systems' texts, a page to fill in with a browser.",

@@ -102,6 +102,31 @@ def _context_column(sample: list[Row], options: SourceOptions, settings: "RunSet
     return options.context_column or (trained if trained in names_of(sample) else None)
 
 
+def source_flags(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> dict[str, str]:
+    """The flags that make another command read the same sources, by name.
+
+    Raises:
+        InputError: columns cannot be found.
+    """
+    if template := _template(sample, options, settings):
+        return {"source_template": template}
+    found = {"source_column": _column(sample, options, settings)}
+    context = _context_column(sample, options, settings)
+    return found | ({"context_column": context} if context else {})
+
+
+def source_columns(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> list[str]:
+    """The columns that sources are read from.
+
+    Raises:
+        InputError: columns cannot be found.
+    """
+    from hf_seq2seq.data.columns.templates import template_columns
+
+    found = source_flags(sample, options, settings)
+    return template_columns(found["source_template"]) if "source_template" in found else list(found.values())
+
+
 def _filled(rows: Iterator[Row], template: str, place: str) -> Iterator[Sourced]:
     """The sources composed of several columns by a template."""
     from hf_seq2seq.data.columns.templates import fill, template_columns

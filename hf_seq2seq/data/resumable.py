@@ -126,6 +126,8 @@ class ResumableFile(Generic[Item]):
             if kind is not None:
                 if self.done:
                     logger.warning("%s: %d rows are done; the same command continues after them", self.path, self.done)
+                else:
+                    self.partial.unlink()
                 return
             self.complete = True
             self._write_progress()

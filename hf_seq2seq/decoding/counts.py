@@ -1,7 +1,8 @@
 """Counts returned alongside results: truncated texts, unknown tokens, searches without an output."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hf_seq2seq.data.tokenizers.unknown import Unknown
 
@@ -29,6 +30,12 @@ class Counts:
     impossible: int = 0
     conflicting: int = 0
     unended: int = 0
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Counts":
+        """Counts as written by `dataclasses.asdict`."""
+        unknown = {name: Unknown(**values[name]) for name in ("unknown", "unknown_targets")}
+        return cls(**{**values, **unknown})
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(

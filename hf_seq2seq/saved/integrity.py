@@ -1,7 +1,12 @@
-"""Whether the files of a model are intact: JSON is parsed; of safetensors, the header, which has the size, is read."""
+"""Whether the files of a model are intact: JSON is parsed; of safetensors, the header, which has the size, is read.
+
+And whether two models have the same weights.
+"""
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
 from hf_seq2seq import strict_json
 
@@ -27,3 +32,16 @@ def unreadable(files: Iterable[Path]) -> str:
             except ValueError:
                 return f"{path.name} is not JSON"
     return ""
+
+
+def weights_digest(network: Any) -> str:
+    """A digest of a model's weights, in hexadecimal; empty for a model of another engine."""
+    if not hasattr(network, "state_dict"):
+        return ""
+    import torch
+
+    found = blake2b(digest_size=16)
+    for name, tensor in sorted(network.state_dict().items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
