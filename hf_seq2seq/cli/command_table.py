@@ -4,6 +4,7 @@ COMMANDS = {
     "train": "Train a model with a recipe, evaluate it and save it.",
     "auto": "Find and train a good model for the rows within a given time.",
     "baseline": "Train a classical baseline in seconds and score it like a model.",
+    "clean": "Drop pairs that are broken, repeated, misaligned or in the test set, and count them by rule.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
     "distill": "Write a teacher's outputs for training rows, to train a student on them.",

@@ -61,15 +61,9 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
     if not splits:
         return {}
     first, place = splits.first, splits.place(splits.first)
-    sample, names = row_sample(splits[first]), splits[first].column_names
-    template = _template(names, data)
-    if template:
-        source, target = template, _target_beside(template, names, sample, data, place, need_target)
-    elif need_target:
-        source, target = find_pair_columns(names, sample, data, place)
-    else:
-        source, target = find_source_column(names, sample, data, place), ""
-    target += ".text" * has_texts(sample, target)
+    template, source, target = find_sides(
+        splits[first].column_names, row_sample(splits[first]), data, place, need_target
+    )
     context = data.context_column
     pairs = {}
     for split, rows in splits.items():
@@ -88,6 +82,35 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
         pairs[split] = Pairs(sources, references, (f"{source}, {context}" if context else source, target))
     return pairs
+
+
+def find_sides(
+    names: Sequence[str], sample: list[dict[str, Any]], data: PairData, place: str, need_target: bool = True
+) -> tuple[str | None, str, str]:
+    """What the sources and targets of rows are read from.
+
+    Args:
+        names: the columns, in the file's order.
+        sample: a few rows.
+        data: the options that name columns.
+        place: the file or data set, for messages.
+        need_target: False finds only the sources.
+
+    Returns:
+        The template of the source, if there is one; the column of the source, or the template again; the column of the
+        target, "" if none is needed, with ".text" appended for objects with such a list.
+
+    Raises:
+        InputError: columns cannot be found.
+    """
+    template = _template(names, data)
+    if template:
+        source, target = template, _target_beside(template, names, sample, data, place, need_target)
+    elif need_target:
+        source, target = find_pair_columns(names, sample, data, place)
+    else:
+        source, target = find_source_column(names, sample, data, place), ""
+    return template, source, target + ".text" * has_texts(sample, target)
 
 
 def _template(names: Sequence[str], data: PairData) -> str | None:

@@ -1,0 +1,1 @@
+"""Cleaning of pairs: rules, and what applies them to a stream of rows."""
