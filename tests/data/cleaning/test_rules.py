@@ -1,8 +1,8 @@
 """Each rule of cleaning on rows planted for it, and on sound rows that resemble them."""
 
-import pytest
 import sys
 
+import pytest
 
 from hf_seq2seq.data.cleaning.cleaner import Cleaner, describe
 from hf_seq2seq.data.cleaning.encodings import broken_part
