@@ -1,8 +1,8 @@
 """Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load.
 
-    from hf_seq2seq import baseline, evaluate, load, preview, train
+    from hf_seq2seq import auto, baseline, evaluate, load, preview, search, train
 
-The five are imported lazily, so that importing the package loads neither torch nor transformers.
+They are imported lazily, so that importing the package loads neither torch nor transformers.
 """
 
 from importlib import import_module
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from hf_seq2seq.api.runs import preview, train
     from hf_seq2seq.api.scores import evaluate
     from hf_seq2seq.errors import InputError
+    from hf_seq2seq.tuning.calls import auto, search
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "baseline", "evaluate", "load", "preview", "train"]
+__all__ = ["InputError", "auto", "baseline", "evaluate", "load", "preview", "search", "train"]
 
 _PLACES = {
+    "auto": "tuning.calls",
+    "search": "tuning.calls",
     "baseline": "api.baselines",
     "load": "api.models",
     "train": "api.runs",

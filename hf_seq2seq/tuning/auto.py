@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from hf_seq2seq import configs
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
-from hf_seq2seq.sections import build, options
-from hf_seq2seq.time_limits import seconds_of
+from hf_seq2seq.sections import build, flag, options
+from hf_seq2seq.training.origin import clocks
 from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data
 from hf_seq2seq.tuning.baseline_entries import baseline_entries
-from hf_seq2seq.tuning.budget import Budget
+from hf_seq2seq.tuning.budget import Budget, budget_of
 from hf_seq2seq.tuning.decoding_settings import USUAL
 from hf_seq2seq.tuning.domains import parse_space
 from hf_seq2seq.tuning.preparing import Looked, check_place, look, own_values, spaces_of
@@ -27,7 +28,9 @@ from hf_seq2seq.tuning.spaces import around_defaults, split_decoding
 LABEL_RECIPES = ("bert_classifier",)
 OWN_MODELS = ("rnn", "transformer")
 """Recipes of hand-built models, whose checkpoints no other recipe reads."""
-OF_THE_SEARCH = ("recipes", "max_time", "max_trials", "overwrite_output_dir", "resume_from_checkpoint")
+OF_THE_SEARCH = (
+    "recipes", "max_time", "max_cpu_time", "max_trials", "overwrite_output_dir", "resume_from_checkpoint"
+)  # fmt: skip
 """Flags that say how the search goes, and nothing of its runs."""
 
 
@@ -44,20 +47,18 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     Raises:
         InputError: as the command line refuses it.
     """
+    began = clocks()
     config = build(AutoConfig, flags, origin="auto")
     values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
     recipes = config.search.recipes or _fitting(config.data)
-    seconds = None if config.search.max_time is None else seconds_of("max_time", config.search.max_time)
+    budget = budget_of(max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
     _check_recipes(recipes)
     _make_room(config.run)
     if config.hub.push_to_hub:
         check_publication(config.hub)
     for_labels = _for_labels(recipes)
     values = _as_labels(values) if for_labels else values
-    looked: list[Looked] = []
-    for recipe in recipes:
-        with silenced(logging.WARNING if looked else logging.NOTSET):  # the rows have the same remarks for each
-            looked.append(_look(recipe, values))
+    looked = _look_at_all(recipes, values, budget, began)
     spaces = [around_defaults(each.config_class, each.family.base) for each in looked]
     goal = looked[0].goal
     request = SearchRequest(
@@ -67,11 +68,12 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         goal=goal,
         validation=looked[0].validation,
         decoding={} if for_labels else dict(USUAL),
-        budget=None if seconds is None else Budget(seconds),
+        budget=budget,
         most=config.search.max_trials,
         seed=config.run.seed,
         call=call,
-        baselines=baseline_entries(looked[0].family.base, goal, for_labels),
+        baselines=partial(baseline_entries, looked[0].family.base, goal, for_labels),
+        began=began,
     )
     return search(request)
 
@@ -91,12 +93,14 @@ def search_recipe(
     Raises:
         InputError: as the command line refuses it.
     """
+    began = clocks()
     module = recipe_files.load(recipe)
     space, decoding = split_decoding(parse_space(text, module.Config))
     run = configs.Run(**{k: v for k, v in values.items() if k in options(module.Config) and _is_of_run(module, k)})
     if both := sorted(set(space) & set(values)):
-        raise InputError(f"--search: {both[0]} is given by a flag, too; leave one of them out")
-    seconds = None if values.get("max_time") is None else seconds_of("max_time", str(values["max_time"]))
+        raise InputError(f"--search: {flag(both[0])} is given beside it, too; leave one of them out")
+    limits = {name: values.get(name) for name in ("max_time", "max_cpu_time")}
+    budget = budget_of(**{name: None if text is None else str(text) for name, text in limits.items()})
     _make_room(run)
     common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
     looked = look(recipe, {}, common)
@@ -107,16 +111,30 @@ def search_recipe(
         goal=looked.goal,
         validation=looked.validation,
         decoding=decoding,
-        budget=None if seconds is None else Budget(seconds),
+        budget=budget,
         most=max_trials or TRIALS,
         seed=run.seed,
         call=call,
+        began=began,
     )
     return search(request)
 
 
 def _is_of_run(module: Any, name: str) -> bool:
     return options(module.Config)[name][0] == "run"
+
+
+def _look_at_all(
+    recipes: Sequence[str], values: Mapping[str, Any], budget: Budget | None, began: tuple[float, float]
+) -> list[Looked]:
+    """All families; a budget that is used up by that is refused as soon as it is known."""
+    looked: list[Looked] = []
+    for recipe in recipes:
+        with silenced(logging.WARNING if looked else logging.NOTSET):  # the rows have the same remarks for each
+            looked.append(_look(recipe, values))
+        if budget is not None and budget.since(began) > budget.search:
+            raise budget.refusal(budget.since(began))
+    return looked
 
 
 def _look(recipe: str, values: Mapping[str, Any]) -> Looked:

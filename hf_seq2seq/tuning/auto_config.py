@@ -18,6 +18,7 @@ class Search(Section):
         (), "Recipes to try, separated by commas; by default rnn,transformer for pairs, bert_classifier for labels."
     )
     max_time: str | None = option(None, "Time for everything, such as 20m or 2h.")
+    max_cpu_time: str | None = option(None, "The same for CPU time, summed over all processes.")
     max_trials: int = option(TRIALS, "Trials at most.", at_least=1)
 
 

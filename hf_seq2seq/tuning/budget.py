@@ -1,6 +1,12 @@
 """How a search divides its time: trials first, then the best one to its end, then decoding and the final scores."""
 
+import re
 from dataclasses import dataclass
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
+from hf_seq2seq.time_limits import duration, seconds_of
+from hf_seq2seq.training.origin import clocks
 
 SEARCH_SHARE = 0.55
 CLOSING_SHARE = 0.1
@@ -8,6 +14,7 @@ FULL_TRIALS = 4
 """So many trials of full length have room in the search's share; most are stopped after a ninth or a third of one."""
 LONGER = 1.25
 """The best settings are retrained if there is time for this many times the length of a trial."""
+NEEDED = re.compile(r"--max-(?:cpu-)?time: .*give at least ([\d.]+ \w+(?: \d+ \w+)?)")
 
 
 @dataclass(frozen=True)
@@ -16,11 +23,11 @@ class Budget:
 
     Attributes:
         total: of everything.
-        used: of it, by earlier starts of the same search.
+        name: of the option: "max_time" for the clock, "max_cpu_time" for the CPU time of all processes.
     """
 
     total: float
-    used: float = 0.0
+    name: str = "max_time"
 
     @property
     def search(self) -> float:
@@ -28,16 +35,56 @@ class Budget:
         return self.total * SEARCH_SHARE
 
     @property
-    def trial(self) -> float:
-        """Of one trial that is never stopped."""
-        return self.search / FULL_TRIALS
+    def is_cpu(self) -> bool:
+        """Whether it is CPU time."""
+        return self.name == "max_cpu_time"
+
+    def since(self, began: tuple[float, float]) -> float:
+        """Its time that has passed in this process since `clocks` returned `began`."""
+        return clocks()[self.is_cpu] - began[self.is_cpu]
+
+    def trial(self, used: float) -> float:
+        """Of one trial that is never stopped, where the first one starts after `used`."""
+        return max(0.0, self.search - used) / FULL_TRIALS
 
     @property
     def closing(self) -> float:
         """For decoding settings and final scores."""
         return self.total * CLOSING_SHARE
 
-    def for_longer_run(self, used: float) -> float | None:
-        """Time left to retrain the best settings after `used`; None if too little."""
+    def for_longer_run(self, used: float, trial: float) -> float | None:
+        """Time left to retrain the best settings after `used`; None if too little beside that of a `trial`."""
         left = self.total - self.closing - used
-        return left if left >= LONGER * self.trial else None
+        return left if left >= LONGER * trial else None
+
+    def refusal(self, used: float, trial: float = 0.0) -> InputError:
+        """The error for a budget in which not even one trial fits.
+
+        Args:
+            used: by the start, before the first trial.
+            trial: that a trial needs at least, if known.
+        """
+        needed = f", and a trial needs at least {duration(trial)}" if trial else ""
+        enough = max(2 * self.total, 1.2 * (used + trial) / SEARCH_SHARE)
+        return InputError(
+            f"{flag(self.name)}: {duration(self.total)} is too little to try anything: the start took "
+            f"{duration(used)}{needed}; give at least {duration(enough)}, or fewer rows (--max-eval-samples)"
+        )
+
+
+def budget_of(**limits: str | None) -> Budget | None:
+    """The budget of a search from its options `max_time` and `max_cpu_time`; None without either.
+
+    Raises:
+        InputError: both are given, or one is not a time.
+    """
+    given = {name: seconds_of(name, text) for name, text in limits.items() if text is not None}
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(map(flag, given))}: a search keeps to one of them; give one")
+    return next((Budget(seconds, name) for name, seconds in given.items()), None)
+
+
+def needed_seconds(reason: str) -> float | None:
+    """The time that a run says it needs where it was refused for having too little; None for other reasons."""
+    found = NEEDED.match(reason)
+    return seconds_of("max_time", found[1].replace("min", "m")) if found else None

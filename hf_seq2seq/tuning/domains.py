@@ -46,6 +46,9 @@ class Choices:
         chosen: str = trial.suggest_categorical(key, list(self.options))
         return self.options[chosen]
 
+    def __str__(self) -> str:
+        return ", ".join(self.options)
+
     def key_of(self, settings: Mapping[str, Any]) -> str | None:
         """The choice that settings agree with, if one does."""
         return next((key for key, found in self.options.items() if found.items() <= settings.items()), None)
@@ -76,6 +79,9 @@ class Range:
         drawn = float(f"{trial.suggest_float(key, self.low, self.high, log=self.log):.3g}")
         return {self.name: min(max(drawn, self.low), self.high)}
 
+    def __str__(self) -> str:
+        return f"{self.low:g}..{self.high:g}" + ":log" * self.log
+
     def key_of(self, settings: Mapping[str, Any]) -> float | None:
         """The value of the setting, if it lies within the range."""
         value = settings.get(self.name)
@@ -100,7 +106,7 @@ def parse_space(text: str, config_class: type) -> dict[str, Domain]:
     for given, values in _items(text):
         name = _known(given, config_class)
         if name in space:
-            raise InputError(f"--search: {name} is named twice; list all its values behind one =")
+            raise InputError(f"--search: {flag(name)} is named twice; list all its values behind one =")
         space[name] = _domain(name, values, config_class)
     return space
 
@@ -129,12 +135,12 @@ def _known(given: str, config_class: type) -> str:
     names = canonical_names(config_class)
     key = given.lstrip("-").replace("-", "_")
     if key not in names:
-        raise InputError(f"--search: unknown flag {shorten(repr(given))}{nearest(key, names)}")
+        raise InputError(f"--search: unknown flag {shorten(repr(flag(key)))}{nearest(flag(key), map(flag, names))}")
     name = names[key]
     section = options(config_class)[name][0]
     if (section in FIXED_SECTIONS and name not in MAY_VARY) or name in FIXED:
         raise InputError(
-            f"--search: {name} is the same for every trial, which are compared by it; give {flag(name)} itself"
+            f"--search: {flag(name)} is the same for every trial, which are compared by it; give it beside --search"
         )
     return name
 
@@ -155,7 +161,7 @@ def _value(name: str, text: str, hint: Any, item: "dataclasses.Field[Any]") -> A
     try:
         return checked(name, text, hint, item.metadata)
     except InputError as error:
-        raise InputError(f"--search: {str(error).removeprefix('--')}") from None
+        raise InputError(f"--search: {error}") from None
 
 
 def _range(name: str, text: str, hint: Any, item: "dataclasses.Field[Any]") -> Range:

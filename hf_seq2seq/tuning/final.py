@@ -1,6 +1,7 @@
 """The end of a search: the best settings trained longer, decoding settings, the model's folder and its test scores."""
 
 import dataclasses
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,14 @@ def longer_run(
     """
     done = progress_of(folder, request.goal)
     if not done.finished:
-        if seconds is None or "max_time" not in best.base:
+        budget = request.budget
+        if budget is None or seconds is None or budget.name not in best.base:
             return best
         own = {name: value for name, value in request.of_trials().items() if name in best.base}
-        values = own | best.values | {"max_time": f"{seconds:.0f}s", "save_total_limit": AVERAGED}
+        values = own | best.values | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
         tell(f"final run   {seconds:.0f} s with the best settings")
         start_run(server, best.recipe, values, folder)
-        ending = follow(server, folder, request.goal, seconds * 1.3)
+        ending = follow(server, folder, request.goal, math.inf if budget.is_cpu else seconds * 1.3)
         done = ending.progress
         if ending.code and not ending.stopped:
             tell(f"final run   failed: {ending.reason}; the best trial it is")

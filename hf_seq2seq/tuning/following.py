@@ -27,12 +27,14 @@ class Progress:
         value: its best score so far; None before the first evaluation, NaN where all were.
         steps: optimizer steps.
         finished: whether no step is left.
+        loss: the best on the validation rows so far; None where there is none.
     """
 
     share: float = 0.0
     value: float | None = None
     steps: int = 0
     finished: bool = False
+    loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,9 @@ def progress_of(folder: Path, goal: Goal) -> Progress:
         except (InputError, OSError):  # it was removed in this moment
             continue
         share = 1.0 if state.finished else state.global_step / state.max_steps
-        return Progress(share, best_score(state, goal), state.global_step, state.finished)
+        loss = best_score(state, Goal("loss", greater=False))
+        known = loss if loss is not None and math.isfinite(loss) else None
+        return Progress(share, best_score(state, goal), state.global_step, state.finished, known)
     return Progress()
 
 

@@ -1,5 +1,6 @@
 """The leaderboard of a search: every trial and baseline with its score and cost, as table, JSON and picture."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.spaces import describe_settings
 from hf_seq2seq.tuning.study import FAILED, TrialRecord
 
+WIDTH = 60
+"""Characters of a reason that the table shows; the JSON file has all of it."""
 TABLE, DATA, PICTURE = "leaderboard.md", "leaderboard.json", "leaderboard.png"
 
 
@@ -27,6 +30,7 @@ class Entry:
         score: on the validation rows; None where there is none.
         seconds: that it took.
         reason: why it stopped or failed.
+        loss: on the validation rows, which decides between equal scores; None where there is none.
     """
 
     name: str
@@ -36,18 +40,21 @@ class Entry:
     score: float | None = None
     seconds: float = 0.0
     reason: str = ""
+    loss: float | None = None
 
     @classmethod
     def of(cls, record: TrialRecord) -> "Entry":
         """A trial's entry."""
         detail = record.reason if record.state == FAILED else f"{record.share:.0%} of its steps"
-        return cls(record.folder, record.recipe, record.settings, record.state, record.value, record.seconds, detail)
+        found = (record.settings, record.state, record.value, record.seconds, detail, record.loss)
+        return cls(record.folder, record.recipe, *found)
 
 
 def ordered(entries: Sequence[Entry], goal: Goal) -> list[Entry]:
-    """Best first; what has no score comes last."""
+    """Best first, of equal scores the one with the lower loss; what has no score comes last."""
     sign = -1 if goal.greater else 1
-    return sorted(entries, key=lambda entry: (entry.score is None, sign * (entry.score or 0.0)))
+    losses = {id(entry): math.inf if entry.loss is None else entry.loss for entry in entries}
+    return sorted(entries, key=lambda entry: (entry.score is None, sign * (entry.score or 0.0), losses[id(entry)]))
 
 
 def table(entries: Sequence[Entry], goal: Goal) -> list[str]:
@@ -58,7 +65,7 @@ def table(entries: Sequence[Entry], goal: Goal) -> list[str]:
             entry.name,
             "–" if entry.score is None else f"{entry.score:.4g}",
             f"{entry.seconds:.0f}",
-            f"{entry.state}: {entry.reason}" if entry.state == FAILED else entry.state,
+            f"{entry.state}: {_short(entry.reason)}" if entry.state == FAILED else entry.state,
             describe_settings(entry.settings) if entry.kind != "baseline" else "baseline",
         ]
         for entry in ordered(entries, goal)
@@ -67,6 +74,10 @@ def table(entries: Sequence[Entry], goal: Goal) -> list[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= WIDTH else f"{reason[: WIDTH - 1]}…"
 
 
 def write_leaderboard(folder: Path, entries: Sequence[Entry], goal: Goal, final: Mapping[str, Any]) -> None:

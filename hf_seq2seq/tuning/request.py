@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq.training.origin import clocks
 from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.decoding_settings import Validation
 from hf_seq2seq.tuning.domains import Domain
@@ -14,7 +16,9 @@ from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.spaces import Family
 
 FOLDER = "search"
-NOT_IN_TRIALS = ("test_file", "push_to_hub", "max_time", "resume_from_checkpoint", "overwrite_output_dir")
+NOT_IN_TRIALS = (
+    "test_file", "push_to_hub", "max_time", "max_cpu_time", "resume_from_checkpoint", "overwrite_output_dir"
+)  # fmt: skip
 """Flags that are the final run's alone: test rows are looked at once, when all is chosen."""
 
 
@@ -33,7 +37,8 @@ class SearchRequest:
         most: trials at most.
         seed: of the sampler.
         call: the command that repeats it.
-        baselines: entries of systems that need no search.
+        baselines: trains systems that need no search, and returns their entries.
+        began: what `clocks` returned when the search was called.
     """
 
     families: tuple[Family, ...]
@@ -46,12 +51,17 @@ class SearchRequest:
     most: int = 20
     seed: int = 42
     call: str = ""
-    baselines: tuple[Entry, ...] = ()
+    baselines: Callable[[], tuple[Entry, ...]] = tuple[Entry, ...]
+    began: tuple[float, float] = field(default_factory=clocks)
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes it another search when it changes; a longer time or more trials do not."""
-        spaces = {f"space of {family.recipe}": repr(sorted(family.space.items())) for family in self.families}
-        return self.of_trials() | spaces | {"recipes": [family.recipe for family in self.families]}
+        spaces = {
+            f"{name} of {family.recipe}": str(domain)
+            for family in self.families
+            for name, domain in sorted(family.space.items())
+        }
+        return self.of_trials() | {"recipes": ",".join(family.recipe for family in self.families)} | spaces
 
     def of_trials(self) -> dict[str, Any]:
         """The flags of a trial, as far as they are those of all."""

@@ -1,9 +1,9 @@
 """A search: trials within a budget, then the best one to its end, then its scores on the test rows, once."""
 
 import math
-import time
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,18 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder, remove
 from hf_seq2seq.saved.run_settings import RUN_FILE
+from hf_seq2seq.sections import flag
+from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.tuning.averaged import averaged
+from hf_seq2seq.tuning.budget import Budget, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.final import close, longer_run, tuned
 from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
-from hf_seq2seq.tuning.leaderboard import TABLE, Entry, table, write_leaderboard
+from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, table, write_leaderboard
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
-from hf_seq2seq.tuning.spaces import Family, describe_settings
-from hf_seq2seq.tuning.study import COMPLETE, FAILED, RUNNING, STOPPED, Study, TrialRecord
+from hf_seq2seq.tuning.spaces import describe_settings
+from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, STOPPED, Study, TrialRecord
 from hf_seq2seq.tuning.train_server import TrainServer
 
 TRIALS = "trials"
@@ -43,11 +46,20 @@ def search(request: SearchRequest) -> dict[str, Any]:
         running = _Search(request, folder, server)
         try:
             return running.run()
+        except TooLittleTimeError:
+            for name in (JOURNAL, TRIALS, TABLE, DATA):
+                remove(folder / name)
+            raise
         except KeyboardInterrupt:
             tell(f"stopped; the same command resumes the search in {folder}")
             raise
         finally:
-            running.note_time()
+            if (folder / JOURNAL).exists():
+                running.note_time()
+
+
+class TooLittleTimeError(InputError):
+    """The budget has no room for one trial."""
 
 
 class _Search:
@@ -55,20 +67,27 @@ class _Search:
 
     def __init__(self, request: SearchRequest, folder: Path, server: TrainServer) -> None:
         self.request, self.folder, self.server = request, folder, server
-        self.study = Study(folder, request.families, request.goal.greater, request.seed, request.most)
+        self.study = _opened(folder, request)
         self.families = {family.recipe: family for family in request.families}
         self.study.check_same(request.fingerprint())
         self.used_before = self.study.seconds
+        self.baselines: tuple[Entry, ...] = ()
         self.trial_seconds: float | None = self.study.noted("trial_seconds")
         if self.trial_seconds is None and request.budget is not None:
-            self.trial_seconds = request.budget.trial
-            self.study.note("trial_seconds", self.trial_seconds)
-        self.started = time.monotonic()
+            self._give_trials(request.budget.trial(self.used))
 
     @property
     def used(self) -> float:
-        """Seconds since the search began, without the time in which it did not run."""
-        return self.used_before + time.monotonic() - self.started
+        """Seconds since the search was called, without the time in which it did not run; of CPUs, if they are limited.
+
+        The CPU time of a run counts when it has ended.
+        """
+        budget = self.request.budget or Budget(math.inf)
+        return self.used_before + budget.since(self.request.began) + (self.server.cpu_seconds if budget.is_cpu else 0.0)
+
+    def _give_trials(self, seconds: float) -> None:
+        self.trial_seconds = seconds
+        self.study.note("trial_seconds", seconds)
 
     def note_time(self) -> None:
         """Keeps the time that was used for a later start."""
@@ -78,6 +97,7 @@ class _Search:
         """Trials, final run, decoding settings, test scores."""
         self._try_all()
         self.note_time()
+        self._compare()
         chosen = self._chosen()
         chosen = averaged(chosen, self.request)
         chosen = tuned(chosen, self.request, self._left())
@@ -100,11 +120,41 @@ class _Search:
             self.note_time()
             write_leaderboard(self.folder, self._entries(), self.request.goal, {})
             self._check(record)
+            self._compare()
             self._clear()
+
+    def _compare(self) -> None:
+        """Trains the baselines, once, when a trial has shown that the search can give something."""
+        if self.baselines or not self.study.ranked():
+            return
+        if self.study.noted("baselines") is None:
+            self.study.note("baselines", [asdict(entry) for entry in self.request.baselines()])
+        self.baselines = tuple(Entry(**entry) for entry in self.study.noted("baselines"))
 
     def _try(self, trial: Any) -> TrialRecord:
         """Runs one trial to its end, or until it is stopped."""
         record = self.study.record(trial)
+        ending = self._run(trial, record)
+        budget, needed = self.request.budget, needed_seconds(ending.reason)
+        if budget is not None and needed is not None:
+            if self.used + needed > budget.search:
+                self._refuse_little_time(budget, needed)
+            else:
+                self._give_trials(needed)
+                ending = self._run(trial, record)
+        state = _state(ending)
+        self.study.tell(
+            trial,
+            state,
+            ending.reason or ending.stopped or ("no score is a number" if state == FAILED else ""),
+            value=ending.progress.value if state != FAILED else None,
+            seconds=record.seconds + ending.seconds,
+            share=ending.progress.share,
+            loss=ending.progress.loss,
+        )
+        return self.study.record(trial)
+
+    def _run(self, trial: Any, record: TrialRecord) -> Ending:
         folder = self.folder / TRIALS / record.folder
         values = self.trial_values(record)
         _write_flags(folder, record.recipe, values)
@@ -114,17 +164,16 @@ class _Search:
             assert progress.value is not None
             return not self.study.report(trial, progress.share, progress.value)
 
-        ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
-        state = _state(ending)
-        self.study.tell(
-            trial,
-            state,
-            ending.reason or ending.stopped or ("no score is a number" if state == FAILED else ""),
-            value=ending.progress.value if state != FAILED else None,
-            seconds=record.seconds + ending.seconds,
-            share=ending.progress.share,
-        )
-        return self.study.record(trial)
+        return follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+
+    def _refuse_little_time(self, budget: Budget, needed: float) -> None:
+        """Ends a search whose first trial has no room.
+
+        Raises:
+            InputError: says how much it needs.
+        """
+        if not self.study.ranked():
+            raise TooLittleTimeError(str(budget.refusal(self.used, needed)))
 
     def _clear(self) -> None:
         """Removes the checkpoints of trials that are neither running nor among the best, which fill a disk."""
@@ -138,14 +187,17 @@ class _Search:
         """The flags of a trial."""
         family = self.families[record.recipe]
         own = {name: value for name, value in self.request.of_trials().items() if name in family.base}
-        planned = self.trial_seconds is not None and can_plan(family)
-        timed = {"max_time": f"{self.trial_seconds:.0f}s"} if planned else {}
+        budget, seconds = self.request.budget, self.trial_seconds
+        planned = budget is not None and seconds is not None and budget.name in family.base
+        timed = {budget.name: f"{max(0.1, seconds):.1f}s"} if planned and budget and seconds is not None else {}
         return own | family.given | timed | {"save_total_limit": 1} | record.settings
 
     def _seconds_for_trial(self) -> float:
         """After which a trial is stopped in any case: a little more than the search has left."""
         budget = self.request.budget
-        return math.inf if budget is None else max(budget.search - self.used, self.trial_seconds or 0.0) * 1.1
+        if budget is None or budget.is_cpu:  # the clock does not tell CPU time, which the run itself keeps to
+            return math.inf
+        return max(budget.search - self.used, self.trial_seconds or 0.0) * 1.1
 
     def _check(self, record: TrialRecord) -> None:
         """Ends a search that can give nothing.
@@ -157,12 +209,15 @@ class _Search:
         if any(each.value is not None for each in records):
             return
         if budget is not None and record.state == STOPPED:
-            raise InputError(
-                f"--max-time: {budget.total:.0f} seconds are too few for one evaluation: a trial had "
-                f"{record.seconds:.0f} of them; give more time, or a smaller model"
+            raise TooLittleTimeError(
+                f"{flag(budget.name)}: {duration(budget.total)} is too little for one evaluation: a trial had "
+                f"{duration(record.seconds)} of it; give more time, or a smaller model"
             )
-        if len(records) >= FAILURES or record.reason.startswith("--max-time"):
-            raise InputError(f"every trial failed, the last one by: {record.reason}\nsee {self.folder / TRIALS}")
+        if len(records) >= FAILURES:
+            raise InputError(
+                f"every trial failed, the last one by: {record.reason}\n"
+                f"see {self.folder / TRIALS}; the next search in this folder starts over"
+            )
 
     def _chosen(self) -> Chosen:
         """The best trial, or a longer run with its settings, where there is time for one and it is better.
@@ -180,16 +235,28 @@ class _Search:
         values = family.given | best.settings
         tell(f"best trial  {best.folder}: {describe_settings(best.settings)}")
         chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0)
-        seconds = None if self.request.budget is None else self.request.budget.for_longer_run(self.used)
+        budget = self.request.budget
+        seconds = None if budget is None else budget.for_longer_run(self.used, self.trial_seconds or 0.0)
         return longer_run(chosen, self.request, self.server, self.folder / "final", seconds)
 
     def _entries(self) -> list[Entry]:
-        return [*(Entry.of(record) for record in self.study.records()), *self.request.baselines]
+        return [*(Entry.of(record) for record in self.study.records()), *self.baselines]
 
 
-def can_plan(family: Family) -> bool:
-    """Whether a family's recipe can lay out a run for a given time."""
-    return "max_time" in family.base
+def _opened(folder: Path, request: SearchRequest) -> Study:
+    """The study in the folder; a new one in place of one that ended without any score, which leaves nothing to keep."""
+
+    def opened() -> Study:
+        return Study(folder, request.families, request.goal.greater, request.seed, request.most)
+
+    study = opened()
+    records = study.records()
+    if records and not study.ranked() and all(record.state != RUNNING for record in records):
+        tell(f"{folder}: the search there ended without a score; starting over")
+        for name in (JOURNAL, TRIALS):
+            remove(folder / name)
+        study = opened()
+    return study
 
 
 def _state(ending: Ending) -> str:
@@ -202,7 +269,7 @@ def _state(ending: Ending) -> str:
 def _write_flags(folder: Path, recipe: str, values: Mapping[str, Any]) -> None:
     """Leaves the flags of a trial in its folder, which a run that ends replaces by all its options."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / RUN_FILE).exists():
+    if not list_checkpoints(folder):
         with open_draft(folder / RUN_FILE) as file:
             yaml.safe_dump({"recipe": recipe} | dict(values), file, sort_keys=False, allow_unicode=True)
 

@@ -7,6 +7,7 @@ Papers: Bergstra et al., 2011, https://papers.nips.cc/paper/4443; Li et al., 202
 """
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import remove
+from hf_seq2seq.sections import flag
 from hf_seq2seq.tuning.spaces import Family, prefixes
 
 JOURNAL = "journal.log"
@@ -43,6 +45,7 @@ class TrialRecord:
         share: of its steps that were done, 0-1.
         folder: its name below that of the trials.
         reason: why it stopped or failed.
+        loss: the best on the validation rows, which decides between equal scores; None where it is unknown.
     """
 
     number: int
@@ -54,6 +57,7 @@ class TrialRecord:
     share: float
     folder: str
     reason: str
+    loss: float | None = None
 
 
 def load_optuna() -> Any:
@@ -151,8 +155,8 @@ class Study:
             if before.get(name) != wanted.get(name):
                 was, now = (shorten(str(each.get(name, "not given"))) for each in (before, wanted))
                 raise InputError(
-                    f"--output-dir: holds a search with another {name}: {was} (now {now})\n"
-                    "use the same, give another folder, or --overwrite-output-dir to start over"
+                    f"--output-dir: holds a search with another {_spelt(name)}: {was} (now {now})\n"
+                    "give the same to resume it, another --output-dir, or --overwrite-output-dir to start over"
                 )
 
     def next_trial(self) -> Any:
@@ -225,9 +229,16 @@ class Study:
         return self._study.get_trials(deepcopy=False)[trial.number]
 
     def ranked(self) -> list[TrialRecord]:
-        """The trials that have a score, best first."""
+        """The trials that have a score, best first; of equal scores the one with the lower loss."""
         scored = [record for record in self.records() if record.value is not None]
-        return sorted(scored, key=lambda record: record.value or 0.0, reverse=self.greater)
+        sign = -1 if self.greater else 1
+        return sorted(scored, key=lambda record: (sign * (record.value or 0.0), _or_inf(record.loss)))
+
+
+def _spelt(name: str) -> str:
+    """A part of a request in words: a flag, or the values that a search tries for one."""
+    setting, of, recipe = name.partition(" of ")
+    return f"space of {flag(setting)} for {recipe}" if of else flag(setting)
 
 
 def _record(number: int, known: Mapping[str, Any]) -> TrialRecord:
@@ -239,7 +250,12 @@ def _record(number: int, known: Mapping[str, Any]) -> TrialRecord:
         seconds=known.get("seconds", 0.0),
         share=known.get("share", 0.0),
         reason=known.get("reason", ""),
+        loss=known.get("loss"),
     )
+
+
+def _or_inf(loss: float | None) -> float:
+    return math.inf if loss is None else loss
 
 
 def _mend(journal: Path) -> None:

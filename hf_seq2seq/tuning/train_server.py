@@ -2,8 +2,8 @@
 
 A server imports torch and transformers once, and forks a process for each run: importing them takes longer than a small
 trial trains. The server reads a job per line from standard input and answers with the process's number and, when that
-has ended, its exit code. When whoever started it is gone, however it went, the server ends, and the run that is in
-progress saves a checkpoint and ends.
+has ended, its exit code and the CPU time of all so far. When whoever started it is gone, however it went, the server
+ends, and the run that is in progress saves a checkpoint and ends.
 """
 
 import json
@@ -33,6 +33,9 @@ class TrainServer:
     def __init__(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None
         self._run: int | None = None
+        self.cpu_seconds = 0.0
+        """CPU time of all runs that have ended, and of the servers that started them."""
+        self._of_earlier = 0.0  # servers that are gone
 
     def start(self, recipe: str, values: Mapping[str, Any], output: Path | None, call: str = "") -> None:
         """Starts a run; `poll` says when it has ended.
@@ -59,7 +62,12 @@ class TrainServer:
         if not ready:
             return None
         line, self._run = self._line(), None
-        return int(line) if line else -signal.SIGKILL  # the server was killed, and its run with it
+        if not line:  # the server was killed, and its run with it
+            self._of_earlier = self.cpu_seconds
+            return -signal.SIGKILL
+        code, used = line.split()
+        self.cpu_seconds = self._of_earlier + float(used)
+        return int(code)
 
     def stop(self) -> None:
         """Lets the run save a checkpoint and end; `poll` says when it has."""
@@ -115,7 +123,12 @@ def serve() -> None:
             _train(json.loads(line))
         print(run, flush=True)
         _, status = os.waitpid(run, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        print(os.waitstatus_to_exitcode(status), _cpu_seconds(), flush=True)
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of all its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def _train(job: Mapping[str, Any]) -> NoReturn:

@@ -1,9 +1,8 @@
 """Searches with real runs."""
 
-import json
-
 import pytest
 
+import hf_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.tuning.auto import auto, search_recipe
 
@@ -25,13 +24,16 @@ def test_settings_are_tried_and_the_best_is_a_model_with_scores(files, tmp_path)
     pytest.importorskip("optuna")
     out = tmp_path / "out"
     space = "num_attention_heads=1,3,num_beams=1,2,length_penalty=1,2"
-    found = search_recipe("rnn", space, files | TINY | {"output_dir": str(out)}, call="hf-seq2seq train rnn --search x")
-    assert found["run"] == "000-rnn"
-    assert found["scores"]["predict_samples"] == len(WORDS)
-    board = json.loads((out / "search/leaderboard.json").read_text())["systems"]
+    found = hf_seq2seq.search("rnn", space, **files, **TINY, output_dir=out)
+    assert found.chosen["run"] == "000-rnn"
+    assert found.chosen["scores"]["predict_samples"] == found.results["predict_samples"] == len(WORDS)
+    board = found.leaderboard
     assert [system["state"] for system in board] == ["complete", "failed"]
     assert "3" in board[1]["reason"]
-    assert "hf-seq2seq train rnn --search x" in (out / "README.md").read_text()
+    assert (
+        "search('rnn', 'num_attention_heads=1,3,num_beams=1,2,length_penalty=1,2', train_file="
+        in (out / "README.md").read_text()
+    )
     assert not (out / "search/trials/000-rnn/predict_results.json").exists()
 
 
@@ -53,8 +55,13 @@ def test_what_auto_cannot_do_is_one_clear_line(files, tmp_path, flags, message):
 
 
 def test_a_setting_is_searched_or_given(files, tmp_path):
-    with pytest.raises(InputError, match="--search: dropout is given by a flag, too"):
+    with pytest.raises(InputError, match="--search: --dropout is given beside it, too"):
         search_recipe("rnn", "dropout=0.1,0.2", files | {"dropout": 0.1, "output_dir": str(tmp_path / "out")})
+
+
+def test_rows_in_memory_cannot_be_searched(tmp_path):
+    with pytest.raises(InputError, match="train_file: rows in this process's memory; the trials run in others"):
+        hf_seq2seq.auto(train_file=[{"source": "a", "target": "b"}], output_dir=tmp_path / "out")
 
 
 def test_a_search_does_not_replace_a_run(files, tmp_path):

@@ -47,12 +47,12 @@ def test_a_drawn_number_has_three_digits_and_stays_within_its_range():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("learning_rat=1e-4..1e-2", "unknown flag 'learning_rat'; did you mean 'learning_rate'"),
+        ("learning_rat=1e-4..1e-2", "unknown flag '--learning-rat'; did you mean '--learning-rate'"),
         ("learning_rate=1e-2..1e-4", "empty range: 0.01 is not below 0.0001; did you mean learning_rate=1e-4..1e-2"),
         ("dropout=0.2..0.2", "is an empty range: 0.2 is not below 0.2"),
         ("dropout=0..0.5:log", "a range on a log scale starts above 0"),
         ("dropout=0.1..0.5:lag", "unknown scale 'lag'; did you mean 'log'"),
-        ("dropout=0.1,2", "dropout: 2.0 is too large"),
+        ("dropout=0.1,2", "--search: --dropout: 2.0 is too large"),
         ("dropout=", "lacks a value"),
         ("dropout=0.1,", "lacks a value"),
         ("dropout=..0.5", "a range has two ends"),
@@ -60,9 +60,9 @@ def test_a_drawn_number_has_three_digits_and_stays_within_its_range():
         ("", "is not NAME=VALUES"),
         ("cell=lstm..gru", "takes no numbers; list its values"),
         ("cell=lstm,grue", "did you mean 'gru'"),
-        ("output_dir=a,b", "output_dir is the same for every trial"),
-        ("validation_file=a,b", "validation_file is the same for every trial"),
-        ("dropout=0.1,dropout=0.2", "dropout is named twice"),
+        ("output_dir=a,b", "--output-dir is the same for every trial"),
+        ("validation_file=a,b", "--validation-file is the same for every trial"),
+        ("dropout=0.1,dropout=0.2", "--dropout is named twice"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_one_clear_line(text, message):

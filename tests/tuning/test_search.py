@@ -14,6 +14,7 @@ from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.domains import Choices
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
+from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.request import SearchRequest
 from hf_seq2seq.tuning.spaces import Family
 
@@ -37,6 +38,11 @@ class Trainer:
 
     def poll(self, seconds):
         gain = self.values["gain"]
+        if "max_time" in self.values and float(self.values["max_time"][:-1]) < self.values.get("needs", 0):
+            (self.folder / OUTPUT).write_text(
+                f"error: --max-time: is too little; give at least {self.values['needs']} s, or less"
+            )
+            return 2
         if gain == "broken":
             (self.folder / OUTPUT).write_text("a line\nerror: --gain: is broken\n")
             return 2
@@ -53,7 +59,8 @@ class Trainer:
         return None
 
     def save(self, gain):
-        history = [{"step": n, "eval_chrf": float(n * gain)} for n in range(1, self.step + 1)]
+        score, loss = (0.0, 5.0 - gain) if self.values.get("alike") else (float(gain), 1.0)
+        history = [{"step": n, "eval_chrf": n * score, "eval_loss": loss} for n in range(1, self.step + 1)]
         folder = self.folder / f"checkpoint-{self.step}"
         folder.mkdir()
         state = State(self.step, STEPS, best_model_checkpoint=folder.name, log_history=history)
@@ -75,7 +82,8 @@ def trainer(monkeypatch):
 
 
 def request(folder, gains, **more):
-    base = {"gain": gains[0], "test_file": None, "train_file": None, "slow": False}
+    base = {"gain": gains[0], "test_file": None, "train_file": None, "slow": False, "alike": False, "needs": 0}
+    base |= {"max_time": None, "max_cpu_time": None}
     family = Family("rnn", {}, base, {"gain": Choices({str(gain): {"gain": gain} for gain in gains})})
     values = {"train_file": "a.tsv", "test_file": "b.tsv", "gain": gains[0]}
     return SearchRequest((family,), values | more.pop("values", {}), folder, Goal("chrf", True), **more)
@@ -136,8 +144,65 @@ def test_a_killed_search_goes_on_where_it_was(trainer, tmp_path, monkeypatch):
 
 
 def test_a_budget_that_is_too_small_for_one_evaluation_is_refused(trainer, tmp_path):
-    with pytest.raises(InputError, match=r"--max-time: .* too few for one evaluation"):
-        searching.search(request(tmp_path, [1, 2], values={"slow": True}, budget=Budget(0.5)))
+    with pytest.raises(InputError, match=r"--max-time: .* is too little for one evaluation"):
+        searching.search(request(tmp_path / "out", [1, 2], values={"slow": True}, budget=Budget(0.5)))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_trial_is_given_the_time_that_it_says_it_needs(trainer, tmp_path):
+    searching.search(request(tmp_path / "out", [1, 2], values={"needs": 15}, budget=Budget(60)))
+    limits = [values.get("max_time") for values in trainer.started]
+    assert 7 < float(limits[0][:-1]) < 60 * 0.55 / 4
+    assert limits[1:3] == ["15.0s"] * 2
+    message = r"^--max-time: 20 s is too little .*, and a trial needs at least 15 s; give at least \d+ s, .*$"
+    with pytest.raises(InputError, match=message):
+        searching.search(request(tmp_path / "short", [1, 2], values={"needs": 15}, budget=Budget(20)))
+    assert not (tmp_path / "short").exists()
+
+
+def test_cpu_time_is_that_of_this_process_and_of_its_runs(trainer, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "cpu_seconds", 300.0, raising=False)
+    searching.search(request(tmp_path / "out", [1, 2], budget=Budget(600, "max_cpu_time")))
+    assert trainer.started[0]["max_cpu_time"] in ("7.5s", "7.4s")  # a quarter of what is left of 330 seconds
+    assert "max_time" not in trainer.started[0]
+
+
+def test_equal_scores_are_ordered_by_loss(trainer, tmp_path):
+    found = searching.search(request(tmp_path, [1, 3, 2], values={"alike": True}))
+    assert found["settings"] == {"gain": 3}
+    board = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"]
+    assert [(system["score"], system["loss"]) for system in board] == [(0.0, 2.0), (0.0, 3.0), (0.0, 4.0)]
+
+
+def test_baselines_are_trained_once_and_only_where_a_trial_has_a_score(trainer, tmp_path):
+    trained = []
+
+    def baselines():
+        trained.append(1)
+        return (Entry("copy", "baseline", score=1.0),)
+
+    with pytest.raises(InputError):
+        searching.search(request(tmp_path / "broken", ["broken"], baselines=baselines))
+    assert not trained
+    for _ in range(2):
+        searching.search(request(tmp_path, [1, 2], baselines=baselines))
+    assert len(trained) == 1
+    assert "| copy " in (tmp_path / "search/leaderboard.md").read_text()
+
+
+def test_a_search_without_any_score_makes_room_for_another(trainer, tmp_path, capsys):
+    with pytest.raises(InputError, match="no trial has a score"):
+        searching.search(request(tmp_path, ["broken"]))
+    assert searching.search(request(tmp_path, [1, 2]))["settings"] == {"gain": 2}
+    assert "the search there ended without a score; starting over" in capsys.readouterr().err
+
+
+def test_another_search_in_the_folder_is_told_by_its_flags(trainer, tmp_path):
+    searching.search(request(tmp_path, [1, 2]))
+    with pytest.raises(
+        InputError, match=r"another space of --gain for rnn: 1, 2 \(now 1, 3\)\n.*--overwrite-output-dir"
+    ):
+        searching.search(request(tmp_path, [1, 3]))
 
 
 def test_the_final_folder_holds_the_chosen_run(trainer, tmp_path):

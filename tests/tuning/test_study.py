@@ -85,7 +85,7 @@ def test_another_search_is_refused_in_the_same_folder(tmp_path):
     Study(tmp_path, [RNN], greater=True, seed=1, most=2).check_same({"train_file": "a.tsv"})
     again = Study(tmp_path, [RNN], greater=True, seed=1, most=2)
     again.check_same({"train_file": "a.tsv"})
-    with pytest.raises(InputError, match=r"another train_file: a.tsv \(now b.tsv\)"):
+    with pytest.raises(InputError, match=r"another --train-file: a.tsv \(now b.tsv\)"):
         again.check_same({"train_file": "b.tsv"})
 
 

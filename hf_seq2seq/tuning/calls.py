@@ -1,0 +1,88 @@
+"""Searches from Python: `auto` and `search`, as the commands `auto` and `train --search`; flags are named as there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hf_seq2seq import strict_json
+from hf_seq2seq.api.flags import divided
+from hf_seq2seq.api.runs import TrainingRun
+from hf_seq2seq.configs import Run
+from hf_seq2seq.data.given_rows import name_of_given
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.tuning.leaderboard import DATA
+from hf_seq2seq.tuning.request import FOLDER
+
+
+@dataclass(frozen=True)
+class SearchedRun(TrainingRun):
+    """The run that a search has chosen and trained; `folder`, `results` and `model` are as those of `train`.
+
+    Attributes:
+        chosen: `run`, `recipe`, `settings` and `scores` of the chosen system.
+    """
+
+    chosen: dict[str, Any]
+
+    @cached_property
+    def leaderboard(self) -> list[dict[str, Any]]:
+        """Every trial and baseline, best first: `name`, `kind`, `settings`, `state`, `score`, `seconds`, `reason`."""
+        found: list[dict[str, Any]] = strict_json.loads((self.folder / FOLDER / DATA).read_bytes())["systems"]
+        return found
+
+
+def auto(**flags: Any) -> SearchedRun:
+    """Finds and trains a good model for the rows of some files, like `hf-seq2seq auto`.
+
+    Args:
+        **flags: of `auto`, without dashes: `train_file`, `max_time`, `recipes`, `output_dir`.
+
+    Raises:
+        InputError: as on the command line, with the same message, or for rows that are no file.
+        KeyboardInterrupt: Ctrl-C; the same call resumes.
+    """
+    from hf_seq2seq.tuning.auto import auto as search_families
+
+    values = _of_files(flags)
+    return _searched(search_families(_call("auto", "", values), **values), values)
+
+
+def search(recipe: str, space: str, *, max_trials: int | None = None, **flags: Any) -> SearchedRun:
+    """Searches a recipe's settings, like `hf-seq2seq train RECIPE --search SPACE`.
+
+    Args:
+        recipe: a name such as "rnn", or the path of a custom recipe, ending in .py.
+        space: what is tried: "learning_rate=1e-4..1e-2:log,dropout=0.1,0.2".
+        max_trials: at most; all of a smaller space without ranges.
+        **flags: the recipe's, as for `train`; `max_time` is the time of the whole search.
+
+    Raises:
+        InputError: as for `auto`.
+        KeyboardInterrupt: Ctrl-C; the same call resumes.
+    """
+    from hf_seq2seq.tuning.auto import search_recipe
+
+    values = _of_files(flags)
+    call = _call("search", f"{recipe!r}, {space!r}, ", values)
+    return _searched(search_recipe(recipe, space, values, max_trials, call), values)
+
+
+def _of_files(flags: Mapping[str, Any]) -> dict[str, Any]:
+    rows, values = divided(flags)
+    if rows:
+        name = next(iter(rows)).removeprefix(name_of_given(""))
+        raise InputError(f"{name}: rows in this process's memory; the trials run in others and need a file")
+    return values
+
+
+def _call(name: str, first: str, values: Mapping[str, Any]) -> str:
+    words = ", ".join(f"{key}={value!r}" for key, value in values.items())
+    return f"from hf_seq2seq import {name}\n\n{name}({first}{words})"
+
+
+def _searched(chosen: dict[str, Any], values: Mapping[str, Any]) -> SearchedRun:
+    folder = Path(str(values.get("output_dir", Run().output_dir)))
+    results = strict_json.loads((folder / "all_results.json").read_bytes())
+    return SearchedRun(folder, results, chosen)
