@@ -11,6 +11,7 @@ from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 from hf_seq2seq.time_limits import TimeLimits
+from hf_seq2seq.training_options import Averaging
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,6 +345,7 @@ class RunConfig:
     tokens: Tokenization
     optimization: Optimization = field(default_factory=Optimization)
     schedule: Schedule = field(default_factory=Schedule)
+    averaging: Averaging = field(default_factory=Averaging)
     decoding: Inference = field(default_factory=Decoding)
     evaluation: Evaluation = field(default_factory=Evaluation)
     run: Run = field(default_factory=Run)

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from hf_seq2seq.errors import InputError
@@ -41,10 +41,11 @@ def save_checkpoint(output_dir: Path, state: State, write: Callable[[Path], None
     return path
 
 
-def prune_checkpoints(output_dir: Path, limit: int | None, best: str | None) -> None:
-    """Deletes the oldest checkpoints beyond `limit`; the best one is kept and not counted."""
+def prune_checkpoints(output_dir: Path, limit: int | None, best: str | None, needed: Collection[str] = ()) -> None:
+    """Deletes the oldest checkpoints beyond `limit`; keeps the best one, which is not counted, and those needed."""
     if limit is None:
         return
     others = [path for path in list_checkpoints(output_dir) if path.name != best and path.is_dir()]
     for path in others[:-limit]:
-        shutil.rmtree(path)
+        if path.name not in needed:
+            shutil.rmtree(path)

@@ -22,6 +22,7 @@ from hf_seq2seq.training.optimizers import check_optimizer
 from hf_seq2seq.training.output_folder import check_output_dir
 from hf_seq2seq.training.resuming import check_resume
 from hf_seq2seq.training.weights import zero_settings
+from hf_seq2seq.training.weights.moving_average import check_averaging
 from hf_seq2seq.training.weights.precision import check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding
 
@@ -50,6 +51,7 @@ def check_run(
     adaptation = section_of(config, Adaptation)
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)
+    check_averaging(config.averaging, config.schedule.max_steps)
     if adaptation:
         on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
         start = section_of(config, PretrainedOrNew)

@@ -11,12 +11,14 @@ import math
 import time
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from safetensors.torch import save_file
 from torch import Tensor
 
 from hf_seq2seq.configs import Optimization, Schedule
@@ -27,6 +29,7 @@ from hf_seq2seq.hub.closing import score_lines
 from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.budget import Budget
+from hf_seq2seq.training.checkpoint_averaging import load_mean, needed_later
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate_and_predict, with_eval_beams
@@ -41,6 +44,7 @@ from hf_seq2seq.training.state import State
 from hf_seq2seq.training.step_batches import StepBatches, one_ahead, step_batches
 from hf_seq2seq.training.watch import Watch
 from hf_seq2seq.training.weights import zero_settings
+from hf_seq2seq.training.weights.moving_average import TRAINED_FILE, check_averaging, evaluated_weights
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import (
     ShardedWeights,
@@ -83,6 +87,9 @@ class Loop:
         self.selection = Selection(self.schedule, task, len(self.plan))
         self.optimizer: Any
         self.weights = self._prepare()
+        self.averaging = task.config.averaging
+        check_averaging(self.averaging, self.state.max_steps if self.state.planned else None)
+        self.evaluated = evaluated_weights(self.weights, self.averaging)
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume, self.notes.append))
         before = self.state.unlogged_loss if accelerator.is_main_process else 0.0
@@ -147,6 +154,7 @@ class Loop:
         if self.budget.meters and state.planned:
             self._note_plan()
         load_weights(self.weights, checkpoint, self.task.objective)
+        self.evaluated.resume(checkpoint)
         load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)
 
     def run(self) -> State:
@@ -162,11 +170,21 @@ class Loop:
             while not (state.finished or self.signal):
                 self._train_on(next(steps), interrupts)
         self.log.close()
-        del self.objective, self.optimizer  # training state takes memory
+        self.evaluated.keep()
+        del self.objective, self.optimizer, self.evaluated  # training state takes memory
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
             load_weights(self.weights, self.output_dir / best, self.task.objective)
+        if self.averaging.average_checkpoints and not self.signal:
+            self._load_mean()
         return self.state
+
+    def _load_mean(self) -> None:
+        """Loads the mean of several checkpoints, and says which."""
+        found, lost = load_mean(self.weights, self.output_dir, self.state, self.averaging, self.task.objective)
+        lacking = f"; missing or damaged: {', '.join(lost)}" if lost else ""
+        made_of = f"the mean of {', '.join(found)}" if len(found) > 1 else "no mean, for lack of two checkpoints"
+        self.log.say(f"the final model is {made_of}{lacking}")
 
     def _train_on(self, step: StepBatches, interrupts: Interrupts) -> None:
         started, cpu_started = time.perf_counter(), time.process_time()
@@ -180,7 +198,10 @@ class Loop:
             self._log_training()
         evaluates = self.selection.evaluates(state)
         improved = self._evaluate() if evaluates else False
-        saves = improved or self.selection.saves(state) or self.signal or self._is_new_plan
+        planned = improved or self.selection.saves(state)
+        if planned and self.averaging.average_checkpoints:
+            state.averaged_steps.append(state.global_step)
+        saves = planned or self.signal or self._is_new_plan
         if saves:
             self._save()
         self._is_new_plan = False
@@ -266,6 +287,7 @@ class Loop:
             group["lr"] = self.optimization.learning_rate * factor
         limit = self.optimization.max_grad_norm or math.inf
         self._norm = self.weights.update(self.optimizer, limit, self.accelerator)
+        self.evaluated.update(self.state.global_step + 1)
 
     def _norm_of_gradient(self) -> Tensor:
         """The norm of the last step; 0 with float16, where a gradient may overflow and the step is then skipped."""
@@ -319,7 +341,9 @@ class Loop:
     def _evaluate(self) -> bool:
         """Evaluates; returns whether the checkpoint is the best so far."""
         self._check_finite()
-        results, predictions = evaluate_and_predict(with_eval_beams(self.task), "validation", self.accelerator, "eval")
+        task = with_eval_beams(self.task)
+        with self.evaluated.applied():
+            results, predictions = evaluate_and_predict(task, "validation", self.accelerator, "eval")
         several = len(sets_of(self.task.splits, "validation")) > 1
         self.log.evaluation(results, score_lines(self.task, results, {}) if several else ())
         self.log.warn(self.watch.evaluation(results, predictions))
@@ -331,13 +355,23 @@ class Loop:
         self.state.unlogged_weight, self.state.unlogged_figures = self._weight, self._figures()
         main = self.accelerator.is_main_process
         if main or self.weights.sharded:
-            weights, optimizer = self.weights.state_dict(), optimizer_state(self.optimizer)
+            trained, optimizer = self.evaluated.trained(), optimizer_state(self.optimizer)
+            with self.evaluated.applied():
+                weights = self.weights.state_dict()
+                if main:
+                    write = partial(self._write, weights=weights, trained=trained, optimizer=optimizer)
+                    save_checkpoint(self.output_dir, self.state, write)
         if main:
-            save_checkpoint(self.output_dir, self.state, lambda folder: self._write(folder, weights, optimizer))
-            prune_checkpoints(self.output_dir, self.schedule.save_total_limit, self.state.best_model_checkpoint)
+            needed = needed_later(self.state, self.averaging)
+            best, limit = self.state.best_model_checkpoint, self.schedule.save_total_limit
+            prune_checkpoints(self.output_dir, limit, best, needed)
         self.accelerator.wait_for_everyone()
 
-    def _write(self, folder: Path, weights: dict[str, Tensor], optimizer: dict[str, Any]) -> None:
+    def _write(
+        self, folder: Path, weights: dict[str, Tensor], trained: dict[str, Tensor], optimizer: dict[str, Any]
+    ) -> None:
         write_model(folder, self.task, weights)
         write_beside(folder, self.task, weights)
+        if trained:
+            save_file(trained, folder / TRAINED_FILE)
         self.state.optimizer_scalars = save_optimizer(optimizer, folder / OPTIMIZER_FILE)

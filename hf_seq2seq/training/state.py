@@ -39,6 +39,7 @@ class State:
         planned: whether `max_steps` is final; with a time limit it is after the first steps.
         eval_steps: the evaluation interval that a time limit led to; 0 without one.
         budget: measurements for each time limit, by its name (see `budget.Meter`).
+        averaged_steps: steps of the checkpoints that the schedule asked for, if the final model is a mean of them.
         files: size in bytes of every other file of a checkpoint.
     """
 
@@ -63,6 +64,7 @@ class State:
     data: dict[str, list[Any]] = field(default_factory=dict)
     planned: bool = True
     eval_steps: int = 0
+    averaged_steps: list[int] = field(default_factory=list)
     budget: dict[str, dict[str, float]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
@@ -120,6 +122,7 @@ ITEMS: dict[str, Callable[[Any], bool]] = {
     "log_history": lambda value: isinstance(value, dict),
     "data": lambda value: isinstance(value, list) and [*map(type, value)] == [int, str],
     "files": lambda value: isinstance(value, int),
+    "averaged_steps": lambda value: isinstance(value, int),
     "budget": lambda value: isinstance(value, dict) and all(isinstance(item, int | float) for item in value.values()),
 }
 """Types of the values inside these."""

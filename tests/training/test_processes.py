@@ -146,14 +146,18 @@ if rank == 0:
     shutil.copytree(output / "adapter-True" / "checkpoint-2", output / "resumed" / "checkpoint-2")
 accelerator.wait_for_everyone()
 last = {"resume_from_checkpoint": "last"}
-train("resumed", "t5", True, "last", model_name_or_path=start / "t5", lora_r="4", **last)
+train("resumed", "t5", True, "last", model_name_or_path=start / "t5", lora_r="4", ema_decay="0.8", **last)
 accelerator.wait_for_everyone()
 os._exit(0)  # what exchanged the gradients of whole models would wait for ever for the group that it outlives
 '''
 CASES = [
-    ("t5", {"name": "adapter", "model_name_or_path": "START/t5", "lora_r": "4"}),
+    ("t5", {"name": "adapter", "model_name_or_path": "START/t5", "lora_r": "4", "ema_decay": "0.8"}),
     ("rnn", {"name": "rnn", "tokenizer_type": "char", "hidden_size": "16", "embedding_size": "16", "dropout": "0"}),
-    ("bart", {"name": "bart", "from_scratch": "true", "tokenizer_type": "char", "config_overrides": "dropout=0"}),
+    (
+        "bart",
+        {"name": "bart", "from_scratch": "true", "tokenizer_type": "char", "config_overrides": "dropout=0"}
+        | {"ema_decay": "0.8", "average_checkpoints": "2"},
+    ),
     (
         "rnn",
         {"name": "sampling", "tokenizer_type": "char", "hidden_size": "16", "embedding_size": "16", "dropout": "0"}
@@ -201,7 +205,7 @@ def test_parts_of_a_model_equal_the_whole(name: str, sharded_runs: tuple[Path, d
 
 def test_parts_of_a_model_are_resumed_bit_for_bit(sharded_runs: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = sharded_runs
-    for file in ("adapter_model.safetensors", "optimizer.safetensors"):
+    for file in ("adapter_model.safetensors", "optimizer.safetensors", "trained_weights.safetensors"):
         whole, resumed = (load_file(folder / run / "checkpoint-4" / file) for run in ("adapter-True", "resumed"))
         assert whole.keys() == resumed.keys()
         assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
