@@ -1,10 +1,27 @@
 """The interface between an objective and the training loop."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hf_seq2seq.objectives.figures import Figures
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A metric on the validation rows that is not trained for, and ends a run when it falls.
+
+    Attributes:
+        metric: its name, as for `--metrics`.
+        patience: evaluations in a row in which it is worse than at the start, after which the run ends.
+        given: whether it was asked for rather than chosen.
+    """
+
+    metric: str
+    patience: int
+    given: bool = False
 
 
 class Objective(nn.Module):
@@ -20,12 +37,14 @@ class Objective(nn.Module):
         logged: names of the figures that it adds to the step log: `augment` and `forward` pass each batch's sum and
             divisor to `figures.add`, and the log writes the quotient over all batches and processes.
         figures: their sums.
+        guard: what is watched besides; None if nothing is.
     """
 
     measures: tuple[str, ...] = ("loss",)
     generates = False
     reads_rows = False
     logged: tuple[str, ...] = ()
+    guard: Guard | None = None
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()

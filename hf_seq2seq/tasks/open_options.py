@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from hf_seq2seq import defaults
-from hf_seq2seq.configs import PairTokenization, RunConfig, Sources, TextRunConfig
+from hf_seq2seq.configs import Loss, PairTokenization, RunConfig, Sources, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -17,7 +17,10 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults import Lengths, settle
-from hf_seq2seq.sections import Choice
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
+from hf_seq2seq.objectives import loss_options
+from hf_seq2seq.objectives.candidates import CandidateOptions
+from hf_seq2seq.sections import Choice, section_of
 from hf_seq2seq.training.processes import world_size
 
 if TYPE_CHECKING:
@@ -92,6 +95,27 @@ def settle_pairs(
     if model is None:
         return config
     return settle(settle(config, defaults.tokenizer_choices(*sides, joint)), model(*sides))
+
+
+def settle_rows(config: C, pairs: Mapping[str, Pairs | Conversations], model: ModelChoices | None, joint: bool) -> C:
+    """`settle_pairs`; the metric that a loss is made of, if any, chooses the best checkpoint and is computed."""
+    reward = loss_options(section_of(config, Loss) or Loss())
+    if not isinstance(reward, CandidateOptions) or not sets_of(pairs, "validation"):
+        return settle_pairs(config, pairs, model, joint)
+    (metric,) = check_metrics((reward.metric,), TEXT_METRICS).values()
+    config = settle(config, [Choice("metric_for_best_model", metric.keys[0], "what the loss is made of")])
+    return _with_metrics(settle_pairs(config, pairs, model, joint), reward)
+
+
+def _with_metrics(config: C, reward: CandidateOptions) -> C:
+    """Adds the metric that a loss is made of, and the one that must not fall meanwhile."""
+    before, watched = config.evaluation.metrics, reward.watched
+    metrics = tuple(dict.fromkeys((*before, reward.metric, *([watched.metric] if watched else []))))
+    if config.given is None or metrics == before:
+        return config
+    choice = Choice("metrics", metrics, "what the loss is made of, and what must not fall meanwhile")
+    derived = (*(other for other in config.derived if other.name != "metrics"), choice)
+    return replace(config, derived=derived, evaluation=replace(config.evaluation, metrics=metrics))
 
 
 def settle_schedule(

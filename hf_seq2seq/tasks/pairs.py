@@ -22,7 +22,7 @@ from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.dialogue import read_all_conversations
-from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_pairs, settle_schedule
+from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.training.checks import check_positions
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def open_pairs(
         InputError: there are no training rows.
     """
     config, pairs = read_validated(config, data, partial(read_all_rows, dialogue=dialogue))
-    return settle_pairs(config, pairs, model, joint), pairs
+    return settle_rows(config, pairs, model, joint), pairs
 
 
 def read_all_rows(data: PairData, dialogue: bool) -> Mapping[str, Rows]:

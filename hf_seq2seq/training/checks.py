@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from transformers import PreTrainedModel
 
-from hf_seq2seq.configs import Adaptation, Evaluation, Loss, PretrainedOrNew, Run, RunConfig, Tokenization
+from hf_seq2seq.configs import Adaptation, Evaluation, Loss, Pretrained, PretrainedOrNew, Run, RunConfig, Tokenization
 from hf_seq2seq.data.evaluation_sets import named_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication
@@ -47,7 +47,7 @@ def check_run(
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
     check_optimizer(config.optimization)
-    loss_options(section_of(config, Loss) or Loss())
+    check_loss(config)
     adaptation = section_of(config, Adaptation)
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)
@@ -67,6 +67,23 @@ def check_run(
     check_output_dir(config)
     check_resume(config)
     check_run_publication(config)
+
+
+def check_loss(config: RunConfig) -> None:
+    """Rejects invalid options of the loss, and a start from random weights where they would not learn.
+
+    Raises:
+        InputError: says how to start.
+    """
+    loss = section_of(config, Loss) or Loss()
+    allowed = getattr(loss_options(loss), "random_start", True)
+    start = section_of(config, Pretrained)
+    if start is not None and start.model_name_or_path is None and not allowed:
+        raise InputError(
+            f"--loss-type {loss.loss_type}: learns from a trained model's outputs, and random weights have none worth "
+            "it; train with cross-entropy first, and start from its folder: --model-name-or-path DIR\n"
+            "to start from random weights all the same: --loss-args random_start=true"
+        )
 
 
 def without_metrics(config: C, gives: str) -> C:

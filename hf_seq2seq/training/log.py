@@ -98,6 +98,10 @@ class StepLog:
         for sign in signs:
             self._write({"warning": sign}, f"warning: {sign}")
 
+    def stop(self, reason: str) -> None:
+        """Why a run ends before its last step; stands in the log's file, too."""
+        self._write({"stopped": reason}, f"stopped: {reason}")
+
     def close(self) -> None:
         """Ends the progress bar."""
         with suppress(OSError):
@@ -105,7 +109,7 @@ class StepLog:
 
     def _write(self, values: dict[str, Any], text: str) -> None:
         state = self._state
-        if "warning" not in values:  # trackers draw numbers
+        if not values.keys() & {"warning", "stopped"}:  # trackers draw numbers
             self._accelerator.log(values, step=state.global_step)
         self.say(f"step {state.global_step}/{self._total or '?'}  epoch {state.epoch:.2f}  {text}")
         if self._accelerator.is_main_process:

@@ -155,7 +155,8 @@ class Loop:
             self._note_plan()
         load_weights(self.weights, checkpoint, self.task.objective)
         self.evaluated.resume(checkpoint)
-        load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)
+        if state.global_step:  # before the first step the optimizer has no state
+            load_optimizer(self.optimizer, checkpoint / OPTIMIZER_FILE, state.optimizer_scalars)
 
     def run(self) -> State:
         """Trains to the end; the model is left with the best checkpoint's weights, in float32.
@@ -165,6 +166,8 @@ class Loop:
         self.log = StepLog(self.accelerator, self.output_dir, self.state)
         self.watch = Watch(self.task, self.state)
         state = self.state
+        if self.selection.guarding and state.global_step == 0 and state.guard_start is None and self._evaluate():
+            self._save()  # what no later checkpoint betters is kept
         batches = step_batches(self.task, self.plan, self.accelerator, state.global_step)
         with watch_signals() as interrupts, closing(one_ahead(batches, state.max_steps - state.global_step)) as steps:
             while not (state.finished or self.signal):
@@ -347,7 +350,10 @@ class Loop:
         several = len(sets_of(self.task.splits, "validation")) > 1
         self.log.evaluation(results, score_lines(self.task, results, {}) if several else ())
         self.log.warn(self.watch.evaluation(results, predictions))
-        return self.selection.update(self.state, results)
+        improved = self.selection.update(self.state, results)
+        if self.state.stop_reason:
+            self.log.stop(self.state.stop_reason)
+        return improved
 
     def _save(self) -> None:
         self._check_finite()

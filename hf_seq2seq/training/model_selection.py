@@ -5,6 +5,7 @@ from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric
 from hf_seq2seq.task import Task
+from hf_seq2seq.training.guarding import Guarding
 from hf_seq2seq.training.state import State
 
 
@@ -17,7 +18,10 @@ class Selection:
         steps_per_epoch: the default interval of evaluation.
 
     Raises:
-        InputError: the selection metric is not computed, or there are no validation rows.
+        InputError: the selection metric or one that must not fall is not computed, or there are no validation rows.
+
+    Attributes:
+        guarding: the metric that must not fall.
     """
 
     def __init__(self, schedule: Schedule, task: Task, steps_per_epoch: int) -> None:
@@ -29,6 +33,8 @@ class Selection:
         self._metric = schedule.metric_for_best_model.removeprefix("eval_")
         measured = dict.fromkeys(metric for own in sets.values() for metric in own) or task.metrics
         self._greater = best_metric(self._metric, measured, {name: own for name, own in sets.items() if name})
+        shared = [metric for metric in measured if all(metric in own for own in sets.values())] if sets else []
+        self.guarding = Guarding(task.objective.guard, shared)
         if not self._has_validation and (self._patience or self._metric != "loss"):
             flag = "--early-stopping-patience" if self._patience else "--metric-for-best-model"
             raise InputError(f"{flag} needs validation rows: --validation-file or --validation-split-percentage")
@@ -46,13 +52,14 @@ class Selection:
         """Records an evaluation in the state; returns whether it is the best so far."""
         state.log_history.append({"step": state.global_step} | results)
         value = results[f"eval_{self._metric}"]
-        gained = state.improves(value, self._greater)
-        improved = gained or self._likelier(state, value, results)
+        fallen = self.guarding.falls(state, results)
+        gained = not fallen and state.improves(value, self._greater)
+        improved = gained or (not fallen and self._likelier(state, value, results))
         if improved:
             state.best_metric = value
             state.best_model_checkpoint = f"checkpoint-{state.global_step}"
         state.evaluations_without_gain = 0 if gained else state.evaluations_without_gain + 1
-        state.stopped_early = self._patience is not None and state.evaluations_without_gain >= self._patience
+        state.stopped_early |= self._patience is not None and state.evaluations_without_gain >= self._patience
         return improved
 
     def _likelier(self, state: State, value: float, results: dict[str, float]) -> bool:

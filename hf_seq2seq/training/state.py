@@ -32,7 +32,10 @@ class State:
         train_runtime: seconds of training so far, over all resumed runs.
         train_cpu_time: CPU seconds of the first process in that time.
         optimizer_scalars: optimizer state that is not a tensor.
-        stopped_early: whether patience ended the run.
+        stopped_early: whether patience, or a metric that fell, ended the run.
+        stop_reason: why the metric ended it.
+        guard_start: value of the metric that must not fall, before the first step.
+        evaluations_below_guard: evaluations in a row in which it was worse than that.
         log_history: evaluation results so far.
         run_id: the run's name in trackers; empty without any.
         data: number of rows and a digest of the content of every split, by name.
@@ -59,6 +62,9 @@ class State:
     train_cpu_time: float = 0.0
     optimizer_scalars: dict[str, float] = field(default_factory=dict)
     stopped_early: bool = False
+    stop_reason: str = ""
+    guard_start: float | None = None
+    evaluations_below_guard: int = 0
     log_history: list[dict[str, Any]] = field(default_factory=list)
     run_id: str = ""
     data: dict[str, list[Any]] = field(default_factory=dict)
@@ -113,7 +119,7 @@ class State:
 
 PLACE = ("global_step", "max_steps", "steps_per_epoch")
 """Required fields; an earlier version's state may lack the rest."""
-KINDS: dict[str, type] = {"best_metric": float, "best_model_checkpoint": str}
+KINDS: dict[str, type] = {"best_metric": float, "best_model_checkpoint": str, "guard_start": float}
 """Fields that may be None, and their types otherwise."""
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sacrebleu.metrics import BLEU
 from torch import Tensor
-from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
+from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel, T5Config, T5ForConditionalGeneration
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
@@ -20,8 +20,9 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import loss_options, make_objective
+from hf_seq2seq.objectives.candidates import risk_by
 from hf_seq2seq.objectives.generation import GenerationContext
-from hf_seq2seq.objectives.minimum_risk import MinimumRisk, risk_by
+from hf_seq2seq.objectives.minimum_risk import MinimumRisk
 
 SOURCES = ["abc", "b", "cabba", "ca"]
 REFERENCES = [["cba", "cb"], ["b"], ["abbac"], ["ac"]]
@@ -62,7 +63,14 @@ def t5(tokenizers: Tokenizers) -> PreTrainedModel:
     return T5ForConditionalGeneration(T5Config(**ids, **sizes, **start)).double()
 
 
-MODELS = {"rnn": rnn, "pointer": pointer, "transformer": transformer, "t5": t5}
+def bart(tokenizers: Tokenizers) -> PreTrainedModel:
+    sizes = {f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in (("layers", 1), ("ffn_dim", 8))}
+    sizes |= {f"{side}_attention_heads": 2 for side in ("encoder", "decoder")} | {"d_model": 8, "dropout": 0.0}
+    ids = tokenizers.model_settings() | {"forced_eos_token_id": None, "max_position_embeddings": 16}
+    return BartForConditionalGeneration(BartConfig(**ids, **sizes)).double()
+
+
+MODELS = {"rnn": rnn, "pointer": pointer, "transformer": transformer, "t5": t5, "bart": bart}
 
 
 def objective_of(model: PreTrainedModel, tokenizers: Tokenizers, examples: Examples | None, args: str) -> MinimumRisk:
@@ -163,7 +171,10 @@ def test_frequencies_are_the_models_probabilities(tokenizers: Tokenizers, exampl
     """Of outputs of one token, which is all that is drawn of them."""
     model: Any = rnn(tokenizers)
     objective = objective_of(model, tokenizers, examples, "samples=4000")
-    (searcher, batch) = objective._searcher(), augmented(objective_of(model, tokenizers, examples, ""), examples, [2])
+    (searcher, batch) = (
+        objective.searcher(do_sample=True, num_return_sequences=4000),
+        augmented(objective_of(model, tokenizers, examples, ""), examples, [2]),
+    )
     with torch.no_grad():
         outputs = searcher({name: batch[name] for name in ("input_ids", "attention_mask")}, [2])[0]
         start = torch.tensor([[model.config.decoder_start_token_id]])
@@ -203,9 +214,15 @@ def test_risks_are_of_single_texts() -> None:
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("metric=blue", "--metrics: unknown metric 'blue'; did you mean 'bleu'?"),
+        ("metric=blue", "metric: unknown metric 'blue'; did you mean 'bleu'?"),
+        ("metric=accuracy", "metric: 'accuracy' does not score what is predicted; choose from"),
+        ("metric=perplexity", "metric: perplexity: needs a model's probabilities"),
+        ("metric=cider", "metric: cider weights n-grams by all rows, so that it is not defined for one output"),
+        ("metric=seqeval", "metric: seqeval needs outputs of as many words as the reference"),
         ("metric=bleu:xx", "xx"),
-        ("samples=0", "samples: 0 is too small; the minimum is 1"),
+        ("samples=1", "samples: 1 is too small; the minimum is 2"),
+        ("cross_entropy=1.5", "cross-entropy: 1.5 is too large; the maximum is 1"),
+        ("guard=chrff", "guard: unknown metric 'chrff'; did you mean 'chrf'?"),
         ("alpha=0", "alpha: 0.0 must be above 0"),
     ],
 )
@@ -214,3 +231,16 @@ def test_bad_options_are_refused(args: str, message: str) -> None:
         loss_options(Loss(loss_type="minimum_risk", loss_args=args))  # type: ignore[arg-type]
     assert str(caught.value).startswith("--loss-args of minimum_risk: ")
     assert message.removeprefix("--") in str(caught.value)
+
+
+def test_the_mixture_has_the_cross_entropy_of_each_target(tokenizers: Tokenizers, examples: Examples) -> None:
+    model = MODELS["rnn"](tokenizers)
+    whole, half = (
+        objective_of(model, tokenizers, examples, f"samples=3,alpha=1,cross_entropy={share}") for share in (0, 0.25)
+    )
+    batch = augmented(half, examples, [2, 0, 1])
+    expected = 0.75 * whole(augmented(whole, examples, [2, 0, 1]))
+    for row in (2, 0, 1):
+        plain = Seq2SeqCollator(tokenizers.source.pad_token_id)(examples, [row])  # type: ignore[arg-type]
+        expected = expected + 0.25 * half.token_losses(plain).mean()
+    torch.testing.assert_close(half(batch), expected, rtol=1e-9, atol=0)

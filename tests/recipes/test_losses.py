@@ -31,7 +31,7 @@ SIZES: dict[Any, dict[str, Any]] = {
 }
 LOSSES = {
     "scheduled_sampling": "schedule=constant,k=0.5",
-    "minimum_risk": "samples=4,alpha=0.5,metric=edit_accuracy",
+    "minimum_risk": "samples=4,alpha=0.5,metric=edit_accuracy,random_start=true",
 }
 RUNS = [(rnn, loss) for loss in LOSSES] + [(transformer, loss) for loss in LOSSES]
 
@@ -64,14 +64,15 @@ def test_accumulation_changes_nothing(recipe: Any, loss: str, pair_files: dict[s
 def test_a_resumed_run_ends_with_the_same_weights(
     recipe: Any, loss: str, pair_files: dict[str, str], tmp_path: Path
 ) -> None:
-    values = pair_files | {"loss_type": loss, "dropout": 0.1, "max_steps": 4, "save_steps": 2, "eval_steps": 9}
+    values = pair_files | {"loss_type": loss, "max_steps": 4, "save_steps": 2, "eval_steps": 9}
+    values |= {"loss_args": LOSSES[loss], "dropout": 0.1}
     train(recipe, tmp_path / "out", values)
     whole = load_file(tmp_path / "out" / "model.safetensors")
     last = str(tmp_path / "out" / "checkpoint-2")
     train(recipe, tmp_path / "out", values, resume_from_checkpoint=last)
     assert all(torch.equal(whole[name], value) for name, value in load_file(tmp_path / "out/model.safetensors").items())
     with pytest.raises(InputError, match=f"was trained with --loss-type {loss}"):
-        train(recipe, tmp_path / "out", values, resume_from_checkpoint=last, loss_type="cross_entropy")
+        train(recipe, tmp_path / "out", values, resume_from_checkpoint=last, loss_type="cross_entropy", loss_args="")
 
 
 @pytest.mark.parametrize("recipe", [t5, bart])
@@ -112,6 +113,29 @@ def test_minimum_risk_improves_a_trained_model(pair_files: dict[str, str], tmp_p
     assert losses[-1] < losses[0] - 0.02
     assert after["eval_edit_accuracy"] > before["eval_edit_accuracy"] + 3
     assert after["train_target_tokens"] > 30 * 50  # not rows
+
+
+@pytest.mark.parametrize(("recipe", "start"), [(rnn, {}), (t5, {"from_scratch": True})])
+def test_what_learns_from_outputs_is_not_started_from_random_weights(
+    recipe: Any, start: dict[str, Any], tmp_path: Path
+) -> None:
+    values = start | {"train_file": "none.tsv", "output_dir": str(tmp_path / "out"), "loss_type": "minimum_risk"}
+    with pytest.raises(InputError, match="start from its folder: --model-name-or-path DIR") as caught:
+        recipe.prepare(build(recipe.Config, values))
+    assert "--loss-args random_start=true" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_reward_chooses_the_checkpoint_and_another_metric_is_watched(
+    pair_files: dict[str, str], tmp_path: Path
+) -> None:
+    values = pair_files | {"loss_type": "minimum_risk", "output_dir": str(tmp_path / "out"), "tokenizer_type": "char"}
+    values["loss_args"] = "metric=edit_accuracy,random_start=true"
+    task = rnn.prepare(build(rnn.Config, values))
+    assert {"edit_accuracy", "chrf"} <= set(task.metrics)
+    assert task.config.schedule.metric_for_best_model == "edit_accuracy"
+    assert task.objective.guard is not None
+    assert task.objective.guard.metric == "chrf"
 
 
 @pytest.mark.parametrize("loss", LOSSES)

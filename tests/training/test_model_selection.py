@@ -1,12 +1,16 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from hf_seq2seq.configs import Schedule
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives.objective import Guard
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints
 from hf_seq2seq.training.loop import Loop
@@ -79,3 +83,83 @@ def test_pruning_keeps_the_newest_and_the_best(tmp_path: Path) -> None:
         (tmp_path / f"checkpoint-{step}").mkdir()
     prune_checkpoints(tmp_path, 1, "checkpoint-10")
     assert [path.name for path in list_checkpoints(tmp_path)] == ["checkpoint-10", "checkpoint-100"]
+
+
+def test_a_guard_that_falls_ends_the_run_and_its_checkpoints_are_not_the_best(make_task: MakeTask) -> None:
+    task = make_task(metrics="exact_match,chrf")
+    task.objective.guard = Guard("chrf", patience=2)
+    selection = Selection(Schedule(metric_for_best_model="exact_match"), task, steps_per_epoch=7)
+    state = State(max_steps=1000)
+    outcomes = []
+    for step, (reward, guarded) in enumerate([(1, 50), (2, 51), (9, 49.9), (8, 50), (3, 49), (9, float("nan"))]):
+        state.global_step = step
+        found = selection.update(state, {"eval_exact_match": float(reward), "eval_chrf": float(guarded)})
+        outcomes.append((found, state.evaluations_below_guard, state.stopped_early))
+    assert [found for found, _, _ in outcomes] == [True, True, False, True, False, False]
+    assert [below for _, below, _ in outcomes] == [0, 0, 1, 0, 1, 2]
+    assert [stopped for _, _, stopped in outcomes] == [False] * 5 + [True]
+    assert state.best_model_checkpoint == "checkpoint-3"
+    assert "chrf on the validation rows, which is not trained for, was worse in 2 evaluations in a row" in (
+        state.stop_reason
+    )
+    assert "(nan) than at the start (50)" in state.stop_reason
+
+
+def test_a_guard_for_which_lower_is_better_falls_by_rising(make_task: MakeTask) -> None:
+    task = make_task(metrics="exact_match,ter")
+    task.objective.guard = Guard("ter", patience=1)
+    selection = Selection(Schedule(), task, steps_per_epoch=7)
+    state = State()
+    for value in (40.0, 39.0, 40.5):
+        assert not state.stopped_early
+        selection.update(state, {"eval_loss": 1.0, "eval_ter": value})
+    assert state.stopped_early
+
+
+def test_a_guard_that_is_not_computed(make_task: MakeTask) -> None:
+    task = make_task()
+    task.objective.guard = Guard("chrf", patience=2)
+    assert not Selection(Schedule(), task, 7).guarding
+    task.objective.guard = Guard("chrf", patience=2, given=True)
+    with pytest.raises(InputError, match="guard=chrf: no evaluation computes it; needs --metrics exact_match,chrf"):
+        Selection(Schedule(), task, 7)
+
+
+def test_a_guarded_run_is_stopped_says_why_and_resumes_exactly(
+    make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guard's values are made up: it falls after step 4; the run is resumed from step 2."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    values = {0: 50.0, 2: 51.0, 4: 49.0, 6: 48.0}
+    seen: list[int] = []
+
+    def made_up(task: Task, *_: Any) -> tuple[dict[str, float], dict[str, Any]]:
+        step = loops[-1].state.global_step
+        seen.append(step)
+        return {"eval_loss": 3.0 - step / 10, "eval_exact_match": 0.0, "eval_chrf": values[step]}, {}
+
+    monkeypatch.setattr("hf_seq2seq.training.loop.evaluate_and_predict", made_up)
+    loops: list[Loop] = []
+
+    def run(resume: str | None) -> State:
+        options = {"max_steps": 20, "eval_steps": 2, "save_total_limit": 9, "overwrite_output_dir": True}
+        task = make_task(metrics="exact_match,chrf", **options)
+        task.objective.guard = Guard("chrf", patience=2)
+        loops.append(Loop(task, Accelerator(cpu=True), folder, resume))
+        return loops[-1].run()
+
+    whole = run(None)
+    weights = load_file(folder / "checkpoint-6" / "model.safetensors")
+    assert seen == [0, 2, 4, 6]
+    assert (whole.global_step, whole.best_model_checkpoint) == (6, "checkpoint-2")
+    again = run(str(folder / "checkpoint-2"))
+    assert seen == [0, 2, 4, 6, 4, 6]
+    assert (again.guard_start, again.evaluations_below_guard, again.stop_reason) == (50.0, 2, whole.stop_reason)
+    torch.testing.assert_close(load_file(folder / "checkpoint-6/model.safetensors"), weights, rtol=0, atol=0)
+    (line,) = [line for line in (folder / "train_log.jsonl").read_text().splitlines() if "stopped" in line]
+    assert json.loads(line)["stopped"] == whole.stop_reason
+    from_start = run(str(folder / "checkpoint-0"))
+    assert seen[6:] == [2, 4, 6]
+    assert from_start.guard_start == 50.0
+    torch.testing.assert_close(load_file(folder / "checkpoint-6/model.safetensors"), weights, rtol=0, atol=0)
