@@ -325,7 +325,9 @@ class Run(Section):
 class Loss(Section):
     """Loss: what is minimized on pairs."""
 
-    loss_type: str = option("cross_entropy", "What is minimized: cross_entropy, scheduled_sampling or minimum_risk.")
+    loss_type: str = option(
+        "cross_entropy", "What is minimized: cross_entropy, scheduled_sampling, minimum_risk or distillation."
+    )
     loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
 
 

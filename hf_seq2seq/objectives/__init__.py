@@ -7,7 +7,9 @@ from torch import nn
 
 from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives.distillation import Distillation, NextTokenDistillation
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.minimum_risk import MinimumRisk
 from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
@@ -17,7 +19,13 @@ OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "cross_entropy": TokenCrossEntropy,
     "scheduled_sampling": ScheduledSampling,
     "minimum_risk": MinimumRisk,
+    "distillation": Distillation,
 }
+DECODER_OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
+    "cross_entropy": NextTokenCrossEntropy,
+    "distillation": NextTokenDistillation,
+}
+"""Those of decoder-only models."""
 
 
 def loss_options(loss: Loss) -> Section:
@@ -38,6 +46,7 @@ def make_objective(
     """The selected objective for a model.
 
     Raises:
-        InputError: as for `loss_options`.
+        InputError: as for `loss_options`, or what the objective needs besides does not fit the model.
     """
-    return OBJECTIVES[loss.loss_type](model, label_smoothing, loss_options(loss), context)
+    kinds = OBJECTIVES if model.config.is_encoder_decoder else DECODER_OBJECTIVES  # type: ignore[union-attr]
+    return kinds[loss.loss_type](model, label_smoothing, loss_options(loss), context)

@@ -145,7 +145,7 @@ class OutputProjection:
     def __init__(self, model: nn.Module, **options: Any) -> None:
         self._options = options
         self._layer = model.get_output_embeddings()  # type: ignore[operator]
-        self._model_bias = getattr(model, "final_logits_bias", None)
+        self._model = model
         self._wanted = False
         self._kept: Tensor | None = None
         # Registered once and switched by a flag: adding and removing a hook makes torch.compile recompile.
@@ -159,10 +159,15 @@ class OutputProjection:
     @property
     def bias(self) -> Tensor | None:
         """The layer's own bias and the model's `final_logits_bias` (BART, PEGASUS, Marian), `(vocabulary,)`."""
-        own = getattr(self._layer, "bias", None)
-        if self._model_bias is None:
+        own, more = getattr(self._layer, "bias", None), self._model_bias
+        if more is None:
             return own
-        return self._model_bias[0] if own is None else own + self._model_bias[0]
+        return more[0] if own is None else own + more[0]
+
+    @property
+    def _model_bias(self) -> Tensor | None:
+        """Looked up at every call: a buffer is another tensor once the model is on another device."""
+        return getattr(self._model, "final_logits_bias", None)
 
     def run(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
         """Runs the model up to the layer: the layer's input, `(batch, target, width)`, and other outputs."""

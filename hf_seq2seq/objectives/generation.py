@@ -1,6 +1,7 @@
 """Context of objectives that generate outputs for training rows and score them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -9,6 +10,8 @@ from hf_seq2seq.data.copying import Words
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import texts_of
+from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.ragged import IGNORE
 
 
@@ -35,6 +38,14 @@ class GenerationContext:
     def step_seed(self, step: int) -> int:
         """A seed for a step's search, in which sampling also depends on the row's index."""
         return int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0])
+
+    def sampler(self, model: Any, step: int, count: int) -> Searcher:
+        """Samples outputs from a model's own distribution, ignoring truncation in its generation settings."""
+        assert self.tokenizers is not None
+        whole: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "typical_p": 1.0, "repetition_penalty": 1.0}
+        whole |= {"top_k": model.config.vocab_size, "min_p": 0.0, "min_new_tokens": 0}
+        search = Search(do_sample=True, num_return_sequences=count, seed=self.step_seed(step), **whole)
+        return Searcher(model, search, self.longest, tokenizer=self.tokenizers.target)
 
     def texts(self, ids: list[list[int]], row: int) -> list[str]:
         """The texts of several outputs of a row, which may contain copied words."""

@@ -18,7 +18,9 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.causal_lm import CausalLMProblem
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.ragged import IGNORE
@@ -182,14 +184,16 @@ def decoder_task(
         collate: Collate = CausalCollator(tokenizer.pad_token_id)
     else:
         collate = PackedCollator(tokenizer.eos_token_id)  # transformers would warn about padding without a mask
+    tokenizers = Tokenizers(tokenizer, tokenizer)
+    context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
     return Task(
         recipe="gpt",
         config=config,
         model=model,
-        tokenizers=Tokenizers(tokenizer, tokenizer),
+        tokenizers=tokenizers,
         splits=splits,
         columns=columns,
-        objective=NextTokenCrossEntropy(model, config.optimization.label_smoothing_factor),
+        objective=make_objective(config.loss, model, config.optimization.label_smoothing_factor, context),
         collate=collate,
         metrics=config.evaluation.metrics,
         problem=problem,

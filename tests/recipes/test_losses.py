@@ -92,6 +92,19 @@ def test_raw_text_takes_every_loss(tmp_path: Path) -> None:
         train(t5, tmp_path / loss, values, loss_type=loss, loss_args=args)
 
 
+def test_resumed_distillation_ends_with_the_same_weights(pair_files: dict[str, str], tmp_path: Path) -> None:
+    """A recurrent student of a Transformer, partly on its own samples; the teacher stays in its folder."""
+    del pair_files["test_file"]
+    train(transformer, tmp_path / "teacher", pair_files, max_steps=2)
+    values = pair_files | {"loss_type": "distillation", "max_steps": 4, "save_steps": 2, "eval_steps": 9}
+    values |= {"loss_args": f"teacher={tmp_path / 'teacher'},temperature=2,own_samples=0.5", "dropout": 0.1}
+    train(rnn, tmp_path / "out", values)
+    whole, last = load_file(tmp_path / "out" / "model.safetensors"), str(tmp_path / "out" / "checkpoint-2")
+    train(rnn, tmp_path / "out", values, resume_from_checkpoint=last)
+    assert all(torch.equal(whole[name], value) for name, value in load_file(tmp_path / "out/model.safetensors").items())
+    assert sum(value.numel() for value in whole.values()) < 30_000  # not the teacher's
+
+
 def test_scheduled_sampling_learns(pair_files: dict[str, str], tmp_path: Path) -> None:
     values = {"loss_type": "scheduled_sampling", "learning_rate": 1e-2, "num_train_epochs": 14, "dropout": 0.0}
     values |= {"logging_steps": 8}

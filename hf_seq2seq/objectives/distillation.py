@@ -1,0 +1,227 @@
+"""Token-level knowledge distillation: a student learns a teacher's distribution of every next token."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from hf_seq2seq.data.collation import pad
+from hf_seq2seq.decoding.generation import evaluating
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives.cross_entropy import OutputProjection, TokenCrossEntropy, chunk_rows
+from hf_seq2seq.objectives.divergences import DIVERGENCES
+from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.sections import Section, option
+
+if TYPE_CHECKING:
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+
+SOURCE = ("input_ids", "attention_mask")
+OWN = "own_samples"
+"""Marks rows of a batch whose labels the student sampled, `(batch,)`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillationOptions(Section):
+    """The teacher, and how the student is compared with it."""
+
+    teacher: str | None = option(None, "The teacher: folder of a run or a checkpoint, or a Hub id.")
+    temperature: float = option(1.0, "Divides the logits of both.", above=0)
+    divergence: str = option(
+        "forward", "KL divergence of the student from the teacher, or another.", choices=DIVERGENCES
+    )
+    weight: float = option(0.5, "Share of the divergence; the rest is cross-entropy.", above=0, at_most=1)
+    beta: float = option(0.5, "Jensen-Shannon: share of the teacher in the mixture.", above=0, at_most=0.999)
+    own_samples: float = option(
+        0.0, "Share of rows on which the student's own samples replace the target.", at_least=0, at_most=1
+    )
+
+    def __post_init__(self) -> None:
+        """Checks every value, and that there is such a teacher."""
+        super().__post_init__()
+        if not self.teacher:
+            raise InputError("teacher: is missing; name the folder of a trained model")
+        from hf_seq2seq.saved.model_paths import find_model
+
+        find_model(self.teacher)
+
+
+class Distillation(TokenCrossEntropy):
+    """(1 - weight) cross-entropy + weight temperature² D(teacher, student), summed over the target's tokens.
+
+    D compares the distributions of the next token, both softened by the temperature: KL(teacher || student) (forward),
+    KL(student || teacher) (reverse), or the generalized Jensen-Shannon divergence. The factor of temperature² keeps the
+    size of its gradient. The teacher reads the same tokens in evaluation mode, and is frozen.
+
+    A share of the rows, drawn by the run's seed, the step and the row's index, has as target an output that the student
+    samples without dropout; for those only D counts, with the same weight. No gradient flows through the sampling.
+    Evaluations measure the cross-entropy of the target tokens.
+
+    Papers: Hinton et al., 2015, section 2 (temperature), https://arxiv.org/abs/1503.02531; Kim and Rush, 2016, section
+    3.1 (equation 4), https://aclanthology.org/D16-1139; Agarwal et al., 2024, section 3 (GKD: divergences and own
+    samples; there a whole batch is sampled or not), https://arxiv.org/abs/2306.13649
+    """
+
+    Options = DistillationOptions
+    options: DistillationOptions
+    step = 0
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.generates = self.reads_rows = bool(self.options.own_samples)
+        teacher = self._load()
+        projection = OutputProjection(teacher, use_cache=False)
+        # In a tuple, so that it is not a part of this module: neither trained, nor wrapped, nor saved.
+        self._teacher = (teacher, projection if projection.is_exact(teacher) else None)
+
+    def _load(self) -> Any:
+        """The teacher, after checking that it reads and writes the student's tokens."""
+        from hf_seq2seq.saved.loading import load_seq2seq
+
+        place = str(self.options.teacher)
+        teacher, tokenizers, _ = load_seq2seq(place)
+        check_teacher(place, teacher, tokenizers, self.model, self.context.tokenizers)
+        longest = self.context.longest
+        if self.context.examples is not None:
+            longest = max(longest, int(self.context.examples.lengths.max(initial=0)))
+        room = longest_sequence(teacher)
+        if room is not None and room < longest:
+            raise InputError(
+                f"teacher={place}: has {room} positions, and rows have up to {longest} tokens; "
+                f"set --max-source-length and --max-target-length to {room}"
+            )
+        return teacher.requires_grad_(False)
+
+    def begin_step(self, step: int, steps: int) -> None:
+        """Stores the step's number, which seeds sampling."""
+        self.step = step
+
+    def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Replaces the labels of the drawn rows by the student's samples, and marks these rows as `own_samples`."""
+        if not self.generates:
+            return batch
+        numbers, labels = batch["rows"].tolist(), batch["labels"]
+        own = np.array([self.context.random(self.step, row).random() < self.options.own_samples for row in numbers])
+        if not own.any():
+            return batch
+        chosen = torch.from_numpy(np.flatnonzero(own)).to(labels.device)
+        searcher = self.context.sampler(self.model, self.step, 1)
+        with evaluating(self.model):
+            drawn = searcher({name: batch[name][chosen] for name in SOURCE}, [numbers[row] for row in chosen.tolist()])
+        ids = [label[label != IGNORE].cpu().numpy() for label in labels]
+        for row, (sample,) in zip(chosen.tolist(), drawn, strict=True):
+            ids[row] = np.array(sample.whole)
+        replaced = {"labels": pad(ids, IGNORE).to(labels.device), OWN: torch.from_numpy(own).to(labels.device)}
+        return batch | replaced
+
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As of cross-entropy."""
+        return super().inputs({name: value for name, value in batch.items() if name != OWN})
+
+    def teacher_inputs(self, teacher: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the teacher reads: the source, and the labels shifted in its own way."""
+        shifted = teacher.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
+        return {name: batch[name] for name in SOURCE} | {"decoder_input_ids": shifted}
+
+    def run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
+        """The summed loss, and the model's other outputs."""
+        if not self.training:
+            return super().run(batch)
+        labels = batch["labels"]
+        real = labels != IGNORE
+        gold = real if OWN not in batch else real & ~batch[OWN][:, None]
+        states, outputs = _states(self.model, self._projection, self.inputs(batch))
+        teacher, projection = self._teacher
+        if teacher.device != labels.device:
+            teacher.to(labels.device)
+        with torch.no_grad():
+            theirs, _ = _states(teacher, projection, self.teacher_inputs(teacher, batch))
+        size = chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
+        parts = zip(*(part.split(size) for part in (states[real], theirs[real], labels[real], gold[real])), strict=True)
+        loss = torch.stack([checkpoint(self._chunk_loss, *part, use_reentrant=False) for part in parts]).sum()
+        auxiliary = getattr(outputs, "auxiliary_losses", None)
+        return loss if auxiliary is None else loss + auxiliary[real].float().sum(), outputs
+
+    def _chunk_loss(self, states: Tensor, theirs: Tensor, labels: Tensor, gold: Tensor) -> Tensor:
+        """The summed loss of some positions; `gold` are those whose label is the data's."""
+        weight, heat = self.options.weight, self.options.temperature
+        logits = _logits(self._projection, states)
+        with torch.no_grad():
+            wanted = _logits(self._teacher[1], theirs)
+        smoothing = self.label_smoothing
+        plain = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing).masked_fill(~gold, 0)
+        size = min(logits.shape[1], wanted.shape[1])  # an output layer may be padded
+        both = (wanted[:, :size].to(logits.dtype) / heat).log_softmax(-1), (logits[:, :size] / heat).log_softmax(-1)
+        apart = DIVERGENCES[self.options.divergence](*both, self.options.beta)
+        return ((1 - weight) * plain + weight * heat**2 * apart).sum()
+
+
+class NextTokenDistillation(Distillation):
+    """The same for decoder-only models, whose labels are already shifted, `(batch, length)`."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        if self.options.own_samples:
+            raise InputError("own_samples: is for models with an encoder; leave it out")
+
+    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As of `NextTokenCrossEntropy`."""
+        mask = "position_ids" if "position_ids" in batch else "attention_mask"
+        return {name: batch[name] for name in ("input_ids", mask)}
+
+    def teacher_inputs(self, teacher: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """As of the student."""
+        return self.inputs(batch)
+
+
+def _states(model: nn.Module, projection: OutputProjection | None, inputs: dict[str, Tensor]) -> tuple[Tensor, Any]:
+    """Inputs of the output layer, or else logits, `(batch, target, width)`, and the model's other outputs."""
+    if projection is not None:
+        return projection.run(model, inputs)
+    outputs = model(**inputs, use_cache=False)
+    return outputs.logits, outputs
+
+
+def _logits(projection: OutputProjection | None, states: Tensor) -> Tensor:
+    """Logits of some positions, `(positions, vocabulary)`, at least float32."""
+    found = states if projection is None else F.linear(states, projection.weight, projection.bias)
+    return found.to(torch.promote_types(found.dtype, torch.float32))
+
+
+def check_teacher(place: str, teacher: Any, theirs: "Tokenizers", student: Any, own: "Tokenizers | None") -> None:
+    """Rejects a teacher that cannot read or write the student's tokens.
+
+    Raises:
+        InputError: only one of the two has an encoder or copies source words, or their vocabularies differ; says how.
+    """
+    if teacher.config.is_encoder_decoder != student.config.is_encoder_decoder:
+        raise InputError(
+            f"teacher={place}: only one of teacher and student has an encoder; `hf-seq2seq distill` allows it"
+        )
+    if any(getattr(each.config, "copy_vocab_size", 0) for each in (teacher, student)):
+        raise InputError(f"teacher={place}: --copy-vocab-size is not supported; `hf-seq2seq distill` allows it")
+    for side in ("source", "target") if own is not None else ():
+        found = difference(getattr(theirs, side).get_vocab(), getattr(own, side).get_vocab())
+        if found:
+            raise InputError(
+                f"teacher={place}: its {side} vocabulary is not the student's: {found}; use its tokenizer "
+                f"(--tokenizer-name {place}), or `hf-seq2seq distill`, which works across tokenizers"
+            )
+
+
+def difference(theirs: dict[str, int], own: dict[str, int]) -> str:
+    """How the teacher's vocabulary differs from the student's; empty if they are the same."""
+    if theirs == own:
+        return ""
+    if len(theirs) != len(own):
+        return f"{len(theirs):,} tokens, not {len(own):,}"
+    token = next((token for token in theirs if token not in own), None)
+    if token is not None:
+        return f"only the teacher has {token!r}"
+    token = next(token for token in theirs if theirs[token] != own[token])
+    return f"{token!r} is token {theirs[token]}, not {own[token]}"
