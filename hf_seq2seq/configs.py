@@ -329,6 +329,10 @@ class Loss(Section):
         "cross_entropy", "What is minimized: cross_entropy, scheduled_sampling, minimum_risk or distillation."
     )
     loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
+    r_drop: float = option(
+        0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
+    )
+    unlikelihood: float = option(0.0, "Weight of the penalty for repeating tokens of the target so far.", at_least=0)
 
 
 @dataclass(frozen=True, kw_only=True)

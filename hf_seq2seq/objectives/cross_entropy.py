@@ -5,7 +5,7 @@ gradient, including padding. Here the output projection never sees a padded posi
 logits exist at once; the gradient of a chunk is computed while its logits exist, so nothing is computed twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.sections import Section
 
+Term = Callable[["TokenCrossEntropy", dict[str, Tensor], Tensor, Tensor], Tensor]
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 
@@ -239,9 +240,12 @@ class TokenCrossEntropy(Objective):
 
     Attributes:
         Options: section of the options in `--loss-args`; a subclass sets its own.
+        terms: change the loss in training, one after another: a function of this objective, the batch, the states of
+            its real tokens and the loss.
     """
 
     Options: type[Section] = Section
+    terms: tuple[Term, ...] = ()
 
     def __init__(
         self,
@@ -276,21 +280,48 @@ class TokenCrossEntropy(Objective):
         return self.run(batch)[0]
 
     def run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
-        """The summed loss, and the model's other outputs."""
+        """The summed loss with its `terms`, and the model's other outputs."""
+        loss, states, outputs = self.pass_once(batch)
+        for term in self.terms if self.training else ():
+            loss = term(self, batch, states, loss)
+        return loss, outputs
+
+    def pass_once(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Any]:
+        """The summed loss of one pass, the states of its real tokens as `states_of` returns them, and other outputs."""
         labels = batch["labels"]
-        inputs = self.inputs(batch)
         real = labels != IGNORE
         smoothing = self.label_smoothing if self.training else 0.0
+        states, outputs = self.states_of(self.inputs(batch), real)
         if self._projection is None:
-            outputs = self.model(**inputs, use_cache=False)
-            logits = outputs.logits[real].float()
-            loss = F.cross_entropy(logits, labels[real], reduction="sum", label_smoothing=smoothing)
+            loss = F.cross_entropy(states.float(), labels[real], reduction="sum", label_smoothing=smoothing)
         else:
-            hidden, outputs = self._projection.run(self.model, inputs)
             weight, bias = self._projection.weight, self._projection.bias
-            loss = chunked_cross_entropy(hidden[real], weight, labels[real], bias=bias, label_smoothing=smoothing)
+            loss = chunked_cross_entropy(states, weight, labels[real], bias=bias, label_smoothing=smoothing)
+        return self.with_auxiliary(loss, outputs, real), states, outputs
+
+    def with_auxiliary(self, loss: Tensor, outputs: Any, real: Tensor) -> Tensor:
+        """Adds a model's auxiliary losses of real tokens in training."""
         auxiliary = getattr(outputs, "auxiliary_losses", None) if self.training else None
-        return loss if auxiliary is None else loss + auxiliary[real].float().sum(), outputs
+        return loss if auxiliary is None else loss + auxiliary[real].float().sum()
+
+    def states_of(self, inputs: dict[str, Tensor], real: Tensor) -> tuple[Tensor, Any]:
+        """The output layer's inputs, or else logits, of real positions, `(tokens, width)`, and other outputs."""
+        return output_states(self.model, self._projection, inputs, real)
+
+    def logits_of(self, states: Tensor) -> Tensor:
+        """The logits of such states, `(tokens, vocabulary)`, at least float32."""
+        return output_logits(self._projection, states)
+
+    def sum_in_chunks(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+        """The sum of a function over chunks of tokens, whose logits the backward pass computes again.
+
+        Args:
+            function: returns a scalar for chunks of the parts.
+            parts: the first dimension of each is that of tokens.
+        """
+        size = chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
+        chunks = zip(*(part.split(size) for part in parts), strict=True)
+        return torch.stack([checkpoint(function, *chunk, use_reentrant=False) for chunk in chunks]).sum()
 
     @torch.no_grad()
     def token_losses(self, batch: dict[str, Tensor]) -> Tensor:
@@ -321,6 +352,23 @@ class TokenCrossEntropy(Objective):
         weight, bias = self._projection.weight, self._projection.bias
         for states in self._projection.run(self.model, inputs)[0][wanted].split(chunk_rows(weight)):
             yield F.linear(states, weight, bias)
+
+
+def output_states(
+    model: nn.Module, projection: OutputProjection | None, inputs: dict[str, Tensor], real: Tensor
+) -> tuple[Tensor, Any]:
+    """The inputs of a model's output layer, or else its logits, of real positions, and its other outputs."""
+    if projection is None:
+        outputs = model(**inputs, use_cache=False)
+        return outputs.logits[real], outputs
+    hidden, outputs = projection.run(model, inputs)
+    return hidden[real], outputs
+
+
+def output_logits(projection: OutputProjection | None, states: Tensor) -> Tensor:
+    """The logits of such states, `(tokens, vocabulary)`, at least float32."""
+    logits = states if projection is None else F.linear(states, projection.weight, projection.bias)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from hf_seq2seq.data.collation import pad
 from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.objectives.cross_entropy import OutputProjection, TokenCrossEntropy, chunk_rows
+from hf_seq2seq.objectives.cross_entropy import OutputProjection, TokenCrossEntropy, output_logits, output_states
 from hf_seq2seq.objectives.divergences import DIVERGENCES
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.saved.positions import longest_sequence
@@ -33,7 +32,7 @@ class DistillationOptions(Section):
     teacher: str | None = option(None, "The teacher: folder of a run or a checkpoint, or a Hub id.")
     temperature: float = option(1.0, "Divides the logits of both.", above=0)
     divergence: str = option(
-        "forward", "KL divergence of the student from the teacher, or another.", choices=DIVERGENCES
+        "forward", "KL divergence of the student from the teacher, or another.", choices=tuple(DIVERGENCES)
     )
     weight: float = option(0.5, "Share of the divergence; the rest is cross-entropy.", above=0, at_most=1)
     beta: float = option(0.5, "Jensen-Shannon: share of the teacher in the mixture.", above=0, at_most=0.999)
@@ -128,35 +127,32 @@ class Distillation(TokenCrossEntropy):
         shifted = teacher.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
         return {name: batch[name] for name in SOURCE} | {"decoder_input_ids": shifted}
 
-    def run(self, batch: dict[str, Tensor]) -> tuple[Tensor, Any]:
-        """The summed loss, and the model's other outputs."""
+    def pass_once(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Any]:
+        """As of cross-entropy, with the divergence from the teacher in training."""
         if not self.training:
-            return super().run(batch)
+            return super().pass_once(batch)
         labels = batch["labels"]
         real = labels != IGNORE
         gold = real if OWN not in batch else real & ~batch[OWN][:, None]
-        states, outputs = _states(self.model, self._projection, self.inputs(batch))
+        states, outputs = self.states_of(self.inputs(batch), real)
         teacher, projection = self._teacher
         if teacher.device != labels.device:
             teacher.to(labels.device)
         with torch.no_grad():
-            theirs, _ = _states(teacher, projection, self.teacher_inputs(teacher, batch))
-        size = chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
-        parts = zip(*(part.split(size) for part in (states[real], theirs[real], labels[real], gold[real])), strict=True)
-        loss = torch.stack([checkpoint(self._chunk_loss, *part, use_reentrant=False) for part in parts]).sum()
-        auxiliary = getattr(outputs, "auxiliary_losses", None)
-        return loss if auxiliary is None else loss + auxiliary[real].float().sum(), outputs
+            theirs, _ = output_states(teacher, projection, self.teacher_inputs(teacher, batch), real)
+        loss = self.sum_in_chunks(self._chunk_loss, states, theirs, labels[real], gold[real])
+        return self.with_auxiliary(loss, outputs, real), states, outputs
 
     def _chunk_loss(self, states: Tensor, theirs: Tensor, labels: Tensor, gold: Tensor) -> Tensor:
         """The summed loss of some positions; `gold` are those whose label is the data's."""
         weight, heat = self.options.weight, self.options.temperature
-        logits = _logits(self._projection, states)
+        logits = self.logits_of(states)
         with torch.no_grad():
-            wanted = _logits(self._teacher[1], theirs)
+            wanted = output_logits(self._teacher[1], theirs).to(logits.dtype)
         smoothing = self.label_smoothing
         plain = F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing).masked_fill(~gold, 0)
         size = min(logits.shape[1], wanted.shape[1])  # an output layer may be padded
-        both = (wanted[:, :size].to(logits.dtype) / heat).log_softmax(-1), (logits[:, :size] / heat).log_softmax(-1)
+        both = (wanted[:, :size] / heat).log_softmax(-1), (logits[:, :size] / heat).log_softmax(-1)
         apart = DIVERGENCES[self.options.divergence](*both, self.options.beta)
         return ((1 - weight) * plain + weight * heat**2 * apart).sum()
 
@@ -177,20 +173,6 @@ class NextTokenDistillation(Distillation):
     def teacher_inputs(self, teacher: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """As of the student."""
         return self.inputs(batch)
-
-
-def _states(model: nn.Module, projection: OutputProjection | None, inputs: dict[str, Tensor]) -> tuple[Tensor, Any]:
-    """Inputs of the output layer, or else logits, `(batch, target, width)`, and the model's other outputs."""
-    if projection is not None:
-        return projection.run(model, inputs)
-    outputs = model(**inputs, use_cache=False)
-    return outputs.logits, outputs
-
-
-def _logits(projection: OutputProjection | None, states: Tensor) -> Tensor:
-    """Logits of some positions, `(positions, vocabulary)`, at least float32."""
-    found = states if projection is None else F.linear(states, projection.weight, projection.bias)
-    return found.to(torch.promote_types(found.dtype, torch.float32))
 
 
 def check_teacher(place: str, teacher: Any, theirs: "Tokenizers", student: Any, own: "Tokenizers | None") -> None:

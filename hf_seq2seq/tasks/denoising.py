@@ -19,7 +19,7 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
-from hf_seq2seq.objectives import make_objective
+from hf_seq2seq.objectives import make_objective, terms_of
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.objectives.objective import Objective
@@ -108,7 +108,9 @@ def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokeniz
     """The objective; rows are re-noised every epoch, so that their labels are the only references."""
     smoothing = config.optimization.label_smoothing_factor
     if config.denoising.gap_masked_tokens:
-        return TargetAndMaskedCrossEntropy(model, smoothing)
+        objective = TargetAndMaskedCrossEntropy(model, smoothing)
+        objective.terms = terms_of(config.loss)
+        return objective
     context = GenerationContext(tokenizers, None, config.run.seed, config.tokens.max_target_length)
     return make_objective(config.loss, model, smoothing, context)
 
