@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
+from hf_seq2seq.presentation import Curriculum
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 from hf_seq2seq.time_limits import TimeLimits
 from hf_seq2seq.training_options import Averaging
@@ -349,6 +350,7 @@ class RunConfig:
     derived: tuple[Choice, ...] = ()
     data: Sources
     tokens: Tokenization
+    curriculum: Curriculum = field(default_factory=Curriculum)
     optimization: Optimization = field(default_factory=Optimization)
     schedule: Schedule = field(default_factory=Schedule)
     averaging: Averaging = field(default_factory=Averaging)

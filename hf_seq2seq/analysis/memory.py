@@ -76,7 +76,7 @@ def _activations(task: Task) -> tuple[int, float]:
     """Padded tokens of the largest batch, and the bytes of its activations."""
     train = task.splits["train"]
     plan = BatchPlan(task.training_rows, task.config.optimization, 1, task.config.run.seed)
-    batches = [batch for step in plan.epoch(0) for batch in step]
+    batches = [batch for step in plan.epoch(task.training_rows.usual) for batch in step]
     largest = max(batches, key=lambda rows: padded_tokens(train.lengths[rows]))
     tokens = padded_tokens(train.lengths[largest])
     # The longest rows of the batch, which have the least padding.

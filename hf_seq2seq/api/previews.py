@@ -80,6 +80,8 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
         yield f"labels      {', '.join(task.label_names)}"
     for line in describe(task.config.derived):
         yield f"chosen      {line}"
+    for line in task.training_rows.describe():
+        yield f"order       {line}"
     yield f"vocabulary  {_vocabulary(task)}"
     yield f"\n{_lengths(task)}\n"
     for line in remarks(task.splits["train"], task.tokenizers):

@@ -6,6 +6,7 @@ regardless of the number of processes and accumulated batches.
 """
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -86,10 +87,10 @@ class BatchPlan:
         self._seed = seed
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
         _check_budget(self._lengths, optimization.max_tokens_per_batch)
-        self._boundaries = self._cut(0)
+        self._boundaries = self._cut(rows.parts(rows.usual))
 
     def __len__(self) -> int:
-        """Optimizer steps per epoch; if rows are drawn, in the first one."""
+        """Optimizer steps per epoch; if rows are drawn, in the usual one."""
         return self._steps(self._boundaries)
 
     def steps(self, epochs: float) -> int:
@@ -97,37 +98,45 @@ class BatchPlan:
         if not self._training.redrawn:
             return math.ceil(epochs * len(self))
         whole = int(epochs)
-        rest = (epochs - whole) * self._steps(self._cut(whole))
-        return sum(self._steps(self._cut(number)) for number in range(whole)) + math.ceil(rest)
+        rest = (epochs - whole) * self._steps(self._bounds(whole))
+        return sum(self._steps(self._bounds(number)) for number in range(whole)) + math.ceil(rest)
 
     def locate(self, step: int) -> tuple[int, int]:
         """The epoch of a step, and the number of earlier steps in that epoch."""
         if not self._training.redrawn:
             return divmod(step, len(self))
         number = 0
-        while step >= (steps := self._steps(self._cut(number))):
+        while step >= (steps := self._steps(self._bounds(number))):
             number, step = number + 1, step - steps
         return number, step
 
     def epoch(self, number: int) -> list[Step]:
         """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
         random = np.random.default_rng([self._seed, number])
-        rows = self._training.drawn(number)
+        parts = self._training.parts(number)
+        bounds = self._cut(parts) if self._training.redrawn else self._boundaries
+        pairs = zip(parts, bounds, strict=True)
+        return [step for rows, boundaries in pairs for step in self._part(number, rows, boundaries, random)]
+
+    def _part(
+        self, number: int, rows: np.ndarray, boundaries: np.ndarray, random: np.random.Generator
+    ) -> Iterator[Step]:
         shuffled = rows[random.permutation(len(rows))]
         order = shuffled[length_order(self._lengths[shuffled])]
-        boundaries = self._cut(number)
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
         steps = [batches[start : start + size] for start in range(0, len(batches), size)]
-        return [steps[index] for index in self._training.order(number, steps, random)]
+        yield from (steps[index] for index in self._training.order(number, steps, random))
 
     @property
     def padding(self) -> float:
-        """Share of an epoch's tokens that are padding; if rows are drawn, in the first epoch."""
-        lengths = self._lengths[self._training.drawn(0)]
-        ordered = lengths[length_order(lengths)]
-        bounds = zip(self._boundaries[:-1], self._boundaries[1:], strict=True)
-        return 1 - float(lengths.sum()) / max(1, sum(padded_tokens(ordered[a:b]) for a, b in bounds))
+        """Share of an epoch's tokens that are padding; if rows are drawn, in the usual epoch."""
+        tokens, padded = 0, 0
+        for rows, boundaries in zip(self._training.parts(self._training.usual), self._boundaries, strict=True):
+            ordered = self._lengths[rows][length_order(self._lengths[rows])]
+            tokens += int(ordered.sum())
+            padded += sum(padded_tokens(ordered[a:b]) for a, b in pairwise(boundaries))
+        return 1 - tokens / max(1, padded)
 
     def tokens(self, step: Step) -> int:
         """Tokens of a step's rows on all sides, padding not counted."""
@@ -135,20 +144,22 @@ class BatchPlan:
 
     @property
     def tokens_per_step(self) -> float:
-        """Their mean over an epoch; where rows are drawn, over the first one."""
-        return float(self._lengths[self._training.drawn(0)].sum()) / max(1, len(self))
+        """Their mean over an epoch; where rows are drawn, over the usual one."""
+        return float(self._lengths[self._training.drawn(self._training.usual)].sum()) / max(1, len(self))
 
-    def _cut(self, epoch: int) -> np.ndarray:
-        """The boundaries of an epoch's batches; sorted lengths of all rows are the same in every epoch."""
-        if epoch and not self._training.redrawn:
-            return self._boundaries
-        lengths = self._lengths[self._training.drawn(epoch)]
-        options = self._optimization
-        ordered = lengths[length_order(lengths)]
-        return cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch)
+    def _bounds(self, epoch: int) -> list[np.ndarray]:
+        """The boundaries of the batches of each part of an epoch; without draws they are the same in every epoch."""
+        return self._cut(self._training.parts(epoch)) if self._training.redrawn else self._boundaries
 
-    def _steps(self, boundaries: np.ndarray) -> int:
-        return -(-(len(boundaries) - 1) // self._batches_a_step)
+    def _cut(self, parts: list[np.ndarray]) -> list[np.ndarray]:
+        options, found = self._optimization, []
+        for rows in parts:
+            ordered = self._lengths[rows][length_order(self._lengths[rows])]
+            found.append(cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch))
+        return found
+
+    def _steps(self, parts: list[np.ndarray]) -> int:
+        return sum(-(-(len(boundaries) - 1) // self._batches_a_step) for boundaries in parts)
 
 
 def share(step: Step, rank: int, processes: int) -> list[np.ndarray | None]:

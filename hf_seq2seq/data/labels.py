@@ -169,7 +169,7 @@ def _find_columns(splits: Splits, data: LabelledData) -> dict[str, str]:
 def _labelled(cells: _LabelCells, columns: dict[str, str], labels: np.ndarray) -> Labelled:
     second = columns.get("text_pair")
     pairs = texts(cells.rows, second, cells.place) if second else None
-    return Labelled(texts(cells.rows, columns["text"], cells.place), pairs, labels, columns)
+    return Labelled(texts(cells.rows, columns["text"], cells.place), pairs, labels, columns, cells.rows)
 
 
 def _numbers(cells: _LabelCells) -> np.ndarray:

@@ -69,7 +69,10 @@ class MixedEpochs:
         return np.concatenate([start + self._draw(epoch, task) for task, start in enumerate(starts)])
 
     def _draw(self, epoch: int, task: int) -> np.ndarray:
-        size, count = self.sizes[task], self.draws[task]
-        random = np.random.default_rng([self.seed, epoch, task])
-        passes = -(-count // size)
-        return np.concatenate([random.permutation(size) for _ in range(passes)])[:count]
+        return draw(self.sizes[task], self.draws[task], np.random.default_rng([self.seed, epoch, task]))
+
+
+def draw(size: int, count: int, random: np.random.Generator) -> np.ndarray:
+    """Draws from `size` rows, `(count,)`: none is repeated before all occurred once."""
+    passes = -(-count // size)
+    return np.concatenate([random.permutation(size) for _ in range(passes)])[:count]

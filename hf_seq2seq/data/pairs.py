@@ -27,11 +27,13 @@ class Pairs:
         sources: one text per row, without a prefix.
         references: the acceptable targets of every row, at least one; empty if no targets were requested.
         columns: the columns of source and target; a source composed of two columns is named by both.
+        table: the rows with all their columns; None for rows of several tables.
     """
 
     sources: list[str]
     references: list[list[str]]
     columns: tuple[str, str]
+    table: Dataset | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -80,7 +82,7 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
         sources = _filled(rows, template, place) if template else texts(rows, source, place)
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
-        pairs[split] = Pairs(sources, references, (f"{source}, {context}" if context else source, target))
+        pairs[split] = Pairs(sources, references, (f"{source}, {context}" if context else source, target), rows)
     return pairs
 
 

@@ -23,6 +23,8 @@ class TrainingRows:
 
     redrawn = False
     """Whether epochs hold different rows, so that the number of steps may differ, too."""
+    logged: tuple[str, ...] = ()
+    """Names of the figures that it adds to the step log."""
 
     def __init__(self, examples: Examples) -> None:
         self.examples = examples
@@ -32,6 +34,11 @@ class TrainingRows:
         """The most tokens of each row in any epoch, `(rows, sides)`."""
         return self.examples.lengths
 
+    @property
+    def usual(self) -> int:
+        """An epoch that is like most others, by which an epoch's steps and memory are told."""
+        return 0
+
     def of_epoch(self, epoch: int) -> Examples:
         """The rows as they are in an epoch; always the same number of them."""
         return self.examples
@@ -40,8 +47,12 @@ class TrainingRows:
         """Numbers of the rows that an epoch holds, `(rows,)`; batches of similar length are made of them."""
         return np.arange(len(self.lengths))
 
+    def parts(self, epoch: int) -> list[np.ndarray]:
+        """The numbers that `drawn` gives, in parts that are trained on one after the other; batches lie within one."""
+        return [self.drawn(epoch)]
+
     def order(self, epoch: int, steps: Sequence[Sequence[np.ndarray]], random: np.random.Generator) -> np.ndarray:
-        """The order of an epoch's optimizer steps, `(steps,)`.
+        """The order of the optimizer steps of an epoch's part, `(steps,)`.
 
         Args:
             epoch: counted from 0.
@@ -49,6 +60,19 @@ class TrainingRows:
             random: seeded by the run's seed and the epoch.
         """
         return random.permutation(len(steps))
+
+    def figures(self, progress: float, rows: np.ndarray) -> dict[str, float]:
+        """The numbers in `logged` for an optimizer step; the log has their means over steps.
+
+        Args:
+            progress: epochs done before it, with the fraction.
+            rows: numbers of its rows, `(rows,)`.
+        """
+        return {}
+
+    def describe(self) -> list[str]:
+        """Lines for people about what is special in how the rows come."""
+        return []
 
 
 class Renewed(Protocol):

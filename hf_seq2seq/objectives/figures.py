@@ -18,6 +18,10 @@ class Figures:
         self._sums = {name: torch.zeros(2, dtype=torch.float64) for name in names}
         self._factor: float | None = None
 
+    def include(self, names: Sequence[str]) -> None:
+        """Also counts figures of these names, which the run adds itself."""
+        self._sums |= {name: torch.zeros(2, dtype=torch.float64) for name in names}
+
     @contextmanager
     def counting(self, factor: float) -> Iterator[None]:
         """Lets `add` count, with a factor of 0 for a batch that only keeps a process busy; outside, it does nothing."""

@@ -27,6 +27,7 @@ from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Problem, Task
+from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -53,7 +54,8 @@ def joined_task(
     }
     source, target = pairs["train"].columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
-    return decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
+    task = decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
+    return with_curriculum(task, getattr(pairs["train"], "table", None))
 
 
 def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:
@@ -96,6 +98,7 @@ def text_task(
     Raises:
         InputError: a block is longer than the model's table of positions, or the model cannot separate documents.
     """
+    refuse_curriculum(config, "raw text")
     size, most = config.tokens.block_size, positions(model)
     if most is not None and size > most:
         raise InputError(f"--block-size: {size} is too large; the model has {most} positions")

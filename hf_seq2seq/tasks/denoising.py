@@ -26,6 +26,7 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.problems.denoising import DenoisingProblem
 from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
+from hf_seq2seq.tasks.curricula import refuse_curriculum
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -80,6 +81,7 @@ def denoising_task(
     Raises:
         InputError: the tokenizer or the text does not support the noise.
     """
+    refuse_curriculum(config, "raw text")
     tokenizer = tokenizers.source
     noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
     splits = {}

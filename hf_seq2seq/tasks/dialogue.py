@@ -10,6 +10,7 @@ from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
+from hf_seq2seq.tasks.curricula import with_curriculum
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -54,4 +55,4 @@ def dialogue_task(
     assert settings is not None
     ends = {end_of_turn(tokenizer): None, tokenizer.eos_token_id: None}
     settings.eos_token_id = list(ends) if len(ends) > 1 else tokenizer.eos_token_id
-    return task
+    return with_curriculum(task)

@@ -28,6 +28,7 @@ from hf_seq2seq.run_configs import EncoderModel, EncoderRun
 from hf_seq2seq.saved.heads import is_fresh, output_layer
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Task
+from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.kept import kept_labels
 from hf_seq2seq.tasks.open_options import longest_text, read_validated, settle_fine_tuning
 from hf_seq2seq.tasks.trained_heads import trained_labels
@@ -119,7 +120,7 @@ def label_task(
         config = settle_fine_tuning(config, "bert_classifier", len(splits["train"]), model, adapter)
     check_positions(model, config.tokens)
     examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
-    return Task(
+    task = Task(
         recipe="bert_classifier",
         config=config,
         model=model,
@@ -132,6 +133,7 @@ def label_task(
         problem=LABEL_PROBLEMS[config.model.problem_type],
         label_names=label_names,
     )
+    return with_curriculum(task, splits["train"].table)
 
 
 def _objective(

@@ -21,6 +21,7 @@ from hf_seq2seq.problems.masked_lm import MaskedLMProblem
 from hf_seq2seq.ragged import IGNORE, Ragged
 from hf_seq2seq.run_configs import EncoderRun
 from hf_seq2seq.task import Task
+from hf_seq2seq.tasks.curricula import refuse_curriculum
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
 from hf_seq2seq.training.checks import check_positions
 
@@ -163,6 +164,7 @@ def masked_task(
     Raises:
         InputError: the tokenizer has no mask token, or the text cannot be split as required.
     """
+    refuse_curriculum(config, "raw text")
     options, language = config.masking, config.masking.sentence_language
     check_positions(model, config.tokens)
     noise = make_masked_tokens(tokenizer, options.mlm_probability, options.whole_word_masking)

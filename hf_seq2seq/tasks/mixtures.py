@@ -12,6 +12,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.sections import flag
 from hf_seq2seq.task import Task
+from hf_seq2seq.tasks.curricula import refuse_curriculum
 from hf_seq2seq.tasks.pairs import pair_task
 from hf_seq2seq.training.checks import check_run
 
@@ -32,6 +33,7 @@ def check_mixed_run(config: Seq2SeqRun, model_type: str) -> tuple[Member, ...]:
         return ()
     if config.denoising.objective != ("supervised",):
         raise InputError("--objective and --mixture: a mixture has pairs; leave out one of them")
+    refuse_curriculum(config, "a mixture")
     members = read_members(options, config.data, config.evaluation)
     measured = dataclasses.replace(config, evaluation=Evaluation(metrics=all_metrics(members)))
     check_run(measured, "seq2seq", model_type, {name: m.metrics for m in members for name in m.validation_sets})

@@ -21,6 +21,7 @@ from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Task
+from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.training.checks import check_positions
@@ -104,7 +105,7 @@ def pair_task(
     source, target = pairs["train"].columns
     context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
-    return Task(
+    task = Task(
         recipe=recipe,
         config=config,
         model=model,
@@ -116,6 +117,7 @@ def pair_task(
         metrics=config.evaluation.metrics,
         problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
     )
+    return with_curriculum(task, getattr(pairs["train"], "table", None))
 
 
 def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: TextRunConfig) -> Examples:

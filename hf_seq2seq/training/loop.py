@@ -95,6 +95,7 @@ class Loop:
         before = self.state.unlogged_loss if accelerator.is_main_process else 0.0
         self._loss = torch.tensor(before, dtype=torch.float64, device=accelerator.device)
         self._weight, self._tokens = self.state.unlogged_weight, 0.0
+        task.objective.figures.include(task.training_rows.logged)
         task.objective.figures.reset(self.state.unlogged_figures if accelerator.is_main_process else None)
         self._norm: Any = 0.0
 
@@ -216,6 +217,9 @@ class Loop:
         """One optimizer step; returns the signal that any process recorded."""
         accelerator = self.accelerator
         self.task.objective.begin_step(self.state.global_step, self.state.max_steps)
+        with self.task.objective.figures.counting(float(accelerator.is_main_process)):
+            for name, value in step.figures.items():
+                self.task.objective.figures.add(name, value, 1.0)
         to_device = {"device": accelerator.device, "non_blocking": True}
         batches = [{name: tensor.to(**to_device) for name, tensor in batch.items()} for batch in step.batches]
         batches = self._augment(batches, step.real)

@@ -155,6 +155,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
         *(f"  {line}\n" for line in describe(task.config.derived)),
         *mixed,
+        *(f"  {line}\n" for line in task.training_rows.describe()),
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
         f"{_steps_to_go(task, state)} on {processes} {kind}, "
         f"{len(plan):,} per epoch, {plan.padding:.1%} of the tokens are padding",

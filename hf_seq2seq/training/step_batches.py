@@ -6,10 +6,11 @@ for bit the same as one that prepares every batch on demand, and can be resumed 
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeVar
 
+import numpy as np
 from accelerate import Accelerator
 from torch import Tensor
 
@@ -32,6 +33,7 @@ class StepBatches:
         real: for each batch 1, or 0 if it is a dummy for a process that has none left, because gradients are exchanged
             by all processes.
         tokens: source and target tokens of the real batches, without padding.
+        figures: named numbers for the log, by `TrainingRows.figures`, equal on every process.
     """
 
     examples: Examples
@@ -39,21 +41,25 @@ class StepBatches:
     batches: list[dict[str, Tensor]]
     real: list[float]
     tokens: float
+    figures: dict[str, float] = field(default_factory=dict)
 
 
 def step_batches(task: Task, plan: BatchPlan, accelerator: Accelerator, first: int) -> Iterator[StepBatches]:
     """This process's batches of step `first`, counted from 0, and of all later steps, endlessly."""
     epoch, done = plan.locate(first)
     for number in count(epoch):
-        examples = task.training_rows.of_epoch(number)
-        for step in plan.epoch(number)[done if number == epoch else 0 :]:
+        examples, steps = task.training_rows.of_epoch(number), plan.epoch(number)
+        for place, step in enumerate(steps):
+            if number == epoch and place < done:
+                continue
             rounds = share(step, accelerator.process_index, accelerator.num_processes)
             batches = [task.collate(examples, step[0][:1] if rows is None else rows) for rows in rounds]
             real = [float(rows is not None) for rows in rounds]
             tokens = sum(_tokens(task, batch) * factor for batch, factor in zip(batches, real, strict=True))
             if accelerator.device.type == "cuda":  # pinned memory is copied while the GPU computes
                 batches = [{name: tensor.pin_memory() for name, tensor in batch.items()} for batch in batches]
-            yield StepBatches(examples, step, batches, real, tokens)
+            figures = task.training_rows.figures(number + place / len(steps), np.concatenate(step))
+            yield StepBatches(examples, step, batches, real, tokens, figures)
 
 
 def _tokens(task: Task, batch: dict[str, Tensor]) -> float:

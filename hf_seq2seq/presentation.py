@@ -1,0 +1,63 @@
+"""Options of how training rows are presented over time; importing this module does not import torch."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import MANY, Section, flag, option
+
+CURRICULA = ("competence", "threshold", "one_pass", "baby_steps")
+DIFFICULTIES = ("length", "rarity", "loss", "edit_distance", "pattern_distance")
+COMPETENCES = ("square_root", "linear")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curriculum(Section):
+    """Curriculum: easy rows before hard ones."""
+
+    curriculum: str | None = option(None, "How harder rows join in.", choices=CURRICULA)
+    difficulty: str = option(
+        "length",
+        "Of a row: length (of the source), rarity (of its words), loss (under --difficulty-model), edit_distance "
+        "(source to target), pattern_distance (source to the nearest common pattern), or a column of numbers.",
+    )
+    difficulty_model: str | None = option(None, "Trained model whose loss is the difficulty.")
+    hardest_first: bool = option(False, "Present hard rows before easy ones.")
+    curriculum_steps: int | None = option(
+        None, "Steps until all rows take part; by default half of the run.", at_least=1, at_most=MANY
+    )
+    competence_schedule: str = option("square_root", "Growth of the competence.", choices=COMPETENCES)
+    initial_competence: float = option(0.01, "Share of the rows at the first step.", above=0, at_most=0.99)
+    difficulty_thresholds: tuple[float, ...] = option((), "threshold: the highest difficulty of each phase: 5,10,20.")
+    curriculum_buckets: int = option(5, "one_pass, baby_steps: number of buckets.", at_least=2)
+
+    def __post_init__(self) -> None:
+        """Rejects options of other curricula, and thresholds that are missing or do not rise."""
+        super().__post_init__()
+        for name, kinds in OWNERS.items():
+            item = next(field for field in dataclasses.fields(self) if field.name == name)
+            if getattr(self, name) != item.default and self.curriculum not in kinds:
+                raise InputError(f"{flag(name)} needs --curriculum{'' if kinds == CURRICULA else ' ' + kinds[0]}")
+        if self.curriculum == "threshold":
+            self._check_thresholds()
+        if self.difficulty == "loss" and self.difficulty_model is None:
+            raise InputError("--difficulty loss needs --difficulty-model, the folder of a trained model")
+        if self.difficulty != "loss" and self.difficulty_model is not None:
+            raise InputError(f"--difficulty-model needs --difficulty loss, not {self.difficulty}")
+
+    def _check_thresholds(self) -> None:
+        given = self.difficulty_thresholds
+        if not given:
+            raise InputError("--curriculum threshold needs --difficulty-thresholds, one number per phase: 5,10,20")
+        if list(given) != sorted(set(given), reverse=self.hardest_first):
+            order = "fall" if self.hardest_first else "rise"
+            raise InputError(f"--difficulty-thresholds: {','.join(f'{t:g}' for t in given)} do not {order}")
+
+
+OWNERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("difficulty", "difficulty_model", "hardest_first", "curriculum_steps"), CURRICULA),
+    **dict.fromkeys(("competence_schedule", "initial_competence"), ("competence",)),
+    "difficulty_thresholds": ("threshold",),
+    "curriculum_buckets": ("one_pass", "baby_steps"),
+}
+"""The curricula that read an option."""
