@@ -50,7 +50,11 @@ class Seq2SeqCollator:
             batch["labels"] = pad([examples.target[row] for row in rows], IGNORE)
         if examples.source_labels is not None:
             batch["source_labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
-        return batch | {"rows": torch.from_numpy(np.asarray(rows, dtype=np.int64))} if self.rows else batch
+        return _with_rows(batch, rows) if self.rows else batch
+
+
+def _with_rows(batch: dict[str, Tensor], rows: np.ndarray) -> dict[str, Tensor]:
+    return batch | {"rows": torch.from_numpy(np.asarray(rows, dtype=np.int64))}
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,14 @@ class CausalCollator:
 
     `input_ids`, `attention_mask` and `labels` are `(batch, length)`; a label is the token after its input, -100 where
     that is padding, or a token of the source that is not learned. Any token may serve as padding, even EOS.
+
+    Attributes:
+        pad_token_id: the padding.
+        rows: as for `Seq2SeqCollator`.
     """
 
     pad_token_id: int
+    rows: bool = False
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
         """Pads the rows at these indices."""
@@ -109,7 +118,8 @@ class CausalCollator:
                 places = np.flatnonzero(examples.learned[row][1:])
                 label[places] = source[places + 1]
         batch = _input_batch([np.concatenate(pair)[:-1] for pair in pairs], self.pad_token_id)
-        return batch | {"labels": pad(labels, IGNORE)}
+        batch["labels"] = pad(labels, IGNORE)
+        return _with_rows(batch, rows) if self.rows else batch
 
 
 @dataclass(frozen=True)
@@ -118,9 +128,14 @@ class PackedCollator:
 
     The first token of a document is not a label: it must not be predicted from another document. Any token may serve as
     padding: it is a separate document without labels.
+
+    Attributes:
+        filler: the padding.
+        rows: as for `Seq2SeqCollator`.
     """
 
     filler: int
+    rows: bool = False
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
         """Pads the rows at these indices."""
@@ -129,4 +144,5 @@ class PackedCollator:
         labels = [np.where(positions[1:] > 0, ids[1:], IGNORE) for ids, positions in blocks]
         batch = _input_batch([ids[:-1] for ids, _ in blocks], self.filler)
         places = pad([positions[:-1] for _, positions in blocks], 0)
-        return batch | {"position_ids": places, "labels": pad(labels, IGNORE)}
+        batch |= {"position_ids": places, "labels": pad(labels, IGNORE)}
+        return _with_rows(batch, rows) if self.rows else batch

@@ -9,9 +9,8 @@ from torch import nn
 
 from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
 from hf_seq2seq.objectives.cross_entropy import Term, TokenCrossEntropy
-from hf_seq2seq.objectives.distillation import Distillation, NextTokenDistillation
+from hf_seq2seq.objectives.distillation import Distillation
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.minimum_risk import MinimumRisk
 from hf_seq2seq.objectives.r_drop import RDrop
@@ -25,11 +24,6 @@ OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "minimum_risk": MinimumRisk,
     "distillation": Distillation,
 }
-DECODER_OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
-    "cross_entropy": NextTokenCrossEntropy,
-    "distillation": NextTokenDistillation,
-}
-"""Those of decoder-only models."""
 TERMS: dict[str, Callable[[float], Term]] = {"r_drop": RDrop, "unlikelihood": Unlikelihood}
 """What is added to an objective's loss, by the option that has its weight; in this order."""
 
@@ -66,7 +60,6 @@ def make_objective(
     Raises:
         InputError: as for `loss_options`, or what the objective needs besides does not fit the model.
     """
-    kinds = OBJECTIVES if model.config.is_encoder_decoder else DECODER_OBJECTIVES  # type: ignore[union-attr]
-    objective = kinds[loss.loss_type](model, label_smoothing, loss_options(loss), context)
+    objective = OBJECTIVES[loss.loss_type](model, label_smoothing, loss_options(loss), context)
     objective.terms = terms_of(loss)
     return objective

@@ -75,6 +75,7 @@ class CandidateObjective(TokenCrossEntropy):
     Options = CandidateOptions
     generates = True
     reads_rows = True
+    needs_encoder = True
     options: CandidateOptions
     step = 0
 

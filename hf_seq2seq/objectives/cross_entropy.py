@@ -224,10 +224,12 @@ def token_logits(outputs: Any) -> Tensor:
 
 
 class TokenCrossEntropy(Objective):
-    """Cross-entropy of the target tokens of an encoder-decoder under teacher forcing.
+    """Cross-entropy of the target tokens under teacher forcing.
 
-    Labels of -100 are padding. For a model whose logits are not a plain linear layer's output, the logits are computed
-    directly.
+    Labels of -100 are padding, or tokens of a prompt. Those of an encoder-decoder are its targets; those of a
+    decoder-only model are the tokens after each input, already shifted unlike for transformers' own loss, so that the
+    last token of a sequence is never an input. For a model whose logits are not a plain linear layer's output, the
+    logits are computed directly.
 
     A model's `auxiliary_losses`, `(batch, target)` in nats (the coverage loss of a recurrent model), are added at real
     target tokens only in training, like label smoothing: the evaluation loss is cross-entropy.
@@ -242,10 +244,14 @@ class TokenCrossEntropy(Objective):
         Options: section of the options in `--loss-args`; a subclass sets its own.
         terms: change the loss in training, one after another: a function of this objective, the batch, the states of
             its real tokens and the loss.
+        needs_encoder: whether it is only for encoder-decoders.
+        has_encoder: whether the model is an encoder-decoder.
+        decoder_inputs: name of the tokens that the decoder reads, among the model's inputs.
     """
 
     Options: type[Section] = Section
     terms: tuple[Term, ...] = ()
+    needs_encoder = False
 
     def __init__(
         self,
@@ -258,6 +264,8 @@ class TokenCrossEntropy(Objective):
         self.label_smoothing = label_smoothing
         self.options = self.Options() if options is None else options
         self.context = GenerationContext() if context is None else context
+        self.has_encoder = bool(model.config.is_encoder_decoder)  # type: ignore[union-attr]
+        self.decoder_inputs = "decoder_input_ids" if self.has_encoder else "input_ids"
         projection = OutputProjection(model, use_cache=False)
         self._projection = projection if projection.is_exact(model) else None
 
@@ -266,12 +274,22 @@ class TokenCrossEntropy(Objective):
         return (batch["labels"] != IGNORE).sum().double()
 
     def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The model's inputs: the source, and the shifted labels or those set by `augment`."""
+        """The model's inputs: the source, and the shifted labels or those set by `augment`.
+
+        Those of a decoder-only model are the sequence with its mask, or with positions that restart in each document.
+        Padding is on the right, where no real token sees it. A model separates documents by their positions only if it
+        is given no mask.
+        """
+        if not self.has_encoder:
+            mask = "position_ids" if "position_ids" in batch else "attention_mask"
+            return {name: batch[name] for name in ("input_ids", mask)}
         inputs = {name: value for name, value in batch.items() if name not in ("labels", "source_labels", "rows")}
         return inputs if "decoder_input_ids" in inputs else inputs | {"decoder_input_ids": self.shifted(batch)}
 
     def shifted(self, batch: dict[str, Tensor]) -> Tensor:
         """The decoder's inputs under teacher forcing, `(batch, target)`."""
+        if not self.has_encoder:
+            return batch["input_ids"]
         shifted: Tensor = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])  # type: ignore[operator]
         return shifted
 

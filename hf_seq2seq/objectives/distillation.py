@@ -72,6 +72,8 @@ class Distillation(TokenCrossEntropy):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
+        if self.options.own_samples and not self.has_encoder:
+            raise InputError("own_samples: is for models with an encoder; leave it out")
         self.generates = self.reads_rows = bool(self.options.own_samples)
         teacher = self._load()
         projection = OutputProjection(teacher, use_cache=False)
@@ -123,7 +125,9 @@ class Distillation(TokenCrossEntropy):
         return super().inputs({name: value for name, value in batch.items() if name != OWN})
 
     def teacher_inputs(self, teacher: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What the teacher reads: the source, and the labels shifted in its own way."""
+        """What the teacher reads: the source, and the labels shifted in its own way; without an encoder, the same."""
+        if not self.has_encoder:
+            return self.inputs(batch)
         shifted = teacher.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
         return {name: batch[name] for name in SOURCE} | {"decoder_input_ids": shifted}
 
@@ -155,24 +159,6 @@ class Distillation(TokenCrossEntropy):
         both = (wanted[:, :size] / heat).log_softmax(-1), (logits[:, :size] / heat).log_softmax(-1)
         apart = DIVERGENCES[self.options.divergence](*both, self.options.beta)
         return ((1 - weight) * plain + weight * heat**2 * apart).sum()
-
-
-class NextTokenDistillation(Distillation):
-    """The same for decoder-only models, whose labels are already shifted, `(batch, length)`."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        if self.options.own_samples:
-            raise InputError("own_samples: is for models with an encoder; leave it out")
-
-    def inputs(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """As of `NextTokenCrossEntropy`."""
-        mask = "position_ids" if "position_ids" in batch else "attention_mask"
-        return {name: batch[name] for name in ("input_ids", mask)}
-
-    def teacher_inputs(self, teacher: Any, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """As of the student."""
-        return self.inputs(batch)
 
 
 def check_teacher(place: str, teacher: Any, theirs: "Tokenizers", student: Any, own: "Tokenizers | None") -> None:

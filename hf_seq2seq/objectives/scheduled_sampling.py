@@ -69,6 +69,7 @@ class ScheduledSampling(TokenCrossEntropy):
     Options = SamplingOptions
     generates = True
     reads_rows = True
+    needs_encoder = True
     options: SamplingOptions
     step = 0
     epsilon = 1.0

@@ -19,7 +19,7 @@ from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
-from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.causal_lm import CausalLMProblem
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
@@ -138,7 +138,7 @@ def document_likelihoods(
     encoded = encode_documents(documents, tokenizer)
     blocks, places = pack(encoded, block_size)
     examples = Examples(blocks, documents, positions=places)
-    objective, collate = NextTokenCrossEntropy(model).eval(), PackedCollator(tokenizer.eos_token_id)
+    objective, collate = TokenCrossEntropy(model).eval(), PackedCollator(tokenizer.eos_token_id)
     sums = np.zeros((len(documents), 2))
     for batch_rows in ordered_batches(examples.lengths, rows):
         batch = {name: tensor.to(model.device) for name, tensor in collate(examples, batch_rows).items()}
@@ -183,12 +183,13 @@ def decoder_task(
     settings = model.generation_config
     assert settings is not None
     settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
-    if splits["train"].positions is None:
-        collate: Collate = CausalCollator(tokenizer.pad_token_id)
-    else:
-        collate = PackedCollator(tokenizer.eos_token_id)  # transformers would warn about padding without a mask
     tokenizers = Tokenizers(tokenizer, tokenizer)
     context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
+    objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
+    if splits["train"].positions is None:
+        collate: Collate = CausalCollator(tokenizer.pad_token_id, objective.reads_rows)
+    else:  # EOS, for transformers would warn about padding without a mask
+        collate = PackedCollator(tokenizer.eos_token_id, objective.reads_rows)
     return Task(
         recipe="gpt",
         config=config,
@@ -196,7 +197,7 @@ def decoder_task(
         tokenizers=tokenizers,
         splits=splits,
         columns=columns,
-        objective=make_objective(config.loss, model, config.optimization.label_smoothing_factor, context),
+        objective=objective,
         collate=collate,
         metrics=config.evaluation.metrics,
         problem=problem,

@@ -6,7 +6,7 @@ from hf_seq2seq.architectures import register
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.objectives import DECODER_OBJECTIVES
+from hf_seq2seq.objectives import OBJECTIVES
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
@@ -29,10 +29,11 @@ def check_decoder_run(config: C) -> C:
     if config.data.objective == "causal":
         config = without_metrics(config, "--objective causal reports loss, perplexity and bits per byte")
     check_run(config, "seq2seq", model_type="gpt2")
-    if config.loss.loss_type not in DECODER_OBJECTIVES:
+    if OBJECTIVES[config.loss.loss_type].needs_encoder:
+        able = ", ".join(name for name, objective in OBJECTIVES.items() if not objective.needs_encoder)
         raise InputError(
             f"--loss-type {config.loss.loss_type}: for encoder-decoders (rnn, transformer, t5, bart, pegasus); "
-            f"decoder-only models have {' and '.join(DECODER_OBJECTIVES)}"
+            f"decoder-only models have {able}"
         )
     return config
 

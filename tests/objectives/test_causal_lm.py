@@ -12,7 +12,7 @@ from hf_seq2seq.architectures import register
 from hf_seq2seq.data.collation import CausalCollator, PackedCollator
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.objectives.causal_lm import NextTokenCrossEntropy
+from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.training.weights.precision import lower_precision
 
@@ -58,7 +58,7 @@ def test_pairs_lose_what_transformers_says(family: str) -> None:
     model = make_model(family)
     examples = Examples(sequences(3, 5, 2), ["", "", ""], sequences(4, 1, 6), joined=True)
     batch = CausalCollator(0)(examples, np.arange(3))
-    objective = NextTokenCrossEntropy(model)
+    objective = TokenCrossEntropy(model)
     loss = objective(batch)
     # Its labels stand at their own places, the sources' are -100; here every row is alone, so nothing pads.
     expected = torch.zeros(())
@@ -83,7 +83,7 @@ def test_packed_documents_lose_what_they_lose_alone(family: str) -> None:
     documents = sequences(6, 5, 9, 4, 3)
     blocks, positions = pack(documents, 64)
     batch = PackedCollator(1)(Examples(blocks, [], positions=positions), np.arange(1))
-    loss = NextTokenCrossEntropy(model)(batch)
+    loss = TokenCrossEntropy(model)(batch)
     expected = torch.zeros(())
     for row in range(5):
         ids = torch.from_numpy(documents[row].astype(np.int64))[None]
@@ -111,7 +111,7 @@ def test_no_token_sees_another_document(family: str, low: bool) -> None:
         blocks = Ragged.of([row[0][0] for row in rows])
         positions = Ragged.of([row[1][0] for row in rows])
         batch = PackedCollator(1)(Examples(blocks, [], positions=positions), np.arange(2))
-        inputs = NextTokenCrossEntropy(model).inputs(batch)
+        inputs = TokenCrossEntropy(model).inputs(batch)
         found.append(model(**inputs, use_cache=False).logits)
     for row, documents in enumerate((first, second)):
         inside = slice(int(documents.offsets[1]), int(documents.offsets[2]))

@@ -171,8 +171,8 @@ def test_yaml_has_options_in_each_way(written: str) -> None:
 
 
 def test_a_decoder_alone_says_what_it_has() -> None:
-    values = {"loss_type": "scheduled_sampling", "from_scratch": True, "train_file": "none.tsv"}
-    with pytest.raises(InputError, match="--loss-type scheduled_sampling: for encoder-decoders"):
+    values = {"loss_type": "minimum_risk", "from_scratch": True, "train_file": "none.tsv"}
+    with pytest.raises(InputError, match="--loss-type minimum_risk: for encoder-decoders"):
         gpt.prepare(build(gpt.Config, values))
 
 
