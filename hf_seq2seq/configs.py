@@ -327,7 +327,8 @@ class Loss(Section):
     """Loss: what is minimized on pairs."""
 
     loss_type: str = option(
-        "cross_entropy", "What is minimized: cross_entropy, scheduled_sampling, minimum_risk or distillation."
+        "cross_entropy",
+        "cross_entropy, scheduled_sampling, minimum_risk, self_critical, preference or distillation.",
     )
     loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
     r_drop: float = option(

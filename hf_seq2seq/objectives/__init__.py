@@ -13,8 +13,10 @@ from hf_seq2seq.objectives.cross_entropy import Term, TokenCrossEntropy
 from hf_seq2seq.objectives.distillation import Distillation
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.minimum_risk import MinimumRisk
+from hf_seq2seq.objectives.preference import Preference
 from hf_seq2seq.objectives.r_drop import RDrop
 from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
+from hf_seq2seq.objectives.self_critical import SelfCritical
 from hf_seq2seq.objectives.unlikelihood import Unlikelihood
 from hf_seq2seq.sections import Section, flag, section_of_pairs
 
@@ -22,6 +24,8 @@ OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "cross_entropy": TokenCrossEntropy,
     "scheduled_sampling": ScheduledSampling,
     "minimum_risk": MinimumRisk,
+    "self_critical": SelfCritical,
+    "preference": Preference,
     "distillation": Distillation,
 }
 TERMS: dict[str, Callable[[float], Term]] = {"r_drop": RDrop, "unlikelihood": Unlikelihood}

@@ -154,8 +154,11 @@ class CandidateObjective(TokenCrossEntropy):
             found[name] = torch.tensor(flat, dtype=torch.float64, device=device)
         return batch | found
 
-    def log_probabilities(self, batch: dict[str, Tensor]) -> Tensor:
-        """Log P of every candidate, `(candidates,)`, in nats; each source is encoded once."""
+    def log_probabilities(self, batch: dict[str, Tensor], counted: Tensor | None = None) -> Tensor:
+        """Log P of every candidate, `(candidates,)`, in nats; each source is encoded once.
+
+        `counted`, `(candidates, target)`, is where tokens count; by default all do.
+        """
         labels, rows = batch["candidates"], batch["candidate_rows"]
         model: Any = self.model
         encoded = model.get_encoder()(**{name: batch[name] for name in SOURCE})
@@ -164,7 +167,10 @@ class CandidateObjective(TokenCrossEntropy):
                 encoded[name] = part[rows]
         inputs = {"encoder_outputs": encoded, "attention_mask": batch["attention_mask"][rows]}
         losses = self.losses(inputs | {"decoder_input_ids": self.shifted({"labels": labels})}, labels)
-        owners = (labels != IGNORE).nonzero()[:, 0]
+        real = labels != IGNORE
+        owners = real.nonzero()[:, 0]
+        if counted is not None:
+            losses = losses * counted[real]
         return -losses.new_zeros(len(labels)).index_add(0, owners, losses)
 
     def mixed(self, losses: Tensor, scores: Tensor, batch: dict[str, Tensor]) -> Tensor:

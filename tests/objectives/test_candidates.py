@@ -1,5 +1,6 @@
 """Objectives that learn from a model's own outputs, against all outputs of tiny models: exact losses and gradients."""
 
+import dataclasses
 from itertools import product
 from typing import Any
 
@@ -14,7 +15,8 @@ from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
 from hf_seq2seq.configs import Loss, NewTokenizer
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
-from hf_seq2seq.objectives import make_objective
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives import loss_options, make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 
 LONGEST = 2
@@ -110,3 +112,111 @@ def test_minimum_risk_over_every_output_is_the_expected_risk(name: str, tokenize
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
     same_gradient(model, found, expected)
     assert 0 < found.item() < 1
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(("baseline", "samples"), [("greedy", 1), ("rloo", 2)])
+def test_the_mean_gradient_over_all_samples_is_that_of_the_expected_risk(
+    name: str, baseline: str, samples: int, tokenizers: Tokenizers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every sample of one or two outputs is a row of one batch, weighted by its probability."""
+    model = make(name, tokenizers)
+    args = f"samples={samples},baseline={baseline},metric=edit_accuracy"
+    objective = objective_of("self_critical", args, model, tokenizers)
+    one, outputs = one_row("ab", "b", tokenizers), every_output(tokenizers, LONGEST)
+    probabilities = probabilities_of(model, one, outputs)
+    drawn = [list(sample) for sample in product(outputs, repeat=samples)]
+    batch = {
+        key: value.repeat(len(drawn), 1) if key != "rows" else value.repeat(len(drawn)) for key, value in one.items()
+    }
+    search = objective.search
+    greedy = search(one, num_beams=1)
+    monkeypatch.setattr(objective, "search", lambda _, **settings: greedy * len(drawn) if settings else drawn)
+    losses = objective.row_losses(objective.augment(batch))
+    weights = probabilities if samples == 1 else torch.outer(probabilities, probabilities).flatten()
+    risks = torch.tensor(objective.risks(one, [outputs])[0], dtype=torch.float64)
+    torch.testing.assert_close(weights @ losses, probabilities @ risks, rtol=1e-6, atol=0)
+    same_gradient(model, weights.detach() @ losses, probabilities @ risks)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("args", ["", "beta=0.7,likelihood=0.3,cross_entropy=0.25"])
+def test_preference_is_its_formula(
+    name: str, args: str, tokenizers: Tokenizers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all outputs as candidates, the best is the target; the worst has nothing in common with it."""
+    model = make(name, tokenizers)
+    beta, likelihood, share = (0.7, 0.3, 0.25) if args else (0.1, 1.0, 0.0)
+    objective = objective_of("preference", f"metric=edit_accuracy,{args}".rstrip(","), model, tokenizers)
+    batch, outputs = one_row("ab", "b", tokenizers), every_output(tokenizers, LONGEST)
+    monkeypatch.setattr(objective, "search", lambda *_, **settings: [outputs])
+    risks = objective.risks(batch, [outputs])[0]
+    logs = probabilities_of(model, batch, outputs).log()
+    target = tuple(batch["labels"][0].tolist())
+    better, worse = logs[outputs.index(target)], logs[risks.index(max(risks))]
+    expected = -torch.log(torch.sigmoid(beta * (better - worse))) - likelihood * better
+    expected = (1 - share) * expected - share * better / len(target)
+    found = objective(objective.augment(batch))
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+    same_gradient(model, found, expected)
+    equal = [(token,) for token in outputs[0]] * 2
+    objective.options = dataclasses.replace(objective.options, reference=False)
+    monkeypatch.setattr(objective, "search", lambda *_, **settings: [equal])
+    assert objective(objective.augment(batch)).item() == pytest.approx(share * -better.item() / len(target))
+
+
+@pytest.mark.parametrize("args", ["candidates=beam,samples=3", "candidates=sample,samples=4,reference=false"])
+def test_pairs_are_the_best_and_the_worst_of_what_the_model_writes(args: str, tokenizers: Tokenizers) -> None:
+    model = make("rnn", tokenizers)
+    objective = objective_of("preference", f"metric=edit_accuracy,{args}", model, tokenizers)
+    objective.begin_step(3, 10)
+    batch = one_row("ab", "ba", tokenizers)
+    with torch.no_grad():
+        found = objective.augment(batch)
+        beams = {"num_beams": 3, "num_return_sequences": 3} if "beam" in args else {}
+        outputs = [tuple(batch["labels"][0].tolist())] * ("beam" in args) + objective.search(batch, **beams)[0]
+    risks = dict(zip(outputs, objective.risks(batch, [outputs])[0], strict=True))
+    better, worse = (tuple(ids[ids != -100].tolist()) for ids in found["candidates"])
+    assert (risks[better], risks[worse]) == (min(risks.values()), max(risks.values()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "args"), [("self_critical", "greedy"), ("self_critical", "rloo"), ("preference", "sample")]
+)
+def test_the_loss_is_a_sum_over_rows_and_the_seed_decides(kind: str, args: str, tokenizers: Tokenizers) -> None:
+    option = "candidates" if kind == "preference" else "baseline"
+    given = f"{option}={args},metric=edit_accuracy,samples=3,cross_entropy=0.2"
+    objective = objective_of(kind, given, make("transformer", tokenizers), tokenizers)
+    rows = [one_row(source, target, tokenizers) for source, target in (("ab", "ba"), ("ba", "ab"))]
+    rows = [row | {"rows": torch.tensor([number])} for number, row in enumerate(rows)]
+    both = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    losses = []
+    for step, batches in ((1, [both]), (1, rows[::-1]), (2, [both])):
+        objective.begin_step(step, 9)
+        losses.append(sum(objective(objective.augment(batch)) for batch in batches).item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    assert losses[0] != losses[2]
+
+
+def test_forced_tokens_are_not_the_models_choice(tokenizers: Tokenizers) -> None:
+    model: Any = make("bart", tokenizers)
+    objective = objective_of("self_critical", "", model, tokenizers)
+    ids = torch.tensor([[1, 2], [1, -100]])
+    assert objective.chosen(ids).tolist() == [[True, True], [True, False]]
+    model.generation_config.forced_bos_token_id, model.generation_config.forced_eos_token_id = 1, 2
+    assert objective.chosen(ids).tolist() == [[False, False], [False, False]]
+    assert objective.chosen(ids[:, :1]).tolist() == [[False], [False]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "args", "message"),
+    [
+        ("self_critical", "samples=1,baseline=rloo", "samples: 1 is too small for baseline=rloo"),
+        ("self_critical", "baseline=mean", "baseline: unknown value 'mean'"),
+        ("preference", "samples=1", "samples: 1 is too small; the minimum is 2"),
+        ("preference", "beta=0", "beta: 0.0 must be above 0"),
+    ],
+)
+def test_bad_options_are_refused(kind: str, args: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"--loss-args of {kind}: {message}"):
+        loss_options(Loss(loss_type=kind, loss_args=args))  # type: ignore[arg-type]
