@@ -208,6 +208,9 @@ class NewTokenizer(OneTokenizer, PairTokenization):
     )
     target_vocab_size: int | None = option(None, "Maximum target vocabulary size, if different.", at_least=8)
     separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
+    added_tokens: tuple[str, ...] = option(
+        (), "Marks in the text that are one token each in every tokenizer, such as the tag <BT> of back-translation."
+    )
 
 
 OPTIMIZERS = ("adamw", "adafactor")

@@ -17,7 +17,7 @@ import pytest
 from hf_seq2seq.baselines import BASELINES
 from hf_seq2seq.cli import flags
 from hf_seq2seq.cli.app import main
-from hf_seq2seq.cli.command_table import COMMANDS
+from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.root import app
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import all_metrics, read_members
@@ -58,7 +58,7 @@ def inline(page: Path) -> list[str]:
 def commands(page: Path) -> list[str]:
     """The lines of the blocks without a language, and within sentences what is more than a command's name."""
     lines = "\n".join(block(page, "")).replace("\\\n", " ").splitlines()
-    typed = [code for code in inline(page) if re.match(r"hf-seq2seq [a-z]+ (?!RECIPE)", code)]
+    typed = [code for code in inline(page) if re.match(r"hf-seq2seq [a-z-]+ (?!RECIPE)", code)]
     return [re.split(r"  +#", line)[0].strip() for line in lines if line.strip()] + typed
 
 
@@ -83,7 +83,7 @@ def only_parsed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         return with_flags(check, config_class)
 
     for name in COMMANDS:
-        module = importlib.import_module(f"hf_seq2seq.cli.{name}")
+        module = importlib.import_module(module_of(name))
         for attribute in {"with_flags", *ACTIONS} & set(vars(module)):
             new = checked if attribute == "with_flags" else stub(getattr(module, attribute))
             monkeypatch.setattr(module, attribute, new)
@@ -128,7 +128,7 @@ def test_every_command_is_taken(line: str) -> None:
 
 @EVERY_PAGE
 def test_every_command_in_its_sentences_exists(page: Path) -> None:
-    assert {name for code in inline(page) for name in re.findall(r"^hf-seq2seq ([a-z]+)", code)} <= set(COMMANDS)
+    assert {name for code in inline(page) for name in re.findall(r"^hf-seq2seq ([a-z][a-z-]*)", code)} <= set(COMMANDS)
 
 
 @functools.cache
@@ -137,7 +137,7 @@ def every_config() -> list[type]:
     recipes = [path.stem for path in (ROOT / "recipes").glob("[!_]*.py")]
     configs: list[type] = [importlib.import_module(f"hf_seq2seq.recipes.{name}").Config for name in recipes]
     for name in COMMANDS:
-        module = importlib.import_module(f"hf_seq2seq.cli.{name}")
+        module = importlib.import_module(module_of(name))
         configs += [item for key, item in vars(module).items() if key.endswith("Config") and isinstance(item, type)]
     return configs + [config_class(baseline) for baseline in BASELINES.values()]
 

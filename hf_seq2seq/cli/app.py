@@ -10,7 +10,7 @@ from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
 
-from hf_seq2seq.cli.command_table import COMMANDS
+from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError, nearest
@@ -33,7 +33,7 @@ LINES = 2
 def run(words: Sequence[str]) -> int:
     """Runs a command line, without Typer where it is plain; returns its code."""
     if words and words[0] in COMMANDS and COMPLETION not in os.environ:
-        command: Any = import_module(f"hf_seq2seq.cli.{words[0]}")
+        command: Any = import_module(module_of(words[0]))
         if hasattr(command, "COMMAND") and command.COMMAND.run_plain(words[1:]):
             return 0
     from hf_seq2seq.cli.root import app

@@ -4,6 +4,7 @@ COMMANDS = {
     "train": "Train a model with a recipe, evaluate it and save it.",
     "auto": "Find and train a good model for the rows within a given time.",
     "baseline": "Train a classical baseline in seconds and score it like a model.",
+    "back-translate": "Translate monolingual text back, into synthetic sources of real targets to train on.",
     "clean": "Drop pairs that are broken, repeated, misaligned or in the test set, and count them by rule.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
@@ -20,3 +21,8 @@ COMMANDS = {
     "vectors": "Train word vectors; show nearest words; answer analogies.",
     "recipes": "List the recipes, show one, or copy one to modify it.",
 }
+
+
+def module_of(command: str) -> str:
+    """The full name of a command's module."""
+    return f"hf_seq2seq.cli.{command.replace('-', '_')}"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_seq2seq import __version__
-from hf_seq2seq.cli.command_table import COMMANDS
+from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.help_page import Group
 
 
@@ -22,7 +22,7 @@ class _Commands(Group):
         name, stub, rest = super().resolve_command(ctx, args)
         if name is None:
             return name, stub, rest
-        return name, import_module(f"hf_seq2seq.cli.{name}").build_command(name, COMMANDS[name]), rest
+        return name, import_module(module_of(name)).build_command(name, COMMANDS[name]), rest
 
 
 app = typer.Typer(

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import Adaptation, NewTokenizer, OneTokenizer, Pretrained, PretrainedOrNew, RunConfig
-from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, with_tokens
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
@@ -134,6 +134,7 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
     """
     from transformers import set_seed
 
+    with_tokens(tokenizers, config.tokens.added_tokens if isinstance(config.tokens, NewTokenizer) else ())
     own = config.tokens.tokenizer_name if isinstance(config.tokens, OneTokenizer) else None
     place = own or source.model_name_or_path
     assert place is not None

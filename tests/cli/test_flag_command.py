@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hf_seq2seq.cli import app, root
-from hf_seq2seq.cli.command_table import COMMANDS
+from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.flag_command import FlagCommand
 
 PLAIN = [
@@ -58,7 +58,7 @@ OTHERS = [
 def recorded(name: str) -> tuple[FlagCommand, list[dict[str, Any]]]:
     """The command, which writes down what it is called with and does nothing."""
     calls: list[dict[str, Any]] = []
-    real = import_module(f"hf_seq2seq.cli.{name}").COMMAND
+    real = import_module(module_of(name)).COMMAND
 
     def record(**given: Any) -> None:
         calls.append(given)
@@ -69,7 +69,7 @@ def recorded(name: str) -> tuple[FlagCommand, list[dict[str, Any]]]:
 
 def by_typer(name: str, line: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     command, calls = recorded(name)
-    monkeypatch.setattr(f"hf_seq2seq.cli.{name}.build_command", command.build)
+    monkeypatch.setattr(f"{module_of(name)}.build_command", command.build)
     root.app([name, *line], standalone_mode=False)
     return calls
 
@@ -93,7 +93,7 @@ def test_every_other_line_is_left_to_typer(name: str, line: list[str]) -> None:
 
 def test_every_command_is_built_by_its_module() -> None:
     for name, text in COMMANDS.items():
-        assert import_module(f"hf_seq2seq.cli.{name}").build_command(name, text).name == name
+        assert import_module(module_of(name)).build_command(name, text).name == name
 
 
 def test_completion_is_typer_s() -> None:

@@ -18,6 +18,7 @@ KEEPING = {
     "language": "--language-confidence",
     "overlap": "--against",
     "duplicate": "--unique",
+    "score": "--min-score",
 }
 """The flags that decide what a rule drops."""
 

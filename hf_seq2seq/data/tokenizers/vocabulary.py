@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import cached_file
 
@@ -108,6 +108,11 @@ def train_tokenizers(
         InputError: there is no text, the vocabulary is too small, or a pretrained tokenizer is missing or lacks a
             special token.
     """
+    added = options.added_tokens if isinstance(options, configs.NewTokenizer) else ()
+    if added:
+        texts = ([without_tokens(text, added) for text in side] for side in (sources, targets))
+        plain = train_tokenizers(*texts, replace(options, added_tokens=()), specials=specials)
+        return with_tokens(plain, added)
     if options.tokenizer_name is not None:
         ready = _ready(options.tokenizer_name, options, specials)
         for tokenizer, texts in ((ready.source, sources), (ready.target, targets)):
@@ -130,6 +135,28 @@ def train_tokenizers(
         _wrap(trained_once(sources, "source", plan), specials, options.max_source_length),
         _wrap(trained_once(targets, "target", target_plan), specials, options.max_target_length),
     )
+
+
+def with_tokens(tokenizers: Tokenizers, added: Sequence[str]) -> Tokenizers:
+    """Makes marks in a text one token each, together with the spaces behind them; those that are known stay.
+
+    Raises:
+        InputError: a mark is empty or contains white space.
+    """
+    for token in added:
+        if not token or token.split() != [token]:
+            raise InputError(f"--added-tokens: {token!r} is empty or contains white space")
+    marks = [AddedToken(token, rstrip=True, normalized=False, special=False) for token in added]
+    for tokenizer in {id(each): each for each in (tokenizers.source, tokenizers.target)}.values():
+        tokenizer.add_tokens(marks)
+    return tokenizers
+
+
+def without_tokens(text: str, added: Sequence[str]) -> str:
+    """A text without marks, from which the rest of the vocabulary is learned."""
+    for token in added:
+        text = text.replace(token, "")
+    return text.lstrip()
 
 
 def _on_hub(name: str | Path) -> bool:
