@@ -13,13 +13,14 @@ from hf_seq2seq.cli.mixed_rows import check_mixed, training_command, write_mixed
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
+from hf_seq2seq.cli.synthetic_rows import Noise, Rows
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.cleaning.options import SIDES, Cleaning
+from hf_seq2seq.data.cleaning.options import Cleaning
 from hf_seq2seq.data.rows import Row, json_line, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import Ensemble, Model, load_model, load_others, make_generator
 from hf_seq2seq.decoding.search_options import Search, check_search
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, build, option
+from hf_seq2seq.sections import build
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.back_translation import Filters, Line
@@ -33,48 +34,6 @@ SPEED = ("per_device_eval_batch_size", "max_tokens_per_batch")
 """Settings that do not change an output: a run may continue with others."""
 COLUMNS = ("line", "score", "model", "search")
 """Columns of a pair's provenance."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows(Section):
-    """Input and output."""
-
-    input_file: str | None = option(
-        None, "Monolingual text of the target side: txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow."
-    )
-    text_column: str | None = option(None, "Its column, if the file has several.")
-    encoding: str = option("utf-8", "Encoding of the input.")
-    output_file: str | None = option(None, "Pairs with their provenance, as .jsonl or .tsv.")
-    source_column: str | None = option(
-        None, "Name of the column of synthetic sources; by default 'source', or the languages name both columns."
-    )
-    target_column: str | None = option(None, "Name of the column of real targets; by default 'target'.")
-    source_lang: str | None = option(None, "Language of the sources, which the reverse model writes.")
-    target_lang: str | None = option(None, "Language of the targets, which it reads.")
-    tag: str = option("<BT>", "Tag put before every synthetic source; '' for none.")
-    min_score: float | None = option(
-        None, "Drop a source whose log-probability per token under the reverse model is lower."
-    )
-    train_file: str | None = option(None, "Real pairs, to be mixed with the synthetic ones in --mixed-file.")
-    mixed_file: str | None = option(None, "JSON lines of the real and the synthetic pairs, to train on.")
-    upsample: int = option(1, "How often each real pair is in --mixed-file.", at_least=1)
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The columns of sources and targets."""
-        languages = (self.source_lang, self.target_lang) if self.source_lang and self.target_lang else SIDES
-        return self.source_column or str(languages[0]), self.target_column or str(languages[1])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Noise(Section):
-    """Noise: changes to synthetic sources, as on top of beams in Edunov et al., 2018."""
-
-    noise: bool = option(False, "Delete, blank and shuffle words of synthetic sources.")
-    noise_dropout: float = option(0.1, "Share of words to delete.", at_least=0, at_most=1)
-    noise_blank: float = option(0.1, "Share of words to replace by a blank.", at_least=0, at_most=1)
-    noise_distance: int = option(3, "How many places a word moves at most.", at_least=0)
-    blank_token: str = option("<blank>", "What stands for a blanked word.")
 
 
 @dataclass(frozen=True)

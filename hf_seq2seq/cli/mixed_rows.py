@@ -12,7 +12,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
-    from hf_seq2seq.cli.back_translate import Noise, Rows
+    from hf_seq2seq.cli.synthetic_rows import Noise, Rows
 
 FROM_SCRATCH = ("transformer", "rnn")
 """Recipes that train from scratch without further flags."""
