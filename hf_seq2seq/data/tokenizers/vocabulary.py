@@ -108,11 +108,11 @@ def train_tokenizers(
         InputError: there is no text, the vocabulary is too small, or a pretrained tokenizer is missing or lacks a
             special token.
     """
-    added = options.added_tokens if isinstance(options, configs.NewTokenizer) else ()
-    if added:
-        texts = ([without_tokens(text, added) for text in side] for side in (sources, targets))
-        plain = train_tokenizers(*texts, replace(options, added_tokens=()), specials=specials)
-        return with_tokens(plain, added)
+    if isinstance(options, configs.NewTokenizer) and options.added_tokens:
+        added = options.added_tokens
+        without = replace(options, added_tokens=())
+        sides = [[without_tokens(text, added) for text in side] for side in (sources, targets)]
+        return with_tokens(train_tokenizers(sides[0], sides[1], without, specials=specials), added)
     if options.tokenizer_name is not None:
         ready = _ready(options.tokenizer_name, options, specials)
         for tokenizer, texts in ((ready.source, sources), (ready.target, targets)):
