@@ -62,8 +62,21 @@ ROWS = {
     "multi30k-2000": Rows(f"{MULTI30K} --max-train-samples 2000", "predict_bleu"),
     "multi30k": Rows(MULTI30K, "predict_bleu"),
 }
+HALF_RNN = "--hidden-size 192 --embedding-size 96"
 SETTINGS = {
     "cross_entropy": Setting(),
+    # A student of half the teacher's width alone, and as taught by the model of `cross_entropy`.
+    "half": Setting(HALF_RNN, data=("g2p",)),
+    "half_on_distributions": Setting(
+        f"{HALF_RNN} --loss-type distillation --loss-args teacher={{cross_entropy}},weight=0.9", data=("g2p",)
+    ),
+    "half_on_outputs": Setting(
+        f"{HALF_RNN} --train-file {{here}}.jsonl --source-column 1 --target-column 2",
+        before=("distill {cross_entropy} --train-file g2p/eng_us_train.tsv --output-file {here}.jsonl",),
+        data=("g2p",),
+    ),
+    "r_drop": Setting("--r-drop 1"),
+    "unlikelihood": Setting("--unlikelihood 0.2"),
 }
 
 

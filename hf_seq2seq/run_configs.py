@@ -156,6 +156,9 @@ class EncoderModel(configs.PretrainedOrNew):
     problem_type: str = option("single_label", "Kind of labels.", choices=PROBLEMS)
     pooling: str | None = option(None, "Pooling for the head; by default the model's own.", choices=POOLINGS)
     class_weights: str = option("none", "Weight classes in the loss.", choices=("none", "balanced"))
+    r_drop: float = option(
+        0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
+    )
     classifier_dropout: float = option(0.1, "Dropout before the linear layer.", at_least=0, at_most=0.95)
 
 

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_seq2seq.objectives.divergences import symmetric_divergence
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.heads import plain_name
 
@@ -13,10 +14,20 @@ class Classification(Objective):
     """Cross-entropy of one class per row, optionally weighted by class.
 
     With class weights the sum is divided by the weights of the rows' classes, as `torch.nn.CrossEntropyLoss` does.
+
+    With `r_drop`, training takes two passes as `objectives.r_drop` describes; the divergence of a row has the weight of
+    its class.
     """
 
-    def __init__(self, model: nn.Module, class_weights: Tensor | None = None, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        class_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
+        r_drop: float = 0.0,
+    ) -> None:
         super().__init__(model)
+        self.r_drop = r_drop
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
         self.label_smoothing = label_smoothing
@@ -30,14 +41,19 @@ class Classification(Objective):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over rows, in nats."""
+        logits = _logits(self.model, batch)
+        loss = self._loss(logits, batch["labels"])
+        if not (self.training and self.r_drop):
+            return loss
+        again = _logits(self.model, batch)
+        apart = symmetric_divergence(logits, again)
+        if self.class_weights is not None:
+            apart = apart * self.class_weights[batch["labels"]]
+        return (loss + self._loss(again, batch["labels"])) / 2 + self.r_drop / 2 * apart.sum()
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         smoothing = self.label_smoothing if self.training else 0.0
-        return F.cross_entropy(
-            _logits(self.model, batch),
-            batch["labels"],
-            self.class_weights,
-            reduction="sum",
-            label_smoothing=smoothing,
-        )
+        return F.cross_entropy(logits, labels, self.class_weights, reduction="sum", label_smoothing=smoothing)
 
     def extra_state(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """The class weights, which would change if the rows were edited."""

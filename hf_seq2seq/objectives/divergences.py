@@ -14,6 +14,12 @@ def kullback_leibler(first: Tensor, second: Tensor) -> Tensor:
     return (first.exp() * (first - second).masked_fill(first == -math.inf, 0)).sum(-1)
 
 
+def symmetric_divergence(first: Tensor, second: Tensor) -> Tensor:
+    """(KL(P1 || P2) + KL(P2 || P1)) / 2 of the distributions of two logits, `(positions,)`."""
+    one, two = first.log_softmax(-1), second.log_softmax(-1)
+    return (kullback_leibler(one, two) + kullback_leibler(two, one)) / 2
+
+
 def forward(teacher: Tensor, student: Tensor, beta: float = 0.5) -> Tensor:
     """KL(teacher || student): the student covers all that the teacher may say."""
     return kullback_leibler(teacher, student)

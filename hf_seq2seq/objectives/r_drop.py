@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
-from hf_seq2seq.objectives.divergences import kullback_leibler
+from hf_seq2seq.objectives.divergences import symmetric_divergence
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,6 @@ class RDrop:
         second, others, _ = objective.pass_once(batch)
 
         def apart(first: Tensor, second: Tensor) -> Tensor:
-            one, two = (objective.logits_of(each).log_softmax(-1) for each in (first, second))
-            return ((kullback_leibler(one, two) + kullback_leibler(two, one)) / 2).sum()
+            return symmetric_divergence(objective.logits_of(first), objective.logits_of(second)).sum()
 
         return (loss + second) / 2 + self.alpha / 2 * objective.sum_in_chunks(apart, states, others)

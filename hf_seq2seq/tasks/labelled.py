@@ -142,7 +142,7 @@ def _objective(
     weights = balanced_weights(labels, classes) if config.model.class_weights == "balanced" else None
     smoothing = config.optimization.label_smoothing_factor
     makers: dict[str, Callable[[], Objective]] = {
-        "single_label": lambda: Classification(model, weights, smoothing),
+        "single_label": lambda: Classification(model, weights, smoothing, config.model.r_drop),
         "multi_label": lambda: MultiLabel(model),
         "regression": lambda: _regression(model, labels, fresh),
     }

@@ -38,10 +38,12 @@ def check_encoder_run(config: C) -> C:
     if masking.objective == "supervised":
         names = ("mlm_probability", "whole_word_masking", "next_sentence_prediction")
         _refuse(masking, names, "raw text; it needs --objective masked_language_model")
+        if model.problem_type != "single_label":
+            _refuse(model, ("r_drop",), "one label per text")
         return check_labelled_run(config)
     why = "labels; --objective masked_language_model reads raw text without any"
     _refuse(config.data, ("label_column", "text_pair_column"), why)
-    _refuse(model, ("problem_type", "class_weights", "pooling"), why)
+    _refuse(model, ("problem_type", "class_weights", "pooling", "r_drop"), why)
     if config.evaluation.metrics:
         raise InputError("--metrics score labels; --objective masked_language_model reports its own scores")
     if config.adaptation.freeze == "all_but_head":

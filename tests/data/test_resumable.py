@@ -99,6 +99,26 @@ def test_kill_at_every_point_of_a_commit_and_of_the_end(tmp_path: Path) -> None:
     assert point > 9
 
 
+def test_lines_are_synced_before_they_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partial, synced, counted = tmp_path / "out.jsonl.partial", set(), []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_sync(handle: int) -> None:
+        synced.add((os.fstat(handle).st_ino, os.fstat(handle).st_size))
+        fsync(handle)
+
+    def note_count(self: Path, target: Path) -> Path:
+        if target.name == "out.jsonl.progress.json":
+            counted.append((partial.stat().st_ino, json.loads(self.read_text())["bytes"]))
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_count)
+    write(tmp_path / "out.jsonl")
+    assert len(counted) == 5
+    assert set(counted) <= synced
+
+
 def test_rows_added_to_the_input_are_done_too(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     with pytest.raises(RuntimeError):

@@ -46,6 +46,25 @@ def test_one_class(weights: Tensor | None, smoothing: float) -> None:
     assert_mean(Classification(bert, weights, smoothing).train(), rows, plain)
 
 
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.2, 1.0, 3.0])])
+def test_r_drop(weights: Tensor | None) -> None:
+    bert, rows = model(3).train(), batch(torch.tensor([0, 1, 2, 2, 0]))
+    bert.dropout.p = 0.4
+    objective = Classification(bert, weights, 0.1, r_drop=0.7).train()
+    torch.manual_seed(1)
+    passes = [logits(bert, rows) for _ in range(2)]
+    plain = [F.cross_entropy(each, rows["labels"], weights, label_smoothing=0.1) for each in passes]
+    one, two = (each.log_softmax(-1) for each in passes)
+    apart = ((one.exp() * (one - two)).sum(-1) + (two.exp() * (two - one)).sum(-1)) / 2
+    shares = torch.ones(5) if weights is None else weights[rows["labels"]]
+    assert apart.min() > 0
+    torch.manual_seed(1)
+    assert_mean(objective, rows, sum(plain) / 2 + 0.35 * (apart * shares).sum() / shares.sum())
+    bert.eval()
+    found = objective.eval()(rows) / objective.weight(rows)
+    torch.testing.assert_close(found.float(), F.cross_entropy(logits(bert, rows), rows["labels"], weights))
+
+
 def test_smoothing_is_for_training_alone() -> None:
     bert, rows = model(3).eval(), batch(torch.tensor([0, 1, 2, 2, 0]))
     assert_mean(

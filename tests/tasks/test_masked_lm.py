@@ -252,6 +252,8 @@ def test_a_resumed_run_sees_the_same_masks(text_files: dict[str, str], tmp_path:
         ({"label_column": "label"}, "--label-column is about labels; --objective masked_language_model reads raw text"),
         ({"problem_type": "regression"}, "--problem-type is about labels"),
         ({"class_weights": "balanced"}, "--class-weights is about labels"),
+        ({"r_drop": 1.0}, "--r-drop is about labels"),
+        ({"objective": "supervised", "problem_type": "regression", "r_drop": 1.0}, "--r-drop is about one label"),
         ({"metrics": "accuracy"}, "--metrics score labels"),
         ({"objective": "masked_language"}, "unknown value 'masked_language'; did you mean 'masked_language_model'"),
         ({"objective": "supervised", "whole_word_masking": True}, "--whole-word-masking is about raw text; it needs"),
