@@ -27,7 +27,7 @@ EVALUATIONS = 20
 DERIVABLE = frozenset(
     {
         *("tokenizer_type", "target_tokenizer_type", "vocab_size", "target_vocab_size"),
-        *("hidden_size", "embedding_size", "dropout", "position_embedding_type", "d_model"),
+        *("hidden_size", "embedding_size", "initializer_range", "dropout", "position_embedding_type", "d_model"),
         *(f"{side}_{name}" for side in ("encoder", "decoder") for name in ("layers", "ffn_dim", "attention_heads")),
         *("metrics", "metric_for_best_model", "max_source_length", "max_target_length", "max_tokens_per_batch"),
         *("max_steps", "num_train_epochs", "logging_steps", "warmup_steps", "warmup_ratio", "lr_scheduler_type"),
@@ -126,7 +126,8 @@ def rnn_choices(source: Side, target: Side) -> Iterator[Choice]:
     """Width, layers and dropout of the recipe `rnn`, and its learning rate; the dropout goes with the width.
 
     Luong's attention, the recipe's own default, learned faster than Bahdanau's on 800 French words (word error rate
-    37 against 57 after 2,650 steps).
+    37 against 57 after 2,650 steps). Embeddings of characters start wide: on 800 Italian words a deviation of 0.5 had
+    24.5 and 23.5 word errors (validation and test, two seeds), 0.1 had 27 and 24.
     """
     rows, reason = source.rows, f"{source.rows:,} rows of {TITLES[target.kind]}"
     small = target.kind in CHARACTER_MODELS
@@ -136,6 +137,7 @@ def rnn_choices(source: Side, target: Side) -> Iterator[Choice]:
     yield Choice("learning_rate", 2e-3 if small else 1e-3, reason)
     if small:
         yield Choice("encoder_layers", 2, reason, ("decoder_layers", "decoder_start", "hidden_size"))
+        yield Choice("initializer_range", 0.5, reason)
 
 
 def transformer_choices(source: Side, target: Side) -> Iterator[Choice]:
