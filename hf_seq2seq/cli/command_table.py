@@ -5,6 +5,7 @@ COMMANDS = {
     "auto": "Find and train a good model for the rows within a given time.",
     "baseline": "Train a classical baseline in seconds and score it like a model.",
     "back-translate": "Translate monolingual text back, into synthetic sources of real targets to train on.",
+    "rounds": "Iterative back-translation: a reverse and a forward model improve each other.",
     "clean": "Drop pairs that are broken, repeated, misaligned or in the test set, and count them by rule.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",

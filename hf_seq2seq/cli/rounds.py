@@ -1,0 +1,228 @@
+"""`hf-seq2seq rounds RECIPE`: iterative back-translation, in which either model writes the other's synthetic sources.
+
+Paper: Hoang et al., 2018, "Iterative Back-Translation for Neural Machine Translation", https://aclanthology.org/W18-2703
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from hf_seq2seq.cli.flag_command import FlagCommand
+from hf_seq2seq.cli.options import Argument, Values
+from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import locked_folder
+from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
+
+DONE = "rounds.json"
+"""The commands that are done, in the folder of the rounds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rounds(Section):
+    """Rounds."""
+
+    rounds: int = option(
+        1, "How often both models improve each other; the last round trains the forward model only.", at_least=1
+    )
+    train_file: str | None = option(None, "Real pairs, as for `train`: train.de,train.en.")
+    validation_file: str | None = option(None, "Real pairs for validation; both models are validated on them.")
+    test_file: str | None = option(None, "Real pairs for the scores of each model.")
+    source_lang: str | None = option(None, "Source language of the forward model.")
+    target_lang: str | None = option(None, "Its target language.")
+    target_mono_file: str | None = option(None, "Monolingual text of the target side.")
+    source_mono_file: str | None = option(None, "Monolingual text of the source side, for better reverse models.")
+    train_config: str | None = option(None, "YAML file of other flags of every training.")
+    output_dir: str = option("outputs/rounds", "Folder of all models and pairs.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis(Section):
+    """Synthetic pairs: the flags of `back-translate`."""
+
+    upsample: int = option(1, "How often each real pair is among the synthetic ones.", at_least=1)
+    tag: str = option("<BT>", "Tag put before every synthetic source; '' for none.")
+    num_beams: int | None = option(None, "Beams; by default as the model was trained to.", at_least=1)
+    do_sample: bool = option(False, "Sample tokens at random.")
+    top_k: int | None = option(None, "Sample from the k most probable tokens.", at_least=1)
+    noise: bool = option(False, "Delete, blank and shuffle words of synthetic sources.")
+    seed: int = option(42, "Seed of trainings and samples.", at_least=0, at_most=LARGEST_SEED)
+    against: tuple[str, ...] = option((), "Files such as test sets that no synthetic pair may overlap.")
+
+
+@dataclass(frozen=True)
+class RoundsConfig:
+    """The flags of `rounds`."""
+
+    rounds: Rounds = field(default_factory=Rounds)
+    synthesis: Synthesis = field(default_factory=Synthesis)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of the rounds.
+
+    Attributes:
+        name: of the step.
+        words: the command, without the program's name.
+        folder: what a training saves to; None for a translation, which continues by itself.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    folder: Path | None = None
+
+
+Recipe = Annotated[str, Argument(metavar="RECIPE", help="Recipe of all models, such as transformer.")]
+
+
+def rounds(recipe: Recipe, *, values: Values) -> None:
+    """Trains a reverse model, back-translates, trains a forward model, and repeats; after a kill, it continues."""
+    config = build(RoundsConfig, values, origin="rounds")
+    check(config)
+    folder = Path(config.rounds.output_dir)
+    steps = plan(recipe, config)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked_folder(folder):
+        done = read_done(folder / DONE, steps)
+        for number, step in enumerate(steps, start=1):
+            if number <= done:
+                continue
+            print(f"{step.name} ({number} of {len(steps)}): {shlex.join(['hf-seq2seq', *step.words])}", flush=True)
+            run_step(step)
+            write_done(folder / DONE, steps[:number])
+    print(f"{steps[-1].folder}: the forward model of round {config.rounds.rounds}")
+
+
+def check(config: RoundsConfig) -> None:
+    """Rejects flags before anything is trained.
+
+    Raises:
+        InputError: a flag is missing, or flags conflict.
+    """
+    options = config.rounds
+    for name in ("train_file", "source_lang", "target_lang", "target_mono_file"):
+        if getattr(options, name) is None:
+            raise InputError(f"--{name.replace('_', '-')}: is missing; rounds need it")
+    if options.rounds > 1 and options.source_mono_file is None:
+        raise InputError(
+            f"--rounds {options.rounds}: a better reverse model needs text of the source side; add --source-mono-file"
+        )
+    if options.source_lang == options.target_lang:
+        raise InputError(f"--source-lang and --target-lang: are both {options.source_lang}")
+    for name in ("target_mono_file", "source_mono_file", "train_config"):
+        path = getattr(options, name)
+        if path is not None and not Path(path).expanduser().is_file():
+            raise InputError(f"--{name.replace('_', '-')} {path}: no such file")
+
+
+def plan(recipe: str, config: RoundsConfig) -> list[Step]:
+    """All steps, in order.
+
+    A reverse model of real pairs; in each round synthetic sources and a forward model and, but for the last, synthetic
+    targets and a better reverse model.
+    """
+    options = config.rounds
+    source, target = str(options.source_lang), str(options.target_lang)
+    reverse = _train(recipe, config, "reverse-0", (target, source))
+    steps = [reverse]
+    for number in range(1, options.rounds + 1):
+        steps += _improve(recipe, config, f"forward-{number}", (source, target), reverse.folder)
+        if number < options.rounds:
+            steps += _improve(recipe, config, f"reverse-{number}", (target, source), steps[-1].folder)
+            reverse = steps[-1]
+    return steps
+
+
+def _improve(
+    recipe: str, config: RoundsConfig, name: str, languages: tuple[str, str], writer: Path | None
+) -> list[Step]:
+    """Synthetic sources by the model in the other direction, and a model that is trained on them and the real pairs."""
+    options, made = config.rounds, config.synthesis
+    folder = Path(options.output_dir)
+    mono = options.target_mono_file if languages[1] == options.target_lang else options.source_mono_file
+    pairs, mixed = folder / f"{name}-synthetic.jsonl", folder / f"{name}-train.jsonl"
+    words = ["back-translate", str(writer), "--input-file", str(mono), "--output-file", str(pairs)]
+    words += ["--train-file", str(options.train_file), "--mixed-file", str(mixed), "--upsample", str(made.upsample)]
+    words += ["--source-lang", languages[0], "--target-lang", languages[1], "--tag", made.tag, "--seed", str(made.seed)]
+    words += ["--do-sample"] * made.do_sample + ["--noise"] * made.noise
+    words += ["--num-beams", str(made.num_beams)] * (made.num_beams is not None)
+    words += ["--top-k", str(made.top_k)] * (made.top_k is not None)
+    words += ["--against", ",".join(made.against)] * bool(made.against)
+    marks = [made.tag] * bool(made.tag) + ["<blank>"] * made.noise
+    added = ("--added-tokens", ",".join(marks)) if marks else ()
+    return [
+        Step(f"pairs for {name}", tuple(words)),
+        _train(recipe, config, name, languages, ("--train-file", str(mixed), *added)),
+    ]
+
+
+def _train(
+    recipe: str, config: RoundsConfig, name: str, languages: tuple[str, str], data: tuple[str, ...] | None = None
+) -> Step:
+    options = config.rounds
+    folder = Path(options.output_dir) / name
+    words = ["train", recipe, *(("-c", options.train_config) if options.train_config else ())]
+    words += data or ("--train-file", str(options.train_file))
+    for role in ("validation_file", "test_file"):
+        if (file := getattr(options, role)) is not None:
+            words += [f"--{role.replace('_', '-')}", file]
+    words += ["--source-lang", languages[0], "--target-lang", languages[1]]
+    words += ["--seed", str(config.synthesis.seed), "--output-dir", str(folder)]
+    return Step(f"training {name}", tuple(words), folder)
+
+
+def run_step(step: Step) -> None:
+    """Runs a step in a process of its own; a training continues from its newest checkpoint.
+
+    Raises:
+        SystemExit: the step failed; with its code.
+    """
+    words = list(step.words)
+    if step.folder is not None:
+        begun = any(step.folder.glob("checkpoint-*"))
+        words += ["--resume-from-checkpoint", "last"] if begun else ["--overwrite-output-dir"]
+    code = execute(words)
+    if code:
+        print(f"{step.name}: failed; the same command continues here", file=sys.stderr)
+        raise SystemExit(code if code > 0 else 128 - code)
+
+
+def execute(words: list[str]) -> int:
+    """Runs a command of this program in a new process; returns its exit code."""
+    return subprocess.run([sys.executable, "-m", "hf_seq2seq", *words], check=False).returncode
+
+
+def read_done(path: Path, steps: list[Step]) -> int:
+    """How many steps are done.
+
+    Raises:
+        InputError: what is done was done by other commands.
+    """
+    if not path.exists():
+        return 0
+    try:
+        done = [tuple(words) for words in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError):
+        raise InputError(f"{path}: is damaged; delete it to start again") from None
+    for number, words in enumerate(done):
+        expected = steps[number].words if number < len(steps) else ()
+        if words != expected:
+            raise InputError(
+                f"{path}: was begun with other flags: {shlex.join(words)}; use another --output-dir, or delete it"
+            )
+    return len(done)
+
+
+def write_done(path: Path, steps: list[Step]) -> None:
+    """Notes that steps are done."""
+    with open_draft(path) as stream:
+        stream.write(json.dumps([list(step.words) for step in steps], indent=1, ensure_ascii=False) + "\n")
+
+
+COMMAND = FlagCommand(rounds, RoundsConfig)
+build_command = COMMAND.build

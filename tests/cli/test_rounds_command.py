@@ -1,0 +1,102 @@
+"""`rounds`: reverse model, synthetic pairs, forward model, better reverse model; continued where it was ended."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_seq2seq.cli import rounds as module
+from hf_seq2seq.cli.app import run
+
+WORDS = {
+    "a": "ein",
+    "dog": "Hund",
+    "cat": "Kater",
+    "sleeps": "schläft",
+    "runs": "rennt",
+    "red": "roter",
+    "old": "alter",
+}
+ENGLISH = [
+    f"a {size} {noun} {verb}" for size in ("red", "old") for noun in ("dog", "cat") for verb in ("sleeps", "runs")
+]
+GERMAN = [" ".join(WORDS[word] for word in text.split()) for text in ENGLISH]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The flags that name the files."""
+    monkeypatch.chdir(tmp_path)
+    for name, texts in (("train.en", ENGLISH), ("train.de", GERMAN), ("mono.en", ENGLISH[::-1]), ("mono.de", GERMAN)):
+        Path(name).write_text("".join(f"{text}\n" for text in texts))
+    Path("small.yaml").write_text(
+        "max_steps: 2\nhidden_size: 8\nembedding_size: 8\ntokenizer_type: word\nvalidation_split_percentage: 0\n"
+    )
+    flags = "--train-file train.de,train.en --source-lang de --target-lang en --target-mono-file mono.en"
+    return [*flags.split(), "--train-config", "small.yaml"]
+
+
+def test_the_steps_of_two_rounds(data: list[str], monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
+    started = []
+    monkeypatch.setattr(module, "execute", lambda words: started.append(words) or 0)
+    flags = ["--source-mono-file", "mono.de", "--rounds", "2", "--noise", "--num-beams", "4", "--upsample", "3"]
+    result = command("rounds", "rnn", *data, *flags)
+    assert result.code == 0, result.err
+    outputs = [words[words.index("--output-dir" if words[0] == "train" else "--mixed-file") + 1] for words in started]
+    assert [Path(output).name for output in outputs] == [
+        *("reverse-0", "forward-1-train.jsonl", "forward-1", "reverse-1-train.jsonl", "reverse-1"),
+        *("forward-2-train.jsonl", "forward-2"),
+    ]
+    writers = [words[1:4:2] for words in started if words[0] == "back-translate"]
+    assert writers == [
+        ["outputs/rounds/reverse-0", "mono.en"],
+        ["outputs/rounds/forward-1", "mono.de"],
+        ["outputs/rounds/reverse-1", "mono.en"],
+    ]
+    languages = [" ".join(words[words.index("--source-lang") :][:4:1]) for words in started]
+    forward, reverse = "--source-lang de --target-lang en", "--source-lang en --target-lang de"
+    assert languages == [reverse, forward, forward, reverse, reverse, forward, forward]
+    assert all(words[words.index("--added-tokens") + 1] == "<BT>,<blank>" for words in started[2::2])
+
+
+def test_rounds_train_and_continue(data: list[str], monkeypatch: pytest.MonkeyPatch, command: Any) -> None:
+    calls = []
+
+    def execute(words: list[str]) -> int:
+        calls.append(words[0])
+        return 3 if len(calls) == 3 else run(words)
+
+    monkeypatch.setattr(module, "execute", execute)
+    failed = command("rounds", "rnn", *data)
+    assert failed.code == 3
+    assert "training forward-1: failed; the same command continues here" in failed.err
+    assert command("rounds", "rnn", *data, "--seed", "3").code == 2
+    result = command("rounds", "rnn", *data)
+    assert result.code == 0, result.err
+    assert calls == ["train", "back-translate", "train", "train"]
+    assert "outputs/rounds/forward-1: the forward model of round 1" in result.out
+    rows = [json.loads(line) for line in Path("outputs/rounds/forward-1-train.jsonl").read_text().splitlines()]
+    assert [row["en"] for row in rows[:8]] == ENGLISH
+    assert {row["en"] for row in rows[8:]} <= set(ENGLISH)
+    assert rows[8]["de"].startswith("<BT>")
+    assert command("rounds", "rnn", *data).code == 0
+    assert len(calls) == 4  # nothing is done twice
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--rounds 2", "--rounds 2: a better reverse model needs text of the source side; add --source-mono-file"),
+        ("--source-lang en", "--source-lang and --target-lang: are both en"),
+        ("--source-mono-file none.de", "--source-mono-file none.de: no such file"),
+        ("--rounds 0", "--rounds: 0 is too small"),
+    ],
+)
+def test_bad_input(data: list[str], command: Any, flags: str, message: str) -> None:
+    given = dict(zip(data[::2], data[1::2], strict=True)) | dict([shlex.split(flags)])
+    found = command("rounds", "rnn", *(word for pair in given.items() for word in pair))
+    assert found.code == 2
+    assert message in found.err
+    assert not Path("outputs").exists()
