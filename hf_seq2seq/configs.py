@@ -12,7 +12,7 @@ from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.presentation import Curriculum
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 from hf_seq2seq.time_limits import TimeLimits
-from hf_seq2seq.training_options import Averaging
+from hf_seq2seq.training_options import Averaging, Subwords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -371,4 +371,5 @@ class TextRunConfig(RunConfig):
     data: PairData
     tokens: PairTokenization
     loss: Loss = field(default_factory=Loss)
+    subwords: Subwords = field(default_factory=Subwords)
     decoding: Decoding = field(default_factory=Decoding)

@@ -43,3 +43,20 @@ class Ragged:
 
     def __getitem__(self, row: int) -> np.ndarray:
         return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Where rows of these lengths start, and the end, `(rows + 1,)` int64."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def counted(lengths: np.ndarray) -> np.ndarray:
+    """The position of every token in its row, for rows of these lengths, `(tokens,)`."""
+    offsets = offsets_of(lengths)
+    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+
+
+def gathered(values: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Slices of an array one after another: from each start so many values."""
+    found: np.ndarray = values[np.repeat(starts, lengths) + counted(lengths)]
+    return found

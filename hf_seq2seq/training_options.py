@@ -33,3 +33,25 @@ class Averaging(Section):
             )
         if self.average_around != "last" and self.average_checkpoints is None:
             raise InputError(f"--average-around {self.average_around}: add --average-checkpoints 5, or leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subwords(Section):
+    """Subwords: segmentations of the training rows that are drawn anew in every epoch."""
+
+    bpe_dropout: float = option(0.0, "BPE: leave out each merge with this probability.", at_least=0, at_most=1)
+    unigram_sampling: float | None = option(
+        None, "Unigram: sample segmentations with this sharpness; 0 is uniform.", at_least=0, at_most=100
+    )
+    subword_sides: str = option("both", "The sides to sample.", choices=("both", "source", "target"))
+
+    @property
+    def asked_for(self) -> str:
+        """The flag that asks for it; empty if none does."""
+        return "--bpe-dropout" if self.bpe_dropout else "--unigram-sampling" * (self.unigram_sampling is not None)
+
+    def __post_init__(self) -> None:
+        """Rejects sides without anything to sample."""
+        super().__post_init__()
+        if self.subword_sides != "both" and not self.asked_for:
+            raise InputError(f"--subword-sides {self.subword_sides}: add --bpe-dropout or --unigram-sampling")

@@ -14,7 +14,7 @@ from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
-from hf_seq2seq.data.training_rows import TrainingRows
+from hf_seq2seq.data.training_rows import Renewed, TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build_from_lines, flag
 from hf_seq2seq.settings_files import Setting, read_sections
@@ -76,12 +76,13 @@ class MixedRows(TrainingRows):
     Args:
         examples: the rows of all tasks, one task after the other.
         mixture: how many of each are drawn.
+        renewed: makes the rows of each epoch, if they change.
     """
 
     redrawn = True
 
-    def __init__(self, examples: Examples, mixture: Mixture) -> None:
-        super().__init__(examples)
+    def __init__(self, examples: Examples, mixture: Mixture, renewed: Renewed | None = None) -> None:
+        super().__init__(examples, renewed)
         self.mixture = mixture
 
     def drawn(self, epoch: int) -> np.ndarray:

@@ -12,13 +12,25 @@ import numpy as np
 from hf_seq2seq.data.examples import Examples
 
 
+class Renewed(Protocol):
+    """Makes the rows of each epoch, always the same number of them."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens of each row in any epoch, `(rows, sides)`."""
+
+    def __call__(self, epoch: int) -> Examples:
+        """The rows of an epoch."""
+
+
 class TrainingRows:
     """All rows in every epoch, the steps in random order. Other kinds override what they do differently.
 
     Each method depends on its arguments alone, so that a resumed run finds its place in any epoch.
 
     Args:
-        examples: the rows, as they are in the first epoch.
+        examples: the rows; where every epoch makes its own, as many as in any of them.
+        renewed: makes the rows of each epoch, if they change, as under noise.
     """
 
     redrawn = False
@@ -26,13 +38,14 @@ class TrainingRows:
     logged: tuple[str, ...] = ()
     """Names of the figures that it adds to the step log."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: Examples, renewed: Renewed | None = None) -> None:
         self.examples = examples
+        self.renewed = renewed
 
     @property
     def lengths(self) -> np.ndarray:
         """The most tokens of each row in any epoch, `(rows, sides)`."""
-        return self.examples.lengths
+        return self.examples.lengths if self.renewed is None else self.renewed.lengths
 
     @property
     def usual(self) -> int:
@@ -41,7 +54,7 @@ class TrainingRows:
 
     def of_epoch(self, epoch: int) -> Examples:
         """The rows as they are in an epoch; always the same number of them."""
-        return self.examples
+        return self.examples if self.renewed is None else self.renewed(epoch)
 
     def drawn(self, epoch: int) -> np.ndarray:
         """Numbers of the rows that an epoch holds, `(rows,)`; batches of similar length are made of them."""
@@ -73,36 +86,3 @@ class TrainingRows:
     def describe(self) -> list[str]:
         """Lines for people about what is special in how the rows come."""
         return []
-
-
-class Renewed(Protocol):
-    """Makes the rows of each epoch, always the same number of them."""
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The most tokens of each row in any epoch, `(rows, sides)`."""
-
-    def __call__(self, epoch: int) -> Examples:
-        """The rows of an epoch."""
-
-
-class RenewedRows(TrainingRows):
-    """Rows that change in every epoch, as noise does.
-
-    Args:
-        examples: the rows of the first epoch.
-        renewed: makes the rows of each epoch.
-    """
-
-    def __init__(self, examples: Examples, renewed: Renewed) -> None:
-        super().__init__(examples)
-        self._renewed = renewed
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The most tokens of each row in any epoch, `(rows, sides)`."""
-        return self._renewed.lengths
-
-    def of_epoch(self, epoch: int) -> Examples:
-        """The rows as they are in an epoch."""
-        return self._renewed(epoch)

@@ -17,6 +17,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
@@ -28,6 +29,7 @@ from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Problem, Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
+from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -55,6 +57,8 @@ def joined_task(
     source, target = pairs["train"].columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
+    renewed = subword_pairs(config, pairs["train"], splits["train"], task.tokenizers)
+    task = dataclasses.replace(task, presented=TrainingRows(splits["train"], renewed))
     return with_curriculum(task, getattr(pairs["train"], "table", None))
 
 
@@ -99,6 +103,7 @@ def text_task(
         InputError: a block is longer than the model's table of positions, or the model cannot separate documents.
     """
     refuse_curriculum(config, "raw text")
+    refuse_subwords(config, "raw text")
     size, most = config.tokens.block_size, positions(model)
     if most is not None and size > most:
         raise InputError(f"--block-size: {size} is too large; the model has {most} positions")

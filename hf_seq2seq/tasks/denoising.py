@@ -13,7 +13,7 @@ from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.examples import Documents, Examples
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, sentences_of
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.data.training_rows import RenewedRows
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
@@ -27,6 +27,7 @@ from hf_seq2seq.problems.denoising import DenoisingProblem
 from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum
+from hf_seq2seq.tasks.subwords import refuse_subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -82,6 +83,7 @@ def denoising_task(
         InputError: the tokenizer or the text does not support the noise.
     """
     refuse_curriculum(config, "raw text")
+    refuse_subwords(config, "raw text")
     tokenizer = tokenizers.source
     noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
     splits = {}
@@ -102,7 +104,7 @@ def denoising_task(
         collate=Seq2SeqCollator(tokenizer.pad_token_id, rows=objective.reads_rows),
         metrics=(),
         problem=DenoisingProblem(config.tokens.max_target_length),
-        presented=RenewedRows(noised["train"], splits["train"]),
+        presented=TrainingRows(noised["train"], splits["train"]),
     )
 
 

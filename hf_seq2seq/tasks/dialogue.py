@@ -11,6 +11,7 @@ from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
 from hf_seq2seq.tasks.curricula import with_curriculum
+from hf_seq2seq.tasks.subwords import refuse_subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -42,6 +43,7 @@ def dialogue_task(
     Raises:
         InputError: history and reply of maximum length exceed the model's table of positions.
     """
+    refuse_subwords(config, "conversations")
     check_room(model, config.tokens)
     prepare_chat(tokenizer, config.tokens.separator)
     splits = {

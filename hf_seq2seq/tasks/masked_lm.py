@@ -10,7 +10,7 @@ from hf_seq2seq.data.collation import MaskedCollator
 from hf_seq2seq.data.examples import Documents, Examples
 from hf_seq2seq.data.raw_text import RawRows, encode_raw, keep_rows, stretches
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.data.training_rows import Renewed, RenewedRows
+from hf_seq2seq.data.training_rows import Renewed, TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.next_sentence import NextSentence
@@ -193,7 +193,7 @@ def masked_task(
         collate=MaskedCollator(tokenizer.pad_token_id),
         metrics=(),
         problem=MaskedLMProblem(),
-        presented=RenewedRows(splits["train"], rows["train"]),
+        presented=TrainingRows(splits["train"], rows["train"]),
     )
 
 

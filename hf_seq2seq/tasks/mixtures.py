@@ -74,5 +74,5 @@ def mixture_task(
         columns={"source": "the source of each task", "target": "its target"},
         metrics=all_metrics(mixture.members),
         set_metrics={name: member.metrics for name, member in members.items()},
-        presented=MixedRows(task.splits["train"], mixture),
+        presented=MixedRows(task.splits["train"], mixture, task.training_rows.renewed),
     )

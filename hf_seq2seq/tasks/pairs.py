@@ -15,6 +15,7 @@ from hf_seq2seq.data.replies import encode_replies, prepare_turns
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
@@ -24,6 +25,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
+from hf_seq2seq.tasks.subwords import subword_pairs
 from hf_seq2seq.training.checks import check_positions
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def pair_task(
             raise InputError("--copy-vocab-size: only works with pairs; leave it out with --objective dialogue")
         prepare_turns(tokenizers.source)
     splits = {name: _encode(rows, model, tokenizers, config) for name, rows in pairs.items()}
+    renewed = subword_pairs(config, pairs["train"], splits["train"], tokenizers)
     source, target = pairs["train"].columns
     context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
@@ -116,6 +119,7 @@ def pair_task(
         collate=Seq2SeqCollator(tokenizers.source.pad_token_id, rows=objective.reads_rows),
         metrics=config.evaluation.metrics,
         problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
+        presented=TrainingRows(splits["train"], renewed),
     )
     return with_curriculum(task, getattr(pairs["train"], "table", None))
 

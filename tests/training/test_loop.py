@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from hf_seq2seq.data.training_rows import RenewedRows
+from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
@@ -288,7 +288,7 @@ def test_remade_rows_are_those_of_the_epoch(make_task: MakeTask, tmp_path: Path)
                 return SimpleNamespace(examples=examples, rows=rows)
 
         collate = task.collate
-        object.__setattr__(task, "presented", RenewedRows(examples, Renewed()))
+        object.__setattr__(task, "presented", TrainingRows(examples, Renewed()))
         object.__setattr__(task, "collate", lambda made, rows: collate(made.examples, made.rows[rows]))
         object.__setattr__(task, "splits", {"train": examples})
         return task

@@ -1,0 +1,87 @@
+"""Training rows whose subwords are drawn anew in every epoch."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hf_seq2seq.configs import TextRunConfig
+from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.tokenizers.subwords import SubwordRows, subword_rows
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.training_rows import Renewed
+from hf_seq2seq.errors import InputError
+
+SIDES = ("source", "target")
+
+
+@dataclass(frozen=True)
+class SubwordPairs:
+    """Pairs of which one side or both are segmented at random.
+
+    Attributes:
+        examples: the pairs without sampling.
+        sides: the rows of each side that is sampled, by its name.
+        seed: of the run.
+    """
+
+    examples: Examples
+    sides: dict[str, SubwordRows]
+    seed: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The most tokens of each row in any epoch, `(rows, sides)`."""
+        longest = [self.sides[s].longest if s in self.sides else getattr(self.examples, s).lengths for s in SIDES]
+        return np.stack([np.sum(longest, axis=0)] if self.examples.joined else longest, axis=1)
+
+    def __call__(self, epoch: int) -> Examples:
+        """The rows of an epoch."""
+        drawn: dict[str, Any] = {
+            name: rows.of_epoch(self.seed, SIDES.index(name), epoch) for name, rows in self.sides.items()
+        }
+        return replace(self.examples, **drawn)
+
+
+def subword_pairs(
+    config: TextRunConfig, pairs: Pairs | Conversations, examples: Examples, tokenizers: Tokenizers
+) -> Renewed | None:
+    """The training rows with sampled subwords; None if that is not asked for.
+
+    Raises:
+        InputError: rows or tokenizers cannot be sampled.
+    """
+    options, limits = config.subwords, config.tokens
+    if not options.asked_for:
+        return None
+    if isinstance(pairs, Conversations) or examples.unknown is not None:
+        reason = "--copy-vocab-size" if examples.unknown is not None else "--objective dialogue"
+        raise InputError(f"{options.asked_for} cannot be combined with {reason}; leave out one of them")
+    assert examples.target is not None
+    sides = {
+        "source": lambda: subword_rows(
+            [config.data.source_prefix + text for text in pairs.sources],
+            examples.source,
+            tokenizers.source,
+            limits.max_source_length,
+            options,
+            "source",
+        ),
+        "target": lambda: subword_rows(
+            pairs.targets, examples.target, tokenizers.target, limits.max_target_length, options, "target"
+        ),
+    }
+    chosen = {name: make() for name, make in sides.items() if options.subword_sides in ("both", name)}
+    return SubwordPairs(examples, chosen, config.run.seed)
+
+
+def refuse_subwords(config: TextRunConfig, rows: str) -> None:
+    """Rejects sampling for rows that are not pairs.
+
+    Raises:
+        InputError: it is asked for.
+    """
+    if config.subwords.asked_for:
+        raise InputError(f"{config.subwords.asked_for} works with pairs, not with {rows}; leave it out")
