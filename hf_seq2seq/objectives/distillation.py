@@ -85,8 +85,13 @@ class Distillation(TokenCrossEntropy):
         from hf_seq2seq.saved.loading import load_seq2seq
 
         place = str(self.options.teacher)
-        teacher, tokenizers, _ = load_seq2seq(place)
+        teacher, tokenizers, settings = load_seq2seq(place)
         check_teacher(place, teacher, tokenizers, self.model, self.context.tokenizers)
+        if settings.run and settings.prefix != self.context.prefix:
+            raise InputError(
+                f"teacher={place}: was trained with --source-prefix {settings.prefix!r}, not {self.context.prefix!r}; "
+                "both read the same sources, so give the same"
+            )
         longest = self.context.longest
         if self.context.examples is not None:
             longest = max(longest, int(self.context.examples.lengths.max(initial=0)))

@@ -24,12 +24,14 @@ class GenerationContext:
         examples: the training rows; None if they change with the epoch, so that only labels are known.
         seed: the run's seed.
         longest: maximum output length in tokens, including EOS.
+        prefix: prepended to every source.
     """
 
     tokenizers: Tokenizers | None = None
     examples: Examples | None = None
     seed: int = 0
     longest: int = 0
+    prefix: str = ""
 
     def random(self, step: int, row: int) -> np.random.Generator:
         """Random numbers for a row in an optimizer step, independent of its batch."""

@@ -189,7 +189,8 @@ def decoder_task(
     assert settings is not None
     settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
     tokenizers = Tokenizers(tokenizer, tokenizer)
-    context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
+    limit, prefix = config.tokens.max_target_length, config.data.source_prefix
+    context = GenerationContext(tokenizers, splits["train"], config.run.seed, limit, prefix)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     if splits["train"].positions is None:
         collate: Collate = CausalCollator(tokenizer.pad_token_id, objective.reads_rows)

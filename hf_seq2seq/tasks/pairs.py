@@ -106,7 +106,8 @@ def pair_task(
     splits = {name: _encode(rows, model, tokenizers, config) for name, rows in pairs.items()}
     renewed = subword_pairs(config, pairs["train"], splits["train"], tokenizers)
     source, target = pairs["train"].columns
-    context = GenerationContext(tokenizers, splits["train"], config.run.seed, config.tokens.max_target_length)
+    limit, prefix = config.tokens.max_target_length, config.data.source_prefix
+    context = GenerationContext(tokenizers, splits["train"], config.run.seed, limit, prefix)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     task = Task(
         recipe=recipe,

@@ -244,6 +244,13 @@ def test_another_vocabulary(save_teacher: Any) -> None:
         objective_of(model, others, f"teacher={save_teacher('gpt2')}")
 
 
+def test_another_prefix(save_teacher: Any, tokenizers: Tokenizers) -> None:
+    model, folder = new_model("transformer", len(tokenizers.source)).double(), save_teacher("rnn")
+    (folder / "run.yaml").write_text("source_prefix: 'say: '\n")
+    with pytest.raises(InputError, match=r"was trained with --source-prefix 'say: ', not ''"):
+        objective_of(model, tokenizers, f"teacher={folder}")
+
+
 def test_differences_of_vocabularies() -> None:
     assert difference({"a": 0, "b": 1}, {"b": 1, "a": 0}) == ""
     assert difference({"a": 0, "b": 1}, {"a": 0}) == "2 tokens, not 1"

@@ -168,6 +168,11 @@ CASES = [
         {"name": "risk", "model_name_or_path": "START/t5", "loss_type": "minimum_risk"}
         | {"loss_args": "samples=4,alpha=0.5,metric=edit_accuracy"},
     ),
+    (
+        "t5",
+        {"name": "distilled", "model_name_or_path": "START/t5", "loss_type": "distillation", "r_drop": "1"}
+        | {"loss_args": "teacher=START/t5,own_samples=0.5", "unlikelihood": "0.5"},
+    ),
     ("t5", {"name": "bf16", "model_name_or_path": "START/t5", "bf16": "true", "gradient_checkpointing": "true"}),
 ]
 
