@@ -56,12 +56,22 @@ class _Layer(nn.RNNBase):
             return StepwiseCell(self, inputs, kept)
         if kept is not None:
             return self._unroll(inputs, state, kept)
+        if state is not None and len(inputs) == 1 and not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+            end = self._single(inputs[0], state)
+            return end[0][None], end
         start = None if state is None else tuple(part[None].contiguous() for part in state)
         if not isinstance(self, nn.LSTM):
             outputs, last = super().forward(inputs, None if start is None else start[0])
             return outputs, (last[0],)
         outputs, end = super().forward(inputs, start)
         return outputs, tuple(part[0] for part in end)
+
+    def _single(self, inputs: Tensor, state: State) -> State:
+        """One step: on CPUs the library's layers rearrange their weights in every call, which takes longer."""
+        weights = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
+        if isinstance(self, nn.LSTM):
+            return torch.lstm_cell(inputs, state, *weights)
+        return ((torch.gru_cell if isinstance(self, nn.GRU) else torch.rnn_tanh_cell)(inputs, state[0], *weights),)
 
     def _unroll(self, inputs: Any, state: State | None, kept: Tensor) -> Any:
         """`forward` step by step."""

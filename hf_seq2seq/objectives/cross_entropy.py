@@ -174,7 +174,7 @@ class OutputProjection:
         """Runs the model up to the layer: the layer's input, `(batch, target, width)`, and other outputs."""
         self._wanted = True
         try:
-            outputs = model(**batch, **self._options)
+            outputs = model(**self._options | batch)
         finally:
             self._wanted = False
         kept, self._kept = self._kept, None
@@ -377,7 +377,7 @@ def output_states(
 ) -> tuple[Tensor, Any]:
     """The inputs of a model's output layer, or else its logits, of real positions, and its other outputs."""
     if projection is None:
-        outputs = model(**inputs, use_cache=False)
+        outputs = model(**{"use_cache": False} | inputs)
         return outputs.logits[real], outputs
     hidden, outputs = projection.run(model, inputs)
     return hidden[real], outputs

@@ -51,6 +51,9 @@ class Objective(nn.Module):
         self.model = model
         self.figures = Figures(self.logged)
 
+    def check_steps(self, steps: int) -> None:
+        """Called before training where the number of optimizer steps is known; may reject it by an `InputError`."""
+
     def begin_step(self, step: int, steps: int) -> None:
         """Called before each optimizer step, on every process.
 

@@ -194,6 +194,10 @@ def decoder_task(
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     if splits["train"].positions is None:
         collate: Collate = CausalCollator(tokenizer.pad_token_id, objective.reads_rows)
+    elif getattr(objective.options, "passes", "") == "sequential":
+        raise InputError(
+            "--loss-args: passes=sequential cannot read packed documents of --objective causal; leave it out"
+        )
     else:  # EOS, for transformers would warn about padding without a mask
         collate = PackedCollator(tokenizer.eos_token_id, objective.reads_rows)
     return Task(

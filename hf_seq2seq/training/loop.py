@@ -81,6 +81,8 @@ class Loop:
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
         self.budget = Budget(self.schedule, self.plan.tokens_per_step)
         self.budget.begin(self.state)
+        if self.state.planned:
+            task.objective.check_steps(self.state.max_steps)
         self.notes: list[str] = []
         self.signal = 0
         self._is_new_plan = False

@@ -10,14 +10,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
-from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
+from hf_seq2seq.architectures.configuration_transformer import TransformerDecoderConfig, TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+from hf_seq2seq.architectures.modeling_transformer_decoder import TransformerForCausalLM
 from hf_seq2seq.configs import Loss
+from hf_seq2seq.data.collation import CausalCollator
+from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import loss_options, make_objective
+from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
+from hf_seq2seq.ragged import Ragged
 
 IDS = {"vocab_size": 13, "source_vocab_size": 13, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
 IDS |= {"decoder_start_token_id": 2}
@@ -187,7 +192,13 @@ def test_by_default_half_of_the_inputs_are_right_halfway(schedule: str, steps: i
 
 
 REFUSED = {
-    "schedule=cosine": "schedule: unknown value 'cosine'; did you mean 'linear'?",
+    "schedule=linea": "schedule: unknown value 'linea'; did you mean 'linear'?",
+    "schedule=exponential,k=1": "schedule=exponential with k=1 never starts",
+    "schedule=linear,c=0": "schedule=linear with c=0 never starts",
+    "schedule=exponential,k=0": "k: with 0 the schedule exponential has ended before step 1",
+    "schedule=linear,k=0.2,minimum=0.2": "schedule=linear with k=0.2 has ended before step 1: its minimum is 0.2",
+    "schedule=linear,c=1": "schedule=linear with k=1,c=1 has ended before step 1: its minimum is 0; use ",
+    "schedule=none,start=5": "k and start: do not apply to schedule=none",
     "k=0.5": "k: 0.5 is too small for inverse_sigmoid; the minimum is 1",
     "schedule=exponential,k=2": "k: 2.0 is too large for exponential; the maximum is 1",
     "c=0.1": "c and minimum: only apply to schedule=linear, not inverse_sigmoid",
@@ -203,6 +214,87 @@ def test_bad_options_are_refused(args: str) -> None:
     with pytest.raises(InputError) as caught:
         loss_options(Loss(loss_type="scheduled_sampling", loss_args=args))  # type: ignore[arg-type]
     assert str(caught.value).startswith(f"--loss-args of scheduled_sampling: {REFUSED[args]}")
+
+
+def test_a_schedule_that_begins_after_the_last_step_is_refused() -> None:
+    objective = objective_of(rnn(), "start=40")
+    objective.check_steps(41)
+    with pytest.raises(InputError, match="start: 40 is too late, for the run has 40 steps"):
+        objective.check_steps(40)
+
+
+def test_it_starts_after_the_given_steps() -> None:
+    assert shares(8, "schedule=exponential", "k=0.5", "start=5") == [1, 1, 1, 1, 1, 1, 0.5, 0.25]
+    assert shares(9, "schedule=none") == [1.0] * 9
+    objective = objective_of(rnn(), "start=5")
+    objective.begin_step(4, 9)
+    batch = batch_of([5, 0])
+    assert objective.augment(batch) is batch
+    assert not objective.generates  # so that the loop does not gather sharded weights for it
+
+
+def test_one_coin_can_decide_on_a_whole_sequence() -> None:
+    rows = [5, 9] * 8
+    model = rnn()
+    objective = objective_of(model, "schedule=constant", "k=0.5", "coin=sequence", "choice=argmax")
+    best = objective_of(model, "schedule=constant", "k=0", "choice=argmax")
+    right = objective.shifted(batch_of(rows))
+    with torch.no_grad():
+        for step in range(4):
+            objective.begin_step(step, 9)
+            best.begin_step(step, 9)
+            given, whole = (each.augment(batch_of(rows))["decoder_input_ids"] for each in (objective, best))
+            coins = [np.random.default_rng([SEED, step, row]).random((5, 2))[0, 0] >= 0.5 for row in rows]
+            assert torch.equal(given, torch.where(torch.tensor(coins)[:, None], whole, right))
+
+
+def test_epsilon_and_the_share_of_replaced_tokens_are_logged() -> None:
+    objective = objective_of(rnn(), "schedule=exponential", "k=0.5")
+    replaced = places = 0
+    for step in range(3):
+        objective.begin_step(step, 3)
+        with objective.figures.counting(1.0), torch.no_grad():
+            objective.augment(batch_of([5, 0, 9]))
+        for row in (5, 0, 9):
+            numbers = np.random.default_rng([SEED, step, row]).random((len(ROWS[row][1]), 2))[1:, 0]
+            replaced, places = replaced + (numbers >= 0.5**step).sum(), places + len(numbers)
+    found = quotients(objective.figures.named(objective.figures.sums(torch.device("cpu"))))
+    assert found == {
+        "epsilon": pytest.approx((1 + 0.5 + 0.25) / 3),
+        "replaced_tokens": pytest.approx(replaced / places),
+    }
+
+
+def decoder() -> TransformerForCausalLM:
+    sizes = {"decoder_layers": 1, "decoder_ffn_dim": 8, "decoder_attention_heads": 2, "d_model": 8, "dropout": 0.0}
+    ids = {"vocab_size": 13, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
+    return TransformerForCausalLM(TransformerDecoderConfig(**ids, **sizes, init_std=1.0)).double()
+
+
+@pytest.mark.parametrize("passes", ["parallel", "sequential"])
+def test_a_decoder_alone_reads_its_own_tokens_in_the_target_only(passes: str) -> None:
+    model = decoder()
+    objective = objective_of(model, "schedule=constant", "k=0.3", f"passes={passes}")
+    source, target = (Ragged.of([np.array(ROWS[row][side]) for row in (5, 0, 9)]) for side in (0, 1))
+    examples = Examples(source, ["", "", ""], target, joined=True)
+    batch = CausalCollator(0, rows=True)(examples, np.arange(3))
+    objective.begin_step(3, 10)
+    with torch.no_grad():
+        given = objective.augment(batch)["input_ids"]
+    changed = 0
+    for row, pair in enumerate((5, 0, 9)):
+        prompt, right = len(ROWS[pair][0]), [*ROWS[pair][0], *ROWS[pair][1][:-1]]
+        numbers = np.random.default_rng([SEED, 3, row]).random((len(right), 2))
+        expected = right[:prompt]
+        for place in range(prompt, len(right)):
+            before = expected if passes == "sequential" else right[:place]
+            with torch.no_grad():
+                logits = model(input_ids=torch.tensor([before]), use_cache=False).logits[0, -1]
+            own = numbers[place, 0] >= 0.3
+            expected.append(draw(logits, numbers[place, 1]) if own else right[place])
+        assert given[row, : len(right)].tolist() == expected
+        changed += expected != right
+    assert changed
 
 
 def test_an_unknown_loss_is_refused() -> None:
