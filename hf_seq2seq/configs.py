@@ -6,6 +6,7 @@ A field is at once a command-line flag (`--learning-rate`), a YAML key (`learnin
 
 from dataclasses import dataclass, field
 
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
@@ -213,7 +214,7 @@ class NewTokenizer(OneTokenizer, PairTokenization):
     )
 
 
-OPTIMIZERS = ("adamw", "adafactor")
+OPTIMIZERS = ("adamw", "adafactor", "schedule_free_adamw", "adamw_8bit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,7 +241,8 @@ class Optimization(Section):
     torch_compile: bool = option(False, "Compile the model with torch.compile.")
 
 
-SCHEDULES = ("linear", "cosine", "inverse_sqrt", "constant", "constant_with_warmup", "warmup_stable_decay")
+CONSTANT = ("constant", "constant_with_warmup")
+SCHEDULES = ("linear", "cosine", "polynomial", "inverse_sqrt", *CONSTANT, "warmup_stable_decay")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +252,10 @@ class Schedule(TimeLimits):
     num_train_epochs: float = option(3.0, "Passes over the training rows, unless a time limit is given.", above=0)
     max_steps: int | None = option(None, "Optimizer steps, instead of epochs.", at_least=1, at_most=MANY)
     lr_scheduler_type: str = option("linear", "Learning rate schedule after warm-up.", choices=SCHEDULES)
+    lr_power: float = option(1.0, "Power of the polynomial schedule.", above=0)
+    min_learning_rate_ratio: float = option(
+        0.0, "Share of the peak rate below which a schedule does not fall.", at_least=0, at_most=1
+    )
     warmup_steps: int = option(0, "Steps to reach the peak learning rate.", at_least=0)
     warmup_ratio: float = option(0.0, "The same as a share of all steps.", at_least=0, at_most=1)
     logging_steps: int = option(50, "Log the training loss every this many steps.", at_least=1, at_most=MANY)
@@ -269,6 +275,14 @@ class Schedule(TimeLimits):
     early_stopping_patience: int | None = option(
         None, "Stop after this many evaluations without improvement.", at_least=1
     )
+
+    def __post_init__(self) -> None:
+        """Rejects options of another schedule."""
+        super().__post_init__()
+        if self.lr_power != 1 and self.lr_scheduler_type != "polynomial":
+            raise InputError(f"--lr-power: --lr-scheduler-type {self.lr_scheduler_type} has none; use polynomial")
+        if self.min_learning_rate_ratio and self.lr_scheduler_type in CONSTANT:
+            raise InputError(f"--min-learning-rate-ratio: --lr-scheduler-type {self.lr_scheduler_type} does not fall")
 
 
 @dataclass(frozen=True, kw_only=True)

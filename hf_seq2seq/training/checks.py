@@ -46,12 +46,12 @@ def check_run(
             reject the license or a language.
     """
     check_precision(config.optimization, model_type, runs_on_cpu(config.run))
-    check_optimizer(config.optimization)
+    check_optimizer(config.optimization, runs_on_cpu(config.run))
     check_loss(config)
     adaptation = section_of(config, Adaptation)
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)
-    check_averaging(config.averaging, config.schedule.max_steps)
+    check_averaging(config.averaging, config.schedule.max_steps, config.optimization.optim)
     if adaptation:
         on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)
         start = section_of(config, PretrainedOrNew)

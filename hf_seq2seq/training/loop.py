@@ -39,7 +39,7 @@ from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
 from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint
-from hf_seq2seq.training.schedules import learning_rate_factor
+from hf_seq2seq.training.schedules import followed, learning_rate_factor
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.step_batches import StepBatches, one_ahead, step_batches
 from hf_seq2seq.training.watch import Watch
@@ -90,8 +90,10 @@ class Loop:
         self.optimizer: Any
         self.weights = self._prepare()
         self.averaging = task.config.averaging
-        check_averaging(self.averaging, self.state.max_steps if self.state.planned else None)
-        self.evaluated = evaluated_weights(self.weights, self.averaging)
+        optim = self.optimization.optim
+        check_averaging(self.averaging, self.state.max_steps if self.state.planned else None, optim)
+        self.evaluated = evaluated_weights(self.weights, self.averaging, self.optimizer, optim)
+        self.rates = followed(self.schedule, optim)
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume, self.notes.append))
         before = self.state.unlogged_loss if accelerator.is_main_process else 0.0
@@ -291,7 +293,7 @@ class Loop:
         self.task = replace(self.task, config=replace(self.task.config, schedule=schedule))
 
     def _update(self) -> None:
-        factor = learning_rate_factor(self.state.global_step, self.schedule, self.state.max_steps)
+        factor = learning_rate_factor(self.state.global_step, self.rates, self.state.max_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.optimization.learning_rate * factor
         limit = self.optimization.max_grad_norm or math.inf

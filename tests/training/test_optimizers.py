@@ -1,5 +1,6 @@
 """Optimizers continue from their saved state bit for bit, and do not decay vectors."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,11 @@ from hf_seq2seq.training.optimizers import (
     save_optimizer,
 )
 
-KINDS = ["adamw", "adafactor"]
+SCHEDULE_FREE = pytest.param(
+    "schedule_free_adamw",
+    marks=pytest.mark.skipif(find_spec("schedulefree") is None, reason="needs the package schedulefree"),
+)
+KINDS = ["adamw", "adafactor", SCHEDULE_FREE]
 
 
 def parameters() -> dict[str, nn.Parameter]:
@@ -72,7 +77,7 @@ def test_the_whole_state_is_saved(kind: str, tmp_path: Path) -> None:
     optimizer = make_optimizer(named, Optimization(optim=kind))
     train(named, optimizer, range(2))
     scalars = save_optimizer(optimizer_state(optimizer), tmp_path / "optimizer.safetensors")
-    saved = set(load_file(tmp_path / "optimizer.safetensors")) | set(scalars)
+    saved = set(load_file(tmp_path / "optimizer.safetensors")) | {key for key in scalars if key[0].isdigit()}
     state = optimizer.state_dict()["state"]
     assert saved == {f"{i}.{name}" for i, entries in state.items() for name, v in entries.items() if v is not None}
     assert all(isinstance(value, int | float) for value in scalars.values())
@@ -122,3 +127,21 @@ def test_adafactor_scales_by_each_parameter_where_asked() -> None:
 def test_parameters_are_scaled_by_adafactor_alone() -> None:
     with pytest.raises(InputError, match=r"--scale-parameter: --optim adamw has no such option; add --optim adafactor"):
         check_optimizer(Optimization(scale_parameter=True))
+
+
+@pytest.mark.parametrize(
+    ("optim", "package", "extra"),
+    [("schedule_free_adamw", "schedulefree", "schedulefree"), ("adamw_8bit", "bitsandbytes", "quantization")],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, optim: str, package: str, extra: str
+) -> None:
+    monkeypatch.setattr("hf_seq2seq.training.optimizers.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=rf"--optim {optim}: {package} is not installed; .*hf-seq2seq\[{extra}\]"):
+        check_optimizer(Optimization(optim=optim))
+
+
+def test_eight_bits_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_seq2seq.training.optimizers.find_spec", lambda name: name)
+    with pytest.raises(InputError, match="--optim adamw_8bit needs a GPU; use --optim adamw"):
+        check_optimizer(Optimization(optim="adamw_8bit"), on_cpu=True)

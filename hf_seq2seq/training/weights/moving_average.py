@@ -9,6 +9,7 @@ Paper: Polyak and Juditsky, 1992, https://doi.org/10.1137/0330046, whose mean ov
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -19,10 +20,11 @@ from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights
 from hf_seq2seq.training_options import Averaging
 
+SCHEDULE_FREE = "schedule_free_adamw"
 TRAINED_FILE = "trained_weights.safetensors"
 
 
-def check_averaging(options: Averaging, max_steps: int | None) -> None:
+def check_averaging(options: Averaging, max_steps: int | None, optim: str) -> None:
     """Rejects an average that never begins, or cannot be kept.
 
     Raises:
@@ -32,6 +34,8 @@ def check_averaging(options: Averaging, max_steps: int | None) -> None:
         return
     if max_steps is not None and options.ema_start >= max_steps:
         raise InputError(f"--ema-start: {options.ema_start} is not before the last step, {max_steps}")
+    if optim == SCHEDULE_FREE:
+        raise InputError(f"--ema-decay: --optim {SCHEDULE_FREE} averages the weights already; leave out one of them")
     if zero_settings.is_asked_for():
         raise InputError("--ema-decay cannot be combined with DeepSpeed; use --accelerate-config fsdp, or leave it out")
 
@@ -141,12 +145,47 @@ class MovingAverage(EvaluatedWeights):
         self._weights.sync_from_master()
 
 
+class ScheduleFreeAverage(EvaluatedWeights):
+    """The average that a schedule-free optimizer keeps: x in the paper, where y is trained.
+
+    Paper: Defazio et al., 2024, section 3, https://arxiv.org/abs/2405.15682
+    """
+
+    active = True
+
+    def __init__(self, weights: Weights, optimizer: Any) -> None:
+        super().__init__(weights)
+        self._optimizer = optimizer
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The model has the average inside the block."""
+        trained = [part.clone() for part in local_parts(self._weights)]
+        self.keep()
+        try:
+            yield
+        finally:
+            # From a copy, because the optimizer's own way back rounds.
+            for part, value in zip(local_parts(self._weights), trained, strict=True):
+                part.copy_(value)
+            for group in self._optimizer.param_groups:
+                group["train_mode"] = True
+            self._weights.sync_from_master()
+
+    def keep(self) -> None:
+        """Gives the model the average for good."""
+        self._optimizer.eval()
+        self._weights.sync_from_master()
+
+
 def local_parts(weights: Weights) -> list[Tensor]:
     """The trained parameters, of which a process may have a shard; changing one in place changes the weights."""
     trained = [parameter.detach() for parameter in weights.parameters.values() if parameter.requires_grad]
     return [part.to_local() if hasattr(part, "to_local") else part for part in trained]
 
 
-def evaluated_weights(weights: Weights, options: Averaging) -> EvaluatedWeights:
-    """The weights to evaluate and save, by the options."""
+def evaluated_weights(weights: Weights, options: Averaging, optimizer: Any, optim: str) -> EvaluatedWeights:
+    """The weights to evaluate and save, by the options and the optimizer's name."""
+    if optim == SCHEDULE_FREE:
+        return ScheduleFreeAverage(weights, optimizer)
     return EvaluatedWeights(weights) if options.ema_decay is None else MovingAverage(weights, options)

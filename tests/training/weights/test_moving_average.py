@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,33 @@ def test_a_start_beyond_the_steps_of_the_epochs_is_refused(make_task: MakeTask, 
     task = make_task(ema_decay=0.9, ema_start=500, max_steps=None, num_train_epochs=1)
     with pytest.raises(InputError, match=r"--ema-start: 500 is not before the last step, 12"):
         Loop(task, Accelerator(cpu=True), tmp_path)
+
+
+@pytest.mark.skipif(find_spec("schedulefree") is None, reason="needs the package schedulefree")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_schedule_free_weights_are_evaluated_saved_and_resumed(make_task: MakeTask, tmp_path: Path, bf16: bool) -> None:
+    options = USUAL | {"optim": "schedule_free_adamw", "bf16": bf16, "warmup_steps": 2, "max_steps": 8, "eval_steps": 4}
+    task = make_task(**options)
+    loop = run(task, tmp_path / "whole")
+    first, last = (tmp_path / "whole" / f"checkpoint-{step}" for step in (4, 8))
+    beta, x, y = 0.9, weights_of(last), weights_of(last, "trained_weights")
+    z = load_file(last / "optimizer.safetensors")
+    wide = [name for name, value in task.model.named_parameters() if value.ndim >= 2]
+    for index, name in enumerate(wide):  # y lies between z and x
+        torch.testing.assert_close(y[name], (1 - beta) * z[f"{index}.z"] + beta * x[name], rtol=1e-4, atol=1e-5)
+    assert loop.state.best_model_checkpoint == "checkpoint-8"
+    assert_equal(task.model.state_dict(), x)
+    assert evaluate(task, "validation", Accelerator(cpu=True), "eval")["eval_loss"] == pytest.approx(
+        loop.state.best_metric, rel=2e-2 if bf16 else 0
+    )
+    (tmp_path / "part").mkdir()
+    first.rename(tmp_path / "part" / "checkpoint-4")
+    run(make_task(**options), tmp_path / "part", "last")
+    for name in ("model", "trained_weights", "optimizer"):
+        assert_equal(weights_of(last, name), weights_of(tmp_path / "part" / "checkpoint-8", name))
+
+
+def test_two_averages_are_refused(make_task: MakeTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_seq2seq.training.optimizers.find_spec", lambda name: name)
+    with pytest.raises(InputError, match="--ema-decay: --optim schedule_free_adamw averages the weights already"):
+        make_task(ema_decay=0.9, optim="schedule_free_adamw")
