@@ -63,7 +63,7 @@ def search(request: Request) -> None:
 
     check_pipes(section_of(request.config, Sources), "every trial needs a file")
     asked, call = request.own.search, shlex.join(["hf-seq2seq", *sys.argv[1:]])
-    search_recipe(request.arguments[0], asked.search, request.given, asked.max_trials, call)
+    search_recipe(request.arguments[0], asked.search, request.given, asked.max_trials, call, asked.ensemble)
 
 
 @contextmanager

@@ -89,9 +89,12 @@ def score_loaded(request: Request, loaded: Loaded, labels: bool) -> Result:
         InputError: as for `score_model`.
     """
     _check_kind(request.config, labels)
+    is_causal = loaded[2].run.get("objective") == "causal"
+    if request.config.ensemble.ensemble and (labels or is_causal):
+        raise InputError(f"--ensemble: {request.path} writes no targets, which an ensemble does together")
     if labels:
         return _score_labels(request, loaded)
-    if loaded[2].run.get("objective") == "causal":
+    if is_causal:
         return _score_documents(request, loaded), {}
     return _score_texts(request, loaded)
 
@@ -108,7 +111,7 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     known = metrics_for("seq2seq") | metrics_for("likelihood")
     names = config.measures.metrics or trained_metrics(run.get("metrics") or DEFAULT_METRICS, known, request.path)
     systems = Systems(check_metrics(names, known), config.significance, config.rows.encoding or "utf-8")
-    generators = {MODEL: _generator(request, loaded)}
+    generators = {MODEL: _ensemble(request, loaded)}
     generators |= {place: _generator(request, _other(place, run, config)) for place in systems.folders}
     rows = _text_rows(config, loaded)
     systems.check([len(right) for _, right in rows.values()])
@@ -158,6 +161,17 @@ def _with_columns_of(tests: "Splits", data: PairData, rows: Rows) -> PairData:
             absent: dict[str, Any] = {option: None}
             data = replace(data, **absent)
     return data
+
+
+def _ensemble(request: Request, loaded: Loaded) -> Any:
+    """The model's generator, together with the others of an ensemble."""
+    from hf_seq2seq.decoding.pipeline import load_others
+
+    network, tokenizers, settings = loaded
+    others, settings = load_others(request.path, network, tokenizers, settings, request.config)
+    generator = _generator(request, (network, tokenizers, settings))
+    generator.others, generator.average = others, request.config.ensemble.ensemble_average
+    return generator
 
 
 def _generator(request: Request, loaded: Loaded) -> Any:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from hf_seq2seq.decoding.pipeline import Ensemble
 from hf_seq2seq.decoding.search_options import Lengths, Search
 from hf_seq2seq.evaluation.significance import Significance
 from hf_seq2seq.sections import MANY, Section, option
@@ -53,3 +54,4 @@ class EvaluateConfig:
     rows: Rows = field(default_factory=Rows)
     model: Lengths = field(default_factory=Lengths)
     decoding: Search = field(default_factory=Search)
+    ensemble: Ensemble = field(default_factory=Ensemble)

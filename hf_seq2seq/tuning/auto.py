@@ -29,7 +29,7 @@ LABEL_RECIPES = ("bert_classifier",)
 OWN_MODELS = ("rnn", "transformer")
 """Recipes of hand-built models, whose checkpoints no other recipe reads."""
 OF_THE_SEARCH = (
-    "recipes", "max_time", "max_cpu_time", "max_trials", "overwrite_output_dir", "resume_from_checkpoint"
+    "recipes", "max_time", "max_cpu_time", "max_trials", "ensemble", "overwrite_output_dir", "resume_from_checkpoint"
 )  # fmt: skip
 """Flags that say how the search goes, and nothing of its runs."""
 
@@ -53,6 +53,8 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     recipes = config.search.recipes or _fitting(config.data)
     budget = budget_of(max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
     _check_recipes(recipes)
+    if config.search.ensemble and _for_labels(recipes):
+        raise InputError("--ensemble: combines models that write texts; these predict labels")
     _make_room(config.run)
     if config.hub.push_to_hub:
         check_publication(config.hub)
@@ -70,6 +72,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         decoding={} if for_labels else dict(USUAL),
         budget=budget,
         most=config.search.max_trials,
+        ensemble=config.search.ensemble or 0,
         seed=config.run.seed,
         call=call,
         baselines=partial(baseline_entries, looked[0].family.base, goal, for_labels),
@@ -79,7 +82,12 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
 
 
 def search_recipe(
-    recipe: str, text: str, values: Mapping[str, Any], max_trials: int | None = None, call: str = ""
+    recipe: str,
+    text: str,
+    values: Mapping[str, Any],
+    max_trials: int | None = None,
+    call: str = "",
+    ensemble: int | None = None,
 ) -> dict[str, Any]:
     """Searches a recipe's settings, as `hf-seq2seq train RECIPE --search TEXT` does.
 
@@ -89,6 +97,7 @@ def search_recipe(
         values: the recipe's flags; `max_time` is the search's.
         max_trials: at most; all of a smaller space without ranges.
         call: the command that repeats it, for the card.
+        ensemble: models of an ensemble; None for none.
 
     Raises:
         InputError: as the command line refuses it.
@@ -113,6 +122,7 @@ def search_recipe(
         decoding=decoding,
         budget=budget,
         most=max_trials or TRIALS,
+        ensemble=ensemble or 0,
         seed=run.seed,
         call=call,
         began=began,

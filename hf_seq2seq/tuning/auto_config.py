@@ -8,6 +8,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
 
 TRIALS = 30
+ENSEMBLE = "Also score an ensemble of so many models: the best one and the next best trials with its vocabulary."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,7 @@ class Search(Section):
     max_time: str | None = option(None, "Time for everything, such as 20m or 2h.")
     max_cpu_time: str | None = option(None, "The same for CPU time, summed over all processes.")
     max_trials: int = option(TRIALS, "Trials at most.", at_least=1)
+    ensemble: int | None = option(None, ENSEMBLE, at_least=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +61,15 @@ class RecipeSearch(Section):
 
     search: str | None = option(None, "What is tried: learning_rate=1e-4..1e-2:log,dropout=0.1,0.2.")
     max_trials: int | None = option(None, f"Trials of --search at most; by default {TRIALS}.", at_least=1)
+    ensemble: int | None = option(None, f"With --search: {ENSEMBLE[0].lower()}{ENSEMBLE[1:]}", at_least=2)
 
     def __post_init__(self) -> None:
         """Refuses a number of trials without a search."""
         super().__post_init__()
         if self.max_trials is not None and self.search is None:
             raise InputError("--max-trials: counts the trials of --search; give both")
+        if self.ensemble is not None and self.search is None:
+            raise InputError("--ensemble: combines the trials of --search; give both")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,13 +49,16 @@ def auto(**flags: Any) -> SearchedRun:
     return _searched(search_families(_call("auto", "", values), **values), values)
 
 
-def search(recipe: str, space: str, *, max_trials: int | None = None, **flags: Any) -> SearchedRun:
+def search(
+    recipe: str, space: str, *, max_trials: int | None = None, ensemble: int | None = None, **flags: Any
+) -> SearchedRun:
     """Searches a recipe's settings, like `hf-seq2seq train RECIPE --search SPACE`.
 
     Args:
         recipe: a name such as "rnn", or the path of a custom recipe, ending in .py.
         space: what is tried: "learning_rate=1e-4..1e-2:log,dropout=0.1,0.2".
         max_trials: at most; all of a smaller space without ranges.
+        ensemble: models of an ensemble beside the single best; None for none.
         **flags: the recipe's, as for `train`; `max_time` is the time of the whole search.
 
     Raises:
@@ -66,7 +69,7 @@ def search(recipe: str, space: str, *, max_trials: int | None = None, **flags: A
 
     values = _of_files(flags)
     call = _call("search", f"{recipe!r}, {space!r}, ", values)
-    return _searched(search_recipe(recipe, space, values, max_trials, call), values)
+    return _searched(search_recipe(recipe, space, values, max_trials, call, ensemble), values)
 
 
 def _of_files(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class SearchRequest:
         decoding: settings of decoding to try on them.
         budget: of time; None for none.
         most: trials at most.
+        ensemble: models of an ensemble beside the single best; fewer than two for none.
         seed: of the sampler.
         call: the command that repeats it.
         baselines: trains systems that need no search, and returns their entries.
@@ -49,6 +50,7 @@ class SearchRequest:
     decoding: dict[str, Domain] = field(default_factory=dict)
     budget: Budget | None = None
     most: int = 20
+    ensemble: int = 0
     seed: int = 42
     call: str = ""
     baselines: Callable[[], tuple[Entry, ...]] = tuple[Entry, ...]

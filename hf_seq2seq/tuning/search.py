@@ -19,6 +19,7 @@ from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.tuning.averaged import averaged
 from hf_seq2seq.tuning.budget import Budget, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen
+from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, tuned
 from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
 from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, table, write_leaderboard
@@ -29,7 +30,7 @@ from hf_seq2seq.tuning.train_server import TrainServer
 
 TRIALS = "trials"
 KEPT = 3
-"""Trials whose checkpoints are kept: the best ones."""
+"""Trials whose checkpoints are kept: the best ones; twice as many as an ensemble has, of which some may not fit."""
 FAILURES = 3
 """The search ends where so many trials fail before any has a score."""
 
@@ -102,9 +103,16 @@ class _Search:
         chosen = averaged(chosen, self.request)
         chosen = tuned(chosen, self.request, self._left())
         found = close(chosen, self.request, self.server)
-        write_leaderboard(self.folder, self._entries(), self.request.goal, found)
-        tell(*_board(self._entries(), self.request.goal), f"leaderboard  {self.folder / TABLE}")
+        entries = self._entries()
+        if together := ensembled(chosen, self._costs(), self.request):
+            entries.append(together.entry)
+            found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
+        write_leaderboard(self.folder, entries, self.request.goal, found)
+        tell(*_board(entries, self.request.goal), f"leaderboard  {self.folder / TABLE}")
         return found
+
+    def _costs(self) -> dict[Path, float]:
+        return {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}
 
     def _left(self) -> float:
         return math.inf if self.request.budget is None else max(0.0, self.request.budget.total - self.used) / 2
@@ -177,7 +185,7 @@ class _Search:
 
     def _clear(self) -> None:
         """Removes the checkpoints of trials that are neither running nor among the best, which fill a disk."""
-        kept = {record.folder for record in self.study.ranked()[:KEPT]}
+        kept = {record.folder for record in self.study.ranked()[: max(KEPT, 2 * self.request.ensemble)]}
         for record in self.study.records():
             if record.state != RUNNING and record.folder not in kept:
                 for checkpoint in list_checkpoints(self.folder / TRIALS / record.folder):

@@ -23,15 +23,23 @@ def files(tmp_path):
 def test_settings_are_tried_and_the_best_is_a_model_with_scores(files, tmp_path):
     pytest.importorskip("optuna")
     out = tmp_path / "out"
-    space = "num_attention_heads=1,3,num_beams=1,2,length_penalty=1,2"
-    found = hf_seq2seq.search("rnn", space, **files, **TINY, output_dir=out)
+    space = "num_attention_heads=1,3,2,num_beams=1,2,length_penalty=1,2"
+    found = hf_seq2seq.search("rnn", space, ensemble=2, **files, **TINY, output_dir=out)
     assert found.chosen["run"] == "000-rnn"
     assert found.chosen["scores"]["predict_samples"] == found.results["predict_samples"] == len(WORDS)
     board = found.leaderboard
-    assert [system["state"] for system in board] == ["complete", "failed"]
-    assert "3" in board[1]["reason"]
+    assert {system["name"]: system["state"] for system in board} == {
+        "000-rnn": "complete", "001-rnn": "failed", "002-rnn": "complete", "ensemble": "complete"
+    }  # fmt: skip
+    assert "3" in board[-1]["reason"]
+    together = found.chosen["ensemble"]
+    (member,) = together["members"]
+    assert member == str(out / "ensemble/002-rnn")
+    assert together["scores"]["chrf_low"] <= together["scores"]["chrf"] <= together["scores"]["chrf_high"]
+    assert found.model.generate(["ab"], ensemble=[member]) != [""]
+    assert not (out / "ensemble/002-rnn/optimizer.safetensors").exists()
     assert (
-        "search('rnn', 'num_attention_heads=1,3,num_beams=1,2,length_penalty=1,2', train_file="
+        "search('rnn', 'num_attention_heads=1,3,2,num_beams=1,2,length_penalty=1,2', train_file="
         in (out / "README.md").read_text()
     )
     assert not (out / "search/trials/000-rnn/predict_results.json").exists()

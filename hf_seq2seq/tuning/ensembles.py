@@ -1,0 +1,100 @@
+"""The best trials as an ensemble beside the single best model; `generate MODEL --ensemble` writes with it."""
+
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import new_folder, remove
+from hf_seq2seq.training.checkpoints import list_checkpoints
+from hf_seq2seq.tuning.averaged import link_folder
+from hf_seq2seq.tuning.chosen import Chosen, best_checkpoint
+from hf_seq2seq.tuning.leaderboard import Entry
+from hf_seq2seq.tuning.request import SearchRequest, tell
+
+if TYPE_CHECKING:
+    from hf_seq2seq.api.models import Model
+
+FOLDER = "ensemble"
+OF_TRAINING = ("optimizer.safetensors", "optimizer.bin", "scheduler.bin")
+"""Files of a checkpoint that no model needs."""
+
+
+@dataclass(frozen=True)
+class Ensembled:
+    """An ensemble.
+
+    Attributes:
+        members: the folders of the models besides the first one, which is the search's.
+        entry: on the leaderboard.
+        scores: on the test rows, with their intervals; empty without such rows.
+    """
+
+    members: list[Path]
+    entry: Entry
+    scores: dict[str, Any] = field(default_factory=dict)
+
+
+def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchRequest) -> Ensembled | None:
+    """Adds the best trials with the same vocabulary to the final model, which the output folder holds.
+
+    Args:
+        chosen: the run that became it.
+        trials: the folders of all and the seconds that they took, best first.
+        request: says how many models there are to be; has the validation rows.
+
+    Returns:
+        None where none is asked for, or no trial fits.
+    """
+    remove(request.output_dir / FOLDER)
+    if request.ensemble < 2 or request.validation is None:
+        return None
+    from hf_seq2seq.api.models import load
+
+    began, model = time.monotonic(), load(request.output_dir)
+    others = (trial for trial in trials if trial != chosen.folder and list_checkpoints(trial))
+    fitting = list(islice((trial for trial in others if _fits(model, best_checkpoint(trial))), request.ensemble - 1))
+    members = [_kept(trial, request.output_dir / FOLDER) for trial in fitting]
+    if not members:
+        tell("ensemble    no other trial has the vocabulary of the best model; search without the tokenizer")
+        return None
+    flags = {"ensemble": tuple(map(str, members))}
+    with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
+        outputs = model.generate(request.validation.sources, **flags)
+        scores = model.evaluate(confidence=95, **flags) if request.values.get("test_file") else {}
+    score = request.validation.score(outputs, request.goal)
+    names = [chosen.folder.name, *(member.name for member in members)]
+    cost = time.monotonic() - began + sum(trials[trial] for trial in {*fitting, chosen.folder} if trial in trials)
+    entry = Entry(FOLDER, FOLDER, {"of": "+".join(names)}, score=score, seconds=cost)
+    metric = request.goal.metric
+    tell(f"ensemble    of {len(names)}: validation {metric} {score:.4g} (the single best has {chosen.score:.4g})")
+    if metric in scores:
+        low, high = scores[f"{metric}_low"], scores[f"{metric}_high"]
+        tell(f"            test {metric} {scores[metric]:.4g} ({low:.4g}–{high:.4g})")
+    tell(f"            hf-seq2seq generate {request.output_dir} --ensemble {','.join(map(str, members))}")
+    return Ensembled(members, entry, scores)
+
+
+def _fits(model: "Model", other: Path) -> bool:
+    from hf_seq2seq.decoding.ensemble import check_alike
+    from hf_seq2seq.saved.loading import load_seq2seq
+
+    network, tokenizers, _ = load_seq2seq(str(other))
+    try:
+        check_alike((model.path, model.network, model.tokenizers), [(str(other), network, tokenizers)])
+    except InputError:
+        return False
+    return True
+
+
+def _kept(trial: Path, place: Path) -> Path:
+    """Copies a trial's model, by links."""
+    with new_folder(place / trial.name) as draft:
+        link_folder(best_checkpoint(trial), draft)
+        for name in OF_TRAINING:
+            remove(draft / name)
+    return place / trial.name
