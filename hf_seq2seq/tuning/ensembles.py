@@ -62,7 +62,7 @@ def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchReque
     if not members:
         tell("ensemble    no other trial has the vocabulary of the best model; search without the tokenizer")
         return None
-    flags = {"ensemble": tuple(map(str, members))}
+    flags: dict[str, Any] = {"ensemble": tuple(map(str, members))}
     with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
         outputs = model.generate(request.validation.sources, **flags)
         scores = model.evaluate(confidence=95, **flags) if request.values.get("test_file") else {}

@@ -22,7 +22,7 @@ from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, tuned
 from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
-from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, table, write_leaderboard
+from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, ordered, table, write_leaderboard
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
 from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, STOPPED, Study, TrialRecord
@@ -109,7 +109,18 @@ class _Search:
             found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
         write_leaderboard(self.folder, entries, self.request.goal, found)
         tell(*_board(entries, self.request.goal), f"leaderboard  {self.folder / TABLE}")
+        self._compare_with(chosen.score)
         return found
+
+    def _compare_with(self, score: float) -> None:
+        """Says where a baseline is better than the trained model."""
+        goal = self.request.goal
+        better = [e for e in self.baselines if e.score is not None and goal.better(e.score, score)]
+        if better:
+            best = ordered(better, goal)[0]
+            tell(
+                f"the baseline {best.name} is better: validation {goal.metric} {best.score:.4g}, the model {score:.4g}"
+            )
 
     def _costs(self) -> dict[Path, float]:
         return {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}

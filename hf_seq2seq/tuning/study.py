@@ -214,7 +214,8 @@ class Study:
         if state == COMPLETE:
             self._study.tell(trial, known["value"])
         else:
-            self._study.tell(trial, state=states.PRUNED if state == STOPPED else states.FAIL)
+            # The sampler takes pruned trials without a score for the worst, and draws few like them.
+            self._study.tell(trial, state=states.PRUNED)
 
     def records(self) -> list[TrialRecord]:
         """All trials that were started, in order."""

@@ -174,12 +174,12 @@ def test_equal_scores_are_ordered_by_loss(trainer, tmp_path):
     assert [(system["score"], system["loss"]) for system in board] == [(0.0, 2.0), (0.0, 3.0), (0.0, 4.0)]
 
 
-def test_baselines_are_trained_once_and_only_where_a_trial_has_a_score(trainer, tmp_path):
+def test_baselines_are_trained_once_and_only_where_a_trial_has_a_score(trainer, tmp_path, capsys):
     trained = []
 
     def baselines():
         trained.append(1)
-        return (Entry("copy", "baseline", score=1.0),)
+        return (Entry("copy", "baseline", score=99.0), Entry("majority", "baseline", score=98.0))
 
     with pytest.raises(InputError):
         searching.search(request(tmp_path / "broken", ["broken"], baselines=baselines))
@@ -187,6 +187,7 @@ def test_baselines_are_trained_once_and_only_where_a_trial_has_a_score(trainer, 
     for _ in range(2):
         searching.search(request(tmp_path, [1, 2], baselines=baselines))
     assert len(trained) == 1
+    assert "the baseline copy is better: validation chrf 99, the model 18\n" in capsys.readouterr().err
     assert "| copy " in (tmp_path / "search/leaderboard.md").read_text()
 
 
