@@ -10,7 +10,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
-from hf_seq2seq.presentation import Curriculum
+from hf_seq2seq.presentation import Curriculum, Staging
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 from hf_seq2seq.time_limits import TimeLimits
 from hf_seq2seq.training_options import Averaging, Subwords
@@ -384,6 +384,7 @@ class TextRunConfig(RunConfig):
 
     data: PairData
     tokens: PairTokenization
+    staging: Staging = field(default_factory=Staging)
     loss: Loss = field(default_factory=Loss)
     subwords: Subwords = field(default_factory=Subwords)
     decoding: Decoding = field(default_factory=Decoding)

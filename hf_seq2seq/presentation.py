@@ -54,6 +54,13 @@ class Curriculum(Section):
             raise InputError(f"--difficulty-thresholds: {','.join(f'{t:g}' for t in given)} do not {order}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Staging(Section):
+    """Stages: named sets, mixed in another way in every stage."""
+
+    stages: str | None = option(None, "YAML file of named training sets, and of stages with a mix of them and an end.")
+
+
 OWNERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("difficulty", "difficulty_model", "hardest_first", "curriculum_steps"), CURRICULA),
     **dict.fromkeys(("competence_schedule", "initial_competence"), ("competence",)),

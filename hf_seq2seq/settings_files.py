@@ -23,7 +23,7 @@ def read_settings(path: str) -> dict[str, Setting]:
     Raises:
         InputError: there is no such file, it is not YAML or not flat, or a key occurs twice.
     """
-    root = _read_root(path)
+    root = read_tree(path)
     return {} if root is None else _settings(path, root)
 
 
@@ -35,7 +35,7 @@ def read_sections(path: str) -> dict[str, dict[str, Setting]]:
     """
     import yaml
 
-    root = _read_root(path)
+    root = read_tree(path)
     sections: dict[str, dict[str, Setting]] = {}
     for key_node, value_node in [] if root is None else root.value:
         key, line = str(key_node.value), key_node.start_mark.line + 1
@@ -47,8 +47,12 @@ def read_sections(path: str) -> dict[str, dict[str, Setting]]:
     return sections
 
 
-def _read_root(path: str) -> Any:
-    """The mapping in a YAML file, None for an empty file."""
+def read_tree(path: str) -> Any:
+    """The mapping in a YAML file as a node of PyYAML, which knows its lines; None for an empty file.
+
+    Raises:
+        InputError: there is no such file, it is not YAML, or not a mapping.
+    """
     import yaml
 
     with _explained(path):

@@ -9,6 +9,7 @@ and 2019, https://cdn.openai.com/better-language-models/language_models_are_unsu
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from hf_seq2seq import configs, run_configs
@@ -45,6 +46,7 @@ def prepare(config: Config) -> "Task":
     from hf_seq2seq.tasks.dialogue import dialogue_task, read_all_conversations
     from hf_seq2seq.tasks.open_options import settle_fine_tuning
     from hf_seq2seq.tasks.pairs import open_pairs
+    from hf_seq2seq.tasks.stages import texts_to_learn
     from hf_seq2seq.tasks.start_decoder import check_decoder_run, start_decoder
 
     config = check_decoder_run(config)
@@ -58,7 +60,7 @@ def prepare(config: Config) -> "Task":
         return dialogue_task(config, model, tokenizer, conversations)
     new = config.model.from_scratch
     config, pairs = open_pairs(config, config.data, False, transformer_choices if new else None, joint=True)
-    model, tokenizer = start_decoder(config, FAMILIES, sizes, [*pairs["train"].sources, *pairs["train"].targets])
+    model, tokenizer = start_decoder(config, FAMILIES, sizes, [*chain(*texts_to_learn(pairs["train"]))])
     if not new:
         config = settle_fine_tuning(config, "gpt", len(pairs["train"]), model, config.adaptation.lora_r is not None)
     return joined_task(config, model, tokenizer, pairs)

@@ -61,6 +61,7 @@ def prepare(config: Config) -> "Task":
     from hf_seq2seq.tasks.pairs import open_pairs, pair_task
     from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.tasks.pretrained_embeddings import start_embeddings
+    from hf_seq2seq.tasks.stages import texts_to_learn
     from hf_seq2seq.training.checks import check_run
 
     check_run(config, "seq2seq", model_type="rnn-seq2seq")
@@ -68,7 +69,7 @@ def prepare(config: Config) -> "Task":
     config, pairs = open_pairs(config, config.data, dialogue, rnn_choices if new else None)
     if not new:
         return pair_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs)
-    tokenizers = start_tokenizers(config, pairs["train"].sources, pairs["train"].targets)
+    tokenizers = start_tokenizers(config, *texts_to_learn(pairs["train"]))
     model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
     return pair_task("rnn", config, model, tokenizers, pairs, new=True)
 

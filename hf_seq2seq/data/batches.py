@@ -6,7 +6,6 @@ regardless of the number of processes and accumulated batches.
 """
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -87,53 +86,57 @@ class BatchPlan:
         self._seed = seed
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
         _check_budget(self._lengths, optimization.max_tokens_per_batch)
-        self._boundaries = self._cut(rows.parts(rows.usual))
+        self._boundaries = self._cut(rows.parts(rows.usual), rows.lengths_of(rows.usual))
 
     def __len__(self) -> int:
         """Optimizer steps per epoch; if rows are drawn, in the usual one."""
-        return self._steps(self._boundaries)
+        return self._steps(self._training.usual, self._boundaries)
 
     def steps(self, epochs: float) -> int:
         """Optimizer steps of this many epochs."""
         if not self._training.redrawn:
             return math.ceil(epochs * len(self))
         whole = int(epochs)
-        rest = (epochs - whole) * self._steps(self._bounds(whole))
-        return sum(self._steps(self._bounds(number)) for number in range(whole)) + math.ceil(rest)
+        rest = (epochs - whole) * self._steps(whole)
+        return sum(self._steps(number) for number in range(whole)) + math.ceil(rest)
 
     def locate(self, step: int) -> tuple[int, int]:
         """The epoch of a step, and the number of earlier steps in that epoch."""
         if not self._training.redrawn:
             return divmod(step, len(self))
         number = 0
-        while step >= (steps := self._steps(self._bounds(number))):
+        while step >= (steps := self._steps(number)):
             number, step = number + 1, step - steps
         return number, step
 
     def epoch(self, number: int) -> list[Step]:
         """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
         random = np.random.default_rng([self._seed, number])
-        parts = self._training.parts(number)
-        bounds = self._cut(parts) if self._training.redrawn else self._boundaries
-        pairs = zip(parts, bounds, strict=True)
-        return [step for rows, boundaries in pairs for step in self._part(number, rows, boundaries, random)]
+        parts, lengths = self._training.parts(number), self._training.lengths_of(number)
+        bounds = self._cut(parts, lengths) if self._training.redrawn else self._boundaries
+        steps: list[Step] = []
+        for rows, boundaries in zip(parts, bounds, strict=True):
+            grouped = self._grouped(rows, boundaries, lengths, random)
+            steps += [grouped[index] for index in self._training.order(number, grouped, random)]
+        return steps[: self._training.most_steps(number)]
 
-    def _part(
-        self, number: int, rows: np.ndarray, boundaries: np.ndarray, random: np.random.Generator
-    ) -> Iterator[Step]:
+    def _grouped(
+        self, rows: np.ndarray, boundaries: np.ndarray, lengths: np.ndarray, random: np.random.Generator
+    ) -> list[Step]:
+        """The steps of an epoch's part, from short rows to long ones."""
         shuffled = rows[random.permutation(len(rows))]
-        order = shuffled[length_order(self._lengths[shuffled])]
+        order = shuffled[length_order(lengths[shuffled])]
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
-        steps = [batches[start : start + size] for start in range(0, len(batches), size)]
-        yield from (steps[index] for index in self._training.order(number, steps, random))
+        return [batches[start : start + size] for start in range(0, len(batches), size)]
 
     @property
     def padding(self) -> float:
         """Share of an epoch's tokens that are padding; if rows are drawn, in the usual epoch."""
-        tokens, padded = 0, 0
-        for rows, boundaries in zip(self._training.parts(self._training.usual), self._boundaries, strict=True):
-            ordered = self._lengths[rows][length_order(self._lengths[rows])]
+        tokens, padded, usual = 0, 0, self._training.usual
+        lengths = self._training.lengths_of(usual)
+        for rows, boundaries in zip(self._training.parts(usual), self._boundaries, strict=True):
+            ordered = lengths[rows][length_order(lengths[rows])]
             tokens += int(ordered.sum())
             padded += sum(padded_tokens(ordered[a:b]) for a, b in pairwise(boundaries))
         return 1 - tokens / max(1, padded)
@@ -147,19 +150,26 @@ class BatchPlan:
         """Their mean over an epoch; where rows are drawn, over the usual one."""
         return float(self._lengths[self._training.drawn(self._training.usual)].sum()) / max(1, len(self))
 
-    def _bounds(self, epoch: int) -> list[np.ndarray]:
-        """The boundaries of the batches of each part of an epoch; without draws they are the same in every epoch."""
-        return self._cut(self._training.parts(epoch)) if self._training.redrawn else self._boundaries
-
-    def _cut(self, parts: list[np.ndarray]) -> list[np.ndarray]:
+    def _cut(self, parts: list[np.ndarray], lengths: np.ndarray) -> list[np.ndarray]:
+        """The boundaries of the batches of each part of an epoch."""
         options, found = self._optimization, []
         for rows in parts:
-            ordered = self._lengths[rows][length_order(self._lengths[rows])]
+            ordered = lengths[rows][length_order(lengths[rows])]
             found.append(cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch))
         return found
 
-    def _steps(self, parts: list[np.ndarray]) -> int:
-        return sum(-(-(len(boundaries) - 1) // self._batches_a_step) for boundaries in parts)
+    def _steps(self, epoch: int, bounds: list[np.ndarray] | None = None) -> int:
+        """Optimizer steps of an epoch; without draws they are the same in every epoch."""
+        if bounds is None:
+            redrawn = self._training.redrawn
+            bounds = (
+                self._cut(self._training.parts(epoch), self._training.lengths_of(epoch))
+                if redrawn
+                else self._boundaries
+            )
+        most = self._training.most_steps(epoch)
+        steps = sum(-(-(len(boundaries) - 1) // self._batches_a_step) for boundaries in bounds)
+        return steps if most is None else min(steps, most)
 
 
 def share(step: Step, rank: int, processes: int) -> list[np.ndarray | None]:

@@ -151,6 +151,10 @@ class CurriculumRows(TrainingRows):
         """The most tokens of each row in any epoch, `(rows, sides)`."""
         return self._rows.lengths
 
+    def lengths_of(self, epoch: int) -> np.ndarray:
+        """The tokens of each row in an epoch, `(rows, sides)`."""
+        return self._rows.lengths_of(epoch)
+
     def of_epoch(self, epoch: int) -> Examples:
         """The rows as they are in an epoch."""
         return self._rows.of_epoch(epoch)

@@ -47,6 +47,14 @@ class TrainingRows:
         """The most tokens of each row in any epoch, `(rows, sides)`."""
         return self.examples.lengths if self.renewed is None else self.renewed.lengths
 
+    def lengths_of(self, epoch: int) -> np.ndarray:
+        """The tokens of each row by which an epoch's batches are made, `(rows, sides)`."""
+        return self.lengths
+
+    def most_steps(self, epoch: int) -> int | None:
+        """The steps after which an epoch ends, even if some of its rows are left; None for no such limit."""
+        return None
+
     @property
     def usual(self) -> int:
         """An epoch that is like most others, by which an epoch's steps and memory are told."""

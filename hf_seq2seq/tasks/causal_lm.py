@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Problem, Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
+from hf_seq2seq.tasks.stages import settle_stages, with_stages
 from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def joined_task(
     Raises:
         InputError: source and target of maximum length exceed the model's table of positions.
     """
+    config = settle_stages(config, pairs["train"])
     tokens = config.tokens
     check_room(model, tokens)
     wrap_texts(tokenizer, tokens.separator)
@@ -59,7 +62,10 @@ def joined_task(
     task = decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
     renewed = subword_pairs(config, pairs["train"], splits["train"], task.tokenizers)
     task = dataclasses.replace(task, presented=TrainingRows(splits["train"], renewed))
-    return with_curriculum(task, getattr(pairs["train"], "table", None))
+    task = with_curriculum(task, getattr(pairs["train"], "table", None))
+    again = deepcopy(tokenizer)  # rows are encoded in a thread of their own
+    prefix = config.data.source_prefix
+    return with_stages(task, pairs["train"], lambda rows: encode_joined(rows, again, tokens, prefix))
 
 
 def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:

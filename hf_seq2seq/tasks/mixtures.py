@@ -14,6 +14,7 @@ from hf_seq2seq.sections import flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum
 from hf_seq2seq.tasks.pairs import pair_task
+from hf_seq2seq.tasks.stages import refuse_stages
 from hf_seq2seq.training.checks import check_run
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def check_mixed_run(config: Seq2SeqRun, model_type: str) -> tuple[Member, ...]:
     if config.denoising.objective != ("supervised",):
         raise InputError("--objective and --mixture: a mixture has pairs; leave out one of them")
     refuse_curriculum(config, "a mixture")
+    refuse_stages(config, "a mixture")
     members = read_members(options, config.data, config.evaluation)
     measured = dataclasses.replace(config, evaluation=Evaluation(metrics=all_metrics(members)))
     check_run(measured, "seq2seq", model_type, {name: m.metrics for m in members for name in m.validation_sets})

@@ -21,6 +21,7 @@ from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.sections import Choice, section_of
+from hf_seq2seq.tasks.stages import texts_to_learn
 from hf_seq2seq.training.processes import world_size
 
 if TYPE_CHECKING:
@@ -164,8 +165,9 @@ def measure(
     most = (limits.max_source_length, limits.max_target_length) if limits else (UNBOUNDED, UNBOUNDED)
     train = pairs["train"]
     step = -(-len(train) // ROWS_MEASURED)
-    sources = sorted((text for rows in pairs.values() for text in rows.sources), key=len)[-LONGEST_MEASURED:]
-    targets = sorted(train.targets, key=len)[-LONGEST_MEASURED:]
+    learned = [texts_to_learn(rows) for rows in pairs.values()]
+    sources = sorted((text for texts, _ in learned for text in texts), key=len)[-LONGEST_MEASURED:]
+    targets = sorted(texts_to_learn(train)[1], key=len)[-LONGEST_MEASURED:]
     means = [
         _sources(tokenizers, train.sources[::step], prefix, most[0]),
         _targets(tokenizers, train.targets[::step], most[1]),

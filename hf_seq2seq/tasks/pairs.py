@@ -1,10 +1,11 @@
 """Shared by the recipes for pairs: reading pairs or conversations, and building the task."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from hf_seq2seq.configs import PairData, RunConfig, TextRunConfig
+from hf_seq2seq.configs import PairData, TextRunConfig
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.copying import name_copies
@@ -25,6 +26,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
+from hf_seq2seq.tasks.stages import read_staged, refuse_stages, settle_stages, with_stages
 from hf_seq2seq.tasks.subwords import subword_pairs
 from hf_seq2seq.training.checks import check_positions
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 Rows = Pairs | Conversations
-C = TypeVar("C", bound=RunConfig)
+C = TypeVar("C", bound=TextRunConfig)
 
 
 def open_pairs(
@@ -51,7 +53,12 @@ def open_pairs(
     Raises:
         InputError: there are no training rows.
     """
-    config, pairs = read_validated(config, data, partial(read_all_rows, dialogue=dialogue))
+    if config.staging.stages is None:
+        config, pairs = read_validated(config, data, partial(read_all_rows, dialogue=dialogue))
+    elif dialogue:
+        refuse_stages(config, "conversations")
+    else:
+        pairs = read_staged(config, data)
     return settle_rows(config, pairs, model, joint), pairs
 
 
@@ -98,6 +105,7 @@ def pair_task(
         InputError: lengths exceed the model's positions, or words are to be copied from conversations.
     """
     config = settle_schedule(config, pairs, tokenizers, longest_sequence(model), new)
+    config = settle_stages(config, pairs["train"])
     check_positions(model, config.tokens)
     if isinstance(pairs["train"], Conversations):
         if getattr(model.config, "copy_vocab_size", 0):
@@ -122,7 +130,9 @@ def pair_task(
         problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
         presented=TrainingRows(splits["train"], renewed),
     )
-    return with_curriculum(task, getattr(pairs["train"], "table", None))
+    task = with_curriculum(task, getattr(pairs["train"], "table", None))
+    again = deepcopy(tokenizers)  # rows are encoded in a thread of their own
+    return with_stages(task, pairs["train"], lambda rows: _encode(rows, model, again, config))
 
 
 def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: TextRunConfig) -> Examples:

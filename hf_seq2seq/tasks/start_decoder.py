@@ -10,6 +10,7 @@ from hf_seq2seq.objectives import OBJECTIVES
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
+from hf_seq2seq.tasks.stages import refuse_stages
 from hf_seq2seq.tasks.starting import adapt_start, load_start, start_tokenizer
 from hf_seq2seq.training.checks import check_run, without_metrics
 
@@ -26,6 +27,8 @@ def check_decoder_run(config: C) -> C:
         InputError: also for an invalid start, two vocabularies, and text metrics without generation.
     """
     check_start("gpt", config)
+    if config.data.objective != "pairs":
+        refuse_stages(config, "conversations" if config.data.objective == "dialogue" else "raw text")
     if config.data.objective == "causal":
         config = without_metrics(config, "--objective causal reports loss, perplexity and bits per byte")
     check_run(config, "seq2seq", model_type="gpt2")

@@ -22,6 +22,7 @@ from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixtur
 from hf_seq2seq.tasks.open_options import settle_fine_tuning
 from hf_seq2seq.tasks.pairs import open_pairs, pair_task
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
+from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
 from hf_seq2seq.tasks.starting import adapt_start, build_overridden, load_start, ready_tokenizer
 from hf_seq2seq.training.checks import without_metrics
 
@@ -64,7 +65,7 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         new, dialogue = config.model.from_scratch, config.denoising.objective == (DIALOGUE,)
         choices = FROM_SCRATCH.get(recipe, transformer_choices)
         config, pairs = open_pairs(config, config.data, dialogue, choices if new else None, joint=True)
-        started = start_seq2seq(family, config, pairs["train"].sources, pairs["train"].targets)
+        started = start_seq2seq(family, config, *texts_to_learn(pairs["train"]))
         if not new:
             adapter = config.adaptation.lora_r is not None
             config = settle_fine_tuning(config, recipe, len(pairs["train"]), started[0], adapter)
@@ -83,6 +84,8 @@ def check_seq2seq_run(family: Family, config: Seq2SeqRun) -> tuple[Member, ...]:
     """
     members = check_mixed_run(config, model_type=family.model_types[0])
     check_start(family.recipe, config)
+    if config.denoising.objective != ("supervised",):
+        refuse_stages(config, "conversations" if config.denoising.objective == (DIALOGUE,) else "raw text")
     if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
         raise InputError("--gap-masked-tokens needs --objective gap_sentences")
     if config.denoising.gap_masked_tokens and config.loss.loss_type != Loss().loss_type:

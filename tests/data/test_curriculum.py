@@ -82,7 +82,7 @@ def test_steps_are_the_same_on_any_number_of_processes_and_found_again_at_any_st
     for epoch in range(3):
         one, two = ([sorted(np.concatenate(step)) for step in plan.epoch(epoch)] for plan in split)
         assert one == two
-    steps = [split[0]._steps(split[0]._bounds(epoch)) for epoch in range(3)]
+    steps = [split[0]._steps(epoch) for epoch in range(3)]
     assert [len(split[0].epoch(epoch)) for epoch in range(3)] == steps
     assert split[0].steps(3) == sum(steps)
     assert split[0].locate(steps[0] + steps[1] + 1) == (2, 1)

@@ -1,0 +1,129 @@
+"""Runs in stages: every recipe on pairs, exact on resume, and what is refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from hf_seq2seq.data.stages import StageRows
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.recipes import gpt, rnn, t5
+from hf_seq2seq.sections import build
+from hf_seq2seq.task import Task
+from hf_seq2seq.training.loop import Loop
+
+Make = Callable[..., Task]
+STAGES = """datasets:
+  clean: clean.tsv
+  dirty: dirty.tsv
+stages: [start, end]
+start:
+  - dirty 0.75
+  - clean 0.25
+  - until dirty 1
+end:
+  - clean 1
+  - until 6 steps
+modifiers:
+  - UpperCase: 0.5
+"""
+OPTIONS: dict[str, Any] = {"stages": "stages.yaml", "validation_file": "clean.tsv", "logging_steps": 3, "save_steps": 4}
+SIZES: dict[str, Any] = {"hidden_size": 16, "embedding_size": 8, "tokenizer_type": "char", "metrics": "exact_match"}
+BATCHES: dict[str, Any] = {"per_device_train_batch_size": 4, "eval_steps": 100}
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.chdir(tmp_path)
+    for name, rows in (("clean", 16), ("dirty", 24)):
+        words = ["abcdefgh"[row % 8] * (1 + row % 5) for row in range(rows)]
+        Path(f"{name}.tsv").write_text("source\ttarget\n" + "".join(f"{w}\t{w[::-1]}\n" for w in words))
+    Path("stages.yaml").write_text(STAGES)
+
+    def make(**options: Any) -> Task:
+        return rnn.prepare(build(rnn.Config, OPTIONS | SIZES | BATCHES | options))
+
+    return make
+
+
+class Killed(BaseException):
+    """Ends a run."""
+
+
+def test_a_run_ends_with_its_stages_and_is_resumed_bit_for_bit(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("whole", "killed"):
+        Path(name).mkdir()
+    whole = Loop(make(), Accelerator(cpu=True), Path("whole"))
+    state = whole.run()
+    assert state.global_step == 8 + 6
+    killed = Loop(make(), Accelerator(cpu=True), Path("killed"))
+    step = killed._step
+
+    def dies(*arguments: Any) -> int:
+        if killed.state.global_step == 10:
+            raise Killed
+        return step(*arguments)
+
+    monkeypatch.setattr(killed, "_step", dies)
+    with pytest.raises(Killed):
+        killed.run()
+    again = Loop(make(), Accelerator(cpu=True), Path("killed"), "last")
+    assert again.state.global_step == 8
+    again.run()
+    wanted = whole.task.model.state_dict()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.task.model.state_dict().items())
+
+
+def test_a_new_tokenizer_knows_what_modifiers_write(make: Make) -> None:
+    task = make()
+    assert isinstance(task.presented, StageRows)
+    assert "A" in task.tokenizers.source.get_vocab()
+    upper = [text for text in task.presented.of_epoch(0).texts if text.isupper()]
+    assert upper
+    assert len(task.splits["train"]) == 40
+    assert task.splits["train"].texts[0] == "a"
+
+
+def test_given_steps_end_the_stages_or_go_on_with_the_last(make: Make) -> None:
+    for steps in (3, 40):
+        task = make(max_steps=steps)
+        Path(f"run{steps}").mkdir()
+        assert Loop(task, Accelerator(cpu=True), Path(f"run{steps}")).state.max_steps == steps
+
+
+def test_other_recipes_have_stages(make: Make) -> None:
+    make()
+    small = {"stages": "stages.yaml", "from_scratch": True, "metrics": "exact_match"}
+    joined = gpt.prepare(build(gpt.Config, small))
+    assert isinstance(joined.presented, StageRows)
+    modified = joined.presented.of_epoch(0)
+    row = next(row for row, text in enumerate(modified.texts) if text.isupper())
+    assert modified.references is not None
+    assert modified.references[row][0].isupper()
+    family = t5.prepare(build(t5.Config, small))
+    assert family.training_rows.describe()[1].startswith("stage end: 6 steps: clean")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train_file": "clean.tsv"}, "--train-file and --stages: the training rows are the sets of stages.yaml"),
+        ({"curriculum": "competence"}, "--curriculum and --stages: both order the rows"),
+        ({"num_train_epochs": 2}, "--num-train-epochs and --stages"),
+        ({"objective": "dialogue"}, "--stages: needs pairs, not conversations"),
+        ({"stages": "stage.yaml"}, "stage.yaml: No such file"),
+    ],
+)
+def test_what_does_not_go_with_stages_is_refused(make: Make, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        make(**options)
+
+
+def test_a_missing_set_is_named_with_its_place(make: Make) -> None:
+    Path("stages.yaml").write_text(STAGES.replace("dirty.tsv", "dirt.tsv"))
+    with pytest.raises(InputError, match=r"stages.yaml:3: set 'dirty': .*dirt.tsv"):
+        make()
