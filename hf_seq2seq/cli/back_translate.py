@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from hf_seq2seq.cli.flag_command import FlagCommand
-from hf_seq2seq.cli.mixed_rows import check_mixed, training_command, write_mixed
+from hf_seq2seq.cli.mixed_rows import check_mixed, training_command, write_mixed, write_stages
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
@@ -24,6 +24,7 @@ from hf_seq2seq.sections import build
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.back_translation import Filters, Line
+    from hf_seq2seq.data.cleaning.rules import Seen
     from hf_seq2seq.data.resumable import ResumableFile
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.noising.word_noise import WordNoise
@@ -58,15 +59,12 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     config = build(BackTranslateConfig, values, origin="back-translate")
     check(config, values)
     from hf_seq2seq.data.back_translation import check_direction, make_filters
-    from hf_seq2seq.data.cleaning.pair_rows import sides_of_files
     from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 
     options = config.rows
     languages = {"source": options.source_lang, "target": options.target_lang}
     check_direction(model, read_run(Path(model).expanduser() / RUN_FILE), languages, options.input_file)
-    data = PairData(source_lang=options.source_lang, target_lang=options.target_lang, encoding=options.encoding)
-    seen = sides_of_files(config.rules.against, data) if config.rules.against else None
-    filters = make_filters(config.rules, languages, seen, options.min_score)
+    filters = make_filters(config.rules, languages, _read_against(config), options.min_score)
     texts = read_texts(options)
     network, tokenizers, settings = load_model(model, config.model)
     others, settings = load_others(model, network, tokenizers, settings, config)
@@ -80,8 +78,21 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     if options.mixed_file:
         real, made = write_mixed(options)
         print(f"{options.mixed_file}: {real:,} rows of real pairs ({options.upsample} x) and {made:,} synthetic ones")
+    if options.stages_file:
+        print(f"{options.stages_file}:\n{write_stages(options, file.state['kept'])}", end="")
     print("to train on them, with --validation-file or --model-name-or-path where there is one:")
     print("  " + training_command(options, config.noise, settings.run))
+
+
+def _read_against(config: BackTranslateConfig) -> "Seen | None":
+    """What the files of --against contain; the libraries of tables are only imported for them."""
+    if not config.rules.against:
+        return None
+    from hf_seq2seq.data.cleaning.pair_rows import sides_of_files
+
+    names = ("source_lang", "target_lang", "encoding")
+    data = PairData(**{name: getattr(config.rows, name) for name in names})
+    return sides_of_files(config.rules.against, data)
 
 
 def check(config: BackTranslateConfig, values: Mapping[str, Any]) -> None:
@@ -204,7 +215,7 @@ def _open(config: BackTranslateConfig, model: str, generator: "TextGenerator") -
 
     networks = [generator.model, *generator.others]
     settings: dict[str, Any] = {"model": model, "weights": [weights_digest(each) for each in networks]}
-    mixing = ("output_file", "train_file", "mixed_file", "upsample")
+    mixing = ("output_file", "train_file", "mixed_file", "stages_file", "upsample")
     settings |= {name: value for name, value in asdict(config.rows).items() if name not in mixing}
     settings |= asdict(config.rules) | asdict(config.noise)
     settings |= {name: value for name, value in asdict(generator.decoding).items() if name not in SPEED}

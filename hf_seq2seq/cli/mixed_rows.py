@@ -1,5 +1,6 @@
 """Real pairs mixed with synthetic ones, and the command that trains on them."""
 
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,9 +14,12 @@ from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from hf_seq2seq.cli.synthetic_rows import Noise, Rows
+    from hf_seq2seq.data.cleaning.pair_rows import PairRows
 
 FROM_SCRATCH = ("transformer", "rnn")
 """Recipes that train from scratch without further flags."""
+PASSES = 10
+"""Passes over the synthetic pairs, after which a run by the file of stages ends."""
 
 
 def check_mixed(options: "Rows") -> None:
@@ -24,17 +28,56 @@ def check_mixed(options: "Rows") -> None:
     Raises:
         InputError: the flags conflict.
     """
-    if options.mixed_file is None:
-        if options.upsample > 1:
-            raise InputError(f"--upsample {options.upsample}: add --mixed-file and --train-file, the real pairs")
-        return
-    if options.train_file is None:
-        raise InputError(f"--mixed-file {options.mixed_file}: add --train-file, the real pairs")
-    if Path(options.mixed_file).suffix not in (".jsonl", ".ndjson"):
-        raise InputError(f"--mixed-file {options.mixed_file}: is written as JSON lines; let its name end in .jsonl")
-    for other in (options.input_file, options.output_file, options.train_file):
-        if Path(options.mixed_file).resolve() == Path(str(other)).resolve():
-            raise InputError(f"--mixed-file {options.mixed_file}: is read, or written by another flag")
+    if options.mixed_file is None and options.stages_file is None and options.upsample > 1:
+        raise InputError(f"--upsample {options.upsample}: add --mixed-file or --stages-file, and --train-file")
+    for name, suffixes in (("mixed_file", (".jsonl", ".ndjson")), ("stages_file", (".yaml", ".yml"))):
+        path = getattr(options, name)
+        if path is None:
+            continue
+        if options.train_file is None:
+            raise InputError(f"{flag(name)} {path}: add --train-file, the real pairs")
+        if Path(path).suffix not in suffixes:
+            raise InputError(f"{flag(name)} {path}: let its name end in {suffixes[0]}")
+        if Path(path).resolve() in {
+            Path(str(o)).resolve() for o in (options.input_file, options.output_file, options.train_file)
+        }:
+            raise InputError(f"{flag(name)} {path}: is read, or written by another flag")
+
+
+def write_stages(options: "Rows", synthetic: int) -> str:
+    """Writes the file of one stage, in which each real pair comes `upsample` times per pass over the synthetic ones.
+
+    Args:
+        options: the flags.
+        synthetic: number of synthetic pairs.
+
+    Returns:
+        The text of the file.
+
+    Raises:
+        InputError: the real pairs cannot be read, there is no synthetic pair, or the file cannot be written.
+    """
+    from hf_seq2seq.cli.rows import open_output
+
+    if not synthetic:
+        raise InputError(f"--stages-file {options.stages_file}: no synthetic pair is kept")
+    real = sum(1 for _ in _real_pairs(options).rows) * options.upsample
+    share = round(real / (real + synthetic), 6)
+    files = {"real": str(options.train_file), "synthetic": str(options.output_file)}
+    lines = ["datasets:", *(f"  {name}: {json.dumps(file, ensure_ascii=False)}" for name, file in files.items())]
+    lines += ["stages: [mixed]", "mixed:", f"  - real {share:g}", f"  - synthetic {1 - share:g}"]
+    lines += [f"  - until synthetic {PASSES}  # passes; --max-steps ends the run before"]
+    text = "".join(f"{line}\n" for line in lines)
+    with open_output(str(options.stages_file), None) as stream:
+        stream.write(text)
+    return text
+
+
+def _real_pairs(options: "Rows") -> "PairRows":
+    from hf_seq2seq.data.cleaning.pair_rows import read_pair_rows
+
+    languages = {"source_lang": options.source_lang, "target_lang": options.target_lang}
+    return read_pair_rows(PairData(train_file=options.train_file, **languages))
 
 
 def write_mixed(options: "Rows") -> tuple[int, int]:
@@ -49,13 +92,12 @@ def write_mixed(options: "Rows") -> tuple[int, int]:
     from hf_seq2seq.cli.rows import open_output
     from hf_seq2seq.data.cleaning.pair_rows import read_pair_rows
 
-    real = PairData(train_file=options.train_file, source_lang=options.source_lang, target_lang=options.target_lang)
     source, target = options.names
     made = PairData(train_file=options.output_file, source_column=source, target_column=target)
     counts = []
     with open_output(str(options.mixed_file), None) as stream:
-        for data, times in ((real, options.upsample), (made, 1)):
-            read, count = read_pair_rows(data), 0
+        for read, times in ((_real_pairs(options), options.upsample), (read_pair_rows(made), 1)):
+            count = 0
             for row in read.rows:
                 line = json_line(dict(zip((source, target), read.pair(row), strict=True)))
                 stream.write((line + "\n") * times)
@@ -73,8 +115,8 @@ def training_command(options: "Rows", noise: "Noise", run: Mapping[str, Any]) ->
         run: configuration of the reverse model's run; empty for a model from elsewhere.
     """
     recipe = run.get("recipe") if run.get("recipe") in FROM_SCRATCH else FROM_SCRATCH[0]
-    file = options.mixed_file or options.output_file
-    flags = {"train_file": file}
+    file = options.mixed_file or options.stages_file or options.output_file
+    flags = {"stages" if file == options.stages_file else "train_file": file}
     for side, name in zip(SIDES, options.names, strict=True):
         flags[f"{side}_lang" if name == getattr(options, f"{side}_lang") else f"{side}_column"] = name
     if marks := [options.tag] * bool(options.tag) + [noise.blank_token] * noise.noise:

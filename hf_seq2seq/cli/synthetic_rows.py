@@ -26,9 +26,10 @@ class Rows(Section):
     min_score: float | None = option(
         None, "Drop a source whose log-probability per token under the reverse model is lower."
     )
-    train_file: str | None = option(None, "Real pairs, to be mixed with the synthetic ones in --mixed-file.")
+    train_file: str | None = option(None, "Real pairs, to be mixed with the synthetic ones.")
+    stages_file: str | None = option(None, "File for `train --stages` that mixes real and synthetic pairs.")
     mixed_file: str | None = option(None, "JSON lines of the real and the synthetic pairs, to train on.")
-    upsample: int = option(1, "How often each real pair is in --mixed-file.", at_least=1)
+    upsample: int = option(1, "How often each real pair comes per pass over the synthetic ones.", at_least=1)
 
     @property
     def names(self) -> tuple[str, str]:

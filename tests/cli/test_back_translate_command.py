@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hf_seq2seq.cli import back_translate as module
 from hf_seq2seq.data.back_translation import check_direction
@@ -85,6 +86,20 @@ def test_tsv_and_the_printed_command_are_read_by_train(
     assert command("preview", *line[2:]).code == 0
 
 
+def test_the_file_of_stages_has_the_stated_shares(command: Any, model_folder: Path, mono: Path, tmp_path: Path) -> None:
+    real, out, stages = tmp_path / "real.tsv", tmp_path / "out.jsonl", tmp_path / "stages.yaml"
+    real.write_text("de\ten\nein Hund\tone dog\nein Haus\ta house\n")
+    flags = ["--input-file", mono, "--output-file", out, "--train-file", real, "--upsample", "3"]
+    languages = ["--source-lang", "de", "--target-lang", "en"]
+    result = command("back-translate", model_folder, *flags, *languages, "--stages-file", stages)
+    assert result.code == 0, result.err
+    assert stages.read_text() in result.out
+    written = yaml.safe_load(stages.read_text())
+    assert written["datasets"] == {"real": str(real), "synthetic": str(out)}
+    assert written["mixed"] == ["real 0.6", "synthetic 0.4", "until synthetic 10"]
+    assert "train transformer --stages" in result.out.splitlines()[-1]
+
+
 def test_a_text_column_and_names_of_columns(command: Any, model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_text(json.dumps({"id": 1, "de": "x", "en": "the dog runs"}) + "\n")
     flags = ["--input-file", tmp_path / "in.jsonl", "--output-file", tmp_path / "out.jsonl"]
@@ -146,7 +161,7 @@ def test_killed_runs_continue_to_the_same_file(
         (["--output-file", "out.txt"], "--output-file out.txt: is written as JSON lines or tsv"),
         (["--output-file", "out.tsv", "--tag", "a b"], "--tag: 'a b' is more than one word; give one word"),
         (["--output-file", "out.tsv", "--source-column", "line"], "must differ, also from line, score, model, search"),
-        (["--output-file", "out.tsv", "--upsample", "2"], "--upsample 2: add --mixed-file and --train-file"),
+        (["--output-file", "out.tsv", "--upsample", "2"], "--upsample 2: add --mixed-file or --stages-file"),
         (["--output-file", "out.tsv", "--mixed-file", "m.jsonl"], "--mixed-file m.jsonl: add --train-file"),
         (
             ["--output-file", "out.tsv", "--num-return-sequences", "2", "--do-sample"],
