@@ -76,8 +76,8 @@ def write_stages(options: "Rows", synthetic: int) -> str:
 def _real_pairs(options: "Rows") -> "PairRows":
     from hf_seq2seq.data.cleaning.pair_rows import read_pair_rows
 
-    languages = {"source_lang": options.source_lang, "target_lang": options.target_lang}
-    return read_pair_rows(PairData(train_file=options.train_file, **languages))
+    source, target = options.source_lang, options.target_lang
+    return read_pair_rows(PairData(train_file=options.train_file, source_lang=source, target_lang=target))
 
 
 def write_mixed(options: "Rows") -> tuple[int, int]:
