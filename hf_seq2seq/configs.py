@@ -13,7 +13,7 @@ from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.presentation import Curriculum, Staging
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 from hf_seq2seq.time_limits import TimeLimits
-from hf_seq2seq.training_options import Averaging, Subwords
+from hf_seq2seq.training_options import Averaging, Instruments, Subwords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,6 +372,7 @@ class RunConfig:
     optimization: Optimization = field(default_factory=Optimization)
     schedule: Schedule = field(default_factory=Schedule)
     averaging: Averaging = field(default_factory=Averaging)
+    instruments: Instruments = field(default_factory=Instruments)
     decoding: Inference = field(default_factory=Decoding)
     evaluation: Evaluation = field(default_factory=Evaluation)
     run: Run = field(default_factory=Run)

@@ -55,3 +55,12 @@ class Subwords(Section):
         super().__post_init__()
         if self.subword_sides != "both" and not self.asked_for:
             raise InputError(f"--subword-sides {self.subword_sides}: add --bpe-dropout or --unigram-sampling")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments(Section):
+    """Instruments: measurements while training."""
+
+    log_gradient_flow: int | None = option(
+        None, "Log the gradients of every layer and recurrent step, and the updates, every this many steps.", at_least=1
+    )

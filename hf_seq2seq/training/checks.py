@@ -18,6 +18,7 @@ from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.adaptation import check_adaptation
+from hf_seq2seq.training.gradient_flow import check_gradient_flow
 from hf_seq2seq.training.optimizers import check_optimizer
 from hf_seq2seq.training.output_folder import check_output_dir
 from hf_seq2seq.training.resuming import check_resume
@@ -51,6 +52,7 @@ def check_run(
     adaptation = section_of(config, Adaptation)
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)
+    check_gradient_flow(config)
     check_averaging(config.averaging, config.schedule.max_steps, config.optimization.optim)
     if adaptation:
         on_cpu = config.optimization.bf16 and runs_on_cpu(config.run)

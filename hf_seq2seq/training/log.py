@@ -102,6 +102,18 @@ class StepLog:
         """Why a run ends before its last step; stands in the log's file, too."""
         self._write({"stopped": reason}, f"stopped: {reason}")
 
+    def gradient_flow(self, figures: dict[str, Any]) -> None:
+        """One line about the gradients of a step; the file has every layer and recurrent step."""
+        norms = figures["gradient_norm"]
+        ends = [(min(norms, key=norms.__getitem__), "least"), (max(norms, key=norms.__getitem__), "most")]
+        text = ", ".join(f"{kind} {norms[name]:.1e} ({name})" for name, kind in ends)
+        for name, flow in figures.get("states", {}).items():
+            first, last = flow["gradient_norm"][0], flow["gradient_norm"][-1]
+            note = "" if flow["product_is_gradient"] else ", which is not the factor between them here"
+            text += f"\n  {name}: gradient at the first state {first:.1e}, at the last {last:.1e}; norm of the product "
+            text += f"of Jacobians {flow['jacobian_product_norm'][0]:.1e}{note}"
+        self._write({"gradient_flow": figures}, f"gradients: {text}")
+
     def close(self) -> None:
         """Ends the progress bar."""
         with suppress(OSError):

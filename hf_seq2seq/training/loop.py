@@ -34,6 +34,7 @@ from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints,
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
 from hf_seq2seq.training.evaluation import evaluate_and_predict, with_eval_beams
 from hf_seq2seq.training.files import load_weights, write_beside, write_model
+from hf_seq2seq.training.gradient_flow import GradientFlow
 from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.model_selection import Selection
@@ -94,6 +95,8 @@ class Loop:
         check_averaging(self.averaging, self.state.max_steps if self.state.planned else None, optim)
         self.evaluated = evaluated_weights(self.weights, self.averaging, self.optimizer, optim)
         self.rates = followed(self.schedule, optim)
+        every = task.config.instruments.log_gradient_flow if accelerator.is_main_process else None
+        self.flow = GradientFlow(task.model, self.weights, every)
         if resume is not None:
             self._resume(find_checkpoint(output_dir, resume, self.notes.append))
         before = self.state.unlogged_loss if accelerator.is_main_process else 0.0
@@ -179,7 +182,7 @@ class Loop:
                 self._train_on(next(steps), interrupts)
         self.log.close()
         self.evaluated.keep()
-        del self.objective, self.optimizer, self.evaluated  # training state takes memory
+        del self.objective, self.optimizer, self.evaluated, self.flow  # training state takes memory
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
             load_weights(self.weights, self.output_dir / best, self.task.objective)
@@ -202,6 +205,7 @@ class Loop:
         state.train_runtime += time.perf_counter() - started
         state.train_cpu_time += time.process_time() - cpu_started
         self.log.advance()
+        self.flow.tell(self.log.gradient_flow)
         if state.global_step % self.schedule.logging_steps == 0 or state.finished:
             self._log_training()
         evaluates = self.selection.evaluates(state)
@@ -236,7 +240,8 @@ class Loop:
                 loss = self.objective(batch) * factor
                 self.weights.backward(loss * (accelerator.num_processes / total), accelerator)
             self._loss += loss.detach()
-        self._update()
+        with self.flow.watching(self.state.global_step + 1, batches[0]):
+            self._update()
         self._weight += total
         return signal
 

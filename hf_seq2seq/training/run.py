@@ -187,6 +187,7 @@ def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
 
 def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: State, results: dict[str, float]) -> None:
     """Writes the model, the state, the loss plot, and a card without scores; removes an earlier model's scores."""
+    from hf_seq2seq.analysis.flow_picture import draw_gradient_flow
     from hf_seq2seq.analysis.pictures import draw_losses
 
     suffixes = dict.fromkeys(_suffix(split) for split in task.splits)
@@ -196,6 +197,7 @@ def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: Stat
         state.files = {}  # they are a checkpoint's
         state.save(draft)
         draw_losses(folder / LOG_FILE, draft / "loss.png")
+        draw_gradient_flow(folder / LOG_FILE, draft / "gradient_flow.png")
     _write_card(folder, task, results, {})
 
 
