@@ -77,6 +77,17 @@ SETTINGS = {
     ),
     "r_drop": Setting("--r-drop 1"),
     "unlikelihood": Setting("--unlikelihood 0.2"),
+    "scheduled_sampling": Setting("--loss-type scheduled_sampling"),
+    "scheduled_sampling_best": Setting("--loss-type scheduled_sampling --loss-args choice=argmax"),
+    "scheduled_sampling_sequence": Setting("--loss-type scheduled_sampling --loss-args coin=sequence"),
+    "coverage": Setting("--coverage-weight 0.5"),
+    "length": Setting("--length-weight 0.1"),
+    "smoothing_of_others": Setting("--label-smoothing-type others"),
+    "one_vector": Setting("--attention none --context-feeding"),
+    **{
+        f"compression_{weight}": Setting(f"--attention none --context-feeding --compression-weight {weight}")
+        for weight in ("0.0001", "0.001", "0.01", "0.03", "0.1", "0.3")
+    },
 }
 
 

@@ -352,6 +352,18 @@ class Loss(Section):
         0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
     )
     unlikelihood: float = option(0.0, "Weight of the penalty for repeating tokens of the target so far.", at_least=0)
+    coverage_weight: float = option(
+        0.0, "Weight of the loss of attending to a source position again, of every model that attends.", at_least=0
+    )
+    length_weight: float = option(
+        0.0, "Weight of the difference between the lengths of the target and of the expected output.", at_least=0
+    )
+    compression_weight: float = option(
+        0.0, "Weight of what the context of a recurrent model without attention says about the source.", at_least=0
+    )
+    label_smoothing_type: str = option(
+        "uniform", "Smooth over all tokens, or over the others than the true one.", choices=("uniform", "others")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,14 @@ from torch import nn
 
 from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.objectives.compression import Compression
+from hf_seq2seq.objectives.coverage import Coverage
 from hf_seq2seq.objectives.cross_entropy import Term, TokenCrossEntropy
 from hf_seq2seq.objectives.distillation import Distillation
+from hf_seq2seq.objectives.figures import Figures
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.objectives.label_smoothing import smoothing_factor
+from hf_seq2seq.objectives.length import ExpectedLength
 from hf_seq2seq.objectives.minimum_risk import MinimumRisk
 from hf_seq2seq.objectives.preference import Preference
 from hf_seq2seq.objectives.r_drop import RDrop
@@ -28,7 +33,13 @@ OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "preference": Preference,
     "distillation": Distillation,
 }
-TERMS: dict[str, Callable[[float], Term]] = {"r_drop": RDrop, "unlikelihood": Unlikelihood}
+TERMS: dict[str, Callable[[float], Term]] = {
+    "r_drop": RDrop,
+    "unlikelihood": Unlikelihood,
+    "coverage_weight": Coverage,
+    "length_weight": ExpectedLength,
+    "compression_weight": Compression,
+}
 """What is added to an objective's loss, by the option that has its weight; in this order."""
 
 
@@ -51,9 +62,18 @@ def type_has_own_loss(loss: Loss) -> bool:
     return OBJECTIVES[loss.loss_type].forward is not TokenCrossEntropy.forward
 
 
-def terms_of(loss: Loss) -> tuple[Term, ...]:
-    """What is added to the loss of an objective."""
-    return tuple(make(getattr(loss, name)) for name, make in TERMS.items() if getattr(loss, name))
+def add_terms(objective: TokenCrossEntropy, loss: Loss) -> None:
+    """Adds to an objective's loss what its options ask for.
+
+    Raises:
+        InputError: the model lacks what a term is about.
+    """
+    objective.terms = tuple(make(getattr(loss, name)) for name, make in TERMS.items() if getattr(loss, name))
+    for term in objective.terms:
+        if attach := getattr(term, "attach", None):
+            attach(objective)
+    names = [term.name for term in objective.terms if hasattr(term, "name")]
+    objective.figures = Figures((*objective.logged, *names))
 
 
 def make_objective(
@@ -64,6 +84,7 @@ def make_objective(
     Raises:
         InputError: as for `loss_options`, or what the objective needs besides does not fit the model.
     """
-    objective = OBJECTIVES[loss.loss_type](model, label_smoothing, loss_options(loss), context)
-    objective.terms = terms_of(loss)
+    smoothing = smoothing_factor(label_smoothing, loss.label_smoothing_type, model)
+    objective = OBJECTIVES[loss.loss_type](model, smoothing, loss_options(loss), context)
+    add_terms(objective, loss)
     return objective

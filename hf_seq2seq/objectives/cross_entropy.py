@@ -19,7 +19,7 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.sections import Section
 
-Term = Callable[["TokenCrossEntropy", dict[str, Tensor], Tensor, Tensor], Tensor]
+Term = Callable[["TokenCrossEntropy", dict[str, Tensor], Tensor, Tensor, Any], Tensor]
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 
@@ -243,7 +243,7 @@ class TokenCrossEntropy(Objective):
     Attributes:
         Options: section of the options in `--loss-args`; a subclass sets its own.
         terms: change the loss in training, one after another: a function of this objective, the batch, the states of
-            its real tokens and the loss.
+            its real tokens, the loss and the model's other outputs. One with `reads_attention` finds attention there.
         needs_encoder: whether it is only for encoder-decoders.
         has_encoder: whether the model is an encoder-decoder.
         decoder_inputs: name of the tokens that the decoder reads, among the model's inputs.
@@ -301,7 +301,7 @@ class TokenCrossEntropy(Objective):
         """The summed loss with its `terms`, and the model's other outputs."""
         loss, states, outputs = self.pass_once(batch)
         for term in self.terms if self.training else ():
-            loss = term(self, batch, states, loss)
+            loss = term(self, batch, states, loss, outputs)
         return loss, outputs
 
     def pass_once(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Any]:
@@ -324,11 +324,18 @@ class TokenCrossEntropy(Objective):
 
     def states_of(self, inputs: dict[str, Tensor], real: Tensor) -> tuple[Tensor, Any]:
         """The output layer's inputs, or else logits, of real positions, `(tokens, width)`, and other outputs."""
-        return output_states(self.model, self._projection, inputs, real)
+        attends = self.training and any(getattr(term, "reads_attention", False) for term in self.terms)
+        options: dict[str, Any] = {"output_attentions": True} if attends else {}
+        return output_states(self.model, self._projection, inputs | options, real)
 
     def logits_of(self, states: Tensor) -> Tensor:
         """The logits of such states, `(tokens, vocabulary)`, at least float32."""
         return output_logits(self._projection, states)
+
+    @property
+    def chunk_size(self) -> int:
+        """The number of tokens whose logits may exist at once."""
+        return chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
 
     def sum_in_chunks(self, function: Callable[..., Tensor], *parts: Tensor) -> Tensor:
         """The sum of a function over chunks of tokens, whose logits the backward pass computes again.
@@ -337,8 +344,7 @@ class TokenCrossEntropy(Objective):
             function: returns a scalar for chunks of the parts.
             parts: the first dimension of each is that of tokens.
         """
-        size = chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
-        chunks = zip(*(part.split(size) for part in parts), strict=True)
+        chunks = zip(*(part.split(self.chunk_size) for part in parts), strict=True)
         return torch.stack([checkpoint(function, *chunk, use_reentrant=False) for chunk in chunks]).sum()
 
     @torch.no_grad()

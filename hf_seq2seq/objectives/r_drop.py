@@ -1,6 +1,7 @@
 """R-Drop: two passes with different dropout shall predict the same."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -23,7 +24,9 @@ class RDrop:
 
     alpha: float
 
-    def __call__(self, objective: TokenCrossEntropy, batch: dict[str, Tensor], states: Tensor, loss: Tensor) -> Tensor:
+    def __call__(
+        self, objective: TokenCrossEntropy, batch: dict[str, Tensor], states: Tensor, loss: Tensor, outputs: Any
+    ) -> Tensor:
         """The loss with the second pass."""
         second, others, _ = objective.pass_once(batch)
 

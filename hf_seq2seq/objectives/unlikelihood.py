@@ -1,6 +1,7 @@
 """Unlikelihood training: tokens of the target so far become less likely to be repeated."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,7 +25,9 @@ class Unlikelihood:
 
     alpha: float
 
-    def __call__(self, objective: TokenCrossEntropy, batch: dict[str, Tensor], states: Tensor, loss: Tensor) -> Tensor:
+    def __call__(
+        self, objective: TokenCrossEntropy, batch: dict[str, Tensor], states: Tensor, loss: Tensor, outputs: Any
+    ) -> Tensor:
         """The loss with these penalties."""
         labels = batch["labels"]
         rows, places = (labels != IGNORE).nonzero(as_tuple=True)

@@ -19,8 +19,9 @@ from hf_seq2seq.noising import NOISES
 from hf_seq2seq.noising.gap_sentences import GapSentences
 from hf_seq2seq.noising.masked_tokens import MaskedTokens
 from hf_seq2seq.noising.noise import Combined, Enclosed, Noise
-from hf_seq2seq.objectives import make_objective, terms_of
+from hf_seq2seq.objectives import add_terms, make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.objectives.label_smoothing import smoothing_factor
 from hf_seq2seq.objectives.masked_lm import TargetAndMaskedCrossEntropy
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.problems.denoising import DenoisingProblem
@@ -112,8 +113,9 @@ def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokeniz
     """The objective; rows are re-noised every epoch, so that their labels are the only references."""
     smoothing = config.optimization.label_smoothing_factor
     if config.denoising.gap_masked_tokens:
+        smoothing = smoothing_factor(smoothing, config.loss.label_smoothing_type, model)
         objective = TargetAndMaskedCrossEntropy(model, smoothing)
-        objective.terms = terms_of(config.loss)
+        add_terms(objective, config.loss)
         return objective
     context = GenerationContext(tokenizers, None, config.run.seed, config.tokens.max_target_length)
     return make_objective(config.loss, model, smoothing, context)

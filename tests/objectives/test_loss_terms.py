@@ -1,5 +1,6 @@
-"""R-Drop and unlikelihood against plain loops in float64."""
+"""R-Drop, unlikelihood, coverage, length, compression and label smoothing against plain loops in float64."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import cross_entropy, loss_options, make_objective
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
+from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.objectives.length import target_lengths
 from hf_seq2seq.ragged import IGNORE
 
 IDS = {"vocab_size": 13, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2, "decoder_start_token_id": 2}
@@ -76,13 +79,13 @@ def real_logits(objective: TokenCrossEntropy, batch: dict[str, Tensor]) -> Tenso
     return logits
 
 
-def assert_same(objective: TokenCrossEntropy, found: Tensor, wanted: Tensor) -> None:
+def assert_same(objective: TokenCrossEntropy, found: Tensor, wanted: Tensor, atol: float = 1e-9) -> None:
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
     parameters = list(objective.model.parameters())
     pairs = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (found, wanted)]
     for first, second in zip(*pairs, strict=True):
         if first is not None or second is not None:
-            torch.testing.assert_close(first, second, rtol=1e-8, atol=1e-9)
+            torch.testing.assert_close(first, second, rtol=1e-8, atol=atol)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -134,6 +137,134 @@ def test_unlikelihood_of_packed_documents_stays_within_each() -> None:
     torch.testing.assert_close(objective(batch) - plain, expected)
 
 
+ROUNDED = {"t5": 1e-6}  # its attention and norms are float32, and two graphs add their gradients in another order
+ATTENDING = [family for family in FAMILIES if family != "gpt2"]
+
+
+@pytest.mark.parametrize("family", ATTENDING)
+def test_coverage(family: str) -> None:
+    objective, batch = objective_of(family, coverage_weight=0.7), batch_of(family)
+    plain = make_objective(Loss(), objective.model, 0.1, GenerationContext()).train()
+    outputs = objective.model(**objective.inputs(batch), use_cache=False, output_attentions=True)
+    total = torch.zeros((), dtype=torch.float64)
+    for layer in outputs.cross_attentions:
+        for row, target in enumerate(TARGETS):
+            coverage = torch.zeros(4, dtype=torch.float64)
+            for weights in layer[row].mean(0)[: len(target)]:
+                total = total + sum(map(torch.minimum, weights, coverage)) / len(outputs.cross_attentions)
+                coverage = coverage + weights
+    with objective.figures.counting(1.0):
+        found = objective(batch)
+    assert_same(objective, found, plain(batch) + 0.7 * total, ROUNDED.get(family, 1e-9))
+    logged = quotients(objective.figures.named(objective.figures.sums(torch.device("cpu"))))
+    assert logged == {"coverage_loss": pytest.approx(total.item() / sum(map(len, TARGETS)))}
+
+
+def expected_length(probabilities: list[Tensor]) -> Tensor:
+    """Over all outputs, the length of each times its probability: it ends after any token, at the last for sure."""
+    total = torch.zeros((), dtype=torch.float64)
+    for ends in itertools.product((False, True), repeat=len(probabilities) - 1):
+        chance = torch.ones((), dtype=torch.float64)
+        for end, p in zip(ends, probabilities, strict=False):
+            chance = chance * (p if end else 1 - p)
+        total = total + chance * (ends.index(True) + 1 if any(ends) else len(probabilities))
+    return total
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_length(family: str) -> None:
+    objective, batch = objective_of(family, length_weight=0.3), batch_of(family)
+    plain = make_objective(Loss(), objective.model, 0.1, GenerationContext()).train()
+    logits, total = iter(real_logits(objective, batch)), torch.zeros((), dtype=torch.float64)
+    for row in batch["labels"].tolist():
+        count = sum(token != IGNORE for token in row)
+        total = total + abs(count - expected_length([next(logits).softmax(-1)[1] for _ in range(count)]))
+    assert float(total) > 0.5
+    assert_same(objective, objective(batch), plain(batch) + 0.3 * total, ROUNDED.get(family, 1e-9))
+
+
+def test_each_reply_has_its_length() -> None:
+    labels = torch.tensor([[IGNORE, 4, 1, IGNORE, 5, 6, 1], [3, 1, IGNORE, IGNORE, IGNORE, IGNORE, IGNORE]])
+    assert target_lengths(labels) == [2, 3, 2]
+
+
+def test_an_end_that_is_certain_has_a_finite_length_gradient() -> None:
+    objective = objective_of("gpt2", length_weight=1.0)
+    with torch.no_grad():
+        objective.model.get_output_embeddings().weight.mul_(1e6)  # type: ignore[operator]
+    objective(batch_of("gpt2")).backward()
+    assert all(torch.isfinite(each.grad).all() for each in objective.model.parameters() if each.grad is not None)
+
+
+def without_attention(**more: Any) -> Any:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 8, "attention": "none", "initializer_range": 1.0, "dropout": 0.0} | more
+    return RnnForConditionalGeneration(RnnSeq2SeqConfig(**IDS, source_vocab_size=13, **shape)).double()
+
+
+@pytest.mark.parametrize("more", [{}, {"context_feeding": True}])
+def test_compression(more: dict[str, Any]) -> None:
+    model, batch = without_attention(**more), batch_of("rnn")
+    plain = make_objective(Loss(), model, 0.0, GenerationContext()).train()
+    found = [plain(batch)]
+    objective = make_objective(Loss(compression_weight=0.2), model, 0.0, GenerationContext()).train()
+    torch.manual_seed(3)
+    noisy = objective(batch)
+    encoded = model.model.encoder(batch["input_ids"], batch["attention_mask"])
+    context = model.model.decoder.context.forward(encoded, batch["attention_mask"])
+    found.append(plain.eval()(batch))
+    assert found[0] == found[1]  # neither noise nor divergence in an evaluation, nor before
+    torch.manual_seed(3)
+    noise = torch.randn(3, 8, dtype=torch.float64)
+    unit = [torch.distributions.Normal(mean, 1.0) for mean in (context, torch.zeros_like(context))]
+    divergence = torch.distributions.kl_divergence(*unit).sum()
+    other = without_attention(**more)
+    other.load_state_dict(model.state_dict())
+    exact = make_objective(Loss(), other, 0.0, GenerationContext()).train()
+    other.model.decoder.context.register_forward_hook(lambda module, args, output: output + noise)
+    expected = exact(batch) + 0.2 * divergence
+    torch.testing.assert_close(noisy, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_no_compression_is_plain_training_bit_for_bit() -> None:
+    batch, losses = batch_of("rnn"), []
+    for loss in (Loss(), Loss(compression_weight=0.0, coverage_weight=0.0, length_weight=0.0)):
+        objective = make_objective(loss, without_attention(dropout=0.3), 0.1, GenerationContext()).train()
+        torch.manual_seed(1)
+        losses.append(objective(batch))
+    assert torch.equal(*losses)
+
+
+REFUSED = [
+    ("gpt2", "coverage_weight", "--coverage-weight: the model has no attention on the source"),
+    ("rnn", "compression_weight", "--compression-weight: is for recurrent models that read the source as one vector"),
+    ("t5", "compression_weight", "--compression-weight: is for recurrent models that read the source as one vector"),
+]
+
+
+@pytest.mark.parametrize(("family", "name", "message"), REFUSED)
+def test_terms_that_do_not_fit_a_model_are_refused(family: str, name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        objective_of(family, **{name: 1.0})
+    with pytest.raises(InputError, match="--coverage-weight: the model has no"):
+        make_objective(Loss(coverage_weight=1.0), without_attention(), 0.0, GenerationContext())
+
+
+@pytest.mark.parametrize("kind", ["uniform", "others"])
+def test_label_smoothing(kind: str) -> None:
+    model, batch = FAMILIES["t5"](0.0), batch_of("t5")
+    objective = make_objective(Loss(label_smoothing_type=kind), model, 0.3, GenerationContext()).train()
+    labels = batch["labels"][batch["labels"] != IGNORE]
+    total = torch.zeros((), dtype=torch.float64)
+    for logits, label in zip(real_logits(objective, batch), labels, strict=True):
+        wanted = torch.full((13,), 0.3 / (13 if kind == "uniform" else 12), dtype=torch.float64)
+        wanted[label] = 0.7 + (0.3 / 13 if kind == "uniform" else 0)
+        total = total - wanted @ logits.log_softmax(-1)
+    assert_same(objective, objective(batch), total)
+    with pytest.raises(InputError, match=r"--label-smoothing-factor 0\.95: is too large for 13 tokens"):
+        make_objective(Loss(label_smoothing_type="others"), model, 0.95, GenerationContext())
+
+
 def test_token_that_is_certain_has_a_finite_penalty() -> None:
     objective = objective_of("gpt2", unlikelihood=1.0)
     with torch.no_grad():
@@ -152,7 +283,7 @@ def test_terms_are_of_training_only_and_do_not_depend_on_the_batch() -> None:
     assert objective.eval()(batch) == plain(batch)
 
 
-@pytest.mark.parametrize("name", ["r_drop", "unlikelihood"])
+@pytest.mark.parametrize("name", ["r_drop", "unlikelihood", "coverage_weight", "length_weight", "compression_weight"])
 def test_losses_that_are_no_sum_over_tokens_refuse_them(name: str) -> None:
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')}: cannot be added to --loss-type minimum_risk"):
         loss_options(Loss(loss_type="minimum_risk", **{name: 1.0}))  # type: ignore[arg-type]
