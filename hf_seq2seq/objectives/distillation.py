@@ -73,7 +73,7 @@ class Distillation(TokenCrossEntropy):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         if self.options.own_samples and not self.has_encoder:
-            raise InputError("own_samples: is for models with an encoder; leave it out")
+            raise InputError("--loss-args own_samples: is for models with an encoder; leave it out")
         self.generates = self.reads_rows = bool(self.options.own_samples)
         teacher = self._load()
         projection = OutputProjection(teacher, use_cache=False)
@@ -89,8 +89,8 @@ class Distillation(TokenCrossEntropy):
         check_teacher(place, teacher, tokenizers, self.model, self.context.tokenizers)
         if settings.run and settings.prefix != self.context.prefix:
             raise InputError(
-                f"teacher={place}: was trained with --source-prefix {settings.prefix!r}, not {self.context.prefix!r}; "
-                "both read the same sources, so give the same"
+                f"--loss-args teacher={place}: was trained with --source-prefix {settings.prefix!r}, "
+                f"not {self.context.prefix!r}; both read the same sources, so give the same"
             )
         longest = self.context.longest
         if self.context.examples is not None:
@@ -98,7 +98,7 @@ class Distillation(TokenCrossEntropy):
         room = longest_sequence(teacher)
         if room is not None and room < longest:
             raise InputError(
-                f"teacher={place}: has {room} positions, and rows have up to {longest} tokens; "
+                f"--loss-args teacher={place}: has {room} positions, and rows have up to {longest} tokens; "
                 f"set --max-source-length and --max-target-length to {room}"
             )
         return teacher.requires_grad_(False)
@@ -174,15 +174,18 @@ def check_teacher(place: str, teacher: Any, theirs: "Tokenizers", student: Any, 
     """
     if teacher.config.is_encoder_decoder != student.config.is_encoder_decoder:
         raise InputError(
-            f"teacher={place}: only one of teacher and student has an encoder; `hf-seq2seq distill` allows it"
+            f"--loss-args teacher={place}: only one of teacher and student has an encoder; "
+            "`hf-seq2seq distill` allows it"
         )
     if any(getattr(each.config, "copy_vocab_size", 0) for each in (teacher, student)):
-        raise InputError(f"teacher={place}: --copy-vocab-size is not supported; `hf-seq2seq distill` allows it")
+        raise InputError(
+            f"--loss-args teacher={place}: --copy-vocab-size is not supported; `hf-seq2seq distill` allows it"
+        )
     for side in ("source", "target") if own is not None else ():
         found = difference(getattr(theirs, side).get_vocab(), getattr(own, side).get_vocab())
         if found:
             raise InputError(
-                f"teacher={place}: its {side} vocabulary is not the student's: {found}; use its tokenizer "
+                f"--loss-args teacher={place}: its {side} vocabulary is not the student's: {found}; use its tokenizer "
                 f"(--tokenizer-name {place}), or `hf-seq2seq distill`, which works across tokenizers"
             )
 
