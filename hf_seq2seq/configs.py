@@ -13,7 +13,7 @@ from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.presentation import Curriculum, Staging
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
 from hf_seq2seq.time_limits import TimeLimits
-from hf_seq2seq.training_options import Averaging, Instruments, Subwords
+from hf_seq2seq.training_options import Averaging, Instruments, Loss, Subwords
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -337,33 +337,6 @@ class Run(Section):
     )
     use_cpu: bool = option(False, "Use the CPU even if there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loss(Section):
-    """Loss: what is minimized on pairs."""
-
-    loss_type: str = option(
-        "cross_entropy",
-        "cross_entropy, scheduled_sampling, minimum_risk, self_critical, preference or distillation.",
-    )
-    loss_args: tuple[str, ...] = option((), "Options of the loss: samples=16,alpha=0.005.")
-    r_drop: float = option(
-        0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
-    )
-    unlikelihood: float = option(0.0, "Weight of the penalty for repeating tokens of the target so far.", at_least=0)
-    coverage_weight: float = option(
-        0.0, "Weight of the loss of attending to a source position again, of every model that attends.", at_least=0
-    )
-    length_weight: float = option(
-        0.0, "Weight of the difference between the lengths of the target and of the expected output.", at_least=0
-    )
-    compression_weight: float = option(
-        0.0, "Weight of what the context of a recurrent model without attention says about the source.", at_least=0
-    )
-    label_smoothing_type: str = option(
-        "uniform", "Smooth over all tokens, or over the others than the true one.", choices=("uniform", "others")
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

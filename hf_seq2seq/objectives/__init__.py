@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from torch import nn
 
-from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.objectives.compression import Compression
 from hf_seq2seq.objectives.coverage import Coverage
@@ -24,6 +23,7 @@ from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
 from hf_seq2seq.objectives.self_critical import SelfCritical
 from hf_seq2seq.objectives.unlikelihood import Unlikelihood
 from hf_seq2seq.sections import Section, flag, section_of_pairs
+from hf_seq2seq.training_options import Loss
 
 OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "cross_entropy": TokenCrossEntropy,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import numpy as np
 
 from hf_seq2seq import defaults
-from hf_seq2seq.configs import Loss, PairTokenization, RunConfig, Sources, TextRunConfig
+from hf_seq2seq.configs import PairTokenization, RunConfig, Sources, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -23,6 +23,7 @@ from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.sections import Choice, section_of
 from hf_seq2seq.tasks.stages import texts_to_learn
 from hf_seq2seq.training.processes import world_size
+from hf_seq2seq.training_options import Loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Loss, PairData
+from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.mixtures import Member
@@ -25,6 +25,7 @@ from hf_seq2seq.tasks.pretrained import check_start, known_overrides
 from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
 from hf_seq2seq.tasks.starting import adapt_start, build_overridden, load_start, ready_tokenizer
 from hf_seq2seq.training.checks import without_metrics
+from hf_seq2seq.training_options import Loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from transformers import PreTrainedModel
 
-from hf_seq2seq.configs import Adaptation, Evaluation, Loss, Pretrained, PretrainedOrNew, Run, RunConfig, Tokenization
+from hf_seq2seq.configs import Adaptation, Evaluation, Pretrained, PretrainedOrNew, Run, RunConfig, Tokenization
 from hf_seq2seq.data.evaluation_sets import named_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication
@@ -26,6 +26,7 @@ from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.moving_average import check_averaging
 from hf_seq2seq.training.weights.precision import check_precision
 from hf_seq2seq.training.weights.sharding import check_sharding
+from hf_seq2seq.training_options import Loss
 
 C = TypeVar("C", bound=RunConfig)
 

@@ -13,11 +13,12 @@ from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
-from hf_seq2seq.configs import Loss, NewTokenizer
+from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import loss_options, make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.training_options import Loss
 
 LONGEST = 2
 SIZES = {"d_model": 8, "dropout": 0.0} | {

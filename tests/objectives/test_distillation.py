@@ -19,13 +19,14 @@ from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
-from hf_seq2seq.configs import Loss, NewTokenizer
+from hf_seq2seq.configs import NewTokenizer
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import cross_entropy, loss_options, make_objective
 from hf_seq2seq.objectives.distillation import OWN, Distillation, difference
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.training_options import Loss
 
 TEXTS = ["abcdefg", "gfedcba"]
 ROWS = {5: ([4, 5, 6, 1], [6, 7, 8, 9, 1]), 0: ([4, 1], [10, 1]), 9: ([5, 6, 7, 8, 1], [7, 5, 4, 1])}

@@ -12,7 +12,6 @@ from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
-from hf_seq2seq.configs import Loss
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import cross_entropy, loss_options, make_objective
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
@@ -20,6 +19,7 @@ from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.length import target_lengths
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.training_options import Loss
 
 IDS = {"vocab_size": 13, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2, "decoder_start_token_id": 2}
 

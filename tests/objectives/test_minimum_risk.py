@@ -12,7 +12,7 @@ from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
-from hf_seq2seq.configs import Loss, NewTokenizer, PairTokenization
+from hf_seq2seq.configs import NewTokenizer, PairTokenization
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.examples import Examples
@@ -23,6 +23,7 @@ from hf_seq2seq.objectives import loss_options, make_objective
 from hf_seq2seq.objectives.candidates import risk_by
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.minimum_risk import MinimumRisk
+from hf_seq2seq.training_options import Loss
 
 SOURCES = ["abc", "b", "cabba", "ca"]
 REFERENCES = [["cba", "cb"], ["b"], ["abbac"], ["ac"]]

@@ -14,7 +14,6 @@ from hf_seq2seq.architectures.configuration_transformer import TransformerDecode
 from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
 from hf_seq2seq.architectures.modeling_transformer_decoder import TransformerForCausalLM
-from hf_seq2seq.configs import Loss
 from hf_seq2seq.data.collation import CausalCollator
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.errors import InputError
@@ -23,6 +22,7 @@ from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
 from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.training_options import Loss
 
 IDS = {"vocab_size": 13, "source_vocab_size": 13, "pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 2}
 IDS |= {"decoder_start_token_id": 2}
