@@ -132,10 +132,10 @@ def test_filters_of_pairs(command: Any, model_folder: Path, mono: Path, tmp_path
 def test_killed_runs_continue_to_the_same_file(
     command: Any, model_folder: Path, mono: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
-    monkeypatch.setattr(module, "BLOCK", 2)
     flags = ["back-translate", model_folder, "--input-file", mono, "--do-sample", "--noise", "--output-file"]
     whole, out = tmp_path / f"whole.{suffix}", tmp_path / f"out.{suffix}"
-    told = command(*flags, whole).out
+    told = command(*flags, whole).out  # in one block
+    monkeypatch.setattr(module, "BLOCK", 2)
     commit = ResumableFile.commit
 
     def dying(self: Any, lines: Any, state: Any = None) -> None:
