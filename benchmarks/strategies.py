@@ -63,6 +63,16 @@ ROWS = {
     "multi30k": Rows(MULTI30K, "predict_bleu"),
 }
 HALF_RNN = "--hidden-size 192 --embedding-size 96"
+FROM_TRAINED = "--model-name-or-path {cross_entropy} --num-train-epochs 3 --learning-rate 5e-4"
+PHONEMES = ("g2p", "g2p-fre", "g2p-ita")
+TRANSLATIONS = ("multi30k-2000", "multi30k")
+REWARDS = {
+    "cross_entropy_continued": "",
+    "minimum_risk": "--loss-type minimum_risk --loss-args samples=8,alpha=0.3,metric={}",
+    "self_critical": "--loss-type self_critical --loss-args samples=8,metric={}",
+    "rloo": "--loss-type self_critical --loss-args samples=8,baseline=rloo,metric={}",
+    "preference": "--loss-type preference --loss-args samples=8,metric={}",
+}
 SETTINGS = {
     "cross_entropy": Setting(),
     # A student of half the teacher's width alone, and as taught by the model of `cross_entropy`.
@@ -87,6 +97,12 @@ SETTINGS = {
     **{
         f"compression_{weight}": Setting(f"--attention none --context-feeding --compression-weight {weight}")
         for weight in ("0.0001", "0.001", "0.01", "0.03", "0.1", "0.3")
+    },
+    # Longer training of what cross-entropy reached, on phoneme error rate or on BLEU.
+    **{
+        f"{name}{suffix}": Setting(f"{FROM_TRAINED} {flags.format(metric)}", data=data)
+        for suffix, metric, data in (("", "phoneme_error_rate", PHONEMES), ("_bleu", "bleu", TRANSLATIONS))
+        for name, flags in REWARDS.items()
     },
 }
 

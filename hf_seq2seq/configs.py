@@ -62,6 +62,10 @@ class PairData(Sources):
     source_template: str | None = option(
         None, "Source text composed of several columns, such as '{lemma} {features}'; lists are joined by spaces."
     )
+    chosen_column: str | None = option(
+        None, "Column of the better of two outputs, for --loss-type preference; by default chosen."
+    )
+    rejected_column: str | None = option(None, "Column of the worse one; by default rejected.")
     source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
     target_lang: str | None = option(None, "Target language; the same.")
     source_prefix: str = option("", "Text prepended to every source, such as 'summarize: '.")

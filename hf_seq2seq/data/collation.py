@@ -38,10 +38,12 @@ class Seq2SeqCollator:
     Attributes:
         pad_token_id: padding id of the source.
         rows: whether the batch includes the rows' indices as `rows`, `(batch,)`.
+        preferences: whether it includes, where rows have them, `chosen` and `rejected`, padded as `labels` are.
     """
 
     pad_token_id: int
     rows: bool = False
+    preferences: bool = False
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
         """Pads the rows at these indices."""
@@ -50,6 +52,9 @@ class Seq2SeqCollator:
             batch["labels"] = pad([examples.target[row] for row in rows], IGNORE)
         if examples.source_labels is not None:
             batch["source_labels"] = pad([examples.source_labels[row] for row in rows], IGNORE)
+        if self.preferences and examples.chosen is not None and examples.rejected is not None:
+            batch["chosen"] = pad([examples.chosen[row] for row in rows], IGNORE)
+            batch["rejected"] = pad([examples.rejected[row] for row in rows], IGNORE)
         return _with_rows(batch, rows) if self.rows else batch
 
 

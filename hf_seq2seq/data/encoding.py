@@ -44,12 +44,19 @@ def encode_pairs(
     sources = [prefix + text for text in pairs.sources]
     source, cut_sources = encode_texts(sources, tokenizers.source, limits.max_source_length)
     target, cut_targets = encode_targets(pairs.targets, tokenizers.target, limits.max_target_length)
+    preferred: dict[str, Ragged] = {}
+    if pairs.preferences is not None:
+        for name, texts in vars(pairs.preferences).items():
+            preferred[name], cut = encode_targets(texts, tokenizers.target, limits.max_target_length)
+            cut_targets = max(cut_targets, cut)
     return Examples(
         source=source,
         texts=pairs.sources,
         target=target,
         references=pairs.references,
         truncated=(cut_sources, cut_targets),
+        chosen=preferred.get("chosen"),
+        rejected=preferred.get("rejected"),
     )
 
 

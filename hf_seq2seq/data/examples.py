@@ -70,6 +70,8 @@ class Examples:
             or `(rows,)` float32 for regression; for pairs of sentences, `(rows,)` int64, 0 where the second follows the
             first, else 1; None for other rows.
         token_types: segment ids aligned with `source`, for text pairs; None otherwise.
+        chosen: ids of the better of two outputs of every row, ending in EOS, with `rejected`; None without preferences.
+        rejected: ids of the worse.
         unknown: the out-of-vocabulary source words of every row that a model may copy, numbered by `data.copying`; None
             without copying.
         truncated: numbers of rows with a truncated source and with a truncated target.
@@ -93,14 +95,20 @@ class Examples:
     positions: Ragged | None = None
     source_labels: Ragged | None = None
     made_of: Dialogues | Documents | None = None
+    chosen: Ragged | None = None
+    rejected: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.source)
 
     @property
     def lengths(self) -> np.ndarray:
-        """Tokens of each row, `(rows, sides)`: source, and target if there is one; if joined, they are one side."""
-        sides = [self.source.lengths] + ([] if self.target is None else [self.target.lengths])
+        """Tokens of each row, `(rows, sides)`: source, and target if there is one; if joined, they are one side.
+
+        Where there are several targets, it is the longest.
+        """
+        targets = [ids.lengths for ids in (self.target, self.chosen, self.rejected) if ids is not None]
+        sides = [self.source.lengths] + ([np.max(targets, axis=0)] if targets else [])
         if self.joined:
             sides = [np.sum(sides, axis=0)]
         return np.stack(sides, axis=1)

@@ -12,6 +12,7 @@ from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_fil
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
+from hf_seq2seq.data.preferences import joined
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.training_rows import Renewed, TrainingRows
@@ -166,7 +167,8 @@ def mix(
 
 def _joined(pairs: list[Pairs]) -> Pairs:
     sources = [text for rows in pairs for text in rows.sources]
-    return Pairs(sources, [references for rows in pairs for references in rows.references], pairs[0].columns)
+    references = [references for rows in pairs for references in rows.references]
+    return Pairs(sources, references, pairs[0].columns, preferences=joined([rows.preferences for rows in pairs]))
 
 
 def all_metrics(members: Iterable[Member]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from datasets import Dataset
 
@@ -13,7 +14,14 @@ from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.columns.templates import about, fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
-from hf_seq2seq.data.sources import row_number
+from hf_seq2seq.data.preferences import (
+    Preferences,
+    columns_beside,
+    preference_columns,
+    read_preferences,
+    target_without_preferences,
+)
+from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -28,12 +36,14 @@ class Pairs:
         references: the acceptable targets of every row, at least one; empty if no targets were requested.
         columns: the columns of source and target; a source composed of two columns is named by both.
         table: the rows with all their columns; None for rows of several tables.
+        preferences: the better and the worse output of every row; None if the rows have none.
     """
 
     sources: list[str]
     references: list[list[str]]
     columns: tuple[str, str]
     table: Dataset | None = None
+    preferences: Preferences | None = None
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -66,10 +76,13 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
     template, source, target = find_sides(
         splits[first].column_names, row_sample(splits[first]), data, place, need_target
     )
-    context = data.context_column
+    preferred = preference_columns(splits[first].column_names, row_sample(splits[first]), data, place)
+    context, usual_target = data.context_column, target
     pairs = {}
     for split, rows in splits.items():
-        place = splits.place(split)
+        place, target = splits.place(split), usual_target
+        if preferred and target == preferred[0] and target not in rows.column_names:
+            target = target_without_preferences(source, rows.column_names, row_sample(rows), data, place)
         needed: list[tuple[str, str | None]] = [("source_column", source), ("context_column", context)]
         if template:
             needed = [("source_template", column) for column in template_columns(template)]
@@ -77,12 +90,13 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
             if column:
                 named_column(rows.column_names, row_sample(rows), option, column, place)
         rows = without_empty(rows, (source, target, context), place) if data.skip_empty else rows
-        tests = kind_of(split) == "test"
-        references = _references(rows, target, place, tests) if target else [[] for _ in range(len(rows))]
+        preferences = read_preferences(rows, preferred, place) if need_target else None
+        references = _all_references(rows, target, place, kind_of(split) == "test", preferences)
         sources = _filled(rows, template, place) if template else texts(rows, source, place)
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
-        pairs[split] = Pairs(sources, references, (f"{source}, {context}" if context else source, target), rows)
+        columns = f"{source}, {context}" if context else source, target
+        pairs[split] = Pairs(sources, references, columns, rows, preferences)
     return pairs
 
 
@@ -108,6 +122,8 @@ def find_sides(
     template = _template(names, data)
     if template:
         source, target = template, _target_beside(template, names, sample, data, place, need_target)
+    elif need_target and (preferred := preference_columns(names, sample, data, place)):
+        source, target = columns_beside(preferred, names, sample, data, place)
     elif need_target:
         source, target = find_pair_columns(names, sample, data, place)
     else:
@@ -155,6 +171,20 @@ def has_texts(sample: list[dict[str, Any]], column: str) -> bool:
     """Whether the cells of a column are objects with a list of texts, `{"text": [...], ...}`."""
     cells = [cell(row, column) for row in sample]
     return any(isinstance(value, Mapping) and isinstance(value.get("text"), list) for value in cells)
+
+
+def _all_references(
+    rows: Dataset, column: str, place: str, may_be_empty: bool, preferences: Preferences | None
+) -> list[list[str]]:
+    """The references of every row; of a row that has none but a better output, that output."""
+    if not column:
+        return [[] for _ in range(len(rows))]
+    absent = column_cells(rows, column).is_null().to_numpy()
+    if preferences is None or not absent.any():
+        return _references(rows, column, place, may_be_empty)
+    kept = np.flatnonzero(~absent)
+    found = iter(_references(chosen_rows(rows, kept), column, place, may_be_empty) if len(kept) else [])
+    return [[better] if gone else next(found) for gone, better in zip(absent, preferences.chosen, strict=True)]
 
 
 def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> list[list[str]]:

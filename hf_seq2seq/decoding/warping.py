@@ -36,10 +36,13 @@ class Warper:
     """
 
     def __init__(self, name: str, value: float) -> None:
+        self._kept = value if name == "top_k" else 0
         self.matters = name == "top_k" or value != 1
         self.process: Any = WARPERS[name](value) if self.matters else None  # transformers' typical_p rejects 1
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`."""
+        if self._kept >= scores.shape[-1]:  # all tokens are, and finding the best takes long
+            return scores
         narrowed: Tensor = self.process(prefixes.tokens, scores)
         return narrowed

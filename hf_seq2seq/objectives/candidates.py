@@ -41,6 +41,7 @@ class CandidateOptions(Section):
     )
     guard: str = option("", "Metric on validation that stops the run when it falls; none turns it off.")
     patience: int = option(3, "Evaluations in a row in which it is below its value at the start.", at_least=1)
+    tolerance: float = option(1.0, "By how many points it may be below, which may be chance.", at_least=0)
     random_start: bool = option(False, "Allow a start from random weights.")
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class CandidateOptions(Section):
         if self.guard == "none":
             return None
         other = next(name for name in GUARDS if not self.metric.startswith(name))
-        return Guard(self.guard or other, self.patience, given=bool(self.guard))
+        return Guard(self.guard or other, self.patience, self.tolerance, given=bool(self.guard))
 
 
 class CandidateObjective(TokenCrossEntropy):

@@ -20,6 +20,8 @@ from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.sections import Section
 
 Term = Callable[["TokenCrossEntropy", dict[str, Tensor], Tensor, Tensor, Any], Tensor]
+BESIDES = ("labels", "source_labels", "rows", "chosen", "rejected")
+"""What a batch has besides the model's inputs."""
 CHUNK_ELEMENTS = 2**22  # 16 MiB of float32 logits
 
 
@@ -283,7 +285,7 @@ class TokenCrossEntropy(Objective):
         if not self.has_encoder:
             mask = "position_ids" if "position_ids" in batch else "attention_mask"
             return {name: batch[name] for name in ("input_ids", mask)}
-        inputs = {name: value for name, value in batch.items() if name not in ("labels", "source_labels", "rows")}
+        inputs = {name: value for name, value in batch.items() if name not in BESIDES}
         return inputs if "decoder_input_ids" in inputs else inputs | {"decoder_input_ids": self.shifted(batch)}
 
     def shifted(self, batch: dict[str, Tensor]) -> Tensor:

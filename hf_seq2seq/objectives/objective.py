@@ -16,11 +16,13 @@ class Guard:
     Attributes:
         metric: its name, as for `--metrics`.
         patience: evaluations in a row in which it is worse than at the start, after which the run ends.
+        tolerance: by how many points it may be worse, which may be chance.
         given: whether it was asked for rather than chosen.
     """
 
     metric: str
     patience: int
+    tolerance: float = 0.0
     given: bool = False
 
 
@@ -34,6 +36,7 @@ class Objective(nn.Module):
         measures: names of the results of `measure`; the first is always the loss.
         generates: whether `augment` runs the model, so that the loop must gather sharded weights for it.
         reads_rows: whether its batches must have `rows`, the index of each row in its split, `(batch,)`.
+        reads_preferences: whether they have `chosen` and `rejected`, `(batch, target)`, if the rows have.
         logged: names of the figures that it adds to the step log: `augment` and `forward` pass each batch's sum and
             divisor to `figures.add`, and the log writes the quotient over all batches and processes.
         figures: their sums.
@@ -43,6 +46,7 @@ class Objective(nn.Module):
     measures: tuple[str, ...] = ("loss",)
     generates = False
     reads_rows = False
+    reads_preferences = False
     logged: tuple[str, ...] = ()
     guard: Guard | None = None
 

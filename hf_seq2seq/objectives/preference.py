@@ -26,15 +26,16 @@ class PreferenceOptions(CandidateOptions):
 class Preference(CandidateObjective):
     """CPO: -log sigmoid(beta (log P(y_w) - log P(y_l))) - log P(y_w), for a better output y_w and a worse one y_l.
 
-    Of the candidates, which are the target and `samples` outputs, sampled or an n-best list, a pair has those of the
-    lowest and of the highest risk. A row whose candidates are all equally good has the loss 0. There is no reference
-    model. Log P is summed over tokens; the authors' program divides the last term, not the
-    first, by the number of tokens, for which `likelihood` may be set lower.
+    A pair is a row's `chosen` and `rejected` texts. For rows without them it is made of the candidates, which are the
+    target and `samples` outputs, sampled or an n-best list: those of the lowest and of the highest risk. A row whose
+    candidates are all equally good has the loss 0. There is no reference model. Log P is summed over tokens; the
+    authors' program divides the last term, not the first, by the number of tokens, for which `likelihood` may be lower.
 
     Paper: Xu et al., 2024, section 3 (equations 3 to 5), https://arxiv.org/abs/2401.08417
     """
 
     Options = PreferenceOptions
+    reads_preferences = True
     options: PreferenceOptions
 
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -45,10 +46,18 @@ class Preference(CandidateObjective):
         """
         targets, share = self.targets(batch), self.options.cross_entropy
         outputs, signs = [], []
-        for target, (better, worse) in zip(targets, self._ranked(batch, targets), strict=True):
+        for target, (better, worse) in zip(targets, self._pairs(batch, targets), strict=True):
             outputs.append([target, better, worse] if share else [better, worse])
             signs.append([0.0] * bool(share) + ([1.0, -1.0] if better != worse else [0.0, 0.0]))
         return self.packed(batch, outputs, signs=signs)
+
+    def _pairs(self, batch: dict[str, Tensor], targets: list[Output]) -> list[tuple[Output, Output]]:
+        """The better and the worse output of every row."""
+        if "chosen" not in batch:
+            return self._ranked(batch, targets)
+        return [
+            *zip(self.targets({"labels": batch["chosen"]}), self.targets({"labels": batch["rejected"]}), strict=True)
+        ]
 
     def _ranked(self, batch: dict[str, Tensor], targets: list[Output]) -> list[tuple[Output, Output]]:
         """The candidates of the lowest and of the highest risk; twice the same if all have the same."""

@@ -125,7 +125,9 @@ def pair_task(
         splits=splits,
         columns={"source": source, "target": target},
         objective=objective,
-        collate=Seq2SeqCollator(tokenizers.source.pad_token_id, rows=objective.reads_rows),
+        collate=Seq2SeqCollator(
+            tokenizers.source.pad_token_id, rows=objective.reads_rows, preferences=objective.reads_preferences
+        ),
         metrics=config.evaluation.metrics,
         problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
         presented=TrainingRows(splits["train"], renewed),

@@ -14,7 +14,7 @@ from hf_seq2seq.data.evaluation_sets import named_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
-from hf_seq2seq.objectives import loss_options
+from hf_seq2seq.objectives import OBJECTIVES, loss_options
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.adaptation import check_adaptation
@@ -79,6 +79,9 @@ def check_loss(config: RunConfig) -> None:
         InputError: says how to start.
     """
     loss = section_of(config, Loss) or Loss()
+    for name in ("chosen_column", "rejected_column"):
+        if getattr(config.data, name, None) and not OBJECTIVES[loss.loss_type].reads_preferences:
+            raise InputError(f"{flag(name)}: only read by --loss-type preference; leave it out, or name that loss")
     allowed = getattr(loss_options(loss), "random_start", True)
     start = section_of(config, Pretrained)
     if start is not None and start.model_name_or_path is None and not allowed:

@@ -40,7 +40,7 @@ class Guarding:
         value = results[self._key]
         if state.guard_start is None:
             state.guard_start = value
-        is_worse = not self._sign * value >= self._sign * state.guard_start
+        is_worse = not self._sign * (value - state.guard_start) >= -self._guard.tolerance
         state.evaluations_below_guard = state.evaluations_below_guard + 1 if is_worse else 0
         if state.evaluations_below_guard >= self._guard.patience:
             name, patience = self._key.removeprefix("eval_"), self._guard.patience

@@ -107,10 +107,10 @@ def test_a_guard_that_falls_ends_the_run_and_its_checkpoints_are_not_the_best(ma
 
 def test_a_guard_for_which_lower_is_better_falls_by_rising(make_task: MakeTask) -> None:
     task = make_task(metrics="exact_match,ter")
-    task.objective.guard = Guard("ter", patience=1)
+    task.objective.guard = Guard("ter", patience=1, tolerance=1.0)
     selection = Selection(Schedule(), task, steps_per_epoch=7)
     state = State()
-    for value in (40.0, 39.0, 40.5):
+    for value in (40.0, 39.0, 41.0, 41.1):
         assert not state.stopped_early
         selection.update(state, {"eval_loss": 1.0, "eval_ter": value})
     assert state.stopped_early
