@@ -13,8 +13,8 @@ from hf_seq2seq.settings_files import read_tree
 
 KEYS = ("datasets", "stages", "modifiers")
 PARTS = ("mix", "modifiers")
-SHARES_SUM = 1e-6
-"""By how much the shares of a stage may miss 1."""
+SHARES_SUM = 0.005
+"""By how much the shares of a stage may miss 1, as three of 0.333 do; they are then made to sum to 1."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def _stage(name: str, node: Any, sets: Iterable[str], common: tuple[Modifier, ..
         raise InputError(f"{place}: the shares sum to {sum(shares.values()):g}; they must sum to 1")
     if until and until[0] not in shares:
         raise InputError(f"{place}: never ends: its end is {until[1]:g} passes of {until[0]!r}, of which it draws none")
-    return Stage(name, shares, until, steps, modifiers)
+    total = sum(shares.values())
+    return Stage(name, {key: share / total for key, share in shares.items()}, until, steps, modifiers)
 
 
 def _share(words: list[str], sets: Iterable[str], before: dict[str, float], place: str) -> dict[str, float]:

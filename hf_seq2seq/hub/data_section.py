@@ -19,11 +19,14 @@ LONGEST_EXAMPLE = 100  # characters
 def data_section(task: Task) -> list[str]:
     """Paragraphs about the rows of every split."""
     options = flatten(task.config)
-    names = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
+    names = ["dataset_name", "dataset_config_name", "dataset_revision", "stages"]
+    names += ["train_file", "validation_file", "test_file"]
     places = [f"{name.replace('_', ' ')} {code(options[name])}" for name in names if options.get(name)]
     columns = [f"{role.replace('_', ' ')} {code(column)}" for role, column in task.columns.items()]
     parts = [f"From {', '.join(places)}; columns: {', '.join(columns)}."] if places else []
     parts += _mixture(task.mixture) if task.mixture else []
+    if order := task.training_rows.describe():
+        parts += ["Training rows come in an order:", "\n".join(f"- {code(line)}" for line in order)]
     rows = [row for split, examples in task.splits.items() for row in _length_rows(task, split, examples)]
     header = ["Split", "Rows", "Tokens of", *(f"{p} %" for p in PERCENTILES), "Truncated", "Unknown"]
     lengths = "A length under p % is the p-th percentile over rows, including special tokens, after truncation."

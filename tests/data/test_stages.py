@@ -53,6 +53,11 @@ def test_a_file_of_opustrainers_shape_is_read(path: Path) -> None:
     assert end.modifiers == (Modifier("Typos", 0.5, {"share": "0.2"}, {}),)
 
 
+def test_thirds_are_taken(path: Path) -> None:
+    path.write_text("datasets: {a: a, b: b, c: c}\nstages: [s]\ns:\n- a 0.333\n- b 0.333\n- c 0.333\n- until a 1\n")
+    assert sum(read_stages(str(path)).stages[0].shares.values()) == pytest.approx(1, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [

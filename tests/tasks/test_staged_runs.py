@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from hf_seq2seq.data.stages import StageRows
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.data_section import data_section
 from hf_seq2seq.recipes import gpt, rnn, t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
@@ -93,6 +94,12 @@ def test_given_steps_end_the_stages_or_go_on_with_the_last(make: Make) -> None:
         task = make(max_steps=steps)
         Path(f"run{steps}").mkdir()
         assert Loop(task, Accelerator(cpu=True), Path(f"run{steps}")).state.max_steps == steps
+
+
+def test_the_card_tells_the_stages(make: Make) -> None:
+    first, _, order, *_ = data_section(make())
+    assert first.startswith("From stages `stages.yaml`, validation file `clean.tsv`")
+    assert order.splitlines()[1] == "- `stage end: 6 steps: clean 1.5 passes of 16; UpperCase 0.5`"
 
 
 def test_other_recipes_have_stages(make: Make) -> None:
