@@ -309,6 +309,7 @@ def schedule_choices(
     batches = ("per_device_train_batch_size", "gradient_accumulation_steps", "max_tokens_per_batch")
     chosen = ("num_train_epochs", "max_steps", *batches)
     reason = f"{epochs:.0f} epochs of about {per_epoch:.0f} steps"
+    reason = "at most: the time limit settles the steps" if timed else reason
     yield Choice("max_steps", steps, reason, chosen)
     every = max(1, round(steps / EVALUATIONS))
     yield Choice("logging_steps", max(1, min(50, steps // 40)), reason, chosen)

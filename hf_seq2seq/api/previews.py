@@ -209,11 +209,13 @@ def _more(values: "np.ndarray") -> str:
 
 def _size(task: "Task") -> str:
     from hf_seq2seq.analysis.memory import estimate_memory
+    from hf_seq2seq.problems.writing import WritingProblem
 
     memory = estimate_memory(task)
+    evaluation = " evaluation by beam search," if isinstance(task.problem, WritingProblem) else ""
     parts = "\n".join(f"  {name:12}{size / 2**20:10,.1f} MiB  {what}" for name, size, what in memory.parts)
     return (
         f"parameters  {memory.parameters:,}, of which {memory.trained:,} are trained\n"
         f"memory      {memory.total / 2**20:,.1f} MiB per process, estimated:\n{parts}\n"
-        "  not counted: the libraries themselves (about 500 MiB), evaluation by beam search, the data"
+        f"  not counted: the libraries themselves (about 500 MiB),{evaluation} the data"
     )

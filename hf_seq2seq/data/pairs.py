@@ -1,5 +1,6 @@
 """Validated pairs of source and target text."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,8 @@ from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,12 @@ def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> l
     """The references of every row: one text, or a list of them."""
     cells = column_cells(rows, column)
     if not (pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type)):
-        return [[text] for text in texts(rows, column, place, may_be_empty)]
+        targets = texts(rows, column, place, may_be_empty)
+        if empty := sum(not text.strip() for text in targets):
+            logger.warning(
+                "%s: %s of %s targets are empty, and are scored as such", place, f"{empty:,}", f"{len(targets):,}"
+            )
+        return [[text] for text in targets]
     found = cells.to_pylist()
     for index, references in enumerate(found):
         if references is None:

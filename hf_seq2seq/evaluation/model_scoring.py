@@ -110,6 +110,11 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     config, run = request.config, loaded[2].run
     known = metrics_for("seq2seq") | metrics_for("likelihood")
     names = config.measures.metrics or trained_metrics(run.get("metrics") or DEFAULT_METRICS, known, request.path)
+    if not config.measures.metrics and not run.get("metrics"):
+        usual = ", ".join(names)
+        logger.warning(
+            "%s: has no run.yaml with the metrics of its training; scores %s (--metrics)", request.path, usual
+        )
     systems = Systems(check_metrics(names, known), config.significance, config.rows.encoding or "utf-8")
     generators = {MODEL: _ensemble(request, loaded)}
     generators |= {place: _generator(request, _other(place, run, config)) for place in systems.folders}

@@ -26,6 +26,8 @@ AIM = 0.95
 """Share of the limit that is planned for."""
 SLACK = 0.03
 """Share of the limit by which a plan may be wrong before the run is replanned."""
+TOLD = 0.1
+"""A new plan is told where its steps differ by this share from those that were told last."""
 WARM_UP = 2
 """Steps that are not measured: the first ones allocate memory."""
 MEASURED = (5, 0.02)
@@ -101,6 +103,7 @@ class Budget:
         self._earlier = [0.0, 0.0]
         self._done = 0
         self._last_tokens, self._pause = 0.0, ""
+        self._told = 0
 
     def begin(self, state: State) -> None:
         """Leaves the number of steps open, where a limit is to settle it."""
@@ -166,6 +169,13 @@ class Budget:
                 f"give at least {duration(math.ceil(1.5 * needed))}, or fewer rows "
                 "(--max-eval-samples, --max-predict-samples)"
             )
+
+    def is_news(self, state: State) -> bool:
+        """Whether the plan differs enough from the one that this told of last."""
+        if abs(state.max_steps - self._told) <= TOLD * self._told:
+            return False
+        self._told = state.max_steps
+        return True
 
     def done(self, tokens: float, pause: str = "") -> None:
         """Notes a step.

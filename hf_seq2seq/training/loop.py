@@ -287,7 +287,8 @@ class Loop:
         first = not self.state.planned
         if not (detail := self.budget.look(readings, self.state)):
             return
-        self.log.say(detail)
+        if self.budget.is_news(self.state):
+            self.log.say(detail)
         self._is_new_plan = first  # a run that is killed soon resumes with it
         self._note_plan()
 

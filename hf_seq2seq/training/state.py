@@ -43,6 +43,7 @@ class State:
         eval_steps: the evaluation interval that a time limit led to; 0 without one.
         budget: measurements for each time limit, by its name (see `budget.Meter`).
         averaged_steps: steps of the checkpoints that the schedule asked for, if the final model is a mean of them.
+        watch: what the run was watched by: `told`, and the `losses` and `norms` of its log.
         files: size in bytes of every other file of a checkpoint.
     """
 
@@ -72,6 +73,7 @@ class State:
     eval_steps: int = 0
     averaged_steps: list[int] = field(default_factory=list)
     budget: dict[str, dict[str, float]] = field(default_factory=dict)
+    watch: dict[str, list[Any]] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -44,15 +44,15 @@ class Watch:
 
     Args:
         task: gives the targets, and what is told to change.
-        state: the run's place; its evaluations so far.
+        state: the run's place; its evaluations, and what an earlier start has seen.
     """
 
     def __init__(self, task: Task, state: State) -> None:
         self._task, self._state = task, state
         self._schedule: Schedule = task.config.schedule
-        self._told: set[str] = set()
-        self._losses: list[float] = []
-        self._norms: list[float] = []
+        known = state.watch
+        self._told: set[str] = set(known.get("told", ()))
+        self._losses, self._norms = (_numbers(known.get(name, ())) for name in ("losses", "norms"))
         self._entropy = unigram_entropy(task)
 
     def training(self, loss: float, norm: float) -> list[str]:
@@ -62,7 +62,10 @@ class Watch:
         signs = [self._exploding(loss, norm, before, earlier)]
         if self._is_settled:
             signs += [self._flat(), self._vanishing(loss, norm)]
-        return self._new(signs)
+        found = self._new(signs)
+        finite = {"losses": self._losses, "norms": self._norms}
+        self._state.watch |= {name: [x if math.isfinite(x) else None for x in each] for name, each in finite.items()}
+        return found
 
     def evaluation(self, results: dict[str, float], predictions: dict[str, Predictions]) -> list[str]:
         """What an evaluation is a sign of."""
@@ -72,6 +75,7 @@ class Watch:
     def _new(self, signs: Sequence[tuple[str, str] | None]) -> list[str]:
         found = [sign for sign in signs if sign is not None and sign[0] not in self._told]
         self._told |= {kind for kind, _ in found}
+        self._state.watch["told"] = sorted(self._told)
         return [text for _, text in found]
 
     @property
@@ -200,3 +204,8 @@ def _as_keys(values: Any) -> list[Any]:
     if values.ndim == 1:
         return values.tolist()
     return values.argmax(-1).tolist() if values.shape[1] > 1 else values[:, 0].round(2).tolist()
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    """Numbers as a checkpoint keeps them, where None stands for one that is not finite."""
+    return [math.inf if value is None else value for value in values]

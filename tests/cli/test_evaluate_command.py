@@ -108,11 +108,14 @@ def test_a_model_on_a_test_file(command, folder: Path, model_folder: Path) -> No
     assert other["exact_match"] < scores["exact_match"]
 
 
-def test_a_run_s_own_test_rows_are_the_default(command, folder: Path, model_folder: Path) -> None:
+def test_a_run_s_own_test_rows_are_the_default(command, folder: Path, model_folder: Path, caplog) -> None:
     result = command("evaluate", model_folder)
     assert (result.code, "has no test rows; give --test-file" in result.err) == (2, True)
     run = Path(shutil.copytree(model_folder, folder / "run"))
     Path("test.csv").write_text("question,answer\nthe dog,a cat\n")
+    (run / "run.yaml").unlink(missing_ok=True)
+    result = command("evaluate", run, "--test-file", "test.csv", "--json")
+    assert f"{run}: has no run.yaml with the metrics of its training; scores bleu" in caplog.text
     (run / "run.yaml").write_text("test_file: test.csv\nmetrics: [chrf]\ntarget_column: answer\n")
     assert list(json.loads(command("evaluate", run, "--json").out)) == ["chrf", "samples", "signatures"]
     (run / "run.yaml").write_text("source_column: de\ntarget_column: en\nmetrics: [chrf]\n")

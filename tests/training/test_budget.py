@@ -152,6 +152,21 @@ def test_a_run_and_one_that_resumes_it_keep_the_plan(make_task: MakeTask, tmp_pa
     assert other.budget.meters["max_cpu_time"].seconds > 0
 
 
+def test_a_plan_is_told_again_where_it_has_changed() -> None:
+    budget, state = Budget(Schedule(max_time="100s"), TOKENS), State()
+    budget.begin(state)
+    told, plans, clock = list[int](), set(), 0.0
+    while state.global_step < state.max_steps:
+        clock += 0.1 * (1 + state.global_step / 2000)  # each step takes a little longer than the one before
+        state.global_step += 1
+        budget.done(TOKENS)
+        if budget.look([clock, clock], state):
+            plans.add(state.max_steps)
+            told += [state.max_steps] * budget.is_news(state)
+    assert len(plans) > len(told) > 1
+    assert all(abs(after - before) > 0.1 * before for before, after in pairwise(told))
+
+
 def test_without_a_limit_nothing_is_planned() -> None:
     budget, state = Budget(Schedule(), TOKENS), State(max_steps=7, budget={"max_time": {"limit": 5.0}}, eval_steps=3)
     budget.begin(state)

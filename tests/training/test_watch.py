@@ -1,5 +1,6 @@
 """Signs that a run learns nothing: of each, a real run that has the fault, and one that has not."""
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,19 @@ def test_a_sign_is_told_once_and_not_at_the_beginning(make_task: MakeTask) -> No
     assert len(told) == 1
     falling = watch(task)
     assert [line for step in range(10) for line in falling.training(entropy * (1.6 - step / 20), 1.0)] == []
+
+
+def test_a_resumed_run_is_watched_on(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(**SMALL)
+    entropy = unigram_entropy(task)
+    assert entropy is not None
+    first = State(global_step=500, max_steps=1000)
+    assert Watch(task, first).training(entropy, math.inf) == []
+    first.save(tmp_path)
+    state = State.load(tmp_path)
+    assert [line for _ in range(3) for line in Watch(task, state).training(entropy, 1.0)]  # two alike, of two starts
+    assert "flat" in state.watch["told"]
+    assert Watch(task, state).training(entropy, 1.0) == []
 
 
 @pytest.mark.parametrize(("outputs", "shown"), [([""] * 17, "are empty"), (["k ɛ ɛ"] * 16 + ["a"], "'k ɛ ɛ'")])
