@@ -27,6 +27,7 @@ SIZES: dict[Any, dict[str, Any]] = {
         "decoder_ffn_dim": 16,
     },
     t5: {"from_scratch": True, "config_overrides": "num_layers=1,num_decoder_layers=1,d_model=16,d_ff=16,d_kv=8"},
+    gpt: {},
     bart: {"from_scratch": True, "config_overrides": "encoder_layers=1,decoder_layers=1,d_model=16"},
 }
 LOSSES = {
@@ -81,6 +82,16 @@ def test_pretrained_families_take_every_loss(
     recipe: Any, loss: str, pair_files: dict[str, str], tmp_path: Path
 ) -> None:
     train(recipe, tmp_path / "out", pair_files, loss_type=loss, loss_args=LOSSES[loss], max_steps=2)
+
+
+def test_a_decoder_alone_can_read_its_own_tokens(pair_files: dict[str, str], tmp_path: Path) -> None:
+    values = {"from_scratch": True, "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 16}
+    values |= {"loss_type": "scheduled_sampling", "loss_args": "schedule=linear,c=0.4", "logging_steps": 1}
+    train(gpt, tmp_path / "out", pair_files | values, max_steps=3)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "train_log.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if "epsilon" in line]
+    assert [line["epsilon"] for line in steps] == pytest.approx([1.0, 0.6, 0.2])
+    assert [line["replaced_tokens"] for line in steps] == pytest.approx([0.0, 0.4, 0.8], abs=0.25)
 
 
 def test_raw_text_takes_every_loss(tmp_path: Path) -> None:
@@ -171,7 +182,8 @@ def test_yaml_has_options_in_each_way(written: str) -> None:
 
 
 def test_a_decoder_alone_says_what_it_has() -> None:
-    values = {"loss_type": "minimum_risk", "from_scratch": True, "train_file": "none.tsv"}
+    values = {"loss_type": "minimum_risk", "loss_args": "random_start=true", "from_scratch": True}
+    values |= {"train_file": "none.tsv"}
     with pytest.raises(InputError, match="--loss-type minimum_risk: for encoder-decoders"):
         gpt.prepare(build(gpt.Config, values))
 
