@@ -12,6 +12,7 @@ COMMANDS = {
     "distill": "Write a teacher's outputs for training rows, to train a student on them.",
     "classify": "Predict the label of every text, with its score.",
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
+    "exposure": "Measure what a model's own prefixes cost, and how its errors accumulate.",
     "rate": "Make a blind rating sheet of systems' texts, a page to fill in with a browser.",
     "ratings": "Report human ratings: means, differences, agreement.",
     "average": "Average the weights of several checkpoints.",

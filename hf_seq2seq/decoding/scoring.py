@@ -68,6 +68,20 @@ def score_targets(
     ]
 
 
+@torch.inference_mode()
+def next_log_probs(model: PreTrainedModel, batch: dict[str, Tensor], prefixes: Tensor) -> Tensor:
+    """Log-probabilities of the token after each prefix of an output of one source, `(prefixes, vocabulary)` float64.
+
+    Args:
+        model: in evaluation mode.
+        batch: `input_ids` and `attention_mask` of the source, `(1, length)`, without padding.
+        prefixes: ids of equally many tokens each, `(prefixes, tokens)`; none at the start.
+    """
+    repeated = {name: tensor.expand(len(prefixes), -1) for name, tensor in batch.items()}
+    ids = torch.cat([prefixes, prefixes.new_zeros(len(prefixes), 1)], 1)
+    return _pass(model, repeated, ids, attend=False)[0][:, -1].double().log_softmax(-1)
+
+
 def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tuple[Tensor, Tensor | None]:
     """Logits `(sources, target, vocabulary)` float32 and attention `(sources, target, source)`."""
     known = ids.clamp(min=0)

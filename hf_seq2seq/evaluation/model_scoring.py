@@ -117,8 +117,8 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
         )
     systems = Systems(check_metrics(names, known), config.significance, config.rows.encoding or "utf-8")
     generators = {MODEL: _ensemble(request, loaded)}
-    generators |= {place: _generator(request, _other(place, run, config)) for place in systems.folders}
-    rows = _text_rows(config, loaded)
+    generators |= {place: generator_of(request, _other(place, run, config)) for place in systems.folders}
+    rows = text_rows(config, loaded)
     systems.check([len(right) for _, right in rows.values()])
     own, *others = generators
     compared = {name: generators[name] for name in others}
@@ -130,7 +130,7 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     return _by_set(scores), readings
 
 
-def _text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, list[list[str]]]]:
+def text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, list[list[str]]]]:
     """Sources, or conversations, and references of each test set."""
     from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.messages import is_dialogue
@@ -174,12 +174,13 @@ def _ensemble(request: Request, loaded: Loaded) -> Any:
 
     network, tokenizers, settings = loaded
     others, settings = load_others(request.path, network, tokenizers, settings, request.config)
-    generator = _generator(request, (network, tokenizers, settings))
+    generator = generator_of(request, (network, tokenizers, settings))
     generator.others, generator.average = others, request.config.ensemble.ensemble_average
     return generator
 
 
-def _generator(request: Request, loaded: Loaded) -> Any:
+def generator_of(request: Request, loaded: Loaded) -> Any:
+    """The generator of a loaded model, by the request's flags."""
     from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.decoding.pipeline import make_generator
 

@@ -1,0 +1,180 @@
+"""Exposure bias, measured: the loss on the model's own prefixes, and how errors accumulate.
+
+A token is forced at step t, the model's own best one in place of the reference's. Its error is the change of the loss
+at that step, log p(own) - log p(reference), both after the reference. Its influence on a later step k is the total
+variation between the distributions of the token at k after the one and after the other, the model going on by itself in
+both. Their products are summed over t. Where influences fade, the sum is about the same at every k and grows linearly
+when added up; where they do not, it grows with k, and quadratically when added up.
+
+Papers: Ranzato et al., 2016, https://arxiv.org/abs/1511.06732 (exposure bias); Ross and Bagnell, 2010, theorem 2.1,
+https://proceedings.mlr.press/v9/ross10a.html (errors that add up quadratically)
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Next = Callable[[Tensor], Tensor]
+"""From prefixes `(rows, tokens)` to the log-probabilities of their next tokens, `(rows, vocabulary)` float64."""
+PART = 256
+"""Prefixes read at once."""
+BETWEEN = 1.5
+"""Growth with a power below this is called linear, and quadratic from there on."""
+
+
+@dataclass(frozen=True)
+class RowExposure:
+    """What is measured on a row, at each position of its reference.
+
+    Attributes:
+        reference: loss of the reference after the reference, in nats.
+        own: loss of the reference after the model's own output; NaN where that has ended.
+        accumulated: sum over earlier steps of error times influence.
+    """
+
+    reference: np.ndarray
+    own: np.ndarray
+    accumulated: np.ndarray
+
+
+def row_exposure(
+    next_of: Next, target: Sequence[int], end: int, samples: int, generator: torch.Generator
+) -> RowExposure:
+    """Measures a row.
+
+    Args:
+        next_of: the model on the row's source.
+        target: the reference, with its end.
+        end: id of the token that ends an output.
+        samples: continuations after each forced token; the same random numbers are used after both tokens.
+        generator: draws them.
+    """
+    gold = torch.tensor([target])
+    reference, own, best = [], [], []
+    output = gold[:, :0]
+    for place, token in enumerate(target):
+        after = next_of(gold[:, :place])[0]
+        reference.append(-float(after[token]))
+        best.append((int(after.argmax()), float(after.max()) + reference[-1]))
+        ended = place > 0 and int(output[0, -1]) == end
+        mine = None if ended else next_of(output)[0]
+        own.append(math.nan if mine is None else -float(mine[token]))
+        output = torch.cat([output, torch.tensor([[end if mine is None else int(mine.argmax())]])], 1)
+    accumulated = [
+        sum(error * influence for error, influence in step)
+        for step in _influences(next_of, gold, best, end, samples, generator)
+    ]
+    return RowExposure(*(np.array(figures, dtype=float) for figures in (reference, own, accumulated)))
+
+
+def _influences(
+    next_of: Next, gold: Tensor, best: Sequence[tuple[int, float]], end: int, samples: int, generator: torch.Generator
+) -> Iterator[list[tuple[float, float]]]:
+    """For every step, the errors of the earlier ones with their influence on it.
+
+    The prefixes are those of every earlier step, `samples` after the model's token and as many after the reference's.
+    """
+    prefixes, errors = gold.new_zeros(0, 0), list[float]()
+    for place, (token, error) in enumerate(best):
+        after = _distributions(next_of, prefixes, end).unflatten(0, (len(errors), 2, samples))
+        apart = (after[:, 0].mean(1) - after[:, 1].mean(1)).abs().sum(-1) / 2
+        yield list(zip(errors, apart.tolist(), strict=True))
+        draws = torch.rand(len(errors), 1, samples, 1, dtype=torch.float64, generator=generator).expand(-1, 2, -1, -1)
+        drawn = torch.searchsorted(after.cumsum(-1), draws.contiguous()).clamp(max=after.shape[-1] - 1)
+        prefixes = torch.cat([prefixes, drawn.flatten()[:, None]], 1)
+        if token != int(gold[0, place]):
+            forced = gold[:, : place + 1].repeat(2 * samples, 1)
+            forced[:samples, -1] = token
+            prefixes = torch.cat([prefixes, forced])
+            errors.append(error)
+
+
+def _distributions(next_of: Next, prefixes: Tensor, end: int) -> Tensor:
+    """Of the next token; certain to be the end after an end."""
+    if not len(prefixes):
+        return torch.zeros(0, 1, dtype=torch.float64)
+    parts = [next_of(prefixes[start : start + PART]).exp() for start in range(0, len(prefixes), PART)]
+    found = torch.cat(parts)
+    ended = (prefixes[:, -1] == end).nonzero()[:, 0]
+    if len(ended):
+        found[ended] = 0.0
+        found[ended, end] = 1.0
+    return found
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Means over rows at each position.
+
+    Attributes:
+        rows: rows that have the position.
+        reference: as for a row.
+        own: over the rows whose own output has not ended; NaN without any.
+        accumulated: as for a row.
+    """
+
+    rows: np.ndarray
+    reference: np.ndarray
+    own: np.ndarray
+    accumulated: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[RowExposure]) -> "Exposure":
+        """Averages rows of different lengths."""
+        longest = max(len(row.reference) for row in rows)
+        tables = {
+            name: np.array(
+                [np.pad(getattr(row, name), (0, longest - len(row.own)), constant_values=np.nan) for row in rows]
+            )
+            for name in ("reference", "own", "accumulated")
+        }
+        counts = {name: (~np.isnan(table)).sum(0) for name, table in tables.items()}
+        with np.errstate(invalid="ignore"):
+            means = {name: np.nansum(table, 0) / counts[name] for name, table in tables.items()}
+        return cls(counts["reference"], **means)
+
+    @property
+    def power(self) -> float:
+        """The power of the position with which the accumulated errors grow when added up; NaN if there are none.
+
+        A fit of logarithms by least squares, weighted by the rows of each position.
+        """
+        added = np.cumsum(self.accumulated[1:])
+        known = added > 0
+        if known.sum() < 2:
+            return math.nan
+        places = np.log(np.arange(1, len(added) + 1)[known])
+        return float(np.polyfit(places, np.log(added[known]), 1, w=np.sqrt(self.rows[1:][known]))[0])
+
+    @property
+    def growth(self) -> str:
+        """How they grow: "linear", "quadratic", or "none" without errors."""
+        return "none" if math.isnan(self.power) else "linear" if self.power < BETWEEN else "quadratic"
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything by name, null for NaN."""
+        lists = {
+            name: [None if math.isnan(value) else float(value) for value in getattr(self, name)]
+            for name in ("reference", "own", "accumulated")
+        }
+        power = None if math.isnan(self.power) else self.power
+        return {"rows": self.rows.tolist()} | lists | {"power": power, "growth": self.growth}
+
+    def lines(self) -> list[str]:
+        """A table by position, and what it says."""
+        head = "position  rows  loss after reference  after own output     gap  accumulated"
+        found = [
+            f"{place:8}  {rows:4}  {reference:20.3f}  {own:16.3f}  {own - reference:6.3f}  {accumulated:11.4f}"
+            for place, (rows, reference, own, accumulated) in enumerate(
+                zip(self.rows, self.reference, self.own, self.accumulated, strict=True), 1
+            )
+        ]
+        power = (
+            "" if math.isnan(self.power) else f": added up, they grow with the power {self.power:.2f} of the position"
+        )
+        return [head, *found, f"accumulation of errors: {self.growth}{power}"]

@@ -1,0 +1,83 @@
+"""Exposure of a saved model on test rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hf_seq2seq.decoding.search_options import Lengths
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.model_scoring import Request, generator_of, text_rows
+from hf_seq2seq.evaluation.options import EvaluateConfig, Rows
+from hf_seq2seq.sections import LARGEST_SEED, Section, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Continuations(Section):
+    """Exposure: how it is measured."""
+
+    samples: int = option(16, "Continuations after each forced token.", at_least=1, at_most=100_000)
+    seed: int = option(42, "Seed of the continuations.", at_least=0, at_most=LARGEST_SEED)
+    json: bool = option(False, "Print one JSON object.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewRows(Rows):
+    """Data: the test rows; by default those of the training run, as are the columns."""
+
+    max_predict_samples: int | None = option(20, "Use at most this many rows.", at_least=1, at_most=100_000)
+
+
+@dataclass(frozen=True)
+class ExposureConfig:
+    """The flags of `exposure`."""
+
+    continuations: Continuations = field(default_factory=Continuations)
+    rows: FewRows = field(default_factory=FewRows)
+    model: Lengths = field(default_factory=Lengths)
+
+
+def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any], advance: Any = None) -> Any:
+    """Measures the `Exposure` of a model on the first reference of each row.
+
+    Args:
+        path: folder of a run or a checkpoint, or a Hub id.
+        config: the flags.
+        values: the given flags, by name.
+        advance: called with the number of rows finished since the last call.
+
+    Raises:
+        InputError: there is no such model, it writes no text, or there are no test rows.
+    """
+    import torch
+
+    from hf_seq2seq.decoding.scoring import next_log_probs
+    from hf_seq2seq.evaluation.exposure import Exposure, row_exposure
+    from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq
+    from hf_seq2seq.saved.model_paths import local_copy
+
+    place, trust = local_copy(path), config.model.trust_remote_code
+    if is_classifier(load_config(place, trust)):
+        raise InputError(f"exposure: {path} is a classifier; a model that writes text has prefixes of its own")
+    loaded = load_seq2seq(place, trust)
+    if loaded[2].run.get("objective") == "causal":
+        raise InputError(f"exposure: {path} was trained on raw text; give a model of pairs or conversations")
+    asked = EvaluateConfig(rows=config.rows, model=config.model)
+    request = Request(path, asked, {name: value for name, value in values.items() if name not in ("samples", "seed")})
+    generator, network = generator_of(request, loaded), loaded[0].eval()
+    draws = torch.Generator().manual_seed(config.continuations.seed)
+    found = []
+    for texts, references in text_rows(asked, loaded).values():
+        sources, _, _ = generator.read_sources(list(texts))
+        targets = generator.encode_targets(list(texts), [each[0] for each in references])
+        for row in range(len(texts)):
+            ids = torch.tensor(sources[row][None].astype("int64"), device=network.device)
+            batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+            def next_of(prefixes: torch.Tensor, batch: dict[str, torch.Tensor] = batch) -> torch.Tensor:
+                return next_log_probs(network, batch, prefixes.to(network.device)).cpu()
+
+            target = targets[row].tolist()
+            found.append(row_exposure(next_of, target, target[-1], config.continuations.samples, draws))
+            if advance is not None:
+                advance(1)
+    return Exposure.of(found)
