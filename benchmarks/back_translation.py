@@ -64,7 +64,7 @@ def main() -> None:
             run(name, options)
     print(describe(), end="\n\n")
     rows = [row for name in STEPS if (row := report(name, options.seed))]
-    print(table(["", "parameters", "test BLEU", "CPU minutes"], rows))
+    print(table(["", "validation BLEU", "test BLEU", "CPU minutes"], rows))
 
 
 def write_files() -> None:
@@ -113,10 +113,9 @@ def report(name: str, seed: str) -> list[str]:
         return []
     minutes = f"{json.loads((folder / 'cost.json').read_text()) / 60:.1f}"
     results = folder / "all_results.json"
-    if not results.exists():
-        return [name, "", "", minutes]
-    found = json.loads(results.read_text())
-    return [name, f"{found['parameters'] / 1e6:.1f} M", f"{found['predict_bleu']:.1f}", minutes]
+    found = json.loads(results.read_text()) if results.exists() else {}
+    scores = [f"{found[key]:.1f}" if key in found else "" for key in ("eval_bleu", "predict_bleu")]
+    return [name, *scores, minutes]
 
 
 if __name__ == "__main__":
