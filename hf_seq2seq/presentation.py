@@ -27,7 +27,9 @@ class Curriculum(Section):
         None, "Steps until all rows take part; by default half of the run.", at_least=1, at_most=MANY
     )
     competence_schedule: str = option("square_root", "Growth of the competence.", choices=COMPETENCES)
-    initial_competence: float = option(0.01, "Share of the rows at the first step.", above=0, at_most=0.99)
+    initial_competence: float | None = option(
+        None, "Share of the rows at the first step; by default 0.01, or the rows of 4 steps.", above=0, at_most=0.99
+    )
     difficulty_thresholds: tuple[float, ...] = option((), "threshold: the highest difficulty of each phase: 5,10,20.")
     curriculum_buckets: int = option(5, "one_pass, baby_steps: number of buckets.", at_least=2)
 

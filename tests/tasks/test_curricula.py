@@ -107,7 +107,7 @@ def test_a_run_logs_its_curriculum_and_is_resumed_bit_for_bit(
     lines = [json.loads(line) for line in (tmp_path / "whole/train_log.jsonl").read_text().splitlines()]
     shares = [line["competence"] for line in lines if "competence" in line]
     assert shares == sorted(shares)
-    assert shares[0] < 0.5
+    assert shares[0] < 0.7
     assert shares[-1] == 1
     assert all(math.isfinite(line["difficulty"]) for line in lines if "competence" in line)
 
@@ -131,6 +131,12 @@ def test_a_run_logs_its_curriculum_and_is_resumed_bit_for_bit(
     logs = [(tmp_path / name / "train_log.jsonl").read_text().splitlines() for name in ("whole", "killed")]
     figures = [[json.loads(line).get("difficulty") for line in log] for log in logs]
     assert figures[0] == figures[1]
+
+
+def test_the_first_rows_are_no_handful(make: Make) -> None:
+    assert rows_of(make(curriculum="competence")).window(0) == (0, 16)  # four steps of four rows
+    assert rows_of(make(curriculum="competence", initial_competence=0.1)).window(0) == (0, 3)
+    assert rows_of(make(curriculum="competence", per_device_train_batch_size=1)).window(0) == (0, 4)
 
 
 def test_half_of_the_run_is_the_curriculum_unless_told(make: Make) -> None:
