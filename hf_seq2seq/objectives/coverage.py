@@ -47,8 +47,8 @@ class Coverage:
     ) -> Tensor:
         """The loss with this term."""
         real = batch["labels"] != IGNORE
-        layers = [coverage_losses(weights.mean(1)) for weights in outputs.cross_attentions]
-        total = torch.stack(layers).mean(0)[real].to(loss.dtype).sum()
+        layers = [coverage_losses(weights.to(loss.dtype).mean(1)) for weights in outputs.cross_attentions]
+        total = torch.stack(layers).mean(0)[real].sum()
         objective.figures.add(self.name, total, real.sum())
         return loss + self.weight * total
 
