@@ -5,7 +5,6 @@ for each of them: reading it twice would tire the raters, and two ratings of the
 look like a difference of systems.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.rating_criteria import CRITERIA, Scale
 
 Json = dict[str, Any]
@@ -102,9 +102,5 @@ def render(page: Json) -> str:
     data = json.dumps(page)
     for letter in "<>&":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
-    hashes = {"style_hash": _policy_hash(style), "script_hash": _policy_hash(script)}
+    hashes = {"style_hash": policy_hash(style), "script_hash": policy_hash(script)}
     return Template(frame).substitute(style=style, script=script, data=data, **hashes)
-
-
-def _policy_hash(code: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()

@@ -15,6 +15,7 @@ from hf_seq2seq.decoding.pipeline import (
     Ensemble,
     check_attention,
     check_lengths,
+    has_attention,
     load_model,
     load_others,
     make_generator,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.decoding.generation import Advance
     from hf_seq2seq.decoding.outputs import Output
     from hf_seq2seq.decoding.text_generator import TextGenerator
+    from hf_seq2seq.reports.report import Analysis
     from hf_seq2seq.saved.run_settings import RunSettings
 
 Source = str | list[dict[str, str]]
@@ -262,10 +264,38 @@ class Model:
             _warn(reading.counts, reading.max_source_length)
         return found
 
+    def analyze(self, *, progress: "Advance | None" = None, **flags: Any) -> "Analysis":
+        """Reports where the model's quality is lost, as `hf-seq2seq analyze MODEL` does.
+
+        Args:
+            progress: called with the number of rows that were done since the last call.
+            **flags: of `analyze`: `test_file`, which may also be rows, `metric`, `output_dir`, `num_beams` and so on;
+                by default the test rows and search of the model's training.
+
+        Returns:
+            The report's `folder` and `page`, and its `sections` by name, with their `numbers` and `tables`.
+
+        Raises:
+            InputError: no test rows, or flags and a metric that do not fit the model.
+        """
+        self._check_transformers("analyze")
+        from hf_seq2seq.reports.options import AnalyzeConfig
+        from hf_seq2seq.reports.report import analyze_loaded
+        from hf_seq2seq.reports.request import Request
+
+        rows, typed = divided(flags)
+        values = canonical_values(AnalyzeConfig, typed)
+        config = build(AnalyzeConfig, {"trust_remote_code": self.flags.trust_remote_code} | values, origin="analyze")
+        check_search(config.decoding, values)
+        with given(rows):
+            loaded = (self.network, self.tokenizers, self.settings)
+            found = analyze_loaded(Request(self.path, config, values, progress), loaded, self.classifies)
+        _warn(found.counts, found.max_source_length)
+        return found
+
     @property
     def _attends(self) -> bool:
-        config = self.network.config
-        return bool(config.is_encoder_decoder) and getattr(config, "attention", None) != "none"
+        return has_attention(self.network)
 
     def _generator(
         self, texts: Sequence[Source], flags: dict[str, Any], progress: "Advance | None", details: tuple[str, ...]

@@ -13,6 +13,7 @@ COMMANDS = {
     "classify": "Predict the label of every text, with its score.",
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
     "exposure": "Measure what a model's own prefixes cost, and how its errors accumulate.",
+    "analyze": "See where a model's quality is lost, what it attends to, and what to try: a page, figures, pictures.",
     "rate": "Make a blind rating sheet of systems' texts, a page to fill in with a browser.",
     "ratings": "Report human ratings: means, differences, agreement.",
     "average": "Average the weights of several checkpoints.",

@@ -148,6 +148,11 @@ def check_attention(network: Any, asked: str) -> None:
         raise InputError(f"{asked}: needs attention on a source; this model was built with --attention none")
 
 
+def has_attention(network: Any) -> bool:
+    """Whether a model has attention on a source."""
+    return bool(network.config.is_encoder_decoder) and getattr(network.config, "attention", None) != "none"
+
+
 def _tell_beams(network: Any, search: Search) -> None:
     from hf_seq2seq.decoding.ctranslate2_engine import beam_remark
 

@@ -98,6 +98,21 @@ def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tu
     return output.logits.float(), weights
 
 
+@torch.inference_mode()
+def attention_weights(model: Any, batch: dict[str, Tensor], target: Sequence[int]) -> np.ndarray:
+    """The weights of an encoder-decoder's attention on one source, `(layers, heads, target, source)` float32.
+
+    Args:
+        model: in evaluation mode, with attention on the source.
+        batch: `input_ids` and `attention_mask`, `(1, source)`.
+        target: the ids whose prediction is observed, one row of weights per id.
+    """
+    ids = torch.tensor([[start_token(model), *target][: len(target)]], device=batch["input_ids"].device)
+    with weighing(model):
+        output = model(**batch, decoder_input_ids=ids, use_cache=False, output_attentions=True, return_dict=True)
+    return np.stack([layer[0].float().cpu().numpy() for layer in output.cross_attentions])
+
+
 @contextmanager
 def weighing(model: PreTrainedModel | None) -> Iterator[None]:
     """Context manager in which a model computes attention in a way that returns the weights."""

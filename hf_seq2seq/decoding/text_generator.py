@@ -114,6 +114,16 @@ class TextGenerator:
         return Counted.of(found, counts)
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
+        written, counts = self.write(texts, numbers)
+        return self.reader.describe(written), counts
+
+    def write(self, texts: list[Any], numbers: list[int]) -> tuple[list[Written], Counts]:
+        """Searches for the outputs of every text, before they are described; the caller holds `ONE_AT_A_TIME`.
+
+        Args:
+            texts: the sources, none of them empty.
+            numbers: their indices in a longer input, which seed the sampling.
+        """
         sources, unknown, counts = self.read_sources(texts)
         search, first = as_search(self.decoding), self.first_token
         counts += Counts(conflicting=count_conflicts(search, sources.lengths))
@@ -132,7 +142,7 @@ class TextGenerator:
             unended += bool(hypotheses) and hypotheses[0].fills(self.max_new_tokens)
             source = texts[row] if isinstance(texts[row], str) else ""
             written.append(Written(sources[row], source, hypotheses, spelled, named))
-        return self.reader.describe(written), counts + Counts(unended=unended)
+        return written, counts + Counts(unended=unended)
 
     def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
         """Scores of given targets: the summed `log_prob`, `perplexity`, and the requested details.

@@ -66,7 +66,7 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
     generator, network = generator_of(request, loaded), loaded[0].eval()
     draws = torch.Generator().manual_seed(config.continuations.seed)
     found = []
-    for texts, references in text_rows(asked, loaded).values():
+    for texts, references in text_rows(asked.rows, loaded, "exposure").values():
         sources, _, _ = generator.read_sources(list(texts))
         targets = generator.encode_targets(list(texts), [each[0] for each in references])
         for row in range(len(texts)):

@@ -16,7 +16,9 @@ from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
 
 if TYPE_CHECKING:
+    from hf_seq2seq.data.labelled_texts import Labelled
     from hf_seq2seq.data.splits import Splits
+    from hf_seq2seq.decoding.classification import TextClassifier
     from hf_seq2seq.decoding.generation import Advance
 
 logger = logging.getLogger(__name__)
@@ -118,7 +120,7 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     systems = Systems(check_metrics(names, known), config.significance, config.rows.encoding or "utf-8")
     generators = {MODEL: _ensemble(request, loaded)}
     generators |= {place: generator_of(request, _other(place, run, config)) for place in systems.folders}
-    rows = text_rows(config, loaded)
+    rows = text_rows(config.rows, loaded)
     systems.check([len(right) for _, right in rows.values()])
     own, *others = generators
     compared = {name: generators[name] for name in others}
@@ -130,8 +132,17 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     return _by_set(scores), readings
 
 
-def text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, list[list[str]]]]:
-    """Sources, or conversations, and references of each test set."""
+def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate") -> dict[str, tuple[Any, list[list[str]]]]:
+    """Sources, or conversations, and references of each test set.
+
+    Args:
+        rows: where they are; by default as in training.
+        loaded: the model that reads them.
+        command: named in errors.
+
+    Raises:
+        InputError: there are no test rows, or they cannot be read.
+    """
     from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.data.pairs import read_pairs
@@ -139,11 +150,11 @@ def text_rows(config: EvaluateConfig, loaded: Loaded) -> dict[str, tuple[Any, li
     from hf_seq2seq.data.tabbed_text import split_at_tabs
 
     model, _, settings = loaded
-    data = PairData(**_data("seq2seq", config.rows, settings.run))
+    data = PairData(**_data("seq2seq", rows, settings.run, command))
     if not is_dialogue(settings.run):
         splits = load_splits(data, arrange=split_at_tabs)
         tests = splits.only(_test_names(splits))
-        pairs = read_pairs(tests, _with_columns_of(tests, data, config.rows))
+        pairs = read_pairs(tests, _with_columns_of(tests, data, rows))
         return {split: (found.sources, found.references) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply
@@ -231,8 +242,6 @@ def _score_documents(request: Request, loaded: Loaded) -> Found:
 
 
 def _score_labels(request: Request, loaded: Loaded) -> Result:
-    from hf_seq2seq.data.labelled_sources import load_labelled_splits
-    from hf_seq2seq.data.labels import read_labelled
     from hf_seq2seq.decoding.classification import TextClassifier
     from hf_seq2seq.decoding.pipeline import check_lengths
 
@@ -249,9 +258,7 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
     known = metrics_for(problem)
     names = config.measures.metrics or trained_metrics(settings.run.get("metrics") or known, known, request.path)
     chosen = check_metrics(names, known)
-    data = LabelledData(**_data("classifier", config.rows, settings.run))
-    splits = load_labelled_splits(data, problem, label_names)
-    sets = read_labelled(splits.only(_test_names(splits)), data, problem, label_names)[0]
+    sets = labelled_rows(config.rows, classifier, settings.run)
     scores, counts = dict[str, Found](), Counts()
     for split, rows in sets.items():
         logits, more = classifier.read(rows.texts, rows.pairs)
@@ -262,7 +269,24 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
     return _by_set(scores), {MODEL: Reading(counts, limit)}
 
 
-def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
+def labelled_rows(
+    rows: Rows, classifier: "TextClassifier", run: dict[str, Any], command: str = "evaluate"
+) -> dict[str, "Labelled"]:
+    """Texts and labels of each test set; the arguments are as for `text_rows`.
+
+    Raises:
+        InputError: as for `text_rows`.
+    """
+    from hf_seq2seq.data.labelled_sources import load_labelled_splits
+    from hf_seq2seq.data.labels import read_labelled
+
+    problem, label_names = classifier.problem, classifier.label_names
+    data = LabelledData(**_data("classifier", rows, run, command))
+    splits = load_labelled_splits(data, problem, label_names)
+    return read_labelled(splits.only(_test_names(splits)), data, problem, label_names)[0]
+
+
+def _data(kind: str, rows: Rows, run: dict[str, Any], command: str = "evaluate") -> dict[str, Any]:
     """Options of the test rows: from the flags, and otherwise from the run."""
     elsewhere = rows.test_file is not None or rows.dataset_name is not None
     trained = ("encoding", *COLUMNS[kind]) if elsewhere else (*ROWS, *COLUMNS[kind])
@@ -271,7 +295,7 @@ def _data(kind: str, rows: Rows, run: dict[str, Any]) -> dict[str, Any]:
         found = {name: value for name, value in found.items() if name not in ONE_SOURCE}
     found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
     if not found.get("test_file") and not found.get("dataset_name"):
-        raise InputError("evaluate: the training run has no test rows; give --test-file or --dataset-name")
+        raise InputError(f"{command}: the training run has no test rows; give --test-file or --dataset-name")
     return found | {"max_predict_samples": rows.max_predict_samples}
 
 

@@ -21,12 +21,14 @@ from hf_seq2seq.cli.push import PushConfig
 from hf_seq2seq.cli.rate import RateConfig
 from hf_seq2seq.cli.ratings import RatingsConfig
 from hf_seq2seq.cli.tokenizer import TokenizerConfig
+from hf_seq2seq.reports.options import AnalyzeConfig
 from hf_seq2seq.sections import build, flag, options
 
 COMMANDS: dict[tuple[str, ...], Any] = {
     ("generate", "model"): GenerateConfig,
     ("classify", "labels"): ClassifyConfig,
     ("evaluate", "model"): EvaluateConfig,
+    ("analyze", "model"): AnalyzeConfig,
     ("rate", "good.tsv"): RateConfig,
     ("ratings", "key", "file"): RatingsConfig,
     ("average", "a", "b"): AverageConfig,

@@ -1,0 +1,174 @@
+"""The report's files: one self-contained HTML page, the same figures as JSON, and the pictures as SVG.
+
+The page is complete without its script, which adds tabs, sorting, filters and the attention's links. Texts are escaped,
+and the page's policy allows its own script and style alone and no request at all.
+"""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from hf_seq2seq import strict_json
+from hf_seq2seq.analysis.policy import policy_hash
+from hf_seq2seq.analysis.records import Heat, Record, Section, Table
+from hf_seq2seq.analysis.svg import heat, standalone
+from hf_seq2seq.drafts import open_draft
+
+LARGEST_HEATS = 1_000_000
+"""Weights on a page, two bytes each: with more, heads are averaged, and then layers."""
+LARGEST_MAP = 60
+"""Tokens a side of a picture that is drawn without the script."""
+PRINTED = 1
+"""Heat maps that are also drawn without the script, which repeats their weights."""
+
+
+def write_report(folder: Path, record: Record, sections: Mapping[str, Section], page: str, figures: str) -> None:
+    """Writes the page, the figures and the pictures.
+
+    Args:
+        folder: an existing folder.
+        record: what was read.
+        sections: by name.
+        page: name of the HTML file.
+        figures: name of the JSON file.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    for name, picture in pictures(sections).items():
+        with open_draft(folder / f"{name}.svg") as stream:
+            stream.write(standalone(picture))
+    with open_draft(folder / figures) as stream:
+        stream.write(strict_json.dumps(as_json(record, sections), ensure_ascii=False, indent=1) + "\n")
+    with open_draft(folder / page) as stream:
+        stream.write(render(record, sections))
+
+
+def pictures(sections: Mapping[str, Section]) -> dict[str, str]:
+    """All pictures by name, with the mean attention of every row that is shown."""
+    found = {name: picture for section in sections.values() for name, picture in section.pictures.items()}
+    for each in (each for section in sections.values() for each in section.heats):
+        found[f"attention-row-{each.row + 1}"] = mean_picture(each)
+    return found
+
+
+def mean_picture(each: Heat) -> str:
+    """The attention of a row, averaged over layers and heads; long texts are cut."""
+    down, across = each.output[:LARGEST_MAP], each.source[:LARGEST_MAP]
+    return heat(each.weights.mean((0, 1)), down, across, f"attention of row {each.row + 1}, all layers and heads")
+
+
+def as_json(record: Record, sections: Mapping[str, Section]) -> dict[str, Any]:
+    """The figures of the report: facts, and the numbers and tables of every section."""
+    found = {
+        name: {
+            "title": section.title,
+            "text": list(section.text),
+            **({"left_out": section.left_out} if section.left_out else {}),
+            **section.numbers,
+            "tables": [{"caption": t.caption, "columns": list(t.columns), "rows": t.rows} for t in section.tables],
+        }
+        for name, section in sections.items()
+    }
+    return {"facts": record.facts, "sections": plain(found)}
+
+
+def plain(value: Any) -> Any:
+    """A value with numpy's numbers and arrays as Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {key if isinstance(key, str) else str(key): plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def render(record: Record, sections: Mapping[str, Section]) -> str:
+    """The HTML page."""
+    folder = files("hf_seq2seq.analysis")
+    style, script, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
+    heats = [each for section in sections.values() for each in section.heats]
+    data = json.dumps(packed(heats))
+    for letter in "<>&":
+        data = data.replace(letter, f"\\u{ord(letter):04x}")
+    body = "\n".join(_section(name, section) for name, section in sections.items())
+    return Template(frame).substitute(
+        title=escape(f"Analysis of {record.facts['model']}"),
+        facts=_facts(record),
+        body=body,
+        data=data,
+        style=style,
+        script=script,
+        style_hash=policy_hash(style),
+        script_hash=policy_hash(script),
+    )
+
+
+def packed(heats: Sequence[Heat]) -> list[dict[str, Any]]:
+    """Heat maps for the page: weights as base64 of little-endian 16-bit parts of 65,535.
+
+    Where they would be too many, heads are averaged, and then layers.
+    """
+    budget, found = LARGEST_HEATS / max(1, len(heats)), []
+    for each in heats:
+        weights = each.weights
+        for axis in (1, 0):
+            if weights.size > budget:
+                weights = weights.mean(axis, keepdims=True)
+        parts = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
+        shown = {"row": each.row + 1, "why": each.why, "source": each.source, "output": each.output}
+        averaged = weights.shape != each.weights.shape
+        shown |= {"shape": list(weights.shape), "averaged": averaged, "alignment": each.alignment}
+        found.append(shown | {"weights": base64.b64encode(parts.tobytes()).decode()})
+    return found
+
+
+def _facts(record: Record) -> str:
+    shown = {name: value for name, value in record.facts.items() if value is not None}
+    cells = (
+        f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{_cell(value)}</dd></div>" for name, value in shown.items()
+    )
+    return f'<dl class="facts">{"".join(cells)}</dl>'
+
+
+def _section(name: str, section: Section) -> str:
+    parts = [f'<section id="{escape(name)}" class="panel" aria-labelledby="{escape(name)}-title">']
+    parts.append(f'<h2 id="{escape(name)}-title" tabindex="-1">{escape(section.title)}</h2>')
+    parts += [f"<p>{escape(text)}</p>" for text in section.text]
+    if section.left_out:
+        parts.append(f'<p class="left-out">{escape(section.left_out)}</p>')
+    parts += [f"<figure>{picture}</figure>" for picture in section.pictures.values()]
+    if section.heats:
+        parts.append('<div class="heats" data-heats></div>')
+        parts += [f'<figure class="printed">{mean_picture(each)}</figure>' for each in section.heats[:PRINTED]]
+    parts += [_table(table) for table in section.tables]
+    return "\n".join([*parts, "</section>"])
+
+
+def _table(table: Table) -> str:
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    rows = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in table.rows)
+    caption = f"<caption>{escape(table.caption)}</caption>"
+    return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def _td(value: Any) -> str:
+    if isinstance(value, str) or value is None:
+        return f'<td dir="auto">{_cell(value)}</td>'
+    return f'<td class="number" data-value="{value}">{_cell(value)}</td>'
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    return f"{value:,.4g}" if isinstance(value, float | np.floating) else escape(str(value))

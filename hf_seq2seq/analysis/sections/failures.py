@@ -1,0 +1,144 @@
+"""Failure modes: rows that fit a stated rule, counted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hf_seq2seq.analysis.records import Figures, Record, Section, Table
+from hf_seq2seq.analysis.svg import bars
+
+LISTED = 20  # rows of each rule
+SHORT, LONG = 0.5, 2.0
+FEW = 5
+SAME = "identical outputs"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A failure mode.
+
+    Attributes:
+        statement: the rule, as the page states it.
+        holds: `(rows,)` bool, from the figures; a figure that is NaN fits no rule.
+    """
+
+    statement: str
+    holds: Callable[[Figures], np.ndarray]
+
+
+RULES = {
+    "empty output": Rule("the output has no words, and the reference has", lambda f: _and(f["empty"] == 1, _some(f))),
+    "under-generation": Rule(
+        f"the output has words, but under {SHORT:g} of the reference's and at least 2 fewer",
+        lambda f: _and(
+            f["output_words"] > 0,
+            f["output_words"] < SHORT * f["reference_words"],
+            f["reference_words"] - f["output_words"] >= 2,
+        ),
+    ),
+    "over-generation": Rule(
+        f"the output has over {LONG:g} times the reference's words and at least 2 more",
+        lambda f: _and(f["output_words"] > LONG * f["reference_words"], f["output_words"] - f["reference_words"] >= 2),
+    ),
+    "cut off": Rule("the output reached the maximum length without ending", lambda f: f["ended"] == 0),
+    "loop": Rule(
+        "a group of up to 8 words stands at least three times in a row, and in no reference",
+        lambda f: _and(f["looped_words"] > 0, f["reference_looped_words"] == 0),
+    ),
+    "repetition": Rule(
+        "a sequence of 4 words occurs more often than in any reference",
+        lambda f: f["repeated_ngrams"] > f["reference_repeated_ngrams"],
+    ),
+    "copy failure": Rule(
+        "a number, name or address that source and reference share is missing", lambda f: f["copies_missing"] > 0
+    ),
+    "wrong script": Rule("most letters are of a script that no reference has", lambda f: f["strange_script"] == 1),
+    "source copied": Rule("the output is the source, and no reference is", lambda f: f["copies_source"] == 1),
+    "attention collapse": Rule(
+        f"one source position takes 75% of all attention, of outputs and sources of {FEW} tokens or more",
+        lambda f: _and(f["attention_peak"] >= 0.75, f["output_tokens"] >= FEW, f["source_tokens"] >= FEW),
+    ),
+    "untranslated source": Rule(
+        f"under half of the source's tokens, of {FEW} or more, get a quarter of an equal share of the attention",
+        lambda f: _and(f["attention_covered"] < 0.5, f["source_tokens"] >= FEW),
+    ),
+    "hallucination": Rule(
+        "under 30% of the attention is on the source's text rather than its special tokens, and the row's score is "
+        "among the lowest tenth",
+        lambda f: _and(f["attention_on_text"] < 0.3, f["low_score"] == 1),
+    ),
+}
+
+
+def _and(*conditions: np.ndarray) -> np.ndarray:
+    return np.logical_and.reduce(conditions)
+
+
+def _some(figures: Figures) -> np.ndarray:
+    return figures["reference_words"] > 0
+
+
+def failures(record: Record) -> Section | None:
+    """How many rows fit each rule, and which."""
+    if record.facts["task"] != "text":
+        return None
+    rules = {name: rule for name, rule in RULES.items() if record.facts["attends"] or "attention" not in rule.statement}
+    statements = {name: rule.statement for name, rule in rules.items()} | {SAME: "the output is also another source's"}
+    same, most = _identical(record)
+    held = {name: np.flatnonzero(rule.holds(figures_of(record))) for name, rule in rules.items()} | {SAME: same}
+    names = sorted(statements, key=lambda name: -len(held[name]))
+    key, score = record.facts["key"], record.figures["score"]
+    counted = [[name, len(held[name]), 100 * len(held[name]) / len(record), statements[name]] for name in names]
+    numbers = {
+        "rules": {name: {"rows": len(held[name]), "rule": statements[name]} for name in names},
+        "rows": {name: [int(row) + 1 for row in held[name][:LISTED]] for name in names},
+        "score": {name: float(np.nanmean(score[held[name]])) for name in names if len(held[name])},
+        "most_common_output": most,
+    }
+    columns = ("failure", "row", key, "source", "output", "references")
+    tables = (
+        Table(f"Rows of {len(record):,} that fit a rule", ("failure", "rows", "% of rows", "rule"), counted),
+        Table(f"The first {LISTED} rows of each", columns, _listed(record, held)),
+    )
+    found = [name for name in names if len(held[name])]
+    picture = bars(found, [len(held[name]) for name in found], "rows")
+    return Section("Failure modes", (), numbers, tables, {"failures": picture} if found else {})
+
+
+def figures_of(record: Record) -> Figures:
+    """The record's figures, and `low_score`: 1 in the lowest tenth of the rows by their score."""
+    low = np.zeros(len(record))
+    low[record.worst_first()[: max(1, len(record) // 10)]] = 1
+    return record.figures | {"low_score": low}
+
+
+def _identical(record: Record) -> tuple[np.ndarray, dict[str, Any]]:
+    """Rows whose output, not empty, is that of another source too; and the most frequent output."""
+    seen: dict[int, tuple[int, int, str]] = {}
+    outputs = np.zeros(len(record), dtype=np.int64)
+    several: set[int] = set()
+    for number, row in enumerate(record.rows()):
+        key, source = hash(row["output"]), hash(str(row["source"]))
+        outputs[number] = key
+        times, first, text = seen.get(key, (0, source, row["output"][:200]))
+        seen[key] = (times + 1, first, text)
+        if source != first and row["output"].strip():
+            several.add(key)
+    times, _, text = max(seen.values(), key=lambda each: each[0])
+    return np.flatnonzero(np.isin(outputs, list(several))), {"rows": times, "output": text}
+
+
+def _listed(record: Record, held: dict[str, np.ndarray]) -> list[list[Any]]:
+    wanted: dict[int, list[str]] = {}
+    for name, found in held.items():
+        for number in found[:LISTED]:
+            wanted.setdefault(int(number), []).append(name)
+    listed = []
+    for number, row in enumerate(record.rows()) if wanted else ():
+        for name in wanted.get(number, ()):
+            score = float(record.figures["score"][number])
+            texts = [str(row["source"]), row["output"], "\n".join(row["references"])]
+            listed.append([name, number + 1, score, *(text[:1000] for text in texts)])
+    return sorted(listed, key=lambda row: (row[0], row[1]))

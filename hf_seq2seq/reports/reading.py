@@ -1,0 +1,201 @@
+"""One pass over test rows: outputs, their likelihood and that of the references, attention, and scores per row.
+
+Rows are read in chunks, and of each only figures stay in memory; its texts and tokens go to a file.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TextIO
+
+import numpy as np
+
+from hf_seq2seq import strict_json
+from hf_seq2seq.analysis.records import FIGURES, Figures
+from hf_seq2seq.data.copying import Words, name_target_words
+from hf_seq2seq.data.tokenizers.unknown import count_unknown
+from hf_seq2seq.decoding.counts import Counts
+from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, as_search, evaluating
+from hf_seq2seq.decoding.normalization import LengthNormalization
+from hf_seq2seq.decoding.outputs import Reader, Written
+from hf_seq2seq.decoding.scoring import Scored
+from hf_seq2seq.decoding.text_generator import TextGenerator
+from hf_seq2seq.metrics.metric import Metric
+from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.reports.text_figures import Candidates, mended_texts, text_figures
+from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.saved.run_settings import UNBOUNDED
+
+CHUNK = 512  # rows
+Target = tuple[int, list[int]]
+"""A row of the chunk, and the ids of a text for it."""
+
+
+@dataclass
+class RowReader:
+    """Reads rows with a model, and collects what the record needs.
+
+    Attributes:
+        generator: the model's generator; its search returns all beams.
+        metric: a metric with statistics per row.
+        attends: whether the model has attention on the source.
+    """
+
+    generator: TextGenerator
+    metric: Metric
+    attends: bool
+    counts: Counts = field(default_factory=Counts)
+    _figures: list[Figures] = field(default_factory=list)
+    _statistics: list[np.ndarray] = field(default_factory=list)
+    _mended: dict[str, list[tuple[int, np.ndarray]]] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> Figures:
+        """The figures of all rows so far, `(rows,)` each."""
+        return {name: np.concatenate([part[name] for part in self._figures]) for name in FIGURES}
+
+    @property
+    def statistics(self) -> np.ndarray:
+        """The metric's statistics of the outputs, `(rows, statistics)`."""
+        return np.concatenate(self._statistics)
+
+    @property
+    def mended(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By fault, the rows that have it, and their statistics once it is mended."""
+        return {
+            name: (np.array([row for row, _ in found]), np.stack([table for _, table in found]))
+            for name, found in self._mended.items()
+        }
+
+    def read(self, sources: list[Any], references: list[list[str]], first: int, stream: TextIO) -> None:
+        """Reads one chunk, of which `first` is the first row's number."""
+        figures = {name: np.full(len(sources), np.nan) for name in FIGURES}
+        with ONE_AT_A_TIME, evaluating(self.generator.model):
+            outputs, scored = self._write(sources, first, figures)
+            self._compare(sources, references, outputs, scored, figures)
+        statistics = [
+            self._score(row, outputs[row], references[row], sources[row], figures, first) for row in range(len(sources))
+        ]
+        self._figures.append(figures)
+        self._statistics.append(np.stack(statistics))
+        for row, source in enumerate(sources):
+            found = scored.get(row)
+            tokens = [] if found is None else self._tokens(outputs[row], found)
+            ids = outputs[row].hypotheses[0].whole if found else []
+            line = {"source": source, "output": outputs[row].texts[0], "references": references[row], "ids": ids}
+            line |= {
+                "tokens": tokens,
+                "log_probs": [] if found is None else [round(each, 4) for each in found.log_probs],
+            }
+            stream.write(strict_json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _tokens(self, one: Written, scored: Scored) -> list[str]:
+        details = self.generator.reader.details_of
+        found = details(one.ids, one.hypotheses[0].whole, Scored(scored.log_probs), one.words)
+        return list(found["tokens"])
+
+    def _write(self, sources: list[Any], first: int, figures: Figures) -> tuple[list[Written], dict[int, Scored]]:
+        """The outputs of every row, and the scores of the best ones; a row without any has an empty text."""
+        generator = self.generator
+        asked = [row for row, text in enumerate(sources) if not isinstance(text, str) or text.strip()]
+        written, counts = generator.write([sources[row] for row in asked], [first + row for row in asked])
+        self.counts += counts + Counts(texts=len(sources), impossible=sum(not one.hypotheses for one in written))
+        found = [Written(np.zeros(0, dtype=np.int32), "", [], [""]) for _ in sources]
+        limit = generator.max_source_length or UNBOUNDED
+        whole, _ = replace(generator, max_source_length=None).encode([sources[row] for row in asked])
+        for row, one, length in zip(asked, written, whole.lengths, strict=True):
+            found[row] = one if one.hypotheses else replace(one, texts=[""])
+            figures["source_tokens"][row], figures["truncated"][row] = length, length > limit
+            figures["unknown_source"][row] = count_unknown(one.ids, generator.tokenizers.source).tokens
+            if one.hypotheses:
+                figures["ended"][row] = not one.hypotheses[0].fills(generator.max_new_tokens)
+                figures["output_tokens"][row] = len(one.hypotheses[0].whole)
+        reader = replace(generator.reader, details=("alignment",) if self.attends else ())
+        targets = [(row, one.hypotheses[0].whole) for row, one in enumerate(found) if one.hypotheses]
+        scored = self._likelihoods(reader, found, [each for each in targets if each[1]])
+        return found, {row: each for (row, _), each in zip([t for t in targets if t[1]], scored, strict=True)}
+
+    @staticmethod
+    def _likelihoods(reader: Reader, written: Sequence[Written], targets: Sequence[Target]) -> list[Scored]:
+        return reader.score(Ragged.of(written[row].ids for row, _ in targets), [ids for _, ids in targets])
+
+    def _compare(
+        self,
+        sources: list[Any],
+        references: list[list[str]],
+        outputs: list[Written],
+        scored: dict[int, Scored],
+        figures: Figures,
+    ) -> None:
+        """Likelihoods of outputs and references, and what the attention on the source is like."""
+        from hf_seq2seq.analysis.attention_figures import attention_figures
+
+        for row, each in scored.items():
+            figures["log_prob"][row], figures["value"][row] = sum(each.log_probs), self._value(each)
+            figures["confidence"][row] = np.exp(np.mean(each.log_probs))
+            if each.attention is not None:
+                text = np.array([word >= 0 for word in self.generator.reader.source_words(outputs[row].ids)])
+                for name, value in attention_figures(each.attention[:, : len(text)], text).items():
+                    figures[name][row] = value
+        targets = self._reference_ids(sources, references, outputs, figures)
+        reader = replace(self.generator.reader, details=())
+        for (row, ids), each in zip(targets, self._likelihoods(reader, outputs, targets), strict=True):
+            if not self._value(each) <= figures["reference_value"][row]:
+                figures["reference_value"][row] = self._value(each)
+                figures["reference_log_prob"][row] = sum(each.log_probs)
+                figures["reference_tokens"][row] = len(ids)
+
+    def _reference_ids(
+        self, sources: list[Any], references: list[list[str]], outputs: list[Written], figures: Figures
+    ) -> list[Target]:
+        """The ids of every reference that the model can score; those with unknown tokens have no likelihood."""
+        asked = [(row, text) for row, one in enumerate(outputs) if one.hypotheses for text in references[row]]
+        if not asked:
+            return []
+        tokenizer, texts = self.generator.tokenizers.target, [text for _, text in asked]
+        encoded = self.generator.encode_targets([sources[row] for row, _ in asked], texts)
+        if getattr(self.generator.model.config, "copy_vocab_size", 0):
+            named: list[Words] = [outputs[row].words for row, _ in asked]
+            encoded = name_target_words(encoded, texts, tokenizer, named)
+        room, joined = longest_sequence(self.generator.model), not self.generator.model.config.is_encoder_decoder
+        found, unknown = [], np.zeros(len(outputs))
+        for number, (row, _) in enumerate(asked):
+            missing = count_unknown(encoded[number], tokenizer).tokens
+            unknown[row] += missing
+            before = len(outputs[row].ids) - 1 if joined else 0
+            if not missing and 0 < len(encoded[number]) <= (room or UNBOUNDED) - before:
+                found.append((row, encoded[number].tolist()))
+        figures["unknown_reference"][:] = unknown
+        return found
+
+    def _value(self, scored: Scored) -> float:
+        search = as_search(self.generator.decoding)
+        normal = LengthNormalization(search.length_penalty, search.length_normalization)
+        return float(sum(scored.log_probs) / normal.divisor(len(scored.log_probs)))
+
+    def _score(
+        self, row: int, one: Written, references: list[str], source: Any, figures: Figures, first: int
+    ) -> np.ndarray:
+        """Statistics of a row's output; sets the figures of its texts, and collects what mending would give."""
+        missed = figures["reference_value"][row] > figures["value"][row] + 1e-4
+        candidates = Candidates(source if isinstance(source, str) else "", list(one.texts), references, bool(missed))
+        tables = np.asarray(self._table(candidates.outputs, references), dtype=np.float64)
+        scores = [self._of(table) for table in tables]
+        sign = 1 if self.metric.greater_is_better else -1
+        best = max(range(len(scores)), key=lambda place: (sign * scores[place], -place))
+        found = text_figures(candidates) | {"score": scores[0], "best_score": scores[best]}
+        for name, value in found.items():
+            figures[name][row] = value
+        mended = {name: self._table([text], references)[0] for name, text in mended_texts(candidates).items()}
+        if best:
+            mended["nbest"] = tables[best]
+        for name, table in mended.items():
+            self._mended.setdefault(name, []).append((first + row, np.asarray(table, dtype=np.float64)))
+        return np.asarray(tables[0])
+
+    def _table(self, texts: Sequence[str], references: list[str]) -> Any:
+        assert self.metric.statistics is not None
+        return self.metric.statistics(texts, [references] * len(texts))
+
+    def _of(self, table: np.ndarray) -> float:
+        assert self.metric.score is not None
+        return float(self.metric.score(table)[self.metric.keys[0]])

@@ -1,0 +1,202 @@
+"""`analyze`: reads a test set with a model once, and writes the page, the figures and the pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.analysis.page import write_report
+from hf_seq2seq.analysis.records import Record, Section
+from hf_seq2seq.analysis.sections import SECTIONS
+from hf_seq2seq.decoding.counts import Counts
+from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.model_scoring import Loaded, text_rows
+from hf_seq2seq.inference import DEFAULT_METRICS
+from hf_seq2seq.metrics import check_metrics, metrics_for
+from hf_seq2seq.reports.options import Report
+from hf_seq2seq.reports.request import Request
+from hf_seq2seq.reports.shown_rows import chosen_rows, one_set, rows_to_show
+
+if TYPE_CHECKING:
+    from hf_seq2seq.decoding.text_generator import TextGenerator
+    from hf_seq2seq.metrics.metric import Metric
+
+POOR = ("bleu", "exact_match")
+"""Metrics that give most single rows 0: only used if they are asked for."""
+PAGE, FIGURES, ROWS = "analysis.html", "analysis.json", "rows.jsonl"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A finished report.
+
+    Attributes:
+        folder: where it lies.
+        sections: its sections by name.
+        counts: truncated texts, unknown tokens, and so on.
+        max_source_length: maximum length of a source in tokens.
+        max_new_tokens: maximum length of an output; None for a classifier.
+    """
+
+    folder: Path
+    sections: dict[str, Section]
+    counts: Counts
+    max_source_length: int | None
+    max_new_tokens: int | None = None
+
+    @property
+    def page(self) -> Path:
+        """The page to open with a browser."""
+        return self.folder / PAGE
+
+    def summary(self) -> list[str]:
+        """The ledger as lines of text, and where the page is."""
+        found = []
+        if "ledger" in self.sections:
+            numbers = self.sections["ledger"].numbers
+            found.append(f"{numbers['metric']} {numbers['score']:.2f}")
+            for line in numbers["lines"]:
+                if line["rows"]:
+                    gain = (
+                        "" if line["gain"] is None else f"{line['gain']:+.2f} [{line['low']:+.2f}, {line['high']:+.2f}]"
+                    )
+                    found.append(f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}")
+        return [*found, str(self.page)]
+
+
+def analyze_model(request: Request) -> Analysis:
+    """Loads a model and analyzes it.
+
+    Raises:
+        InputError: there is no such model, there are no test rows, or flags or the metric do not fit the model.
+    """
+    from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config, load_seq2seq
+    from hf_seq2seq.saved.model_paths import local_copy
+
+    find_folder(request.config.report, request.path)
+    place, trust = local_copy(request.path), request.config.model.trust_remote_code
+    labels = is_classifier(load_config(place, trust))
+    return analyze_loaded(request, (load_classifier if labels else load_seq2seq)(place, trust), labels)
+
+
+def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
+    """Analyzes a loaded model; `labels` says whether it is a classifier.
+
+    Raises:
+        InputError: as for `analyze_model`.
+    """
+    folder = find_folder(request.config.report, request.path)
+    if loaded[2].run.get("objective") == "causal":
+        raise InputError("analyze: this is a language model of raw text, which has no sources and references")
+    if labels:
+        from hf_seq2seq.reports.labels import read_labels
+
+        record, counts, limits = read_labels(request, loaded, folder / ROWS)
+    else:
+        record, counts, limits = _read_texts(request, loaded, folder)
+    sections = {name: made for name, make in SECTIONS.items() if (made := make(record)) is not None}
+    write_report(folder, record, sections, PAGE, FIGURES)
+    return Analysis(folder, sections, counts, *limits)
+
+
+def find_folder(report: Report, path: str) -> Path:
+    """The folder of the report.
+
+    Raises:
+        InputError: it is a file, or the model is no folder and none is given.
+    """
+    if report.output_dir is None and not Path(path).is_dir():
+        raise InputError(f"analyze: {path} is not a folder that a report could be put in; give --output-dir")
+    folder = Path(report.output_dir) if report.output_dir else Path(path) / "analysis"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--output-dir {folder}: is a file")
+    return folder
+
+
+def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
+    from hf_seq2seq.decoding.pipeline import has_attention
+    from hf_seq2seq.reports.attention import attention_of
+    from hf_seq2seq.reports.reading import CHUNK, RowReader
+
+    config = request.config
+    name, metric = choose_metric(config.report.metric, loaded[2].run.get("metrics") or DEFAULT_METRICS)
+    generator = _generator(request, loaded)
+    sources, references = one_set(text_rows(config.rows, loaded, "analyze"))
+    chosen = chosen_rows(config.report, len(sources))
+    reader = RowReader(generator, metric, has_attention(loaded[0]))
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_draft(folder / ROWS) as stream:
+        for first in range(0, len(sources), CHUNK):
+            part = slice(first, first + CHUNK)
+            reader.read(list(sources[part]), list(references[part]), first, stream)
+    record = Record(
+        facts=_facts(request, name, metric, generator, len(sources), reader.attends),
+        figures=reader.figures,
+        metric=metric,
+        statistics=reader.statistics,
+        mended=reader.mended,
+        file=folder / ROWS,
+    )
+    why = rows_to_show(record, config.report, chosen)
+    shown = {number: row for number, row in enumerate(record.rows()) if number in why}
+    heats = attention_of(generator, shown, why) if reader.attends else []
+    record = replace(record, shown={n: row | {"why": why[n]} for n, row in shown.items()}, heats=heats)
+    return record, reader.counts, (generator.max_source_length, generator.max_new_tokens)
+
+
+def choose_metric(asked: str | None, trained: Sequence[str]) -> "tuple[str, Metric]":
+    """The metric of the ledger: the one asked for, or the first of the training run's that suits single rows.
+
+    Raises:
+        InputError: it is unknown, or has no statistics per row.
+    """
+    known = metrics_for("seq2seq")
+    if asked is None:
+        fit = [name for name in trained if name in known and name not in POOR and known[name].statistics]
+        asked = next((name for name in fit if known[name].streams), "chrf")
+    metric = check_metrics((asked,), known)[asked]
+    if metric.statistics is None or not metric.streams:
+        fits = ", ".join(name for name, each in known.items() if each.statistics and each.streams)
+        raise InputError(f"--metric {asked}: does not score single rows; choose from {fits}")
+    return asked, metric
+
+
+def _generator(request: Request, loaded: Loaded) -> "TextGenerator":
+    """The generator of `generate`, which returns all beams unless it samples."""
+    from hf_seq2seq.data.messages import is_dialogue
+    from hf_seq2seq.decoding.generation import as_search
+    from hf_seq2seq.decoding.pipeline import make_generator
+
+    network, tokenizers, settings = loaded
+    generator = make_generator(request.config, request.values, network, tokenizers, settings, is_dialogue(settings.run))
+    generator.advance = request.advance
+    search = as_search(generator.decoding)
+    if search.num_beams > 1 and search.mbr_metric is None:
+        generator.decoding = replace(search, num_return_sequences=search.num_beams)
+    return generator
+
+
+def _facts(
+    request: Request, name: str, metric: "Metric", generator: "TextGenerator", rows: int, attention: bool
+) -> dict[str, Any]:
+    from hf_seq2seq.decoding.generation import as_search
+
+    report, search = request.config.report, as_search(generator.decoding)
+    return {
+        "model": request.path,
+        "kind": generator.model.config.model_type,
+        "task": "text",
+        "rows": rows,
+        "metric": name,
+        "key": metric.keys[0],
+        "higher_is_better": metric.greater_is_better,
+        "beams": search.num_beams,
+        "length_penalty": search.length_penalty,
+        "max_source_length": generator.max_source_length,
+        "max_new_tokens": generator.max_new_tokens,
+        "attends": attention,
+        "confidence": report.confidence,
+        "resamples": report.resamples,
+        "resampling_seed": report.resampling_seed,
+    }

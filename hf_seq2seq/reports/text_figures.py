@@ -1,0 +1,99 @@
+"""Figures of a row that its texts give, and its output with one fault mended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hf_seq2seq.analysis.text_faults import (
+    first_difference,
+    joined,
+    main_script,
+    missing_copies,
+    repeated_ngrams,
+    wanted_copies,
+    with_copies,
+    without_loops,
+    words,
+)
+
+SHORT, LONG = 0.8, 1.25
+"""Bounds of a proper length, in words of the nearest reference."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The texts of a row.
+
+    Attributes:
+        source: its text; empty for a conversation.
+        outputs: best first, at least one.
+        references: at least one.
+        missed: whether the model prefers a reference to the output.
+    """
+
+    source: str
+    outputs: Sequence[str]
+    references: Sequence[str]
+    missed: bool = False
+
+    @property
+    def nearest(self) -> str:
+        """The reference whose number of words is nearest to the output's."""
+        size = len(words(self.outputs[0]))
+        return min(self.references, key=lambda text: abs(len(words(text)) - size))
+
+
+def text_figures(row: Candidates) -> dict[str, float]:
+    """The figures of `FIGURES` that need no model."""
+    output, nearest = words(row.outputs[0]), words(row.nearest)
+    wanted = wanted_copies(row.source, row.nearest)
+    found: dict[str, float] = {
+        "exact": row.outputs[0].strip() in [text.strip() for text in row.references],
+        "empty": not output,
+        "source_words": len(words(row.source)),
+        "output_words": len(output),
+        "reference_words": len(nearest),
+        "looped_words": len(output) - len(without_loops(output)),
+        "copies": wanted.total(),
+        "copies_missing": missing_copies(wanted, row.outputs[0]).total(),
+    }
+    found |= _against_references(row, output)
+    place = first_difference(output, nearest)
+    return found if place is None else found | {"first_error": place}
+
+
+def _against_references(row: Candidates, output: Sequence[str]) -> dict[str, float]:
+    """What is a failure only where no reference has it too."""
+    references = [words(text) for text in row.references]
+    own, scripts = main_script(row.outputs[0]), [main_script(text) for text in row.references]
+    copies = bool(output) and row.outputs[0].strip() == row.source.strip()
+    return {
+        "reference_looped_words": max(len(text) - len(without_loops(text)) for text in references),
+        "repeated_ngrams": repeated_ngrams(output),
+        "reference_repeated_ngrams": max(map(repeated_ngrams, references)),
+        "strange_script": own is not None and any(scripts) and own not in scripts,
+        "copies_source": copies and row.source.strip() not in [text.strip() for text in row.references],
+    }
+
+
+def mended_texts(row: Candidates) -> dict[str, str]:
+    """The output with one fault mended, for each fault that it has.
+
+    `search`: the reference that the model prefers; `repetition`: loops cut off; `copies`: missing numbers, names and
+    addresses in place of wrong ones; `length`: cut to the reference's length, or for a short output the one of the
+    n-best whose length is nearest.
+    """
+    output, found = row.outputs[0], dict[str, str]()
+    if row.missed:
+        found["search"] = row.nearest
+    short = without_loops(words(output))
+    if len(short) < len(words(output)):
+        found["repetition"] = joined(short, output)
+    wanted = wanted_copies(row.source, row.nearest)
+    if missing := missing_copies(wanted, output):
+        found["copies"] = with_copies(output, wanted, missing)
+    size, right = len(words(output)), len(words(row.nearest))
+    if size > LONG * right:
+        found["length"] = joined(words(output)[:right], output)
+    elif size < SHORT * right:
+        found["length"] = min(row.outputs, key=lambda text: abs(len(words(text)) - right))
+    return found

@@ -1,0 +1,115 @@
+"""`analyze` on real small models of every family: what it writes, and that it shows what the model computes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import hf_seq2seq
+from hf_seq2seq.errors import InputError
+
+TEXTS = ["ab ba", "abc cba", "bca acb", "ca ac", "bb aac", "c"]
+ROWS = [{"source": text, "target": text[::-1]} for text in TEXTS]
+FLAGS: dict[str, Any] = {"test_file": ROWS, "max_new_tokens": 8, "resamples": 100}
+Checkpoint = Callable[[str, list[str]], str]
+
+
+@pytest.fixture(scope="module")
+def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sizes: dict[str, Any] = {"hidden_size": 16, "embedding_size": 16, "tokenizer_type": "char", "max_steps": 2}
+    folder: Path = tmp_path_factory.mktemp("analyzed") / "run"
+    hf_seq2seq.train("rnn", train_file=ROWS * 4, output_dir=folder, use_cpu=True, max_target_length=12, **sizes)
+    return folder
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "pegasus"])
+def test_attention_is_what_the_model_computes(family: str, tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    model = hf_seq2seq.load(tiny_checkpoint(family, TEXTS))
+    before = model.network.config._attn_implementation
+    found = model.analyze(output_dir=tmp_path / "report", show="2", num_beams=2, **FLAGS)
+    assert model.network.config._attn_implementation == before
+    heats = {heat.row: heat for heat in found.sections["attention"].heats}
+    row = [json.loads(line) for line in (tmp_path / "report/rows.jsonl").read_text().splitlines()][1]
+    ids = model.tokenizers.source([ROWS[1]["source"]], return_tensors="pt")["input_ids"]
+    start = model.network.generation_config.decoder_start_token_id
+    model.network.set_attn_implementation("eager")
+    with torch.no_grad():
+        inputs = {"input_ids": ids, "decoder_input_ids": torch.tensor([[start, *row["ids"][:-1]]])}
+        right = model.network(**inputs, output_attentions=True).cross_attentions
+    assert heats[1].why == "chosen"
+    np.testing.assert_allclose(heats[1].weights, torch.cat(right).numpy(), atol=1e-5)
+    assert len(heats[1].source) == ids.shape[1]
+    assert len(heats[1].output) == len(row["tokens"]) == heats[1].weights.shape[2]
+
+
+def test_a_recurrent_model(recurrent: Path) -> None:
+    found = hf_seq2seq.load(recurrent).analyze(num_beams=3, **FLAGS)
+    assert found.folder == recurrent / "analysis"
+    figures = json.loads((found.folder / "analysis.json").read_text())
+    assert figures["facts"]["beams"] == 3
+    assert figures["facts"]["rows"] == len(ROWS)
+    assert {"ledger", "failures", "attention", "rows"} <= set(figures["sections"])
+    assert (found.folder / "ledger.svg").is_file()
+    assert [heat.weights.shape[:2] for heat in found.sections["attention"].heats] == [(1, 1)] * len(ROWS)
+
+
+def test_a_model_without_attention_says_so(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    model = hf_seq2seq.load(tiny_checkpoint("gpt2", TEXTS))
+    found = model.analyze(output_dir=tmp_path / "report", **FLAGS)
+    assert "no attention" in found.sections["attention"].left_out
+    assert "no attention" in found.page.read_text()
+    assert "attention collapse" not in found.sections["failures"].numbers["rules"]
+
+
+def test_outputs_and_scores_are_those_of_generate_and_evaluate(recurrent: Path, tmp_path: Path) -> None:
+    model = hf_seq2seq.load(recurrent)
+    found = model.analyze(output_dir=tmp_path, metric="chrf", num_beams=3, **FLAGS)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    written = model.generate(TEXTS, num_beams=3, max_new_tokens=8, details=True)
+    assert [row["output"] for row in rows] == [each.text for each in written]
+    np.testing.assert_allclose(rows[0]["log_probs"], written[0].log_probs, atol=1e-4)
+    right = model.evaluate(test_file=ROWS, metrics=["chrf"], num_beams=3, max_new_tokens=8)
+    assert found.sections["ledger"].numbers["score"] == pytest.approx(right["chrf"])
+
+
+def test_rows_do_not_depend_on_the_chunk(recurrent: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = hf_seq2seq.load(recurrent)
+    whole = model.analyze(output_dir=tmp_path / "a", **FLAGS).sections
+    monkeypatch.setattr("hf_seq2seq.reports.reading.CHUNK", 2)
+    parts = model.analyze(output_dir=tmp_path / "b", **FLAGS).sections
+    assert (tmp_path / "a/rows.jsonl").read_text() == (tmp_path / "b/rows.jsonl").read_text()
+    assert whole["ledger"].numbers == parts["ledger"].numbers
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"show": "7"}, "--show: '7' is not a row; the test set has rows 1 to 6"),
+        ({"metric": "blue"}, "did you mean 'bleu'"),
+        ({"metric": "cider"}, "does not score single rows"),
+        ({"test_file": "a=x.tsv"}, "x.tsv"),
+    ],
+)
+def test_bad_flags(recurrent: Path, tmp_path: Path, flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        hf_seq2seq.load(recurrent).analyze(**{"output_dir": tmp_path / "new"} | FLAGS | flags)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_command(recurrent: Path, tmp_path: Path) -> None:
+    import contextlib
+    import io
+
+    from hf_seq2seq.cli.analyze import COMMAND
+
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    line = [str(recurrent), "--test-file", str(tmp_path / "test.jsonl"), "--output-dir", str(tmp_path / "report")]
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert COMMAND.run_plain([*line, "--max-new-tokens", "8"])
+    assert said.getvalue().splitlines()[-1] == str(tmp_path / "report/analysis.html")
+    figures = json.loads((tmp_path / "report/analysis.json").read_text())["sections"]["ledger"]
+    assert said.getvalue().startswith(f"{figures['metric']} {figures['score']:.2f}\n")
