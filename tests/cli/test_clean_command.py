@@ -108,7 +108,7 @@ def test_overlap_with_test_sets_of_one_and_of_two_columns(command, tmp_path: Pat
 
 
 def test_a_cell_that_is_not_text_is_counted(command, tmp_path: Path) -> None:
-    rows = [{"source": "a b", "target": "c"}, {"source": 3, "target": "c"}, {"source": "d", "target": None}]
+    rows = [{"source": "a b", "target": "c"}, {"source": ["c"], "target": "c"}, {"source": "d", "target": None}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     flags = ["--source-column", "source", "--target-column", "target"]
     counts = run(command, "--input-file", tmp_path / "in.jsonl", *flags)

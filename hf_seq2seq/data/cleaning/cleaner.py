@@ -9,11 +9,12 @@ from hf_seq2seq.data.cleaning.rules import Pair, Rule, Seen, make_rules
 NOT_TEXT = "not_text"
 """The count of rows with a cell that is not text, to which no rule can be applied."""
 KEEPING = {
+    NOT_TEXT: "lists are joined by --source-template '{column}'",
     "empty": "--skip-rules empty",
     "broken_encoding": "--skip-rules broken_encoding",
-    "identical": "--skip-rules identical",
+    "identical": "--skip-rules identical where that is no error",
     "length": "--min-words, --max-words",
-    "length_ratio": "--length-ratio",
+    "length_ratio": "--length-ratio, or --skip-rules length_ratio for tasks such as summaries",
     "script": "--script-share",
     "language": "--language-confidence",
     "overlap": "--against",

@@ -21,7 +21,7 @@ from hf_seq2seq.data.files.text_files import bare_name, opened
 from hf_seq2seq.data.files.writers import Shape, arrow_schema
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.pairs import find_sides
-from hf_seq2seq.data.rows import SAMPLE_ROWS, Row, names_of
+from hf_seq2seq.data.rows import SAMPLE_ROWS, Row, names_of, shown
 from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 from hf_seq2seq.errors import InputError
 
@@ -59,17 +59,17 @@ class PairRows:
         source = fill(self.template, row, "the source") if self.template else _text(row, self.source)
         if self.context:
             source = about(source, _text(row, self.context))
-        return Pair(source, _text(row, self.target))
+        return Pair(source, _text(row, self.target, may_be_several=True))
 
 
-def _text(row: Row, column: str) -> str:
+def _text(row: Row, column: str, may_be_several: bool = False) -> str:
     value = cell(row, column)
-    if isinstance(value, list) and value:
+    if may_be_several and isinstance(value, list) and value:
         value = value[0]
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise InputError(f"column {column!r}: {value!r} is not text")
+        raise InputError(f"column {column!r}: {shown(value)} is not text")
     return value
 
 
