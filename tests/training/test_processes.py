@@ -161,7 +161,8 @@ CASES = [
     (
         "rnn",
         {"name": "sampling", "tokenizer_type": "char", "hidden_size": "16", "embedding_size": "16", "dropout": "0"}
-        | {"loss_type": "scheduled_sampling", "loss_args": "schedule=constant,k=0.5"},
+        | {"loss_type": "scheduled_sampling", "loss_args": "schedule=constant,k=0.5"}
+        | {"coverage_weight": "1", "length_weight": "0.1"},
     ),
     (
         "t5",
