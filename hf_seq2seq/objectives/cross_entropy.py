@@ -360,15 +360,13 @@ class TokenCrossEntropy(Objective):
         The backward pass recomputes the logits chunk by chunk, and so never has all of them in memory.
         """
         real = labels != IGNORE
-        if self._projection is None:
-            return _cross_entropies(self.model(**inputs, use_cache=False).logits[real], labels[real])
-        states = self._projection.run(self.model, inputs)[0][real]
-        parts = zip(*(part.split(chunk_rows(self._projection.weight)) for part in (states, labels[real])), strict=True)
+        states, _ = self.states_of(inputs, real)
+        size = chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
+        parts = zip(states.split(size), labels[real].split(size), strict=True)
         return torch.cat([checkpoint(self._chunk_losses, *part, use_reentrant=False) for part in parts])
 
     def _chunk_losses(self, states: Tensor, labels: Tensor) -> Tensor:
-        assert self._projection is not None
-        return _cross_entropies(F.linear(states, self._projection.weight, self._projection.bias), labels)
+        return F.cross_entropy(self.logits_of(states), labels, reduction="none")
 
     def logits(self, inputs: dict[str, Tensor], wanted: Tensor) -> Iterator[Tensor]:
         """Logits where `wanted`, `(batch, target)`, is true, row by row in chunks of `(positions, vocabulary)`."""
@@ -395,8 +393,3 @@ def output_logits(projection: OutputProjection | None, states: Tensor) -> Tensor
     """The logits of such states, `(tokens, vocabulary)`, at least float32."""
     logits = states if projection is None else F.linear(states, projection.weight, projection.bias)
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def _cross_entropies(logits: Tensor, labels: Tensor) -> Tensor:
-    exact = torch.promote_types(logits.dtype, torch.float32)
-    return F.cross_entropy(logits.to(exact), labels, reduction="none")
