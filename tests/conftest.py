@@ -144,3 +144,18 @@ def transformers_processes() -> Iterator[Any]:
     forking = _module("forking")
     with forking.ForkServer(forking.TRANSFORMERS) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def forked_python() -> Iterator[str]:
+    """A command that stands for `sys.executable`, with this package imported, as `forking.py` describes it."""
+    with _module("forking").forked_python() as command:
+        yield command
+
+
+@pytest.fixture(scope="module")
+def forked(forked_python: str) -> Iterator[None]:
+    """Lets `sys.executable` be a `forked_python`, for a module's own processes and those that the package starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", forked_python)
+        yield

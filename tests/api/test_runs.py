@@ -16,6 +16,9 @@ from hf_seq2seq import InputError, preview, train
 from hf_seq2seq.api.runs import TrainingRun
 from hf_seq2seq.folders import LOCK, locked_folder
 
+OWN = sys.executable
+"""A new interpreter, in which nothing is imported yet."""
+
 TEXTS = ["ab ba", "abc cba", "bca acb", "ca ac", "bb aac", "c"]
 ROWS = [{"source": text, "target": text[::-1]} for text in TEXTS * 4]
 SMALL: dict[str, Any] = {"hidden_size": 16, "embedding_size": 16, "tokenizer_type": "char", "use_cpu": True}
@@ -157,6 +160,7 @@ def test_progress_hears_every_line_of_the_log_and_a_thread_may_train(tmp_path: P
     assert [line["step"] for line in lines if "loss" in line] == [1, 2]
 
 
+@pytest.mark.usefixtures("forked")
 def test_several_processes(tmp_path: Path) -> None:
     flags = SMALL | {"num_processes": 2, "output_dir": str(tmp_path / "out")}
     with pytest.raises(InputError, match="train_file: rows in this process's memory; several processes need a file"):
@@ -179,7 +183,7 @@ from hf_seq2seq import InputError, evaluate, load, preview, train
 heavy = {"torch", "transformers", "datasets", "accelerate", "numpy", "pyarrow"} & set(sys.modules)
 sys.exit(f"imported: {heavy}" if heavy else 0)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run([OWN, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert (done.returncode, done.stderr) == (0, "")
 
 

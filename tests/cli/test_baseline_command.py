@@ -15,6 +15,8 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 PAIRS = [("walk", "walked"), ("talk", "talked"), ("jump", "jumped"), ("go", "went"), ("run", "ran"), ("sing", "sang")]
 LABELS = [("good film", "pos"), ("bad film", "neg"), ("so good", "pos"), ("so bad", "neg"), ("good", "pos")]
 

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-RUN = [sys.executable, "-m", "hf_seq2seq"]
+pytestmark = pytest.mark.usefixtures("forked")
+
+
+def words() -> list[str]:
+    """The command, in a process of its own."""
+    return [sys.executable, "-m", "hf_seq2seq"]
 
 
 def wait_for(found: Callable[[], object]) -> None:
@@ -23,7 +28,7 @@ def wait_for(found: Callable[[], object]) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_ended_leaves_no_draft(model_folder: Path, tmp_path: Path, number: int) -> None:
     (tmp_path / "out.txt").write_text("old")
-    command = [*RUN, "generate", str(model_folder), "--output-file", "out.txt"]
+    command = [*words(), "generate", str(model_folder), "--output-file", "out.txt"]
     with subprocess.Popen(command, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         process.stdin.write("the small dog\n" * 5000)
@@ -39,7 +44,7 @@ def test_a_command_that_is_ended_leaves_no_draft(model_folder: Path, tmp_path: P
 def test_nohup_is_heeded(recipe: Path) -> None:
     program = "import signal, os, time\n    os.kill(os.getpid(), signal.SIGHUP)\n    print('alive')"
     recipe.write_text(recipe.read_text().replace("print(flatten(config))", program))
-    command = [*RUN, "train", str(recipe)]
+    command = [*words(), "train", str(recipe)]
     plain = subprocess.run(command, capture_output=True, text=True)
     assert (plain.returncode, plain.stdout, plain.stderr) == (128 + signal.SIGHUP, "", "")
     kept = subprocess.run(["nohup", *command], capture_output=True, text=True)
@@ -100,7 +105,7 @@ def test_a_device_that_is_full_is_named(model_folder: Path, tmp_path: Path) -> N
         pytest.skip("only root may make a device")
     (tmp_path / "in.txt").write_text("the small dog\n")
     done = subprocess.run(
-        [*RUN, "generate", str(model_folder), "--input-file", "in.txt", "--output-file", "full"],
+        [*words(), "generate", str(model_folder), "--input-file", "in.txt", "--output-file", "full"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

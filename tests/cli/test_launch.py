@@ -12,7 +12,13 @@ from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.processes import processes, show_only
 
-RUN = [sys.executable, "-m", "hf_seq2seq"]
+pytestmark = pytest.mark.usefixtures("forked")
+
+
+def program() -> list[str]:
+    """The command, in a process of its own."""
+    return [sys.executable, "-m", "hf_seq2seq"]
+
 
 RECIPE = '''"""A run of several processes."""
 
@@ -85,7 +91,7 @@ def launch(recipe: Path, task: str, *launcher: str) -> subprocess.CompletedProce
     command = (
         [*launcher, "train", str(recipe), "--task", task]
         if launcher
-        else [*RUN, "train", str(recipe), "--task", task, "--num-processes", "2"]
+        else [*program(), "train", str(recipe), "--task", task, "--num-processes", "2"]
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, env=environment)
@@ -126,7 +132,7 @@ def test_an_error_is_shown_once(recipe: Path) -> None:
 
 
 def test_a_signal_reaches_every_process(recipe: Path) -> None:
-    command = [*RUN, "train", recipe, "--task", "wait", "--num-processes", "2"]
+    command = [*program(), "train", recipe, "--task", "wait", "--num-processes", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert [run.stdout.readline() for _ in range(2)] == ["ready\n"] * 2

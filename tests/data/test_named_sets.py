@@ -1,12 +1,11 @@
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import pytest
@@ -112,20 +111,22 @@ for options in json.loads(sys.argv[1]):
 """
 
 
-def load_at(endpoint: str, cache: Path, *options: dict) -> list[dict | str]:
-    """Loads in a fresh process, because the Hub's address is read once."""
+def load_at(processes: Any, endpoint: str, cache: Path, *options: dict) -> list[dict | str]:
+    """Loads in a process that has not read the Hub's address yet."""
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cache), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    command = [sys.executable, "-c", SCRIPT, json.dumps([{"dataset_name": NAME} | o for o in options])]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    asked = json.dumps([{"dataset_name": NAME} | o for o in options])
+    done = processes.run(asked, program=SCRIPT, environment=os.environ | environment)
+    assert done.returncode == 0, done.stderr
     assert "Retrying" not in done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_data_set_on_the_hub(hub, tmp_path):
+def test_a_data_set_on_the_hub(torch_processes, hub, tmp_path):
     small = {"dataset_config_name": "small"}
     rows = [{"source": f"s{n}", "target": f"t{n}"} for n in range(50)]
     other = [{"source": "v", "target": "w"}]
     found = load_at(
+        torch_processes,
         hub,
         tmp_path,
         small,
@@ -159,11 +160,13 @@ def test_a_data_set_on_the_hub(hub, tmp_path):
         assert message.count("\n") == 0
 
 
-def test_what_was_fetched_once_is_there_when_the_hub_is_gone(hub, tmp_path):
+def test_what_was_fetched_once_is_there_when_the_hub_is_gone(torch_processes, hub, tmp_path):
     nowhere = "http://127.0.0.1:9"
     big, small = {"dataset_config_name": "big"}, {"dataset_config_name": "small"}
-    fetched = load_at(hub, tmp_path, big)
-    again, other, streamed = load_at(nowhere, tmp_path, big, small, big | {"streaming": True, "max_train_samples": 1})
+    fetched = load_at(torch_processes, hub, tmp_path, big)
+    again, other, streamed = load_at(
+        torch_processes, nowhere, tmp_path, big, small, big | {"streaming": True, "max_train_samples": 1}
+    )
     assert [again] == fetched
     assert "available" in other.lower()
     assert "the Hub cannot be reached" in streamed

@@ -12,6 +12,8 @@ from hf_seq2seq.configs import LabelledData, PairData, Sources
 from hf_seq2seq.data.sources import load_splits, places_of, row_number
 from hf_seq2seq.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def csv(rows: list[str]) -> str:
     return "source,target\n" + "".join(f"{row},{row.upper()}\n" for row in rows)

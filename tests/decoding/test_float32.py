@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from hf_seq2seq.decoding.float32 import CACHES, SHORT, _product_error, quick_float32
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 if not hasattr(torch.backends.mkldnn, "matmul"):
     pytest.skip("this torch has one way to multiply only", allow_module_level=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from huggingface_hub import ModelCard
 from transformers import (
     BertConfig,
@@ -34,6 +35,8 @@ from hf_seq2seq.recipes import bert_classifier, rnn, t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.files import write_model
+
+pytestmark = pytest.mark.usefixtures("forked")
 
 WORDS = ["ein mann fährt rad", "zwei hunde rennen `schnell`", "eine frau liest", "der zug kommt"]
 TARGETS = ["a man rides a bike", "two dogs run fast", "a woman reads", "the train comes"]

@@ -15,7 +15,16 @@ import pytest
 from hf_seq2seq.cli.root import app
 from hf_seq2seq.training.checkpoints import list_checkpoints
 
+pytestmark = pytest.mark.usefixtures("forked")
 RUN = [sys.executable, "-m", "hf_seq2seq"]
+"""In a new interpreter, whose own children the tests look for."""
+
+
+def program() -> list[str]:
+    """The command, in a process of its own."""
+    return [sys.executable, "-m", "hf_seq2seq"]
+
+
 RECIPE = '''"""A recurrent model whose last scoring does what the environment says."""
 
 import os
@@ -68,7 +77,7 @@ def test_the_model_is_saved_before_it_is_scored(
     recipe: str, pairs: dict[str, str], tmp_path: Path, number: signal.Signals | None, code: int
 ) -> None:
     output = tmp_path / "run"
-    command = [*RUN, *arguments(recipe, pairs, output, "--max-steps", "2")]
+    command = [*program(), *arguments(recipe, pairs, output, "--max-steps", "2")]
     environment = os.environ | {"SCORING": "waits" if number else "fails"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
         assert run.stdout is not None
@@ -95,7 +104,9 @@ def test_scores_of_an_earlier_model_do_not_outlive_it(recipe: str, pairs: dict[s
     assert (output / "generated_predictions.txt").exists()
     more = ["--max-steps", "3", "--resume-from-checkpoint", "last"]
     environment = os.environ | {"SCORING": "fails"}
-    subprocess.run([*RUN, *arguments(recipe, pairs, output, *more)], env=environment, capture_output=True, check=False)
+    subprocess.run(
+        [*program(), *arguments(recipe, pairs, output, *more)], env=environment, capture_output=True, check=False
+    )
     assert json.loads((output / "trainer_state.json").read_text())["global_step"] == 3
     assert not [*output.glob("*_results.json"), *output.glob("generated_predictions*")]
 
@@ -115,7 +126,7 @@ def test_a_closed_terminal_ends_a_run_with_a_checkpoint(pairs: dict[str, str], t
 
 def test_nohup_trains_on(pairs: dict[str, str], tmp_path: Path) -> None:
     output = tmp_path / "run"
-    command = ["nohup", *RUN, *arguments("rnn", pairs, output, "--max-steps", "30")]
+    command = ["nohup", *program(), *arguments("rnn", pairs, output, "--max-steps", "30")]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
         wait_until(lambda: bool(list_checkpoints(output)))
         run.send_signal(signal.SIGHUP)

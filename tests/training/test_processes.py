@@ -15,6 +15,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+pytestmark = pytest.mark.usefixtures("forked")
+OWN = sys.executable
+"""A new interpreter, whose own children a test looks for."""
+
 
 class Run(NamedTuple):
     weights: dict[str, Tensor]
@@ -230,7 +234,7 @@ def processes_below(parent: int) -> dict[int, int]:
 def test_a_process_killed_in_training_ends_the_run(start: Path, tmp_path: Path) -> None:
     flags = ["--train-file", start / "train.tsv", "--model-name-or-path", start / "t5", "--max-steps", "1000000"]
     flags += ["--logging-steps", "1", "--save-steps", "1000000", "--output-dir", tmp_path, "--num-processes", "2"]
-    command = [sys.executable, "-m", "hf_seq2seq", "train", "t5", *map(str, flags)]
+    command = [OWN, "-m", "hf_seq2seq", "train", "t5", *map(str, flags)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
         for line in run.stderr:

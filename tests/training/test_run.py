@@ -14,6 +14,8 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.training.output_folder import check_output_dir
 from hf_seq2seq.training.run import run, write_predictions
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def test_tensorboard_gets_the_curves(make_task: Callable[..., Task], tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")

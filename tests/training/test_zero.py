@@ -19,6 +19,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.zero_settings import check_zero, engine_settings
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 needs_deepspeed = pytest.mark.skipif(find_spec("deepspeed") is None, reason="needs the package deepspeed")
 STAGES = {
     "zero2": {"stage": 2},

@@ -6,6 +6,8 @@ import hf_seq2seq
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.tuning.auto import auto, search_recipe
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 WORDS = [("ab", "A B"), ("ba", "B A"), ("aab", "A A B"), ("bb", "B B"), ("abab", "A B A B"), ("baa", "B A A")]
 TINY = {"hidden_size": 8, "embedding_size": 8, "max_steps": 2, "eval_steps": 1, "tokenizer_type": "char"}
 TINY |= {"max_target_length": 8, "attention": "multi_head", "metrics": "chrf"}

@@ -14,6 +14,8 @@ from hf_seq2seq.data.tokenizers.special_tokens import BERT, PEGASUS, SEQ2SEQ, T5
 from hf_seq2seq.data.tokenizers.training import Plan, train_tokenizer
 from hf_seq2seq.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 TEXTS = [
     "Zwei junge weiße Männer sind im Freien, in der Nähe vieler Büsche.",
     "Two young, White males are outside near many bushes.",

@@ -1,9 +1,9 @@
 import json
 import os
-import subprocess
-import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -119,7 +119,7 @@ print(json.dumps(found))
 """
 
 
-def test_transformers_alone_reloads_every_kind_in_another_process(tmp_path: Path) -> None:
+def test_transformers_alone_reloads_every_kind_in_another_process(transformers_processes: Any, tmp_path: Path) -> None:
     asked, expected = [], []
     texts = [*SOURCES[:3], "Unseen </s> straße <pad>"]
     for kind in TOKENIZERS:
@@ -133,14 +133,9 @@ def test_transformers_alone_reloads_every_kind_in_another_process(tmp_path: Path
             ids = tokenizer(texts)["input_ids"]
             asked.append([str(tmp_path / kind / folder), texts])
             expected.append([ids, tokenizer.batch_decode(ids, skip_special_tokens=True), 0, 1])
-    run = subprocess.run(
-        [sys.executable, "-c", RELOAD],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-    )
+    program = f"import io, sys\nsys.stdin = io.StringIO({json.dumps(asked)!r})\n{RELOAD}"
+    run = transformers_processes.run(program=program, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout) == expected
 
 
@@ -293,11 +288,11 @@ def test_a_name_that_is_nowhere_is_refused(name: str) -> None:
         Tokenizers.load(name)
 
 
-def test_a_hub_that_cannot_be_reached_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_hub_that_cannot_be_reached_is_not_waited_for(torch_processes: Any, tmp_path: Path) -> None:
     program = "from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers; Tokenizers.load('nobody/nothing')"
     network = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=os.environ | network, timeout=30
-    )
+    began = time.monotonic()
+    run = torch_processes.run(program=program, environment=os.environ | network)
+    assert time.monotonic() - began < 30
     assert "InputError: nobody/nothing: no such folder" in run.stderr
     assert "Retrying" not in run.stderr
