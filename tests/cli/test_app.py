@@ -84,7 +84,7 @@ def complete(line: str) -> list[str]:
         ("hf-seq2seq tr", ["train"]),
         ("hf-seq2seq train rn", ["rnn"]),
         ("hf-seq2seq train rnn --learn", ["--learning-rate"]),
-        ("hf-seq2seq train rnn --optim ", ["adamw", "adafactor"]),
+        ("hf-seq2seq train rnn --decoder-style ", ["luong", "bahdanau"]),
         ("hf-seq2seq generate folder --num-b", ["--num-beams", "--num-beam-groups"]),
         ("hf-seq2seq recipes show be", ["bert_classifier"]),
     ],
@@ -187,6 +187,6 @@ def test_a_key_that_is_called_otherwise(command, tmp_path: Path) -> None:
 
 def test_choices_are_shown_as_choices(command) -> None:
     page = command("train", "rnn", "--help").out
-    assert "--optim [adamw|adafactor]" in page
+    assert "--decoder-style [luong|bahdanau]" in page
     assert "--report-to [tensorboard|wandb|trackio],…" in page
     assert "One of" not in page
