@@ -51,7 +51,7 @@ class Analysis:
         return self.folder / PAGE
 
     def summary(self) -> list[str]:
-        """The ledger as lines of text, and where the page is."""
+        """The ledger, or a classifier's accuracy, as lines of text, and where the page is."""
         found = []
         if "ledger" in self.sections:
             numbers = self.sections["ledger"].numbers
@@ -62,6 +62,8 @@ class Analysis:
                         "" if line["gain"] is None else f"{line['gain']:+.2f} [{line['low']:+.2f}, {line['high']:+.2f}]"
                     )
                     found.append(f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}")
+        if "classes" in self.sections:
+            found.append(f"accuracy {self.sections['classes'].numbers['accuracy']:.2f}")
         return [*found, str(self.page)]
 
 

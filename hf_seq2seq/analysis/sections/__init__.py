@@ -8,13 +8,21 @@ from collections.abc import Callable
 
 from hf_seq2seq.analysis.records import Record, Section
 from hf_seq2seq.analysis.sections.attention import attention
+from hf_seq2seq.analysis.sections.classes import classes
+from hf_seq2seq.analysis.sections.confidence import confidence
 from hf_seq2seq.analysis.sections.failures import failures
 from hf_seq2seq.analysis.sections.ledger import ledger
+from hf_seq2seq.analysis.sections.lengths import lengths
+from hf_seq2seq.analysis.sections.ngrams import ngrams
 from hf_seq2seq.analysis.sections.rows import rows
 
 SECTIONS: dict[str, Callable[[Record], Section | None]] = {
     "ledger": ledger,
+    "classes": classes,
     "failures": failures,
     "attention": attention,
+    "lengths": lengths,
+    "confidence": confidence,
+    "ngrams": ngrams,
     "rows": rows,
 }

@@ -1,0 +1,179 @@
+"""The analyses on planted rows: what must trip a rule does, and what must not does not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hf_seq2seq.analysis.records import Record
+from hf_seq2seq.analysis.sections.classes import classes
+from hf_seq2seq.analysis.sections.confidence import confidence, rank_correlation
+from hf_seq2seq.analysis.sections.failures import RULES, failures
+from hf_seq2seq.analysis.sections.ledger import ledger
+from hf_seq2seq.analysis.sections.lengths import lengths
+from hf_seq2seq.analysis.sections.ngrams import ngrams
+
+Plant = Callable[..., Record]
+
+
+def row(output: str, reference: str = "the man reads a red book", source: str = "der Mann liest", **more: Any) -> Any:
+    return {"source": source, "outputs": [output], "references": [reference], "attention_peak": 0.3} | more
+
+
+GOOD = "the man reads a red book"
+FLAT = {"attention_covered": 0.9, "attention_on_text": 0.9}
+PLANTED: dict[str, tuple[list[Any], list[Any]]] = {
+    "empty output": ([row(""), row("  ")], [row("the", "the"), row("", " ")]),
+    "under-generation": ([row("the man")], [row("the man reads"), row(""), row("a", "a b")]),
+    "over-generation": ([row(f"{GOOD} {GOOD} {GOOD}")], [row(f"{GOOD} {GOOD}"), row("a b", "a")]),
+    "cut off": ([row(GOOD, ended=0)], [row(GOOD)]),
+    "loop": (
+        [row("the the the man"), row("a dog and a dog and a dog and")],
+        [row("the the man"), row("no no no", "no no no never")],
+    ),
+    "repetition": (
+        [row("a b c d x a b c d")],
+        [row("a b c d e f g h"), row("a b c d x a b c d", "a b c d y a b c d")],
+    ),
+    "copy failure": (
+        [
+            row("in 1984", "in 1948", "im Jahr 1948"),
+            row("he saw", "he saw Anna", "er sah Anna"),
+            row("", "x a@b.de", "a@b.de"),
+        ],
+        [row("in 1948.", "in 1948", "im Jahr 1948"), row("The man", "The man", "The Mann"), row("x", "7", "8")],
+    ),
+    "wrong script": ([row("человек читает")], [row(GOOD), row("7 + 3"), row("человек", "человек")]),
+    "source copied": ([row("der Mann liest")], [row(GOOD), row("Paris", "Paris", "Paris")]),
+    "attention collapse": (
+        [row(GOOD, attention_peak=0.8)],
+        [row(GOOD), row(GOOD, attention_peak=0.8, source_tokens=2), row(GOOD, attention_peak=float("nan"))],
+    ),
+    "untranslated source": (
+        [row(GOOD, attention_covered=0.3)],
+        [row(GOOD, attention_covered=0.9), row(GOOD, attention_covered=0.3, source_tokens=3)],
+    ),
+    "hallucination": (
+        [row("some dogs in the snow", attention_on_text=0.1)],
+        [row(GOOD, attention_on_text=0.1), row("some dogs in snow now", attention_on_text=0.8)],
+    ),
+}
+
+
+def test_every_rule_is_tested() -> None:
+    assert set(PLANTED) == set(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules(plant: Plant, name: str) -> None:
+    wrong, right = PLANTED[name]
+    # With many good rows the bad ones are in the lowest tenth.
+    rows = [*wrong, *right, *(row(GOOD, **FLAT) for _ in range(20 if name == "hallucination" else 1))]
+    found = failures(plant(rows))
+    assert found is not None
+    assert found.numbers["rows"][name] == list(range(1, len(wrong) + 1))
+
+
+def test_identical_outputs_of_different_sources(plant: Plant) -> None:
+    rows = [row("yes", source="a"), row("yes", source="b"), row("no", source="c"), row("no", source="c")]
+    found = failures(plant(rows))
+    assert found is not None
+    assert found.numbers["rows"]["identical outputs"] == [1, 2]
+    assert found.numbers["most_common_output"]["rows"] == 2
+
+
+def test_a_model_without_attention_is_not_judged_by_it(plant: Plant) -> None:
+    found = failures(plant([row(GOOD)], attends=False))
+    assert found is not None
+    assert not {"attention collapse", "untranslated source", "hallucination"} & set(found.numbers["rules"])
+
+
+HALF = [row(GOOD, f"{GOOD} {n}", n_words=n) for n in range(30)]
+FAULTS: dict[str, list[Any]] = {
+    "search error": [row("a dog", missed=True, value=-2.0, reference_value=-1.0) for _ in range(10)],
+    "ranking of the n-best": [{**row("a dog"), "outputs": ["a dog runs very fast", GOOD]} for _ in range(10)],
+    "length": [row(f"{GOOD} and some other people in the street") for _ in range(10)],
+    "repetition": [row(f"the man reads {'a red ' * 8}book") for _ in range(10)],
+    "wrong copies": [row("Bob sees 7", "he sees 123456789", "er sieht 123456789") for _ in range(10)],
+    "unknown words": [row("it is", unknown_source=2) for _ in range(10)],
+    "truncated sources": [row("it is", truncated=1) for _ in range(10)],
+    "outputs cut off": [row("it is", ended=0) for _ in range(10)],
+    "suspected label noise": [
+        row("two dogs run", confidence=0.9, log_prob=-1, reference_log_prob=-90, reference_tokens=9) for _ in range(10)
+    ],
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_comes_first_in_the_ledger(plant: Plant, name: str) -> None:
+    found = ledger(plant([*HALF, *FAULTS[name]]))
+    assert found is not None
+    first = found.numbers["lines"][0]
+    assert (first["fault"], first["rows"]) == (name, 10)
+    assert 0 < first["low"] <= first["gain"] <= first["high"]
+    assert first["remedy"]
+    others = [line["rows"] for line in found.numbers["lines"][1:] if line["fault"] != "length"]
+    assert others == [0] * len(others)
+
+
+def test_a_fault_of_all_rows_comes_first_without_a_gain(plant: Plant) -> None:
+    found = ledger(plant([row("it is", truncated=1) for _ in range(30)]))
+    assert found is not None
+    assert (found.numbers["lines"][0]["fault"], found.numbers["lines"][0]["gain"]) == ("truncated sources", None)
+
+
+def test_errors_of_search_and_model_are_told_apart(plant: Plant) -> None:
+    rows = [
+        row("a", value=-2.0, reference_value=-1.0, missed=True),
+        row("b", value=-1.0, reference_value=-2.0),
+        row("c", value=-1.0),
+        row(GOOD, value=-1.0, reference_value=-1.0),
+    ]
+    found = ledger(plant(rows))
+    assert found is not None
+    assert [found.numbers[name] for name in ("compared", "search_errors", "model_errors")] == [2, 1, 1]
+
+
+def test_lengths(plant: Plant) -> None:
+    short = [row(GOOD, source="a b") for _ in range(10)]
+    long = [row("the man drinks a red book", source="a b c d e f") for _ in range(10)]
+    found = lengths(plant(short + long))
+    assert found is not None
+    first, second = found.numbers["parts"]
+    assert (first["score"], first["rows"], second["rows"]) == (pytest.approx(100), 10, 10)
+    assert second["score"] < 90
+    chances = {each["word"]: each["chance"] for each in found.numbers["first_errors"]}
+    assert (chances[2], chances[3], chances[4]) == (0, 50, 0)
+
+
+def test_calibration(plant: Plant) -> None:
+    rows = [row(GOOD if n < 8 else "x", log_prob=float(np.log(0.75)), confidence=0.9 - n / 100) for n in range(10)]
+    found = confidence(plant(rows))
+    assert found is not None
+    assert found.numbers["ece"] == pytest.approx(0.05)
+    assert found.numbers["spearman"] > 0.6
+    ties = np.array([1.0, 2.0, 2.0, np.nan])
+    assert rank_correlation(ties, np.array([1.0, 5.0, 5.0, 0.0])) == pytest.approx(1)
+
+
+def test_ngrams(plant: Plant) -> None:
+    found = ngrams(plant([row("a man a man", "a dog")] * 3))
+    assert found is not None
+    assert found.numbers["over"][0] == ["man", 6, 0]
+    assert ["dog", 0, 3] in found.numbers["under"]
+    assert ["a man", 6, 0] in found.numbers["over"]
+
+
+def test_classes(plant: Plant) -> None:
+    record = plant([row(label, "yes") for label in ("yes", "no", "no")], task="labels")
+    scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
+    record.labels.update(scores=scores, truth=np.array([0, 0, 1]), names=["yes", "no"])
+    record.figures["confidence"] = scores.max(1)
+    found = classes(record)
+    assert found is not None
+    assert found.numbers["confusion"] == [[1, 1], [0, 1]]
+    assert found.numbers["classes"][0] == {
+        "class": "yes", "rows": 2, "predicted": 1, "precision": 100, "recall": 50, "f1": pytest.approx(200 / 3)
+    }  # fmt: skip
+    assert [each[:2] for each in found.tables[-1].rows] == [[2, 0.8]]
