@@ -68,7 +68,7 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     ranks = [_ranks(values[known]) for values in (first, second)]
     if min(rank.std() for rank in ranks) == 0:
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
