@@ -114,8 +114,8 @@ def test_attention_shows_the_weights_and_links(report: Record, browser: Any, tmp
     cells = "cells => cells.map(cell => Number(cell.dataset.weight))"
     shown = page.locator(".map tbody td").evaluate_all(cells)
     np.testing.assert_allclose(shown, heat(0).weights.mean((0, 1)).ravel(), atol=1e-4)
-    page.locator(".controls select").nth(1).select_option(value="1")
-    page.locator(".controls select").nth(2).select_option(value="0")
+    page.locator(".controls select").nth(1).select_option(index=2)
+    page.locator(".controls select").nth(2).select_option(index=1)
     shown = page.locator(".map tbody td").evaluate_all(cells)
     np.testing.assert_allclose(shown, heat(0).weights[1, 0].ravel(), atol=1e-4)
     page.locator(".map tbody tr").nth(1).hover()
@@ -124,7 +124,7 @@ def test_attention_shows_the_weights_and_links(report: Record, browser: Any, tmp
     assert "lit" in page.locator(".map thead th").nth(best).get_attribute("class")
     page.locator(".map tbody button").first.focus()
     assert page.locator(".links").inner_text().startswith("a ←")
-    page.locator(".controls select").nth(0).select_option(value="1")
+    page.locator(".controls select").nth(0).select_option(index=1)
     shown = page.locator(".map tbody td").evaluate_all(cells)
     np.testing.assert_allclose(shown, heat(9).weights.mean((0, 1)).ravel(), atol=1e-4)
     assert not problems
