@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Pairs:
     sources: list[str]
     references: list[list[str]]
     columns: tuple[str, str]
-    table: Dataset | None = None
+    table: Dataset | None = field(default=None, compare=False, repr=False)
     preferences: Preferences | None = None
 
     def __len__(self) -> int:
