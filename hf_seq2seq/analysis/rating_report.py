@@ -104,15 +104,20 @@ def _sums(ratings: np.ndarray, _: None) -> np.ndarray:
 
 
 def _quotient(sums: np.ndarray) -> Scores:
-    return {"mean": float(sums[0] / sums[1])}
+    return {"mean": float(sums[0] / sums[1]) if sums[1] else float("nan")}
 
 
 _MEAN = summed(_sums, _quotient, True, ("mean",))
 
 
+def mean_sample(ratings: np.ndarray) -> Sample:
+    """The rows of ratings, `(rows, raters)` with NaN, whose score is their mean; NaN where a draw has none."""
+    return Sample(_MEAN, _sums(ratings, None))
+
+
 def _sample(ratings: np.ndarray) -> Sample:
     """The rows that have a rating, ready for resampling."""
-    return Sample(_MEAN, _sums(ratings[~np.isnan(ratings).all(axis=1)], None))
+    return mean_sample(ratings[~np.isnan(ratings).all(axis=1)])
 
 
 def _agreement(key: Key, values: np.ndarray, level: str, resampling: Resampling) -> Json:

@@ -1,6 +1,7 @@
 """Ratings saved from a sheet, validated against its key."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class Key:
         texts: index of every text shown, by its id.
         rows: the row of each text, counted from 0, `(texts,)`.
         authored: index of the text that each system wrote in each row, `(systems, rows)`.
+        lines: number of each row in the files that the sheet was made of, from 1.
     """
 
     sheet: str
@@ -34,6 +36,7 @@ class Key:
     texts: Mapping[str, int]
     rows: np.ndarray
     authored: np.ndarray
+    lines: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,45 @@ def read_key(path: Path) -> Key:
                 authored[systems.index(name), rows[place]] = place
         texts = {text["id"]: place for place, text in enumerate(found["texts"])}
         scale = Scale(int(found["low"]), int(found["high"]))
-        key = Key(found["sheet"], tuple(found["criteria"]), scale, systems, texts, rows, authored)
+        key = Key(found["sheet"], tuple(found["criteria"]), scale, systems, texts, rows, authored, tuple(numbers))
     except (KeyError, TypeError, ValueError, OverflowError):  # int(inf) overflows
         hint = "; it contains ratings, and the key comes first" if "rater" in found else ""
         raise InputError(f"{path}: not a key of a rating sheet{hint}") from None
     if not key.authored.size or (key.authored < 0).any():
         raise InputError(f"{path}: damaged key; texts of a system are missing")
     return key
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a sheet shows.
+
+    Attributes:
+        texts: in the order of the key.
+        references: of each row, in the order of the key; empty lists where it shows none.
+    """
+
+    texts: list[str]
+    references: list[list[str]]
+
+
+def read_shown(path: Path, key: Key) -> Shown:
+    """Reads the texts of a sheet, the page for raters.
+
+    Raises:
+        InputError: there is no such page, or it is not that of the key.
+    """
+    with opened(path) as file:
+        found = re.search(r'<script type="application/json" id="sheet">(.*?)</script>', file.text("utf-8"), re.DOTALL)
+    try:
+        page = json.loads(found[1]) if found else {}
+        texts = {text["id"]: text["text"] for row in page["rows"] for text in row["texts"]}
+        shown = Shown([texts[name] for name in key.texts], [list(row["references"]) for row in page["rows"]])
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: not the rating sheet of the key beside it") from None
+    if page["sheet"] != key.sheet:
+        raise InputError(f"{path}: is the sheet {page['sheet']!r}, but the key is that of {key.sheet!r}")
+    return shown
 
 
 def read_ratings(paths: Sequence[Path], key: Key) -> Ratings:

@@ -8,6 +8,7 @@ Paper: Riezler and Maxwell 2005, On some pitfalls in automatic evaluation and si
     https://aclanthology.org/W05-0908
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +76,19 @@ class Sample:
 
 def bootstrap(sample: Sample, resamples: int = 1000, seed: int = SEED) -> np.ndarray:
     """Bootstrap scores: as many rows drawn with replacement, repeatedly: `(resamples, keys)`."""
+    return np.concatenate([sample.drawn(piece) for piece in _drawn_rows(len(sample), resamples, seed)])
+
+
+def draws(rows: int, resamples: int = 1000, seed: int = SEED) -> Iterator[np.ndarray]:
+    """The row numbers of every resample that `bootstrap` draws, `(rows,)` each."""
+    for piece in _drawn_rows(rows, resamples, seed):
+        yield from piece
+
+
+def _drawn_rows(rows: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     generator = np.random.default_rng(seed)
-    rows = len(sample)
-    pieces = _pieces(resamples, max(1, _INDICES // rows))
-    return np.concatenate([sample.drawn(generator.integers(rows, size=(n, rows))) for n in pieces])
+    for n in _pieces(resamples, max(1, _INDICES // rows)):
+        yield generator.integers(rows, size=(n, rows))
 
 
 def interval(scores: np.ndarray, confidence: float = 95) -> tuple[np.ndarray, np.ndarray]:

@@ -183,5 +183,51 @@ def test_bad_keys(command, folder: Path) -> None:
     assert "--confidence: 100 must be below 100" in command("ratings", KEY, ann, "--confidence", "100").err
 
 
+def test_metrics_are_compared_with_ratings_or_tested_on_damage(command, folder: Path) -> None:
+    systems = ["run", "theirs.txt", "right.en"]
+    command("rate", *systems, "--source-file", "source.de", "--sample", "2")
+    ann = saved("ann", ratings=by_system(generated_predictions=2, run=2, theirs=3, right=5))
+    flags = ["--metrics", "chrf,word_error_rate", "--confidence-n", "20", "--paired-ar-n", "20"]
+    refused = command("ratings", KEY, ann, *flags)
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "rating_sheet.html shows no references; give --references FILE" in refused.err
+    found = json.loads(command("ratings", KEY, ann, *flags, "--references", "right.en", "--json").out)
+    chrf = found["metrics"]["fluency"]["chrf"]
+    assert chrf["systems"]["n"] == 3
+    assert 0 < chrf["rows"]["pearson"] < 1
+    assert found["metrics"]["fluency"]["word_error_rate"]["systems"]["kendall"] > 0
+    printed = command("ratings", KEY, ann, *flags, "--references", "right.en").out
+    assert "metrics and fluency" in printed
+    assert "too few" in printed.partition("metrics and adequacy")[2]
+    damage = json.loads(command("ratings", KEY, "--metrics", "chrf", "--references", "right.en", "--json").out)
+    assert (damage["rows"], damage["damage"]["empty texts"]["metrics"]["chrf"]["scores"][-1]) == (2, 0)
+    alone = command("ratings", "--metrics", "chrf", "--references", "right.en").out
+    assert "empty texts (3 of 3 texts)" in alone
+    assert "wrong numbers (0 of 3 texts)\nno text has any" in alone
+
+
+def test_metrics_and_sheets_that_do_not_fit(command, folder: Path) -> None:
+    command("rate", "theirs.txt", "--references", "right.en")
+    ann = saved("ann")
+    Path("short.en").write_text("a\n")
+    for arguments, message in {
+        (): "give KEY and the files that raters saved, or --metrics",
+        ("--metrics", "chrf"): "without a sheet's KEY, give --references FILE",
+        (KEY, ann, "--references", "right.en"): "--references: are for --metrics",
+        (KEY, ann, "--metrics", "chrg"): "unknown metric 'chrg'; did you mean 'chrf'?",
+        (KEY, ann, "--metrics", "chrf", "--references", "short.en"): "short.en: has 1 rows, but the sheet shows row 3",
+    }.items():
+        result = command("ratings", *arguments)
+        assert (result.code, len(result.err.splitlines())) == (2, 1), result.err
+        assert message in result.err
+    key = json.loads(KEY.read_text())
+    KEY.write_text(json.dumps(key | {"sheet": "0123"}))
+    assert "but the key is that of '0123'" in command("ratings", KEY, "--metrics", "chrf").err
+    SHEET.write_text("<p>")
+    assert "not the rating sheet of the key beside it" in command("ratings", KEY, "--metrics", "chrf").err
+    SHEET.unlink()
+    assert "no such file" in command("ratings", KEY, "--metrics", "chrf").err
+
+
 def test_the_help_names_every_level_of_measurement() -> None:
     assert set(Report.__dataclass_fields__["alpha_level"].metadata["choices"]) == set(LEVELS)
