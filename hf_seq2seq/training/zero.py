@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.training.optimizers import make_optimizer
-from hf_seq2seq.training.weights.precision import Weights
+from hf_seq2seq.training.weights.precision import Weights, by_first_name
 from hf_seq2seq.training.weights.zero_settings import engine_settings
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -88,6 +88,7 @@ class ZeroWeights(Weights):
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Distributes full weights to the processes' shards."""
+        state = by_first_name(self.model, state)
         for name, parameter in self.parameters.items():
             if name in state:
                 if parameter.requires_grad:

@@ -69,6 +69,13 @@ class Weights:
         return self
 
 
+def by_first_name(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state with each tied parameter under its name in `named_parameters`: a file may have any of its names."""
+    first = {id(parameter): name for name, parameter in model.named_parameters()}
+    names = {name: first[id(parameter)] for name, parameter in model.named_parameters(remove_duplicate=False)}
+    return {names.get(name, name): value for name, value in state.items()}
+
+
 class MasterWeights(Weights):
     """A float32 master copy that is trained, and a bfloat16 model that computes.
 
@@ -113,6 +120,7 @@ class MasterWeights(Weights):
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Restores the master, then the model."""
+        state = by_first_name(self.model, state)
         for name, value in state.items():
             for exact in (self.parameters, self._buffers):
                 if name in exact:

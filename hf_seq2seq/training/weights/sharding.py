@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hf_seq2seq.configs import Adaptation, Optimization
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.objectives.objective import Objective
-from hf_seq2seq.training.weights.precision import Weights
+from hf_seq2seq.training.weights.precision import Weights, by_first_name
 
 SWITCH = "ACCELERATE_USE_FSDP"
 DEEPSPEED = "ACCELERATE_USE_DEEPSPEED"
@@ -103,6 +103,7 @@ class ShardedWeights(Weights):
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Distributes full weights to the processes' shards."""
+        state = by_first_name(self.model, state)
         for name, parameter in self.parameters.items():
             if name in state:
                 parameter.copy_(shard_like(state[name], parameter))

@@ -136,6 +136,18 @@ def test_state_dict_goes_back_in(model: BartForConditionalGeneration) -> None:
     assert torch.equal(model.final_logits_bias, state["final_logits_bias"])
 
 
+def test_a_file_may_have_any_name_of_a_tied_weight(model: BartForConditionalGeneration) -> None:
+    names = ["model.shared.weight", "model.encoder.embed_tokens.weight", "lm_head.weight"]
+    for name in names:
+        weights = lower_precision(copy.deepcopy(model))
+        state = {k: v.clone() for k, v in weights.state_dict().items() if k == name or k not in names}
+        state |= {name: torch.full_like(state[name], 2.0)}
+        del state["model.decoder.embed_tokens.weight"]
+        weights.load_state_dict(state)
+        assert weights.parameters["model.shared.weight"].eq(2).all(), name
+        assert weights.model.lm_head.weight.eq(2).all(), name
+
+
 def test_frozen_weights_stay_frozen(model: BartForConditionalGeneration) -> None:
     model.model.encoder.requires_grad_(False)
     weights = lower_precision(model)
