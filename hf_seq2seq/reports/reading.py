@@ -26,6 +26,8 @@ from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 CHUNK = 512  # rows
+IN_FILE = ("score", "confidence", "log_prob", "reference_log_prob")
+"""Figures that the file of rows has too."""
 Target = tuple[int, list[int]]
 """A row of the chunk, and the ids of a text for it."""
 
@@ -47,6 +49,7 @@ class RowReader:
     _figures: list[Figures] = field(default_factory=list)
     _statistics: list[np.ndarray] = field(default_factory=list)
     _mended: dict[str, list[tuple[int, np.ndarray]]] = field(default_factory=dict)
+    _nbest: list[tuple[int, np.ndarray]] = field(default_factory=list)
 
     @property
     def figures(self) -> Figures:
@@ -61,9 +64,11 @@ class RowReader:
     @property
     def mended(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By fault, the rows that have it, and their statistics once it is mended."""
+        every = self._mended | {"nbest": best_of(self._nbest, self.statistics, self.metric)}
         return {
             name: (np.array([row for row, _ in found]), np.stack([table for _, table in found]))
-            for name, found in self._mended.items()
+            for name, found in every.items()
+            if found
         }
 
     def read(self, sources: list[Any], references: list[list[str]], first: int, stream: TextIO) -> None:
@@ -78,20 +83,18 @@ class RowReader:
         self._figures.append(figures)
         self._statistics.append(np.stack(statistics))
         for row, source in enumerate(sources):
-            found = scored.get(row)
-            tokens = [] if found is None else self._tokens(outputs[row], found)
-            ids = outputs[row].hypotheses[0].whole if found else []
-            line = {"source": source, "output": outputs[row].texts[0], "references": references[row], "ids": ids}
-            line |= {
-                "tokens": tokens,
-                "log_probs": [] if found is None else [round(each, 4) for each in found.log_probs],
-            }
+            line = {"source": source, "output": outputs[row].texts[0], "references": references[row]}
+            line |= {name: round(float(figures[name][row]), 4) for name in IN_FILE}
+            line |= self._tokens(outputs[row], scored.get(row))
             stream.write(strict_json.dumps(line, ensure_ascii=False) + "\n")
 
-    def _tokens(self, one: Written, scored: Scored) -> list[str]:
-        details = self.generator.reader.details_of
-        found = details(one.ids, one.hypotheses[0].whole, Scored(scored.log_probs), one.words)
-        return list(found["tokens"])
+    def _tokens(self, one: Written, scored: Scored | None) -> dict[str, list[Any]]:
+        """Ids, tokens and log-probabilities of an output; empty if it has none."""
+        if scored is None:
+            return {"ids": [], "tokens": [], "log_probs": []}
+        ids, details = one.hypotheses[0].whole, self.generator.reader.details_of
+        tokens = details(one.ids, ids, Scored(scored.log_probs), one.words)["tokens"]
+        return {"ids": ids, "tokens": tokens, "log_probs": [round(each, 4) for each in scored.log_probs]}
 
     def _write(self, sources: list[Any], first: int, figures: Figures) -> tuple[list[Written], dict[int, Scored]]:
         """The outputs of every row, and the scores of the best ones; a row without any has an empty text."""
@@ -181,13 +184,13 @@ class RowReader:
         tables = np.asarray(self._table(candidates.outputs, references), dtype=np.float64)
         scores = [self._of(table) for table in tables]
         sign = 1 if self.metric.greater_is_better else -1
-        best = max(range(len(scores)), key=lambda place: (sign * scores[place], -place))
-        found = text_figures(candidates) | {"score": scores[0], "best_score": scores[best]}
+        best = sign * max(sign * score for score in scores)
+        found = text_figures(candidates) | {"score": scores[0], "best_score": best}
         for name, value in found.items():
             figures[name][row] = value
         mended = {name: self._table([text], references)[0] for name, text in mended_texts(candidates).items()}
-        if best:
-            mended["nbest"] = tables[best]
+        if len({tuple(table) for table in tables}) > 1:
+            self._nbest.append((first + row, tables))
         for name, table in mended.items():
             self._mended.setdefault(name, []).append((first + row, np.asarray(table, dtype=np.float64)))
         return np.asarray(tables[0])
@@ -199,3 +202,27 @@ class RowReader:
     def _of(self, table: np.ndarray) -> float:
         assert self.metric.score is not None
         return float(self.metric.score(table)[self.metric.keys[0]])
+
+
+def best_of(
+    candidates: Sequence[tuple[int, np.ndarray]], outputs: np.ndarray, metric: Metric
+) -> list[tuple[int, np.ndarray]]:
+    """The candidate of each row that lifts the score of all rows most, if one does.
+
+    The best one by the score of its row alone may lower the whole: chrF leaves out orders for which a short text has no
+    n-grams.
+
+    Args:
+        candidates: numbers of rows, and the statistics of their candidates, `(candidates, statistics)`.
+        outputs: statistics of all outputs, `(rows, statistics)`.
+        metric: the metric.
+    """
+    assert metric.score is not None
+    sums, sign, key, found = outputs.sum(axis=0), 1 if metric.greater_is_better else -1, metric.keys[0], []
+    base = sign * metric.score(sums)[key]
+    for row, tables in candidates:
+        scores = [sign * metric.score(sums - outputs[row] + table)[key] for table in tables]
+        best = int(np.argmax(scores))
+        if scores[best] > base + 1e-9:
+            found.append((row, tables[best]))
+    return found

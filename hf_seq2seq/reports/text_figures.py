@@ -85,8 +85,8 @@ def mended_texts(row: Candidates) -> dict[str, str]:
     output, found = row.outputs[0], dict[str, str]()
     if row.missed:
         found["search"] = row.nearest
-    short = without_loops(words(output))
-    if len(short) < len(words(output)):
+    short, references = without_loops(words(output)), [words(text) for text in row.references]
+    if len(words(output)) - len(short) > max(len(text) - len(without_loops(text)) for text in references):
         found["repetition"] = joined(short, output)
     wanted = wanted_copies(row.source, row.nearest)
     if missing := missing_copies(wanted, output):

@@ -13,7 +13,10 @@ from hf_seq2seq.analysis.sections.failures import RULES, failures
 from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
+from hf_seq2seq.metrics import TEXT_METRICS
+from hf_seq2seq.reports.reading import best_of
 
+CHRF = TEXT_METRICS["chrf"]
 Plant = Callable[..., Record]
 
 
@@ -115,6 +118,26 @@ def test_a_planted_fault_comes_first_in_the_ledger(plant: Plant, name: str) -> N
     assert first["remedy"]
     others = [line["rows"] for line in found.numbers["lines"][1:] if line["fault"] != "length"]
     assert others == [0] * len(others)
+
+
+def test_loops_of_the_reference_are_no_fault(plant: Plant) -> None:
+    found = ledger(plant([row("no no no", "no no no never")] * 3))
+    assert found is not None
+    assert {line["fault"]: line["rows"] for line in found.numbers["lines"]}["repetition"] == 0
+
+
+def test_the_best_candidate_lifts_the_score_of_all_rows() -> None:
+    generator = np.random.default_rng(0)
+    texts = [[" ".join(generator.choice(list("ABCD"), size=n)) for n in (9, 2, 1, 8)] for _ in range(30)]
+    every = [np.array(CHRF.statistics(row, [["A B C D A B C D"]] * 4)) for row in texts]
+    outputs = np.stack([tables[0] for tables in every])
+    found = best_of(list(enumerate(every)), outputs, CHRF)
+    base = CHRF.score(outputs.sum(0))["chrf"]
+    assert all(CHRF.score(outputs.sum(0) - outputs[row] + table)["chrf"] > base for row, table in found)
+    rows, tables = np.array([row for row, _ in found]), np.stack([table for _, table in found])
+    outputs[rows] = tables
+    assert CHRF.score(outputs.sum(0))["chrf"] > base + 5
+    assert not best_of([(0, tables[:1])], tables[[0, 0]], CHRF)
 
 
 def test_a_fault_of_all_rows_comes_first_without_a_gain(plant: Plant) -> None:

@@ -18,7 +18,7 @@ FEWEST = 20
 """Rows that must remain where some are set aside."""
 SURE, GAP = 0.5, 3.0
 """A reference is suspect if the output's confidence is at least the first and the model's mean log-probability per
-token lies this many nats higher for the output."""
+token lies this many nats higher for the output, whose score is under half of the median."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,10 @@ _UNKNOWN = "a larger --vocab-size in training, or subwords: --tokenizer-type uni
 
 def _suspects(record: Record) -> np.ndarray:
     """Rows in which the model is sure and the reference says something else altogether."""
-    figures = record.figures
+    figures, score = record.figures, record.figures["score"]
+    poor = score < np.nanmedian(score) / 2 if record.sign > 0 else score > 1.5 * np.nanmedian(score)
     gap = figures["log_prob"] / figures["output_tokens"] - figures["reference_log_prob"] / figures["reference_tokens"]
-    return np.asarray((figures["confidence"] >= SURE) & (gap >= GAP))
+    return np.asarray(poor & (figures["confidence"] >= SURE) & (gap >= GAP))
 
 
 def _mended(record: Record, name: str, key: str, oracle: str, remedy: str) -> Fault:
