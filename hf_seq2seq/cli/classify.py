@@ -57,11 +57,11 @@ class ClassifyConfig:
 def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Writes the label and the score of every text, in the input's order."""
     config = build(ClassifyConfig, values, origin="classify")
-    from hf_seq2seq.saved.run_settings import trained_names
+    from hf_seq2seq.saved.run_settings import numbered_columns, trained_names
 
     options = config.rows
     names = (options.text_column, options.text_pair_column, *trained_names(model))
-    rows, sample = read_rows(texts, options.input_file, options.encoding, names)
+    rows, sample = read_rows(texts, options.input_file, options.encoding, names, numbered_columns(model))
     live = is_live(texts, options.input_file)
     with open_output(options.output_file, options.input_file, live) as stream:
         from hf_seq2seq.decoding.classification import TextClassifier

@@ -61,11 +61,11 @@ def distill(teacher: Teacher, *, values: Values) -> None:
     config = build(DistillConfig, values, origin="distill")
     check(config, values)
     from hf_seq2seq.data.messages import is_dialogue
-    from hf_seq2seq.saved.run_settings import trained_names
+    from hf_seq2seq.saved.run_settings import numbered_columns, trained_names
 
     options = config.rows
     names = [*named_columns(options), options.target_column, *trained_names(teacher)]
-    rows, sample = read_training_rows(options, names)
+    rows, sample = read_training_rows(options, names, numbered_columns(teacher))
     network, tokenizers, settings = load_model(teacher, config.model)
     if is_dialogue(settings.run):
         raise InputError(f"{teacher}: replies to conversations; only models of pairs are distilled")

@@ -52,7 +52,9 @@ class Item(NamedTuple):
     source: str
 
 
-def read_training_rows(options: DistillRows, names: Sequence[str | None]) -> tuple[Iterator[Row], list[Row]]:
+def read_training_rows(
+    options: DistillRows, names: Sequence[str | None], numbered: bool = False
+) -> tuple[Iterator[Row], list[Row]]:
     """The rows of the file that `--train-file` names, read lazily, and its first ones.
 
     Raises:
@@ -63,10 +65,10 @@ def read_training_rows(options: DistillRows, names: Sequence[str | None]) -> tup
 
     place = options.input_file
     path = str(sample_path(place.removeprefix("sample:"))) if place.startswith("sample:") else place
-    rows, sample = read_rows(None, path, options.encoding, names)
+    rows, sample = read_rows(None, path, options.encoding, names, numbered)
     if messages_column(sample) is not None:
         raise InputError(f"--train-file {place}: contains conversations; only pairs of source and target are distilled")
-    return (rows, sample) if options.source_column else split_stream_at_tabs(rows, sample, place)
+    return (rows, sample) if options.source_column else split_stream_at_tabs(rows, sample, place, numbered)
 
 
 def read_items(rows: Iterator[Row], sample: list[Row], options: DistillRows, settings: "RunSettings") -> Iterator[Item]:

@@ -77,7 +77,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Generates the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
     from hf_seq2seq.data.messages import is_dialogue
-    from hf_seq2seq.saved.run_settings import trained_names
+    from hf_seq2seq.saved.run_settings import numbered_columns, trained_names
 
     options = config.rows
     check_search(config.decoding, values)
@@ -86,7 +86,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     if config.model.engine == "ctranslate2":
         check_exported(config)
     names = (*named_columns(options), options.target_column, *trained_names(model))
-    rows, sample = read_rows(texts, options.input_file, options.encoding, names)
+    rows, sample = read_rows(texts, options.input_file, options.encoding, names, numbered_columns(model))
     live = is_live(texts, options.input_file)
     with open_output(options.output_file, options.input_file, live) as stream:
         network, tokenizers, settings = load_model(model, config.model)

@@ -56,11 +56,10 @@ def read_sources(
     """
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 
-    template = _template(sample, options, settings)
-    if template:
-        return _filled(rows, template, place)
     if sample and not options.source_column:
-        rows, sample = split_stream_at_tabs(rows, sample, place)
+        rows, sample = split_stream_at_tabs(rows, sample, place, settings.numbered)
+    if template := _template(sample, options, settings):
+        return _filled(rows, template, place)
     return _texts(rows, (_column(sample, options, settings), _context_column(sample, options, settings)), place)
 
 

@@ -20,7 +20,11 @@ SAMPLE_ROWS = 100
 
 
 def read_rows(
-    texts: Sequence[str] | None, file: str | None, encoding: str, names: Sequence[str | None] = ()
+    texts: Sequence[str] | None,
+    file: str | None,
+    encoding: str,
+    names: Sequence[str | None] = (),
+    numbered: bool = False,
 ) -> tuple[Iterator[Row], list[Row]]:
     """Rows, read lazily; arguments and lines of standard input are rows with the single column "text".
 
@@ -29,6 +33,7 @@ def read_rows(
         file: used if there are none.
         encoding: of the file or standard input.
         names: known columns of the file, or their numbers.
+        numbered: whether the model's training rows had no header.
 
     Returns:
         All rows, and for a file its first ones, to detect columns.
@@ -47,7 +52,7 @@ def read_rows(
         if sys.stdin.isatty():
             print("reading one text per line; Ctrl-D ends", file=sys.stderr)
         return iterate_rows(_own_reader() if is_live(texts, file) else sys.stdin, encoding), []
-    rows = iterate_rows(file, encoding, Header.of(*names))
+    rows = iterate_rows(file, encoding, Header.of(*names, numbered=numbered))
     if is_live(texts, file):
         arriving = Arriving(rows)
         rows, sample = iter(arriving), arriving.take(SAMPLE_ROWS)

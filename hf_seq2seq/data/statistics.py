@@ -1,6 +1,6 @@
 """Statistics of rows: lengths in tokens, truncation, and unknown tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,9 @@ from hf_seq2seq.data.tokenizers.unknown import (
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 PERCENTILES = (50, 90, 95, 99, 100)
+MOST_LABELS = 100
+ROWS_PER_LABEL = 10
+"""No more different texts than this, and as many rows for each on average, are taken for labels."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
     """Lines about texts that a tokenizer reads in unexpected ways.
 
     Words without spaces between them, for a word tokenizer; a vocabulary of whole sources; characters that vanish;
-    special tokens spelled in texts.
+    special tokens spelled in texts; one side of a pair that is a label.
     """
     targets = [references[0] for references in train.references or []]
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
@@ -96,4 +99,14 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
         lost = lost_characters(texts, tokenizer)
         lines += [vanishing(side, lost)] if lost else []
         lines += describe_spelled(texts, tokenizer, side)
+        lines += _as_labels(side, texts) if targets else []
     return lines
+
+
+def _as_labels(side: str, texts: Sequence[str]) -> list[str]:
+    """A line where a few texts are all that a side of the pairs has."""
+    found = len(set(texts))
+    if found > min(MOST_LABELS, len(texts) / ROWS_PER_LABEL):
+        return []
+    detail = f"the {side}s are {found} different text{'s' * (found != 1)} in {len(texts):,} rows, as labels are"
+    return [f"warning: {detail}; the recipe bert_classifier learns to predict labels"]

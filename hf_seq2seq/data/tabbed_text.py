@@ -16,16 +16,16 @@ logger = logging.getLogger(__name__)
 SAMPLE_ROWS = 100
 
 
-def tabbed_columns(texts: Sequence[str]) -> tuple[list[str], bool] | None:
+def tabbed_columns(texts: Sequence[str], numbered_before: bool = False) -> tuple[list[str], bool] | None:
     """The columns of lines, and whether the first line is a header; None if lines differ in their tabs, or have none.
 
-    Blank lines do not count.
+    Blank lines do not count. Where earlier files of such rows had no header, only usual names are one.
     """
     cells = [text.split("\t") for text in texts if text.strip()]
     widths = {len(row) for row in cells}
     if len(widths) != 1 or widths == {1}:
         return None
-    named = names_columns(cells[:SAMPLE_ROWS]) and len(set(cells[0])) == len(cells[0])
+    named = names_columns(cells[:SAMPLE_ROWS], numbered=numbered_before) and len(set(cells[0])) == len(cells[0])
     return (cells[0] if named else numbered(len(cells[0]))), named
 
 
@@ -57,7 +57,9 @@ def split_at_tabs(rows: "Dataset", place: str) -> "Dataset":
     return Dataset(pa.table(table), fingerprint=generate_random_fingerprint())
 
 
-def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> tuple[Iterator[Row], list[Row]]:
+def split_stream_at_tabs(
+    rows: Iterator[Row], sample: list[Row], place: str, numbered_before: bool = False
+) -> tuple[Iterator[Row], list[Row]]:
     """`split_at_tabs` for streamed rows, judged by a sample; blank lines are kept as empty cells.
 
     Returns:
@@ -67,7 +69,7 @@ def split_stream_at_tabs(rows: Iterator[Row], sample: list[Row], place: str) -> 
         InputError: during iteration, if a row differs from the sample in its number of tabs.
     """
     texts = [row["text"] for row in sample if list(row) == ["text"] and isinstance(row["text"], str)]
-    found = tabbed_columns(texts) if len(texts) == len(sample) else None
+    found = tabbed_columns(texts, numbered_before) if len(texts) == len(sample) else None
     if not found:
         return rows, sample
     columns, named = found

@@ -70,7 +70,8 @@ class Seq2SeqProblem(WritingProblem):
 
     def purpose(self, task: Task) -> str:
         """By the columns."""
-        return f"reads {code(task.columns['source'])} and generates {code(task.columns['target'])}"
+        source, target = (_called(task.columns[side]) for side in ("source", "target"))
+        return f"reads {source} and generates {target}"
 
     def pipeline_tag(self, task: Task, languages: list[str]) -> str:
         """Translation or summarization if the languages, the columns or the prefix say so."""
@@ -80,3 +81,8 @@ class Seq2SeqProblem(WritingProblem):
         if task.columns.get("target") in ("summary", "highlights") or "summarize" in prefix:
             return "summarization"
         return "text-generation"
+
+
+def _called(column: str) -> str:
+    """A column as a card names it; one of a file without a header has only a number."""
+    return f"column {column}" if column.isdecimal() else code(column)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hf_seq2seq import configs, run_configs
 from hf_seq2seq.configs import Decoding, Inference, PairTokenization
+from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import Section, checked, flag
@@ -40,6 +41,11 @@ class RunSettings:
     joined: bool = False
     decoding: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the training rows had no header, so that the run names a column by its number."""
+        return any(name.isdecimal() for name in _columns(self.run))
 
 
 def read_settings(
@@ -104,9 +110,23 @@ def trained_names(path: str) -> list[str]:
     Raises:
         InputError: its configuration is not YAML.
     """
-    run = read_run(Path(path).expanduser() / RUN_FILE)
+    return [name for name in _columns(read_run(Path(path).expanduser() / RUN_FILE)) if not name.isdecimal()]
+
+
+def numbered_columns(path: str) -> bool:
+    """Whether the rows of the run in a folder had no header, so that its columns are numbers.
+
+    Raises:
+        InputError: its configuration is not YAML.
+    """
+    return RunSettings(run=read_run(Path(path).expanduser() / RUN_FILE)).numbered
+
+
+def _columns(run: dict[str, Any]) -> list[str]:
     found = [value for name, value in run.items() if name.endswith(("_column", "_lang"))]
-    return [name for name in found if isinstance(name, str) and not name.isdecimal()]
+    template = run.get("source_template")
+    found += template_columns(template) if isinstance(template, str) else []
+    return [name for name in found if isinstance(name, str)]
 
 
 @cache

@@ -6,6 +6,7 @@ import pytest
 
 from hf_seq2seq.cli.generate import Rows
 from hf_seq2seq.cli.source_rows import Sourced, read_histories, read_sources
+from hf_seq2seq.data.rows import read_rows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.run_settings import RunSettings
 
@@ -57,3 +58,15 @@ def test_a_named_column_of_messages() -> None:
     for options, run in (({"source_column": "talk"}, settings()), ({}, settings(source_column="talk"))):
         (found,) = read_histories(iter([row]), [row], Rows(**options), run, "a.jsonl")
         assert found == (row["talk"], {"text": "other"})
+
+
+def test_a_single_row_is_data_where_training_numbered_its_columns(tmp_path) -> None:
+    """With a header alone a row of three unusual cells would be one."""
+    run = settings(source_template="{1}{3:tags}")
+    for name in ("row.tsv", "row.txt"):
+        (tmp_path / name).write_text("go\twent\tV;PST\n")
+        rows, sample = read_rows(None, str(tmp_path / name), "utf-8", numbered=run.numbered)
+        (found,) = read_sources(rows, sample, Rows(), run, name)
+        assert found == ("go⟨V⟩⟨PST⟩", {"2": "went"})
+    (tmp_path / "named.tsv").write_text("source\ttarget\ngo\twent\n")
+    assert read_rows(None, str(tmp_path / "named.tsv"), "utf-8", numbered=True)[1][0]["source"] == "go"

@@ -77,3 +77,18 @@ def test_a_run_says_that_characters_vanish_and_that_special_tokens_are_read_as_t
     _, lost, spelled = describe_losses({"train": train}, Tokenizers(lossy, lossy))
     assert "6 characters of the source texts vanish" in lost
     assert "1 source texts spell special tokens, such as </s>" in spelled
+
+
+def test_a_run_says_that_targets_are_labels(tokenizers: Tokenizers) -> None:
+    def lines(targets: list[str]) -> list[str]:
+        ids = Ragged.of([[WORD]] * len(targets))
+        texts = [f"text {row}" for row in range(len(targets))]
+        examples = Examples(ids, texts, ids, references=[[target] for target in targets])
+        return [line for line in describe_losses({"train": examples}, tokenizers) if "bert_classifier" in line]
+
+    assert lines(["pos", "neg"] * 10) == [
+        "warning: the targets are 2 different texts in 20 rows, as labels are; "
+        "the recipe bert_classifier learns to predict labels"
+    ]
+    assert not lines(["pos", "neg"] * 9)
+    assert not lines([f"word {row}" for row in range(50)])

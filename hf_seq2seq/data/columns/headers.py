@@ -18,16 +18,18 @@ class Header:
     Attributes:
         known: whether it is a header; None to detect it.
         names: columns named by flags, or those of other files of the same rows.
+        numbered: whether earlier files of such rows had no header, so that only usual or given names are one.
     """
 
     known: bool | None = None
     names: frozenset[str] = frozenset()
+    numbered: bool = False
 
     @classmethod
-    def of(cls, *columns: str | None) -> "Header":
+    def of(cls, *columns: str | None, numbered: bool = False) -> "Header":
         """From the columns named by flags: there is no header if one is a number, counted from 1."""
         named = frozenset(column for column in columns if column is not None)
-        return cls(False if any(column.isdecimal() for column in named) else None, named)
+        return cls(False if any(column.isdecimal() for column in named) else None, named, numbered)
 
     def after(self, columns: Sequence[str]) -> "Header":
         """From another file of the same rows, which has these columns."""
@@ -35,7 +37,7 @@ class Header:
             return self
         if columns and list(columns) == numbered(len(columns)):
             return Header(False, self.names)
-        return Header(None, self.names | frozenset(columns))
+        return Header(None, self.names | frozenset(columns), self.numbered)
 
 
 UNKNOWN = Header()
@@ -46,7 +48,7 @@ def numbered(count: int) -> list[str]:
     return [str(number) for number in range(1, count + 1)]
 
 
-def names_columns(rows: Sequence[Sequence[str]], given: frozenset[str] = frozenset()) -> bool:
+def names_columns(rows: Sequence[Sequence[str]], given: frozenset[str] = frozenset(), numbered: bool = False) -> bool:
     """Whether the first of some rows is a header.
 
     It is if its cells are usual names, or given names. It is not if a cell resembles its column: it occurs again,
@@ -57,11 +59,14 @@ def names_columns(rows: Sequence[Sequence[str]], given: frozenset[str] = frozens
     Args:
         rows: the first rows, all with the same number of cells.
         given: known names of columns.
+        numbered: whether earlier files of such rows had no header: then nothing else is one.
     """
     first, body = [cell.strip() for cell in rows[0]], rows[1:]
     known = [is_known_name(cell) or cell in given or not cell for cell in first]
     if any(cell in given for cell in first) or all(known):
         return any(first)
+    if numbered:
+        return False
     columns = [[row[index] for row in body if index < len(row)] for index in range(len(first))]
     if len(set(first)) < len(first):
         return False

@@ -86,7 +86,9 @@ def delimited_rows(
     line, first = sample[0]
     if form == "tsv":
         _check_tabs(file.place, line, first)
-    named = header.known if header.known is not None else names_columns([r for _, r in sample if r], header.names)
+    named = header.known
+    if named is None:
+        named = names_columns([row for _, row in sample if row], header.names, header.numbered)
     columns = _names(file.place, line, first) if named else _numbers(file.place, line, first)
     if header.known is None and not named:
         _report(file.place, first)
