@@ -6,7 +6,7 @@ Paper: Lin 2004, ROUGE: a package for automatic evaluation of summaries, https:/
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -50,30 +50,50 @@ def _rows(tokenizer: str, predictions: Sequence[str], references: TextRows) -> n
     check_rows(predictions, references)
     scorer = _scorer(tokenizer)
     scores = [scorer.score_multi(list(row), text) for text, row in zip(predictions, references, strict=True)]
-    return 100 * np.array([[score[key].fmeasure for key in KEYS] for score in scores])
+    return 100 * np.array([_ordered([score[key] for key in KEYS]) for score in scores])
 
 
-def _weighted_rows(tokenizer: str, predictions: Sequence[str], references: TextRows) -> list[float]:
+def _ordered(scores: Sequence[Any]) -> list[float]:
+    """F1 of every score, then precision and recall of each; these are of the reference with the best F1."""
+    sides = [value for score in scores for value in (score.precision, score.recall)]
+    return [score.fmeasure for score in scores] + sides
+
+
+def _weighted_rows(tokenizer: str, predictions: Sequence[str], references: TextRows) -> np.ndarray:
     check_rows(predictions, references)
     tokens = _scorer(tokenizer)._tokenizer.tokenize
-    return [
-        100 * max(weighted_f1(tokens(text), tokens(reference)) for reference in row)
+    best = [
+        max((weighted(tokens(text), tokens(reference)) for reference in row), key=lambda found: found.fmeasure)
         for text, row in zip(predictions, references, strict=True)
     ]
+    return 100 * np.array([_ordered([found]) for found in best])
+
+
+class Weighted(NamedTuple):
+    """ROUGE-W of a text, 0-1."""
+
+    precision: float
+    recall: float
+    fmeasure: float
 
 
 def weighted_f1(said: Sequence[str], wanted: Sequence[str], weight: float = WEIGHT) -> float:
-    """F1 of ROUGE-W, 0-1: consecutive matches count for more.
+    """F1 of `weighted`."""
+    return weighted(said, wanted, weight).fmeasure
+
+
+def weighted(said: Sequence[str], wanted: Sequence[str], weight: float = WEIGHT) -> Weighted:
+    """ROUGE-W, 0-1: consecutive matches count for more.
 
     With f(k) = k ** weight for a run of k words, precision and recall are the inverse of f of WLCS / f(length).
 
     Paper: Lin 2004, section 4, equations 11-15, with equal weights of precision and recall.
     """
     if not said or not wanted:
-        return 0.0
+        return Weighted(0.0, 0.0, 0.0)
     common = weighted_common_subsequence(said, wanted, weight)
     precision, recall = (float((common / len(side) ** weight) ** (1 / weight)) for side in (said, wanted))
-    return 2 * precision * recall / (precision + recall) if common else 0.0
+    return Weighted(precision, recall, 2 * precision * recall / (precision + recall) if common else 0.0)
 
 
 def weighted_common_subsequence(left: Sequence[str], right: Sequence[str], weight: float) -> float:
@@ -105,7 +125,8 @@ def _weighted_signature(tokenizer: str, references: TextRows) -> str:
 
 def _make(name: str, argument: str) -> Metric:
     tokenizer = check_tokenizer(name, argument, (*TOKENIZERS, PACKAGE)) if argument else BY_SCRIPT
-    plain = KEYS if name == "rouge" else ("rougeW",)
+    names = KEYS if name == "rouge" else ("rougeW",)
+    plain = names + tuple(f"{key}_{side}" for key in names for side in ("precision", "recall"))
     keys = tuple(f"{key}_{argument}".replace("-", "_") for key in plain) if argument else plain
     if name == "rouge":
         return averaged(partial(_rows, tokenizer), True, keys, signature=partial(_signature, tokenizer))
@@ -134,9 +155,9 @@ ROUGE_W = make_rouge_w()
 
 
 def rouge(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean F1 of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum over rows, 0-100, with Porter's stemmer.
+    """Mean F1, precision and recall of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum over rows, 0-100, with Porter's stemmer.
 
-    The best of several references counts, separately for each score. For ROUGE-Lsum, sentences are the lines of the
+    The best of several references by F1 counts, separately for each score. For ROUGE-Lsum, sentences are the lines of the
     text. Words may be in any script, whereas the package keeps only a-z and 0-9; on ASCII text they are the package's.
 
     Raises:
@@ -146,7 +167,9 @@ def rouge(predictions: Sequence[str], references: TextRows) -> Scores:
 
 
 def rouge_w(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean F1 of ROUGE-W with weight 1.2 over rows, 0-100, with each text as one sequence; words as for `rouge`.
+    """Mean F1, precision and recall of ROUGE-W with weight 1.2 over rows, 0-100; words as for `rouge`.
+
+    Each text is one sequence.
 
     Raises:
         InputError: rouge_score is not installed.

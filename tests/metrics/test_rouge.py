@@ -16,12 +16,14 @@ def test_equals_rouge_score_with_the_best_reference():
     scorer_module = pytest.importorskip("rouge_score.rouge_scorer")
     scorer = scorer_module.RougeScorer(["rouge1", "rouge2", "rougeL", "rougeLsum"], use_stemmer=True)
     scores = rouge(PREDICTIONS, REFERENCES)
-    for key, value in scores.items():
+    for key in ("rouge1", "rouge2", "rougeL", "rougeLsum"):
         best = [
-            max(scorer.score(reference, text)[key].fmeasure for reference in row)
+            max((scorer.score(reference, text)[key] for reference in row), key=lambda found: found.fmeasure)
             for text, row in zip(PREDICTIONS, REFERENCES, strict=True)
         ]
-        assert value == pytest.approx(100 * sum(best) / 3, abs=1e-9)
+        for name, side in ((key, "fmeasure"), (f"{key}_precision", "precision"), (f"{key}_recall", "recall")):
+            assert scores[name] == pytest.approx(100 * sum(getattr(found, side) for found in best) / 3, abs=1e-9)
+    assert scores["rouge1_precision"] != scores["rouge1_recall"]
     assert set(scores) == set(TEXT_METRICS["rouge"].keys)
     assert scores["rougeLsum"] != scores["rougeL"]
     assert "stemmer:porter" in TEXT_METRICS["rouge"].signature(REFERENCES)

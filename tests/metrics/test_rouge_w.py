@@ -40,7 +40,9 @@ def test_equals_the_plain_table(weight):
 def test_rows_are_averaged_with_the_best_reference():
     predictions = ["The dogs ran home.", "nothing"]
     found = rouge_w(predictions, [["something else", "the dog ran home"], ["all"]])
-    assert found == pytest.approx({"rougeW": 50.0})
+    assert found == pytest.approx({"rougeW": 50.0, "rougeW_precision": 50.0, "rougeW_recall": 50.0})
+    longer = rouge_w(["a b c d e f"], [["c"]])
+    assert longer == pytest.approx({"rougeW": 200 / 7, "rougeW_precision": 100 / 6, "rougeW_recall": 100})
     assert "weight:1.2" in TEXT_METRICS["rouge_w"].signature([["a"]])
 
 
