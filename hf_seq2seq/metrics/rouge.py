@@ -155,9 +155,9 @@ ROUGE_W = make_rouge_w()
 
 
 def rouge(predictions: Sequence[str], references: TextRows) -> Scores:
-    """Mean F1, precision and recall of ROUGE-1, ROUGE-2, ROUGE-L and ROUGE-Lsum over rows, 0-100, with Porter's stemmer.
+    """Mean F1, precision and recall of ROUGE-1, -2, -L and -Lsum over rows, 0-100, with Porter's stemmer.
 
-    The best of several references by F1 counts, separately for each score. For ROUGE-Lsum, sentences are the lines of the
+    The reference with the best F1 counts, separately for each score. For ROUGE-Lsum, sentences are the lines of the
     text. Words may be in any script, whereas the package keeps only a-z and 0-9; on ASCII text they are the package's.
 
     Raises:

@@ -58,12 +58,12 @@ def test_ascii_text_has_rouge_score_s_words() -> None:
     module = pytest.importorskip("rouge_score.rouge_scorer")
     ours, draw = find("rouge"), random.Random(0)
     texts = ["".join(draw.choices("abcdefgh XYZ 0123 .,-_'\"\t!?() running flies ", k=60)) for _ in range(200)]
-    scorer = module.RougeScorer(list(ours.keys), use_stemmer=True)
+    scorer = module.RougeScorer(list(ours.keys[:4]), use_stemmer=True)
     assert ours.statistics is not None
     found = ours.statistics(texts[:100], [[text] for text in texts[100:]])
     for row, (said, wanted) in enumerate(zip(texts[:100], texts[100:], strict=True)):
         expected = scorer.score(wanted, said)
-        assert found[row, :4] == pytest.approx([100 * expected[key].fmeasure for key in ours.keys])
+        assert found[row, :4] == pytest.approx([100 * expected[key].fmeasure for key in ours.keys[:4]])
 
 
 @pytest.mark.parametrize("tokenizer", ["13a", "intl", "zh", "char", "none"])
