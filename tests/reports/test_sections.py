@@ -136,7 +136,7 @@ def test_the_best_candidate_lifts_the_score_of_all_rows() -> None:
     assert all(CHRF.score(outputs.sum(0) - outputs[row] + table)["chrf"] > base for row, table in found)
     rows, tables = np.array([row for row, _ in found]), np.stack([table for _, table in found])
     outputs[rows] = tables
-    assert CHRF.score(outputs.sum(0))["chrf"] > base + 5
+    assert CHRF.score(outputs.sum(0))["chrf"] > base + 3
     assert not best_of([(0, tables[:1])], tables[[0, 0]], CHRF)
 
 
