@@ -1,6 +1,6 @@
 """Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load.
 
-    from hf_seq2seq import auto, baseline, evaluate, load, preview, search, train
+    from hf_seq2seq import auto, baseline, compare, evaluate, load, preview, search, train
 
 They are imported lazily, so that importing the package loads neither torch nor transformers.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hf_seq2seq.api.baselines import baseline
+    from hf_seq2seq.api.comparing import compare
     from hf_seq2seq.api.models import load
     from hf_seq2seq.api.runs import preview, train
     from hf_seq2seq.api.scores import evaluate
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from hf_seq2seq.tuning.calls import auto, search
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "auto", "baseline", "evaluate", "load", "preview", "search", "train"]
+__all__ = ["InputError", "auto", "baseline", "compare", "evaluate", "load", "preview", "search", "train"]
 
 _PLACES = {
     "auto": "tuning.calls",
     "search": "tuning.calls",
     "baseline": "api.baselines",
+    "compare": "api.comparing",
     "load": "api.models",
     "train": "api.runs",
     "preview": "api.runs",

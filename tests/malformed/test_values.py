@@ -21,6 +21,7 @@ from hf_seq2seq.cli.push import PushConfig
 from hf_seq2seq.cli.rate import RateConfig
 from hf_seq2seq.cli.ratings import RatingsConfig
 from hf_seq2seq.cli.tokenizer import TokenizerConfig
+from hf_seq2seq.evaluation.comparison_options import CompareConfig
 from hf_seq2seq.reports.options import AnalyzeConfig
 from hf_seq2seq.sections import build, flag, options
 
@@ -29,6 +30,7 @@ COMMANDS: dict[tuple[str, ...], Any] = {
     ("classify", "labels"): ClassifyConfig,
     ("evaluate", "model"): EvaluateConfig,
     ("analyze", "model"): AnalyzeConfig,
+    ("compare", "a", "b"): CompareConfig,
     ("rate", "good.tsv"): RateConfig,
     ("ratings", "key", "file"): RatingsConfig,
     ("average", "a", "b"): AverageConfig,

@@ -1,0 +1,275 @@
+"""The test rows on which systems are compared, and the outputs of systems that are only models."""
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.compared_systems import ComparedRun, ComparedSystem
+from hf_seq2seq.evaluation.comparison_options import CompareConfig
+from hf_seq2seq.evaluation.scored_files import Files, Texts, read_cells
+
+if TYPE_CHECKING:
+    from hf_seq2seq.decoding.generation import Advance
+
+ROWS = ("test_file", "dataset_name", "dataset_config_name", "dataset_revision", "test_split", "max_predict_samples")
+"""Flags that name other test rows than those of the runs."""
+COLUMNS = ("_column", "_lang", "_template", "encoding")
+CHUNK = 1000  # rows
+NO_ROWS = "compare: no run says which rows it was tested on; give --references FILE or --test-file FILE"
+
+
+@dataclass(frozen=True)
+class ComparedRows:
+    """Test rows.
+
+    Attributes:
+        sources: texts, or conversations; empty where only references are known.
+        references: at least one text per row.
+        place: what they are called in tables and messages.
+        targets: of the training rows; None where those are not known.
+        training: where those are.
+    """
+
+    sources: list[Any]
+    references: list[list[str]]
+    place: str
+    targets: list[str] | None = None
+    training: str = ""
+
+
+@dataclass(frozen=True)
+class CompareRequest:
+    """What is to be compared.
+
+    Attributes:
+        systems: the systems, the first of which is the one that the others are compared with.
+        config: the flags.
+        values: the given flags, by name.
+        advance: called with the number of rows that a model has finished since the last call.
+        texts: references in memory, which need no file.
+    """
+
+    systems: list[ComparedSystem]
+    config: CompareConfig
+    values: Mapping[str, Any] = field(default_factory=dict)
+    advance: "Advance | None" = None
+    texts: Texts | None = None
+
+    @property
+    def runs(self) -> list[ComparedRun]:
+        """The runs of all systems."""
+        return [run for system in self.systems for run in system.runs]
+
+    @property
+    def encoding(self) -> str:
+        """Of text files."""
+        return self.config.rows.encoding or "utf-8"
+
+    @property
+    def generates_anew(self) -> bool:
+        """Whether flags ask for other outputs than those that lie in the folders."""
+        own = {item.name for kind in (self.config.model, self.config.decoding) for item in dataclasses.fields(kind)}
+        others = own - {"trust_remote_code", "per_device_eval_batch_size"}
+        return any(name in others or name in ROWS for name in self.values)
+
+
+def find_rows(request: CompareRequest) -> ComparedRows:
+    """The rows that all systems are compared on.
+
+    Raises:
+        InputError: there are none, or the runs were tested on different ones.
+    """
+    asked = request.config.comparing
+    references = asked.references if request.texts is None else (request.texts,)
+    if references:
+        return _given_rows(references, asked.sources, request.encoding)
+    if asked.sources is not None:
+        raise InputError("--sources: belongs to --references")
+    if any(name in request.values for name in ROWS[:2]):
+        settings = next((run.settings for run in request.runs if run.settings), {})
+        return _named_rows(request, settings)
+    known = {_key(run.settings): run for run in request.runs if run.settings}
+    if not known:
+        raise InputError(NO_ROWS)
+    (first, rows), *others = [(run, rows_of_run(run)) for run in known.values()]
+    for run, found in others:
+        if found.references != rows.references:
+            raise InputError(_difference((first.place, rows), (run.place, found)))
+    return rows
+
+
+def _given_rows(references: Sequence[str], sources: str | None, encoding: str) -> ComparedRows:
+    windows = [found for _, found in Files([], references, encoding)] if references else []
+    accepted = [row for window in windows for row in window]
+    if not accepted:
+        raise InputError(f"--references {references[0]}: contains no rows")
+    texts = [] if sources is None else [str(cell) for cell in read_cells(sources, "source", encoding)]
+    if texts and len(texts) != len(accepted):
+        raise InputError(f"--sources {sources}: {len(texts)} sources for {len(accepted)} references")
+    place = references[0]
+    return ComparedRows(texts, accepted, "references" if isinstance(place, Texts) else place)
+
+
+def _named_rows(request: CompareRequest, settings: dict[str, Any]) -> ComparedRows:
+    from hf_seq2seq.evaluation.model_scoring import text_rows
+
+    rows = request.config.rows
+    found = text_rows(rows, (_network(settings), None, SimpleNamespace(run=settings)), "compare")
+    if len(found) > 1:
+        raise InputError(f"compare: there are {len(found)} test sets; compare on one at a time")
+    ((sources, references),) = found.values()
+    return ComparedRows(list(sources), list(references), str(rows.test_file or rows.dataset_name))
+
+
+def _network(settings: Mapping[str, Any]) -> Any:
+    """What reading conversations asks a model: whether it has an encoder."""
+    return SimpleNamespace(config=SimpleNamespace(is_encoder_decoder=settings.get("recipe") != "gpt"))
+
+
+def _key(settings: Mapping[str, Any]) -> str:
+    """What decides which rows a run was tested on."""
+    return repr(sorted((name, settings.get(name)) for name in _data_fields()))
+
+
+def _data_fields() -> list[str]:
+    return [item.name for item in dataclasses.fields(PairData)]
+
+
+def rows_of_run(run: ComparedRun) -> ComparedRows:
+    """The rows that a run wrote predictions for: its test rows, or the validation rows of one without.
+
+    Raises:
+        InputError: they cannot be found or read.
+    """
+    try:
+        return _rows_of(run.settings)
+    except InputError as error:
+        raise InputError(f"{run.place}: its test rows: {error}; or give --references FILE") from None
+
+
+def _rows_of(settings: dict[str, Any]) -> ComparedRows:
+    from hf_seq2seq.data.evaluation_sets import sets_of
+    from hf_seq2seq.data.messages import is_dialogue
+    from hf_seq2seq.data.pairs import read_pairs
+
+    if settings.get("label_column") or "text_column" in settings:
+        raise InputError("labels, not texts; give their file by --references, and --metrics exact_match")
+    if is_dialogue(settings):
+        return _replies_of(settings)
+    data, splits = _splits_of(settings)
+    names = sets_of(splits, "test") or sets_of(splits, "validation")
+    if len(names) != 1:
+        raise InputError(f"there are {len(names)} test sets; compare on one at a time by --references")
+    training = [name for name in ("train",) if name in splits]
+    pairs = read_pairs(splits.only([*training, *names]), data)
+    found = ComparedRows(pairs[names[0]].sources, pairs[names[0]].references, splits.place(names[0]))
+    return replace(found, targets=pairs["train"].targets, training=splits.place("train")) if training else found
+
+
+def _splits_of(settings: Mapping[str, Any]) -> tuple[PairData, Any]:
+    from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.data.tabbed_text import split_at_tabs
+
+    known = {name: settings[name] for name in _data_fields() if settings.get(name) is not None}
+    known = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    data = PairData(**known)
+    return data, load_splits(data, arrange=split_at_tabs)
+
+
+def _replies_of(settings: dict[str, Any]) -> ComparedRows:
+    from hf_seq2seq.evaluation.model_scoring import text_rows
+    from hf_seq2seq.evaluation.options import Rows
+
+    rows = Rows(max_predict_samples=settings.get("max_predict_samples"))
+    found = text_rows(rows, (_network(settings), None, SimpleNamespace(run=settings)), "compare")
+    ((sources, references),) = found.values()
+    return ComparedRows(list(sources), list(references), str(settings.get("test_file") or settings.get("dataset_name")))
+
+
+def _difference(first: tuple[str, ComparedRows], second: tuple[str, ComparedRows]) -> str:
+    """Says how the test rows of two runs differ."""
+    (place, rows), (other, found) = first, second
+    if len(rows.references) != len(found.references):
+        detail = f"{len(rows.references):,} rows of {rows.place} and {len(found.references):,} of {found.place}"
+    else:
+        pairs = zip(rows.references, found.references, strict=True)
+        number = next(number for number, (a, b) in enumerate(pairs, start=1) if a != b)
+        detail = f"{rows.place} and {found.place} differ from row {number}"
+    return f"compare: {place} and {other} were tested on different rows: {detail}; give both the same by --test-file"
+
+
+def with_outputs(request: CompareRequest, rows: ComparedRows) -> list[ComparedSystem]:
+    """The systems with the outputs of all runs, which models write where they have none or other ones are asked for.
+
+    Raises:
+        InputError: outputs do not fit the rows, or there are no sources that a model could read.
+    """
+    for run in request.runs:  # before a model runs for minutes
+        if run.predictions is not None and not _writes(run, request):
+            _check_count(run, rows)
+    return [
+        ComparedSystem(
+            system.name, [_generated(run, request, rows) if _writes(run, request) else run for run in system.runs]
+        )
+        for system in request.systems
+    ]
+
+
+def _writes(run: ComparedRun, request: CompareRequest) -> bool:
+    return run.predictions is None or (run.has_model and request.generates_anew)
+
+
+def _check_count(run: ComparedRun, rows: ComparedRows) -> None:
+    count = len(run.predictions or ())
+    if count != len(rows.references):
+        raise InputError(
+            f"{run.place}: {count:,} predictions for {len(rows.references):,} rows of {rows.place}; "
+            "compare systems on the same test set"
+        )
+
+
+def _generated(run: ComparedRun, request: CompareRequest, rows: ComparedRows) -> ComparedRun:
+    from hf_seq2seq.data.messages import is_dialogue
+    from hf_seq2seq.decoding.pipeline import make_generator
+    from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq
+    from hf_seq2seq.saved.model_paths import local_copy
+
+    if not rows.sources:
+        raise InputError(f"{run.place}: a model needs sources to write outputs; give --test-file or --sources")
+    place, trust = local_copy(run.place), request.config.model.trust_remote_code
+    if is_classifier(load_config(place, trust)):
+        raise InputError(f"{run.place}: a classifier, which writes no texts; compare files of predictions")
+    network, tokenizers, settings = load_seq2seq(place, trust)
+    replies = is_dialogue(settings.run)
+    generator = make_generator(request.config, request.values, network, tokenizers, settings, replies)
+    generator.advance = request.advance
+    began = time.perf_counter()
+    chunks = range(0, len(rows.sources), CHUNK)
+    outputs = [str(text) for first in chunks for text in generator(rows.sources[first : first + CHUNK], first)]
+    speed = {"rows_per_second": len(outputs) / max(time.perf_counter() - began, 1e-9)}
+    size = {"parameters": float(sum(each.numel() for each in network.parameters()))}
+    return replace(run, predictions=outputs, settings=run.settings or settings.run, costs=run.costs | size | speed)
+
+
+def training_words(request: CompareRequest, rows: ComparedRows) -> tuple[Counter[str], str] | None:
+    """How often each word stands in the training targets, and where they were read; None where none are known.
+
+    Raises:
+        InputError: `--train-file` cannot be read.
+    """
+    from hf_seq2seq.data.pairs import read_pairs
+    from hf_seq2seq.metrics.words import words
+
+    targets, place, asked = rows.targets, rows.training, request.config.comparing.train_file
+    if asked is not None:
+        settings = next((run.settings for run in request.runs if run.settings), {})
+        columns = {name: settings.get(name) for name in _data_fields() if name.endswith(COLUMNS)}
+        data, splits = _splits_of(columns | {"train_file": asked})
+        targets, place = read_pairs(splits.only(["train"]), data)["train"].targets, asked
+    return None if targets is None else (Counter(word for text in targets for word in words(text)), place)
