@@ -6,6 +6,8 @@ from collections.abc import Iterable
 MANY = 30
 MISSPELT = 0.85
 """Similarity, 0-1, of a word to itself with one or two wrong letters."""
+SIMILAR = 0.6
+"""Similarity, 0-1, below which a name is more likely another thing than a misspelling."""
 SHOWN = 60
 """Maximum number of characters of a value in a message."""
 
@@ -29,7 +31,7 @@ def nearest(value: str, choices: Iterable[str]) -> str:
         return f"; did you mean {close[0]!r}?"
     if longer := [name for name in known if len(words) > 1 and words <= _words(name)]:
         return f"; did you mean {' or '.join(map(repr, longer[:2]))}?"
-    if close := difflib.get_close_matches(value, names, n=1, cutoff=0.5):
+    if close := difflib.get_close_matches(value, names, n=1, cutoff=SIMILAR):
         return f"; did you mean {close[0]!r}?"
     return f"; choose from {', '.join(names)}" if 0 < len(names) <= MANY else ""
 

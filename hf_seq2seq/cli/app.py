@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying
+from hf_seq2seq.cli.other_names import flag_here
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.processes import rank
@@ -137,8 +138,9 @@ def _usage_message(error: Exception) -> str:
     wrong = getattr(error, "option_name", None)
     if wrong is not None and hasattr(error, "possibilities"):
         flags = [name for each in context.command.params for name in each.opts] if context else []
-        hint = nearest(wrong, (name for name in flags if name.startswith("--")))
-        hint = hint if "did you mean" in hint else f"; `{command} --help` lists the flags"
+        known = flag_here(wrong, flags)
+        hint = f"; here it is `{known}`" if known else nearest(wrong, (name for name in flags if name.startswith("--")))
+        hint = hint if known or "did you mean" in hint else f"; `{command} --help` lists the flags"
         return f"{command}: unknown flag {wrong!r}{hint}"
     message: str = error.format_message()  # type: ignore[attr-defined]
     hint = f" `{command} --help` lists the commands." if message == "Missing command." else ""

@@ -19,6 +19,8 @@ from hf_seq2seq.sections import Section, option
 Choose = Callable[[Tensor, Tensor], Tensor]
 HALF = 0.5
 """Default share of gold inputs halfway through a run."""
+HARDLY = 0.95
+"""Share of gold inputs at the end of a run above which it is warned of."""
 PLACE = "--loss-args of scheduled_sampling"
 
 
@@ -99,8 +101,8 @@ class ScheduledSampling(TokenCrossEntropy):
     step = 0
     epsilon = 1.0
 
-    def check_steps(self, steps: int) -> None:
-        """Rejects a schedule that begins after the last step.
+    def check_steps(self, steps: int) -> str:
+        """Rejects a schedule that begins after the last step; returns a warning of one that has hardly begun by then.
 
         Raises:
             InputError: names both.
@@ -110,6 +112,17 @@ class ScheduledSampling(TokenCrossEntropy):
                 f"{PLACE}: start: {self.options.start} is too late, for the run has {steps} steps; sampling would "
                 "never start"
             )
+        options = self.options
+        if options.schedule in ("none", "constant"):
+            return ""
+        last = SCHEDULES[options.schedule](options, steps - 1 - options.start, steps - options.start)
+        if last < HARDLY:
+            return ""
+        fix = "leave out c" if options.schedule == "linear" and options.k in (None, 1) else "leave out k"
+        return (
+            f"warning: {PLACE}: at the last of {steps:,} steps epsilon is still {last:.4g}, so that hardly any input "
+            f"is the model's own; {fix}, and it is {HALF} halfway"
+        )
 
     def begin_step(self, step: int, steps: int) -> None:
         """Sets the share of gold inputs."""

@@ -82,9 +82,8 @@ class Loop:
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
         self.budget = Budget(self.schedule, self.plan.tokens_per_step)
         self.budget.begin(self.state)
-        if self.state.planned:
-            task.objective.check_steps(self.state.max_steps)
-        self.notes: list[str] = []
+        doubt = task.objective.check_steps(self.state.max_steps) if self.state.planned else ""
+        self.notes: list[str] = [doubt] if doubt else []
         self.signal = 0
         self._is_new_plan = False
         self.selection = Selection(self.schedule, task, len(self.plan))
@@ -186,6 +185,7 @@ class Loop:
         self.weights = self.weights.release()
         if best := self.state.best_model_checkpoint:
             load_weights(self.weights, self.output_dir / best, self.task.objective)
+        self.log.say(self.selection.outcome(state))
         if self.averaging.average_checkpoints and not self.signal:
             self._load_mean()
         return self.state
@@ -194,7 +194,11 @@ class Loop:
         """Loads the mean of several checkpoints, and says which."""
         found, lost = load_mean(self.weights, self.output_dir, self.state, self.averaging, self.task.objective)
         lacking = f"; missing or damaged: {', '.join(lost)}" if lost else ""
-        made_of = f"the mean of {', '.join(found)}" if len(found) > 1 else "no mean, for lack of two checkpoints"
+        made_of = (
+            f"the mean of {', '.join(found)}"
+            if len(found) > 1
+            else "not a mean, for there are fewer than two checkpoints"
+        )
         self.log.say(f"the final model is {made_of}{lacking}")
 
     def _train_on(self, step: StepBatches, interrupts: Interrupts) -> None:

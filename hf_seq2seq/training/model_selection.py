@@ -62,6 +62,21 @@ class Selection:
         state.stopped_early |= self._patience is not None and state.evaluations_without_gain >= self._patience
         return improved
 
+    def outcome(self, state: State) -> str:
+        """One line on the end of a run: why it ended before its last step, and which checkpoint is the best."""
+        name = self._metric
+        if state.best_model_checkpoint is None or state.best_metric is None:
+            why = f"no evaluation gave {name}" if self._has_validation else "there are no validation rows"
+            return f"{why}: the last checkpoint counts as the best"
+        best = f"the best checkpoint is {state.best_model_checkpoint}, with {name} {state.best_metric:.4g}"
+        if state.best_model_checkpoint == "checkpoint-0":
+            best = f"no step improved {name} ({state.best_metric:.4g}): the model is that of the start"
+            best += "; another --learning-rate or more steps may help"
+        if not state.stopped_early or state.stop_reason:
+            return best
+        tried = state.evaluations_without_gain
+        return f"stopped early at step {state.global_step}: {name} did not improve in {tried} evaluations; {best}"
+
     def _likelier(self, state: State, value: float, results: dict[str, float]) -> bool:
         """Whether an evaluation ties with the best so far and has a lower loss: a metric can be 0 for long."""
         if value != state.best_metric or self._metric == "loss" or "eval_loss" not in results:

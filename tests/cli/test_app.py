@@ -37,6 +37,9 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["preview", "none.py"], "recipe 'none.py': no such file"),
         (["recipes", "lst"], "Did you mean 'list'?"),
         (["generate"], "Missing argument 'MODEL'"),
+        (["generate", "x", "--beam-size", "3"], "unknown flag '--beam-size'; here it is `--num-beams`"),
+        (["train", "rnn", "--lr", "1"], "unknown flag '--lr'; here it is `--learning-rate`"),
+        (["train", "rnn", "--teacher", "x"], "here it is `--loss-type distillation --loss-args teacher=DIR`"),
         (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),
     ],
 )

@@ -223,6 +223,14 @@ def test_a_schedule_that_begins_after_the_last_step_is_refused() -> None:
         objective.check_steps(40)
 
 
+def test_a_schedule_that_hardly_begins_within_the_run_is_warned_of() -> None:
+    told = objective_of(rnn(), "k=2000").check_steps(1782)
+    assert "at the last of 1,782 steps epsilon is still 0.9988" in told
+    assert "leave out k, and it is 0.5 halfway" in told
+    for options in (["schedule=inverse_sigmoid"], ["k=200"], ["schedule=constant"], ["schedule=none"]):
+        assert not objective_of(rnn(), *options).check_steps(1782)
+
+
 def test_it_starts_after_the_given_steps() -> None:
     assert shares(8, "schedule=exponential", "k=0.5", "start=5") == [1, 1, 1, 1, 1, 1, 0.5, 0.25]
     assert shares(9, "schedule=none") == [1.0] * 9

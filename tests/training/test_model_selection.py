@@ -31,6 +31,17 @@ def test_patience_counts_evaluations_without_a_gain(make_task: MakeTask) -> None
     assert outcomes == [(True, False), (True, False), (False, False), (True, False), (False, False), (False, True)]
     assert state.best_model_checkpoint == "checkpoint-40"
     assert state.best_metric == 4.0
+    stopped = "stopped early at step 60: exact_match did not improve in 2 evaluations; "
+    assert selection.outcome(state) == f"{stopped}the best checkpoint is checkpoint-40, with exact_match 4"
+
+
+def test_a_run_that_improves_nothing_says_that_it_kept_the_start(make_task: MakeTask) -> None:
+    selection = Selection(Schedule(metric_for_best_model="exact_match"), make_task(), steps_per_epoch=7)
+    state = State(max_steps=20)
+    assert selection.outcome(state).startswith("no evaluation gave exact_match: ")
+    for state.global_step, value in ((0, 5.0), (10, 4.0), (20, 3.0)):
+        selection.update(state, {"eval_exact_match": value})
+    assert "no step improved exact_match (5): the model is that of the start" in selection.outcome(state)
 
 
 def test_of_equal_scores_the_one_with_the_lower_loss_is_kept(make_task: MakeTask) -> None:
