@@ -12,11 +12,15 @@ from typing import TypeVar
 from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.data.text_kinds import FORMS, SENTENCES, SYMBOLS, TITLES, UNSPACED, Side
 from hf_seq2seq.sections import Choice, both_sides, options
+from hf_seq2seq.training_options import Subwords
 
 C = TypeVar("C", bound=RunConfig)
 
 TOKENIZERS = {SYMBOLS: "word", FORMS: "char", UNSPACED: "unigram", SENTENCES: "bpe"}
 CHARACTER_MODELS = (SYMBOLS, FORMS)
+FEW_PIECES = 500
+"""The fewest subwords of a vocabulary, unless its characters are more."""
+NOT_SAMPLED = Subwords()
 ROWS_TO_HOLD_OUT = 100
 """The fewest training rows of which a share is held out for validation."""
 MOST_HELD_OUT = 1_000
@@ -75,7 +79,9 @@ def validation_choices(rows: int) -> Iterator[Choice]:
 # Tokenizers ---------------------------------------------------------------------------------------------------------
 
 
-def tokenizer_choices(source: Side, target: Side, joint: bool = False) -> Iterator[Choice]:
+def tokenizer_choices(
+    source: Side, target: Side, joint: bool = False, sampled: Subwords = NOT_SAMPLED
+) -> Iterator[Choice]:
     """Kind and size of new tokenizers.
 
     Characters for single words and whole symbols where the data has them already, as in all work on pronunciation and
@@ -87,7 +93,11 @@ def tokenizer_choices(source: Side, target: Side, joint: bool = False) -> Iterat
         source: what the sources look like.
         target: what the targets look like.
         joint: whether the model has one vocabulary for both sides.
+        sampled: the sides whose segmentations are drawn anew, which need the kind of tokenizer that can be.
     """
+    if sampled.kind:
+        yield from _sampled_choices(source, target, joint, sampled)
+        return
     kinds = TOKENIZERS[source.kind], TOKENIZERS[target.kind]
     separate = not joint and (kinds[0] != kinds[1] or "word" in kinds)
     small = {source.kind, target.kind} <= set(CHARACTER_MODELS)
@@ -106,12 +116,29 @@ def tokenizer_choices(source: Side, target: Side, joint: bool = False) -> Iterat
             yield Choice(name, size, _size_reason(side), ("tokenizer_name", "vocab_size"))
 
 
+def _sampled_choices(source: Side, target: Side, joint: bool, sampled: Subwords) -> Iterator[Choice]:
+    """Tokenizers of which `--bpe-dropout` or `--unigram-sampling` draws segmentations, on the sides that it names."""
+    sides = {"source": source, "target": target}
+    asked = [name for name in sides if joint or sampled.subword_sides in ("both", name)]
+    kinds = [sampled.kind if name in asked else TOKENIZERS[side.kind] for name, side in sides.items()]
+    sizes = [max(FEW_PIECES, subword_size(side), side.alphabet + 64) for side in sides.values()]
+    yield Choice("tokenizer_type", kinds[0], sampled.asked_for if "source" in asked else f"sources: {source}")
+    if joint or len(set(kinds)) == 1:
+        yield Choice("vocab_size", min(32_000, sum(sizes)), _size_reason(source, target), ("tokenizer_name",))
+        return
+    reason = sampled.asked_for if "target" in asked else f"targets: {target}"
+    yield Choice("target_tokenizer_type", kinds[1], reason, ("tokenizer_name", "tokenizer_type"))
+    for name, kind, size, side in zip(("vocab_size", "target_vocab_size"), kinds, sizes, sides.values(), strict=True):
+        if kind not in ("char", "word"):
+            yield Choice(name, size, _size_reason(side), ("tokenizer_name", "vocab_size"))
+
+
 def subword_size(side: Side) -> int:
     """Pieces for one side of sentences: about a piece per 100 words, at least 500, at most 16,000, in hundreds."""
     if side.kind in CHARACTER_MODELS:
         return 0
     words = side.rows * (side.words if side.kind == SENTENCES else side.words * 8)
-    return min(16_000, max(500, round(words / 10_000) * 100))
+    return min(16_000, max(FEW_PIECES, round(words / 10_000) * 100))
 
 
 def _size_reason(*sides: Side) -> str:
@@ -208,14 +235,14 @@ def _metrics(source: Side, target: Side) -> tuple[tuple[str, ...], str, str]:
 # Labels -------------------------------------------------------------------------------------------------------------
 
 LONGEST_TEXT = 512
-BEST = {"accuracy": "accuracy", "micro_f1": "micro_f1", "pearson": "pearson"}
-"""The key that chooses the best checkpoint, by the first metric of a kind of labels."""
+BEST = ("accuracy", "micro_f1", "pearson")
+"""The first metrics of the kinds of labels, which choose the best checkpoint."""
 
 
 def label_metric_choices(problem: str, metrics: Sequence[str], validated: bool) -> Iterator[Choice]:
     """What chooses the best checkpoint of a classifier."""
     if validated and metrics and metrics[0] in BEST:
-        yield Choice("metric_for_best_model", BEST[metrics[0]], f"labels are {problem}", ("metrics",))
+        yield Choice("metric_for_best_model", metrics[0], f"labels are {problem}", ("metrics",))
 
 
 def classifier_choices(texts: Side) -> Iterator[Choice]:
@@ -260,6 +287,22 @@ def fine_tuning_choices(recipe: str, rows: int, width: int, adapter: bool) -> It
     yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps", "max_steps"))
     epochs = round(min(20.0, max(3.0, 3 * (20_000 / rows) ** 0.5)))
     yield Choice("num_train_epochs", float(epochs), f"{rows:,} training rows", ("max_steps",))
+
+
+REWARD_SHARE = 0.25
+
+
+def reward_choices(rate: float, whose: str) -> Iterator[Choice]:
+    """Learning rate of a loss made of the model's own outputs: a quarter of the peak that its start was trained with.
+
+    `docs/strategies/rewards.md` has what was measured: 5e-4 for a recurrent model whose peak was 2e-3.
+
+    Args:
+        rate: that peak.
+        whose: for the reason.
+    """
+    reason = f"a quarter of {rate:g}, {whose}: the loss is made of the model's own outputs"
+    yield Choice("learning_rate", float(f"{rate * REWARD_SHARE:.2g}"), reason, ("optim",))
 
 
 # Lengths, batches and steps -----------------------------------------------------------------------------------------

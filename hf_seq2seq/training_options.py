@@ -77,6 +77,11 @@ class Subwords(Section):
         """The flag that asks for it; empty if none does."""
         return "--bpe-dropout" if self.bpe_dropout else "--unigram-sampling" * (self.unigram_sampling is not None)
 
+    @property
+    def kind(self) -> str:
+        """The kind of tokenizer that is sampled; empty if none is."""
+        return {"--bpe-dropout": "bpe", "--unigram-sampling": "unigram"}.get(self.asked_for, "")
+
     def __post_init__(self) -> None:
         """Rejects sides without anything to sample."""
         super().__post_init__()

@@ -256,3 +256,29 @@ def test_under_a_time_limit_warm_up_is_a_share_and_the_limit_schedules_evaluatio
     }
     assert chosen["warmup_ratio"] == 0.1
     assert not {"warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)
+
+
+@pytest.mark.parametrize("recipe", ["rnn", "transformer", "t5"])
+def test_sampled_segmentations_get_the_kind_of_tokenizer_that_can_be_sampled(tmp_path: Path, recipe: str) -> None:
+    rows = _pronunciations(tmp_path) | ({"from_scratch": True} if recipe == "t5" else {})
+    for flag, value, kind in (("bpe_dropout", 0.1, "bpe"), ("unigram_sampling", 0.2, "unigram")):
+        tokens = _prepared(recipe, rows | {flag: value}).config.tokens
+        assert (tokens.tokenizer_type, tokens.target_tokenizer_type) == (kind, None)
+    if recipe == "rnn":
+        tokens = _prepared(recipe, rows | {"bpe_dropout": 0.1, "subword_sides": "source"}).config.tokens
+        assert (tokens.tokenizer_type, tokens.target_tokenizer_type) == ("bpe", "word")
+        assert tokens.vocab_size == defaults.FEW_PIECES
+
+
+def test_a_loss_made_of_outputs_takes_a_quarter_of_the_peak(tmp_path: Path) -> None:
+    rows = _pronunciations(tmp_path)
+    (tmp_path / "run").mkdir()
+    task = _prepared("rnn", rows)
+    task.model.save_pretrained(tmp_path / "run")
+    task.tokenizers.save(tmp_path / "run")
+    (tmp_path / "run" / "run.yaml").write_text("recipe: rnn\nlearning_rate: 0.002\n")
+    flags = rows | {"model_name_or_path": str(tmp_path / "run"), "loss_type": "self_critical"}
+    config = _prepared("rnn", flags).config
+    assert config.optimization.learning_rate == 5e-4
+    assert any("a quarter of 0.002" in choice.reason for choice in config.derived)
+    assert _prepared("rnn", flags | {"learning_rate": 1e-4}).config.optimization.learning_rate == 1e-4

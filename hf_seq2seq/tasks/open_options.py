@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -20,10 +21,12 @@ from hf_seq2seq.defaults import Lengths, settle
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
+from hf_seq2seq.run_configs import HandBuiltStart
+from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import Choice, section_of
 from hf_seq2seq.tasks.stages import texts_to_learn
 from hf_seq2seq.training.processes import world_size
-from hf_seq2seq.training_options import Loss
+from hf_seq2seq.training_options import Loss, Subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -75,7 +78,28 @@ def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedMode
     """Chooses learning rate, warm-up and epochs of a pretrained model."""
     widths = (getattr(model.config, name, None) for name in ("d_model", "hidden_size"))
     width = int(next(filter(None, widths), defaults.USUAL_WIDTH))
-    return settle(config, defaults.fine_tuning_choices(recipe, rows, width, adapter))
+    choices = list(defaults.fine_tuning_choices(recipe, rows, width, adapter))
+    if _reward(config) is not None:
+        usual = next(choice.value for choice in choices if choice.name == "learning_rate")
+        config = settle(config, defaults.reward_choices(usual, "the rate of fine-tuning"))
+    return settle(config, choices)
+
+
+def _reward(config: RunConfig) -> CandidateOptions | None:
+    """The options of a loss that is made of the model's own outputs; None for other losses."""
+    found = loss_options(section_of(config, Loss) or Loss())
+    return found if isinstance(found, CandidateOptions) else None
+
+
+def _settle_continued(config: C) -> C:
+    """Chooses the learning rate of a hand-built model that goes on from a run, and learns from its own outputs."""
+    start = section_of(config, HandBuiltStart)
+    if start is None or start.model_name_or_path is None:
+        return config
+    earlier = read_run(Path(start.model_name_or_path).expanduser() / RUN_FILE).get("learning_rate")
+    if not isinstance(earlier, int | float):
+        return config
+    return settle(config, defaults.reward_choices(float(earlier), "the peak of the run that it starts from"))
 
 
 def settle_pairs(
@@ -96,13 +120,17 @@ def settle_pairs(
     config = settle(config, defaults.metric_choices(*sides, validated=bool(sets_of(pairs, "validation"))))
     if model is None:
         return config
-    return settle(settle(config, defaults.tokenizer_choices(*sides, joint)), model(*sides))
+    sampled = section_of(config, Subwords) or defaults.NOT_SAMPLED
+    return settle(settle(config, defaults.tokenizer_choices(*sides, joint, sampled)), model(*sides))
 
 
 def settle_rows(config: C, pairs: Mapping[str, Pairs | Conversations], model: ModelChoices | None, joint: bool) -> C:
     """`settle_pairs`; the metric that a loss is made of, if any, chooses the best checkpoint and is computed."""
-    reward = loss_options(section_of(config, Loss) or Loss())
-    if not isinstance(reward, CandidateOptions) or not sets_of(pairs, "validation"):
+    reward = _reward(config)
+    if reward is None:
+        return settle_pairs(config, pairs, model, joint)
+    config = _settle_continued(config)
+    if not sets_of(pairs, "validation"):
         return settle_pairs(config, pairs, model, joint)
     (metric,) = check_metrics((reward.metric,), TEXT_METRICS).values()
     config = settle(config, [Choice("metric_for_best_model", metric.keys[0], "what the loss is made of")])
