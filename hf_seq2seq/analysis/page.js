@@ -177,7 +177,10 @@ function showHeats(box) {
   const draw = () => {
     drawMap(box, heats[row.value], layer.value, head.value);
     box.querySelector(".links").textContent = "Point at a line, or move to an output token with Tab, to see its links.";
-    box.querySelector(".alignment").textContent = heats[row.value].alignment ? `Alignment of words: ${heats[row.value].alignment}` : "";
+    box.querySelector(".alignment").textContent = [
+      heats[row.value].cut ? "Long texts are cut." : "",
+      heats[row.value].alignment ? `Alignment of words: ${heats[row.value].alignment}` : "",
+    ].join(" ");
   };
   const start = () => {
     const heat = heats[row.value];

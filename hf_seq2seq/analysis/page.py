@@ -23,6 +23,8 @@ from hf_seq2seq.drafts import open_draft
 
 LARGEST_HEATS = 1_000_000
 """Weights on a page, two bytes each: with more, heads are averaged, and then layers."""
+LARGEST_SIDE = 150
+"""Tokens a side of a map on the page; longer texts are cut."""
 LARGEST_MAP = 60
 """Tokens a side of a picture that is drawn without the script."""
 PRINTED = 1
@@ -117,13 +119,15 @@ def packed(heats: Sequence[Heat]) -> list[dict[str, Any]]:
     """
     budget, found = LARGEST_HEATS / max(1, len(heats)), []
     for each in heats:
-        weights = each.weights
+        weights = each.weights[:, :, :LARGEST_SIDE, :LARGEST_SIDE]
+        cut = weights.shape[2:] != each.weights.shape[2:]
         for axis in (1, 0):
             if weights.size > budget:
                 weights = weights.mean(axis, keepdims=True)
         parts = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
-        shown = {"row": each.row + 1, "why": each.why, "source": each.source, "output": each.output}
-        averaged = weights.shape != each.weights.shape
+        shown = {"row": each.row + 1, "why": each.why, "cut": cut}
+        shown |= {"source": each.source[:LARGEST_SIDE], "output": each.output[:LARGEST_SIDE]}
+        averaged = weights.shape[:2] != each.weights.shape[:2]
         shown |= {"shape": list(weights.shape), "averaged": averaged, "alignment": each.alignment}
         found.append(shown | {"weights": base64.b64encode(parts.tobytes()).decode()})
     return found

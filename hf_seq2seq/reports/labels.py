@@ -13,6 +13,7 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.model_scoring import Loaded, labelled_rows
 from hf_seq2seq.metrics import LABEL_DEFAULTS, check_metrics, metrics_for
+from hf_seq2seq.reports.folder import make_folder
 from hf_seq2seq.reports.request import Request
 from hf_seq2seq.reports.shown_rows import chosen_rows, one_set, rows_to_show
 
@@ -49,7 +50,7 @@ def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, C
 
 
 def _write_rows(file: Path, rows: Any, scores: np.ndarray, truth: np.ndarray, names: list[str]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     with open_draft(file) as stream:
         for number, text in enumerate(rows.texts):
             line = {"source": text, "output": names[int(scores[number].argmax())]}

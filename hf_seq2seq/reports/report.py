@@ -14,7 +14,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.model_scoring import Loaded, text_rows
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.metrics import check_metrics, metrics_for
-from hf_seq2seq.reports.options import Report
+from hf_seq2seq.reports.folder import find_folder, make_folder
 from hf_seq2seq.reports.request import Request
 from hf_seq2seq.reports.shown_rows import chosen_rows, one_set, rows_to_show
 
@@ -102,20 +102,6 @@ def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
     return Analysis(folder, sections, counts, *limits)
 
 
-def find_folder(report: Report, path: str) -> Path:
-    """The folder of the report.
-
-    Raises:
-        InputError: it is a file, or the model is no folder and none is given.
-    """
-    if report.output_dir is None and not Path(path).is_dir():
-        raise InputError(f"analyze: {path} is not a folder that a report could be put in; give --output-dir")
-    folder = Path(report.output_dir) if report.output_dir else Path(path) / "analysis"
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output-dir {folder}: is a file")
-    return folder
-
-
 def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
     from hf_seq2seq.decoding.pipeline import has_attention
     from hf_seq2seq.reports.attention import attention_of
@@ -127,7 +113,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     sources, references = one_set(text_rows(config.rows, loaded, "analyze"))
     chosen = chosen_rows(config.report, len(sources))
     reader = RowReader(generator, metric, has_attention(loaded[0]))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with open_draft(folder / ROWS) as stream:
         for first in range(0, len(sources), CHUNK):
             part = slice(first, first + CHUNK)

@@ -174,3 +174,5 @@ def test_many_heads_are_averaged_to_stay_small() -> None:
     assert found[0]["averaged"]
     assert sum(int(np.prod(each["shape"])) for each in found) <= LARGEST_HEATS
     assert packed([heat()])[0]["shape"] == [2, 2, 4, 3]
+    (long,) = packed([replace(heat(), weights=np.zeros((1, 1, 400, 900), dtype=np.float32), source=["a"] * 900)])
+    assert (long["shape"], len(long["source"]), long["cut"]) == ([1, 1, 150, 150], 150, True)

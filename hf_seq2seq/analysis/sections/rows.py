@@ -5,19 +5,24 @@ from typing import Any
 
 from hf_seq2seq.analysis.records import Record, Section, Table
 
+MOST, FEWEST = 300_000, 300
+"""Characters of the sources, and as many of outputs and of references, of all rows together, and at least of a row."""
+
 
 def rows(record: Record) -> Section | None:
     """Source, output, references and score of the rows shown, the worst first."""
     order = [int(number) for number in record.worst_first() if int(number) in record.shown]
     columns = ("row", "shown as", record.facts["key"], "confidence", "source", "output", "references")
-    found = [_row(record, number) for number in order]
+    most = max(FEWEST, MOST // max(1, len(order)))
+    found = [_row(record, number, most) for number in order]
     table = Table(f"{len(found)} of {len(record):,} rows; rows.jsonl beside this page has all", columns, found)
     numbers = {"rows": [dict(zip(columns, row, strict=True)) for row in found]}
     return Section("Rows", numbers=numbers, tables=(table,))
 
 
-def _row(record: Record, number: int) -> list[Any]:
+def _row(record: Record, number: int, most: int) -> list[Any]:
     row = record.shown[number]
     figures = [float(record.figures[name][number]) for name in ("score", "confidence")]
     source = row["source"] if isinstance(row["source"], str) else json.dumps(row["source"], ensure_ascii=False)
-    return [number + 1, row["why"], *figures, source, row["output"], "\n".join(row["references"])]
+    texts = (source, row["output"], "\n".join(row["references"]))
+    return [number + 1, row["why"], *figures, *(text if len(text) <= most else f"{text[:most]}…" for text in texts)]
