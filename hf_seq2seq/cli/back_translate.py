@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.mixed_rows import check_mixed, training_command, write_mixed, write_stages
 from hf_seq2seq.cli.options import Argument, Values
+from hf_seq2seq.cli.output_paths import check_outputs
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
 from hf_seq2seq.cli.synthetic_rows import Noise, Rows
@@ -106,7 +107,7 @@ def check(config: BackTranslateConfig, values: Mapping[str, Any]) -> None:
         raise InputError("--input-file: is missing; name the text to translate, which is of the target side")
     if options.output_file is None:
         raise InputError("--output-file: is missing; name the file of pairs to write")
-    _check_output(Path(options.output_file), Path(options.input_file))
+    _check_suffix(Path(options.output_file))
     names = options.names
     if len({*names, *COLUMNS}) < len(names) + len(COLUMNS):
         raise InputError(
@@ -118,13 +119,20 @@ def check(config: BackTranslateConfig, values: Mapping[str, Any]) -> None:
     if search.num_return_sequences > 1 and search.mbr_metric is None:
         raise InputError("--num-return-sequences: one source is written per target; leave it out, or add --mbr-metric")
     check_mixed(options)
+    _check_files(options, config.rules.against)
 
 
-def _check_output(path: Path, read: Path) -> None:
+def _check_suffix(path: Path) -> None:
     if path.suffix not in (".jsonl", ".ndjson", ".tsv"):
         raise InputError(f"--output-file {path}: is written as JSON lines or tsv; let its name end in .jsonl or .tsv")
-    if path.exists() and read.exists() and path.samefile(read):
-        raise InputError(f"--output-file {path}: is the input file")
+
+
+def _check_files(options: Rows, against: tuple[str, ...]) -> None:
+    """Rejects an output that is read, too, or written by two flags."""
+    names = ("output_file", "mixed_file", "stages_file")
+    outputs = [(name, Path(path)) for name in names if (path := getattr(options, name)) is not None]
+    inputs = {"input_file": options.input_file, "train_file": options.train_file, "against": against}
+    check_outputs(outputs, inputs, (options.source_lang, options.target_lang))
 
 
 def _check_token(name: str, token: str, may_be_empty: bool = False) -> None:

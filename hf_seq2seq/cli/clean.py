@@ -1,6 +1,5 @@
 """`hf-seq2seq clean`: drop pairs that are not worth training on, and count them by rule."""
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import TYPE_CHECKING
 from hf_seq2seq import strict_json
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Values
+from hf_seq2seq.cli.output_paths import check_outputs
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import open_output, write_json
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cleaning.options import Cleaning
-from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, build, flag, option
+from hf_seq2seq.sections import Section, build, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.cleaning.cleaner import Cleaner
@@ -73,20 +72,23 @@ def clean(*, values: Values) -> None:
     seen = sides_of_files(config.rules.against, data) if config.rules.against else None
     cleaner = Cleaner(config.rules, languages, seen)
     read = read_pair_rows(data)
-    _write(read, cleaner, rows)
+    _write(read, cleaner, rows, config.rules.against)
     if rows.json:
         print(strict_json.dumps(cleaner.counts))
     else:
         print(describe(cleaner.counts, read.place))
 
 
-def _write(read: "PairRows", cleaner: "Cleaner", options: Rows) -> None:
+def _write(read: "PairRows", cleaner: "Cleaner", options: Rows, against: tuple[str, ...]) -> None:
     """Writes the kept and the dropped rows to their files."""
     from hf_seq2seq.data.cleaning.pair_rows import decisions, output_paths
     from hf_seq2seq.data.files.writers import open_rows
 
     outputs = output_paths(options.output_file, read)
-    _check_paths(options, outputs)
+    written = [("output_file", path) for path in outputs]
+    written += [("dropped_file", Path(options.dropped_file))] if options.dropped_file else []
+    read_by = {"input_file": options.input_file, "against": against}
+    check_outputs(written, read_by, (options.source_lang, options.target_lang))
     with ExitStack() as stack:
         advance = stack.enter_context(counted("rows"))
         keep = stack.enter_context(open_rows(outputs, read.shape, read.form)) if outputs else None
@@ -98,22 +100,6 @@ def _write(read: "PairRows", cleaner: "Cleaner", options: Rows) -> None:
             elif each.rule is not None and drop:
                 told = {"row": each.number, "rule": each.rule, "reason": each.reason}
                 write_json(drop, told | (each.pair._asdict() if each.pair else {"cells": each.row}))
-
-
-def _check_paths(options: Rows, outputs: Sequence[Path]) -> None:
-    """Rejects an output that is an input or another output."""
-    from hf_seq2seq.data.files.lines import split_paths
-
-    languages = (options.source_lang, options.target_lang)
-    inputs = split_paths(options.input_file, languages) if options.input_file else ()
-    taken = {path.resolve(): "the input file" for path in inputs}
-    dropped = [Path(options.dropped_file)] if options.dropped_file else []
-    for name, path in [*(("output_file", path) for path in outputs), *(("dropped_file", path) for path in dropped)]:
-        if path.resolve() in taken:
-            raise InputError(f"{flag(name)} {path}: is {taken[path.resolve()]}")
-        if path.is_dir():
-            raise InputError(f"{flag(name)} {path}: is a folder")
-        taken[path.resolve()] = "written by another flag"
 
 
 COMMAND = FlagCommand(clean, CleanConfig)

@@ -23,7 +23,7 @@ PASSES = 10
 
 
 def check_mixed(options: "Rows") -> None:
-    """Rejects a mixture without real pairs, and one over a file that it is made of.
+    """Rejects a mixture without real pairs.
 
     Raises:
         InputError: the flags conflict.
@@ -38,10 +38,6 @@ def check_mixed(options: "Rows") -> None:
             raise InputError(f"{flag(name)} {path}: add --train-file, the real pairs")
         if Path(path).suffix not in suffixes:
             raise InputError(f"{flag(name)} {path}: let its name end in {suffixes[0]}")
-        if Path(path).resolve() in {
-            Path(str(o)).resolve() for o in (options.input_file, options.output_file, options.train_file)
-        }:
-            raise InputError(f"{flag(name)} {path}: is read, or written by another flag")
 
 
 def write_stages(options: "Rows", synthetic: int) -> str:

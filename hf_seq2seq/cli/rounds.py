@@ -19,7 +19,7 @@ from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 
 DONE = "rounds.json"
-"""The commands that are done, in the folder of the rounds."""
+"""The commands that are begun and the number of those done, in the folder of the rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +69,13 @@ class Step:
     Attributes:
         name: of the step.
         words: the command, without the program's name.
+        files: what it writes.
         folder: what a training saves to; None for a translation, which continues by itself.
     """
 
     name: str
     words: tuple[str, ...]
+    files: tuple[Path, ...]
     folder: Path | None = None
 
 
@@ -88,13 +90,18 @@ def rounds(recipe: Recipe, *, values: Values) -> None:
     steps = plan(recipe, config)
     folder.mkdir(parents=True, exist_ok=True)
     with locked_folder(folder):
-        done = read_done(folder / DONE, steps)
-        for number, step in enumerate(steps, start=1):
-            if number <= done:
-                continue
+        begun, done = read_done(folder / DONE, steps)
+        for number, step in enumerate(steps[done:], start=done + 1):
             print(f"{step.name} ({number} of {len(steps)}): {shlex.join(['hf-seq2seq', *step.words])}", flush=True)
-            run_step(step)
-            write_done(folder / DONE, steps[:number])
+            if number > begun:
+                write_done(folder / DONE, steps[:number], number - 1)
+            try:
+                run_step(step)
+            except SystemExit:
+                if not any(file.exists() for file in step.files):  # refused: other flags may follow
+                    write_done(folder / DONE, steps[: number - 1], number - 1)
+                raise
+            write_done(folder / DONE, steps[:number], number)
     print(f"{steps[-1].folder}: the forward model of round {config.rounds.rounds}")
 
 
@@ -156,7 +163,7 @@ def _improve(
     marks = [made.tag] * bool(made.tag) + ["<blank>"] * made.noise
     added = ("--added-tokens", ",".join(marks)) if marks else ()
     return [
-        Step(f"pairs for {name}", tuple(words)),
+        Step(f"pairs for {name}", tuple(words), (pairs, mixed)),
         _train(recipe, config, name, languages, ("--train-file", str(mixed), *added)),
     ]
 
@@ -173,7 +180,7 @@ def _train(
             words += [f"--{role.replace('_', '-')}", file]
     words += ["--source-lang", languages[0], "--target-lang", languages[1]]
     words += ["--seed", str(config.synthesis.seed), "--output-dir", str(folder)]
-    return Step(f"training {name}", tuple(words), folder)
+    return Step(f"training {name}", tuple(words), (folder,), folder)
 
 
 def run_step(step: Step) -> None:
@@ -197,31 +204,37 @@ def execute(words: list[str]) -> int:
     return subprocess.run([sys.executable, "-m", "hf_seq2seq", *words], check=False).returncode
 
 
-def read_done(path: Path, steps: list[Step]) -> int:
-    """How many steps are done.
+def read_done(path: Path, steps: list[Step]) -> tuple[int, int]:
+    """How many steps are begun, and how many done.
 
     Raises:
-        InputError: what is done was done by other commands.
+        InputError: they were begun by other commands, or something else is where the first ones would write.
     """
     if not path.exists():
-        return 0
+        found = [file for step in steps for file in step.files if file.exists()]
+        if found:
+            raise InputError(f"{found[0]}: was there before; name another --output-dir, or delete it")
+        return 0, 0
     try:
-        done = [tuple(words) for words in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError):
-        raise InputError(f"{path}: is damaged; delete it to start again") from None
-    for number, words in enumerate(done):
+        state = json.loads(path.read_text(encoding="utf-8"))
+        begun, done = [tuple(words) for words in state["commands"]], int(state["done"])
+    except (ValueError, TypeError, KeyError):
+        raise InputError(f"{path}: is damaged; delete {path.parent} to start again") from None
+    for number, words in enumerate(begun):
         expected = steps[number].words if number < len(steps) else ()
         if words != expected:
             raise InputError(
-                f"{path}: was begun with other flags: {shlex.join(words)}; use another --output-dir, or delete it"
+                f"{path}: was begun with other flags: {shlex.join(words)}; "
+                f"use another --output-dir, or delete {path.parent}"
             )
-    return len(done)
+    return len(begun), done
 
 
-def write_done(path: Path, steps: list[Step]) -> None:
-    """Notes that steps are done."""
+def write_done(path: Path, begun: list[Step], done: int) -> None:
+    """Notes which steps are begun, and how many are done."""
     with open_draft(path) as stream:
-        stream.write(json.dumps([list(step.words) for step in steps], indent=1, ensure_ascii=False) + "\n")
+        state = {"commands": [list(step.words) for step in begun], "done": done}
+        stream.write(json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 
 COMMAND = FlagCommand(rounds, RoundsConfig)

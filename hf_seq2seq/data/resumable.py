@@ -58,6 +58,8 @@ class ResumableFile(Generic[Item]):
         self._digest, self._pending = sha256(), 0
         if path.exists() and not path.is_file():
             raise InputError(f"{flag} {path}: is not a regular file, which could be continued after a kill")
+        if self.partial.is_symlink() or (self.partial.exists() and not self.partial.is_file()):
+            raise InputError(f"{flag} {path}: {self.partial} is a link or no regular file; delete it to start")
         before = self._read_progress()
         self.done: int = before.get("rows", 0)
         self.state: dict[str, Any] = before.get("state", {})

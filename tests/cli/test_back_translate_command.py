@@ -182,6 +182,30 @@ def test_bad_input(
 
 
 @pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--output-file real.jsonl --train-file real.jsonl", "--output-file real.jsonl: is read by --train-file"),
+        ("--output-file test.tsv --against test.tsv", "--output-file test.tsv: is read by --against"),
+        (
+            "--output-file out.jsonl --train-file real.jsonl --mixed-file link.jsonl",
+            "--mixed-file link.jsonl: is read by --train-file",
+        ),
+    ],
+)
+def test_files_that_are_read_are_not_written(
+    command: Any, model_folder: Path, mono: Path, tmp_path: Path, monkeypatch: Any, flags: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("real.jsonl", "test.tsv"):
+        Path(name).write_text("mine")
+    Path("link.jsonl").symlink_to("real.jsonl")
+    found = command("back-translate", model_folder, "--input-file", mono, *flags.split())
+    assert found.code == 2
+    assert message in found.err
+    assert Path("real.jsonl").read_text() == Path("test.tsv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
     ("run", "file", "flags", "message"),
     [
         ("source_lang: de\ntarget_lang: en\n", "mono.en", [], "mono.en: seems to be en, but"),

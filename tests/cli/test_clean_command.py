@@ -121,6 +121,8 @@ def test_a_cell_that_is_not_text_is_counted(command, tmp_path: Path) -> None:
     ("flags", "message"),
     [
         (["--output-file", "in.tsv"], "--output-file in.tsv: is the input file"),
+        (["--output-file", "./test.tsv", "--against", "test.tsv"], "--output-file test.tsv: is read by --against"),
+        (["--dropped-file", "test.tsv", "--against", "test.tsv"], "--dropped-file test.tsv: is read by --against"),
         (
             ["--output-file", "out.tsv", "--dropped-file", "out.tsv"],
             "--dropped-file out.tsv: is written by another flag",
@@ -135,11 +137,13 @@ def test_a_cell_that_is_not_text_is_counted(command, tmp_path: Path) -> None:
 )
 def test_bad_input_leaves_nothing_written(command, tmp_path: Path, monkeypatch, flags: list[str], message: str) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("in.tsv").write_text("source\ttarget\nEin Hund\tA dog\n")
+    for name in ("in.tsv", "test.tsv"):
+        Path(name).write_text("source\ttarget\nEin Hund\tA dog\n")
     found = command("clean", "--input-file", "in.tsv", *flags)
     assert found.code == 2
     assert message in found.err
-    assert [path.name for path in tmp_path.iterdir()] == ["in.tsv"]
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"source\ttarget\nEin Hund\tA dog\n"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.tsv", "test.tsv"]
 
 
 def test_a_cell_that_does_not_fit_the_format(command, tmp_path: Path) -> None:

@@ -85,6 +85,29 @@ def test_rounds_train_and_continue(data: list[str], monkeypatch: pytest.MonkeyPa
     assert len(calls) == 4  # nothing is done twice
 
 
+def test_nothing_of_others_is_continued_or_replaced(
+    data: list[str], monkeypatch: pytest.MonkeyPatch, command: Any
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(module, "execute", lambda words: started.append(words) or 3)
+    for name in ("forward-1/checkpoint-2", "forward-1-train.jsonl"):
+        there = Path("outputs/rounds", name)
+        there.mkdir(parents=True)
+        found = command("rounds", "rnn", *data)
+        assert found.code == 2
+        assert "was there before; name another --output-dir, or delete it" in found.err
+        there.rmdir()
+        if there.parent.name == "forward-1":
+            there.parent.rmdir()
+    assert not started
+    assert command("rounds", "rnn", *data, "--seed", "4").code == 3  # nothing was written, so other flags may follow
+    monkeypatch.setattr(module, "execute", lambda words: Path("outputs/rounds/reverse-0").mkdir() or 3)
+    assert command("rounds", "rnn", *data).code == 3
+    other = command("rounds", "rnn", *data, "--seed", "3")  # begun, though not done
+    assert other.code == 2
+    assert "was begun with other flags" in other.err
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -163,6 +163,14 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         write(path)
 
 
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "other").write_text("of someone else")
+    (tmp_path / "out.jsonl.partial").symlink_to("other")
+    with pytest.raises(InputError, match=r"out.jsonl.partial is a link or no regular file; delete it"):
+        write(tmp_path / "out.jsonl")
+    assert (tmp_path / "other").read_text() == "of someone else"
+
+
 @pytest.mark.parametrize("name", ["missing/out.jsonl", "."])
 def test_file_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"--output-file .*(cannot be written|is not a regular file)"):
