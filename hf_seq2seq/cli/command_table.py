@@ -3,6 +3,7 @@
 COMMANDS = {
     "train": "Train a model with a recipe, evaluate it and save it.",
     "auto": "Find and train a good model for the rows within a given time.",
+    "learning-curve": "Train on growing shares of the rows, and predict what more rows would bring.",
     "baseline": "Train a classical baseline in seconds and score it like a model.",
     "back-translate": "Translate monolingual text back, into synthetic sources of real targets to train on.",
     "rounds": "Iterative back-translation: a reverse and a forward model improve each other.",

@@ -31,12 +31,14 @@ class Looked:
         config_class: of its recipe.
         goal: what the recipe compares checkpoints by, or would.
         validation: the rows of pairs; None for others.
+        training_rows: their number.
     """
 
     family: Family
     config_class: type
     goal: Goal
     validation: Validation | None
+    training_rows: int
 
 
 def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Looked:
@@ -61,7 +63,7 @@ def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Lo
             "no validation rows to choose by: give --validation-file, or --validation-split-percentage to hold some out"
         )
     family = Family(recipe, dict(given), flatten(task.config), {})
-    return Looked(family, module.Config, _goal(task, values), _validation(task))
+    return Looked(family, module.Config, _goal(task, values), _validation(task), len(task.splits["train"]))
 
 
 def _goal(task: "Task", values: Mapping[str, Any]) -> Goal:
