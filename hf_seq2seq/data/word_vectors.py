@@ -45,6 +45,17 @@ def read_vectors(file: str, wanted: Container[str] | None = None) -> tuple[list[
     return list(words), np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32)
 
 
+def vector_width(file: str) -> int:
+    """The numbers of a vector, by the first line; 0 where the file is empty.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    with opened(Path(file).expanduser()) as stream:
+        parts = next(lines(stream.lines("utf-8")), "").rstrip(" ").split(" ")
+    return int(parts[1]) if len(parts) == 2 and all(part.isdigit() for part in parts) else len(parts) - 1
+
+
 def _numbers(cells: Sequence[str], place: str) -> np.ndarray:
     try:
         found = np.array(cells, dtype=np.float32)

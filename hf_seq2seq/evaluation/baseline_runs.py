@@ -15,6 +15,7 @@ from hf_seq2seq.baselines import BASELINES
 from hf_seq2seq.baselines.baseline import Baseline, LabelledTexts
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of
+from hf_seq2seq.data.quiet import quiet
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import (
     BASELINE_FILE,
@@ -140,10 +141,37 @@ def run(name: str, config: Any) -> Outcome:
         paths = [Path(part.rpartition("=")[2]) for value in filter(None, inputs) for part in value.split(",")]
         folder = Path(config.output.output_dir)
         check_folder(folder, config.output.overwrite_output_dir, paths, _replaced(folder))
+    config = replace(config, data=_with_held_out(baseline.task, config))
     outcome = RUNS[baseline.task](name, baseline, config)
     if config.output.output_dir is not None:
         save(Path(config.output.output_dir), name, config, outcome)
     return outcome
+
+
+def _with_held_out(task: str, config: Any) -> Any:
+    """The options of the data; without rows to score, with the share of the training rows that `train` holds out."""
+    from hf_seq2seq.defaults import validation_choices
+
+    data = config.data
+    others = data.validation_file or data.test_file or getattr(data, "one_document", False)
+    if others or data.validation_split_percentage is not None or not data.train_file:
+        return data
+    with quiet():
+        rows = len(_split_rows(task, config)["train"])
+    for choice in validation_choices(rows):
+        print(f"{choice.name} {choice.value:g}: {choice.reason}", file=sys.stderr)
+        data = replace(data, validation_split_percentage=choice.value)
+    return data
+
+
+def _split_rows(task: str, config: Any) -> Mapping[str, Any]:
+    from hf_seq2seq.data.labelled_sources import load_labelled_splits
+    from hf_seq2seq.data.sources import load_splits
+    from hf_seq2seq.data.tabbed_text import split_at_tabs
+
+    if task == "labels":
+        return load_labelled_splits(config.data, config.problem.problem_type)
+    return load_splits(config.data, arrange=split_at_tabs if task == "pairs" else None)
 
 
 def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:

@@ -1,8 +1,6 @@
 """Options that were left open, chosen by `hf_seq2seq.defaults` from the rows that a task was given."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -15,8 +13,10 @@ from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.quiet import quiet
 from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.word_vectors import vector_width
 from hf_seq2seq.defaults import Lengths, settle
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
@@ -59,19 +59,8 @@ def read_validated(config: C, data: D, read: Callable[[D], R]) -> tuple[C, R]:
     if settled is config or not settled.derived:
         return config, rows
     share = {choice.name: choice.value for choice in settled.derived}["validation_split_percentage"]
-    with _said_already():
+    with quiet():
         return settled, read(replace(data, validation_split_percentage=share))
-
-
-@contextmanager
-def _said_already() -> Iterator[None]:
-    """Keeps back the notices of rows that are read again."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedModel", adapter: bool) -> C:
@@ -121,7 +110,19 @@ def settle_pairs(
     if model is None:
         return config
     sampled = section_of(config, Subwords) or defaults.NOT_SAMPLED
-    return settle(settle(config, defaults.tokenizer_choices(*sides, joint, sampled)), model(*sides))
+    return settle(
+        settle(config, defaults.tokenizer_choices(*sides, joint, sampled)), _model_choices(config, model(*sides))
+    )
+
+
+def _model_choices(config: RunConfig, choices: Iterable[Choice]) -> list[Choice]:
+    """The choices of a new model; the width of word vectors goes before that of the rows."""
+    start = section_of(config, HandBuiltStart)
+    file = start.pretrained_embeddings if start else None
+    width = vector_width(file) if file else 0
+    first = list(defaults.embedding_choices(width, str(file))) if width else []
+    names = {choice.name for choice in first}
+    return [*first, *(choice for choice in choices if choice.name not in names)]
 
 
 def settle_rows(config: C, pairs: Mapping[str, Pairs | Conversations], model: ModelChoices | None, joint: bool) -> C:

@@ -118,9 +118,10 @@ class _Search:
         better = [e for e in self.baselines if e.score is not None and goal.better(e.score, score)]
         if better:
             best = ordered(better, goal)[0]
-            tell(
-                f"the baseline {best.name} is better: validation {goal.metric} {best.score:.4g}, the model {score:.4g}"
-            )
+            detail = f"validation {goal.metric} {best.score:.4g}, the model {score:.4g}"
+            fresh = any(family.given.get("from_scratch") for family in self.families.values())
+            advice = "; a pretrained model may beat both: --model-name-or-path MODEL" if fresh else ""
+            tell(f"the baseline {best.name} is better: {detail}{advice}")
 
     def _costs(self) -> dict[Path, float]:
         return {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}

@@ -15,6 +15,7 @@ DECODING = ("num_beams", "length_penalty")
 """Settings that are chosen on the validation rows without training."""
 FACTOR = 4
 """How far a learning rate is tried to both sides of the default."""
+SIZES = ("model_size", *WIDTHS, *LAYERS)
 USUAL_DROPOUTS = (0.1, 0.2, 0.3, 0.4, 0.5)
 SUBWORDS = ("bpe", "unigram", "wordpiece")
 FEW_PIECES = 500
@@ -123,6 +124,11 @@ def _tokenizers(base: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
         yield other, own | {"tokenizer_type": other} | ({"target_tokenizer_type": other} if target == kind else {})
     elif kind == "char":
         yield "bpe", own | {"tokenizer_type": "bpe", "vocab_size": FEW_PIECES}
+
+
+def size_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that make a model larger or smaller."""
+    return {name: value for name, value in settings.items() if name in SIZES}
 
 
 def describe_settings(settings: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ from typing import Any
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import remove
 from hf_seq2seq.sections import flag
-from hf_seq2seq.tuning.spaces import Family, prefixes
+from hf_seq2seq.tuning.budget import needed_seconds
+from hf_seq2seq.tuning.spaces import Family, prefixes, size_of
 
 JOURNAL = "journal.log"
 RUNGS = 9
@@ -181,11 +182,18 @@ class Study:
         several = len(self._families) > 1
         recipe = trial.suggest_categorical("recipe", list(self._families)) if several else next(iter(self._families))
         settings = self._families[recipe].draw(trial, self._prefixes[recipe])
+        if (size := size_of(settings)) in self._too_large(recipe):
+            settings = {name: value for name, value in settings.items() if name not in size}
         if any((r.recipe, r.settings) == (recipe, settings) for r in self.records()):
             return False
         folder = f"{len(self.records()):03}-{Path(recipe).stem}"
         trial.set_user_attr("run", {"recipe": recipe, "settings": settings, "folder": folder})
         return True
+
+    def _too_large(self, recipe: str) -> list[dict[str, Any]]:
+        """The sizes of models for which a trial had too little time; the defaults' stands in for them."""
+        failed = [r for r in self.records() if r.state == FAILED and needed_seconds(r.reason) is not None]
+        return [size for r in failed if r.recipe == recipe and (size := size_of(r.settings))]
 
     def _started(self, trial: Any) -> Any:
         trial.set_user_attr("starts", trial.user_attrs.get("starts", 0) + 1)

@@ -113,6 +113,18 @@ def test_a_share_is_held_out_as_in_training(pairs: Path) -> None:
     assert found.folder is None
 
 
+def test_rows_are_held_out_where_there_is_nothing_else_to_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.tsv").write_text("source\ttarget\n" + "".join(f"a{n}\tb{n}\n" for n in range(200)))
+    place = str(tmp_path / "train.tsv")
+    found = hf_seq2seq.baseline("nearest", train_file=place, output_dir=str(tmp_path / "near"))
+    held = load_splits(PairData(train_file=place, validation_split_percentage=10))["validation"]
+    assert len(found.predictions["validation"]) == len(held) == found.results["eval_samples"] == 20
+    assert "validation_split_percentage 10: no validation set is given" in capsys.readouterr().err
+    assert "validation_split_percentage: 10.0" in (tmp_path / "near" / "baseline.yaml").read_text()
+
+
 def test_rows_of_python_and_named_sets(pairs: Path) -> None:
     rows: list[dict[str, Any]] = [{"source": s, "target": t} for s, t in PAIRS]
     found = hf_seq2seq.baseline("nearest", train_file=rows, test_file={"one": "test.tsv", "two": "test.tsv"})

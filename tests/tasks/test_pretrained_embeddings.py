@@ -53,6 +53,17 @@ def test_the_transformer_takes_them_too(data: dict[str, Any], capsys: pytest.Cap
     assert "vocabulary: 3 of" in capsys.readouterr().err
 
 
+def test_the_model_is_as_wide_as_the_vectors_where_no_flag_says_otherwise(data: dict[str, Any]) -> None:
+    config = rnn.prepare(build(rnn.Config, data)).config
+    assert (config.model.embedding_size, config.model.hidden_size) == (8, 256)
+    model = transformer.prepare(build(transformer.Config, data)).config.model
+    assert (model.d_model, model.encoder_attention_heads, model.decoder_attention_heads) == (8, 4, 4)
+    write_vectors(Path(data["pretrained_embeddings"]), WORDS, np.ones((4, 6), dtype=np.float32))
+    assert transformer.prepare(build(transformer.Config, data)).config.model.encoder_attention_heads == 3
+    Path(data["pretrained_embeddings"]).write_text("dog 1 2 3 4\ncat 4 3 2 1\n")  # GloVe has no line of sizes
+    assert rnn.prepare(build(rnn.Config, data)).config.model.embedding_size == 4
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

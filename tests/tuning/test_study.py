@@ -3,6 +3,7 @@ import json
 import pytest
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.tuning.budget import needed_seconds
 from hf_seq2seq.tuning.domains import Choices, Range
 from hf_seq2seq.tuning.spaces import Family
 from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, STARTS, STOPPED, Study
@@ -99,3 +100,23 @@ def test_every_line_of_the_journal_is_json(tmp_path):
     study = Study(tmp_path, [RNN], greater=True, seed=1, most=2)
     finish(study, study.next_trial(), 1.0)
     assert all(isinstance(json.loads(line), dict) for line in (tmp_path / JOURNAL).read_text().splitlines())
+
+
+def test_a_size_for_which_there_was_too_little_time_is_not_tried_again(tmp_path):
+    sizes = Choices.of("model_size", ["tiny", "small"])
+    space = {"model_size": sizes, "dropout": Range("dropout", 0.0, 0.5)}
+    study = Study(
+        tmp_path, [Family("t5", {}, {"model_size": "tiny", "dropout": 0.1}, space)], greater=True, seed=1, most=12
+    )
+    refusal = "--max-time: 9s is too little: the start took 1s, and the end about 9s; give at least 30 s, or fewer rows"
+    assert needed_seconds(refusal) == 30
+    sizes_tried = []
+    while trial := study.next_trial():
+        settings = study.record(trial).settings
+        sizes_tried.append(settings.get("model_size", "tiny"))
+        if sizes_tried[-1] == "small":
+            study.tell(trial, FAILED, refusal)
+        else:
+            finish(study, trial, 1.0)
+    assert len(sizes_tried) == 12
+    assert sizes_tried.count("small") == 1
