@@ -5,6 +5,8 @@ Paper: Callison-Burch et al. 2007, (Meta-) Evaluation of Machine Translation, se
 Paper: Dang 2006, DUC 2005: Evaluation of Question-Focused Summarization Systems (five points, very poor to very good,
     and what is called readability here), https://aclanthology.org/W06-0707
 Paper: Grusky et al. 2018, Newsroom, section 5 (informativeness), https://aclanthology.org/N18-1065
+Paper: Hodosh et al. 2013, Framing Image Description as a Ranking Task (accuracy and relevance of captions),
+    https://doi.org/10.1613/jair.3994
 Paper: Graham et al. 2013, Continuous Measurement Scales in Human Evaluation of Machine Translation (0 to 100),
     https://aclanthology.org/W13-2305
 """
@@ -58,6 +60,18 @@ CRITERIA = {
         "Judge the text alone: grammar, no needless repetition, clear what each word refers to, one sentence leading to"
         " the next. Whether it is true or complete does not matter here.",
         _POOR_TO_GOOD,
+    ),
+    "relevance": Criterion(
+        "How well does this text say what matters in the picture or source?",
+        "Ask what a person would mention first. A text about something minor, or so general that it would fit many"
+        " pictures, is less relevant, even if all of it is true.",
+        _POOR_TO_GOOD,
+    ),
+    "accuracy": Criterion(
+        "How much of what this text says is true of the picture or source?",
+        "Check each object, property, number, action and relation that the text states. What it leaves out costs"
+        " nothing here.",
+        ("None", "Little", "Half", "Most", "All"),
     ),
 }
 

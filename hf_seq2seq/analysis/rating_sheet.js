@@ -175,7 +175,8 @@ function showRow(number) {
   current = number;
   const row = sheet.rows[number];
   const heading = make("h2", { id: "row-title", tabIndex: -1 }, `Row ${number + 1} of ${sheet.rows.length}`);
-  const parts = row.source === null ? [] : [context("Source", row.source)];
+  const parts = row.image ? [make("img", { src: row.image, alt: "The picture that the texts describe" })] : [];
+  if (row.source !== null) parts.push(context("Source", row.source));
   parts.push(...row.references.map((text) => context("Reference", text)));
   for (const { id, text } of row.texts) {
     const letter = id.replace(/[0-9]+/, "");

@@ -29,11 +29,13 @@ class Texts:
         systems: one text per row, by the system's name.
         sources: one text per row, or empty.
         references: any number of texts per row, or empty.
+        images: one data URL per row, or empty.
     """
 
     systems: Mapping[str, Sequence[str]]
     sources: Sequence[str] = ()
     references: Sequence[Sequence[str]] = ()
+    images: Sequence[str] = ()
 
 
 def make_sheet(texts: Texts, criteria: Sequence[str], scale: Scale, rows: int | None, seed: int) -> tuple[Json, Json]:
@@ -61,8 +63,10 @@ def make_sheet(texts: Texts, criteria: Sequence[str], scale: Scale, rows: int | 
             {"id": f"{number}{_letters(place)}", "row": row + 1, "systems": sorted(names)}
             for place, names in enumerate(authors.values())
         ]
+        image = {"image": texts.images[row]} if texts.images else {}
         shown.append(
-            {
+            image
+            | {
                 "source": texts.sources[row] if texts.sources else None,
                 "references": list(texts.references[row]) if texts.references else [],
                 "texts": [{"id": f"{number}{_letters(place)}", "text": text} for place, text in enumerate(authors)],

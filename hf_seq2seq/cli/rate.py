@@ -38,6 +38,9 @@ class Rows(Section):
 
     source_file: str | None = option(None, "File of sources, text or a table as in training.")
     source_column: str = option("source", "Column of the source text, if there are several.")
+    image_column: str | None = option(
+        None, "Column of --source-file with the path of a picture, for captions; its text then needs --source-column."
+    )
     references: tuple[str, ...] = option((), "File of references to show; several files give several per row.")
     encoding: str = option("utf-8", "Encoding of text files.")
 
@@ -78,7 +81,7 @@ def rate(systems: Systems, *, values: Values) -> None:
     files = system_files(systems)
     read = [*files.values(), *config.rows.references, config.rows.source_file or ""]
     check_folder(folder, config.output.overwrite_output_dir, [Path(file) for file in read if file], (SHEET, KEY))
-    texts = _read(files, config.rows)
+    texts = _read(files, config.rows, "source_column" in values)
     from hf_seq2seq.analysis.rating_sheet import make_sheet, render
 
     page, key = make_sheet(texts, criteria, scale, asked.sample, asked.seed)
@@ -114,27 +117,35 @@ def system_files(systems: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _read(systems: dict[str, str], rows: Rows) -> "Texts":
+def _read(systems: dict[str, str], rows: Rows, names_source: bool) -> "Texts":
     from hf_seq2seq.analysis.rating_sheet import Texts
     from hf_seq2seq.evaluation.scored_files import Cell, read_cells
 
     if rows.source_file is None and not rows.references:
         raise InputError("rate: give --source-file or --references, so that raters know what a text should express")
+    if rows.image_column is not None and rows.source_file is None:
+        raise InputError("--image-column: is a column of --source-file; give both")
+    shows_source = rows.source_file is not None and (rows.image_column is None or names_source)
     files = [(file, "prediction") for file in systems.values()]
-    files += [(rows.source_file, rows.source_column)] if rows.source_file else []
+    files += [(rows.source_file or "", rows.source_column)] if shows_source else []
+    files += [(rows.source_file or "", rows.image_column)] if rows.image_column is not None else []
     files += [(file, "reference") for file in rows.references]
     columns: list[list[Cell]] = [list(read_cells(file, column, rows.encoding)) for file, column in files]
     for (file, column), cells in zip(files, columns, strict=True):
         if len(cells) != len(columns[0]):
             raise InputError(f"{file}: {len(cells)} {column}s for {len(columns[0])} in {files[0][0]}")
     others = columns[len(systems) :]
-    sources = [str(cell) for cell in others.pop(0)] if rows.source_file else []
+    sources = [str(cell) for cell in others.pop(0)] if shows_source else []
+    paths = [str(cell) for cell in others.pop(0)] if rows.image_column is not None else []
     references = [
         [text for cell in row for text in ([cell] if isinstance(cell, str) else cell)]
         for row in zip(*others, strict=True)
     ]
     texts = {name: list(map(str, cells)) for name, cells in zip(systems, columns, strict=False)}
-    return Texts(texts, sources, references)
+    from hf_seq2seq.analysis.rating_images import Pictures
+
+    place = rows.source_file or ""
+    return Texts(texts, sources, references, Pictures(paths, Path(place).expanduser().parent, place))
 
 
 COMMAND = FlagCommand(rate, RateConfig)

@@ -1,5 +1,6 @@
 """`rate` and `ratings`: from files of predictions to a sheet, and from saved ratings to a report."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,34 @@ def test_bad_keys(command, folder: Path) -> None:
         assert result.code == 2
         assert f"{place}: {message}" in result.err
     assert "--confidence: 100 must be below 100" in command("ratings", KEY, ann, "--confidence", "100").err
+
+
+def test_captions_are_rated_beside_their_pictures(command, folder: Path) -> None:
+    Path("pictures").mkdir()
+    picture = b"\x89PNG\r\n\x1a\n" + b"pixels"
+    for name in "abc":
+        Path(f"pictures/{name}.png").write_bytes(picture + name.encode())
+    Path("rows.tsv").write_text("image\tplace\n" + "".join(f"pictures/{name}.png\tin {name}\n" for name in "abc"))
+    flags = ["--source-file", "rows.tsv", "--image-column", "image", "--criteria", "relevance,accuracy"]
+    made = command("rate", "theirs.txt", *flags)
+    assert made.code == 0, made.err
+    data = {row["texts"][0]["text"]: row for row in rows_of_sheet()}
+    assert base64.b64decode(data["one cat"]["image"].removeprefix("data:image/png;base64,")) == picture + b"b"
+    assert {row["source"] for row in data.values()} == {None}
+    assert "img-src data:" in SHEET.read_text()
+    command("rate", "theirs.txt", *flags, "--source-column", "place", "--overwrite-output-dir")
+    assert {row["source"] for row in rows_of_sheet()} == {"in a", "in b", "in c"}
+    Path("pictures/b.png").write_text("<svg>")
+    again = command("rate", "theirs.txt", *flags, "--overwrite-output-dir")
+    assert (again.code, len(again.err.splitlines())) == (2, 1)
+    assert "rows.tsv: row 2: image pictures/b.png: is neither PNG, JPEG, GIF nor WebP" in again.err
+    Path("pictures/c.png").unlink()
+    Path("pictures/b.png").write_bytes(picture)
+    assert "row 3: image pictures/c.png: No such file" in command("rate", "theirs.txt", *flags, "--output-dir", "o").err
+    assert (
+        "--image-column: is a column of --source-file"
+        in command("rate", "theirs.txt", "--references", "right.en", "--image-column", "image", "--output-dir", "o").err
+    )
 
 
 def test_metrics_are_compared_with_ratings_or_tested_on_damage(command, folder: Path) -> None:
