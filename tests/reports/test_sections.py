@@ -1,5 +1,6 @@
 """The analyses on planted rows: what must trip a rule does, and what must not does not."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,10 @@ from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
 from hf_seq2seq.metrics import TEXT_METRICS
+from hf_seq2seq.recipes import rnn
+from hf_seq2seq.reports.options import AnalyzeConfig
 from hf_seq2seq.reports.reading import best_of
+from hf_seq2seq.sections import flag, options
 
 CHRF = TEXT_METRICS["chrf"]
 Plant = Callable[..., Record]
@@ -138,6 +142,15 @@ def test_the_best_candidate_lifts_the_score_of_all_rows() -> None:
     outputs[rows] = tables
     assert CHRF.score(outputs.sum(0))["chrf"] > base + 3
     assert not best_of([(0, tables[:1])], tables[[0, 0]], CHRF)
+
+
+def test_the_flags_to_try_exist(plant: Plant) -> None:
+    found = ledger(plant([row(GOOD)]))
+    assert found is not None
+    asked = {word for line in found.numbers["lines"] for word in re.findall(r"--[a-z-]+", line["remedy"])}
+    known = {flag(name) for config in (rnn.Config, AnalyzeConfig) for name in options(config)}
+    assert len(asked) > 10
+    assert asked <= known
 
 
 def test_a_fault_of_all_rows_comes_first_without_a_gain(plant: Plant) -> None:

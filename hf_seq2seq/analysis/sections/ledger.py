@@ -138,7 +138,8 @@ def faults(record: Record) -> list[Fault]:
             "wrong copies",
             "copies",
             "numbers, names and addresses of source and reference replace wrong ones",
-            "train with --copy-vocab-size 50 on words, or with subwords: --tokenizer-type unigram",
+            "train on subwords: --tokenizer-type unigram; or rnn with --tokenizer-type word --pointer-generator"
+            " --copy-vocab-size 50",
         ),
     ]
     return [
