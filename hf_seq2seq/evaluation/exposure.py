@@ -23,6 +23,8 @@ Next = Callable[[Tensor], Tensor]
 """From prefixes `(rows, tokens)` to the log-probabilities of their next tokens, `(rows, vocabulary)` float64."""
 PART = 256
 """Prefixes read at once."""
+FEW = 100
+"""Rows below which the power of accumulated errors is not to be relied on."""
 BETWEEN = 1.5
 """Growth with a power below this is called linear, and quadratic from there on."""
 
@@ -177,4 +179,5 @@ class Exposure:
         power = (
             "" if math.isnan(self.power) else f": added up, they grow with the power {self.power:.2f} of the position"
         )
-        return [head, *found, f"accumulation of errors: {self.growth}{power}"]
+        few = f"; {self.rows[0]} rows are few for it, --max-predict-samples reads more" if self.rows[0] < FEW else ""
+        return [head, *found, f"accumulation of errors: {self.growth}{power}{few if power else ''}"]

@@ -55,13 +55,13 @@ class Objective(nn.Module):
         self.model = model
         self.figures = Figures(self.logged)
 
-    def check_steps(self, steps: int) -> str:
+    def check_steps(self, steps: int) -> list[str]:
         """Called before training where the number of optimizer steps is known; may reject it by an `InputError`.
 
         Returns:
-            A warning for the start of the run, or nothing.
+            Warnings for the start of the run.
         """
-        return ""
+        return []
 
     def begin_step(self, step: int, steps: int) -> None:
         """Called before each optimizer step, on every process.

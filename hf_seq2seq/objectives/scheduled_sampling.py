@@ -101,8 +101,8 @@ class ScheduledSampling(TokenCrossEntropy):
     step = 0
     epsilon = 1.0
 
-    def check_steps(self, steps: int) -> str:
-        """Rejects a schedule that begins after the last step; returns a warning of one that has hardly begun by then.
+    def check_steps(self, steps: int) -> list[str]:
+        """Rejects a schedule that begins after the last step; warns of one that has hardly begun by then.
 
         Raises:
             InputError: names both.
@@ -114,15 +114,16 @@ class ScheduledSampling(TokenCrossEntropy):
             )
         options = self.options
         if options.schedule in ("none", "constant"):
-            return ""
+            return []
         last = SCHEDULES[options.schedule](options, steps - 1 - options.start, steps - options.start)
         if last < HARDLY:
-            return ""
+            return []
         fix = "leave out c" if options.schedule == "linear" and options.k in (None, 1) else "leave out k"
-        return (
+        told = (
             f"warning: {PLACE}: at the last of {steps:,} steps epsilon is still {last:.4g}, so that hardly any input "
             f"is the model's own; {fix}, and it is {HALF} halfway"
         )
+        return [told]
 
     def begin_step(self, step: int, steps: int) -> None:
         """Sets the share of gold inputs."""

@@ -56,10 +56,14 @@ class Analysis:
         if "ledger" in self.sections:
             numbers = self.sections["ledger"].numbers
             found.append(f"{numbers['metric']} {numbers['score']:.2f}")
+            if any(line["rows"] for line in numbers["lines"]):
+                found.append("what the score would gain without one fault, in points, with an interval:")
             for line in numbers["lines"]:
                 if line["rows"]:
                     gain = (
-                        "" if line["gain"] is None else f"{line['gain']:+.2f} [{line['low']:+.2f}, {line['high']:+.2f}]"
+                        ""
+                        if line["gain"] is None
+                        else f"{line['gain']:+z.2f} [{line['low']:+z.2f}, {line['high']:+z.2f}]"
                     )
                     found.append(f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}")
         if "classes" in self.sections:

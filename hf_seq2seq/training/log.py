@@ -109,7 +109,7 @@ class StepLog:
         text = ", ".join(f"{kind} {norms[name]:.1e} ({name})" for name, kind in ends)
         for name, flow in figures.get("states", {}).items():
             first, last = flow["gradient_norm"][0], flow["gradient_norm"][-1]
-            note = "" if flow["product_is_gradient"] else ", which is not the factor between them here"
+            note = "" if flow["product_is_gradient"] else " (not their quotient here)"
             text += f"\n  {name}: gradient at the first state {first:.1e}, at the last {last:.1e}; norm of the product "
             text += f"of Jacobians {flow['jacobian_product_norm'][0]:.1e}{note}"
         self._write({"gradient_flow": figures}, f"gradients: {text}")

@@ -82,8 +82,7 @@ class Loop:
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
         self.budget = Budget(self.schedule, self.plan.tokens_per_step)
         self.budget.begin(self.state)
-        doubt = task.objective.check_steps(self.state.max_steps) if self.state.planned else ""
-        self.notes: list[str] = [doubt] if doubt else []
+        self.notes = task.objective.check_steps(self.state.max_steps) if self.state.planned else []
         self.signal = 0
         self._is_new_plan = False
         self.selection = Selection(self.schedule, task, len(self.plan))

@@ -96,6 +96,13 @@ def test_means_are_over_the_rows_that_have_a_position() -> None:
     assert found.growth == "none"
     assert found.as_json()["power"] is None
     assert len(found.lines()) == 4
+    assert "few" not in found.lines()[-1]
+
+
+def test_a_power_from_few_rows_says_so() -> None:
+    row = RowExposure(np.ones(4), np.ones(4), np.array([0.0, 1.0, 1.0, 1.0]))
+    assert Exposure.of([row] * 20).lines()[-1].endswith("; 20 rows are few for it, --max-predict-samples reads more")
+    assert Exposure.of([row] * 100).lines()[-1].endswith("of the position")
 
 
 @pytest.mark.parametrize("recipe", ["rnn", "gpt"])

@@ -224,7 +224,7 @@ def test_a_schedule_that_begins_after_the_last_step_is_refused() -> None:
 
 
 def test_a_schedule_that_hardly_begins_within_the_run_is_warned_of() -> None:
-    told = objective_of(rnn(), "k=2000").check_steps(1782)
+    (told,) = objective_of(rnn(), "k=2000").check_steps(1782)
     assert "at the last of 1,782 steps epsilon is still 0.9988" in told
     assert "leave out k, and it is 0.5 halfway" in told
     for options in (["schedule=inverse_sigmoid"], ["k=200"], ["schedule=constant"], ["schedule=none"]):

@@ -112,5 +112,6 @@ def test_the_command(recurrent: Path, tmp_path: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as said:
         assert COMMAND.run_plain([*line, "--max-new-tokens", "8"])
     assert said.getvalue().splitlines()[-1] == str(tmp_path / "report/analysis.html")
+    assert "-0.00" not in said.getvalue()
     figures = json.loads((tmp_path / "report/analysis.json").read_text())["sections"]["ledger"]
     assert said.getvalue().startswith(f"{figures['metric']} {figures['score']:.2f}\n")
