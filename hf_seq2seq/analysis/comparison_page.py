@@ -76,11 +76,15 @@ def on_white(picture: str) -> str:
 
 def markdown(found: Found) -> list[str]:
     """The lines of the table of systems, and of what it says."""
-    columns, rows = score_table(found)
+    tables = [score_table(found), part_table(found)] if "parts" in found else [score_table(found)]
+    return [line for table in tables for line in (*_markdown_table(*table), "")] + notes(found)
+
+
+def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     cells = [[_plain(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in [columns, *rows]]
     widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:], "", *notes(found)]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
 def notes(found: Found) -> list[str]:
@@ -122,6 +126,17 @@ def _system_row(system: Found, keys: Sequence[str], costs: Sequence[str], pair: 
         row.append(score_text(system["scores"][key]))
         row.append("" if pair is None else difference_text(pair["scores"][key]))
     return [*row, *(system["costs"].get(name) for name in costs)]
+
+
+def part_table(found: Found) -> tuple[list[str], list[list[Any]]]:
+    """Headings and rows: what each value of a setting is worth, on average over the others."""
+    keys = list(found["metrics"])
+    rows = [
+        [part["setting"], _plain(part["value"]), _plain(part["against"]), part["pairs"]]
+        + [difference_text(part["scores"][key]) for key in keys]
+        for part in found["parts"]
+    ]
+    return ["setting", "value", "against", "pairs", *(f"Δ {key}" for key in keys)], rows
 
 
 def score_text(score: Found) -> Figure:
@@ -198,8 +213,9 @@ def _facts(found: Found) -> str:
 def _sections(found: Found, drawn: Mapping[str, str]) -> Iterator[str]:
     front = [picture for name, picture in drawn.items() if name.startswith("score-against")]
     columns, rows = score_table(found)
+    parts = _table("What each part is worth", *part_table(found)) if "parts" in found else ""
     pairs = _table("All pairs", *_pair_table(found)) if len(found["systems"]) > 2 else ""
-    yield _panel("scores", "Scores", notes(found), [_table("Systems", columns, rows), pairs, *_figures(front)])
+    yield _panel("scores", "Scores", notes(found), [parts, _table("Systems", columns, rows), pairs, *_figures(front)])
     shown = _figures([drawn[name] for name in ("quality-by-length",) if name in drawn])
     text = f"Rows in groups of about equal size. Δ is the difference to {found['systems'][0]['name']}."
     yield _panel("lengths", "Length", [text], [*shown, _table("Score by length", *_length_table(found))])

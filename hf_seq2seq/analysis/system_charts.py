@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from hf_seq2seq.analysis.pictures import System, frontier
-
 COLORS = ("#3D8FD1", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#7A6FD0")
 """Legible on white and on black."""
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
@@ -125,6 +123,8 @@ def pareto(points: Mapping[str, tuple[float, float]], what: str, across: str, gr
 
 def front(points: Mapping[str, tuple[float, float]], greater: bool, cheap_first: bool) -> list[str]:
     """The systems that no other beats in both cost and score, cheapest first."""
+    from hf_seq2seq.analysis.pictures import System, frontier
+
     known = [System(n, "", cost if cheap_first else 1 / cost, score, True) for n, (cost, score) in points.items()]
     least = min(system.cost for system in known)
     # A front asks for the order of costs alone; ratios to the least keep tiny ones apart.

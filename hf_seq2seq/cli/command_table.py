@@ -16,6 +16,7 @@ COMMANDS = {
     "exposure": "Measure what a model's own prefixes cost, and how its errors accumulate.",
     "analyze": "See where a model's quality is lost, what it attends to, and what to try: a page, figures, pictures.",
     "compare": "Compare systems on the same test rows: a table with significance and cost, and a page of differences.",
+    "ablate": "Train a grid of settings, and report what each part is worth.",
     "rate": "Make a blind rating sheet of systems' texts, a page to fill in with a browser.",
     "ratings": "Report human ratings: means, differences, agreement.",
     "average": "Average the weights of several checkpoints.",

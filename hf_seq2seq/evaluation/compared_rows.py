@@ -53,6 +53,7 @@ class CompareRequest:
         values: the given flags, by name.
         advance: called with the number of rows that a model has finished since the last call.
         texts: references in memory, which need no file.
+        settings: of an ablation, what each system has of the settings that vary, by its name.
     """
 
     systems: list[ComparedSystem]
@@ -60,6 +61,7 @@ class CompareRequest:
     values: Mapping[str, Any] = field(default_factory=dict)
     advance: "Advance | None" = None
     texts: Texts | None = None
+    settings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def runs(self) -> list[ComparedRun]:
@@ -215,7 +217,7 @@ def with_outputs(request: CompareRequest, rows: ComparedRows) -> list[ComparedSy
             _check_count(run, rows)
     return [
         ComparedSystem(
-            system.name, [_generated(run, request, rows) if _writes(run, request) else run for run in system.runs]
+            system.name, [generated(run, request, rows) if _writes(run, request) else run for run in system.runs]
         )
         for system in request.systems
     ]
@@ -234,7 +236,12 @@ def _check_count(run: ComparedRun, rows: ComparedRows) -> None:
         )
 
 
-def _generated(run: ComparedRun, request: CompareRequest, rows: ComparedRows) -> ComparedRun:
+def generated(run: ComparedRun, request: CompareRequest, rows: ComparedRows) -> ComparedRun:
+    """A run with the outputs that its model writes by the request's flags.
+
+    Raises:
+        InputError: it is no model that writes texts, or the rows have no sources.
+    """
     from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.decoding.pipeline import make_generator
     from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq

@@ -172,8 +172,12 @@ class Draws:
 
     def difference(self, first: int, second: int, key: str) -> Found:
         """How much higher the first of two systems scores, with interval and p-value."""
-        drawn = self.draws[first][key] - self.draws[second][key]
-        observed = self.scores[first][key] - self.scores[second][key]
+        return self.mean_difference([(first, second)], key)
+
+    def mean_difference(self, pairs: Sequence[tuple[int, int]], key: str) -> Found:
+        """The mean over pairs of how much higher the first of two systems scores, with interval and p-value."""
+        drawn = np.mean([self.draws[first][key] - self.draws[second][key] for first, second in pairs], axis=0)
+        observed = float(np.mean([self.scores[first][key] - self.scores[second][key] for first, second in pairs]))
         low, high = self.resampling.interval(drawn)
         return {"difference": observed, "low": low, "high": high, "p": p_value(drawn, observed)}
 
@@ -208,6 +212,39 @@ def compare_pairs(systems: Sequence[Scored], draws: Draws) -> list[Found]:
         adjusted = holm([pair["scores"][key]["p"] for pair in found])
         for pair, value in zip(found, adjusted, strict=True):
             pair["scores"][key]["p_holm"] = value
+    return found
+
+
+def part_worth(names: Sequence[str], settings: Mapping[str, Found], draws: Draws, keys: Sequence[str]) -> list[Found]:
+    """What each value of a setting is worth against the setting's first value, whatever else varies.
+
+    Args:
+        names: of the systems, in the order of the draws.
+        settings: of each system.
+        draws: of the systems.
+        keys: of the scores.
+
+    Returns:
+        For every setting and further value: the mean difference over the pairs of systems that differ in this setting
+        alone, with interval and p-value by the same draws.
+    """
+    found: list[Found] = []
+    for name in settings[names[0]]:
+        values = list(dict.fromkeys(settings[each][name] for each in names))
+        for value in values[1:]:
+            others = [{**settings[each], name: values[0]} for each in names]
+            pairs = [
+                (place, other)
+                for place, each in enumerate(names)
+                if settings[each][name] == value
+                for other, base in enumerate(names)
+                if settings[base] == others[place]
+            ]
+            if pairs:
+                scores = {key: draws.mean_difference(pairs, key) for key in keys}
+                found.append(
+                    {"setting": name, "value": value, "against": values[0], "pairs": len(pairs), "scores": scores}
+                )
     return found
 
 

@@ -25,6 +25,7 @@ from hf_seq2seq.evaluation.comparison_scores import (
     Scored,
     by_length,
     compare_pairs,
+    part_worth,
     score_systems,
 )
 from hf_seq2seq.evaluation.comparison_texts import agreement, by_frequency, marked, ngrams_apart, rows_apart
@@ -124,6 +125,8 @@ def figures_of(
         ],
         "pairs": compare_pairs(shown, draws),
     }
+    if len(next(iter(request.settings.values()), ())) > 1:
+        found["parts"] = part_worth(list(outputs), request.settings, draws, list(keys))
     row_scores = {system.name: system.row_scores(row_metric) for system in scored}
     for pair in found["pairs"]:
         names = pair["first"], pair["second"]

@@ -1,19 +1,24 @@
 """Searches from Python: `auto` and `search`, as the commands `auto` and `train --search`; flags are named as there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import strict_json
-from hf_seq2seq.api.flags import divided
+from hf_seq2seq.api.flags import canonical_values, divided
 from hf_seq2seq.api.runs import TrainingRun
 from hf_seq2seq.configs import Run
 from hf_seq2seq.data.given_rows import name_of_given
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.tuning.ablation_config import AblateConfig
+from hf_seq2seq.tuning.grid import shown_value
 from hf_seq2seq.tuning.leaderboard import DATA
 from hf_seq2seq.tuning.request import FOLDER
+
+if TYPE_CHECKING:
+    from hf_seq2seq.reports.comparing import Comparison
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,27 @@ def search(
     values = _of_files(flags)
     call = _call("search", f"{recipe!r}, {space!r}, ", values)
     return _searched(search_recipe(recipe, space, values, max_trials, call, ensemble), values)
+
+
+def ablate(config: str | Path, vary: Mapping[str, Sequence[Any]], **flags: Any) -> "Comparison":
+    """Trains a grid of settings and compares them, like `hf-seq2seq ablate`.
+
+    Args:
+        config: YAML file of the base: its recipe and the flags of all runs.
+        vary: the values of each flag that varies; those of the search vary without training.
+        **flags: of `ablate`: `seeds`, `output_dir`, `num_processes`, `metrics`.
+
+    Returns:
+        As `compare`; `figures["parts"]` says what each value is worth if more than one flag varies.
+
+    Raises:
+        InputError: as on the command line, with the same message.
+        KeyboardInterrupt: Ctrl-C; the same call resumes.
+    """
+    from hf_seq2seq.tuning.ablation import ablate as train_grid
+
+    texts = (f"{name}={','.join(map(shown_value, values))}" for name, values in vary.items())
+    return train_grid(str(config), canonical_values(AblateConfig, flags) | {"vary": ",".join(texts)})
 
 
 def _of_files(flags: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from hf_seq2seq.cli.tokenizer import TokenizerConfig
 from hf_seq2seq.evaluation.comparison_options import CompareConfig
 from hf_seq2seq.reports.options import AnalyzeConfig
 from hf_seq2seq.sections import build, flag, options
+from hf_seq2seq.tuning.ablation_config import AblateConfig
 
 COMMANDS: dict[tuple[str, ...], Any] = {
     ("generate", "model"): GenerateConfig,
@@ -31,6 +32,7 @@ COMMANDS: dict[tuple[str, ...], Any] = {
     ("evaluate", "model"): EvaluateConfig,
     ("analyze", "model"): AnalyzeConfig,
     ("compare", "a", "b"): CompareConfig,
+    ("ablate",): AblateConfig,
     ("rate", "good.tsv"): RateConfig,
     ("ratings", "key", "file"): RatingsConfig,
     ("average", "a", "b"): AverageConfig,

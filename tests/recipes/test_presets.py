@@ -14,7 +14,8 @@ from hf_seq2seq.api.recipe_files import load
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.sections import build
 
-PRESETS = sorted((Path(__file__).parents[2] / "recipes" / "configs").glob("*.yaml"))
+CONFIGS = Path(__file__).parents[2] / "recipes" / "configs"
+PRESETS = sorted([*CONFIGS.glob("*.yaml"), *(CONFIGS / "studies").glob("*.yaml")])
 ONLINE = [path for path in PRESETS if "dataset_name" in yaml.safe_load(path.read_text())]
 # What a preset does not name itself, for the text is no part of the package: the splits it gives.
 TEXTS = {"tinyshakespeare": {"train", "validation"}, "inflection": {"train"}}
