@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ class Key:
         rows: the row of each text, counted from 0, `(texts,)`.
         authored: index of the text that each system wrote in each row, `(systems, rows)`.
         lines: number of each row in the files that the sheet was made of, from 1.
+        pyramid: whether content units are listed instead of ratings.
     """
 
     sheet: str
@@ -37,6 +38,7 @@ class Key:
     rows: np.ndarray
     authored: np.ndarray
     lines: tuple[int, ...]
+    pyramid: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ def read_key(path: Path) -> Key:
         texts = {text["id"]: place for place, text in enumerate(found["texts"])}
         scale = Scale(int(found["low"]), int(found["high"]))
         key = Key(found["sheet"], tuple(found["criteria"]), scale, systems, texts, rows, authored, tuple(numbers))
+        key = replace(key, pyramid=found.get("pyramid") is True)
     except (KeyError, TypeError, ValueError, OverflowError):  # int(inf) overflows
         hint = "; it contains ratings, and the key comes first" if "rater" in found else ""
         raise InputError(f"{path}: not a key of a rating sheet{hint}") from None

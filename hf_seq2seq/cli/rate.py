@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.analysis.rating_sheet import Texts
 
 SHEET, KEY = "rating_sheet.html", "rating_key.json"
+PYRAMID = "pyramid_sheet.csv"
 PREDICTIONS = "generated_predictions.txt"
 
 
@@ -26,6 +27,9 @@ class Questions(Section):
 
     criteria: tuple[str, ...] = option(
         ("fluency", "adequacy"), "Criteria, separated by commas.", choices=tuple(CRITERIA)
+    )
+    pyramid: bool = option(
+        False, f"Write {PYRAMID} instead, in which annotators list content units (Nenkova and Passonneau, 2004)."
     )
     scale: str = option("1-5", "Worst and best rating, such as 1-5, 1-7 or 0-100.")
     sample: int | None = option(None, "Sample at most this many rows; by default all.", at_least=1)
@@ -75,21 +79,30 @@ def rate(systems: Systems, *, values: Values) -> None:
     config = build(RateConfig, values, origin="rate")
     asked = config.questions
     criteria, scale = tuple(dict.fromkeys(asked.criteria)), parse_scale(asked.scale)
+    sheet = PYRAMID if asked.pyramid else SHEET
+    if asked.pyramid and not config.rows.references:
+        raise InputError("--pyramid: content units are those of references; give --references, best several files")
     if not criteria:
         raise InputError(f"--criteria: none given; choose from {', '.join(CRITERIA)}")
     folder = Path(config.output.output_dir)
     files = system_files(systems)
     read = [*files.values(), *config.rows.references, config.rows.source_file or ""]
-    check_folder(folder, config.output.overwrite_output_dir, [Path(file) for file in read if file], (SHEET, KEY))
+    check_folder(folder, config.output.overwrite_output_dir, [Path(file) for file in read if file], (sheet, KEY))
     texts = _read(files, config.rows, "source_column" in values)
     from hf_seq2seq.analysis.rating_sheet import make_sheet, render
 
     page, key = make_sheet(texts, criteria, scale, asked.sample, asked.seed)
+    content = render(page)
+    if asked.pyramid:
+        from hf_seq2seq.analysis.pyramid_sheet import CRITERIA as SCORES
+        from hf_seq2seq.analysis.pyramid_sheet import pyramid_table
+
+        content, key = pyramid_table(page), key | {"criteria": list(SCORES), "low": 0, "high": 1, "pyramid": True}
     with fill_folder(folder) as draft:
-        for name, content in ((KEY, json.dumps(key, indent=1) + "\n"), (SHEET, render(page))):
-            (draft / name).write_text(content, encoding="utf-8", newline="\n")
+        for name, text in ((KEY, json.dumps(key, indent=1) + "\n"), (sheet, content)):
+            (draft / name).write_text(text, encoding="utf-8", newline="\n")
     rows, shown = len(page["rows"]), len(key["texts"])
-    print(f"{folder / SHEET}: {rows} rows, {shown} texts of {len(texts.systems)} systems; for raters")
+    print(f"{folder / sheet}: {rows} rows, {shown} texts of {len(texts.systems)} systems; for raters")
     print(f"{folder / KEY}: which system wrote which text; only for you")
 
 

@@ -83,11 +83,12 @@ def ratings(key: KeyFile = None, files: RatingFiles = None, *, values: Values) -
 
 
 def _rated(key: str, files: list[str], config: RatingsConfig) -> dict[str, Any]:
+    from hf_seq2seq.analysis.pyramid_sheet import read_pyramids
     from hf_seq2seq.analysis.rating_report import Resampling, report
     from hf_seq2seq.analysis.ratings import read_ratings
 
     known, asked = _read_key(key), config.report
-    given = read_ratings([Path(file).expanduser() for file in files], known)
+    given = (read_pyramids if known.pyramid else read_ratings)([Path(file).expanduser() for file in files], known)
     resampling = Resampling(asked.confidence, asked.confidence_n, asked.paired_ar_n, asked.resampling_seed)
     found = {
         "sheet": known.sheet,

@@ -212,6 +212,38 @@ def test_captions_are_rated_beside_their_pictures(command, folder: Path) -> None
     )
 
 
+def test_content_units_make_a_pyramid(command, folder: Path) -> None:
+    Path("other.en").write_text("the dog\nthe cat\nthe house\n")
+    made = command("rate", "run", "theirs.txt", "--references", "right.en,other.en", "--pyramid")
+    assert made.code == 0, made.err
+    sheet = Path("outputs/rating/pyramid_sheet.csv")
+    assert not SHEET.exists()
+    key = json.loads(KEY.read_text())
+    authors = {text["id"]: text["systems"] for text in key["texts"]}
+    lines = sheet.read_text().splitlines()
+    assert "run" not in sheet.read_text().partition("rows")[2]
+    dogs = next(line for line in lines if line.endswith("reference,R1,a dog")).partition(",")[0]
+    ours = next(name for name, systems in authors.items() if name.startswith(dogs) and systems == ["run"])[len(dogs) :]
+    theirs = "B" if ours == "A" else "A"
+    units = [f"{dogs},unit,R1 R2 {ours} {theirs},a dog", f"{dogs},unit,R1,one", f"{dogs},unit,{theirs},noise"]
+    Path("Ann.csv").write_text("\n".join([*lines, *units]) + "\n")
+    found = json.loads(command("ratings", KEY, "Ann.csv", "--json", "--paired-ar-n", "10").out)["criteria"]
+    means = {name: {system: mean["mean"] for system, mean in found[name]["systems"].items()} for name in found}
+    assert means["pyramid"] == {"run": 1, "theirs": pytest.approx(2 / 3)}
+    assert means["pyramid_modified"] == {"run": pytest.approx(2 / 3), "theirs": pytest.approx(2 / 3)}
+    for text, message in {
+        "\n".join(lines): "contains no content unit",
+        "\n".join([*lines, f"{dogs},unit,R3,x"]): "the row has no reference or text 'R3'",
+        "\n".join([*lines, units[0]]).replace(key["sheet"], "0123"): "is the sheet '0123'",
+        "a,b\n": "not a pyramid sheet",
+    }.items():
+        Path("Bob.csv").write_text(text + "\n")
+        refused = command("ratings", KEY, "Bob.csv")
+        assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+        assert message in refused.err
+    assert "--pyramid: content units" in command("rate", "run", "--source-file", "source.de", "--pyramid").err
+
+
 def test_metrics_are_compared_with_ratings_or_tested_on_damage(command, folder: Path) -> None:
     systems = ["run", "theirs.txt", "right.en"]
     command("rate", *systems, "--source-file", "source.de", "--sample", "2")
