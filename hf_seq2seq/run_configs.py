@@ -34,7 +34,7 @@ class RecurrentAttention(Section):
     )
     attention_window: int | None = option(None, "Positions seen on each side, by default 10.", at_least=1)
     coverage: bool = option(False, "Let attention see the sum of past alignments.")
-    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss, only in training.", at_least=0)
+    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss that comes with --coverage.", at_least=0)
     pointer_generator: bool = option(False, "Let each step copy a source token instead of generating one.")
     copy_vocab_size: int = option(
         0, "Unknown words per source that can be copied; needs --tokenizer-type word.", at_least=0
