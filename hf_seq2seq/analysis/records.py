@@ -82,7 +82,8 @@ class Record:
 
     Attributes:
         facts: what was measured, and how: `model`, `task` ("text" or "labels"), `metric`, `key` (of the metric's
-            score), `rows`, `beams`, `max_source_length`, `max_new_tokens`, `attends`, and so on.
+            score), `references` (False if the rows have none), `rows`, `beams`, `max_source_length`,
+            `max_new_tokens`, `attends`, and so on.
         figures: arrays of `(rows,)` float64 by the names of `FIGURES`.
         metric: the metric of the ledger.
         statistics: the metric's statistics of the outputs, `(rows, statistics)`.
@@ -113,12 +114,22 @@ class Record:
                 yield json.loads(line)
 
     @property
+    def supervised(self) -> bool:
+        """Whether the rows have references."""
+        return bool(self.facts.get("references", True))
+
+    @property
     def sign(self) -> int:
         """1 if a higher score is better, -1 if a lower one is."""
         return 1 if self.metric.greater_is_better else -1
 
     def worst_first(self) -> np.ndarray:
-        """The numbers of the rows, worst score first; long rows before short ones of the same score."""
+        """The numbers of the rows, worst score first; long rows before short ones of the same score.
+
+        Without references, the least confidence comes first.
+        """
+        if not self.supervised:
+            return np.lexsort((-self.figures["source_tokens"], self.figures["confidence"]))
         return np.lexsort((-self.figures["source_tokens"], self.sign * self.figures["score"]))
 
 

@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts, without_empty
-from hf_seq2seq.data.columns.finding import cell, named_column
+from hf_seq2seq.data.columns.finding import cell, named_column, reference_columns, text_columns
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.columns.templates import about, fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
@@ -132,6 +132,23 @@ def find_sides(
     else:
         source, target = find_source_column(names, sample, data, place), ""
     return template, source, target + ".text" * has_texts(sample, target)
+
+
+def lacks_targets(splits: Splits, data: PairData) -> bool:
+    """Whether the first split has nothing but sources: no target is found, and no second column of text is left."""
+    names, sample, place = (
+        splits[splits.first].column_names,
+        row_sample(splits[splits.first]),
+        splits.place(splits.first),
+    )
+    try:
+        find_sides(names, sample, data, place)
+    except InputError:
+        template = _template(names, data)
+        columns = {*text_columns(names, sample), *reference_columns(names, sample)} - {data.context_column}
+        left = columns - set(template_columns(template)) if template else columns
+        return data.target_column is None and len(left) <= (0 if template else 1)
+    return False
 
 
 def _template(names: Sequence[str], data: PairData) -> str | None:

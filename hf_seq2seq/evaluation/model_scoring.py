@@ -132,20 +132,23 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     return _by_set(scores), readings
 
 
-def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate") -> dict[str, tuple[Any, list[list[str]]]]:
+def text_rows(
+    rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: bool = False
+) -> dict[str, tuple[Any, list[list[str]]]]:
     """Sources, or conversations, and references of each test set.
 
     Args:
         rows: where they are; by default as in training.
         loaded: the model that reads them.
         command: named in errors.
+        may_lack: rows with nothing but sources get no references, rather than an error.
 
     Raises:
         InputError: there are no test rows, or they cannot be read.
     """
     from hf_seq2seq.data.conversations import read_conversations
     from hf_seq2seq.data.messages import is_dialogue
-    from hf_seq2seq.data.pairs import read_pairs
+    from hf_seq2seq.data.pairs import lacks_targets, read_pairs
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.data.tabbed_text import split_at_tabs
 
@@ -154,7 +157,8 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate") -> dict[str
     if not is_dialogue(settings.run):
         splits = load_splits(data, arrange=split_at_tabs)
         tests = splits.only(_test_names(splits))
-        pairs = read_pairs(tests, _with_columns_of(tests, data, rows))
+        data = _with_columns_of(tests, data, rows)
+        pairs = read_pairs(tests, data, need_target=not (may_lack and lacks_targets(tests, data)))
         return {split: (found.sources, found.references) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply

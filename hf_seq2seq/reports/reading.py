@@ -179,6 +179,11 @@ class RowReader:
         self, row: int, one: Written, references: list[str], source: Any, figures: Figures, first: int
     ) -> np.ndarray:
         """Statistics of a row's output; sets the figures of its texts, and collects what mending would give."""
+        if not references:
+            alone = Candidates(source if isinstance(source, str) else "", list(one.texts), ())
+            for name, value in text_figures(alone).items():
+                figures[name][row] = value
+            return np.zeros(0)
         missed = figures["reference_value"][row] > figures["value"][row] + 1e-4
         candidates = Candidates(source if isinstance(source, str) else "", list(one.texts), references, bool(missed))
         tables = np.asarray(self._table(candidates.outputs, references), dtype=np.float64)
@@ -217,6 +222,8 @@ def best_of(
         outputs: statistics of all outputs, `(rows, statistics)`.
         metric: the metric.
     """
+    if not candidates:
+        return []
     assert metric.score is not None
     sums, sign, key, found = outputs.sum(axis=0), 1 if metric.greater_is_better else -1, metric.keys[0], []
     base = sign * metric.score(sums)[key]

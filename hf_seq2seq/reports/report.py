@@ -55,6 +55,8 @@ class Analysis:
         found = []
         if "ledger" in self.sections:
             numbers = self.sections["ledger"].numbers
+            if not numbers:
+                return [self.sections["ledger"].left_out, str(self.page)]
             found.append(f"{numbers['metric']} {numbers['score']:.2f}")
             if any(line["rows"] for line in numbers["lines"]):
                 found.append("what the score would gain without one fault, in points, with an interval:")
@@ -114,7 +116,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     config = request.config
     name, metric = choose_metric(config.report.metric, loaded[2].run.get("metrics") or DEFAULT_METRICS)
     generator = _generator(request, loaded)
-    sources, references = one_set(text_rows(config.rows, loaded, "analyze"))
+    sources, references = one_set(text_rows(config.rows, loaded, "analyze", may_lack=True))
     chosen = chosen_rows(config.report, len(sources))
     reader = RowReader(generator, metric, has_attention(loaded[0]))
     make_folder(folder)
@@ -123,7 +125,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
             part = slice(first, first + CHUNK)
             reader.read(list(sources[part]), list(references[part]), first, stream)
     record = Record(
-        facts=_facts(request, name, metric, generator, len(sources), reader.attends),
+        facts=_facts(request, (name, metric) if any(references) else None, generator, len(sources), reader.attends),
         figures=reader.figures,
         metric=metric,
         statistics=reader.statistics,
@@ -170,7 +172,7 @@ def _generator(request: Request, loaded: Loaded) -> "TextGenerator":
 
 
 def _facts(
-    request: Request, name: str, metric: "Metric", generator: "TextGenerator", rows: int, attention: bool
+    request: Request, scored: "tuple[str, Metric] | None", generator: "TextGenerator", rows: int, attention: bool
 ) -> dict[str, Any]:
     from hf_seq2seq.decoding.generation import as_search
 
@@ -180,9 +182,10 @@ def _facts(
         "kind": generator.model.config.model_type,
         "task": "text",
         "rows": rows,
-        "metric": name,
-        "key": metric.keys[0],
-        "higher_is_better": metric.greater_is_better,
+        "references": scored is not None,
+        "metric": scored and scored[0],
+        "key": scored and scored[1].keys[0],
+        "higher_is_better": scored and scored[1].greater_is_better,
         "beams": search.num_beams,
         "length_penalty": search.length_penalty,
         "max_source_length": generator.max_source_length,

@@ -26,7 +26,7 @@ class Candidates:
     Attributes:
         source: its text; empty for a conversation.
         outputs: best first, at least one.
-        references: at least one.
+        references: empty if the rows have none.
         missed: whether the model prefers a reference to the output.
     """
 
@@ -43,20 +43,24 @@ class Candidates:
 
 
 def text_figures(row: Candidates) -> dict[str, float]:
-    """The figures of `FIGURES` that need no model."""
-    output, nearest = words(row.outputs[0]), words(row.nearest)
-    wanted = wanted_copies(row.source, row.nearest)
+    """The figures of `FIGURES` that need no model; without references, those that need none."""
+    output = words(row.outputs[0])
     found: dict[str, float] = {
-        "exact": row.outputs[0].strip() in [text.strip() for text in row.references],
         "empty": not output,
         "source_words": len(words(row.source)),
         "output_words": len(output),
-        "reference_words": len(nearest),
         "looped_words": len(output) - len(without_loops(output)),
+    }
+    found |= _against_references(row, output)
+    if not row.references:
+        return found
+    nearest, wanted = words(row.nearest), wanted_copies(row.source, row.nearest)
+    found |= {
+        "exact": row.outputs[0].strip() in [text.strip() for text in row.references],
+        "reference_words": len(nearest),
         "copies": wanted.total(),
         "copies_missing": missing_copies(wanted, row.outputs[0]).total(),
     }
-    found |= _against_references(row, output)
     place = first_difference(output, nearest)
     return found if place is None else found | {"first_error": place}
 
@@ -67,9 +71,9 @@ def _against_references(row: Candidates, output: Sequence[str]) -> dict[str, flo
     own, scripts = main_script(row.outputs[0]), [main_script(text) for text in row.references]
     copies = bool(output) and row.outputs[0].strip() == row.source.strip()
     return {
-        "reference_looped_words": max(len(text) - len(without_loops(text)) for text in references),
+        "reference_looped_words": max((len(text) - len(without_loops(text)) for text in references), default=0),
         "repeated_ngrams": repeated_ngrams(output),
-        "reference_repeated_ngrams": max(map(repeated_ngrams, references)),
+        "reference_repeated_ngrams": max(map(repeated_ngrams, references), default=0),
         "strange_script": own is not None and any(scripts) and own not in scripts,
         "copies_source": copies and row.source.strip() not in [text.strip() for text in row.references],
     }

@@ -115,3 +115,24 @@ def test_the_command(recurrent: Path, tmp_path: Path) -> None:
     assert "-0.00" not in said.getvalue()
     figures = json.loads((tmp_path / "report/analysis.json").read_text())["sections"]["ledger"]
     assert said.getvalue().startswith(f"{figures['metric']} {figures['score']:.2f}\n")
+
+
+def test_without_references_the_unsupervised_parts_are_left(recurrent: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("\n".join(TEXTS) + "\n")
+    flags = FLAGS | {"test_file": str(tmp_path / "test.txt"), "num_beams": 2, "max_new_tokens": 4}
+    found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **flags)
+    assert list(found.sections) == ["ledger", "failures", "attention", "confidence", "rows"]
+    assert found.summary()[0].startswith("The test rows have no references: scores, the ledger,")
+    assert found.summary()[0] in found.page.read_text()
+    rules = found.sections["failures"].numbers["rules"]
+    assert {"cut off", "loop", "attention collapse"} <= set(rules)
+    assert not {"wrong script", "copy failure", "over-generation"} & set(rules)
+    assert not any("reference" in rule["rule"] for rule in rules.values())
+    confidences = [row["confidence"] for row in found.sections["rows"].numbers["rows"]]
+    assert confidences == sorted(confidences)
+
+
+def test_columns_that_cannot_be_told_apart_are_no_missing_references(recurrent: Path, tmp_path: Path) -> None:
+    rows = [{"ein": "ab", "zwei": "ba", "drei": "b"}, {"ein": "b", "zwei": "a", "drei": "a"}]
+    with pytest.raises(InputError, match="--source-column and --target-column"):
+        hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **FLAGS | {"test_file": rows})

@@ -17,6 +17,8 @@ def confidence(record: Record) -> Section | None:
     """Reliability of the probability of whole outputs, and the score by confidence."""
     figures, key = record.figures, record.facts["key"]
     labels = record.facts["task"] == "labels"
+    if not record.supervised:
+        return _alone(figures["confidence"])
     sure = figures["confidence"] if labels else np.exp(figures["log_prob"])
     known = ~np.isnan(sure)
     bins = reliability(sure[known], figures["exact"][known])
@@ -30,7 +32,10 @@ def confidence(record: Record) -> Section | None:
         "share of outputs that are right, averaged over rows. Points under the dashed line are overconfident.",
     ]
     if not labels:
-        numbers |= {"spearman": rank_correlation(figures["confidence"], figures["score"]), "scores": _scores(record)}
+        numbers |= {
+            "spearman": rank_correlation(figures["confidence"], figures["score"]),
+            "scores": _histogram(figures["score"]),
+        }
         text.append(
             f"Rank correlation of the confidence (geometric mean of the tokens' probabilities) with {key}: "
             f"{numbers['spearman']:.2f}. Right is an output that equals a reference, which few do in tasks with many "
@@ -40,6 +45,15 @@ def confidence(record: Record) -> Section | None:
         shares = [each["rows"] for each in numbers["scores"]]
         pictures["scores"] = columns(names, shares, "rows", f"{key} of the row, from")
     return Section("Confidence", tuple(text), numbers, tuple(tables), pictures)
+
+
+def _alone(sure: np.ndarray) -> Section:
+    """How sure the model is, where nothing says whether it is right."""
+    found = _histogram(sure)
+    names, shares = [f"{each['from']:.3g}" for each in found], [each["rows"] for each in found]
+    text = "Rows by the geometric mean of the probabilities of the output's tokens."
+    picture = columns(names, shares, "rows", "confidence of the row, from")
+    return Section("Confidence", (text,), {"confidences": found}, (), {"confidences": picture})
 
 
 def reliability(sure: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
@@ -76,7 +90,6 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
-def _scores(record: Record) -> list[dict[str, float]]:
-    values = record.figures["score"]
+def _histogram(values: np.ndarray) -> list[dict[str, float]]:
     counts, edges = np.histogram(values[np.isfinite(values)], bins=BINS)
     return [{"from": float(low), "rows": int(count)} for low, count in zip(edges[:-1], counts, strict=True)]

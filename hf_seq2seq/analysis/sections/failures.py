@@ -1,7 +1,7 @@
 """Failure modes: rows that fit a stated rule, counted."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,23 @@ class Rule:
     Attributes:
         statement: the rule, as the page states it.
         holds: `(rows,)` bool, from the figures; a figure that is NaN fits no rule.
+        alone: the rule where the rows have no references; empty if it needs one.
     """
 
     statement: str
     holds: Callable[[Figures], np.ndarray]
+    alone: str = ""
 
 
+CUT_OFF = "the output reached the maximum length without ending"
+COLLAPSE = f"one source position takes 75% of all attention, of outputs and sources of {FEW} tokens or more"
+UNTRANSLATED = f"under half of the source's tokens, of {FEW} or more, get a quarter of an equal share of the attention"
 RULES = {
-    "empty output": Rule("the output has no words, and the reference has", lambda f: _and(f["empty"] == 1, _some(f))),
+    "empty output": Rule(
+        "the output has no words, and the reference has",
+        lambda f: _and(f["empty"] == 1, f["reference_words"] != 0),  # NaN without references
+        "the output has no words",
+    ),
     "under-generation": Rule(
         f"the output has words, but under {SHORT:g} of the reference's and at least 2 fewer",
         lambda f: _and(
@@ -42,27 +51,33 @@ RULES = {
         f"the output has over {LONG:g} times the reference's words and at least 2 more",
         lambda f: _and(f["output_words"] > LONG * f["reference_words"], f["output_words"] - f["reference_words"] >= 2),
     ),
-    "cut off": Rule("the output reached the maximum length without ending", lambda f: f["ended"] == 0),
+    "cut off": Rule(CUT_OFF, lambda f: f["ended"] == 0, CUT_OFF),
     "loop": Rule(
         "a group of up to 8 words stands at least three times in a row, and in no reference",
         lambda f: _and(f["looped_words"] > 0, f["reference_looped_words"] == 0),
+        "a group of up to 8 words stands at least three times in a row",
     ),
     "repetition": Rule(
         "a sequence of 4 words occurs more often than in any reference",
         lambda f: f["repeated_ngrams"] > f["reference_repeated_ngrams"],
+        "a sequence of 4 words occurs more than once",
     ),
     "copy failure": Rule(
         "a number, name or address that source and reference share is missing", lambda f: f["copies_missing"] > 0
     ),
     "wrong script": Rule("most letters are of a script that no reference has", lambda f: f["strange_script"] == 1),
-    "source copied": Rule("the output is the source, and no reference is", lambda f: f["copies_source"] == 1),
+    "source copied": Rule(
+        "the output is the source, and no reference is", lambda f: f["copies_source"] == 1, "the output is the source"
+    ),
     "attention collapse": Rule(
-        f"one source position takes 75% of all attention, of outputs and sources of {FEW} tokens or more",
+        COLLAPSE,
         lambda f: _and(f["attention_peak"] >= 0.75, f["output_tokens"] >= FEW, f["source_tokens"] >= FEW),
+        COLLAPSE,
     ),
     "untranslated source": Rule(
-        f"under half of the source's tokens, of {FEW} or more, get a quarter of an equal share of the attention",
+        UNTRANSLATED,
         lambda f: _and(f["attention_covered"] < 0.5, f["source_tokens"] >= FEW),
+        UNTRANSLATED,
     ),
     "hallucination": Rule(
         "under 30% of the attention is on the source's text rather than its special tokens, and the row's score is "
@@ -76,15 +91,13 @@ def _and(*conditions: np.ndarray) -> np.ndarray:
     return np.logical_and.reduce(conditions)
 
 
-def _some(figures: Figures) -> np.ndarray:
-    return figures["reference_words"] > 0
-
-
 def failures(record: Record) -> Section | None:
     """How many rows fit each rule, and which."""
     if record.facts["task"] != "text":
         return None
     rules = {name: rule for name, rule in RULES.items() if record.facts["attends"] or "attention" not in rule.statement}
+    if not record.supervised:
+        rules = {name: replace(rule, statement=rule.alone) for name, rule in rules.items() if rule.alone}
     statements = {name: rule.statement for name, rule in rules.items()} | {SAME: "the output is also another source's"}
     same, most = _identical(record)
     held = {name: np.flatnonzero(rule.holds(figures_of(record))) for name, rule in rules.items()} | {SAME: same}
@@ -94,10 +107,12 @@ def failures(record: Record) -> Section | None:
     numbers = {
         "rules": {name: {"rows": len(held[name]), "rule": statements[name]} for name in names},
         "rows": {name: [int(row) + 1 for row in held[name][:LISTED]] for name in names},
-        "score": {name: float(np.nanmean(score[held[name]])) for name in names if len(held[name])},
+        "score": {
+            name: float(np.nanmean(score[held[name]])) for name in names if record.supervised and len(held[name])
+        },
         "most_common_output": most,
     }
-    columns = ("failure", "row", key, "source", "output", "references")
+    columns = ("failure", "row", key or "confidence", "source", "output", "references")
     tables = (
         Table(f"Rows of {len(record):,} that fit a rule", ("failure", "rows", "% of rows", "rule"), counted),
         Table(f"The first {LISTED} rows of each", columns, _listed(record, held)),
@@ -138,7 +153,7 @@ def _listed(record: Record, held: dict[str, np.ndarray]) -> list[list[Any]]:
     listed = []
     for number, row in enumerate(record.rows()) if wanted else ():
         for name in wanted.get(number, ()):
-            score = float(record.figures["score"][number])
+            score = float(record.figures["score" if record.supervised else "confidence"][number])
             texts = [str(row["source"]), row["output"], "\n".join(row["references"])]
             listed.append([name, number + 1, score, *(text[:1000] for text in texts)])
     return sorted(listed, key=lambda row: (row[0], row[1]))

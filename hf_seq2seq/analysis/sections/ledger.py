@@ -16,6 +16,10 @@ from hf_seq2seq.metrics.resampling import Sample, bootstrap, interval
 DRAWN = 20_000_000  # row indices of all resamples together; more rows get fewer resamples
 FEWEST = 20
 """Rows that must remain where some are set aside."""
+LEFT_OUT = (
+    "The test rows have no references: scores, the ledger, lengths, reliability, words, and the rules that need a "
+    "reference are left out."
+)
 SURE, GAP = 0.5, 3.0
 """A reference is suspect if the output's confidence is at least the first and the model's mean log-probability per
 token lies this many nats higher for the output, whose score is under half of the median."""
@@ -69,6 +73,8 @@ def ledger(record: Record) -> Section | None:
     """Faults by what mending them would gain, the largest first."""
     if record.facts["task"] != "text":
         return None
+    if not record.supervised:
+        return Section("Where the quality is lost", left_out=LEFT_OUT)
     lines = sorted(measured(record, faults(record)), key=_rank)
     key, base = record.facts["key"], Sample(record.metric, record.statistics)
     score = float(base.score()[0])

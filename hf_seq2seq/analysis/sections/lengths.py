@@ -16,7 +16,7 @@ PLACES = 20
 
 def lengths(record: Record) -> Section | None:
     """The score of short and long sources, length ratios, and the chance of the first error at each word."""
-    if record.facts["task"] != "text":
+    if record.facts["task"] != "text" or not record.supervised:
         return None
     parts, ratios, errors = by_source_length(record), length_ratios(record), first_errors(record)
     key = record.facts["key"]

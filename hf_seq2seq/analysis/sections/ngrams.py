@@ -14,7 +14,7 @@ MOST = 200_000
 
 def ngrams(record: Record) -> Section | None:
     """Sequences of up to four words that outputs have more often than references, and less."""
-    if record.facts["task"] != "text":
+    if record.facts["task"] != "text" or not record.supervised:
         return None
     found = differences(record)
     ordered = sorted(found.items(), key=lambda each: (-abs(each[1][0] - each[1][1]), len(each[0]), each[0]))
