@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,6 +19,8 @@ from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.processes import rank
 
 SECONDS_FOR_RANK_0 = 30.0
+IMPORTING = "<frozen importlib._bootstrap>"
+"""The file of the frames of an import."""
 UNUSABLE = (
     *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EMFILE),
@@ -92,16 +95,40 @@ def unwind_on_signals() -> None:
     """Makes SIGTERM and SIGHUP end the process like Ctrl-C, so that half-written files are removed; a second one kills.
 
     A signal that is ignored, as by nohup, stays ignored. The processes of a launcher, which may wait for each other
-    deep inside a library, end immediately.
+    deep inside a library, end immediately. While a library is being imported, which may catch an exit or be left half
+    imported, the first signal waits for the end of the import.
     """
+    waiting: set[int] = set()
 
-    def leave(number: int, _: FrameType | None) -> NoReturn:
+    def leave(number: int, frame: FrameType | None) -> None:
+        if _is_importing(frame):
+            if number in waiting:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            waiting.add(number)
+            threading.Thread(target=_repeat_after_import, args=(number,), daemon=True).start()
+            return
         signal.signal(number, signal.SIG_DFL)
         sys.exit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if rank() is None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, leave)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _repeat_after_import(number: int) -> None:
+    main_thread = threading.main_thread().ident
+    while _is_importing(sys._current_frames().get(main_thread or 0)):
+        time.sleep(0.01)
+    os.kill(os.getpid(), number)
 
 
 def _outside_reason(error: Exception) -> str | None:

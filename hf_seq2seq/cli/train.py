@@ -73,13 +73,19 @@ def hint_when_ended_early(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not rank() and not is_started_here():
+        if not rank() and not is_started_here() and _can_hint():
             from hf_seq2seq.training.resuming import how_to_go_on
 
             with suppress(OSError):  # the terminal may be closed
                 if hint := how_to_go_on(folder, started):
                     print(hint, file=sys.stderr)
         raise
+
+
+def _can_hint() -> bool:
+    """Whether the hint can be imported: not where a signal left torch half imported, when nothing was trained yet."""
+    whole = "hf_seq2seq.training.resuming" in sys.modules
+    return whole or not any(name.split(".")[0] in ("torch", "transformers") for name in sys.modules)
 
 
 def check_pipes(data: Sources | None, why: str) -> None:

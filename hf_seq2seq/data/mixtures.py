@@ -1,8 +1,9 @@
 """Mixtures of tasks: their description file, and their pairs."""
 
 import dataclasses
+import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +20,8 @@ from hf_seq2seq.data.training_rows import Renewed, TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build_from_lines, flag
 from hf_seq2seq.settings_files import Setting, read_sections
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def mix(
     Raises:
         InputError: two sets have the same name.
     """
+    _tell_unused([m.name for m in members], [own["train"].preferences is not None for own in pairs], options)
     splits = {"train": _joined([own["train"] for own in pairs])}
     for kind in RESULTS:
         for member, own in zip(members, pairs, strict=True):
@@ -163,6 +167,17 @@ def mix(
     sizes = tuple(len(own["train"]) for own in pairs)
     draws = tuple(int(count) for count in draws_an_epoch(sizes, options))
     return splits, Mixture(members, MixedEpochs(sizes, draws, seed))
+
+
+def _tell_unused(names: Sequence[str], preferred: Sequence[bool], options: Mixing) -> None:
+    """Says of which tasks the better and worse outputs are not used, as other tasks have none."""
+    having = [name for name, has in zip(names, preferred, strict=True) if has]
+    lacking = [name for name in names if name not in having]
+    if having and lacking:
+        logger.warning(
+            "%s: chosen and rejected outputs of %s are not used: %s has none",
+            *(options.mixture, ", ".join(having), ", ".join(lacking)),
+        )
 
 
 def _joined(pairs: list[Pairs]) -> Pairs:

@@ -41,6 +41,25 @@ def test_a_command_that_is_ended_leaves_no_draft(model_folder: Path, tmp_path: P
     assert (tmp_path / "out.txt").read_text() == "old"
 
 
+def test_an_import_that_catches_everything_does_not_hide_a_signal(tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(
+        "import os, signal, time\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(0.05)\n"
+        "except BaseException:\n    pass\n"
+    )
+    program = (
+        "import time\nfrom hf_seq2seq.cli.app import unwind_on_signals\nunwind_on_signals()\n"
+        "try:\n    import greedy\n    print('imported', flush=True)\n    time.sleep(20)\n"
+        "finally:\n    print('unwound', flush=True)\n"
+    )
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert ended.stdout.endswith("unwound\n")
+    assert ended.stderr == ""
+
+
 def test_nohup_is_heeded(recipe: Path) -> None:
     program = "import signal, os, time\n    os.kill(os.getpid(), signal.SIGHUP)\n    print('alive')"
     recipe.write_text(recipe.read_text().replace("print(flatten(config))", program))

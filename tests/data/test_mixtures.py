@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
-from hf_seq2seq.data.mixtures import all_metrics, mix, read_member_pairs, read_members
+from hf_seq2seq.data.mixtures import Member, all_metrics, mix, read_member_pairs, read_members
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.errors import InputError
 
@@ -98,3 +98,15 @@ def test_flags_that_do_not_go_with_a_mixture(file: Path) -> None:
         read_members(Mixing(mixture="tasks.yaml", mixing_temperature=4), PairData(), Evaluation())
     with pytest.raises(InputError, match=r"missing.yaml: No such file"):
         read_members(Mixing(mixture="missing.yaml"), PairData(), Evaluation())
+
+
+def test_it_says_whose_preferences_are_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "a.jsonl").write_text('{"source": "x", "target": "y", "chosen": "y", "rejected": "z"}\n')
+    (tmp_path / "b.jsonl").write_text('{"source": "x", "target": "y"}\n')
+    members = tuple(Member(name, PairData(train_file=str(tmp_path / f"{name}.jsonl")), ()) for name in ("a", "b"))
+    pairs = [read_member_pairs(member, "tasks.yaml") for member in members]
+    mix(members, pairs, Mixing(mixture="tasks.yaml"), 0)
+    assert "tasks.yaml: chosen and rejected outputs of a are not used: b has none" in caplog.text
+    caplog.clear()
+    mix(members[:1], pairs[:1], Mixing(mixture="tasks.yaml"), 0)
+    assert not caplog.text
