@@ -18,7 +18,7 @@ from hf_seq2seq.objectives.label_smoothing import smoothing_factor
 from hf_seq2seq.objectives.length import ExpectedLength
 from hf_seq2seq.objectives.minimum_risk import MinimumRisk
 from hf_seq2seq.objectives.preference import Preference
-from hf_seq2seq.objectives.r_drop import RDrop
+from hf_seq2seq.objectives.r_drop import RDrop, warn_without_dropout
 from hf_seq2seq.objectives.scheduled_sampling import ScheduledSampling
 from hf_seq2seq.objectives.self_critical import SelfCritical
 from hf_seq2seq.objectives.unlikelihood import Unlikelihood
@@ -84,6 +84,8 @@ def make_objective(
     Raises:
         InputError: as for `loss_options`, or what the objective needs besides does not fit the model.
     """
+    if loss.r_drop and not loss.compression_weight:
+        warn_without_dropout(model)
     smoothing = smoothing_factor(label_smoothing, loss.label_smoothing_type, model)
     objective = OBJECTIVES[loss.loss_type](model, smoothing, loss_options(loss), context)
     add_terms(objective, loss)

@@ -30,7 +30,7 @@ class DistillationOptions(Section):
     """The teacher, and how the student is compared with it."""
 
     teacher: str | None = option(None, "The teacher: folder of a run or a checkpoint, or a Hub id.")
-    temperature: float = option(1.0, "Divides the logits of both.", above=0)
+    temperature: float = option(1.0, "Divides the logits of both.", at_least=0.01, at_most=1000)
     divergence: str = option(
         "forward", "KL divergence of the student from the teacher, or another.", choices=tuple(DIVERGENCES)
     )

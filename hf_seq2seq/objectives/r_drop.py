@@ -1,12 +1,25 @@
 """R-Drop: two passes with different dropout shall predict the same."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.objectives.divergences import symmetric_divergence
+
+logger = logging.getLogger(__name__)
+
+
+def warn_without_dropout(model: Any) -> None:
+    """Warns of a model whose two passes are the same: by its configuration and modules it has no noise."""
+    settings = model.config.to_dict()
+    rates = [value for name, value in settings.items() if "drop" in name and isinstance(value, int | float)]
+    rates += [module.p for module in model.modules() if isinstance(module, nn.Dropout)]
+    noise = settings.get("monotonic_noise", 0) if settings.get("attention") == "monotonic" else 0
+    if not any(rates) and not noise:
+        logger.warning("--r-drop: the model has no dropout, so that both passes are the same")
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,9 @@ class SamplingOptions(Section):
             raise InputError(f"c and minimum: only apply to schedule=linear, not {name}")
         if name == "none" and (k is not None or self.start):
             raise InputError("k and start: do not apply to schedule=none, which never samples")
-        if (name == "exponential" and k == 1) or (name == "linear" and self.c == 0 and (k is None or k >= 1)):
+        if (name in ("exponential", "constant") and k == 1) or (
+            name == "linear" and self.c == 0 and (k is None or k >= 1)
+        ):
             raise InputError(f"schedule={name} with {'k=1' if k == 1 else 'c=0'} never starts: all inputs stay gold")
         self._check_end()
 

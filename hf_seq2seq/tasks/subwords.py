@@ -9,6 +9,7 @@ from hf_seq2seq.configs import TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.tokenizers.bpe_dropout import BpeDropout
 from hf_seq2seq.data.tokenizers.subwords import SubwordRows, subword_rows
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.training_rows import Renewed
@@ -74,6 +75,10 @@ def subword_pairs(
         ),
     }
     chosen = {name: make() for name, make in sides.items() if options.subword_sides in ("both", name)}
+    kinds = {type(rows.sampler) for rows in chosen.values()}
+    if options.bpe_dropout and options.unigram_sampling is not None and len(kinds) < 2:
+        idle = "--unigram-sampling" if BpeDropout in kinds else "--bpe-dropout"
+        raise InputError(f"{idle}: no side that is sampled has a tokenizer of that kind; leave it out")
     return SubwordPairs(examples, chosen, config.run.seed)
 
 

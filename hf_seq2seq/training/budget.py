@@ -8,6 +8,7 @@ proves the estimate wrong. The state includes the plan, so a resumed run continu
 
 import math
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -21,6 +22,7 @@ from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.evaluation import evaluate_sample
 from hf_seq2seq.training.origin import clocks, started_at
 from hf_seq2seq.training.state import State
+from hf_seq2seq.training.weights.moving_average import check_averaging
 
 AIM = 0.95
 """Share of the limit that is planned for."""
@@ -272,3 +274,18 @@ class Budget:
             f"{flag(name)} {getattr(self._schedule, name)}: {state.max_steps:,} steps at {speed:,.0f} tokens/s, "
             f"{left:,} to go{pause}; {duration(meter.closing)} for the end"
         )
+
+
+def late_starts(task: Task, steps: int) -> list[str]:
+    """Says what would never begin in a run of so many steps, which were not known before."""
+    config, found = task.config, []
+    checks = (
+        partial(task.objective.check_steps, steps),
+        partial(check_averaging, config.averaging, steps, config.optimization.optim),
+    )
+    for check in checks:
+        try:
+            check()
+        except InputError as error:
+            found.append(str(error))
+    return found

@@ -14,7 +14,7 @@ from hf_seq2seq.data.evaluation_sets import named_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_run_publication
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
-from hf_seq2seq.objectives import OBJECTIVES, loss_options
+from hf_seq2seq.objectives import OBJECTIVES, loss_options, type_has_own_loss
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.adaptation import check_adaptation
@@ -82,6 +82,7 @@ def check_loss(config: RunConfig) -> None:
     for name in ("chosen_column", "rejected_column"):
         if getattr(config.data, name, None) and not OBJECTIVES[loss.loss_type].reads_preferences:
             raise InputError(f"{flag(name)}: only read by --loss-type preference; leave it out, or name that loss")
+    _check_smoothing(config, loss)
     allowed = getattr(loss_options(loss), "random_start", True)
     start = section_of(config, Pretrained)
     if start is not None and start.model_name_or_path is None and not allowed:
@@ -89,6 +90,18 @@ def check_loss(config: RunConfig) -> None:
             f"--loss-type {loss.loss_type}: learns from a trained model's outputs, and random weights have none worth "
             "it; train with cross-entropy first, and start from its folder: --model-name-or-path DIR\n"
             "to start from random weights all the same: --loss-args random_start=true"
+        )
+
+
+def _check_smoothing(config: RunConfig, loss: Loss) -> None:
+    """Rejects label smoothing, or a form of it, that a run would not have."""
+    given, factor = config.given or frozenset(), config.optimization.label_smoothing_factor
+    if "label_smoothing_factor" in given and factor and type_has_own_loss(loss):
+        raise InputError(f"--label-smoothing-factor {factor}: --loss-type {loss.loss_type} has none; leave it out")
+    if "label_smoothing_factor" in given and not factor and loss.label_smoothing_type != "uniform":
+        raise InputError(
+            f"--label-smoothing-type {loss.label_smoothing_type}: with --label-smoothing-factor 0 there is none to "
+            "shape; leave out one of them"
         )
 
 

@@ -36,6 +36,9 @@ def check_gradient_flow(config: RunConfig) -> None:
     """
     if config.instruments.log_gradient_flow is None:
         return
+    every, steps = config.instruments.log_gradient_flow, config.schedule.max_steps
+    if steps is not None and every > steps:
+        raise InputError(f"--log-gradient-flow: {every} is more than the {steps} steps of the run; nothing is logged")
     if is_asked_for() or zero_settings.is_asked_for():
         raise InputError("--log-gradient-flow: does not work on sharded weights; use --accelerate-config ddp")
     if config.optimization.fp16:

@@ -28,7 +28,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
 from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.task import Task
-from hf_seq2seq.training.budget import Budget
+from hf_seq2seq.training.budget import Budget, late_starts
 from hf_seq2seq.training.checkpoint_averaging import load_mean, needed_later
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
@@ -89,8 +89,8 @@ class Loop:
         self.optimizer: Any
         self.weights = self._prepare()
         self.averaging = task.config.averaging
-        optim = self.optimization.optim
-        check_averaging(self.averaging, self.state.max_steps if self.state.planned else None, optim)
+        optim, steps = self.optimization.optim, self.state.max_steps if self.state.planned else None
+        check_averaging(self.averaging, steps, optim)
         self.evaluated = evaluated_weights(self.weights, self.averaging, self.optimizer, optim)
         self.rates = followed(self.schedule, optim)
         every = task.config.instruments.log_gradient_flow if accelerator.is_main_process else None
@@ -115,8 +115,7 @@ class Loop:
             if not model.supports_gradient_checkpointing:
                 raise InputError(f"--gradient-checkpointing: {type(model).__name__} has none; leave it out")
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        on_cpu = self.accelerator.device.type == "cpu"
-        bf16 = self.optimization.bf16
+        on_cpu, bf16 = self.accelerator.device.type == "cpu", self.optimization.bf16
         if self.optimization.torch_compile:
             model.compile(dynamic=True)
         if zero_settings.is_asked_for():
@@ -212,8 +211,7 @@ class Loop:
         if state.global_step % self.schedule.logging_steps == 0 or state.finished:
             self._log_training()
         evaluates = self.selection.evaluates(state)
-        improved = self._evaluate() if evaluates else False
-        planned = improved or self.selection.saves(state)
+        planned = (evaluates and self._evaluate()) or self.selection.saves(state)
         if planned and self.averaging.average_checkpoints:
             state.averaged_steps.append(state.global_step)
         saves = planned or self.signal or self._is_new_plan
@@ -292,6 +290,8 @@ class Loop:
             return
         if self.budget.is_news(self.state):
             self.log.say(detail)
+        for told in late_starts(self.task, self.state.max_steps) if first else ():
+            self.log.say(told)
         self._is_new_plan = first  # a run that is killed soon resumes with it
         self._note_plan()
 
@@ -376,8 +376,7 @@ class Loop:
         self._check_finite()
         self.state.unlogged_loss = float(self.accelerator.reduce(self._loss, "sum"))
         self.state.unlogged_weight, self.state.unlogged_figures = self._weight, self._figures()
-        main = self.accelerator.is_main_process
-        if main or self.weights.sharded:
+        if (main := self.accelerator.is_main_process) or self.weights.sharded:
             trained, optimizer = self.evaluated.trained(), optimizer_state(self.optimizer)
             with self.evaluated.applied():
                 weights = self.weights.state_dict()

@@ -194,6 +194,7 @@ def test_by_default_half_of_the_inputs_are_right_halfway(schedule: str, steps: i
 REFUSED = {
     "schedule=linea": "schedule: unknown value 'linea'; did you mean 'linear'?",
     "schedule=exponential,k=1": "schedule=exponential with k=1 never starts",
+    "schedule=constant,k=1": "schedule=constant with k=1 never starts",
     "schedule=linear,c=0": "schedule=linear with c=0 never starts",
     "schedule=exponential,k=0": "k: with 0 the schedule exponential has ended before step 1",
     "schedule=linear,k=0.2,minimum=0.2": "schedule=linear with k=0.2 has ended before step 1: its minimum is 0.2",

@@ -195,3 +195,26 @@ def test_bad_options_are_refused_before_anything_is_read(name: str, tmp_path: Pa
     values = start | {"train_file": "none.tsv", "output_dir": str(tmp_path / "out"), "loss_args": "k=1"}
     with pytest.raises(InputError, match="--loss-args of cross_entropy: no option 'k'"):
         recipe.prepare(build(recipe.Config, values))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"label_smoothing_factor": 0.1, "loss_type": "minimum_risk", "loss_args": "random_start=true"},
+            "--label-smoothing-factor 0.1: --loss-type minimum_risk has none",
+        ),
+        (
+            {"label_smoothing_factor": 0, "label_smoothing_type": "others"},
+            "--label-smoothing-type others: with --label-smoothing-factor 0 there is none",
+        ),
+        (
+            {"loss_type": "distillation", "loss_args": "teacher=.,temperature=1e30"},
+            "temperature: 1e.30 is too large; the maximum is 1000",
+        ),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(values: dict[str, Any], message: str, tmp_path: Path) -> None:
+    recipe = recipe_files.load("rnn")
+    with pytest.raises(InputError, match=message):
+        recipe.prepare(build(recipe.Config, {"train_file": "none.tsv", "output_dir": str(tmp_path / "out")} | values))

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from hf_seq2seq.configs import Schedule
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.task import Task
-from hf_seq2seq.training.budget import Budget, Meter
+from hf_seq2seq.training.budget import Budget, Meter, late_starts
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.resuming import describe_changes
 from hf_seq2seq.training.run import run
@@ -183,3 +183,11 @@ def test_the_estimate_follows_the_last_steps() -> None:
     for _ in range(200):
         meter.measure(10, 3.0)
     assert meter.time_of(10) == pytest.approx(3.0, rel=0.1)
+
+
+def test_what_never_begins_in_a_planned_run_is_told(make_task: MakeTask) -> None:
+    task = make_task(loss_type="scheduled_sampling", loss_args="start=50", ema_decay=0.9, ema_start=60, max_steps=100)
+    assert late_starts(task, 61) == []
+    sampling, average = late_starts(task, 50)
+    assert "start: 50 is too late, for the run has 50 steps" in sampling
+    assert average == "--ema-start: 60 is not before the last step, 50"

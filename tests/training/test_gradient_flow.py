@@ -122,6 +122,11 @@ def test_a_transformer_has_layers_but_no_states(pairs: dict[str, str], tmp_path:
     assert sum("decoder.layers" in name for name in flow["gradient_norm"]) >= 2
 
 
+def test_an_interval_longer_than_the_run_is_refused(pairs: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--log-gradient-flow: 5 is more than the 4 steps of the run"):
+        rnn.prepare(build(rnn.Config, values_of(pairs, tmp_path, log_gradient_flow=5)))
+
+
 def test_sharded_weights_are_refused(pairs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hf_seq2seq.training.gradient_flow.is_asked_for", lambda: True)
     with pytest.raises(InputError, match="--log-gradient-flow: does not work on sharded weights"):

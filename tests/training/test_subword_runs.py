@@ -105,6 +105,8 @@ def test_one_kind_per_side(pairs: dict[str, str], tmp_path: Path) -> None:
     values |= {"target_vocab_size": 40, "bpe_dropout": 0.2, "output_dir": str(tmp_path)}
     with pytest.raises(InputError, match="--bpe-dropout: the target tokenizer is of the kind Unigram"):
         rnn.prepare(build(rnn.Config, values))
+    with pytest.raises(InputError, match="--unigram-sampling: no side that is sampled has a tokenizer of that kind"):
+        rnn.prepare(build(rnn.Config, values | {"unigram_sampling": 0.1, "subword_sides": "source"}))
     first, second = (
         rnn.prepare(build(rnn.Config, values | {"unigram_sampling": 0.1})).training_rows.of_epoch(n) for n in (0, 1)
     )
