@@ -32,7 +32,7 @@ DOCS = ROOT / "docs"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
 FIGURES = ROOT / "benchmarks" / "README.md"
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-ACTIONS = ("train", "preview", "show_pieces", "show_nearest", "answer_analogies")
+ACTIONS = ("train", "preview", "learning_curve", "show_pieces", "show_nearest", "answer_analogies")
 """What commands do beside those that have `with_flags`."""
 FOREIGN = {"--config_file", "--install-completion", "--help"}
 """Flags of accelerate and of Typer."""

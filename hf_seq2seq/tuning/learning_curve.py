@@ -94,9 +94,9 @@ def plan_of(recipe: str, values: Mapping[str, Any], folder: Path, count: int) ->
         raise InputError(f"--sizes: {count} need {LEAST_ROWS * 2 ** (count - 1)} training rows, but there are {rows}")
     parts = [2**power for power in range(count - 1, -1, -1)]
     sizes = {f"1of{part}": rows // part for part in parts}
-    # Held out of all rows, not of a share of them: every size has the same validation rows.
+    # Chosen by all rows, not by a share of them: every size has the same validation rows and metrics.
     base = looked.family.base
-    held = {name: base[name] for name in ("validation_split_percentage",) if base.get(name) is not None}
+    held = {name: base[name] for name in ("validation_split_percentage", "metrics") if base.get(name) is not None}
     return Plan(recipe, own | held | {"metric_for_best_model": looked.goal.metric}, folder, looked.goal, sizes)
 
 
