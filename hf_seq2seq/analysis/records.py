@@ -90,6 +90,8 @@ class Record:
         mended: by fault, the rows that have it and their statistics once it is mended.
         file: JSON lines of `source`, `output`, `references`, `tokens`, `log_probs`, in order.
         heats: attention of the rows that are shown.
+        aligned: counts of the alignment error rate against gold alignments, by `heads` `(layers, heads, 4)`, `layers`
+            `(layers, 4)` and `all` `(4,)`; empty without gold.
         shown: whole rows that the page shows, by number.
         labels: of a classifier: probabilities `scores` `(rows, classes)`, `truth` `(rows,)`, and the `names`.
     """
@@ -101,6 +103,7 @@ class Record:
     mended: dict[str, tuple[np.ndarray, np.ndarray]]
     file: Path
     heats: list[Heat] = field(default_factory=list)
+    aligned: dict[str, np.ndarray] = field(default_factory=dict)
     shown: dict[int, Row] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
 

@@ -17,6 +17,9 @@ class Report(Section):
     show: tuple[str, ...] = option((), "Numbers of rows to show in any case, from 1, separated by commas.")
     show_worst: int = option(10, "How many of the worst rows to show.", at_least=0, at_most=500)
     show_typical: int = option(5, "How many rows around the median to show.", at_least=0, at_most=500)
+    gold_alignments: str | None = option(
+        None, "Alignments of the test rows in Pharaoh's format, a line per row: the error rate of every layer and head."
+    )
     confidence: float = option(95.0, "Coverage of the intervals in percent.", at_least=50, at_most=99.9)
     resamples: int = option(1000, "Bootstrap resamples of every interval.", at_least=100, at_most=100_000)
     resampling_seed: int = option(12345, "Seed of the resampling.", at_least=0, at_most=LARGEST_SEED)

@@ -19,6 +19,8 @@ from hf_seq2seq.reports.request import Request
 from hf_seq2seq.reports.shown_rows import chosen_rows, one_set, rows_to_show
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.metrics.metric import Metric
 
@@ -98,6 +100,8 @@ def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
     if loaded[2].run.get("objective") == "causal":
         raise InputError("analyze: this is a language model of raw text, which has no sources and references")
     if labels:
+        if request.config.report.gold_alignments:
+            raise InputError("--gold-alignments: a classifier has no attention on a source")
         from hf_seq2seq.reports.labels import read_labels
 
         record, counts, limits = read_labels(request, loaded, folder / ROWS)
@@ -119,6 +123,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     sources, references = one_set(text_rows(config.rows, loaded, "analyze", may_lack=True))
     chosen = chosen_rows(config.report, len(sources))
     reader = RowReader(generator, metric, has_attention(loaded[0]))
+    aligned = _aligned(config.report.gold_alignments, generator, (sources, references), reader.attends)
     make_folder(folder)
     with open_draft(folder / ROWS) as stream:
         for first in range(0, len(sources), CHUNK):
@@ -135,8 +140,29 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     why = rows_to_show(record, config.report, chosen)
     shown = {number: row for number, row in enumerate(record.rows()) if number in why}
     heats = attention_of(generator, shown, why) if reader.attends else []
-    record = replace(record, shown={n: row | {"why": why[n]} for n, row in shown.items()}, heats=heats)
+    shown = {n: row | {"why": why[n]} for n, row in shown.items()}
+    record = replace(record, shown=shown, heats=heats, aligned=aligned)
     return record, reader.counts, (generator.max_source_length, generator.max_new_tokens)
+
+
+def _aligned(
+    path: str | None, generator: "TextGenerator", rows: tuple[Sequence[Any], Sequence[list[str]]], attends: bool
+) -> "dict[str, np.ndarray]":
+    """Counts of the alignment error rate by layer and head, if there is a gold standard.
+
+    Raises:
+        InputError: it does not fit the rows, or the model has no attention.
+    """
+    if path is None:
+        return {}
+    from hf_seq2seq.reports.gold_alignments import alignment_counts, read_gold
+
+    if not attends:
+        raise InputError("--gold-alignments: this model has no attention of a decoder on an encoder's source")
+    if not any(rows[1]) or not all(isinstance(source, str) for source in rows[0]):
+        raise InputError("--gold-alignments: needs test rows of a source and a reference")
+    pairs = [(source, references[0]) for source, references in zip(*rows, strict=True)]
+    return alignment_counts(generator, pairs, read_gold(path, pairs))
 
 
 def choose_metric(asked: str | None, trained: Sequence[str]) -> "tuple[str, Metric]":

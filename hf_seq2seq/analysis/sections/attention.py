@@ -4,7 +4,7 @@ Weights are not an explanation of an output (Jain and Wallace 2019, https://acla
 worthless for one either (Wiegreffe and Pinter 2019, https://aclanthology.org/D19-1002).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from hf_seq2seq.analysis.attention_figures import diagonality, entropies, monotonicity
 from hf_seq2seq.analysis.records import FIGURES, Heat, Record, Section, Table
 from hf_seq2seq.analysis.svg import lines
+from hf_seq2seq.metrics.alignment import make_aer
 
 STEPS = 40
 """Output tokens whose entropy is drawn."""
@@ -34,12 +35,49 @@ def attention(record: Record) -> Section | None:
     tables = [Table("Over all rows, averaged over layers and heads", ("figure", "mean", "meaning"), _rows(means))]
     numbers: dict[str, Any] = {"means": means, "heads": heads, "steps": entropy_by_step(record.heats)}
     numbers["alignments"] = {str(each.row + 1): each.alignment for each in record.heats}
-    pictures = {}
+    pictures: dict[str, str] = {}
+    text: tuple[str, ...] = (WARNING,)
+    if record.aligned:
+        numbers["alignment_errors"] = errors = alignment_errors(record.aligned)
+        text += (_best(errors),)
+        head = ("layer", "head", "alignment error rate")
+        tables.append(Table("Against the gold alignments", head, [list(each.values()) for each in errors]))
     if heads:
         columns = ("layer", "head", "entropy / equal weights", "monotonic steps", "diagonality", "largest share")
         tables.append(Table("By layer and head, over the rows shown", columns, [list(each.values()) for each in heads]))
         pictures["attention-entropy"] = lines(numbers["steps"], "entropy in nats", "output token")
-    return Section("Attention", (WARNING,), numbers, tuple(tables), pictures, tuple(record.heats))
+    return Section("Attention", text, numbers, tuple(tables), pictures, tuple(record.heats))
+
+
+def alignment_errors(counts: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Alignment error rates in percent of all layers together, of each layer and of each head, counted from 1.
+
+    `head` is "all" for weights averaged over heads, and so is `layer`.
+    """
+    found = [{"layer": "all", "head": "all", "aer": _error_rate(counts["all"])}]
+    for layer, heads in enumerate(counts["heads"]):
+        found.append({"layer": layer + 1, "head": "all", "aer": _error_rate(counts["layers"][layer])})
+        if len(heads) > 1:
+            found += [
+                {"layer": layer + 1, "head": head + 1, "aer": _error_rate(sums)} for head, sums in enumerate(heads)
+            ]
+    return found
+
+
+def _error_rate(sums: np.ndarray) -> float:
+    score = make_aer().score
+    assert score is not None
+    return float(score(sums)["aer"])
+
+
+def _best(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Which layer, and which head, aligns best."""
+    layers = [each for each in errors if each["head"] == "all" and each["layer"] != "all"]
+    layer, every = min(layers, key=lambda each: each["aer"]), min(errors, key=lambda each: each["aer"])
+    found = f"Layer {layer['layer']} aligns best, with an error rate of {layer['aer']:.1f}% against the gold alignments"
+    if every["head"] != "all":
+        found += f"; of the heads, head {every['head']} of layer {every['layer']} does, with {every['aer']:.1f}%"
+    return f"{found}. Each word of the reference is linked to the source word that it attends to most."
 
 
 def _mean(values: np.ndarray) -> float | None:
