@@ -92,6 +92,7 @@ class Record:
         heats: attention of the rows that are shown.
         aligned: counts of the alignment error rate against gold alignments, by `heads` `(layers, heads, 4)`, `layers`
             `(layers, 4)` and `all` `(4,)`; empty without gold.
+        frequencies: F1 of words by their frequency in training; empty where no training rows are known.
         shown: whole rows that the page shows, by number.
         labels: of a classifier: probabilities `scores` `(rows, classes)`, `truth` `(rows,)`, and the `names`.
     """
@@ -104,6 +105,7 @@ class Record:
     file: Path
     heats: list[Heat] = field(default_factory=list)
     aligned: dict[str, np.ndarray] = field(default_factory=dict)
+    frequencies: dict[str, Any] = field(default_factory=dict)
     shown: dict[int, Row] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
 

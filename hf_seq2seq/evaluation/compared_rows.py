@@ -270,13 +270,28 @@ def training_words(request: CompareRequest, rows: ComparedRows) -> tuple[Counter
     Raises:
         InputError: `--train-file` cannot be read.
     """
-    from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.metrics.words import words
 
     targets, place, asked = rows.targets, rows.training, request.config.comparing.train_file
     if asked is not None:
         settings = next((run.settings for run in request.runs if run.settings), {})
-        columns = {name: settings.get(name) for name in _data_fields() if name.endswith(COLUMNS)}
-        data, splits = _splits_of(columns | {"train_file": asked})
-        targets, place = read_pairs(splits.only(["train"]), data)["train"].targets, asked
+        return words_in_training(asked, settings), asked
     return None if targets is None else (Counter(word for text in targets for word in words(text)), place)
+
+
+def words_in_training(file: str, settings: Mapping[str, Any]) -> Counter[str]:
+    """How often each word stands in the targets of a training file.
+
+    Args:
+        file: as in training.
+        settings: of the run, which name the columns.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    from hf_seq2seq.data.pairs import read_pairs
+    from hf_seq2seq.metrics.words import words
+
+    columns = {name: settings.get(name) for name in _data_fields() if name.endswith(COLUMNS)}
+    data, splits = _splits_of(columns | {"train_file": file})
+    return Counter(word for text in read_pairs(splits.only(["train"]), data)["train"].targets for word in words(text))

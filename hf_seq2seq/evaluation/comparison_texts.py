@@ -6,7 +6,7 @@ them. Papers: Neubig et al., 2019, compare-mt, https://aclanthology.org/N19-4007
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Any
@@ -43,26 +43,40 @@ def by_frequency(
         references: of every row; of several, the one that shares most words with the output counts.
         counts: how often a word stands in the training targets, or in other texts.
     """
-    classes = {name: [_word_classes(texts, references, counts) for texts in runs] for name, runs in outputs.items()}
+    classes = {
+        name: [word_classes(zip(texts, references, strict=True), counts) for texts in runs]
+        for name, runs in outputs.items()
+    }
     found: list[Found] = []
-    for place, (low, high) in enumerate(FREQUENCIES):
-        label = f"{low:,}+" if high is None else f"{low}" if low == high else f"{low}–{high}"
-        each = {name: [_f1(*table[place]) for table in tables] for name, tables in classes.items()}
+    for place in range(len(FREQUENCIES)):
+        each = {name: [f1(*table[place]) for table in tables] for name, tables in classes.items()}
         wanted = max(int(table[place, 2]) for tables in classes.values() for table in tables)
         if wanted:
             systems = {name: float(np.mean(scores)) for name, scores in each.items()}
-            found.append({"frequency": label, "words": wanted, "systems": systems})
+            found.append({"frequency": frequency_name(place), "words": wanted, "systems": systems})
     return found
 
 
-def _f1(right: float, written: float, wanted: float) -> float:
+def frequency_name(place: int) -> str:
+    """What one of `FREQUENCIES` is called, such as 10–99."""
+    low, high = FREQUENCIES[place]
+    return f"{low:,}+" if high is None else f"{low}" if low == high else f"{low}–{high}"
+
+
+def f1(right: float, written: float, wanted: float) -> float:
+    """F1 in percent, from counts."""
     return 100 * 2 * right / (written + wanted) if written + wanted else 0.0
 
 
-def _word_classes(texts: Sequence[str], references: Sequence[Sequence[str]], counts: Mapping[str, int]) -> np.ndarray:
-    """Of each frequency: words that are right, written and wanted, `(frequencies, 3)`."""
+def word_classes(rows: Iterable[tuple[str, Sequence[str]]], counts: Mapping[str, int]) -> np.ndarray:
+    """Of each frequency: words that are right, written and wanted, `(frequencies, 3)`.
+
+    Args:
+        rows: each one's output and references.
+        counts: how often a word stands in the training targets.
+    """
     found = np.zeros((len(FREQUENCIES), 3))
-    for text, accepted in zip(texts, references, strict=True):
+    for text, accepted in rows:
         written = ngrams(text, 1)
         wanted = max((ngrams(each, 1) for each in accepted), key=lambda each: sum((each & written).values()))
         for column, bag in enumerate((written & wanted, written, wanted)):

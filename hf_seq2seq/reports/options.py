@@ -20,6 +20,9 @@ class Report(Section):
     gold_alignments: str | None = option(
         None, "Alignments of the test rows in Pharaoh's format, a line per row: the error rate of every layer and head."
     )
+    train_file: str | None = option(
+        None, "File whose words are counted for quality by word frequency; by default the run's training file."
+    )
     confidence: float = option(95.0, "Coverage of the intervals in percent.", at_least=50, at_most=99.9)
     resamples: int = option(1000, "Bootstrap resamples of every interval.", at_least=100, at_most=100_000)
     resampling_seed: int = option(12345, "Seed of the resampling.", at_least=0, at_most=LARGEST_SEED)

@@ -115,6 +115,7 @@ def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
 def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
     from hf_seq2seq.decoding.pipeline import has_attention
     from hf_seq2seq.reports.attention import attention_of
+    from hf_seq2seq.reports.frequencies import frequencies_of, training_counts
     from hf_seq2seq.reports.reading import CHUNK, RowReader
 
     config = request.config
@@ -124,6 +125,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     chosen = chosen_rows(config.report, len(sources))
     reader = RowReader(generator, metric, has_attention(loaded[0]))
     aligned = _aligned(config.report.gold_alignments, generator, (sources, references), reader.attends)
+    trained = training_counts(config.report.train_file, loaded[2].run) if any(references) else None
     make_folder(folder)
     with open_draft(folder / ROWS) as stream:
         for first in range(0, len(sources), CHUNK):
@@ -142,6 +144,8 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     heats = attention_of(generator, shown, why) if reader.attends else []
     shown = {n: row | {"why": why[n]} for n, row in shown.items()}
     record = replace(record, shown=shown, heats=heats, aligned=aligned)
+    if trained is not None:
+        record = replace(record, frequencies=frequencies_of(record, trained))
     return record, reader.counts, (generator.max_source_length, generator.max_new_tokens)
 
 

@@ -11,6 +11,7 @@ from hf_seq2seq.analysis.sections.attention import attention
 from hf_seq2seq.analysis.sections.classes import classes
 from hf_seq2seq.analysis.sections.confidence import confidence
 from hf_seq2seq.analysis.sections.failures import failures
+from hf_seq2seq.analysis.sections.frequencies import frequencies
 from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
@@ -24,5 +25,6 @@ SECTIONS: dict[str, Callable[[Record], Section | None]] = {
     "lengths": lengths,
     "confidence": confidence,
     "ngrams": ngrams,
+    "frequencies": frequencies,
     "rows": rows,
 }
