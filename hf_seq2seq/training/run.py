@@ -1,10 +1,12 @@
 """A whole run: train, evaluate, predict, and write a folder that Hugging Face's tools understand."""
 
 import os
+import resource
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import Tensor
@@ -172,7 +174,7 @@ def _steps_to_go(task: Task, state: State) -> str:
 
 
 def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
-    """Results of training itself: time and amounts; all processes are assumed to take equally long."""
+    """Results of training itself: time, memory and amounts; all processes are assumed to take equally much."""
     counted = {} if task.problem.is_classifier else {"train_target_tokens": state.target_tokens_seen}
     return counted | {
         "epoch": round(state.epoch, 4),
@@ -182,7 +184,16 @@ def train_results(task: Task, state: State, processes: int) -> dict[str, float]:
         "train_runtime": state.train_runtime,
         "train_cpu_time": state.train_cpu_time * processes,
         "train_processes": processes,
+        "train_peak_memory_mb": round(_peak_memory(task.model.device) / 1e6, 1),
     }
+
+
+def _peak_memory(device: torch.device) -> float:
+    """The most bytes that this process has held: on the GPU if it trains on one, otherwise in main memory."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: State, results: dict[str, float]) -> None:

@@ -68,7 +68,8 @@ def test_time_is_that_of_every_process(make_task: MakeTask) -> None:
     state = State(global_step=3, train_runtime=10.0, train_cpu_time=8.0, train_loss_sum=6.0, train_loss_weight=4.0)
     found = train_results(make_task(**SMALL), state, 2)
     assert (found["train_runtime"], found["train_cpu_time"], found["train_processes"]) == (10.0, 16.0, 2)
-    assert found["train_loss"] == 1.5
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    assert found["train_peak_memory_mb"] == pytest.approx(int(peak.split()[1]) * 1024 / 1e6, rel=0.01)
 
 
 def test_a_signal_ends_the_run_by_its_number(
