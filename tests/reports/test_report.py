@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import hf_seq2seq
+from hf_seq2seq.api.models import Model
 from hf_seq2seq.errors import InputError
 
 TEXTS = ["ab ba", "abc cba", "bca acb", "ca ac", "bb aac", "c"]
@@ -24,6 +25,16 @@ def recurrent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder: Path = tmp_path_factory.mktemp("analyzed") / "run"
     hf_seq2seq.train("rnn", train_file=ROWS * 4, output_dir=folder, use_cpu=True, max_target_length=12, **sizes)
     return folder
+
+
+def forward_pass(model: Model, text: str, output: list[int]) -> np.ndarray:
+    """The attention of a plain forward pass, `(layers, heads, output, source)`."""
+    ids = model.tokenizers.source([text], return_tensors="pt")["input_ids"]
+    own = model.network.generation_config
+    start = own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id
+    inputs = {"input_ids": ids, "decoder_input_ids": torch.tensor([[start, *output[:-1]]])}
+    with torch.no_grad():
+        return torch.cat(model.network(**inputs, output_attentions=True).cross_attentions).numpy()
 
 
 @pytest.mark.parametrize("family", ["t5", "bart", "pegasus"])
@@ -55,6 +66,45 @@ def test_a_recurrent_model(recurrent: Path) -> None:
     assert {"ledger", "failures", "attention", "rows"} <= set(figures["sections"])
     assert (found.folder / "ledger.svg").is_file()
     assert [heat.weights.shape[:2] for heat in found.sections["attention"].heats] == [(1, 1)] * len(ROWS)
+
+
+@pytest.mark.parametrize("family", ["rnn", "transformer"])
+def test_attention_of_hand_built_models(family: str, recurrent: Path, tmp_path: Path) -> None:
+    sizes = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 2, "decoder_attention_heads": 2}
+    sizes |= {"tokenizer_type": "char", "max_steps": 1, "encoder_attention_heads": 2}
+    if family == "transformer":
+        data: dict[str, Any] = {"train_file": ROWS * 4, "output_dir": tmp_path / "run", "max_target_length": 12}
+        hf_seq2seq.train("transformer", **data, **sizes, use_cpu=True)
+    model = hf_seq2seq.load(recurrent if family == "rnn" else tmp_path / "run")
+    found = model.analyze(output_dir=tmp_path / "report", num_beams=2, **FLAGS)
+    rows = [json.loads(line) for line in (tmp_path / "report/rows.jsonl").read_text().splitlines()]
+    heats = [heat for heat in found.sections["attention"].heats if len(heat.output) > 1]
+    assert heats
+    assert {heat.weights.shape[:2] for heat in heats} == {(1, 1) if family == "rnn" else (2, 2)}
+    model.network.eval()
+    if family == "transformer":
+        model.network.set_attn_implementation("eager")
+    for heat in heats:
+        right = forward_pass(model, TEXTS[heat.row], rows[heat.row]["ids"])
+        np.testing.assert_allclose(heat.weights, right, atol=1e-5)
+
+
+def test_an_adapter(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
+    base = tiny_checkpoint("t5", TEXTS)
+    data: dict[str, Any] = {"train_file": ROWS * 4, "output_dir": tmp_path / "run", "max_target_length": 12}
+    flags = {"model_name_or_path": base, "lora_r": 4, "learning_rate": 0.1, "max_steps": 4, "use_cpu": True}
+    hf_seq2seq.train("t5", **data, **flags)
+    assert (tmp_path / "run/adapter_config.json").is_file()
+    model = hf_seq2seq.load(tmp_path / "run")
+    found = model.analyze(output_dir=tmp_path / "report", **FLAGS)
+    row = json.loads((tmp_path / "report/rows.jsonl").read_text().splitlines()[1])
+    heat = next(heat for heat in found.sections["attention"].heats if heat.row == 1)
+    model.network.set_attn_implementation("eager")
+    model.network.eval()
+    np.testing.assert_allclose(heat.weights, forward_pass(model, TEXTS[1], row["ids"]), atol=1e-5)
+    plain = hf_seq2seq.load(base)
+    plain.network.set_attn_implementation("eager")
+    assert np.abs(heat.weights - forward_pass(plain, TEXTS[1], row["ids"])).max() > 1e-3
 
 
 def test_a_model_without_attention_says_so(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
