@@ -37,5 +37,6 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     begun = {} if checkpoint is None else read_run(checkpoint / RUN_FILE)
     typed = {names.get(key.replace("-", "_"), key) for key in merged}
     typed |= {"max_steps"} if "num_train_epochs" in typed else set()
+    typed |= {"num_train_epochs"} if merged.get("stages") else set()  # which the stages settle again
     kept = {name: begun[name] for name in (DERIVABLE & begun.keys() & options(config_class).keys()) - typed}
     return build(config_class, kept | merged, origin=f"{checkpoint}/{RUN_FILE}")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.stages import StageRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.data_section import data_section
@@ -77,6 +78,16 @@ def test_a_run_ends_with_its_stages_and_is_resumed_bit_for_bit(make: Make, monke
     again.run()
     wanted = whole.task.model.state_dict()
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in again.task.model.state_dict().items())
+
+
+def test_the_command_resumes_stages_without_a_limit(make: Make) -> None:
+    values = OPTIONS | SIZES | BATCHES | {"output_dir": "run"}
+    Path("run").mkdir()
+    Loop(make(output_dir="run"), Accelerator(cpu=True), Path("run")).run()
+    again = rnn.prepare(resolve(rnn.Config, values | {"resume_from_checkpoint": "last"}))
+    assert Loop(again, Accelerator(cpu=True), Path("run"), "last").state.max_steps == 8 + 6
+    with pytest.raises(InputError, match="--num-train-epochs and --stages"):
+        rnn.prepare(resolve(rnn.Config, values | {"num_train_epochs": 2, "resume_from_checkpoint": "last"}))
 
 
 def test_a_new_tokenizer_knows_what_modifiers_write(make: Make) -> None:
