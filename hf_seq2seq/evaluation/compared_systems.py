@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,8 @@ from hf_seq2seq.evaluation.scored_files import BASELINE_FILE, BASELINE_PREDICTIO
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.settings_files import read_json_object
 
+UNWRITABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Categories of characters that break a line, a terminal or a file."""
 COSTS = {
     "parameters": "parameters",
     "train_seconds": "training, seconds",
@@ -97,13 +100,15 @@ def check_systems(systems: list[ComparedSystem]) -> list[ComparedSystem]:
     """The systems, which must be two or more.
 
     Raises:
-        InputError: fewer, or a name that stands twice.
+        InputError: fewer, or a name that stands twice or cannot be written into a table.
     """
     if len(systems) < 2:
         raise InputError("compare: give two systems or more: folders of runs, files of predictions, Hub ids")
     names = [system.name for system in systems]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"compare: two systems are called {twice}; name them: one=PLACE other=PLACE")
+    if odd := next((name for name in names if UNWRITABLE & set(map(unicodedata.category, name))), None):
+        raise InputError(f"compare: the name {odd!a} has control characters or broken bytes; give another: NAME=PLACE")
     return systems
 
 

@@ -191,6 +191,8 @@ def test_flags_of_the_search_write_anew(runs: Path, tmp_path: Path) -> None:
         (["one", "on"], {}, "on: no such folder"),
         (["a=one,", "b=other"], {}, "'a=one,' is not NAME=PLACE"),
         (["a=one", "a=other"], {}, "two systems are called a"),
+        (["a\nb=one", "other"], {}, r"the name 'a\\nb' has control characters"),
+        (["a=one", "\udcff=other"], {}, r"the name '\\udcff' has control characters or broken bytes; give another"),
         (["one", "short.txt"], {"metrics": "bluе"}, "unknown metric"),
         (["one", "short.txt"], {"references": "empty.txt"}, "empty.txt"),
     ],
