@@ -81,6 +81,9 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
         print(f"{options.mixed_file}: {real:,} rows of real pairs ({options.upsample} x) and {made:,} synthetic ones")
     if options.stages_file:
         print(f"{options.stages_file}:\n{write_stages(options, file.state['kept'])}", end="")
+    if not file.state["kept"] and not options.mixed_file:
+        print("no pair is kept: there is nothing to train on")
+        return
     print("to train on them, with --validation-file or --model-name-or-path where there is one:")
     print("  " + training_command(options, config.noise, settings.run))
 

@@ -78,7 +78,10 @@ def distill(teacher: Teacher, *, values: Values) -> None:
     with _open(config, teacher, generator) as file, counted("texts") as generator.advance:
         _write(file, items, generator, distilled)
     _report(file.state, generator)
-    print(f"{options.output_file}: {file.state.get('lines', 0)} rows; to train a student on them:")
+    if not (lines := file.state.get("lines", 0)):
+        print(f"{options.output_file}: 0 rows; there is nothing to train a student on")
+        return
+    print(f"{options.output_file}: {lines} rows; to train a student on them:")
     columns = source_flags(sample, options, settings) | {"target_column": target}
     print("  " + train_command(str(options.output_file), columns, settings.run))
 

@@ -50,6 +50,14 @@ def test_best_outputs_of_generate_become_the_targets(
     assert command("preview", *shlex.split(line)[2:]).code == 0
 
 
+def test_no_command_is_printed_for_no_rows(command: Any, model_folder: Path, tmp_path: Path) -> None:
+    rows, out = tmp_path / "rows.tsv", tmp_path / "out.jsonl"
+    rows.write_text("source\ttarget\n\tdog\n\tcat\n")
+    result = command("distill", model_folder, "--train-file", rows, "--output-file", out)
+    assert (result.code, out.read_text()) == (0, ""), result.err
+    assert result.out == f"{out}: 0 rows; there is nothing to train a student on\n"
+
+
 def test_several_outputs_are_several_rows_and_beams_are_five_by_default(
     command: Any, model_folder: Path, rows_file: Path, outputs: list[list[str]], tmp_path: Path
 ) -> None:
