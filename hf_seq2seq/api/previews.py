@@ -209,10 +209,9 @@ def _more(values: "np.ndarray") -> str:
 
 def _size(task: "Task") -> str:
     from hf_seq2seq.analysis.memory import estimate_memory
-    from hf_seq2seq.problems.writing import WritingProblem
 
     memory = estimate_memory(task)
-    evaluation = " evaluation by beam search," if isinstance(task.problem, WritingProblem) else ""
+    evaluation = "" if task.problem.longest_output is None else " evaluation by beam search,"
     parts = "\n".join(f"  {name:12}{size / 2**20:10,.1f} MiB  {what}" for name, size, what in memory.parts)
     return (
         f"parameters  {memory.parameters:,}, of which {memory.trained:,} are trained\n"

@@ -223,7 +223,7 @@ def test_teacher_is_frozen_and_no_part_of_the_objective(save_teacher: Any, token
         ((), "--loss-args of distillation: teacher: is missing"),
         (("teacher=/none/such",), "distillation: /none/such: no such folder"),
         (("divergence=kl",), "unknown value 'kl'; choose from forward"),
-        (("temperature=0",), "temperature: 0.0 must be above 0"),
+        (("temperature=0",), "temperature: 0.0 is too small; the minimum is 0.01"),
         (("weight=2",), "weight: 2.0 is too large"),
         (("own_samples=1.5",), "own.samples: 1.5 is too large; the maximum is 1"),
         (("own_samples=-1",), "own.samples: -1.0 is too small; the minimum is 0"),

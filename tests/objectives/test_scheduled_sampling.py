@@ -91,7 +91,8 @@ CASES += [("transformer", "sequential", True)]
 @pytest.mark.parametrize("epsilon", [0.0, 0.4, 1.0])
 def test_loss_and_gradient_are_those_of_the_papers(name: str, passes: str, sequential: bool, epsilon: float) -> None:
     model = MODELS[name]()
-    objective = objective_of(model, "schedule=constant", f"k={epsilon}", f"passes={passes}")
+    schedule = ["schedule=none"] if epsilon == 1 else ["schedule=constant", f"k={epsilon}"]
+    objective = objective_of(model, *schedule, f"passes={passes}")
     objective.begin_step(3, 10)
     with torch.no_grad():
         batch = objective.augment(batch_of([5, 0, 9]))
