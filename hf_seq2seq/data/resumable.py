@@ -104,6 +104,7 @@ class ResumableFile(Generic[Item]):
         Raises:
             InputError: the disk is full.
         """
+        before = (self.done, self.state, self._rows_digest)
         try:
             with naming(self.path):
                 for line in lines:
@@ -115,6 +116,7 @@ class ResumableFile(Generic[Item]):
                 self._rows_digest = self._digest.hexdigest()
                 self._write_progress()
         except OSError as error:
+            self.done, self.state, self._rows_digest = before
             raise self._refused(error) from None
 
     def __enter__(self) -> "ResumableFile[Item]":

@@ -1,5 +1,6 @@
 """Resumable files: the same bytes however often they are interrupted, and nothing done twice."""
 
+import errno
 import json
 import os
 import signal
@@ -175,3 +176,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 def test_file_that_cannot_be_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"--output-file .*(cannot be written|is not a regular file)"):
         write(tmp_path / name)
+
+
+def test_rows_whose_progress_finds_no_room_are_not_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(ResumableFile, "_write_progress", full)
+    with pytest.raises(InputError, match="; 0 rows are done"):
+        write(tmp_path / "out.jsonl")
+    assert not list(tmp_path.iterdir())
