@@ -84,8 +84,8 @@ def hint_when_ended_early(folder: Path) -> Iterator[None]:
 
 def _can_hint() -> bool:
     """Whether the hint can be imported: not where a signal left torch half imported, when nothing was trained yet."""
-    whole = "hf_seq2seq.training.resuming" in sys.modules
-    return whole or not any(name.split(".")[0] in ("torch", "transformers") for name in sys.modules)
+    begun = {name.split(".")[0] for name in sys.modules} & {"torch", "transformers"}
+    return all(name in sys.modules for name in begun)
 
 
 def check_pipes(data: Sources | None, why: str) -> None:

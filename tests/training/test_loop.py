@@ -43,7 +43,7 @@ class Watched(Loop):
         self.sums: list[float] = []
         self.counts: list[int] = []
         self.norms: list[float] = []
-        self.rates: list[float] = []
+        self.seen_rates: list[float] = []
         self.seeds: list[list[int]] = []
         self.signals: dict[int, int] = {}
         forward = self.task.objective.forward
@@ -82,7 +82,7 @@ class Watched(Loop):
         super()._update()
         rates = {group["lr"] for group in self.optimizer.param_groups}
         assert len(rates) == 1  # biases and norms have a group of their own
-        self.rates.extend(rates)
+        self.seen_rates.extend(rates)
 
 
 class Killed(BaseException):
@@ -124,7 +124,7 @@ def test_every_logged_figure_equals_its_definition(make_task: MakeTask, folder: 
     means = [sum(loop.sums[span]) / sum(loop.counts[span]) for span in spans]
     assert [line["loss"] for line in lines] == pytest.approx(means, rel=1e-5)
     rates = [1e-2 * factor for factor in (0, 1 / 2, 1, 2 / 3, 1 / 3)]
-    assert loop.rates == pytest.approx(rates)
+    assert loop.seen_rates == pytest.approx(rates)
     assert [line["learning_rate"] for line in lines] == pytest.approx([rates[1], rates[3], rates[4]])
     assert [line["grad_norm"] for line in lines] == pytest.approx([loop.norms[i] for i in (1, 3, 4)], rel=1e-5)
     assert min(loop.norms) > 0.1  # what is logged is the norm before it is clipped
