@@ -93,7 +93,7 @@ def tokenizer_choices(
         source: what the sources look like.
         target: what the targets look like.
         joint: whether the model has one vocabulary for both sides.
-        sampled: the sides whose segmentations are drawn anew, which need the kind of tokenizer that can be.
+        sampled: the sides whose segmentation is sampled, which needs a tokenizer that supports it.
     """
     if sampled.kind:
         yield from _sampled_choices(source, target, joint, sampled)

@@ -64,7 +64,7 @@ class Averaging(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Subwords(Section):
-    """Subwords: segmentations of the training rows that are drawn anew in every epoch."""
+    """Subwords: the segmentation of the training rows is sampled in every epoch."""
 
     bpe_dropout: float = option(0.0, "BPE: leave out each merge with this probability.", at_least=0, at_most=1)
     unigram_sampling: float | None = option(

@@ -74,7 +74,7 @@ class CompareRequest:
         return self.config.rows.encoding or "utf-8"
 
     @property
-    def generates_anew(self) -> bool:
+    def generates_again(self) -> bool:
         """Whether flags ask for other outputs than those that lie in the folders."""
         own = {item.name for kind in (self.config.model, self.config.decoding) for item in dataclasses.fields(kind)}
         others = own - {"trust_remote_code", "per_device_eval_batch_size"}
@@ -224,7 +224,7 @@ def with_outputs(request: CompareRequest, rows: ComparedRows) -> list[ComparedSy
 
 
 def _writes(run: ComparedRun, request: CompareRequest) -> bool:
-    return run.predictions is None or (run.has_model and request.generates_anew)
+    return run.predictions is None or (run.has_model and request.generates_again)
 
 
 def _check_count(run: ComparedRun, rows: ComparedRows) -> None:

@@ -178,7 +178,7 @@ class RowReader:
     def _score(
         self, row: int, one: Written, references: list[str], source: Any, figures: Figures, first: int
     ) -> np.ndarray:
-        """Statistics of a row's output; sets the figures of its texts, and collects what mending would give."""
+        """Statistics of a row's output; sets its figures and collects the statistics of oracle outputs."""
         if not references:
             alone = Candidates(source if isinstance(source, str) else "", list(one.texts), ())
             for name, value in text_figures(alone).items():

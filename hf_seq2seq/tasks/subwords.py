@@ -1,4 +1,4 @@
-"""Training rows whose subwords are drawn anew in every epoch."""
+"""Training rows whose subword segmentation is sampled in every epoch."""
 
 from dataclasses import dataclass, replace
 from typing import Any

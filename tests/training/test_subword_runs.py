@@ -1,4 +1,4 @@
-"""Runs on rows whose subwords are drawn anew in every epoch: what varies, an exact resume, and what is refused."""
+"""Runs on rows whose subwords are sampled again in every epoch: what varies, an exact resume, and what is refused."""
 
 import json
 from collections.abc import Callable

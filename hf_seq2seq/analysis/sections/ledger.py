@@ -70,7 +70,7 @@ class Line:
 
 
 def ledger(record: Record) -> Section | None:
-    """Faults by what mending them would gain, the largest first."""
+    """Faults by oracle gain, the largest first."""
     if record.facts["task"] != "text":
         return None
     if not record.supervised:

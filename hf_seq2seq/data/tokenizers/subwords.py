@@ -1,4 +1,4 @@
-"""Rows of text whose segmentation into subwords is drawn anew in every epoch."""
+"""Rows of text whose segmentation into subwords is sampled in every epoch."""
 
 import json
 from collections.abc import Sequence

@@ -117,7 +117,7 @@ class MovingAverage(EvaluatedWeights):
 
     @torch.no_grad()
     def adopt(self) -> None:
-        """The average begins anew with the present weights."""
+        """Restarts the average from the current weights."""
         self._average = [part.clone() for part in local_parts(self._weights)]
 
     @contextmanager
