@@ -5,7 +5,6 @@ It needs Chromium: Playwright's own, or one that is installed (on Debian: apt-ge
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +16,6 @@ from hf_seq2seq.analysis.rating_criteria import Scale
 from hf_seq2seq.analysis.rating_sheet import Texts, make_sheet, render
 from hf_seq2seq.cli.app import main
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HOSTILE = "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
 ARABIC = "رجل يقول مرحبا"
 SYSTEMS = {
@@ -27,18 +24,6 @@ SYSTEMS = {
 }
 SOURCES = [f"{HOSTILE} Ein Mann schläft.", "Zwei Hunde\nrennen.", ARABIC]
 NO_STORAGE = "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied') } })"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        own = started.chromium.executable_path
-        found = own if Path(own).exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
-        if found is None:
-            pytest.skip(f"no browser: none of Playwright's own, {', '.join(BROWSERS)}")
-        running = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 class Sheet:

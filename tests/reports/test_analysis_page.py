@@ -5,8 +5,7 @@ It needs Chromium: Playwright's own, or one that is installed (on Debian: apt-ge
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,24 +18,10 @@ from hf_seq2seq.analysis.page import LARGEST_HEATS, packed, write_report
 from hf_seq2seq.analysis.records import Heat, Record
 from hf_seq2seq.analysis.sections import SECTIONS
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 HOSTILE = (
     "</script><script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">\0 & $style"
 )
 Plant = Callable[..., Record]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        own = started.chromium.executable_path
-        found = own if Path(own).exists() else next(filter(None, map(shutil.which, BROWSERS)), None)
-        if found is None:
-            pytest.skip(f"no browser: none of Playwright's own, {', '.join(BROWSERS)}")
-        running = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield running
-        running.close()
 
 
 def heat(row: int = 0) -> Heat:
