@@ -16,6 +16,7 @@ from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.normalization import LengthNormalization, coverage_penalty
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
+from hf_seq2seq.decoding.steps import Prediction, Step, Steps
 from hf_seq2seq.decoding.top_k import best, gather_or_forbid
 
 
@@ -42,29 +43,33 @@ class BeamSettings:
     diversity: Diversity = field(default_factory=Diversity)
 
 
-@torch.inference_mode()
-def beam_search(
-    decoder: Decoder, rules: Sequence[Rule], beams: Sequence["Beam"], count: int = 1
-) -> list[list[Hypothesis]]:
-    """The best hypotheses of every source, best first, at most `count`."""
-    logits, length = decoder.start(), 0
+def beam_search(first: Prediction, rules: Sequence[Rule], beams: Sequence["Beam"], count: int = 1) -> Steps:
+    """Searches for the best hypotheses of every source, at most `count`.
+
+    Args:
+        first: the prediction of the first token.
+        rules: rules of the next token.
+        beams: one per group, which is as many for every source.
+        count: hypotheses to return per source.
+    """
+    prediction, length, total = first, 0, len(first.logits)
     while True:
-        sources = beams[0].sources
+        logits, sources = prediction.logits, beams[0].sources
         rows = sources.repeat_interleave(len(logits) // len(sources))
         prefixes = Prefixes(_tokens(beams if length else beams[:1]), length, rows)
         log_probs = apply_rules(rules, prefixes, logits.log_softmax(-1)).unflatten(0, (len(sources), -1))
-        attention = None if decoder.attention is None else decoder.attention.unflatten(0, (len(sources), -1))
+        attention = None if prediction.attention is None else prediction.attention.unflatten(0, (len(sources), -1))
         length += 1
         parents = _advance(beams, log_probs, attention, length)
         left = (~torch.stack([beam.done for beam in beams]).all(0)).nonzero()[:, 0]
         if not len(left):
-            return [_merge([beam.finished[source] for beam in beams], count) for source in range(len(decoder.prompt))]
+            return [_merge([beam.finished[source] for beam in beams], count) for source in range(total)]
         leaving = length == 1 or len(left) < len(sources)
         if leaving:
             for beam in beams:
                 beam.keep(left)
-        decoder.keep(parents[left].flatten(), left if leaving else None)
-        logits = decoder.step(_tokens(beams)[:, -1])
+        tokens = _tokens(beams)[:, -1]
+        prediction = yield Step(parents[left].flatten(), left if leaving else None, tokens)
 
 
 def _tokens(beams: Sequence["Beam"]) -> Tensor:

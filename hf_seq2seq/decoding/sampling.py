@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_seq2seq.decoding.decoder import Decoder
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
+from hf_seq2seq.decoding.steps import Prediction, Step, Steps
 
 Choose = Callable[[Prefixes, Tensor], Tensor]
 
@@ -55,25 +55,33 @@ def _uniform(seed: int, number: int, samples: int, longest: int) -> Tensor:
     return torch.rand(samples, longest, dtype=torch.float64, generator=torch.Generator().manual_seed(mixed))
 
 
-@torch.inference_mode()
 def one_by_one(
-    decoder: Decoder,
+    first: Prediction,
+    prompt: Tensor,
     rules: Sequence[Rule],
     bounds: Bounds,
     normalization: LengthNormalization,
     choose: Choose = greedy,
     samples: int = 1,
-) -> list[list[Hypothesis]]:
+) -> Steps:
     """Generates outputs token by token; finished sources leave the batch.
 
-    Returns:
-        `samples` outputs of every source, fewer if the rules allow no token; their scores are relative to the
-        distribution after the rules.
+    There are `samples` outputs of every source, fewer if the rules allow no token; their scores are relative to the
+    distribution after the rules.
+
+    Args:
+        first: the prediction of the first token.
+        prompt: tokens before the output, `(sources, length)`, -1 at padding.
+        rules: rules of the next token.
+        bounds: when outputs end.
+        normalization: of their scores.
+        choose: chooses the next token of every row.
+        samples: outputs per source.
     """
-    device = decoder.prompt.device
-    found: list[dict[int, Hypothesis]] = [{} for _ in decoder.prompt]
+    device = prompt.device
+    found: list[dict[int, Hypothesis]] = [{} for _ in prompt]
     rows = torch.arange(len(found), device=device).repeat_interleave(samples)
-    tokens, logits = decoder.prompt[rows], decoder.start()[rows]
+    tokens, logits = prompt[rows], first.logits[rows]
     sums, writing = torch.zeros(len(rows), device=device), torch.ones(len(rows), dtype=torch.bool, device=device)
     length, start = 0, tokens.shape[1]
     while True:
@@ -95,6 +103,5 @@ def one_by_one(
         kept = left.repeat_interleave(samples).nonzero()[:, 0]
         leaving = length == 1 or len(kept) < len(rows)
         before = kept // samples if length == 1 else kept
-        decoder.keep(before, left.nonzero()[:, 0] if leaving else None)
         rows, tokens, sums, writing = (part[kept] for part in (rows, tokens, sums, writing))
-        logits = decoder.step(tokens[:, -1])
+        logits = (yield Step(before, left.nonzero()[:, 0] if leaving else None, tokens[:, -1])).logits

@@ -24,6 +24,7 @@ from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
 from hf_seq2seq.decoding.rules import Rule
 from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
 from hf_seq2seq.decoding.search_options import SAMPLING, Search
+from hf_seq2seq.decoding.steps import Prediction, Steps, alone
 from hf_seq2seq.decoding.warping import WARPERS, Warper
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -64,15 +65,25 @@ class Searcher:
         if reason := library_reason(self.model):
             return self._by_library(batch, reason)
         with self._decoder(batch) as decoder:
-            bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
-            rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
-            normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
-            if self.search.num_beams > 1:
-                beams = self._beams(decoder, bounds, normalization)
-                return beam_search(decoder, rules, beams, self.search.num_return_sequences)
-            samples = self.search.num_return_sequences
-            drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
-            return one_by_one(decoder, rules, bounds, normalization, drawn, samples)
+            return alone(decoder, lambda first: self.steps(decoder, first, numbers))
+
+    def steps(self, decoder: Decoder, first: Prediction, numbers: Sequence[int]) -> Steps:
+        """The search as a sequence of steps.
+
+        Args:
+            decoder: a decoder that has read the sources; only its prompt and their lengths are used.
+            first: its prediction of the first token.
+            numbers: as for a call.
+        """
+        bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
+        rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
+        normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
+        if self.search.num_beams > 1:
+            beams = self._beams(decoder, bounds, normalization)
+            return beam_search(first, rules, beams, self.search.num_return_sequences)
+        samples = self.search.num_return_sequences
+        drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
+        return one_by_one(first, decoder.prompt, rules, bounds, normalization, drawn, samples)
 
     def _beams(self, decoder: Decoder, bounds: Bounds, normalization: LengthNormalization) -> list[Beam]:
         settings = beam_settings(complete(self.search, self.settings), normalization)

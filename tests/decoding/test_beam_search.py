@@ -17,6 +17,7 @@ from hf_seq2seq.decoding.hypothesis import Bounds
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.steps import alone
 
 Make = Callable[[str], Any]
 LIMIT = 14
@@ -194,6 +195,6 @@ def test_under_a_negative_length_penalty_an_output_is_not_given_up_for_the_great
     """Two poor outputs end first; [1, 2] is better, though at 40 tokens its beginning would be worse than both."""
     bounds = Bounds(eos=torch.tensor([0]), longest=torch.tensor([40]))
     search = BeamSettings(2, normalization=LengthNormalization(-1.0), early_stopping=early_stopping)
-    (found,) = beam_search(Chain(), [], [Beam(Chain(), bounds, search)], 2)
+    (found,) = alone(Chain(), lambda first: beam_search(first, [], [Beam(Chain(), bounds, search)], 2))
     assert found[0].ids == [1, 2]
     assert found[0].score == pytest.approx(3 * math.log(0.97 * 0.89 * 0.99), rel=1e-5)
