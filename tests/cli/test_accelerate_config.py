@@ -14,6 +14,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.weights.sharding import check_sharding
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 DEEPSPEED = {"distributed_type": "DEEPSPEED"}
 FSDP = {"distributed_type": "FSDP", "fsdp_config": {"fsdp_version": 2}}
 

@@ -17,6 +17,8 @@ import pytest
 
 from hf_seq2seq.decoding import text_generator
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 TEXTS = ["the small dog", "a big house runs", "new cat likes the old dog", "green"]
 
 

@@ -11,6 +11,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import transformer
 from hf_seq2seq.sections import build
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SMALL = {
     "tokenizer_type": "char",
     "d_model": 48,

@@ -24,6 +24,8 @@ from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.evaluation import evaluate, evaluate_and_predict, predict
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 MakeTask = Callable[..., Task]
 SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}
 

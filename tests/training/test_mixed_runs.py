@@ -23,6 +23,8 @@ from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import run
 from hf_seq2seq.training.step_batches import StepBatches
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 MakeMixed = Callable[..., Task]
 
 

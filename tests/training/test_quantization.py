@@ -17,6 +17,8 @@ from hf_seq2seq.recipes import t5
 from hf_seq2seq.saved import quantization
 from hf_seq2seq.sections import build
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 needs_bitsandbytes = pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 WORDS = [f"{a}{b}{c}" for a in "abcd" for b in "abcd" for c in "abcd"]
 MORE = {"bert_classifier": {"max_steps": 40, "learning_rate": 2e-2}}

@@ -20,6 +20,8 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.loop import Loop
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def assert_equal_bits(a: Path, b: Path) -> None:
     first, second = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
