@@ -2,6 +2,7 @@
 
     python benchmarks/strategies.py --list
     python benchmarks/strategies.py g2p/cross_entropy g2p/scheduled_sampling --seeds 1,2,3
+    python benchmarks/strategies.py g2p-ita/one_vector --flags "--max-steps 800"     # more flags of all trainings
     python benchmarks/strategies.py --report           # the table of what lies in outputs/strategies already
 
 A name is DATA/SETTING; what a setting starts from (`{cross_entropy}` in its commands) is trained first, with the same
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3", help="separated by commas")
     parser.add_argument("--list", action="store_true", help="print the names")
     parser.add_argument("--report", action="store_true", help="train nothing, print what was reached")
+    parser.add_argument("--flags", default="", help="more flags of all trainings")
     options = parser.parse_args()
     known = [f"{data}/{name}" for data in ROWS for name, own in SETTINGS.items() if data in (own.data or ROWS)]
     if unknown := [name for name in options.names if name not in known]:
@@ -129,10 +131,12 @@ def main() -> None:
         return
     for name in [] if options.report else options.names:
         for seed in options.seeds.split(","):
-            train(name, seed)
+            train(name, seed, options.flags)
     print(describe(), end="\n\n")
-    heads = ["", "score", "median", "each seed", "CPU minutes", "x cross-entropy", "peak GiB"]
-    print(table(heads, [row for name in known if (row := report(name))]))
+    heads = ["", "score", "median", "each seed", "CPU minutes", "x cross-entropy", "peak GiB", "context KL"]
+    rows = [row for name in known if (row := report(name))]
+    shown = len(heads) if any(row[-1] for row in rows) else -1
+    print(table(heads[:shown], [row[:shown] for row in rows]))
 
 
 def folder_of(name: str, seed: str) -> Path:
@@ -140,7 +144,7 @@ def folder_of(name: str, seed: str) -> Path:
     return OUTPUTS / f"{name.replace('/', '-')}-{seed}"
 
 
-def train(name: str, seed: str) -> None:
+def train(name: str, seed: str, flags: str = "") -> None:
     """Runs the commands of one setting, after what it starts from, and notes their cost; skips what is done."""
     folder = folder_of(name, seed)
     if (folder / "cost.json").exists():
@@ -149,9 +153,10 @@ def train(name: str, seed: str) -> None:
     setting = SETTINGS[kind]
     for other in dict.fromkeys(re.findall(r"\{(\w+)\}", " ".join((setting.flags, *setting.before)))):
         if other != "here":
-            train(f"{data}/{other}", seed)
+            train(f"{data}/{other}", seed, flags)
     places = {other: str(folder_of(f"{data}/{other}", seed)) for other in SETTINGS} | {"here": str(folder)}
-    final = f"train {ROWS[data].command} {setting.flags} --seed {seed} --output-dir {{here}} --overwrite-output-dir"
+    given = f"{ROWS[data].command} {setting.flags} {flags} --seed {seed}"
+    final = f"train {given} --output-dir {{here}} --overwrite-output-dir"
     costs = [_run(command.format(**places)) for command in (*setting.before, final)]
     seconds, memory = sum(cost[0] for cost in costs), max(cost[1] for cost in costs)
     (folder / "cost.json").write_text(json.dumps({"cpu_seconds": seconds, "peak_bytes": memory}))
@@ -192,7 +197,17 @@ def report(name: str) -> list[str]:
     memory = max(cost["peak_bytes"] for cost in costs) / 2**30
     each = ", ".join(f"{score:.1f}" for score in scores)
     title = key.removeprefix("predict_").replace("_", " ")
-    return [name, title, f"{statistics.median(scores):.1f}", each, f"{minutes:.1f}", ratio, f"{memory:.1f}"]
+    row = [name, title, f"{statistics.median(scores):.1f}", each, f"{minutes:.1f}", ratio, f"{memory:.1f}"]
+    return [*row, context_kl(name)]
+
+
+def context_kl(name: str) -> str:
+    """What passes through the context at the end, in nats per source, median over seeds; empty if it is not logged."""
+    found = []
+    for log in OUTPUTS.glob(f"{name.replace('/', '-')}-[0-9]/train_log.jsonl"):
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        found += [line["context_kl"] for line in lines if "context_kl" in line][-1:]
+    return f"{statistics.median(found):.2f}" if found else ""
 
 
 if __name__ == "__main__":

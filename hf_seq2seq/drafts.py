@@ -33,11 +33,15 @@ def _open_draft(path: Path) -> Iterator[TextIO]:
     target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for circular links
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-        with target.open("w", encoding="utf-8", newline="\n") as stream:
+    if path.exists() and not path.is_file():  # of a pipe as standard output, the link in /dev has no target to open
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
         return
-    handle, name = tempfile.mkstemp(prefix=draft_prefix(target), suffix=".draft", dir=target.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=draft_prefix(target), suffix=".draft", dir=target.parent)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     draft = Path(name)
     try:
         with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - an open file has no path

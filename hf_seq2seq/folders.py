@@ -41,7 +41,8 @@ def check_is_folder(folder: Path, name: str = "--output-dir") -> None:
         if not place.is_dir():
             raise InputError(f"{name}: {place} is a file")
         if not os.access(place, os.W_OK | os.X_OK):
-            raise InputError(f"{name}: {place} cannot be written: {os.strerror(errno.EACCES)}")
+            why = errno.EROFS if os.statvfs(place).f_flag & os.ST_RDONLY else errno.EACCES
+            raise InputError(f"{name}: {place} cannot be written: {os.strerror(why)}")
     except OSError as error:  # such as a name that is too long
         raise InputError(f"{name}: {folder} cannot be written: {error.strerror}") from None
     if "\0" in str(folder):

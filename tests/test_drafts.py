@@ -135,3 +135,17 @@ def test_a_name_as_long_as_names_may_be_in_any_script(tmp_path: Path) -> None:
     for name in ("\u5b57" * 85, "\U0001f600" * 63, "a" * 255):
         write(tmp_path / name, "text")
         assert (tmp_path / name).read_text() == "text"
+
+
+def test_a_pipe_that_a_link_stands_for(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    write(Path(f"/dev/fd/{writer}"), "through")
+    os.close(writer)
+    with open(reader) as stream:  # noqa: PTH123 - an open file has no path
+        assert stream.read() == "through"
+
+
+def test_a_refusal_names_the_file_and_not_its_draft(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        write(tmp_path / "no" / "out.txt", "text")
+    assert error.value.filename == str(tmp_path / "no" / "out.txt")

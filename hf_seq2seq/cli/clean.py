@@ -92,7 +92,8 @@ def _write(read: "PairRows", cleaner: "Cleaner", options: Rows, against: tuple[s
     with ExitStack() as stack:
         advance = stack.enter_context(counted("rows"))
         keep = stack.enter_context(open_rows(outputs, read.shape, read.form)) if outputs else None
-        drop = stack.enter_context(open_output(options.dropped_file, None)) if options.dropped_file else None
+        dropped = open_output(options.dropped_file, None, flag="--dropped-file") if options.dropped_file else None
+        drop = stack.enter_context(dropped) if dropped else None
         for each in decisions(read, cleaner):
             advance(1)
             if each.rule is None and keep:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from hf_seq2seq.cli.distilled_rows import Distilled, DistillRows, Item, find_target, read_items, read_training_rows
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
+from hf_seq2seq.cli.output_paths import check_outputs
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
 from hf_seq2seq.cli.source_rows import named_columns, source_flags
@@ -107,7 +108,10 @@ def check(config: DistillConfig, values: Mapping[str, Any]) -> None:
             raise InputError(
                 f"{flag(name)}: is missing; name the {'rows to read' if name[0] == 't' else 'file to write'}"
             )
-    _check_output(Path(str(options.output_file)), str(options.train_file))
+    path = Path(str(options.output_file))
+    if path.suffix not in (".jsonl", ".ndjson"):
+        raise InputError(f"--output-file {path}: is written as JSON lines; give it a name that ends in .jsonl")
+    check_outputs([("output_file", path)], {"train_file": options.train_file})
     check_search(search, values)
     if (metric := options.nearest_to_reference) is None:
         return
@@ -118,15 +122,6 @@ def check(config: DistillConfig, values: Mapping[str, Any]) -> None:
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
     check_metrics((metric,), metrics_for("seq2seq"))
-
-
-def _check_output(path: Path, train_file: str) -> None:
-    from hf_seq2seq.data.files.lines import split_paths
-
-    if path.suffix not in (".jsonl", ".ndjson"):
-        raise InputError(f"--output-file {path}: is written as JSON lines; give it a name that ends in .jsonl")
-    if path.exists() and any(read.exists() and read.samefile(path) for read in split_paths(train_file)):
-        raise InputError(f"--output-file {path}: is the input file")
 
 
 def _open(config: DistillConfig, teacher: str, generator: "TextGenerator") -> "ResumableFile[Item]":

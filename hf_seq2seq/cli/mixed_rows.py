@@ -64,7 +64,7 @@ def write_stages(options: "Rows", synthetic: int) -> str:
     lines += ["stages: [mixed]", "mixed:", f"  - real {share:g}", f"  - synthetic {1 - share:g}"]
     lines += [f"  - until synthetic {PASSES}  # passes; --max-steps ends the run before"]
     text = "".join(f"{line}\n" for line in lines)
-    with open_output(str(options.stages_file), None) as stream:
+    with open_output(str(options.stages_file), None, flag="--stages-file") as stream:
         stream.write(text)
     return text
 
@@ -91,7 +91,7 @@ def write_mixed(options: "Rows") -> tuple[int, int]:
     source, target = options.names
     made = PairData(train_file=options.output_file, source_column=source, target_column=target)
     counts = []
-    with open_output(str(options.mixed_file), None) as stream:
+    with open_output(str(options.mixed_file), None, flag="--mixed-file") as stream:
         for read, times in ((_real_pairs(options), options.upsample), (read_pair_rows(made), 1)):
             count = 0
             for row in read.rows:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hf_seq2seq.data.files.lines import rejoined, split_paths
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_is_folder
 from hf_seq2seq.sections import flag
 
 INPUT = "input_file"
@@ -16,7 +17,7 @@ def check_outputs(
     inputs: Mapping[str, str | tuple[str, ...] | None],
     languages: tuple[str | None, ...] = (),
 ) -> None:
-    """Rejects an output that is read by some flag, or written by another.
+    """Rejects an output that is read by some flag, or written by another, or whose folder cannot be written.
 
     Args:
         outputs: options and their files, which need not exist.
@@ -36,6 +37,9 @@ def check_outputs(
             raise InputError(f"{flag(name)} {path}: is a folder")
         if path.exists() and not path.is_file():
             continue  # a pipe or a device
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{flag(name)} {path}: there is no folder {str(path.parent)!r}")
+        check_is_folder(path.absolute().parent, flag(name))
         if told := taken.get(_identity(path), ""):
             raise InputError(f"{flag(name)} {path}: {told}")
         taken[_identity(path)] = "is written by another flag"

@@ -88,7 +88,6 @@ def rounds(recipe: Recipe, *, values: Values) -> None:
     check(config)
     folder = Path(config.rounds.output_dir)
     steps = plan(recipe, config)
-    folder.mkdir(parents=True, exist_ok=True)
     with locked_folder(folder):
         begun, done = read_done(folder / DONE, steps)
         for number, step in enumerate(steps[done:], start=done + 1):

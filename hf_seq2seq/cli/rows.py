@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_output(file: str | None, source: str | None, live: bool = False) -> Iterator[TextIO]:
+def open_output(
+    file: str | None, source: str | None, live: bool = False, flag: str = "--output-file"
+) -> Iterator[TextIO]:
     """Standard output, or a file that appears once complete.
 
     Args:
         file: None is standard output.
         source: the file being read.
         live: whether to flush after each line.
+        flag: that names the file, for errors.
 
     Raises:
         InputError: the file cannot be written, or is the input file.
@@ -35,9 +38,9 @@ def open_output(file: str | None, source: str | None, live: bool = False) -> Ite
         return
     path = Path(file)
     if source and path.exists() and path.samefile(source):
-        raise InputError(f"--output-file {file}: is the input file")
+        raise InputError(f"{flag} {file}: is the input file")
     if path.is_dir():
-        raise InputError(f"--output-file {file}: is a folder")
+        raise InputError(f"{flag} {file}: is a folder")
     stream = None
     try:
         with open_draft(path) as stream:
@@ -45,7 +48,7 @@ def open_output(file: str | None, source: str | None, live: bool = False) -> Ite
     except OSError as error:
         if stream is not None and error.errno not in FULL:
             raise  # raised by something that the block reads, such as a model
-        raise InputError(f"--output-file {file}: cannot be written: {error.strerror}") from None
+        raise InputError(f"{flag} {file}: cannot be written: {error.strerror}") from None
 
 
 def _by_lines(stream: TextIO, live: bool) -> TextIO:

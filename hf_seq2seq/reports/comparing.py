@@ -29,7 +29,7 @@ from hf_seq2seq.evaluation.comparison_scores import (
     score_systems,
 )
 from hf_seq2seq.evaluation.comparison_texts import agreement, by_frequency, marked, ngrams_apart, rows_apart
-from hf_seq2seq.folders import check_is_folder
+from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics, trained_metrics
 from hf_seq2seq.metrics.metric import Metric
@@ -68,17 +68,17 @@ def compare_systems(request: CompareRequest) -> Comparison:
     """Compares systems, and writes the files.
 
     Raises:
-        InputError: systems have no common test rows, metrics do not suit texts, or flags conflict.
+        InputError: systems have no common test rows, metrics do not suit texts, flags conflict, or the folder cannot be
+            written.
     """
     asked = request.config.comparing
     folder = Path(asked.output_dir)
-    check_is_folder(folder)
-    metrics = _metrics(request)
-    rows = find_rows(request)
-    systems = with_outputs(request, rows)
-    found = figures_of(request, systems, rows, metrics)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_comparison(folder, found)
+    with locked_folder(folder):
+        metrics = _metrics(request)
+        rows = find_rows(request)
+        systems = with_outputs(request, rows)
+        found = figures_of(request, systems, rows, metrics)
+        write_comparison(folder, found)
     return Comparison(folder, found)
 
 

@@ -19,6 +19,7 @@ from hf_seq2seq.evaluation.compared_rows import CompareRequest, find_rows, gener
 from hf_seq2seq.evaluation.compared_systems import ComparedRun, ComparedSystem, check_systems, read_run_place
 from hf_seq2seq.evaluation.comparison_options import CompareConfig, Comparing
 from hf_seq2seq.folders import check_is_folder, locked_folder
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.reports.comparing import Comparison, compare_systems
 from hf_seq2seq.sections import build, canonical_names, options
 from hf_seq2seq.settings_files import read_settings
@@ -127,6 +128,7 @@ def prepare(config_file: str, values: Mapping[str, Any]) -> Ablating:
     seeds = [first + number for number in range(config.ablation.seeds)]
     grid = parse_grid(config.ablation.vary, module.Config, seeds, config.ablation.max_runs)
     check_is_folder(Path(config.comparing.output_dir))
+    check_metrics(config.comparing.metrics, TEXT_METRICS)
     asked = Ablating(recipe, base, grid, config)
     for settings in combinations(grid.training):
         try:

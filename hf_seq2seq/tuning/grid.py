@@ -90,7 +90,11 @@ def parse_grid(texts: Sequence[str], config_class: type, seeds: Sequence[int], m
         raise InputError("--vary: --seed varies, and so it does by --seeds; leave one of them out")
     grid = Grid(*spaces, tuple(seeds))
     if math.prod(map(len, grid.choices.values())) < 2:
-        raise InputError("--vary: nothing varies; give a flag and two values or more, as in attention=none,dot")
+        only = ", ".join(f"{name} is only {'|'.join(found.options)}" for name, found in grid.choices.items())
+        raise InputError(
+            f"--vary: nothing varies{f': {only}' if only else ''}; give a flag and two values or more, as in "
+            "attention=none,dot"
+        )
     if grid.runs > most:
         raise InputError(f"--vary: {grid}; that is more than --max-runs {most:,}: vary less, or raise it")
     return grid
@@ -111,8 +115,8 @@ def _parsed(text: str, config_class: type) -> dict[str, Domain]:
     try:
         return parse_space(text, config_class)
     except InputError as error:
-        said = str(error).replace("--search", "--vary").replace("the same for every trial", "the same for every run")
-        raise InputError(said) from None
+        said = str(error).replace("give it beside --search", "give it in the file of -c")
+        raise InputError(said.replace("--search", "--vary").replace("for every trial", "for every run")) from None
 
 
 def describe(settings: Mapping[str, Any]) -> str:

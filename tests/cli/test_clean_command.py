@@ -127,7 +127,7 @@ def test_a_cell_that_is_not_text_is_counted(command, tmp_path: Path) -> None:
             ["--output-file", "out.tsv", "--dropped-file", "out.tsv"],
             "--dropped-file out.tsv: is written by another flag",
         ),
-        (["--output-file", "missing/out.tsv"], "cannot be written: No such file or directory"),
+        (["--output-file", "missing/out.tsv"], "there is no folder 'missing'"),
         (["--output-file", "a.de,b.en,c.fr"], "3 files, but rows of 2 columns: source, target"),
         (["--target-column", "english"], "no column 'english' (--target-column)"),
         (["--skip-rules", "lenght"], "--skip-rules: unknown value 'lenght'; did you mean 'length'?"),

@@ -158,7 +158,7 @@ def test_two_aligned_files(command: Any, model_folder: Path, tmp_path: Path) -> 
         (["--output-file", "out.jsonl"], "--train-file: is missing"),
         (["--train-file", "rows.jsonl"], "--output-file: is missing"),
         (["--output-file", "out.tsv"], "--output-file out.tsv: is written as JSON lines"),
-        (["--output-file", "rows.jsonl"], "--output-file rows.jsonl: is the input file"),
+        (["--output-file", "rows.jsonl"], "--output-file rows.jsonl: is read by --train-file"),
         (["--nearest-to-reference", "chrf", "--num-beams", "1"], "there is nothing to choose from"),
         (["--nearest-to-reference", "chfr"], "did you mean 'chrf'?"),
         (["--keep-reference", "--target-column", "new"], "row 1, column 'new': None is no text (--keep-reference)"),

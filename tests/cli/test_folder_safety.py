@@ -100,6 +100,33 @@ def test_a_recipe_is_not_copied_over_a_file(command: Command, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place where nobody can make a file")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("compare a.txt b.txt --output-dir /proc/x", "--output-dir: /proc/x cannot be written"),
+        ("clean --input-file a.tsv --output-file /proc/x.tsv", "/proc/x.tsv: cannot be written"),
+        ("clean --input-file a.tsv --dropped-file /proc/x.jsonl", "--dropped-file /proc/x.jsonl: cannot be written"),
+        ("clean --input-file a.tsv --dropped-file no/x.jsonl", "--dropped-file no/x.jsonl: there is no folder 'no'"),
+        (
+            "rounds rnn --train-file a.txt,b.txt --source-lang a --target-lang b --target-mono-file a.txt "
+            "--output-dir /proc/x",
+            "--output-dir: /proc/x cannot be written",
+        ),
+    ],
+)
+def test_no_output_can_be_made(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.txt", "b.txt"):
+        Path(name).write_text(f"{name}\n" * 2)
+    Path("a.tsv").write_text("a\tb\n")
+    result = command(*words.split())
+    assert result.code == 2
+    assert result.err.splitlines()[-1].startswith(f"error: {message}")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a place where nobody can make a file")
 def test_a_recipe_is_not_copied_to_where_nothing_can_be_written(command: Command) -> None:
     result = command("recipes", "copy", "rnn", "/proc/rnn.py")
     assert (result.code, result.err.splitlines()) == (
