@@ -133,12 +133,17 @@ class CrossDecoder:
             use_cache=True,
             output_attentions=self.watch,
             return_dict=True,
+            **self.padding(),
         )
         self.cache = output.past_key_values
         if self.watch:
             rows = mean_attention(output.cross_attentions)[:, -1].unflatten(0, (len(self.mask), -1))
             self.attention = rows.masked_fill(self.mask[:, None] == 0, -1).flatten(0, 1)
         return output.logits[:, -1].float()
+
+    def padding(self) -> dict[str, Tensor]:
+        """Tells the model which of its previous tokens are padding: none, as all rows have the same length."""
+        return {}
 
     def keep(self, rows: Tensor, sources: Tensor | None) -> None:
         """As `Decoder` says."""

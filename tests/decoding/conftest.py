@@ -104,6 +104,17 @@ def marian(size: int) -> torch.nn.Module:
     return pegasus(size, "Marian")
 
 
+def m2m_100(size: int) -> torch.nn.Module:
+    return pegasus(size, "M2M100")
+
+
+def gpt2(size: int) -> torch.nn.Module:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3}
+    return GPT2LMHeadModel(GPT2Config(vocab_size=size, n_embd=32, n_layer=2, n_head=4, n_positions=64, **ids))
+
+
 def widen(model: Any, factor: float) -> Any:
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -120,6 +131,8 @@ FAMILIES: dict[str, tuple[Callable[[int], torch.nn.Module], float]] = {
     "transformer": (transformer, 8),
     "pegasus": (pegasus, 10),
     "marian": (marian, 10),
+    "m2m_100": (m2m_100, 10),
+    "gpt2": (gpt2, 10),
 }
 
 

@@ -1,0 +1,155 @@
+"""Searches that enter a batch at different times find what each finds alone."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
+from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+from hf_seq2seq.architectures.modeling_transformer import TransformerForConditionalGeneration
+from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.encoding import encode_texts
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.hypothesis import Hypothesis
+from hf_seq2seq.decoding.pool import Pool
+from hf_seq2seq.decoding.search import Searcher
+from hf_seq2seq.decoding.search_options import Search
+from tests.decoding.conftest import transformer, widen
+
+Make = Callable[[str], Any]
+LIMIT = 14
+SETTINGS: dict[int, list[dict[str, Any]]] = {
+    1: [
+        {},
+        {"do_sample": True, "seed": 3},
+        {"no_repeat_ngram_size": 2, "min_new_tokens": 5},
+        {"do_sample": True, "seed": 4, "temperature": 0.7, "top_k": 5},
+        {"repetition_penalty": 1.5, "max_length_ratio": 0.5},
+    ],
+    3: [
+        {"num_beams": 3, "num_return_sequences": 2},
+        {"num_beams": 3, "length_penalty": 0.0, "no_repeat_ngram_size": 2},
+        {"num_return_sequences": 3, "do_sample": True, "seed": 5},
+        {"num_beams": 3, "early_stopping": "true"},
+    ],
+}
+
+
+def in_turn(model: Any, batches: list[Any], searches: list[Search], watch: bool) -> dict[int, list[list[Hypothesis]]]:
+    """Adds a search every two steps."""
+    pool, found, step = Pool(model, watch), {}, 0
+    while len(found) < len(searches):
+        if step % 2 == 0 and step // 2 < len(searches):
+            number = step // 2
+            searcher = Searcher(model, searches[number], LIMIT)
+            numbers = range(len(batches[number]["input_ids"]))
+            outputs = pool.add(number, searcher, batches[number], numbers)
+            if outputs is not None:
+                found[number] = outputs
+        found |= dict(pool.step())
+        step += 1
+        assert step < 100
+    assert not pool.searching
+    return found
+
+
+def check(model: Any, tokenizers: Tokenizers, texts: list[str], rows: int, watch: bool = False) -> None:
+    left, model = not model.config.is_encoder_decoder, model.double()  # rounding must not decide
+    searches = [Search(**each, coverage_penalty=0.2 * (watch and "num_beams" in each)) for each in SETTINGS[rows]]
+    batches = []
+    for number in range(len(searches)):
+        sources, _ = encode_texts(texts[3 * number : 3 * number + 3], tokenizers.source, 64)
+        batches.append(source_batch(sources, range(3), 0, left))
+    found = in_turn(model, batches, searches, watch)
+    for number, (batch, search) in enumerate(zip(batches, searches, strict=True)):
+        expected = Searcher(model, search, LIMIT)(batch, range(3))
+        for ours, alone in zip(found[number], expected, strict=True):
+            assert [each.ids for each in ours] == [each.ids for each in alone]
+            assert [each.score for each in ours] == pytest.approx([each.score for each in alone], rel=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("family", ["t5", "bart", "rnn", "transformer", "pegasus", "marian", "m2m_100", "gpt2"])
+def test_searches_that_join_find_what_each_finds_alone(
+    family: str, rows: int, make_model: Make, tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    check(make_model(family), tokenizers, texts, rows)
+
+
+@pytest.mark.parametrize("family", ["bart", "rnn", "transformer"])
+def test_searches_that_watch_attention_join(
+    family: str, make_model: Make, tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    check(make_model(family), tokenizers, texts, 3, watch=True)
+
+
+RECURRENT: list[dict[str, Any]] = [
+    {"attention": "multi_head", "num_attention_heads": 4, "input_feeding": True, "decoder_layers": 2},
+    {"attention": "general", "local_attention": "predictive", "attention_window": 2},
+    {"attention": "general", "local_attention": "monotonic", "attention_window": 2},
+    {"attention": "additive", "decoder_style": "bahdanau", "coverage": True, "cell": "gru"},
+    {"attention": "location"},
+    {"attention": "monotonic"},
+    {"attention": "none", "context_feeding": True},
+    {"attention": "additive", "pointer_generator": True, "share_embeddings": True},
+]
+
+
+@pytest.mark.parametrize("options", RECURRENT, ids=lambda options: "-".join(map(str, options.values())))
+def test_every_recurrent_decoder_takes_searches_that_join(
+    options: dict[str, Any], tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    ids = {"pad_token_id": 0, "eos_token_id": 1, "bos_token_id": 3, "decoder_start_token_id": 3}
+    sizes = {"vocab_size": len(tokenizers.target), "hidden_size": 16, "embedding_size": 16}
+    torch.manual_seed(0)
+    model = widen(RnnForConditionalGeneration(RnnSeq2SeqConfig(**sizes, **ids, **options)), 2.5)
+    for rows in SETTINGS:
+        check(model, tokenizers, texts, rows)
+
+
+@pytest.mark.parametrize("positions", ["learned", "rotary", "relative_bias"])
+def test_every_kind_of_position_takes_searches_that_join(
+    positions: str, tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    settings = transformer(len(tokenizers.target)).config
+    settings.position_embedding_type = positions
+    torch.manual_seed(0)
+    model = widen(TransformerForConditionalGeneration(settings), 8)
+    for rows in SETTINGS:
+        check(model, tokenizers, texts, rows)
+
+
+def test_a_dropped_search_leaves_the_others_alone(make_model: Make, tokenizers: Tokenizers, texts: list[str]) -> None:
+    model, search = make_model("bart"), Search(num_beams=3)
+    sources, _ = encode_texts(texts[:6], tokenizers.source, 64)
+    batches = [source_batch(sources, rows, 0) for rows in (range(3), range(3, 6))]
+    pool = Pool(model)
+    for number, batch in enumerate(batches):
+        assert pool.add(number, Searcher(model, search, LIMIT), batch, range(3)) is None
+        assert not pool.step()
+    pool.drop(0)
+    found: dict[int, Any] = {}
+    while pool.searching:
+        found |= dict(pool.step())
+    assert list(found) == [1]
+    assert found[1] == Searcher(model, search, LIMIT)(batches[1], range(3))
+
+
+def test_the_tokens_so_far_of_one_hypothesis_each(make_model: Make, tokenizers: Tokenizers, texts: list[str]) -> None:
+    model = make_model("transformer")
+    sources, _ = encode_texts(texts[:2], tokenizers.source, 64)
+    pool, batch = Pool(model), source_batch(sources, range(2), 0)
+    assert pool.add("both", Searcher(model, Search(), LIMIT), batch, range(2)) is None
+    seen = [[list(ids) for ids in pool.arriving[0][0].ids]]
+    while pool.searching:
+        ended = pool.step()
+        if not ended:
+            seen.append([list(ids) for ids in pool.members[0].ids])
+    (_, outputs) = ended[0]
+    for before, after in pairwise(seen):
+        assert all(new[: len(old)] == old for old, new in zip(before, after, strict=True))
+    assert all(each[0].ids[: len(ids)] == ids for each, ids in zip(outputs, seen[-1], strict=True))
+    assert torch.is_inference_mode_enabled() is False
