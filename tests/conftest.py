@@ -112,6 +112,36 @@ def tiny_checkpoint(tmp_path: Path) -> Callable[[str, list[str]], str]:
     return save
 
 
+@pytest.fixture
+def comet_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of the form of a published COMET checkpoint, of random weights, and names it."""
+    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("\u2581", -2.0)]
+    pieces += [(chr(code), -3.0) for code in range(ord("a"), ord("z") + 1)] + [("\u2581the", -4.0), ("<mask>", 0.0)]
+
+    def make(kind: str, **settings: Any) -> Path:
+        import yaml
+        from safetensors.torch import save_file
+        from transformers import XLMRobertaConfig, XLMRobertaModel, XLMRobertaTokenizer
+
+        from hf_seq2seq.metrics.comet_model import CometModel, CometSettings
+
+        folder = tmp_path / f"{kind}-{len(list(tmp_path.iterdir()))}"
+        sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+        config = XLMRobertaConfig(**sizes, vocab_size=len(pieces), max_position_embeddings=80)
+        config.save_pretrained(folder)
+        XLMRobertaTokenizer(vocab=pieces).save_pretrained(folder)
+        chosen = {"class_identifier": kind, "hidden_sizes": [7, 5], "layer_norm": False, "batch_size": 4} | settings
+        (folder / "hparams.yaml").write_text(yaml.safe_dump(chosen))
+        (folder / "README.md").write_text("---\nlicense: cc-by-nc-sa-4.0\n---\n# A metric\n")
+        model = CometModel(CometSettings.of(chosen, "here"), XLMRobertaModel(config, add_pooling_layer=False))
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=1.0)
+        save_file(model.state_dict(), folder / "model.safetensors")
+        return folder
+
+    return make
+
+
 def _module(name: str) -> Any:
     """A sibling module."""
     spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tests" / f"{name}.py")

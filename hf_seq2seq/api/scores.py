@@ -6,12 +6,12 @@ from typing import Any
 
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import Texts
-from hf_seq2seq.evaluation.scoring import score_files
+from hf_seq2seq.evaluation.scoring import Truth, score_files
 from hf_seq2seq.evaluation.significance import Significance
 
 Column = str | Path | Sequence[str]
 """A file, or a list of texts."""
-References = str | Path | Sequence[str] | Sequence[Sequence[str]]
+References = str | Path | Sequence[str] | Sequence[Sequence[str]] | None
 
 
 def evaluate(
@@ -21,6 +21,7 @@ def evaluate(
     *,
     compare: Mapping[str, Column] | None = None,
     confusion_matrix: bool = False,
+    sources: Column | None = None,
     encoding: str = "utf-8",
     **flags: Any,
 ) -> dict[str, Any]:
@@ -28,10 +29,12 @@ def evaluate(
 
     Args:
         predictions: texts in the order of the references, or a file of them.
-        references: a text, or a list of texts, per prediction; or a file, or several: a list of `Path`s.
+        references: a text, or a list of texts, per prediction; or a file, or several: a list of `Path`s;
+            None if the metrics need none.
         metrics: names such as "bleu", "chrf", "accuracy"; by default BLEU, chrF and exact match.
         compare: other systems' predictions by name; every score then gets a p-value.
         confusion_matrix: also count the rows of each true and predicted label.
+        sources: texts, or a file of them, for metrics that read them, such as "comet:MODEL".
         encoding: of text files.
         **flags: `confidence`, `paired_ar` and the other flags of significance.
 
@@ -51,7 +54,7 @@ def evaluate(
     significance = Significance(**flags, compare=tuple(map(str, others)))
     return score_files(
         _column(predictions, "predictions"),
-        _references(references),
+        Truth(_references(references), None if sources is None else _column(sources, "sources")),
         names,
         significance,
         encoding,
@@ -65,6 +68,8 @@ def _column(value: Column, name: str) -> str:
 
 
 def _references(value: References) -> tuple[str, ...]:
+    if value is None:
+        return ()
     if isinstance(value, str | Path):
         return (str(value),)
     if value and all(isinstance(item, Path) for item in value):

@@ -9,7 +9,7 @@ from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.decoding.search_options import check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import EvaluateConfig
-from hf_seq2seq.evaluation.scoring import Found, score_files
+from hf_seq2seq.evaluation.scoring import Found, Truth, score_files
 from hf_seq2seq.evaluation.significance import print_table
 from hf_seq2seq.sections import build
 
@@ -24,6 +24,8 @@ def evaluate(model: MaybeModel = None, *, values: Values) -> None:
     config = _with_whole_paths(build(EvaluateConfig, values, origin="evaluate"))
     if (model is None) == (config.measures.predictions is None):
         raise InputError("evaluate: give a MODEL, or --predictions FILE with --references FILE")
+    if model is not None and config.measures.sources is not None:
+        raise InputError("--sources: belongs to --predictions; a model's sources are those of its test rows")
     _check_names(config.measures.metrics)
     check_search(config.decoding, values)
     found = _score_model(model, config, values) if model else _score_files(config)
@@ -55,11 +57,10 @@ def _check_names(names: tuple[str, ...]) -> None:
 
 def _score_files(config: EvaluateConfig) -> Found:
     asked = config.measures
-    if asked.predictions is None or not asked.references:
-        raise InputError("--predictions needs --references")
+    assert asked.predictions is not None
     return score_files(
         asked.predictions,
-        asked.references,
+        Truth(asked.references, asked.sources),
         asked.metrics,
         config.significance,
         config.rows.encoding or "utf-8",

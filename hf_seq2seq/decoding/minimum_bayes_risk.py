@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from hf_seq2seq.metrics import check_metrics, metrics_for
+from hf_seq2seq.metrics.metric import Metric, with_sources
 
 Utility = Callable[[str, str], float]
 
@@ -21,6 +22,39 @@ def most_central(candidates: Sequence[str], utility: Utility) -> int:
     counts = Counter(candidates)
     gains = {text: sum(n * utility(text, reference) for reference, n in counts.items()) for text in counts}
     return list(candidates).index(max(gains, key=lambda text: gains[text]))
+
+
+def choose_output(candidates: Sequence[str], source: str, name: str) -> int:
+    """The candidate that is most similar to all by a metric, or the best by one that needs no references.
+
+    Args:
+        candidates: outputs of one source; duplicates count each time.
+        source: the source, for metrics that read it.
+        name: the metric's.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    (metric,) = check_metrics((name,), metrics_for("seq2seq")).values()
+    sign = 1 if metric.greater_is_better else -1
+    counts = Counter(candidates)
+    texts = list(counts)
+    if not metric.needs_references:
+        gains = [
+            sign * gain for gain in row_scores(metric, texts, with_sources([[]] * len(texts), [source] * len(texts)))
+        ]
+        return list(candidates).index(max(zip(texts, gains, strict=True), key=lambda pair: pair[1])[0])
+    pairs = [(text, reference) for text in texts for reference in texts]
+    references = with_sources([[reference] for _, reference in pairs], [source] * len(pairs))
+    found = dict(zip(pairs, row_scores(metric, [text for text, _ in pairs], references), strict=True))
+    return most_central(candidates, lambda text, reference: sign * found[text, reference])
+
+
+def row_scores(metric: Metric, texts: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """The first score of a metric for each row alone; rows are scored together where the metric allows it."""
+    if metric.streams and metric.statistics is not None and metric.score is not None:
+        return [metric.score(row)[metric.keys[0]] for row in metric.statistics(texts, references)]
+    return [metric.compute([text], [row])[metric.keys[0]] for text, row in zip(texts, references, strict=True)]
 
 
 def utility_of(name: str) -> Utility:

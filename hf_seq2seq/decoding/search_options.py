@@ -70,7 +70,7 @@ class Search(Decoding):
     forced_bos_token: str | None = option(None, "First token of every output, such as a language token.")
     force_words: tuple[str, ...] = option((), "Words that every output must contain, separated by commas.")
     mbr_metric: str | None = option(
-        None, "Of several outputs, return the one most similar to the others by this metric."
+        None, "Of several outputs, return the one most similar to the others by this metric (cometkiwi: the best one)."
     )
     max_tokens_per_batch: int | None = option(
         None, "Batch by a budget of source tokens, including padding and beams, instead of rows.", at_least=4

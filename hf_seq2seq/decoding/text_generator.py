@@ -16,7 +16,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, as_search, evaluating, generate_hypotheses, texts_of
-from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
+from hf_seq2seq.decoding.minimum_bayes_risk import choose_output
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
@@ -136,11 +136,11 @@ class TextGenerator:
             named = () if unknown is None else unknown[row]
             ids = [each.ids for each in hypotheses]
             spelled = texts_of(ids, self.tokenizers, None if unknown is None else [named] * len(ids))
+            source = texts[row] if isinstance(texts[row], str) else ""
             if search.mbr_metric and hypotheses:
-                chosen = most_central(spelled, utility_of(search.mbr_metric))
+                chosen = choose_output(spelled, source, search.mbr_metric)
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
             unended += bool(hypotheses) and hypotheses[0].fills(self.max_new_tokens)
-            source = texts[row] if isinstance(texts[row], str) else ""
             written.append(Written(sources[row], source, hypotheses, spelled, named))
         return written, counts + Counts(unended=unended)
 

@@ -179,6 +179,7 @@ def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.data.tabbed_text import split_at_tabs
     from hf_seq2seq.metrics import check_metrics, metrics_for
+    from hf_seq2seq.metrics.metric import with_sources
 
     check_metrics(config.output.metrics, metrics_for("seq2seq"))
     pairs = read_pairs(load_splits(config.data, arrange=split_at_tabs), config.data)
@@ -191,7 +192,11 @@ def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
     predictions = {split: write(rows.sources) for split, rows in sets.items()}
     found = {
         split: score_rows(
-            chosen, predictions[split], rows.references, config.significance, others if split in tests else None
+            chosen,
+            predictions[split],
+            with_sources(rows.references, rows.sources),
+            config.significance,
+            others if split in tests else None,
         )
         for split, rows in sets.items()
     }

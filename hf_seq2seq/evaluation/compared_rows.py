@@ -13,6 +13,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.compared_systems import ComparedRun, ComparedSystem
 from hf_seq2seq.evaluation.comparison_options import CompareConfig
 from hf_seq2seq.evaluation.scored_files import Files, Texts, read_cells
+from hf_seq2seq.metrics.metric import with_sources
 
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.generation import Advance
@@ -115,6 +116,7 @@ def _given_rows(references: Sequence[str], sources: str | None, encoding: str) -
     if texts and len(texts) != len(accepted):
         raise InputError(f"--sources {sources}: {len(texts)} sources for {len(accepted)} references")
     place = references[0]
+    accepted = with_sources(accepted, texts) if texts else accepted
     return ComparedRows(texts, accepted, "references" if isinstance(place, Texts) else place)
 
 
@@ -170,7 +172,8 @@ def _rows_of(settings: dict[str, Any]) -> ComparedRows:
         raise InputError(f"there are {len(names)} test sets; compare on one at a time by --references")
     training = [name for name in ("train",) if name in splits]
     pairs = read_pairs(splits.only([*training, *names]), data)
-    found = ComparedRows(pairs[names[0]].sources, pairs[names[0]].references, splits.place(names[0]))
+    texts = pairs[names[0]].sources
+    found = ComparedRows(texts, with_sources(pairs[names[0]].references, texts), splits.place(names[0]))
     return replace(found, targets=pairs["train"].targets, training=splits.place("train")) if training else found
 
 

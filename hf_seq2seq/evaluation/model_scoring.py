@@ -14,9 +14,11 @@ from hf_seq2seq.evaluation.scoring import NO_LABELS, Found, score_rows
 from hf_seq2seq.evaluation.systems import MODEL, DocumentReader, Systems
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.metrics import check_metrics, metrics_for, trained_metrics
+from hf_seq2seq.metrics.metric import with_sources
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.labelled_texts import Labelled
+    from hf_seq2seq.data.pairs import Pairs
     from hf_seq2seq.data.splits import Splits
     from hf_seq2seq.decoding.classification import TextClassifier
     from hf_seq2seq.decoding.generation import Advance
@@ -117,10 +119,12 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
         logger.warning(
             "%s: has no run.yaml with the metrics of its training; scores %s (--metrics)", request.path, usual
         )
-    systems = Systems(check_metrics(names, known), config.significance, config.rows.encoding or "utf-8")
+    chosen = check_metrics(names, known)
+    systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
     generators = {MODEL: _ensemble(request, loaded)}
     generators |= {place: generator_of(request, _other(place, run, config)) for place in systems.folders}
-    rows = text_rows(config.rows, loaded)
+    rows = text_rows(config.rows, loaded, may_lack=not any(metric.needs_references for metric in chosen.values()))
+    rows = {split: (texts, right or with_sources([[]] * len(texts), texts)) for split, (texts, right) in rows.items()}
     systems.check([len(right) for _, right in rows.values()])
     own, *others = generators
     compared = {name: generators[name] for name in others}
@@ -159,11 +163,16 @@ def text_rows(
         tests = splits.only(_test_names(splits))
         data = _with_columns_of(tests, data, rows)
         pairs = read_pairs(tests, data, need_target=not (may_lack and lacks_targets(tests, data)))
-        return {split: (found.sources, found.references) for split, found in pairs.items()}
+        return {split: (found.sources, _sourced(found)) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply
         conversations = {split: found.each_reply() for split, found in conversations.items()}
     return {split: (found.histories, found.references) for split, found in conversations.items()}
+
+
+def _sourced(pairs: "Pairs") -> list[list[str]]:
+    """The references of rows with their sources, for metrics that read them; none where the rows have no targets."""
+    return with_sources(pairs.references, pairs.sources) if pairs.references else []
 
 
 def _with_columns_of(tests: "Splits", data: PairData, rows: Rows) -> PairData:

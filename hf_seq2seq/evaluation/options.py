@@ -17,6 +17,7 @@ class Measures(Section):
     references: tuple[str, ...] = option(
         (), "File of references for --predictions; several files give several per row."
     )
+    sources: str | None = option(None, "File of sources for --predictions, for metrics that read them.")
     confusion_matrix: bool = option(False, "Also count the rows of each true and predicted label.")
     json: bool = option(False, "Print one JSON object.")
 

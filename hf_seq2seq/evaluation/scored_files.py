@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.metrics.metric import with_sources
 
 if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
@@ -43,25 +44,33 @@ class Files:
 
     Args:
         predictions: one file per system; the others must have as many rows as the first.
-        references: files; each has one reference per row, or several if its cell is a list.
+        references: files; each has one reference per row, or several if its cell is a list; none if none is needed.
         encoding: of text files.
         may_be_empty: whether a reference may be an empty text.
+        sources: a file of the rows' sources, for metrics that read them.
 
     Raises:
         InputError: a file cannot be read.
     """
 
     def __init__(
-        self, predictions: Sequence[str], references: Sequence[str], encoding: str, may_be_empty: bool = False
+        self,
+        predictions: Sequence[str],
+        references: Sequence[str],
+        encoding: str,
+        may_be_empty: bool = False,
+        sources: str | None = None,
     ) -> None:
-        self._names = [*predictions, *references]
+        read = () if sources is None else (sources,)
+        self._names = [*predictions, *references, *read]
         twice = next((file for file in predictions if predictions.count(file) > 1), None)
         if twice:
             raise InputError(f"--compare {twice}: is given twice; compare different systems")
         self._systems, self._may_be_empty = len(predictions), may_be_empty
         self._columns = [read_cells(file, "prediction", encoding) for file in predictions]
         self._columns += [read_cells(file, "reference", encoding) for file in references]
-        self._rows = 0
+        self._columns += [read_cells(file, "source", encoding) for file in read]
+        self._references, self._sourced, self._rows = len(references), bool(read), 0
 
     def __iter__(self) -> Iterator[tuple[list[list[str]], list[list[str]]]]:
         """Windows of rows: the predictions of each system, and the rows' references.
@@ -74,10 +83,12 @@ class Files:
             self._check_counts([len(piece) for piece in pieces])
             if not pieces[0]:
                 return
-            systems, references = pieces[: self._systems], pieces[self._systems :]
+            systems, references = pieces[: self._systems], pieces[self._systems :][: self._references]
+            cells = zip(*references, strict=True) if references else repeat((), len(pieces[0]))
+            rows = [self._accepted(each, row) for row, each in enumerate(cells, self._rows + 1)]
             yield (
                 [list(map(_only, piece)) for piece in systems],
-                [self._accepted(cells, row) for row, cells in enumerate(zip(*references, strict=True), self._rows + 1)],
+                with_sources(rows, pieces[-1]) if self._sourced else rows,
             )
             self._rows += len(pieces[0])
 
@@ -88,12 +99,13 @@ class Files:
         for place, (name, total) in enumerate(zip(self._names, totals, strict=True)):
             if total != totals[0]:
                 what = "predictions" if place < self._systems else "references"
+                what = "sources" if self._sourced and place == len(self._names) - 1 else what
                 raise InputError(f"{name}: {total} {what} for {totals[0]} in {self._names[0]}")
 
     def _accepted(self, cells: tuple[Cell, ...], row: int) -> list[str]:
         """A row's references; with several files, empty ones mean that the row has fewer."""
         texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell)]
-        if self._may_be_empty:
+        if self._may_be_empty or not self._references:
             return texts
         found = [text for text in texts if text.strip()]
         if not found:
@@ -151,7 +163,7 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
 
     Args:
         file: text, or a table as in training; or texts themselves.
-        column: "prediction", or "reference", of which a cell may also be a list.
+        column: "prediction", "source", or "reference", of which a cell may also be a list.
         encoding: of text files.
 
     Raises:

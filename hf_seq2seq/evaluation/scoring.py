@@ -1,6 +1,7 @@
 """The reports of `evaluate`: files against files, and a model's predictions against those of other systems."""
 
 from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass
 from typing import Any
 
 from hf_seq2seq.errors import InputError
@@ -15,9 +16,22 @@ NO_LABELS = (
 _MODEL = "the model"
 
 
+@dataclass(frozen=True)
+class Truth:
+    """What predictions are compared with.
+
+    Attributes:
+        references: files, or `Texts`; none if no metric compares with references.
+        sources: a file of sources, or `Texts`, for metrics that read them.
+    """
+
+    references: Sequence[str]
+    sources: str | None = None
+
+
 def score_files(
     predictions: str,
-    references: Sequence[str],
+    truth: Truth,
     metrics: Sequence[str],
     significance: Significance,
     encoding: str = "utf-8",
@@ -28,7 +42,7 @@ def score_files(
 
     Args:
         predictions: a file, or `Texts`.
-        references: files, or `Texts`.
+        truth: files of references and sources.
         metrics: names; empty for the default text metrics.
         significance: options of intervals and tests.
         encoding: of text files.
@@ -42,23 +56,33 @@ def score_files(
     from hf_seq2seq.metrics.corpus import Corpus
 
     chosen = check_metrics(metrics or DEFAULT_METRICS, TEXT_METRICS | LABEL_METRICS)
+    _check_needs(chosen, truth)
     of_texts = ["seq2seq" in metric.problems for metric in chosen.values()]
     if any(of_texts) and confusion_matrix:
         raise InputError(NO_LABELS)
     files = (predictions, *(significance.compare if others is None else others))
     systems = {file: Corpus(chosen, keep=significance.resamples) for file in files}
     may_be_empty = any(metric.empty_rows for metric in chosen.values())
-    windows = Files(files, references, encoding, may_be_empty)
+    windows = Files(files, truth.references, encoding, may_be_empty, truth.sources)
     if all(of_texts):
         empty = score_windows(systems, windows, any(metric.aligned for metric in chosen.values()))
         return _with_empty(report(systems, chosen, significance), {} if may_be_empty else empty)
     from hf_seq2seq.evaluation.scored_labels import confusion, score_labels
 
-    labels = score_labels(systems, chosen, windows, references[0])
+    labels = score_labels(systems, chosen, windows, truth.references[0])
     found = report(systems, chosen, significance)
     if confusion_matrix and labels:
         found["confusion_matrix"] = confusion(*labels)
     return found
+
+
+def _check_needs(metrics: Mapping[str, Any], truth: Truth) -> None:
+    """Rejects metrics that need references or sources that are not there."""
+    for name, metric in metrics.items():
+        if metric.needs_references and not truth.references:
+            raise InputError(f"--predictions needs --references: {name} compares with them")
+        if metric.needs_sources and truth.sources is None:
+            raise InputError(f"--metrics {name}: reads the sources; add --sources FILE")
 
 
 def read_others(files: Sequence[str], encoding: str) -> dict[str, list[str]]:

@@ -76,10 +76,12 @@ TOKENIZED_METRICS: Named[Callable[[str], Metric]] = Named(
     }
 )
 
-# Text metrics parametrized by what follows a colon: `bertscore:MODEL@LAYER`, `aer:0-1`, `spice:parser.py`.
+# Text metrics parametrized by what follows a colon: `bertscore:MODEL@LAYER`, `comet:MODEL`, `spice:parser.py`.
 MADE_METRICS: Named[Callable[[str], Metric]] = Named(
     {
         "bertscore": "bertscore.make_bertscore",
+        "comet": "comet.make_comet",
+        "cometkiwi": "comet.make_cometkiwi",
         "aer": "alignment.make_aer",
         "alignment_f1": "alignment.make_alignment_f1",
         "spice": "spice.make_spice",

@@ -12,6 +12,29 @@ Table = Any
 """Numbers `(rows, statistics)`: an array, or a list of lists where numpy would take longer to import than to sum."""
 
 
+class SourcedRow(list[str]):
+    """The references of a row, with its source for metrics that read it.
+
+    Args:
+        references: acceptable texts; none for a metric that needs none.
+        source: the text that the prediction was made from.
+    """
+
+    __slots__ = ("source",)
+
+    def __init__(self, references: Sequence[str], source: str) -> None:
+        super().__init__(references)
+        self.source = source
+
+
+def with_sources(references: Sequence[Sequence[str]], sources: Sequence[Any]) -> list[list[str]]:
+    """Rows of references with their sources; sources that are not texts, such as conversations, are left out."""
+    return [
+        SourcedRow(row, source) if isinstance(source, str) else list(row)
+        for row, source in zip(references, sources, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric that a run can report and use to select its best checkpoint.
@@ -35,6 +58,8 @@ class Metric:
         doubts: given predictions and references, the number of rows whose scores are misleading; None if scores never
             are.
         aligned: whether a prediction must have as many words as its reference, as for files of tags.
+        needs_sources: whether rows have to be made by `with_sources`.
+        needs_references: False if rows may lack references.
         doubt: what is wrong with those rows, and what to use instead; it follows "in 3 of 5 rows".
     """
 
@@ -50,6 +75,8 @@ class Metric:
     doubts: Callable[[Sequence[str], TextRows], int] | None = None
     doubt: str = ""
     aligned: bool = False
+    needs_sources: bool = False
+    needs_references: bool = True
 
 
 def summed(
@@ -88,6 +115,20 @@ def averaged(
         return {key: float(value / sums[-1]) for key, value in zip(keys, sums[:-1], strict=True)}
 
     return summed(statistics, score, greater_is_better, keys, **more)
+
+
+def sources_of(name: str, references: Sequence[Sequence[str]]) -> list[str]:
+    """The sources of rows.
+
+    Raises:
+        InputError: they have none, or there are no rows; names the metric.
+    """
+    if not references:
+        raise InputError("metrics: there are no predictions to score")
+    found = [row.source for row in references if isinstance(row, SourcedRow)]
+    if len(found) < len(references):
+        raise InputError(f"metric {name!r} reads the sources; with files, add --sources FILE")
+    return found
 
 
 def total(table: Table) -> Any:

@@ -12,6 +12,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import texts_of
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.metrics.metric import SourcedRow
 from hf_seq2seq.ragged import IGNORE
 
 
@@ -58,7 +59,7 @@ class GenerationContext:
         return texts_of(ids, self.tokenizers, unknown)
 
     def references(self, row: int, labels: Tensor) -> list[str]:
-        """The references of a row; if none are stored, the text of its labels, `(target,)`."""
+        """The references of a row, with its source; if none are stored, the text of its labels, `(target,)`."""
         if self.examples is not None and self.examples.references is not None:
-            return self.examples.references[row]
+            return SourcedRow(self.examples.references[row], self.examples.texts[row])
         return self.texts([labels[labels != IGNORE].tolist()], row)

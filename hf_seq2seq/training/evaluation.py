@@ -16,6 +16,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
+from hf_seq2seq.metrics.metric import with_sources
 from hf_seq2seq.task import Measured, Predictions, Task
 from hf_seq2seq.training.weights.sharding import unsharded
 from hf_seq2seq.training.zero import unhooked
@@ -92,7 +93,9 @@ def _measure(task: Task, split: str, accelerator: Accelerator) -> tuple[dict[str
     metrics = task.metrics_of(split)
     predictions = predict(task, examples, accelerator) if metrics else []
     if metrics:
-        truth: Any = examples.labels if examples.references is None else examples.references
+        truth: Any = examples.labels
+        if examples.references is not None:
+            truth = with_sources(examples.references, examples.texts)
         corpus = Corpus(check_metrics(metrics, TEXT_METRICS | LABEL_METRICS))
         corpus.add(predictions, truth)
         results |= corpus.scores()
