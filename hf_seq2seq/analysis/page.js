@@ -101,9 +101,9 @@ function addSorting(table) {
   if (table.tBodies[0].rows.length > 4) addFilter(table);
 }
 
-// Attention: a map of one row, by layer and head or averaged; a word shows its links.
+// Attention and saliency: a map of one row, by layer and head or averaged; a word shows its links.
 
-const heats = JSON.parse(find("heats-data").textContent);
+const everyHeat = JSON.parse(find("heats-data").textContent);
 
 function weightsOf(heat) {
   const bytes = Uint8Array.from(atob(heat.weights), (letter) => letter.charCodeAt(0));
@@ -168,6 +168,7 @@ const choice = (label, options) => {
 };
 
 function showHeats(box) {
+  const heats = everyHeat[box.dataset.heats];
   const rows = heats.map((heat, number) => [number, `${heat.row} (${heat.why})`]);
   const [rowLabel, row] = choice("Row", rows);
   const [layerLabel, layer] = choice("Layer", []);
@@ -184,6 +185,8 @@ function showHeats(box) {
   };
   const start = () => {
     const heat = heats[row.value];
+    layerLabel.hidden = heat.shape[0] < 2;
+    headLabel.hidden = heat.shape[1] < 2;
     refill(layer, numbered(heat.shape[0], heat.averaged));
     refill(head, numbered(heat.shape[1], heat.averaged));
     draw();

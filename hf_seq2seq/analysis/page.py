@@ -17,7 +17,7 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.policy import policy_hash
-from hf_seq2seq.analysis.records import Heat, Record, Section, Table
+from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
 from hf_seq2seq.drafts import open_draft
 
@@ -56,15 +56,16 @@ def write_report(folder: Path, record: Record, sections: Mapping[str, Section], 
 def pictures(sections: Mapping[str, Section]) -> dict[str, str]:
     """All pictures by name, with the mean attention of every row that is shown."""
     found = {name: picture for section in sections.values() for name, picture in section.pictures.items()}
-    for each in (each for section in sections.values() for each in section.heats):
-        found[f"attention-row-{each.row + 1}"] = mean_picture(each)
+    for name, section in sections.items():
+        found |= {f"{name}-row-{each.row + 1}": mean_picture(each, name) for each in section.heats}
     return found
 
 
-def mean_picture(each: Heat) -> str:
-    """The attention of a row, averaged over layers and heads; long texts are cut."""
+def mean_picture(each: Heat, name: str = "attention") -> str:
+    """The attention, or saliency, of a row, averaged over layers and heads; long texts are cut."""
     down, across = each.output[:LARGEST_MAP], each.source[:LARGEST_MAP]
-    return heat(each.weights.mean((0, 1)), down, across, f"attention of row {each.row + 1}, all layers and heads")
+    every = ", all layers and heads" if each.weights[:, :, 0, 0].size > 1 else ""
+    return heat(each.weights.mean((0, 1)), down, across, f"{name} of row {each.row + 1}{every}")
 
 
 def as_json(record: Record, sections: Mapping[str, Section]) -> dict[str, Any]:
@@ -95,8 +96,9 @@ def render(record: Record, sections: Mapping[str, Section]) -> str:
     """The HTML page."""
     folder = files("hf_seq2seq.analysis")
     style, script, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
-    heats = [each for section in sections.values() for each in section.heats]
-    data = json.dumps(packed(heats))
+    budget = LARGEST_HEATS // max(1, sum(bool(section.heats) for section in sections.values()))
+    heats = {name: packed(section.heats, budget) for name, section in sections.items() if section.heats}
+    data = json.dumps(heats)
     for letter in "<>&":
         data = data.replace(letter, f"\\u{ord(letter):04x}")
     body = "\n".join(_section(name, section) for name, section in sections.items())
@@ -112,12 +114,12 @@ def render(record: Record, sections: Mapping[str, Section]) -> str:
     )
 
 
-def packed(heats: Sequence[Heat]) -> list[dict[str, Any]]:
+def packed(heats: Sequence[Heat], most: int = LARGEST_HEATS) -> list[dict[str, Any]]:
     """Heat maps for the page: weights as base64 of little-endian 16-bit parts of 65,535.
 
     Where they would be too many, heads are averaged, and then layers.
     """
-    budget, found = LARGEST_HEATS / max(1, len(heats)), []
+    budget, found = most / max(1, len(heats)), []
     for each in heats:
         weights = each.weights[:, :, :LARGEST_SIDE, :LARGEST_SIDE]
         cut = weights.shape[2:] != each.weights.shape[2:]
@@ -149,10 +151,23 @@ def _section(name: str, section: Section) -> str:
         parts.append(f'<p class="left-out">{escape(section.left_out)}</p>')
     parts += [f"<figure>{picture}</figure>" for picture in section.pictures.values()]
     if section.heats:
-        parts.append('<div class="heats" data-heats></div>')
-        parts += [f'<figure class="printed">{mean_picture(each)}</figure>' for each in section.heats[:PRINTED]]
+        parts.append(f'<div class="heats" data-heats="{escape(name)}"></div>')
+        parts += [f'<figure class="printed">{mean_picture(each, name)}</figure>' for each in section.heats[:PRINTED]]
+    parts += map(_marked, section.marked)
     parts += [_table(table) for table in section.tables]
     return "\n".join([*parts, "</section>"])
+
+
+def _marked(each: Marked) -> str:
+    """A text whose tokens are marked by strength, in steps of a fifth of the largest share."""
+    most = float(np.abs(each.shares).max(initial=0)) or 1.0
+    words = []
+    for token, share in zip(each.tokens, each.shares, strict=True):
+        step = int(np.rint(5 * abs(share) / most))
+        kind = f"{'for' if share > 0 else 'against'} step-{step}" if step else ""
+        words.append(f'<mark class="{kind}" title="{share:+.3g}">{escape(token)}</mark>')
+    head = escape(f"Row {each.row + 1} ({each.why}): {each.decision}")
+    return f'<h3 dir="auto">{head}</h3><p class="marked" dir="auto">{" ".join(words)}</p>'
 
 
 def _table(table: Table) -> str:

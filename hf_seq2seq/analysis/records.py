@@ -77,6 +77,25 @@ class Heat:
 
 
 @dataclass(frozen=True)
+class Marked:
+    """A classifier's text, with what each token adds to its decision.
+
+    Attributes:
+        row: number of the row, from 0.
+        why: why it is shown.
+        decision: what was decided, and by which score.
+        tokens: of the text.
+        shares: gradient x input of each, `(tokens,)`: positive where it speaks for the decision.
+    """
+
+    row: int
+    why: str
+    decision: str
+    tokens: list[str]
+    shares: np.ndarray
+
+
+@dataclass(frozen=True)
 class Record:
     """A model's test set, read once.
 
@@ -90,11 +109,16 @@ class Record:
         mended: by fault, the rows that have it and their statistics once it is mended.
         file: JSON lines of `source`, `output`, `references`, `tokens`, `log_probs`, in order.
         heats: attention of the rows that are shown.
+        saliency: gradients x input of these rows; its weights are absolute shares of the source's tokens.
+        prefixes: by row, the share of the output's earlier tokens in the whole; NaN where it is not known.
+        marked: what moves a classifier's decision in these rows.
+        overlap: what test and training rows share; empty where no training rows are known.
         aligned: counts of the alignment error rate against gold alignments, by `heads` `(layers, heads, 4)`, `layers`
             `(layers, 4)` and `all` `(4,)`; empty without gold.
         frequencies: F1 of words by their frequency in training; empty where no training rows are known.
         shown: whole rows that the page shows, by number.
-        labels: of a classifier: probabilities `scores` `(rows, classes)`, `truth` `(rows,)`, and the `names`.
+        labels: of a classifier: `scores`, probabilities `(rows, classes)` or numbers `(rows, 1)`, `truth` as in
+            `Labelled.labels`, and the `names` of the classes.
     """
 
     facts: dict[str, Any]
@@ -104,6 +128,10 @@ class Record:
     mended: dict[str, tuple[np.ndarray, np.ndarray]]
     file: Path
     heats: list[Heat] = field(default_factory=list)
+    saliency: list[Heat] = field(default_factory=list)
+    prefixes: dict[int, float] = field(default_factory=dict)
+    marked: list[Marked] = field(default_factory=list)
+    overlap: dict[str, Any] = field(default_factory=dict)
     aligned: dict[str, np.ndarray] = field(default_factory=dict)
     frequencies: dict[str, Any] = field(default_factory=dict)
     shown: dict[int, Row] = field(default_factory=dict)
@@ -135,7 +163,8 @@ class Record:
         """
         if not self.supervised:
             return np.lexsort((-self.figures["source_tokens"], self.figures["confidence"]))
-        return np.lexsort((-self.figures["source_tokens"], self.sign * self.figures["score"]))
+        sign = -1 if self.facts.get("problem") == "regression" else self.sign
+        return np.lexsort((-self.figures["source_tokens"], sign * self.figures["score"]))
 
 
 @dataclass(frozen=True)
@@ -163,7 +192,8 @@ class Section:
         numbers: the figures, for the JSON file.
         tables: the same for people.
         pictures: SVG by name; the name is that of the file beside the page.
-        heats: attention that can be explored.
+        heats: attention, or saliency, that can be explored.
+        marked: texts with what each token adds.
         left_out: what this model has none of, and why.
     """
 
@@ -173,4 +203,5 @@ class Section:
     tables: tuple[Table, ...] = ()
     pictures: dict[str, str] = field(default_factory=dict)
     heats: tuple[Heat, ...] = ()
+    marked: tuple[Marked, ...] = ()
     left_out: str = ""

@@ -117,6 +117,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     from hf_seq2seq.reports.attention import attention_of
     from hf_seq2seq.reports.frequencies import frequencies_of, training_counts
     from hf_seq2seq.reports.reading import CHUNK, RowReader
+    from hf_seq2seq.reports.saliency import saliency_of
 
     config = request.config
     name, metric = choose_metric(config.report.metric, loaded[2].run.get("metrics") or DEFAULT_METRICS)
@@ -142,8 +143,9 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     why = rows_to_show(record, config.report, chosen)
     shown = {number: row for number, row in enumerate(record.rows()) if number in why}
     heats = attention_of(generator, shown, why) if reader.attends else []
+    saliency, prefixes = saliency_of(generator, shown, why)
     shown = {n: row | {"why": why[n]} for n, row in shown.items()}
-    record = replace(record, shown=shown, heats=heats, aligned=aligned)
+    record = replace(record, shown=shown, heats=heats, aligned=aligned, saliency=saliency, prefixes=prefixes)
     if trained is not None:
         record = replace(record, frequencies=frequencies_of(record, trained))
     return record, reader.counts, (generator.max_source_length, generator.max_new_tokens)

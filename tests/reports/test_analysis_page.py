@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hf_seq2seq.analysis.page import LARGEST_HEATS, packed, write_report
-from hf_seq2seq.analysis.records import Heat, Record
+from hf_seq2seq.analysis.records import Heat, Marked, Record
 from hf_seq2seq.analysis.sections import SECTIONS
 
 HOSTILE = (
@@ -114,6 +114,32 @@ def test_attention_shows_the_weights_and_links(report: Record, browser: Any, tmp
     np.testing.assert_allclose(shown, heat(9).weights.mean((0, 1)).ravel(), atol=1e-4)
     assert not problems
     page.close()
+
+
+def test_saliency_is_a_tab_beside_attention(report: Record, browser: Any, tmp_path: Path) -> None:
+    own = replace(heat(9), weights=heat(9).weights[:1, :1])
+    tokens = Marked(2, "worst", f"{HOSTILE} not b", ["good", HOSTILE, "·bad"], np.array([0.5, 0.0, -1.0]))
+    made = replace(report, saliency=[own], prefixes={9: 0.25})
+    sections = {"attention": SECTIONS["attention"](made), "saliency": SECTIONS["saliency"](made)}
+    sections["saliency"] = replace(sections["saliency"], marked=(tokens,))
+    write_report(tmp_path, made, sections, "p.html", "f.json")
+    problems: list[str] = []
+    page = opened(browser, tmp_path, problems, viewport={"width": 320, "height": 800})
+    tab(page, "Saliency")
+    shown = page.locator("#saliency .map tbody td").evaluate_all(
+        "cells => cells.map(cell => Number(cell.dataset.weight))"
+    )
+    np.testing.assert_allclose(shown, own.weights.ravel(), atol=1e-4)
+    assert page.locator("#saliency .controls label:visible").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    marks = page.locator("mark").evaluate_all("marks => marks.map(mark => [mark.className, mark.title])")
+    assert marks == [["for step-2", "+0.5"], ["", "+0"], ["against step-5", "-1"]]
+    assert page.locator("mark").nth(1).inner_text() == HOSTILE.replace("\0", "")
+    tab(page, "Attention")
+    assert page.locator("#attention .controls label:visible").count() == 3
+    assert not problems
+    page.close()
+    assert (tmp_path / "saliency-row-10.svg").is_file()
 
 
 def test_sorting_and_filters(report: Record, browser: Any, tmp_path: Path) -> None:

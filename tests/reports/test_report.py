@@ -65,6 +65,7 @@ def test_a_recurrent_model(recurrent: Path) -> None:
     assert figures["facts"]["rows"] == len(ROWS)
     assert {"ledger", "failures", "attention", "rows"} <= set(figures["sections"])
     assert (found.folder / "ledger.svg").is_file()
+    assert (found.folder / "saliency-row-1.svg").is_file()
     assert [heat.weights.shape[:2] for heat in found.sections["attention"].heats] == [(1, 1)] * len(ROWS)
 
 
@@ -112,6 +113,10 @@ def test_a_model_without_attention_says_so(tiny_checkpoint: Checkpoint, tmp_path
     found = model.analyze(output_dir=tmp_path / "report", **FLAGS)
     assert "no attention" in found.sections["attention"].left_out
     assert "no attention" in found.page.read_text()
+    (heat,) = (each for each in found.sections["saliency"].heats if each.row == 1)
+    assert heat.weights.shape == (1, 1, len(heat.output), len(heat.source))
+    np.testing.assert_allclose(heat.weights.sum(-1), 1, atol=1e-5)
+    assert 0 < found.sections["saliency"].numbers["share_of_earlier_output"] < 1
     assert "attention collapse" not in found.sections["failures"].numbers["rules"]
 
 
@@ -171,7 +176,7 @@ def test_without_references_the_unsupervised_parts_are_left(recurrent: Path, tmp
     (tmp_path / "test.txt").write_text("\n".join(TEXTS) + "\n")
     flags = FLAGS | {"test_file": str(tmp_path / "test.txt"), "num_beams": 2, "max_new_tokens": 4}
     found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **flags)
-    assert list(found.sections) == ["ledger", "failures", "attention", "confidence", "rows"]
+    assert list(found.sections) == ["ledger", "failures", "attention", "saliency", "confidence", "rows"]
     assert found.summary()[0].startswith("The test rows have no references: scores, the ledger,")
     assert found.summary()[0] in found.page.read_text()
     rules = found.sections["failures"].numbers["rules"]

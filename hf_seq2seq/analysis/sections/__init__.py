@@ -16,12 +16,14 @@ from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
 from hf_seq2seq.analysis.sections.rows import rows
+from hf_seq2seq.analysis.sections.saliency import saliency
 
 SECTIONS: dict[str, Callable[[Record], Section | None]] = {
     "ledger": ledger,
     "classes": classes,
     "failures": failures,
     "attention": attention,
+    "saliency": saliency,
     "lengths": lengths,
     "confidence": confidence,
     "ngrams": ngrams,
