@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,49 @@ if TYPE_CHECKING:
 Advance = Callable[[int], None]
 ONE_AT_A_TIME = RLock()
 """Held while computing, because settings of model and torch that all threads share are changed temporarily."""
+
+Result = TypeVar("Result")
+
+
+class Runner(Protocol):
+    """Where a model computes: in the calling thread, or in one that several requests share."""
+
+    def decode(
+        self,
+        searcher: Searcher,
+        sources: Ragged,
+        tokenizer: "PreTrainedTokenizerBase",
+        advance: Advance | None,
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """As `generate_hypotheses`."""
+
+    def call(self, work: Callable[[], Result]) -> Result:
+        """Lets a function compute while nothing else does."""
+
+
+class Here:
+    """In the calling thread, one call at a time."""
+
+    def decode(
+        self,
+        searcher: Searcher,
+        sources: Ragged,
+        tokenizer: "PreTrainedTokenizerBase",
+        advance: Advance | None,
+        numbers: Sequence[int],
+    ) -> list[list[Hypothesis]]:
+        """As `generate_hypotheses`."""
+        with ONE_AT_A_TIME:
+            return generate_hypotheses(searcher, sources, tokenizer, advance, numbers)
+
+    def call(self, work: Callable[[], Result]) -> Result:
+        """As `Runner` says."""
+        with ONE_AT_A_TIME:
+            return work()
+
+
+HERE = Here()
 
 
 def generate_texts(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -15,7 +16,7 @@ from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
-from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, as_search, evaluating, generate_hypotheses, texts_of
+from hf_seq2seq.decoding.generation import HERE, ONE_AT_A_TIME, Advance, Runner, as_search, evaluating, texts_of
 from hf_seq2seq.decoding.minimum_bayes_risk import choose_output
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 WINDOW = 4096
+TOKENIZING = Lock()
+"""Held while encoding: truncation is a setting of the tokenizer itself."""
 
 
 @dataclass
@@ -53,6 +56,7 @@ class TextGenerator:
         average: what an ensemble averages, "probability" or "log_probability".
         details: what to return about outputs: "score", "tokens", "log_probs", "alignment".
         replacing: replace unknown words by source words.
+        runner: where the model computes.
     """
 
     model: "PreTrainedModel"
@@ -66,6 +70,7 @@ class TextGenerator:
     average: str = "probability"
     details: tuple[str, ...] = ()
     replacing: bool = False
+    runner: Runner = HERE
 
     @property
     def several(self) -> bool:
@@ -85,7 +90,8 @@ class TextGenerator:
 
     def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:
         """Encodes texts, with ids for the unknown words that a model copies; counts those that remain unknown."""
-        encoded, cut = self.encode(texts)
+        with TOKENIZING:
+            encoded, cut = self.encode(texts)
         sources, words = self.name_unknown(encoded, texts)
         return sources, words, Counts(truncated=cut, unknown=count_unknown(sources.values, self.tokenizers.source))
 
@@ -106,8 +112,7 @@ class TextGenerator:
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found, counts = [[Output("")] for _ in texts], Counts(texts=len(texts))
         if asked:
-            with ONE_AT_A_TIME:
-                written, more = self._outputs([texts[row] for row in asked], [first + row for row in asked])
+            written, more = self._outputs([texts[row] for row in asked], [first + row for row in asked])
             for row, outputs in zip(asked, written, strict=True):
                 found[row] = outputs or found[row]
             counts += more + Counts(impossible=sum(not outputs for outputs in written))
@@ -115,10 +120,10 @@ class TextGenerator:
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
         written, counts = self.write(texts, numbers)
-        return self.reader.describe(written), counts
+        return self.runner.call(lambda: self.reader.describe(written)), counts
 
     def write(self, texts: list[Any], numbers: list[int]) -> tuple[list[Written], Counts]:
-        """Searches for the outputs of every text, before they are described; the caller holds `ONE_AT_A_TIME`.
+        """Searches for the outputs of every text, before they are described.
 
         Args:
             texts: the sources, none of them empty.
@@ -130,7 +135,7 @@ class TextGenerator:
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         every = (self.others, self.average, words, self.tokenizers.target)
         searcher = Searcher(self.model, search, self.max_new_tokens, first, *every)
-        found = generate_hypotheses(searcher, sources, self.tokenizers.source, self.advance, numbers)
+        found = self.runner.decode(searcher, sources, self.tokenizers.source, self.advance, numbers)
         written, unended = [], 0
         for row, hypotheses in enumerate(found):
             named = () if unknown is None else unknown[row]
@@ -200,7 +205,8 @@ class TextGenerator:
         """Ids of every source and target, unknown words that they stand for, and the scores of the targets."""
         with ONE_AT_A_TIME, evaluating(self.model):
             sources, unknown, counts = self.read_sources(texts)
-            encoded = self.encode_targets(texts, targets)
+            with TOKENIZING:
+                encoded = self.encode_targets(texts, targets)
             self._check_positions(sources, encoded, numbers)
             if unknown is not None:
                 encoded = name_target_words(encoded, targets, self.tokenizers.target, unknown)

@@ -1,0 +1,1 @@
+"""Answers requests: one engine for all models, and HTTP before it."""
