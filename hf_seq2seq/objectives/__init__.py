@@ -33,6 +33,21 @@ OBJECTIVES: dict[str, type[TokenCrossEntropy]] = {
     "preference": Preference,
     "distillation": Distillation,
 }
+OTHER_NAMES = {
+    "--loss-type cross_entropy": "ce xent nll mle sft teacher_forcing label_smoothed_cross_entropy",
+    "--loss-type minimum_risk": "mrt mrd mwer risk expected_risk minimum_risk_training",
+    "--loss-type self_critical": "scst reinforce policy_gradient rl self_critical_sequence_training",
+    "--loss-type self_critical --loss-args baseline=rloo": "rloo grpo ppo",
+    "--loss-type preference, which is CPO": "cpo dpo simpo orpo ipo",
+    "--loss-type distillation --loss-args teacher=DIR": "kd kl knowledge_distillation word_level_distillation minillm",
+    "--loss-type distillation --loss-args teacher=DIR,own_samples=0.5": "gkd on_policy_distillation",
+    "--r-drop 1": "r_drop rdrop",
+    "--unlikelihood 1": "unlikelihood",
+    "--coverage-weight 1": "coverage",
+    "--length-weight 0.1": "length",
+    "--label-smoothing-factor 0.1": "label_smoothing",
+}
+"""Other names of losses, by what they are here: abbreviations, and methods of reinforcement learning closest to it."""
 TERMS: dict[str, Callable[[float], Term]] = {
     "r_drop": RDrop,
     "unlikelihood": Unlikelihood,
@@ -50,7 +65,10 @@ def loss_options(loss: Loss) -> Section:
         InputError: there is no such objective, or an option or value is invalid for it.
     """
     if loss.loss_type not in OBJECTIVES:
-        raise InputError(f"--loss-type: unknown value {loss.loss_type!r}{nearest(loss.loss_type, OBJECTIVES)}")
+        bare = loss.loss_type.replace("-", "_").lower()
+        here = next((here for here, others in OTHER_NAMES.items() if bare in others.split()), None)
+        hint = f"; here it is {here}" if here else nearest(loss.loss_type, OBJECTIVES)
+        raise InputError(f"--loss-type: unknown value {loss.loss_type!r}{hint}")
     if type_has_own_loss(loss) and (asked := [name for name in TERMS if getattr(loss, name)]):
         raise InputError(f"{flag(asked[0])}: cannot be added to --loss-type {loss.loss_type}; leave out one of them")
     place = f"--loss-args of {loss.loss_type}"

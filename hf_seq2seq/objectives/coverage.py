@@ -34,11 +34,16 @@ class Coverage:
         """Lets the model compute its attention in the open.
 
         Raises:
-            InputError: it has no attention on the source.
+            InputError: it has no attention on the source, or a coverage loss of its own.
         """
         model: Any = objective.model
         if not objective.has_encoder or getattr(model.config, "attention", "") == "none":
             raise InputError("--coverage-weight: the model has no attention on the source; leave it out")
+        if getattr(model.config, "coverage", False) and model.config.coverage_loss_weight:
+            raise InputError(
+                f"--coverage-weight {self.weight:g}: --coverage brings this loss, with a weight of "
+                f"{model.config.coverage_loss_weight:g}; set that by --coverage-loss-weight {self.weight:g} instead"
+            )
         if isinstance(model, PreTrainedModel) and not getattr(model, "_is_stateful", False):
             model.set_attn_implementation("eager")
 

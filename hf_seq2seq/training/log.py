@@ -33,6 +33,7 @@ class StepLog:
         self._path = output_dir / FILE
         self._started = self._last = time.perf_counter()
         self._first_step = state.global_step
+        self._told = False  # what gradients are not, which holds for all steps
         if accelerator.is_main_process:
             self._cut_back()
         quiet = not (accelerator.is_main_process and sys.stderr.isatty())
@@ -107,11 +108,15 @@ class StepLog:
         norms = figures["gradient_norm"]
         ends = [(min(norms, key=norms.__getitem__), "least"), (max(norms, key=norms.__getitem__), "most")]
         text = ", ".join(f"{kind} {norms[name]:.1e} ({name})" for name, kind in ends)
-        for name, flow in figures.get("states", {}).items():
+        states = figures.get("states", {})
+        for name, flow in states.items():
             first, last = flow["gradient_norm"][0], flow["gradient_norm"][-1]
-            note = "" if flow["product_is_gradient"] else " (not their quotient here)"
             text += f"\n  {name}: gradient at the first state {first:.1e}, at the last {last:.1e}; norm of the product "
-            text += f"of Jacobians {flow['jacobian_product_norm'][0]:.1e}{note}"
+            text += f"of Jacobians {flow['jacobian_product_norm'][0]:.1e}"
+        others = [name for name, flow in states.items() if not flow["product_is_gradient"]]
+        if others and not self._told:
+            text += f"\n  in {', '.join(others)} the gradient at a state is not that at the last one times this product"
+            self._told = True
         self._write({"gradient_flow": figures}, f"gradients: {text}")
 
     def close(self) -> None:

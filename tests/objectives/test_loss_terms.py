@@ -250,6 +250,32 @@ def test_terms_that_do_not_fit_a_model_are_refused(family: str, name: str, messa
         make_objective(Loss(coverage_weight=1.0), without_attention(), 0.0, GenerationContext())
 
 
+def test_a_second_coverage_loss_is_refused() -> None:
+    config = without_attention().config
+    config.attention, config.coverage = "additive", True
+    model = type(without_attention())(config)
+    with pytest.raises(InputError, match="--coverage brings this loss, .* by --coverage-loss-weight 0.5 instead"):
+        make_objective(Loss(coverage_weight=0.5), model, 0.0, GenerationContext())
+    config.coverage_loss_weight = 0.0
+    make_objective(Loss(coverage_weight=0.5), type(model)(config), 0.0, GenerationContext())
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        ("mrt", "--loss-type minimum_risk"),
+        ("SCST", "--loss-type self_critical"),
+        ("dpo", "--loss-type preference, which is CPO"),
+        ("gkd", "--loss-type distillation --loss-args teacher=DIR,own_samples=0.5"),
+        ("r-drop", "--r-drop 1"),
+    ],
+)
+def test_other_names_of_losses(name: str, here: str) -> None:
+    with pytest.raises(InputError) as error:
+        loss_options(Loss(loss_type=name))
+    assert str(error.value) == f"--loss-type: unknown value {name!r}; here it is {here}"
+
+
 @pytest.mark.parametrize("kind", ["uniform", "others"])
 def test_label_smoothing(kind: str) -> None:
     model, batch = FAMILIES["t5"](0.0), batch_of("t5")

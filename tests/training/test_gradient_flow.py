@@ -94,11 +94,15 @@ def values_of(pairs: dict[str, str], folder: Path, **more: Any) -> dict[str, Any
     return pairs | common | more
 
 
-def test_a_run_logs_and_draws_the_flow(pairs: dict[str, str], tmp_path: Path) -> None:
+def test_a_run_logs_and_draws_the_flow(
+    pairs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     small = {"hidden_size": 8, "embedding_size": 8, "log_gradient_flow": 2}
     run(rnn.prepare(build(rnn.Config, values_of(pairs, tmp_path / "on", **small))))
     flows = {line["step"]: line["gradient_flow"] for line in lines_of(tmp_path / "on") if "gradient_flow" in line}
     assert list(flows) == [2, 4]
+    told = capsys.readouterr().err
+    assert (told.count("gradients: least"), told.count("is not that at the last one times")) == (2, 1)
     states = flows[4]["states"]["model.encoder.layers.0.left_to_right"]
     assert not states["product_is_gradient"]
     assert len(states["gradient_norm"]) == len(states["jacobian_product_norm"])
