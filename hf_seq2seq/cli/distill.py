@@ -13,7 +13,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from hf_seq2seq.cli.distilled_rows import Distilled, DistillRows, Item, find_target, read_items, read_training_rows
+from hf_seq2seq.cli.distilled_rows import (
+    Distilled,
+    DistillRows,
+    Item,
+    find_target,
+    read_items,
+    read_training_rows,
+    with_languages,
+)
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.output_paths import check_outputs
@@ -70,6 +78,7 @@ def distill(teacher: Teacher, *, values: Values) -> None:
     network, tokenizers, settings = load_model(teacher, config.model)
     if is_dialogue(settings.run):
         raise InputError(f"{teacher}: replies to conversations; only models of pairs are distilled")
+    options = with_languages(options, sample)
     items = read_items(rows, sample, options, settings)
     target = find_target(sample, options, settings)
     others, settings = load_others(teacher, network, tokenizers, settings, config)
@@ -111,7 +120,8 @@ def check(config: DistillConfig, values: Mapping[str, Any]) -> None:
     path = Path(str(options.output_file))
     if path.suffix not in (".jsonl", ".ndjson"):
         raise InputError(f"--output-file {path}: is written as JSON lines; give it a name that ends in .jsonl")
-    check_outputs([("output_file", path)], {"train_file": options.train_file})
+    languages = options.source_lang, options.target_lang
+    check_outputs([("output_file", path)], {"train_file": options.train_file}, languages)
     check_search(search, values)
     if (metric := options.nearest_to_reference) is None:
         return

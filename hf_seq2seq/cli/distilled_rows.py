@@ -1,7 +1,7 @@
 """Training rows whose targets are replaced by a teacher's outputs; all other cells are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import tee
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +30,8 @@ class DistillRows(Section):
     target_column: str | None = option(None, "Column of the target, for the outputs.", aliases=("summary_column",))
     context_column: str | None = option(None, "Column of a question's context.")
     source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")
+    source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
+    target_lang: str | None = option(None, "Target language, likewise.")
     encoding: str = option("utf-8", "Encoding of the input.")
     output_file: str | None = option(
         None, "File of JSON lines to write: the rows with the teacher's outputs as targets."
@@ -60,15 +62,33 @@ def read_training_rows(
     Raises:
         InputError: the file cannot be read, has no rows, or contains conversations.
     """
+    from hf_seq2seq.data.files.lines import split_paths
     from hf_seq2seq.data.samples import sample_path
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 
     place = options.input_file
     path = str(sample_path(place.removeprefix("sample:"))) if place.startswith("sample:") else place
+    path = ",".join(map(str, split_paths(path, (options.source_lang, options.target_lang))))
     rows, sample = read_rows(None, path, options.encoding, names, numbered)
     if messages_column(sample) is not None:
         raise InputError(f"--train-file {place}: contains conversations; only pairs of source and target are distilled")
     return (rows, sample) if options.source_column else split_stream_at_tabs(rows, sample, place, numbered)
+
+
+def with_languages(options: DistillRows, sample: list[Row]) -> DistillRows:
+    """The options with the columns that `--source-lang` and `--target-lang` name, where none is given.
+
+    Raises:
+        InputError: a column of translations lacks a language.
+    """
+    from hf_seq2seq.configs import PairData
+    from hf_seq2seq.data.columns.pairs import given_columns
+
+    source_lang = None if options.source_template else options.source_lang
+    data = PairData(source_lang=source_lang, target_lang=options.target_lang)
+    source, target = given_columns(names_of(sample), sample, data, options.input_file)
+    source, target = options.source_column or source, options.target_column or target
+    return replace(options, source_column=source, target_column=target)
 
 
 def read_items(rows: Iterator[Row], sample: list[Row], options: DistillRows, settings: "RunSettings") -> Iterator[Item]:

@@ -124,6 +124,12 @@ def test_killed_runs_continue_to_the_same_file(
         ("in.tsv", "source\ttarget\nthe dog\told\n", ["--keep-reference"], {"source": "the dog", "reference": "old"}),
         ("in.tsv", "the dog\told cat\nred\tgreen\n", ["--source-column", "1"], {"1": "the dog"}),
         ("in.jsonl", '{"translation": {"de": "the dog", "en": "cat"}}\n', ["--source-column", "translation.de"], {}),
+        (
+            "in.jsonl",
+            '{"translation": {"en": "x", "fr": "y", "de": "the dog"}}\n',
+            ["--source-lang", "de", "--target-lang", "en"],
+            {"fr": "y"},
+        ),
     ],
 )
 def test_forms_of_training_files(
@@ -136,7 +142,7 @@ def test_forms_of_training_files(
     text = command("generate", model_folder, "the dog", "--num-beams", "5").out.strip()
     row = read(out)[0]
     if name == "in.jsonl":
-        assert row == {"translation": {"de": "the dog", "en": text}}
+        assert row == {"translation": {"de": "the dog", "en": text} | expected}
         assert "--target-column translation.en" in result.out
     else:
         assert row == expected | {"2" if "1" in flags else "target": text}
@@ -148,6 +154,11 @@ def test_two_aligned_files(command: Any, model_folder: Path, tmp_path: Path) -> 
     files, out = f"{tmp_path}/a.de,{tmp_path}/a.en", tmp_path / "out.jsonl"
     flags = ["--train-file", files, "--output-file", out, "--source-column", "de"]
     result = command("distill", model_folder, *flags)
+    languages = ["--source-lang", "de", "--target-lang", "en", "--output-file", tmp_path / "by_name.jsonl"]
+    by_name = command("distill", model_folder, "--train-file", tmp_path / "a", *languages)
+    assert by_name.code == 0, by_name.err
+    assert (tmp_path / "by_name.jsonl").read_bytes() == out.read_bytes()
+    assert "--source-column de --target-column en" in by_name.out
     assert result.code == 0, result.err
     assert [list(row) for row in read(out)] == [["de", "en"]] * 2
 

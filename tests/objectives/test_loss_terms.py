@@ -254,7 +254,7 @@ def test_a_second_coverage_loss_is_refused() -> None:
     config = without_attention().config
     config.attention, config.coverage = "additive", True
     model = type(without_attention())(config)
-    with pytest.raises(InputError, match="--coverage brings this loss, .* by --coverage-loss-weight 0.5 instead"):
+    with pytest.raises(InputError, match=r"--coverage brings this loss, .* by --coverage-loss-weight 0\.5 instead"):
         make_objective(Loss(coverage_weight=0.5), model, 0.0, GenerationContext())
     config.coverage_loss_weight = 0.0
     make_objective(Loss(coverage_weight=0.5), type(model)(config), 0.0, GenerationContext())

@@ -39,7 +39,7 @@ def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place:
     Raises:
         InputError: a named column is not there, or more than one choice remains.
     """
-    source, target = _given(names, sample, data, place)
+    source, target = given_columns(names, sample, data, place)
     if source and target:
         return source, target
     usual = _usual(names, source, target)
@@ -63,7 +63,7 @@ def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place
     Raises:
         InputError: a named column is not there, or more than one choice remains.
     """
-    source, _ = _given(names, sample, data, place, need_target=False)
+    source, _ = given_columns(names, sample, data, place, need_target=False)
     if source:
         return source
     lower = by_lower_case(names)
@@ -81,10 +81,14 @@ def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place
     raise InputError(_unclear(names, sample, ["--source-column"], place))
 
 
-def _given(
+def given_columns(
     names: Sequence[str], sample: Rows, data: PairData, place: str, need_target: bool = True
 ) -> tuple[str | None, str | None]:
-    """The columns named by the flags, directly or by their language."""
+    """The columns named by the flags, directly or by their language; None for a side of which nothing is said.
+
+    Raises:
+        InputError: a named column is not there.
+    """
     found: list[str | None] = []
     sides = [("source_column", data.source_column, data.source_lang)]
     if need_target:
