@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
 from hf_seq2seq.api.flags import canonical_values, divided
-from hf_seq2seq.data.given_rows import given
+from hf_seq2seq.api.texts import check_counts, checked_texts, classified, remarks
+from hf_seq2seq.data.given_rows import given as given_rows
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
     Ensemble,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_seq2seq.decoding.counts import Counts
-    from hf_seq2seq.decoding.generation import Advance
+    from hf_seq2seq.decoding.generation import Advance, Runner
     from hf_seq2seq.decoding.outputs import Output
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.reports.report import Analysis
@@ -86,6 +87,7 @@ class Model:
         tokenizers: its `Tokenizers`, or a classifier's tokenizer.
         settings: the settings of its training run: lengths, prefix, search.
         flags: the flags it was loaded with.
+        runner: where it computes; by default in the calling thread.
     """
 
     path: str
@@ -93,6 +95,7 @@ class Model:
     tokenizers: Any
     settings: "RunSettings"
     flags: ModelFlags = field(default_factory=ModelFlags)
+    runner: "Runner | None" = field(default=None, compare=False)
 
     @cached_property
     def classifies(self) -> bool:
@@ -133,11 +136,11 @@ class Model:
         """
         asked = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
         wanted = (DETAILS if self._attends else DETAILS[:-1]) if details else ()
-        generator = self._generator(texts, asked, progress, wanted if self.flags.engine != ONLY else wanted[:1])
+        generator = self.generator(texts, asked, progress, wanted if self.flags.engine != ONLY else wanted[:1])
         if replace_unknown:
             check_attention(self.network, "--replace-unknown")
             generator.replacing = True
-        found = generator.outputs(self._sources(texts))
+        found = generator.outputs(self.sources(texts))
         _warn(found.counts, generator.max_source_length)
         rows = [[_generation(output) if details else output.text for output in outputs] for outputs in found]
         return rows if num_return_sequences is not None else [row[0] for row in rows]
@@ -157,9 +160,9 @@ class Model:
             InputError: the counts differ, or the model has too few positions for a target.
         """
         self._check_transformers("score")
-        _check_counts(sources, targets)
-        generator = self._generator(sources, flags, progress, ("tokens", "log_probs"))
-        found = generator.score(self._sources(sources), _texts(targets, "targets"))
+        check_counts(sources, targets)
+        generator = self.generator(sources, flags, progress, ("tokens", "log_probs"))
+        found = generator.score(self.sources(sources), checked_texts(targets, "targets"))
         _warn(found.counts, generator.max_source_length)
         return [Likelihood(**row) for row in found]
 
@@ -177,12 +180,14 @@ class Model:
         self._check_transformers("attention")
         self._check_writes()
         check_attention(self.network, "attention")
-        generator = self._generator(sources, flags, None, ("alignment",))
-        rows = self._sources(sources)
+        generator = self.generator(sources, flags, None, ("alignment",))
+        rows = self.sources(sources)
         if targets is None:
             targets = generator(rows)
-        _check_counts(sources, targets)
-        read, counts = generator.read_targets(generator.reader, rows, _texts(targets, "targets"), range(len(rows)))
+        check_counts(sources, targets)
+        read, counts = generator.read_targets(
+            generator.reader, rows, checked_texts(targets, "targets"), range(len(rows))
+        )
         _warn(counts, generator.max_source_length)
         found = []
         for source, ids, words, scored in read:
@@ -217,20 +222,16 @@ class Model:
             raise InputError(
                 f"{self.path}: contains a model that generates text, not a classifier; use generate(texts)"
             )
-        from hf_seq2seq.decoding.classification import TextClassifier, probabilities, verdict_of
-
-        if pairs is not None:
-            _check_counts(texts, pairs, "pairs")
         check_lengths(ModelFlags(max_source_length=max_source_length), self.settings)
         limit = max_source_length or self.settings.max_source_length
-        classifier = TextClassifier(self.network, self.tokenizers, per_device_eval_batch_size, limit, progress)
-        if not len(texts):
-            return []
-        rows = _texts(texts, "texts")
-        logits, counts = classifier.read(rows, None if pairs is None else _texts(pairs, "pairs"))
-        _warn(counts, limit)
-        scores = probabilities(logits, classifier.scoring)
-        return [Label(**verdict_of(row, classifier)) for row in scores]
+        options: dict[str, Any] = {
+            "batch_size": per_device_eval_batch_size,
+            "max_source_length": limit,
+            "advance": progress,
+        }
+        found = classified(self.network, self.tokenizers, texts, pairs, **options)
+        _warn(found.counts, limit)
+        return list(found)
 
     def evaluate(self, *, progress: "Advance | None" = None, **flags: Any) -> dict[str, Any]:
         """Scores the model on a test set, as `hf-seq2seq evaluate MODEL` does.
@@ -257,7 +258,7 @@ class Model:
             raise InputError("evaluate: the model writes the predictions; hf_seq2seq.evaluate scores given ones")
         check_search(config.decoding, values)
         request = Request(self.path, config, values, progress)
-        with given(rows):
+        with given_rows(rows):
             loaded = (self.network, self.tokenizers, self.settings)
             found, readings = score_loaded(request, loaded, self.classifies)
         for reading in readings.values():
@@ -287,7 +288,7 @@ class Model:
         values = canonical_values(AnalyzeConfig, typed)
         config = build(AnalyzeConfig, {"trust_remote_code": self.flags.trust_remote_code} | values, origin="analyze")
         check_search(config.decoding, values)
-        with given(rows):
+        with given_rows(rows):
             loaded = (self.network, self.tokenizers, self.settings)
             found = analyze_loaded(Request(self.path, config, values, progress), loaded, self.classifies)
         _warn(found.counts, found.max_source_length)
@@ -297,9 +298,20 @@ class Model:
     def _attends(self) -> bool:
         return has_attention(self.network)
 
-    def _generator(
+    def generator(
         self, texts: Sequence[Source], flags: dict[str, Any], progress: "Advance | None", details: tuple[str, ...]
     ) -> "TextGenerator":
+        """The generator of these texts.
+
+        Args:
+            texts: as for `generate`.
+            flags: as for `generate`.
+            progress: called with the number of texts finished since the last call.
+            details: what to return about outputs: "score", "tokens", "log_probs", "alignment".
+
+        Raises:
+            InputError: it is a classifier, or flags are invalid.
+        """
         self._check_writes()
         values = canonical_values(_Flags, flags)
         own = {"engine": self.flags.engine, "trust_remote_code": self.flags.trust_remote_code}
@@ -309,6 +321,7 @@ class Model:
         generator = make_generator(config, values, self.network, self.tokenizers, settings, self._replies(texts))
         generator.others, generator.average = others, config.ensemble.ensemble_average
         generator.details, generator.advance = details, progress
+        generator.runner = self.runner or generator.runner
         return generator
 
     def _replies(self, texts: Sequence[Source]) -> bool:
@@ -316,10 +329,14 @@ class Model:
 
         return is_dialogue(self.settings.run) or any(isinstance(text, list | tuple) for text in texts)
 
-    def _sources(self, texts: Sequence[Source]) -> list[Any]:
-        """Texts unchanged, or as the only message of a conversation."""
+    def sources(self, texts: Sequence[Source]) -> list[Any]:
+        """What the generator reads: texts unchanged, or as the only message of a conversation.
+
+        Raises:
+            InputError: an item is neither text nor a conversation.
+        """
         if not self._replies(texts):
-            return _texts(texts, "texts")
+            return checked_texts(texts, "texts")
         from hf_seq2seq.data.messages import check_messages
 
         found: list[Any] = []
@@ -347,40 +364,7 @@ def _generation(output: "Output") -> Generation:
     return Generation(output.text, **known)
 
 
-def _texts(texts: Sequence[Any], name: str) -> list[str]:
-    if isinstance(texts, str):
-        raise InputError(f"{name}: one text; give a list of texts")
-    for number, text in enumerate(texts, start=1):
-        if not isinstance(text, str):
-            raise InputError(f"{name}: row {number}: {text!r:.60} is not text")
-    return list(texts)
-
-
-def _check_counts(sources: Sequence[Any], targets: Sequence[Any], name: str = "targets") -> None:
-    if len(sources) != len(targets):
-        raise InputError(f"{name}: {len(targets)} for {len(sources)} texts")
-
-
 def _warn(counts: "Counts", limit: int | None) -> None:
     """Issues warnings about the counts, attributed to the line that called the model."""
-    detail = []
-    if counts.truncated:
-        detail.append(
-            f"{counts.truncated} of {counts.texts} texts were truncated to {limit} tokens (max_source_length)"
-        )
-    if counts.impossible:
-        detail.append(
-            f"{counts.impossible} of {counts.texts} texts have no output: the constraints of the search allow none"
-        )
-    if counts.conflicting:
-        detail.append(
-            f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
-        )
-    if counts.unended:
-        detail.append(f"{counts.unended} of {counts.texts} outputs are cut off at the maximum length (max_new_tokens)")
-    if counts.unknown.tokens:
-        detail.append(
-            f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for"
-        )
-    for line in detail:
+    for line in remarks(counts, limit):
         warnings.warn(line, stacklevel=3)

@@ -1,0 +1,85 @@
+"""Texts given to a model's methods: checks, labels, and what their counts have to say."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hf_seq2seq.api.answers import Label
+from hf_seq2seq.decoding.counts import Counted, Counts
+from hf_seq2seq.errors import InputError
+
+
+def checked_texts(texts: Sequence[Any], name: str) -> list[str]:
+    """The texts.
+
+    Raises:
+        InputError: they are one text, or an item is none; names their argument.
+    """
+    if isinstance(texts, str):
+        raise InputError(f"{name}: one text; give a list of texts")
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str):
+            raise InputError(f"{name}: row {number}: {text!r:.60} is not text")
+    return list(texts)
+
+
+def check_counts(sources: Sequence[Any], targets: Sequence[Any], name: str = "targets") -> None:
+    """Raises `InputError` unless there are as many of both."""
+    if len(sources) != len(targets):
+        raise InputError(f"{name}: {len(targets)} for {len(sources)} texts")
+
+
+def classified(
+    network: Any, tokenizer: Any, texts: Sequence[str], pairs: Sequence[str] | None, **options: Any
+) -> Counted[Label]:
+    """The label of every text, or pair of texts, by a classifier.
+
+    Args:
+        network: the classifier.
+        tokenizer: its tokenizer.
+        texts: the texts.
+        pairs: a second text for each, or None.
+        **options: of `TextClassifier`.
+
+    Raises:
+        InputError: the counts differ, or an item is not text.
+    """
+    from hf_seq2seq.decoding.classification import TextClassifier, probabilities, verdict_of
+
+    if pairs is not None:
+        check_counts(texts, pairs, "pairs")
+    rows = checked_texts(texts, "texts")
+    if not rows:
+        return Counted.of([], Counts())
+    classifier = TextClassifier(network, tokenizer, **options)
+    logits, counts = classifier.read(rows, None if pairs is None else checked_texts(pairs, "pairs"))
+    scores = probabilities(logits, classifier.scoring)
+    return Counted.of([Label(**verdict_of(row, classifier)) for row in scores], counts)
+
+
+def remarks(counts: Counts, limit: int | None) -> list[str]:
+    """What the counts of a call have to say, a line each.
+
+    Args:
+        counts: the counts.
+        limit: the maximum source length in tokens.
+    """
+    detail = []
+    if counts.truncated:
+        detail.append(
+            f"{counts.truncated} of {counts.texts} texts were truncated to {limit} tokens (max_source_length)"
+        )
+    if counts.impossible:
+        detail.append(
+            f"{counts.impossible} of {counts.texts} texts have no output: the constraints of the search allow none"
+        )
+    if counts.conflicting:
+        detail.append(
+            f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
+        )
+    if counts.unended:
+        detail.append(f"{counts.unended} of {counts.texts} outputs are cut off at the maximum length (max_new_tokens)")
+    if counts.unknown.tokens:
+        detail.append(
+            f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for"
+        )
+    return detail
