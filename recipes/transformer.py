@@ -34,7 +34,7 @@ class Model(Section):
         "relu", "Activation of the feed-forward networks.", choices=("relu", "gelu", "swiglu")
     )
     position_embedding_type: str = option(
-        "sinusoidal", "Positional encoding.", choices=("sinusoidal", "learned", "rotary", "relative_bias")
+        "sinusoidal", "Positional encoding.", choices=("sinusoidal", "learned", "rotary", "relative_bias", "none")
     )
     norm_placement: str = option("pre", "Layer norm before or after a sublayer.", choices=("post", "pre", "none"))
     initialization: str = option("default", "Glorot, or for deep stacks.", choices=("default", "deepnet", "tfixup"))

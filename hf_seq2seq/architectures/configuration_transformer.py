@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 CHOICES = {
     "activation_function": ("relu", "gelu", "swiglu"),
     "norm_placement": ("post", "pre", "none"),
-    "position_embedding_type": ("sinusoidal", "learned", "rotary", "relative_bias"),
+    "position_embedding_type": ("sinusoidal", "learned", "rotary", "relative_bias", "none"),
     "initialization": ("default", "deepnet", "tfixup"),
 }
 
@@ -26,7 +26,8 @@ class TransformerConfig(PreTrainedConfig):
             https://aclanthology.org/E17-2025; Vaswani et al., 2017, section 3.4
         d_model: width of embeddings, layers and outputs.
         activation_function: between the two linear maps of the feed-forward network: "relu", "gelu" or "swiglu".
-        position_embedding_type: "sinusoidal", "learned", "rotary" or "relative_bias".
+        position_embedding_type: "sinusoidal", "learned", "rotary", "relative_bias" or "none". With "none" an encoder
+            knows no order: permuting its input permutes its output. A decoder still sees how many tokens came before.
         max_position_embeddings: rows of the "learned" table; the other types have no limit.
         relative_attention_num_buckets, relative_attention_max_distance: of "relative_bias": number of distance buckets,
             and the distance from which all share one.

@@ -1,4 +1,4 @@
-"""Four kinds of positional encoding: added sinusoids, an added table, rotation, a bias by distance.
+"""Positional encoding: added sinusoids, an added table, rotation, a bias by distance, or none.
 
 Positions count only real tokens, so padding never shifts a token, wherever it is.
 """
@@ -102,7 +102,7 @@ class LearnedPositions(nn.Module):
 
 
 class NoPositions(nn.Module):
-    """Adds nothing: positions enter through attention."""
+    """Adds nothing: positions enter through attention, or not at all."""
 
     def forward(self, embedded: Tensor, positions: Tensor) -> Tensor:
         """Returns `embedded`."""

@@ -1,6 +1,6 @@
 """Labels and scores of texts, in batches of similar lengths, with results in input order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,13 @@ from hf_seq2seq.configs import Tokenization
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
+from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, evaluating
 from hf_seq2seq.decoding.label_kinds import LABEL_KINDS, LabelKind, verdict
+from hf_seq2seq.decoding.saliency import label_saliency
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
@@ -80,21 +82,47 @@ class TextClassifier:
     @torch.inference_mode()
     def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[np.ndarray, Counts]:
         """The logits, and the counts of the texts."""
-        labels = np.zeros(len(texts), dtype=np.int64)
-        rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
-        limit = Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
         found = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
         collate = LabelCollator(self.tokenizer.pad_token_id or 0)
         with ONE_AT_A_TIME, evaluating(self.model):
-            examples = encode_labelled(rows, self.tokenizer, limit)
+            examples = self._encoded(texts, pairs)
             for numbers in reversed(ordered_batches(examples.source.lengths[:, None], self.batch_size)):
-                batch = {name: tensor.to(self.model.device) for name, tensor in collate(examples, numbers).items()}
-                del batch["labels"]
+                batch = self._batch(collate, examples, numbers)
                 found[numbers] = self.model(**batch).logits.float().cpu().numpy()
                 if self.advance:
                     self.advance(len(numbers))
         unknown = count_unknown(examples.source.values, self.tokenizer)
         return found, Counts(texts=len(texts), truncated=examples.truncated[0], unknown=unknown)
+
+    def saliency(
+        self, text: str, pair: str | None, score_of: Callable[[torch.Tensor], torch.Tensor]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of a text, or a pair of texts, and what each adds to a score, by gradients x input.
+
+        Args:
+            text: the text.
+            pair: its second text, if it has one.
+            score_of: a number of the logits `(classes,)`.
+
+        Returns:
+            Ids and shares, `(tokens,)` each.
+        """
+        with ONE_AT_A_TIME, evaluating(self.model):
+            examples = self._encoded([text], None if pair is None else [pair])
+            batch = self._batch(LabelCollator(self.tokenizer.pad_token_id or 0), examples, np.array([0]))
+            return examples.source[0], label_saliency(self.model, batch, score_of)
+
+    def _encoded(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Examples:
+        labels = np.zeros(len(texts), dtype=np.int64)
+        rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
+        return encode_labelled(
+            rows, self.tokenizer, Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
+        )
+
+    def _batch(self, collate: LabelCollator, examples: Examples, numbers: np.ndarray) -> dict[str, torch.Tensor]:
+        batch = {name: tensor.to(self.model.device) for name, tensor in collate(examples, numbers).items()}
+        del batch["labels"]
+        return batch
 
 
 def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:

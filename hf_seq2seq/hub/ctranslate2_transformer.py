@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from hf_seq2seq.architectures.configuration_transformer import TransformerConfig
-from hf_seq2seq.architectures.positions import LearnedPositions, SinusoidalPositions
+from hf_seq2seq.architectures.positions import LearnedPositions
 from hf_seq2seq.architectures.transformer_layers import AddNorm
 from hf_seq2seq.architectures.transformer_stack import TransformerStack
 from hf_seq2seq.errors import InputError
@@ -91,8 +91,8 @@ def _fill_stack(spec: Any, embeddings: Any, stack: TransformerStack) -> None:
     spec.scale_embeddings = float(stack.embed_scale)
     if isinstance(stack.positions, LearnedPositions):
         spec.position_encodings.encodings = stack.positions.table.weight
-    elif isinstance(stack.positions, SinusoidalPositions):
-        # CTranslate2 orders its own sinusoids differently, so the table is stored explicitly.
+    elif stack.config.position_embedding_type in ("sinusoidal", "none"):
+        # CTranslate2 orders its own sinusoids differently, so the table is stored explicitly; one of zeros is none.
         rows = torch.arange(stack.config.max_position_embeddings)[None]
         nothing = torch.zeros(1, rows.shape[1], stack.config.d_model)
         spec.position_encodings.encodings = stack.positions(nothing, rows)[0]

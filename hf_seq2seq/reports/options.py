@@ -21,7 +21,8 @@ class Report(Section):
         None, "Alignments of the test rows in Pharaoh's format, a line per row: the error rate of every layer and head."
     )
     train_file: str | None = option(
-        None, "File whose words are counted for quality by word frequency; by default the run's training file."
+        None,
+        "Training rows, for quality by word frequency, and a classifier's overlap; by default the run's training file.",
     )
     confidence: float = option(95.0, "Coverage of the intervals in percent.", at_least=50, at_most=99.9)
     resamples: int = option(1000, "Bootstrap resamples of every interval.", at_least=100, at_most=100_000)

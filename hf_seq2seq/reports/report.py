@@ -72,6 +72,7 @@ class Analysis:
                     found.append(f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}")
         if "classes" in self.sections:
             found.append(f"accuracy {self.sections['classes'].numbers['accuracy']:.2f}")
+        found += [self.sections[name].text[0] for name in ("label_sets", "numbers") if name in self.sections]
         return [*found, str(self.page)]
 
 

@@ -233,6 +233,17 @@ def test_encoder_outputs_and_embeddings_may_be_given(build_transformer, transfor
         torch.testing.assert_close(logits, expected)
 
 
+def test_without_positions_an_encoder_knows_no_order(build_transformer, batch):
+    order = torch.tensor([3, 0, 5, 1, 4, 2])
+    moved = {name: tensor[:, order] for name, tensor in batch.items()}
+    for kind, equal in (("none", True), ("sinusoidal", False), ("relative_bias", False)):
+        encoder = build_transformer(position_embedding_type=kind).model.encoder.double().eval()
+        with torch.no_grad():
+            plain, permuted = (encoder(**given).last_hidden_state for given in (batch, moved))
+        real = moved["attention_mask"].bool()
+        assert torch.allclose(permuted[real], plain[:, order][real], atol=1e-12) == equal, kind
+
+
 def test_says_what_is_missing(build_transformer, batch):
     model = build_transformer()
     with pytest.raises(ValueError, match="decoder_input_ids"):

@@ -153,6 +153,7 @@ CHOICES = {
     },
     "relative, post": {"position_embedding_type": "relative_bias", "norm_placement": "post"},
     "relative, pre, swiglu": {"position_embedding_type": "relative_bias", "activation_function": "swiglu"},
+    "no positions": {"position_embedding_type": "none"},
     "deepnet": {"norm_placement": "post", "initialization": "deepnet"},
     "untied": {"tie_word_embeddings": False, "scale_embedding": False, "layer_norm_eps": 30.0},
 }

@@ -12,15 +12,20 @@ from hf_seq2seq.analysis.sections.classes import classes
 from hf_seq2seq.analysis.sections.confidence import confidence
 from hf_seq2seq.analysis.sections.failures import failures
 from hf_seq2seq.analysis.sections.frequencies import frequencies
+from hf_seq2seq.analysis.sections.label_sets import label_sets
 from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
+from hf_seq2seq.analysis.sections.numbers import numbers
+from hf_seq2seq.analysis.sections.overlap import overlap
 from hf_seq2seq.analysis.sections.rows import rows
 from hf_seq2seq.analysis.sections.saliency import saliency
 
 SECTIONS: dict[str, Callable[[Record], Section | None]] = {
     "ledger": ledger,
     "classes": classes,
+    "label_sets": label_sets,
+    "numbers": numbers,
     "failures": failures,
     "attention": attention,
     "saliency": saliency,
@@ -28,5 +33,6 @@ SECTIONS: dict[str, Callable[[Record], Section | None]] = {
     "confidence": confidence,
     "ngrams": ngrams,
     "frequencies": frequencies,
+    "overlap": overlap,
     "rows": rows,
 }

@@ -12,7 +12,7 @@ CONFUSED = 25
 
 def classes(record: Record) -> Section | None:
     """Accuracy, figures per class, the most frequent confusions and the surest errors."""
-    if record.facts["task"] != "labels":
+    if record.facts["task"] != "labels" or record.facts.get("problem", "single_label") != "single_label":
         return None
     scores, truth, names = (record.labels[name] for name in ("scores", "truth", "names"))
     chosen = scores.argmax(axis=1)

@@ -17,11 +17,13 @@ def confidence(record: Record) -> Section | None:
     """Reliability of the probability of whole outputs, and the score by confidence."""
     figures, key = record.figures, record.facts["key"]
     labels = record.facts["task"] == "labels"
+    if record.facts.get("problem") == "regression":
+        return None
     if not record.supervised:
         return _alone(figures["confidence"])
-    sure = figures["confidence"] if labels else np.exp(figures["log_prob"])
+    sure, right = _decisions(record) if labels else (np.exp(figures["log_prob"]), figures["exact"])
     known = ~np.isnan(sure)
-    bins = reliability(sure[known], figures["exact"][known])
+    bins = reliability(sure[known], right[known])
     numbers: dict[str, Any] = {"bins": bins, "ece": expected_error(bins)}
     points = {"outputs": [(each["confidence"], each["right"]) for each in bins]}
     pictures = {"reliability": lines(points, "share that is right", "probability of the output", diagonal=True)}
@@ -29,7 +31,9 @@ def confidence(record: Record) -> Section | None:
     tables = [Table("Reliability", head, [list(each.values()) for each in bins])]
     text = [
         f"Expected calibration error: {100 * numbers['ece']:.1f} points between the probability of an output and the "
-        "share of outputs that are right, averaged over rows. Points under the dashed line are overconfident.",
+        "share of outputs that are right, averaged over rows"
+        + (" and labels" if record.facts.get("problem") == "multi_label" else "")
+        + ". Points under the dashed line are overconfident.",
     ]
     if not labels:
         numbers |= {
@@ -45,6 +49,15 @@ def confidence(record: Record) -> Section | None:
         shares = [each["rows"] for each in numbers["scores"]]
         pictures["scores"] = columns(names, shares, "rows", f"{key} of the row, from")
     return Section("Confidence", tuple(text), numbers, tuple(tables), pictures)
+
+
+def _decisions(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """Of a classifier: the probability of what it decides, and whether that is right; with several labels, of each."""
+    if record.facts.get("problem") != "multi_label":
+        return record.figures["confidence"], record.figures["exact"]
+    scores, truth = record.labels["scores"], record.labels["truth"] > 0.5
+    right = (scores > 0.5) == truth
+    return np.maximum(scores, 1 - scores).reshape(-1), right.reshape(-1).astype(np.float64)
 
 
 def _alone(sure: np.ndarray) -> Section:

@@ -12,9 +12,9 @@ MOST, FEWEST = 300_000, 300
 def rows(record: Record) -> Section | None:
     """Source, output, references and score of the rows shown, the worst first."""
     order = [int(number) for number in record.worst_first() if int(number) in record.shown]
-    columns: tuple[str, ...] = ("row", "shown as", "confidence", "source", "output")
-    if record.supervised:
-        columns = ("row", "shown as", record.facts["key"], "confidence", "source", "output", "references")
+    score = (record.facts.get("row_score", record.facts["key"]),) if record.supervised else ()
+    sure = ("confidence",) if "confidence" in record.figures else ()
+    columns = ("row", "shown as", *score, *sure, "source", "output", *(("references",) if record.supervised else ()))
     most = max(FEWEST, MOST // max(1, len(order)))
     found = [_row(record, number, most) for number in order]
     table = Table(f"{len(found)} of {len(record):,} rows; rows.jsonl beside this page has all", columns, found)
@@ -25,7 +25,7 @@ def rows(record: Record) -> Section | None:
 def _row(record: Record, number: int, most: int) -> list[Any]:
     row = record.shown[number]
     names = ("score", "confidence") if record.supervised else ("confidence",)
-    figures = [float(record.figures[name][number]) for name in names]
+    figures = [float(record.figures[name][number]) for name in names if name in record.figures]
     source = row["source"] if isinstance(row["source"], str) else json.dumps(row["source"], ensure_ascii=False)
     texts = (source, row["output"], *(("\n".join(row["references"]),) if record.supervised else ()))
     return [number + 1, row["why"], *figures, *(text if len(text) <= most else f"{text[:most]}…" for text in texts)]

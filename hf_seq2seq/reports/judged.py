@@ -1,0 +1,61 @@
+"""What a classifier says of labelled rows: one label, several, or a number."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_seq2seq.analysis.records import Figures
+from hf_seq2seq.data.labelled_texts import Labelled
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a classifier says of labelled rows.
+
+    Attributes:
+        problem: "single_label", "multi_label" or "regression".
+        rows: the texts and their labels.
+        scores: probabilities `(rows, classes)`, or numbers `(rows, 1)`.
+        names: of the classes.
+    """
+
+    problem: str
+    rows: Labelled
+    scores: np.ndarray
+    names: list[str]
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The labels, as in `Labelled.labels`."""
+        return np.asarray(self.rows.labels)
+
+    def predicted(self, row: int) -> str:
+        """The label, labels or number of a row as text."""
+        if self.problem == "regression":
+            return f"{float(self.scores[row, 0]):.4g}"
+        if self.problem == "multi_label":
+            return ", ".join(name for name, score in zip(self.names, self.scores[row], strict=True) if score > 0.5)
+        return self.names[int(self.scores[row].argmax())]
+
+    def true(self, row: int) -> str:
+        """The same of the truth."""
+        if self.problem == "regression":
+            return f"{float(self.truth[row]):.4g}"
+        if self.problem == "multi_label":
+            return ", ".join(name for name, label in zip(self.names, self.truth[row], strict=True) if label > 0.5)
+        return self.names[int(self.truth[row])]
+
+    def figures(self) -> Figures:
+        """Score, exactness and confidence of every row; a number has no confidence."""
+        if self.problem == "regression":
+            error = np.abs(self.scores[:, 0] - self.truth)
+            return {"score": error.astype(np.float64), "exact": (error == 0).astype(np.float64)}
+        if self.problem == "multi_label":
+            true = self.truth > 0.5
+            score, right = np.where(true, self.scores, 1 - self.scores).mean(1), (self.scores > 0.5) == true
+            sure, exact = np.maximum(self.scores, 1 - self.scores).mean(1), right.all(1)
+        else:
+            score, sure = self.scores[np.arange(len(self.truth)), self.truth], self.scores.max(1)
+            exact = self.scores.argmax(1) == self.truth
+        found = {"score": 100 * score, "exact": exact, "confidence": sure}
+        return {name: values.astype(np.float64) for name, values in found.items()}
