@@ -68,6 +68,8 @@ class PairData(Sources):
     rejected_column: str | None = option(None, "Column of the worse one; by default rejected.")
     source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
     target_lang: str | None = option(None, "Target language; the same.")
+    source_lang_column: str | None = option(None, "Column of each row's source language; by default source_lang.")
+    target_lang_column: str | None = option(None, "Column of each row's target language; by default target_lang.")
     source_prefix: str = option("", "Text prepended to every source, such as 'summarize: '.")
 
 

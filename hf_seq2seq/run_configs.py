@@ -91,6 +91,7 @@ class HandBuiltRun(configs.TextRunConfig):
 
     start: HandBuiltStart
     model: Section
+    mixture: configs.Mixing
     tokens: configs.NewTokenizer
 
 

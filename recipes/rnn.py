@@ -51,6 +51,7 @@ class Config(run_configs.HandBuiltRun):
     stack: run_configs.RecurrentStack = field(default_factory=run_configs.RecurrentStack)
     schedule: run_configs.RecurrentSchedule = field(default_factory=run_configs.RecurrentSchedule)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
+    mixture: configs.Mixing = field(default_factory=configs.Mixing)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
 
 
@@ -58,20 +59,18 @@ def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
     from hf_seq2seq.defaults import rnn_choices
     from hf_seq2seq.tasks.kept import start_tokenizers
-    from hf_seq2seq.tasks.pairs import open_pairs, pair_task
+    from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, open_mixed
     from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.tasks.pretrained_embeddings import start_embeddings
     from hf_seq2seq.tasks.stages import texts_to_learn
-    from hf_seq2seq.training.checks import check_run
 
-    check_run(config, "seq2seq", model_type="rnn-seq2seq")
-    new, dialogue = config.start.model_name_or_path is None, config.data.objective == "dialogue"
-    config, pairs = open_pairs(config, config.data, dialogue, rnn_choices if new else None)
+    members, new = check_mixed_run(config, "rnn-seq2seq"), config.start.model_name_or_path is None
+    config, pairs, mixture = open_mixed(config, members, rnn_choices if new else None)
     if not new:
-        return pair_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs)
+        return mixed_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs, mixture)
     tokenizers = start_tokenizers(config, *texts_to_learn(pairs["train"]))
     model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
-    return pair_task("rnn", config, model, tokenizers, pairs, new=True)
+    return mixed_task("rnn", config, model, tokenizers, pairs, mixture, new=True)
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "RnnForConditionalGeneration":

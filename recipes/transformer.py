@@ -51,6 +51,7 @@ class Config(run_configs.HandBuiltRun):
     start: run_configs.HandBuiltStart = field(default_factory=run_configs.HandBuiltStart)
     model: Model = field(default_factory=Model)
     data: configs.PairsOrDialogue = field(default_factory=configs.PairsOrDialogue)
+    mixture: configs.Mixing = field(default_factory=configs.Mixing)
     tokens: configs.NewTokenizer = field(default_factory=configs.NewTokenizer)
 
 
@@ -58,20 +59,20 @@ def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
     from hf_seq2seq.defaults import transformer_choices
     from hf_seq2seq.tasks.kept import start_tokenizers
-    from hf_seq2seq.tasks.pairs import open_pairs, pair_task
+    from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, open_mixed
     from hf_seq2seq.tasks.pretrained import load_own
     from hf_seq2seq.tasks.pretrained_embeddings import start_embeddings
     from hf_seq2seq.tasks.stages import texts_to_learn
-    from hf_seq2seq.training.checks import check_run
 
-    check_run(config, "seq2seq", model_type="transformer-seq2seq")
-    new, dialogue = config.start.model_name_or_path is None, config.data.objective == "dialogue"
-    config, pairs = open_pairs(config, config.data, dialogue, transformer_choices if new else None)
+    members, new = check_mixed_run(config, "transformer-seq2seq"), config.start.model_name_or_path is None
+    config, pairs, mixture = open_mixed(config, members, transformer_choices if new else None)
     if not new:
-        return pair_task("transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs)
+        return mixed_task(
+            "transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs, mixture
+        )
     tokenizers = start_tokenizers(config, *texts_to_learn(pairs["train"]))
     model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
-    return pair_task("transformer", config, model, tokenizers, pairs, new=True)
+    return mixed_task("transformer", config, model, tokenizers, pairs, mixture, new=True)
 
 
 def build_model(config: Config, tokenizers: "Tokenizers") -> "TransformerForConditionalGeneration":

@@ -14,6 +14,7 @@ from hf_seq2seq.data.given_rows import given as given_rows
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
     Ensemble,
+    Spoken,
     check_attention,
     check_lengths,
     has_attention,
@@ -47,6 +48,7 @@ class _Flags:
     """The flags of `generate` that belong to the model."""
 
     model: ModelFlags = field(default_factory=ModelFlags)
+    languages: Spoken = field(default_factory=Spoken)
     ensemble: Ensemble = field(default_factory=Ensemble)
     decoding: Search = field(default_factory=Search)
 
@@ -129,7 +131,7 @@ class Model:
             progress: called with the number of texts finished since the last call.
             num_return_sequences: if given, return a list of this many outputs per text, best first.
             **flags: flags of `generate`: `num_beams`, `seed`, `max_new_tokens`, `do_sample`, `source_prefix`,
-                `ensemble`, …; by default as in the model's training run.
+                `target_lang`, `ensemble`, …; by default as in the model's training run.
 
         Raises:
             InputError: it is a classifier, an item is not text, or flags are invalid, with the command line's messages.
@@ -318,7 +320,9 @@ class Model:
         config = build(_Flags, own | values, origin="generate")
         check_search(config.decoding, values)
         others, settings = load_others(self.path, self.network, self.tokenizers, self.settings, config)
-        generator = make_generator(config, values, self.network, self.tokenizers, settings, self._replies(texts))
+        languages = config.languages.source_lang, config.languages.target_lang
+        loaded = (self.network, self.tokenizers, settings)
+        generator = make_generator(config, values, *loaded, self._replies(texts), languages)
         generator.others, generator.average = others, config.ensemble.ensemble_average
         generator.details, generator.advance = details, progress
         generator.runner = self.runner or generator.runner

@@ -69,7 +69,8 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     texts = read_texts(options)
     network, tokenizers, settings = load_model(model, config.model)
     others, settings = load_others(model, network, tokenizers, settings, config)
-    generator = make_generator(config, values, network, tokenizers, settings)
+    reverse = options.target_lang, options.source_lang  # it reads targets
+    generator = make_generator(config, values, network, tokenizers, settings, languages=reverse)
     generator.others, generator.average = others, config.ensemble.ensemble_average
     generator.details = ("score",)
     pairs = Pairs(options, model, generator.decoding, make_noise(config))

@@ -17,12 +17,20 @@ from hf_seq2seq.cli.rows import (
     write_json,
     write_text,
 )
-from hf_seq2seq.cli.source_rows import Sourced, messages_column, named_columns, read_histories, read_sources
+from hf_seq2seq.cli.source_rows import (
+    Sourced,
+    language_columns,
+    messages_column,
+    named_columns,
+    read_histories,
+    read_sources,
+)
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import (
     Ensemble,
     Model,
+    Spoken,
     check_attention,
     load_model,
     load_others,
@@ -62,6 +70,7 @@ class GenerateConfig:
 
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
+    languages: Spoken = field(default_factory=Spoken)
     ensemble: Ensemble = field(default_factory=Ensemble)
     decoding: Search = field(default_factory=Search)
 
@@ -95,11 +104,13 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         if replies:
             sources = read_histories(rows, sample, options, settings, place)
         else:
-            sources = read_sources(rows, sample, options, settings, place)
+            spoken = language_columns(sample, config.languages, settings)
+            sources = read_sources(rows, sample, options, settings, place, spoken)
         for name in attention_flags(options):
             check_attention(network, name)
         others, settings = load_others(model, network, tokenizers, settings, config)
-        generator = make_generator(config, values, network, tokenizers, settings, replies)
+        languages = config.languages.source_lang, config.languages.target_lang
+        generator = make_generator(config, values, network, tokenizers, settings, replies, languages)
         generator.others = others
         generator.average = config.ensemble.ensemble_average
         generator.details, generator.replacing = options.output_details, options.replace_unknown

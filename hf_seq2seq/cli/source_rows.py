@@ -1,13 +1,15 @@
 """The model's input from the rows given to a command: a text of one or several columns, or messages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.in_language import InLanguage
 from hf_seq2seq.data.rows import Row, names_of, text_cell
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
+    from hf_seq2seq.decoding.pipeline import Spoken
     from hf_seq2seq.saved.run_settings import RunSettings
 
 
@@ -40,7 +42,12 @@ def named_columns(options: SourceOptions) -> list[str | None]:
 
 
 def read_sources(
-    rows: Iterator[Row], sample: list[Row], options: SourceOptions, settings: "RunSettings", place: str
+    rows: Iterator[Row],
+    sample: list[Row],
+    options: SourceOptions,
+    settings: "RunSettings",
+    place: str,
+    spoken: Mapping[str, str] | None = None,
 ) -> Iterator[Sourced]:
     """The source text of each row: from the columns given by flags, the training run, or usual names.
 
@@ -50,17 +57,42 @@ def read_sources(
         options: the flags.
         settings: settings of the training run.
         place: the file, for messages.
+        spoken: the columns that name languages, as `language_columns` finds them.
 
     Raises:
         InputError: columns cannot be found; during iteration, a cell is not text.
     """
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 
+    if spoken:
+        left = [{name: value for name, value in row.items() if name not in spoken.values()} for row in sample]
+        found = read_sources(rows, left, options, settings, place)
+        return (Sourced(_in_language(*row, spoken), row.others) for row in found)
     if sample and not options.source_column:
         rows, sample = split_stream_at_tabs(rows, sample, place, settings.numbered)
     if template := _template(sample, options, settings):
         return _filled(rows, template, place)
     return _texts(rows, (_column(sample, options, settings), _context_column(sample, options, settings)), place)
+
+
+def language_columns(sample: list[Row], given: "Spoken", settings: "RunSettings") -> dict[str, str]:
+    """The columns that name the languages of sources and outputs, by side, unless a flag names one for all rows."""
+    from hf_seq2seq.data.row_languages import language_columns as columns
+
+    names = names_of(sample)
+    trained = {f"{side}_lang_column": settings.run.get(f"{side}_lang_column") for side in ("source", "target")}
+    known = {option: column for option, column in trained.items() if column in names}
+    found = columns(names, PairData(source_lang=given.source_lang, target_lang=given.target_lang, **known))
+    return {side: column for side, column in found.items() if getattr(given, f"{side}_lang") is None}
+
+
+def _in_language(source: Any, others: Row, columns: Mapping[str, str]) -> Any:
+    """A text with the languages that its row names."""
+    if not isinstance(source, str):
+        return source
+    codes = {side: others.get(column) for side, column in columns.items()}
+    source_lang, target_lang = (str(codes[side]) if codes.get(side) else None for side in ("source", "target"))
+    return InLanguage(source, source_lang, target_lang)
 
 
 def _template(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:

@@ -9,6 +9,16 @@ import numpy as np
 
 from hf_seq2seq import configs
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.inputs import Inputs, in_order
+from hf_seq2seq.data.tokenizers.languages import (
+    begins_with_code,
+    groups_by,
+    in_source,
+    in_target,
+    langs_of,
+    language_codes,
+    wanted_of,
+)
 from hf_seq2seq.data.tokenizers.spelled import spells_control
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
@@ -91,9 +101,31 @@ def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max
     Raises:
         InputError: the limit leaves no room for text besides the special tokens.
     """
+    if codes := language_codes(tokenizer):
+        return _encode_coded(texts, tokenizer, max_length, codes)
+    return _encode_sources(texts, tokenizer, max_length)
+
+
+def _encode_sources(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
     check_room(max_length, tokenizer.num_special_tokens_to_add(), "max_source_length")
     columns, truncated = _encode(tokenizer, max_length, {"text": texts}, ["input_ids"])
     return columns["input_ids"], truncated
+
+
+def _encode_coded(
+    texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int, codes: Mapping[str, int]
+) -> tuple[Ragged, int]:
+    """Encodes sources, each marked with the code of its language, with the codes of their outputs."""
+    parts = []
+    for code, rows in groups_by(langs_of(texts)).items():
+        with in_source(tokenizer, code):
+            parts.append((rows, *_encode_sources([texts[row] for row in rows], tokenizer, max_length)))
+    encoded = in_order([(rows, ids) for rows, ids, _ in parts])
+    wanted = wanted_of(texts)
+    if any(wanted):
+        firsts = np.array([-1 if code is None else codes[code] for code in wanted], dtype=np.int64)
+        encoded = Inputs(encoded.values, encoded.offsets, firsts, begins_with_code(tokenizer))
+    return encoded, sum(cut for *_, cut in parts)
 
 
 def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
@@ -104,6 +136,16 @@ def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", m
     Raises:
         InputError: the limit leaves no room for text besides the special tokens.
     """
+    if not language_codes(tokenizer):
+        return _encode_targets(texts, tokenizer, max_length)
+    parts = []
+    for code, rows in groups_by(langs_of(texts)).items():
+        with in_target(tokenizer, code):
+            parts.append((rows, *_encode_targets([texts[row] for row in rows], tokenizer, max_length)))
+    return in_order([(rows, ids) for rows, ids, _ in parts]), sum(cut for *_, cut in parts)
+
+
+def _encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
     closing = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
     wrapped = tokenizer(text_target=["a"])["input_ids"][0]
     ending = [] if closing is None or closing in wrapped else [closing]

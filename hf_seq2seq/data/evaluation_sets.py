@@ -47,6 +47,13 @@ def named_files(option: str, value: str) -> dict[str, str]:
     return {name: ",".join(files) for name, files in sets.items()}
 
 
+def files_of(option: str, value: str, name: str) -> str:
+    """The files of a set; of a set of one direction, `english_de-en` or `de-en`, those that its rows are from."""
+    sets = named_files(option, value)
+    fitting = [known for known in sets if name == known or name.startswith(f"{known}_" if known else "")]
+    return sets[max(fitting, key=len)] if fitting else value
+
+
 def _is_path(value: str) -> bool:
     """Whether a value is a path, or is in an existing folder with an equals sign in its name: `lang=de/x.csv`."""
     path = Path(value).expanduser()

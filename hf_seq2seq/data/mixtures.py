@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
+from hf_seq2seq.data.by_direction import by_direction, chosen_pairs
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.in_language import InLanguage, directions
 from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.preferences import joined
+from hf_seq2seq.data.row_languages import in_languages
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.training_rows import Renewed, TrainingRows
@@ -70,6 +73,7 @@ class Mixture:
         """The task of an evaluation split, and the split's name in the task's own data."""
         name = name_of(split)
         fitting = [m for m in self.members if name == m.name or name.startswith(f"{m.name}_")]
+        fitting = fitting or [self.members[0]]  # a direction without training rows
         member = max(fitting, key=lambda m: len(m.name))
         return member, split_of(kind_of(split), name.removeprefix(member.name).removeprefix("_"))
 
@@ -140,11 +144,40 @@ def read_member_pairs(member: Member, path: str) -> dict[str, Pairs]:
         raise InputError(f"{path}: task {member.name!r}: {error}") from error
     if "train" not in pairs:
         raise InputError(f"{path}: task {member.name!r}: no training rows: give train_file or dataset_name")
-    prefix = member.data.source_prefix
-    return {
-        split: dataclasses.replace(rows, sources=[prefix + text for text in rows.sources])
-        for split, rows in pairs.items()
-    }
+    return by_direction({split: _of_task(rows, member.data) for split, rows in pairs.items()})
+
+
+def _of_task(rows: Pairs, data: PairData) -> Pairs:
+    """The rows with their languages, if the task has any, and with its prefix, which says what is asked."""
+    sources, references = rows.sources, rows.references
+    if (data.source_lang or data.target_lang) and not any(isinstance(text, InLanguage) for text in sources):
+        languages = {"source": [data.source_lang] * len(rows), "target": [data.target_lang] * len(rows)}
+        sources, references = in_languages(sources, references, languages)
+    if prefix := data.source_prefix:
+        sources = [prefix + text for text in sources]
+        sources = [text.changed(text, is_told=True) if isinstance(text, InLanguage) else text for text in sources]
+    return dataclasses.replace(rows, sources=sources, references=references)
+
+
+def mix_directions(
+    pairs: Pairs, data: PairData, options: Mixing, metrics: tuple[str, ...], seed: int
+) -> tuple[Pairs, Mixture]:
+    """Training rows sorted by their directions, and the sampling of each direction as if it were a task.
+
+    Args:
+        pairs: rows that know their languages.
+        data: where they are from.
+        options: the mixing.
+        metrics: of every direction.
+        seed: of the draw.
+    """
+    named = np.array(directions(pairs.sources), dtype=object)
+    names = sorted(set(named.tolist()))
+    order = np.concatenate([np.flatnonzero(named == name) for name in names])
+    sizes = tuple(int((named == name).sum()) for name in names)
+    draws = tuple(int(count) for count in draws_an_epoch(sizes, options))
+    members = tuple(Member(name, data, metrics) for name in names)
+    return chosen_pairs(pairs, order), Mixture(members, MixedEpochs(sizes, draws, seed))
 
 
 def mix(

@@ -22,6 +22,7 @@ from hf_seq2seq.data.preferences import (
     read_preferences,
     target_without_preferences,
 )
+from hf_seq2seq.data.row_languages import in_languages, other_columns, read_languages
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
@@ -76,10 +77,9 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
     if not splits:
         return {}
     first, place = splits.first, splits.place(splits.first)
-    template, source, target = find_sides(
-        splits[first].column_names, row_sample(splits[first]), data, place, need_target
-    )
-    preferred = preference_columns(splits[first].column_names, row_sample(splits[first]), data, place)
+    names = other_columns(splits[first].column_names, data)
+    template, source, target = find_sides(names, row_sample(splits[first]), data, place, need_target)
+    preferred = preference_columns(names, row_sample(splits[first]), data, place)
     context, usual_target = data.context_column, target
     pairs = {}
     for split, rows in splits.items():
@@ -99,6 +99,8 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
         columns = f"{source}, {context}" if context else source, target
+        if languages := read_languages(rows, data, place):
+            sources, references = in_languages(sources, references, languages)
         pairs[split] = Pairs(sources, references, columns, rows, preferences)
     return pairs
 
@@ -137,7 +139,7 @@ def find_sides(
 def lacks_targets(splits: Splits, data: PairData) -> bool:
     """Whether the first split has nothing but sources: no target is found, and no second column of text is left."""
     names, sample, place = (
-        splits[splits.first].column_names,
+        other_columns(splits[splits.first].column_names, data),
         row_sample(splits[splits.first]),
         splits.place(splits.first),
     )

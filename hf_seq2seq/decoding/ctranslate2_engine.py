@@ -6,6 +6,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.batches import ordered_batches
+from hf_seq2seq.data.inputs import Inputs
+from hf_seq2seq.data.tokenizers.languages import groups_by
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import as_search
 from hf_seq2seq.decoding.outputs import Output
@@ -159,13 +161,29 @@ class CTranslate2TextGenerator(TextGenerator):
 
     def _batch(self, sources: Ragged, rows: Any) -> tuple[list[list[Output]], int]:
         """The outputs of rows, and how many of the best reached the maximum length without ending."""
-        ids = [sources[row].tolist() for row in rows]
-        results = self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, self.first_token)
+        results = self._generated(sources, rows)
         found = [row for best in results for row, _ in best]
         texts = iter(self.tokenizers.target.batch_decode(found, skip_special_tokens=True))
         detail = "score" in self.details
         outputs = [[Output(next(texts), {"score": score} if detail else {}) for _, score in best] for best in results]
         return outputs, sum(bool(best) and len(best[0][0]) >= self.max_new_tokens for best in results)
+
+    def _generated(self, sources: Ragged, rows: Any) -> list[list[Scored]]:
+        """The targets of rows, in one call of the engine per language in which they begin."""
+        first = self.first_token
+        if not isinstance(sources, Inputs) or first is not None:
+            ids = [sources[row].tolist() for row in rows]
+            return self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, first)
+        if not sources.is_first:
+            raise InputError("--engine ctranslate2: does not support languages that start the decoder, as mBART's do")
+        found: dict[int, list[Scored]] = {}
+        for code, numbers in groups_by(sources.codes[rows].tolist()).items():
+            ids = [sources[rows[number]].tolist() for number in numbers]
+            results = self.model.generate(
+                ids, as_search(self.decoding), self.max_new_tokens, None if code < 0 else code
+            )
+            found |= dict(zip(numbers, results, strict=True))
+        return [found[number] for number in range(len(rows))]
 
 
 def search_options(settings: "GenerationConfig", search: Search) -> dict[str, Any]:

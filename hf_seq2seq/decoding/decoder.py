@@ -105,7 +105,8 @@ class CrossDecoder:
 
     Args:
         model: the model, in evaluation mode.
-        batch: `input_ids` and `attention_mask`, `(sources, length)`.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; it may have `start_tokens` and `first_tokens`, as
+            `data.inputs.searched` gives them.
         watch: return the attention on the source, averaged over heads and layers.
     """
 
@@ -113,7 +114,7 @@ class CrossDecoder:
         self.model: Any = model
         ids, self.mask = batch["input_ids"], batch["attention_mask"]
         self.encoded: Any = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
-        self.prompt = ids.new_full((len(ids), 1), start_token(model))
+        self.prompt, self.first_tokens = start_tokens(model, batch), batch.get("first_tokens")
         self.lengths = self.mask.sum(1)
         self.attention: Tensor | None = None
         self.watch, self.repeats = watch, not folds(model)
@@ -172,6 +173,16 @@ def takes_places(model: PreTrainedModel) -> bool:
 def mean_attention(layers: tuple[Tensor, ...]) -> Tensor:
     """Weights averaged over layers and heads, `(batch, target, source)`."""
     return torch.stack(layers).mean((0, 2))
+
+
+def start_tokens(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
+    """The first input of the decoder for each source, `(sources, 1)`: that of the batch, or else the model's."""
+    ids, given = batch["input_ids"], batch.get("start_tokens")
+    if given is None:
+        return ids.new_full((len(ids), 1), start_token(model))
+    if (given < 0).any():
+        given = given.where(given >= 0, start_token(model))
+    return given[:, None]
 
 
 def start_token(model: PreTrainedModel) -> int:

@@ -39,6 +39,7 @@ class EnsembleDecoder:
     def __init__(self, decoders: Sequence[Decoder], kind: str) -> None:
         self.decoders, self.kind = decoders, kind
         self.prompt, self.lengths = decoders[0].prompt, decoders[0].lengths
+        self.first_tokens = getattr(decoders[0], "first_tokens", None)
 
     @property
     def attention(self) -> Tensor | None:

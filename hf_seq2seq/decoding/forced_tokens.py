@@ -26,6 +26,26 @@ class ForcedFirst:
 
 
 @dataclass(frozen=True)
+class ForcedFirsts:
+    """Forces the first token of each source's outputs, such as the code of its target language.
+
+    Attributes:
+        tokens: ids, `(sources,)` int64; -1 where nothing is forced.
+    """
+
+    tokens: Tensor
+
+    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
+        """See `Rule`; a forced token costs nothing."""
+        if prefixes.length == 0:
+            tokens = self.tokens[prefixes.sources]
+            forced = tokens >= 0
+            scores = scores.masked_fill(forced[:, None], FORBIDDEN)
+            scores[forced, tokens[forced]] = 0
+        return scores
+
+
+@dataclass(frozen=True)
 class ForcedLast:
     """Forces the token at the maximum length, usually EOS.
 

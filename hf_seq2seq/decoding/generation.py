@@ -13,6 +13,7 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.batches import cut, length_order, ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words, spell
+from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.decoding.hypothesis import Hypothesis
@@ -134,6 +135,7 @@ def generate_hypotheses(
         # Longest first: a batch that does not fit in memory fails immediately.
         for rows in reversed(batches(sources.lengths, searcher.search)):
             batch = source_batch(sources, rows, pad, left=not model.config.is_encoder_decoder)
+            batch |= searched(sources, rows)
             batch = {name: part.to(model.device) for name, part in batch.items()}
             outputs = searcher(batch, [int(row) if numbers is None else numbers[row] for row in rows])
             for row, hypotheses in zip(rows, outputs, strict=True):

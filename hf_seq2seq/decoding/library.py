@@ -76,6 +76,37 @@ class StopStrings(StoppingCriteria):
         return torch.tensor([any(each in text for each in self.strings) for text in texts], device=input_ids.device)
 
 
+def by_first_token(
+    model: "PreTrainedModel",
+    batch: dict[str, Tensor],
+    search: Search,
+    max_new_tokens: int,
+    first_token: int | None = None,
+    tokenizer: "PreTrainedTokenizerBase | None" = None,
+) -> list[list[Hypothesis]]:
+    """`search_by_library`, one call for all rows that begin with the same token: a call has one for all of its rows.
+
+    The batch may have `first_tokens` or `start_tokens`, as `data.inputs.searched` gives them.
+    """
+    name = next((name for name in ("first_tokens", "start_tokens") if name in batch), None)
+    if name is None or (name == "first_tokens" and first_token is not None):
+        return search_by_library(model, batch, search, max_new_tokens, first_token, tokenizer)
+    found: dict[int, list[Hypothesis]] = {}
+    for token in batch[name].unique().tolist():
+        rows = (batch[name] == token).nonzero()[:, 0]
+        part = {key: batch[key][rows] for key in ("input_ids", "attention_mask")}
+        known, first = model, first_token
+        if name == "first_tokens":
+            first = None if token < 0 else token
+        elif token >= 0:
+            known = copy.copy(model)
+            known.generation_config = copy.deepcopy(model.generation_config)
+            known.generation_config.decoder_start_token_id = token
+        outputs = search_by_library(known, part, search, max_new_tokens, first, tokenizer)
+        found |= dict(zip(rows.tolist(), outputs, strict=True))
+    return [found[row] for row in range(len(found))]
+
+
 @torch.inference_mode()
 def search_by_library(
     model: "PreTrainedModel",

@@ -9,8 +9,9 @@ import numpy as np
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words
+from hf_seq2seq.data.inputs import searched, with_codes
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.decoding.alignment import align, pharaoh, replace_unknown, words_of
+from hf_seq2seq.decoding.alignment import NOWHERE, align, pharaoh, replace_unknown, words_of
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.scoring import Scored, score_targets
 from hf_seq2seq.ragged import Ragged
@@ -46,6 +47,7 @@ class Written:
         hypotheses: its outputs.
         texts: the texts of these.
         words: unknown words that ids beyond the vocabulary stand for.
+        code: of the language of its outputs, and whether that is their first token; None if it has none.
     """
 
     ids: np.ndarray
@@ -53,6 +55,7 @@ class Written:
     hypotheses: Sequence[Hypothesis]
     texts: Sequence[str]
     words: Words = ()
+    code: tuple[int, bool] | None = None
 
     def pairs(self) -> Iterator[tuple[Hypothesis, str]]:
         """Each hypothesis and its text."""
@@ -71,6 +74,7 @@ class Reader:
         prefix: prefix of every source, excluded from alignments.
         average: what an ensemble averages.
         batch_size: outputs per batch.
+        tags: ids of tokens in front of a text that name a language.
     """
 
     models: Sequence["PreTrainedModel"]
@@ -80,6 +84,7 @@ class Reader:
     prefix: str = ""
     average: str = "probability"
     batch_size: int = 64
+    tags: frozenset[int] = frozenset()
 
     def describe(self, written: Sequence[Written]) -> list[list[Output]]:
         """The outputs of every source."""
@@ -89,7 +94,8 @@ class Reader:
                 [Output(text, {"score": each.score} if wanted else {}) for each, text in one.pairs()] for one in written
             ]
         targets = [each.whole for one in written for each in one.hypotheses]
-        scored = iter(self.score(Ragged.of(one.ids for one in written for _ in one.hypotheses), targets))
+        sources = Ragged.of(one.ids for one in written for _ in one.hypotheses)
+        scored = iter(self.score(with_codes(sources, [one.code for one in written for _ in one.hypotheses]), targets))
         return [[self._output(one, each, text, next(scored)) for each, text in one.pairs()] for one in written]
 
     def _output(self, one: Written, each: Hypothesis, text: str, scored: Scored) -> Output:
@@ -106,7 +112,7 @@ class Reader:
         attend = self.replacing or "alignment" in self.details
         lengths = np.array([[len(target), length] for target, length in zip(targets, sources.lengths, strict=True)])
         for rows in ordered_batches(lengths, self.batch_size) if len(targets) else []:
-            batch = source_batch(sources, rows, pad, left)
+            batch = source_batch(sources, rows, pad, left) | searched(sources, rows)
             batch = {name: part.to(self.models[0].device) for name, part in batch.items()}
             scored = score_targets(self.models, batch, [targets[row] for row in rows], self.average, attend)
             found |= zip(rows.tolist(), scored, strict=True)
@@ -114,8 +120,10 @@ class Reader:
 
     def source_words(self, source: np.ndarray) -> list[int]:
         """The index of the word of the text without prefix that each source token belongs to; negative for none."""
-        before = len(self.prefix.split())
-        return [word - before for word in words_of(self._known(source, self.tokenizers.source), self.tokenizers.source)]
+        before, known = len(self.prefix.split()), self._known(source, self.tokenizers.source)
+        start = next((place + 1 for place, token in enumerate(known) if token in self.tags), 0)
+        words = words_of(known[start:], self.tokenizers.source)
+        return [NOWHERE] * start + ([word - before for word in words] if not start else words)
 
     def source_tokens(self, source: np.ndarray, words: Words = ()) -> list[str]:
         """The tokens of a source, with unknown words that a model copies spelled out."""

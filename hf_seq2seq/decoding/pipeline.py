@@ -12,6 +12,7 @@ from hf_seq2seq.sections import Section, flag, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+    from hf_seq2seq.decoding.languages import Languages
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.saved.run_settings import RunSettings
 
@@ -28,6 +29,14 @@ class Model(Lengths):
     engine: str = option(
         "transformers", "Inference engine; `export` writes the format of ctranslate2.", choices=ENGINES
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spoken(Section):
+    """Languages: of a model that reads and writes several."""
+
+    source_lang: str | None = option(None, "Language of the sources; by default a column source_lang of the rows.")
+    target_lang: str | None = option(None, "Language to write; by default a column target_lang of the rows.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +89,7 @@ def make_generator(
     tokenizers: Any,
     settings: "RunSettings",
     replies: bool = False,
+    languages: tuple[str | None, str | None] = (None, None),
 ) -> "TextGenerator":
     """The model's generator, configured by the flags and otherwise as in training.
 
@@ -90,9 +100,11 @@ def make_generator(
         tokenizers: its `Tokenizers`.
         settings: of its training.
         replies: whether it answers conversations rather than texts.
+        languages: of sources and outputs, where texts do not know theirs; None for those of training.
 
     Raises:
-        InputError: lengths exceed the model's table of positions, or conversations cannot be read.
+        InputError: lengths exceed the model's table of positions, conversations cannot be read, or the model lacks a
+            language.
     """
     check_lengths(config.model, settings)
     longest_source = config.model.max_source_length or settings.max_source_length
@@ -118,7 +130,24 @@ def make_generator(
         max_new_tokens=longest_output,
         max_source_length=longest_source,
         prefix=settings.prefix if prefix is None else prefix,
+        languages=_languages(network, tokenizers, settings, languages, prefix is not None),
     )
+
+
+def _languages(
+    network: Any,
+    tokenizers: "Tokenizers",
+    settings: "RunSettings",
+    given: tuple[str | None, str | None],
+    is_prefixed: bool,
+) -> "Languages":
+    """How a model is told languages; one with codes needs no target if its settings force the code of one."""
+    from hf_seq2seq.data.tokenizers.languages import begins_with_code, language_codes
+    from hf_seq2seq.decoding.languages import languages_of
+
+    codes = language_codes(tokenizers.target)
+    free = bool(codes) and network.generation_config.forced_bos_token_id is None and begins_with_code(tokenizers.target)
+    return languages_of(tokenizers, settings.run, *given, may_lack=is_prefixed or (bool(codes) and not free))
 
 
 def _check_shortest(search: Search, source: int | None, output: int) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_seq2seq.data.collation import pad
-from hf_seq2seq.decoding.decoder import mean_attention, start_token, takes_places
+from hf_seq2seq.data.inputs import SEARCHED
+from hf_seq2seq.decoding.decoder import mean_attention, start_tokens, takes_places
 from hf_seq2seq.decoding.ensemble import average
 
 
@@ -47,7 +48,8 @@ def score_targets(
 
     Args:
         models: one model or an ensemble, in evaluation mode.
-        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoder-only models.
+        batch: `input_ids` and `attention_mask`, `(sources, length)`; padded on the left for decoder-only models. It may
+            have what `data.inputs.searched` gives.
         targets: ids of each source's target, including EOS if it is to be scored.
         kind: what an ensemble averages.
         attend: also return the attention, if the model attends to a source.
@@ -91,9 +93,10 @@ def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tu
         places = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if takes_places(model) else {}
         logits = model(input_ids=inputs, attention_mask=mask, use_cache=False, **places).logits
         return logits[:, -ids.shape[1] :].float(), None
-    inputs = torch.cat([known.new_full((len(ids), 1), start_token(model)), known[:, :-1]], 1)
+    inputs = torch.cat([start_tokens(model, batch), known[:, :-1]], 1)
+    source = {name: part for name, part in batch.items() if name not in SEARCHED}
     with weighing(model) if attend else weighing(None):
-        output = model(**batch, decoder_input_ids=inputs, use_cache=False, output_attentions=attend, return_dict=True)
+        output = model(**source, decoder_input_ids=inputs, use_cache=False, output_attentions=attend, return_dict=True)
     weights = mean_attention(output.cross_attentions) if attend and output.cross_attentions else None
     return output.logits.float(), weights
 
@@ -107,9 +110,10 @@ def attention_weights(model: Any, batch: dict[str, Tensor], target: Sequence[int
         batch: `input_ids` and `attention_mask`, `(1, source)`.
         target: the ids whose prediction is observed, one row of weights per id.
     """
-    ids = torch.tensor([[start_token(model), *target][: len(target)]], device=batch["input_ids"].device)
+    ids = torch.tensor([[int(start_tokens(model, batch)), *target][: len(target)]], device=batch["input_ids"].device)
+    source = {name: part for name, part in batch.items() if name not in SEARCHED}
     with weighing(model):
-        output = model(**batch, decoder_input_ids=ids, use_cache=False, output_attentions=True, return_dict=True)
+        output = model(**source, decoder_input_ids=ids, use_cache=False, output_attentions=True, return_dict=True)
     return np.stack([layer[0].float().cpu().numpy() for layer in output.cross_attentions])
 
 

@@ -14,10 +14,10 @@ from hf_seq2seq.decoding.constraints import ConstrainedBeam
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
 from hf_seq2seq.decoding.diversity import Diversity
 from hf_seq2seq.decoding.ensemble import EnsembleDecoder
-from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedLast, MinimumLength, Suppressed
+from hf_seq2seq.decoding.forced_tokens import ForcedFirst, ForcedFirsts, ForcedLast, MinimumLength, Suppressed
 from hf_seq2seq.decoding.forced_words import ForcedWords
 from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
-from hf_seq2seq.decoding.library import SERVED, library_reason, search_by_library
+from hf_seq2seq.decoding.library import SERVED, by_first_token, library_reason
 from hf_seq2seq.decoding.library_rules import bad_words, length_decay, renormalization, sequence_bias
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
@@ -59,7 +59,8 @@ class Searcher:
 
         Args:
             batch: `input_ids` and `attention_mask`, each `(sources, length)`, 1 on real tokens; padded on the left for
-                a decoder-only model.
+                a decoder-only model. Where sources have outputs in different languages, also `first_tokens` or
+                `start_tokens`, as `data.inputs.searched` gives them.
             numbers: indices that identify the sources in sampling, independently of their batch.
         """
         if reason := library_reason(self.model):
@@ -77,6 +78,8 @@ class Searcher:
         """
         bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
         rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
+        if self.first_token is None and (firsts := getattr(decoder, "first_tokens", None)) is not None:
+            rules.append(ForcedFirsts(firsts))
         normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
         if self.search.num_beams > 1:
             beams = self._beams(decoder, bounds, normalization)
@@ -110,7 +113,8 @@ class Searcher:
         strange += ["--forced-bos-token"] if self.first_token is not None and not has_encoder else []
         if strange:
             raise InputError(f"{strange[0]}: not supported here; {reason}, so only transformers can decode it")
-        return search_by_library(self.model, batch, self.search, self.max_new_tokens, self.first_token, self.tokenizer)
+        settings = (self.search, self.max_new_tokens, self.first_token, self.tokenizer)
+        return by_first_token(self.model, batch, *settings)
 
     @property
     def settings(self) -> GenerationConfig:

@@ -12,11 +12,15 @@ from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
+from hf_seq2seq.data.in_language import TAG, InLanguage
+from hf_seq2seq.data.inputs import code_at
+from hf_seq2seq.data.tokenizers.languages import tag_ids, wanted_of
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import HERE, ONE_AT_A_TIME, Advance, Runner, as_search, evaluating, texts_of
+from hf_seq2seq.decoding.languages import Languages
 from hf_seq2seq.decoding.minimum_bayes_risk import choose_output
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
 from hf_seq2seq.decoding.scoring import Scored
@@ -57,6 +61,7 @@ class TextGenerator:
         details: what to return about outputs: "score", "tokens", "log_probs", "alignment".
         replacing: replace unknown words by source words.
         runner: where the model computes.
+        languages: makes texts say their languages; None if the model knows no languages.
     """
 
     model: "PreTrainedModel"
@@ -71,6 +76,15 @@ class TextGenerator:
     details: tuple[str, ...] = ()
     replacing: bool = False
     runner: Runner = HERE
+    languages: Languages | None = None
+
+    def spoken(self, rows: list[Any]) -> list[Any]:
+        """The rows as the model reads them: with the codes or tags of their languages.
+
+        Raises:
+            InputError: a language is missing or unknown.
+        """
+        return rows if self.languages is None else self.languages(rows)
 
     @property
     def several(self) -> bool:
@@ -90,6 +104,7 @@ class TextGenerator:
 
     def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:
         """Encodes texts, with ids for the unknown words that a model copies; counts those that remain unknown."""
+        texts = self.spoken(texts)
         with TOKENIZING:
             encoded, cut = self.encode(texts)
         sources, words = self.name_unknown(encoded, texts)
@@ -146,7 +161,7 @@ class TextGenerator:
                 chosen = choose_output(spelled, source, search.mbr_metric)
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
             unended += bool(hypotheses) and hypotheses[0].fills(self.max_new_tokens)
-            written.append(Written(sources[row], source, hypotheses, spelled, named))
+            written.append(Written(sources[row], source, hypotheses, spelled, named, code_at(sources, row)))
         return written, counts + Counts(unended=unended)
 
     def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
@@ -196,6 +211,8 @@ class TextGenerator:
 
     def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:
         """Encodes the targets of texts as in training."""
+        if self.languages is not None and self.languages.codes:
+            targets = [InLanguage(*pair) for pair in zip(targets, wanted_of(self.spoken(texts)), strict=True)]
         encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
         return encode(targets, self.tokenizers.target, UNBOUNDED)[0]
 
@@ -254,7 +271,10 @@ class TextGenerator:
         """The object that describes outputs."""
         models = (self.model, *self.others)
         size = self.decoding.per_device_eval_batch_size
-        return Reader(models, self.tokenizers, self.details, self.replacing, self.prefix, self.average, size)
+        tags = tag_ids(self.tokenizers.source) if self.languages is not None and self.languages.tags else frozenset()
+        is_text = self.languages is not None and self.languages.tags and not tags
+        prefix = f"{self.prefix} {TAG}" if is_text else self.prefix
+        return Reader(models, self.tokenizers, self.details, self.replacing, prefix, self.average, size, tags)
 
 
 def count_conflicts(search: Search, lengths: np.ndarray) -> int:

@@ -27,10 +27,15 @@ logger = logging.getLogger(__name__)
 
 ONE_SOURCE = ("source_column", "context_column", "source_template")
 COLUMNS = {
-    "seq2seq": ("source_column", "target_column", "context_column", "source_template", "source_lang", "target_lang"),
+    "seq2seq": (
+        *("source_column", "target_column", "context_column", "source_template"),
+        *("source_lang", "target_lang", "source_lang_column", "target_lang_column"),
+    ),
     "classifier": ("text_column", "text_pair_column", "label_column"),
 }
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
+TextRows = dict[str, tuple[Any, list[list[str]]]]
+"""Sources, or conversations, and references of each test set."""
 Loaded = tuple[Any, Any, Any]
 """A model, its tokenizers (a classifier's tokenizer) and its settings."""
 
@@ -123,8 +128,9 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
     systems = Systems(chosen, config.significance, config.rows.encoding or "utf-8")
     generators = {MODEL: _ensemble(request, loaded)}
     generators |= {place: generator_of(request, _other(place, run, config)) for place in systems.folders}
-    rows = text_rows(config.rows, loaded, may_lack=not any(metric.needs_references for metric in chosen.values()))
-    rows = {split: (texts, right or with_sources([[]] * len(texts), texts)) for split, (texts, right) in rows.items()}
+    read = text_rows(config.rows, loaded, may_lack=not any(metric.needs_references for metric in chosen.values()))
+    read = {split: (texts, right or with_sources([[]] * len(texts), texts)) for split, (texts, right) in read.items()}
+    rows = _by_direction(read)
     systems.check([len(right) for _, right in rows.values()])
     own, *others = generators
     compared = {name: generators[name] for name in others}
@@ -133,12 +139,10 @@ def _score_texts(request: Request, loaded: Loaded) -> Result:
         name: Reading(counts, generators[name].max_source_length, generators[name].max_new_tokens)
         for name, counts in systems.counts.items()
     }
-    return _by_set(scores), readings
+    return _by_set(scores) | (_means(scores) if len(rows) > len(read) else {}), readings
 
 
-def text_rows(
-    rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: bool = False
-) -> dict[str, tuple[Any, list[list[str]]]]:
+def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: bool = False) -> TextRows:
     """Sources, or conversations, and references of each test set.
 
     Args:
@@ -163,16 +167,42 @@ def text_rows(
         tests = splits.only(_test_names(splits))
         data = _with_columns_of(tests, data, rows)
         pairs = read_pairs(tests, data, need_target=not (may_lack and lacks_targets(tests, data)))
-        return {split: (found.sources, _sourced(found)) for split, found in pairs.items()}
+        return {split: _sourced(*_in_languages(found, data)) for split, found in pairs.items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply
         conversations = {split: found.each_reply() for split, found in conversations.items()}
     return {split: (found.histories, found.references) for split, found in conversations.items()}
 
 
-def _sourced(pairs: "Pairs") -> list[list[str]]:
+def _sourced(sources: list[str], references: list[list[str]]) -> tuple[list[str], list[list[str]]]:
     """The references of rows with their sources, for metrics that read them; none where the rows have no targets."""
-    return with_sources(pairs.references, pairs.sources) if pairs.references else []
+    return sources, with_sources(references, sources) if references else []
+
+
+def _in_languages(pairs: "Pairs", data: PairData) -> tuple[list[str], list[list[str]]]:
+    """Sources and references that know their languages, if there are columns or flags that name them."""
+    from hf_seq2seq.data.in_language import InLanguage
+    from hf_seq2seq.data.row_languages import in_languages
+
+    if not data.target_lang or any(isinstance(text, InLanguage) for text in pairs.sources):
+        return pairs.sources, pairs.references
+    languages: dict[str, list[str | None]] = {
+        "source": [data.source_lang] * len(pairs),
+        "target": [data.target_lang] * len(pairs),
+    }
+    return in_languages(pairs.sources, pairs.references, languages)
+
+
+def _by_direction(rows: TextRows) -> TextRows:
+    """Test sets of several directions as one set per direction."""
+    from hf_seq2seq.data.by_direction import divided
+
+    found: TextRows = {}
+    for split, (sources, references) in rows.items():
+        for name, numbers in divided(split, sources).items():
+            chosen = range(len(sources)) if numbers is None else numbers
+            found[name] = [sources[row] for row in chosen], [references[row] for row in chosen if references]
+    return found
 
 
 def _with_columns_of(tests: "Splits", data: PairData, rows: Rows) -> PairData:
@@ -323,6 +353,14 @@ def _test_names(splits: Mapping[str, Any]) -> list[str]:
     if not found:
         raise InputError(f"evaluate: no test rows; the splits are {', '.join(splits)} (--test-split)")
     return found
+
+
+def _means(scores: dict[str, Found]) -> Found:
+    """The unweighted mean of every score over all sets."""
+    first, *others = scores.values()
+    shared = [key for key, value in first.items() if isinstance(value, float) and all(key in each for each in others)]
+    shared = [key for key in shared if not key.endswith(("_low", "_high"))]
+    return {key: sum(each[key] for each in scores.values()) / len(scores) for key in shared}
 
 
 def _by_set(scores: dict[str, Found]) -> Found:

@@ -41,6 +41,8 @@ class Rows(Section):
     source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")
     source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
     target_lang: str | None = option(None, "Target language; the same.")
+    source_lang_column: str | None = option(None, "Column of each row's source language; by default source_lang.")
+    target_lang_column: str | None = option(None, "Column of each row's target language; by default target_lang.")
     text_column: str | None = option(None, "Column of a classifier's text.")
     text_pair_column: str | None = option(None, "Column of a classifier's second text.")
     label_column: str | None = option(None, "Column of the label.")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
+from hf_seq2seq.data.evaluation_sets import RESULTS, files_of, kind_of, name_of, sets_of, split_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.languages import LANGUAGES
 from hf_seq2seq.sections import flatten
@@ -179,7 +179,7 @@ def _dataset(task: "Task", split: str) -> dict[str, Any]:
     name = options.get("dataset_name")
     if name is None:
         own = options.get(f"{kind}_file")
-        paths = named_files(f"{kind}_file", own)[name_of(split)] if own else options.get("train_file") or ""
+        paths = files_of(f"{kind}_file", own, name_of(split)) if own else options.get("train_file") or ""
         files = ", ".join(Path(part.strip()).name for part in paths.split(","))
         label = files if own else f"{files} (held out)"
         # Results of one type, configuration and split are merged by the Hub's library, whatever their name.

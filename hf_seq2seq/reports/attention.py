@@ -7,6 +7,7 @@ import numpy as np
 
 from hf_seq2seq.analysis.records import Heat, Row
 from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.decoding.alignment import align, pharaoh, words_of
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, evaluating
 from hf_seq2seq.decoding.scoring import attention_weights
@@ -25,7 +26,7 @@ def attention_of(generator: TextGenerator, shown: Mapping[int, Row], why: Mappin
         with ONE_AT_A_TIME, evaluating(generator.model):
             sources, unknown, _ = generator.read_sources([row["source"]])
             pad = generator.tokenizers.source.pad_token_id or 0
-            batch = source_batch(sources, np.array([0]), pad, left=False)
+            batch = source_batch(sources, np.array([0]), pad, left=False) | searched(sources, np.array([0]))
             batch = {name: part.to(generator.model.device) for name, part in batch.items()}
             weights = attention_weights(generator.model, batch, row["ids"])
         names = reader.source_tokens(sources[0], unknown[0] if unknown else ())

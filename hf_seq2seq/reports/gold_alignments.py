@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.decoding.alignment import words_of
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, evaluating
 from hf_seq2seq.decoding.scoring import attention_weights
@@ -84,7 +85,8 @@ def _word_weights(generator: TextGenerator, source: str, reference: str) -> np.n
     with ONE_AT_A_TIME, evaluating(generator.model):
         sources, _, _ = generator.read_sources([source])
         ids = generator.encode_targets([source], [reference])[0].tolist()
-        batch = {k: v.to(generator.model.device) for k, v in source_batch(sources, np.array([0]), pad, False).items()}
+        batch = source_batch(sources, np.array([0]), pad, False) | searched(sources, np.array([0]))
+        batch = {name: part.to(generator.model.device) for name, part in batch.items()}
         weights = attention_weights(generator.model, batch, ids)
     across = _members(generator.reader.source_words(sources[0]), len(source.split()))
     down = _members(words_of(ids, target), len(reference.split()))

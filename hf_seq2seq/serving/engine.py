@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.inputs import joined, searched
 from hf_seq2seq.decoding.float32 import SHORT, quick_float32
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.joined_decoders import joins
 from hf_seq2seq.decoding.library import library_reason
 from hf_seq2seq.decoding.pool import Pool
-from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.serving.sessions import Answer, Job, Listener, Session, Stopped, Ticket
 
 BUDGET = 65_536
@@ -214,9 +214,10 @@ class Engine:
 
     def _batch(self, jobs: list[Job]) -> dict[str, Any]:
         model = jobs[0].ticket.searcher.model
-        sources = Ragged.of(job.ids for job in jobs)
+        sources = joined([job.ticket.sources.select(np.array([job.row])) for job in jobs])
         left = not model.config.is_encoder_decoder
-        batch = source_batch(sources, np.arange(len(jobs)), jobs[0].ticket.pad, left)
+        rows = np.arange(len(jobs))
+        batch = source_batch(sources, rows, jobs[0].ticket.pad, left) | searched(sources, rows)
         return {name: part.to(model.device) for name, part in batch.items()}
 
     def _disown(self, place: tuple[Any, ...], jobs: list[Job]) -> None:

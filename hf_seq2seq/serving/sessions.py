@@ -43,6 +43,7 @@ class Ticket:
     pad: int
     session: "Session"
     found: list[list[Hypothesis] | None]
+    sources: Ragged
     waiting: deque["Job"] = field(default_factory=deque)
     done: threading.Event = field(default_factory=threading.Event)
     error: BaseException | None = None
@@ -135,7 +136,7 @@ class Session:
         """
         if not len(sources):
             return []
-        ticket = Ticket(searcher, tokenizer.pad_token_id or 0, self, [None] * len(sources))
+        ticket = Ticket(searcher, tokenizer.pad_token_id or 0, self, [None] * len(sources), sources)
         ticket.waiting.extend(Job(ticket, sources[row], row, int(number)) for row, number in enumerate(numbers))
         self.ticket = ticket
         self.check()

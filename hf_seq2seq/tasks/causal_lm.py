@@ -30,6 +30,7 @@ from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Problem, Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
+from hf_seq2seq.tasks.languages import with_languages
 from hf_seq2seq.tasks.stages import settle_stages, with_stages
 from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
 
@@ -48,6 +49,7 @@ def joined_task(
     Raises:
         InputError: source and target of maximum length exceed the model's table of positions.
     """
+    pairs = with_languages(pairs, model, Tokenizers(tokenizer, tokenizer))
     config = settle_stages(config, pairs["train"])
     tokens = config.tokens
     check_room(model, tokens)

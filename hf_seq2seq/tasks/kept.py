@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.configs import PairData, Run
+from hf_seq2seq.configs import NewTokenizer, PairData, Run
+from hf_seq2seq.data.in_language import tags_of
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
@@ -22,7 +24,7 @@ def start_tokenizers(
     """The tokenizers of a model from scratch: trained on the texts, or the checkpoint's if a run is resumed.
 
     Retraining could assign other ids to tokens, because the texts may have been edited since. The prefix is part of
-    every source, so that its characters and words are in the vocabulary.
+    every source, so that its characters and words are in the vocabulary; so are the tags of languages, one token each.
 
     Raises:
         InputError: as for `train_tokenizers` and `resume_point`.
@@ -31,7 +33,10 @@ def start_tokenizers(
         return kept
     prefix = config.data.source_prefix if isinstance(config.data, PairData) else ""
     read = [prefix + text for text in sources] if prefix else sources
-    return train_tokenizers(read, targets, config.tokens, specials=specials)
+    options = config.tokens
+    if isinstance(options, NewTokenizer) and (tags := tags_of(sources)):
+        options = replace(options, added_tokens=tuple(dict.fromkeys((*options.added_tokens, *tags))))
+    return train_tokenizers(read, targets, options, specials=specials)
 
 
 def kept_tokenizers(run: Run, trust_remote_code: bool = False) -> Tokenizers | None:

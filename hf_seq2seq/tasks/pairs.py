@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from hf_seq2seq.configs import PairData, TextRunConfig
+from hf_seq2seq.data.by_direction import by_direction
 from hf_seq2seq.data.collation import Seq2SeqCollator
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.copying import name_copies
@@ -25,6 +26,7 @@ from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
+from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.tasks.stages import read_staged, refuse_stages, settle_stages, with_stages
 from hf_seq2seq.tasks.subwords import subword_pairs
@@ -59,7 +61,8 @@ def open_pairs(
         refuse_stages(config, "conversations")
     else:
         pairs = read_staged(config, data)
-    return settle_rows(config, pairs, model, joint), pairs
+    config = settle_rows(config, pairs, model, joint)
+    return config, pairs if dialogue or model is None else with_tags(pairs)
 
 
 def read_all_rows(data: PairData, dialogue: bool) -> Mapping[str, Rows]:
@@ -80,7 +83,7 @@ def read_all_pairs(data: PairData) -> dict[str, Pairs]:
     pairs = read_pairs(load_splits(data, arrange=split_at_tabs), data)
     if "train" not in pairs:
         raise InputError("no training rows: give --train-file or --dataset-name")
-    return pairs
+    return by_direction(pairs)
 
 
 def pair_task(
@@ -102,8 +105,10 @@ def pair_task(
         new: whether its weights are random.
 
     Raises:
-        InputError: lengths exceed the model's positions, or words are to be copied from conversations.
+        InputError: lengths exceed the model's positions, words are to be copied from conversations, or the tokenizer
+            lacks a language of the rows.
     """
+    pairs = with_languages(pairs, model, tokenizers)
     config = settle_schedule(config, pairs, tokenizers, longest_sequence(model), new)
     config = settle_stages(config, pairs["train"])
     check_positions(model, config.tokens)

@@ -8,6 +8,7 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.mixtures import Member
+from hf_seq2seq.data.tokenizers.languages import code_of, language_codes
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -18,9 +19,9 @@ from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.denoising import denoising_task
 from hf_seq2seq.tasks.kept import start_tokenizers
-from hf_seq2seq.tasks.mixtures import check_mixed_run, mixture_task, read_mixture
+from hf_seq2seq.tasks.languages import check_languages, force_first, in_many_languages
+from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, mixing_given, open_mixed
 from hf_seq2seq.tasks.open_options import settle_fine_tuning
-from hf_seq2seq.tasks.pairs import open_pairs, pair_task
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
 from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
 from hf_seq2seq.tasks.starting import adapt_start, build_overridden, load_start, ready_tokenizer
@@ -58,19 +59,18 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
             does not fit.
     """
     recipe, members = family.recipe, check_seq2seq_run(family, config)
-    if members:
-        mixed, mixture = read_mixture(members, config)
-        sides = mixed["train"].sources, mixed["train"].targets
-        return mixture_task(recipe, config, *start_seq2seq(family, config, *sides), mixed, mixture)
     if config.denoising.objective in (("supervised",), (DIALOGUE,)):
-        new, dialogue = config.model.from_scratch, config.denoising.objective == (DIALOGUE,)
-        choices = FROM_SCRATCH.get(recipe, transformer_choices)
-        config, pairs = open_pairs(config, config.data, dialogue, choices if new else None, joint=True)
+        new = config.model.from_scratch
+        choices = FROM_SCRATCH.get(recipe, transformer_choices) if new else None
+        config, pairs, mixture = open_mixed(config, members, choices, joint=True)
         started = start_seq2seq(family, config, *texts_to_learn(pairs["train"]))
         if not new:
+            check_languages(members, str(config.mixture.mixture), started[1])
             adapter = config.adaptation.lora_r is not None
             config = settle_fine_tuning(config, recipe, len(pairs["train"]), started[0], adapter)
-        return pair_task(recipe, config, *started, pairs, new)
+        return mixed_task(recipe, config, *started, pairs, mixture, new)
+    if given := mixing_given(config.mixture):
+        raise InputError(f"{given[0]} needs --mixture")
     _check_objective(recipe, config.denoising.objective)
     documents, column = read_documents(config.data)
     config = without_metrics(config, "--objective on raw text reports only the loss")
@@ -119,11 +119,10 @@ def start_seq2seq(
         return new_model(family, config, tokenizers), tokenizers
     loaded, fresh = load_start(family.recipe, family.model_types, AutoModelForSeq2SeqLM, config)
     tokenizer, is_foreign = ready_tokenizer(config)
-    if config.mixture.mixture is not None and getattr(tokenizer, "lang_code_to_id", None):
-        raise InputError("--mixture: this checkpoint has language codes, one pair per run; use one without them")
     if is_foreign and config.denoising.objective in (("supervised",), (DIALOGUE,)):  # they may contain sentinels
         read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
-    set_languages(loaded, tokenizer, config.data)
+    if not in_many_languages(sources):
+        set_languages(loaded, tokenizer, config.data)
     adapt_start(loaded, tokenizer, config, fresh)
     return loaded, Tokenizers(tokenizer, tokenizer)
 
@@ -145,29 +144,19 @@ def new_model(family: Family, config: Seq2SeqRun, tokenizers: Tokenizers) -> "Pr
 def set_languages(model: "PreTrainedModel", tokenizer: Any, data: PairData) -> None:
     """Sets the language codes of a tokenizer that has them, and makes generation begin with the target's.
 
-    A target that begins with its code (mBART-50, NLLB) is generated with the code as first token; one that ends with
-    it (mBART) with the code as the decoder's start.
-
     Raises:
         InputError: a language is missing, or unknown to the tokenizer.
     """
-    codes = getattr(tokenizer, "lang_code_to_id", None)
+    codes = list(language_codes(tokenizer))
     if not codes:
         return
-    tokenizer.src_lang = _language("--source-lang", data.source_lang, list(codes))
-    tokenizer.tgt_lang = _language("--target-lang", data.target_lang, list(codes))
-    code, settings = codes[tokenizer.tgt_lang], model.generation_config
-    if tokenizer(text_target="")["input_ids"][0] == code:
-        settings.forced_bos_token_id = code
-    else:
-        model.config.decoder_start_token_id = settings.decoder_start_token_id = code
+    tokenizer.src_lang = _language("--source-lang", data.source_lang, codes)
+    tokenizer.tgt_lang = _language("--target-lang", data.target_lang, codes)
+    force_first(model, tokenizer, tokenizer.tgt_lang)
 
 
 def _language(option: str, name: str | None, codes: list[str]) -> str:
     """The code of a language given in full (`de_DE`) or by prefix (`de`)."""
     if name is None:
         raise InputError(f"{option}: this checkpoint needs a language, such as {codes[0]}")
-    found = [code for code in codes if code == name] or [code for code in codes if code.startswith(f"{name}_")]
-    if not found:
-        raise InputError(f"{option}: {name!r} is not a language of this tokenizer{nearest(name, codes)}")
-    return found[0]
+    return code_of(name, codes, option)

@@ -171,7 +171,6 @@ def test_two_processes_equal_one(make_mixed: MakeMixed, mixture: Path, tmp_path:
         ({"metric_for_best_model": "swap_loss"}, "no chosen metric gives 'swap_loss'"),
         ({"metric_for_best_model": "reverse_chrf"}, "no chosen metric gives 'reverse_chrf'"),
         ({"metrics": "bleau"}, "unknown metric 'bleau'; did you mean 'bleu'"),
-        ({"mixture": None, "train_file": "x.tsv"}, "--mixing needs --mixture"),
     ],
 )
 def test_what_does_not_go_together(make_mixed: MakeMixed, values: dict[str, Any], message: str) -> None:

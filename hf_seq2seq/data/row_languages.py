@@ -1,0 +1,76 @@
+"""The languages of rows: from columns that name them, or the same for all."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.cells import row_sample, texts
+from hf_seq2seq.data.columns.finding import named_column
+from hf_seq2seq.data.in_language import InLanguage, check_code
+from hf_seq2seq.data.sources import row_number
+
+USUAL = {"source": "source_lang", "target": "target_lang"}
+"""Columns that name the language of each side of a row."""
+
+
+def language_columns(names: Sequence[str], data: PairData) -> dict[str, str]:
+    """The columns with the languages of rows, by side; empty if rows do not name any.
+
+    A column of the usual name counts, unless a flag gives one language for all rows.
+    """
+    found = {}
+    for side, usual in USUAL.items():
+        if named := getattr(data, f"{side}_lang_column"):
+            found[side] = named
+        elif getattr(data, f"{side}_lang") is None and usual in names:
+            found[side] = usual
+    return found
+
+
+def other_columns(names: Sequence[str], data: PairData) -> list[str]:
+    """The columns that do not name languages."""
+    taken = language_columns(names, data).values()
+    return [name for name in names if name not in taken]
+
+
+def read_languages(rows: Dataset, data: PairData, place: str) -> dict[str, list[str | None]] | None:
+    """The languages of source and target of every row, by side; None if no column names them.
+
+    Raises:
+        InputError: a named column is not there, or a cell is not a code of a language.
+    """
+    columns = language_columns(rows.column_names, data)
+    if not columns:
+        return None
+    found: dict[str, list[str | None]] = {}
+    for side in USUAL:
+        if side in columns:
+            found[side] = list(_codes(rows, side, columns[side], place))
+        else:
+            found[side] = [getattr(data, f"{side}_lang")] * len(rows)
+    return found
+
+
+def _codes(rows: Dataset, side: str, column: str, place: str) -> list[str]:
+    named_column(rows.column_names, row_sample(rows), f"{side}_lang_column", column, place)
+    codes = texts(rows, column, place)
+    first = {code: index for index, code in reversed(list(enumerate(codes)))}
+    for code, index in first.items():
+        check_code(code, f"{place}: row {row_number(rows, index)}, column {column!r}")
+    return codes
+
+
+def in_languages(
+    sources: Sequence[str], references: Sequence[Sequence[str]], languages: dict[str, list[str | None]]
+) -> tuple[list[str], list[list[str]]]:
+    """Sources and references of rows that know their languages."""
+    known: list[str] = [
+        InLanguage(text, lang, into)
+        for text, lang, into in zip(sources, languages["source"], languages["target"], strict=True)
+    ]
+    targets: list[list[Any]] = [
+        [InLanguage(text, code) for text in row] for row, code in zip(references, languages["target"], strict=True)
+    ]
+    return known, targets

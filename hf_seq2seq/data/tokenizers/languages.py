@@ -1,0 +1,114 @@
+"""What a tokenizer knows of languages: codes that mark a text, or tags that ask for an output's language."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from hf_seq2seq.data.in_language import TAG, InLanguage
+from hf_seq2seq.errors import InputError, nearest
+
+L = TypeVar("L")
+LISTED = "language_tags"
+_NLLB = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+_TAGS = re.compile(re.escape(TAG).replace(r"\{\}", r"([\w-]+)"))
+
+
+def language_codes(tokenizer: Any) -> dict[str, int]:
+    """The codes of a tokenizer that marks the language of each text, and their ids: mBART's, M2M100's, NLLB's.
+
+    Empty for other tokenizers.
+    """
+    if codes := getattr(tokenizer, "lang_code_to_id", None):
+        return dict(codes)
+    if not hasattr(tokenizer, "set_tgt_lang_special_tokens"):
+        return {}
+    tokens = [str(token) for token in tokenizer.all_special_tokens]
+    return {token: int(tokenizer.convert_tokens_to_ids(token)) for token in tokens if _NLLB.fullmatch(token)}
+
+
+def language_tags(tokenizer: Any) -> list[str]:
+    """The languages of the tags, such as `<2de>`, that a model has learned, in alphabetical order.
+
+    Each is one token, or else the tokenizer's settings list it, as `list_tags` writes them.
+    """
+    tokens = {found[1] for token in tokenizer.get_vocab() if (found := _TAGS.fullmatch(token))}
+    return sorted(tokens | set(tokenizer.init_kwargs.get(LISTED, ())))
+
+
+def tag_ids(tokenizer: Any) -> frozenset[int]:
+    """The ids of tags that are one token."""
+    return frozenset(number for token, number in tokenizer.get_vocab().items() if _TAGS.fullmatch(token))
+
+
+def list_tags(tokenizer: Any, languages: Iterable[str]) -> None:
+    """Writes languages into a tokenizer's settings, whose tags are text to it."""
+    if left := sorted(set(languages) - set(language_tags(tokenizer))):
+        tokenizer.init_kwargs[LISTED] = left
+
+
+def code_of(language: str, codes: Iterable[str], place: str) -> str:
+    """The code of a language given in full, `de_DE`, or by its first part, `de`.
+
+    Args:
+        language: as a user names it.
+        codes: those that there are.
+        place: where it is named, for messages.
+
+    Raises:
+        InputError: there is no such code; names the nearest.
+    """
+    known = list(codes)
+    found = [code for code in known if code == language] or [c for c in known if c.startswith(f"{language}_")]
+    if not found:
+        raise InputError(f"{place}: {language!r} is not a language of this tokenizer{nearest(language, known)}")
+    return found[0]
+
+
+def begins_with_code(tokenizer: Any) -> bool:
+    """Whether a target begins with the code of its language (mBART-50, M2M100, NLLB) rather than ending with it."""
+    codes = language_codes(tokenizer)
+    with in_target(tokenizer, next(iter(codes))):
+        return bool(tokenizer(text_target="")["input_ids"][0] in codes.values())
+
+
+@contextmanager
+def in_source(tokenizer: Any, code: str | None) -> Iterator[None]:
+    """Context manager in which a tokenizer marks sources with a code; None leaves it as it is."""
+    before = tokenizer.src_lang
+    try:
+        if code is not None:
+            tokenizer.src_lang = code
+        yield
+    finally:
+        tokenizer.src_lang = before
+
+
+@contextmanager
+def in_target(tokenizer: Any, code: str | None) -> Iterator[None]:
+    """Context manager in which a tokenizer marks targets with a code; None leaves it as it is."""
+    before = tokenizer.tgt_lang
+    try:
+        if code is not None:
+            tokenizer.tgt_lang = code
+        yield
+    finally:
+        tokenizer.tgt_lang = before
+
+
+def groups_by(languages: Sequence[L]) -> dict[L, list[int]]:
+    """The numbers of the rows of each language."""
+    found: dict[L, list[int]] = {}
+    for row, language in enumerate(languages):
+        found.setdefault(language, []).append(row)
+    return found
+
+
+def langs_of(texts: Sequence[Any]) -> list[str | None]:
+    """The language of each text, None where it is not known."""
+    return [text.lang if isinstance(text, InLanguage) else None for text in texts]
+
+
+def wanted_of(texts: Sequence[Any]) -> list[str | None]:
+    """The language of each text's output, None where it is not known."""
+    return [text.into if isinstance(text, InLanguage) else None for text in texts]

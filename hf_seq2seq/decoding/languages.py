@@ -1,0 +1,100 @@
+"""The languages in which a model reads its sources and writes its outputs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_seq2seq.data.in_language import InLanguage, tagged, tags_of
+from hf_seq2seq.data.tokenizers.languages import code_of, language_codes, language_tags
+from hf_seq2seq.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+
+
+@dataclass(frozen=True)
+class Languages:
+    """Makes texts say their languages in the way that a model has learned: by codes, or by a tag in front.
+
+    Attributes:
+        codes: ids of the codes of its tokenizer; empty if it has none.
+        tags: languages that its tokenizer has tags of; empty if it has none.
+        source: the language of texts that do not know theirs.
+        target: the language to write where a text does not know.
+        may_lack: whether texts may come without a target: the model's own settings, or a prefix, say what to write.
+    """
+
+    codes: Mapping[str, int]
+    tags: Sequence[str]
+    source: str | None = None
+    target: str | None = None
+    may_lack: bool = False
+
+    def __call__(self, texts: Sequence[Any]) -> list[Any]:
+        """The texts with codes or tags; conversations, and texts for a model without languages, as they are.
+
+        Raises:
+            InputError: a language is missing, or the model lacks it; names the nearest.
+        """
+        if self.codes:
+            return [self._coded(text) for text in texts]
+        if self.tags:
+            return [self._tagged(text) for text in texts]
+        return list(texts)
+
+    def _coded(self, text: Any) -> Any:
+        lang, into = self._known(text)
+        if not isinstance(text, str) or (into is None and self.may_lack):
+            return text
+        if into is None:
+            raise InputError(f"--target-lang: name the language to write, such as {next(iter(self.codes))}")
+        if lang is None:
+            raise InputError(f"--source-lang: name the language of the sources, such as {next(iter(self.codes))}")
+        return InLanguage(
+            text, code_of(lang, self.codes, "--source-lang"), code_of(into, self.codes, "--target-lang"), is_told=True
+        )
+
+    def _tagged(self, text: Any) -> Any:
+        if not isinstance(text, str) or self._begins_with_tag(text):
+            return text
+        lang, into = self._known(text)
+        if into is None:
+            if self.may_lack:
+                return text
+            raise InputError(f"--target-lang: name the language to write; this model has {', '.join(self.tags)}")
+        if into not in self.tags:
+            raise InputError(f"--target-lang: this model has no tag of {into!r}{nearest(into, self.tags)}")
+        return tagged([InLanguage(text, lang, into)])[0]
+
+    def _begins_with_tag(self, text: str) -> bool:
+        return bool(tags_of([InLanguage(text, None, language) for language in self.tags]))
+
+    def _known(self, text: Any) -> tuple[str | None, str | None]:
+        own = text if isinstance(text, InLanguage) else InLanguage()
+        return own.lang or self.source, own.into or self.target
+
+
+def languages_of(
+    tokenizers: "Tokenizers",
+    run: Mapping[str, Any],
+    source: str | None = None,
+    target: str | None = None,
+    may_lack: bool = False,
+) -> Languages:
+    """What a model knows of languages.
+
+    Args:
+        tokenizers: of the model.
+        run: the configuration of its training, which may have been on one pair of languages.
+        source: the language of texts that do not know theirs, if it is given.
+        target: the language to write, if it is given.
+        may_lack: as `Languages` says.
+
+    Raises:
+        InputError: a language is given, and the model has one pair of languages alone.
+    """
+    codes, tags = language_codes(tokenizers.target), language_tags(tokenizers.source)
+    if not codes and not tags and target is not None and target != (run.get("target_lang") or target):
+        raise InputError(f"--target-lang: {target!r}, but this model writes {run['target_lang']} alone")
+    source = source or run.get("source_lang") if codes else source
+    return Languages(codes, tags, source, target, may_lack)
