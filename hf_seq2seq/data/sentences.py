@@ -4,12 +4,11 @@ Its rules cover the final marks and quotation marks of some 240 languages, and t
 """
 
 import re
-import sys
 
 LINE = re.compile(r"[^\n]*(?:\n\s*|$)")
 KHMER = re.compile(r"[\u17d4\u17d5]+\s*")
 """Khan and bariyoosan, which `sentencex` does not treat as sentence ends."""
-BLANKS = {code: " " for code in range(0x80, sys.maxunicode + 1) if chr(code).isspace()} | {0x200B: " "}
+BLANKS = dict.fromkeys([*range(0x2000, 0x200C), *map(ord, "\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000")], " ")
 """Its rules for initials fail on multi-byte white space."""
 
 

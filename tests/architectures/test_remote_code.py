@@ -1,10 +1,9 @@
 """A saved model must load where this package is not installed."""
 
 import json
-import subprocess
-import sys
 import textwrap
 
+import pytest
 import torch
 
 from hf_seq2seq.architectures.configuration_transformer import TransformerDecoderConfig, TransformerEncoderConfig
@@ -32,22 +31,24 @@ SCRIPT = """
 """
 
 
-def isolated(script, folder, *arguments):
-    """Runs a script in a process that reads no environment variables; gives what it prints."""
-    ended = subprocess.run(
-        [sys.executable, "-I", "-c", textwrap.dedent(script), *arguments],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+@pytest.fixture
+def isolated(transformers_processes, tmp_path):
+    """Runs a script in a new process that has nothing of this package; gives what it prints."""
+
+    def run(script, *arguments):
+        ended = transformers_processes.run(*arguments, program=textwrap.dedent(script), cwd=tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    return run
 
 
-def test_loads_and_generates_without_this_package(tmp_path, build):
+def test_loads_and_generates_without_this_package(tmp_path, build, isolated):
     model = build(input_feeding=True, attention="additive", eos_token_id=1)
     model.save_pretrained(tmp_path / "model")
     ids = torch.tensor([[4, 5, 6], [7, 8, 0]])
     expected = model.generate(input_ids=ids, attention_mask=(ids != 0).long(), num_beams=3, max_new_tokens=6)
-    assert json.loads(isolated(SCRIPT, tmp_path, "model")) == expected.tolist()
+    assert json.loads(isolated(SCRIPT, "model")) == expected.tolist()
 
 
 ALONE = """
@@ -66,15 +67,15 @@ ALONE = """
 """
 
 
-def test_transformers_load_without_this_package(tmp_path, build_transformer):
+def test_transformers_load_without_this_package(tmp_path, build_transformer, isolated):
     model = build_transformer(position_embedding_type="relative_bias", eos_token_id=1)
     model.save_pretrained(tmp_path / "model")
     ids = torch.tensor([[4, 5, 6], [7, 8, 0]])
     expected = model.generate(input_ids=ids, attention_mask=(ids != 0).long(), num_beams=3, max_new_tokens=6)
-    assert json.loads(isolated(SCRIPT, tmp_path, "model")) == expected.tolist()
+    assert json.loads(isolated(SCRIPT, "model")) == expected.tolist()
 
 
-def test_one_stack_loads_without_this_package(tmp_path):
+def test_one_stack_loads_without_this_package(tmp_path, isolated):
     encoder, decoder = TransformerEncoderConfig(**SMALL), TransformerDecoderConfig(**SMALL)
     models = {
         "AutoModelForMaskedLM": TransformerForMaskedLM(encoder),
@@ -83,6 +84,6 @@ def test_one_stack_loads_without_this_package(tmp_path):
     }
     for auto, model in models.items():
         model.eval().save_pretrained(tmp_path / auto)
-    found = json.loads(isolated(ALONE, tmp_path, *models))
+    found = json.loads(isolated(ALONE, *models))
     for auto, model in models.items():
         torch.testing.assert_close(torch.tensor(found[auto]), model(input_ids=torch.tensor([[4, 5, 6]]))[0])

@@ -10,8 +10,14 @@ import pytest
 
 from hf_seq2seq import __version__
 
-RUN = [sys.executable, "-m", "hf_seq2seq"]
+pytestmark = pytest.mark.usefixtures("forked")
+OWN = sys.executable
 NAMES = ["train", "preview", "generate", "classify", "evaluate", "tokenizer", "recipes"]
+
+
+def run_it() -> list[str]:
+    """What starts the command in a process of its own."""
+    return [sys.executable, "-m", "hf_seq2seq"]
 
 
 def test_version_and_help(command) -> None:
@@ -66,7 +72,7 @@ except SystemExit:
     heavy = {{"torch", "transformers", "datasets", "accelerate", "numpy", "pyarrow", "evaluate"}} & set(sys.modules)
     sys.exit(f"imported: {{heavy}}" if heavy else 0)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run([OWN, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
 
 
@@ -77,7 +83,7 @@ def complete(line: str) -> list[str]:
         "COMP_CWORD": str(line.count(" ")),
     }
     code = "import sys; sys.argv = ['hf-seq2seq']; from hf_seq2seq.cli.app import main; main()"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    found = subprocess.run([OWN, "-c", code], capture_output=True, text=True, check=True, env=environment)
     return found.stdout.split()
 
 
@@ -100,7 +106,7 @@ def test_a_recipe_s_own_bug_shows_its_traceback(command, recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("print(flatten(config))", "{}['missing']"))
     with pytest.raises(KeyError, match="missing"):
         command("train", recipe)
-    found = subprocess.run([*RUN, "train", recipe], capture_output=True, text=True, check=False)
+    found = subprocess.run([*run_it(), "train", recipe], capture_output=True, text=True, check=False)
     assert found.returncode == 1
     assert found.stderr.startswith("Traceback")
     assert "KeyError: 'missing'" in found.stderr
@@ -110,30 +116,31 @@ def test_bad_input_inside_a_recipe_is_one_line(command, recipe: Path) -> None:
     assert command("preview", recipe) == (2, "", "error: nothing to prepare\n")
 
 
-WAITING = "import time\n    print('ready', flush=True)\n    time.sleep(60)"
+WAITING = "import time\n    print(os.getpid(), flush=True)\n    time.sleep(60)"
 
 
 def test_two_runs_do_not_share_a_folder(recipe: Path, tmp_path: Path) -> None:
     """Neither of one process nor of several; what is killed leaves a folder that is free."""
     recipe.write_text(recipe.read_text().replace("print(flatten(config))", WAITING))
-    with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen([*run_it(), "train", recipe], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
-        assert run.stdout.readline() == "ready\n"
+        process = run.stdout.readline().strip()
         for flags in ([], ["--num-processes", "2"], ["--overwrite-output-dir"]):
-            second = subprocess.run([*RUN, "train", recipe, *flags], capture_output=True, text=True)
+            second = subprocess.run([*run_it(), "train", recipe, *flags], capture_output=True, text=True)
             assert (second.returncode, second.stdout, len(second.stderr.splitlines())) == (2, "", 1)
-            assert f"--output-dir: outputs/run is in use by another run, process {run.pid} on " in second.stderr
+            assert f"--output-dir: outputs/run is in use by another run, process {process} on " in second.stderr
         run.kill()
     recipe.write_text(recipe.read_text().replace(WAITING, "print('done')"))
-    assert subprocess.run([*RUN, "train", recipe], capture_output=True, text=True).stdout == "done\n"
+    assert subprocess.run([*run_it(), "train", recipe], capture_output=True, text=True).stdout == "done\n"
     assert not list((tmp_path / "outputs" / "run").iterdir())
 
 
 def test_ctrl_c_ends_with_130(recipe: Path) -> None:
     recipe.write_text(recipe.read_text().replace("print(flatten(config))", WAITING))
-    with subprocess.Popen([*RUN, "train", recipe], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*run_it(), "train", recipe], **pipes, text=True) as run:
         assert run.stdout is not None
-        assert run.stdout.readline() == "ready\n"
+        assert run.stdout.readline().strip().isdigit()
         run.send_signal(signal.SIGINT)
         _, said = run.communicate(timeout=30)
     assert run.returncode == 130
@@ -145,7 +152,7 @@ def test_a_reader_that_leaves_is_no_error(recipe: Path, size: int) -> None:
     recipe.write_text(recipe.read_text().replace("print(configs", f"print('x' * {size}); print(configs"))
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*RUN, "train", recipe], **pipes, env=buffered) as run:
+    with subprocess.Popen([*run_it(), "train", recipe], **pipes, env=buffered) as run:
         assert run.stdout is not None
         assert run.stderr is not None
         run.stdout.close()
@@ -157,7 +164,7 @@ def test_a_reader_that_leaves_is_no_error(recipe: Path, size: int) -> None:
 
 def test_a_full_disk_is_one_line(recipe: Path) -> None:
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*RUN, "train", recipe], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run([*run_it(), "train", recipe], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: standard output: No space left on device; files saved before are complete\n"
 

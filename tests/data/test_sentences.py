@@ -1,11 +1,12 @@
 """Ends of sentences in many scripts, and what ends none."""
 
 import random
+import sys
 from itertools import pairwise
 
 import pytest
 
-from hf_seq2seq.data.sentences import sentence_starts
+from hf_seq2seq.data.sentences import BLANKS, sentence_starts
 
 SENTENCES = {
     "en": [
@@ -55,3 +56,8 @@ def test_starts_are_in_order_and_inside_whatever_the_text() -> None:
         assert starts[0] == 0
         assert all(a < b for a, b in pairwise(starts))
         assert starts[-1] < max(1, len(text))
+
+
+def test_every_blank_beyond_ascii_is_known() -> None:
+    blanks = {code for code in range(0x80, sys.maxunicode + 1) if chr(code).isspace()}
+    assert blanks | {0x200B} == BLANKS.keys()

@@ -103,17 +103,19 @@ def every_output() -> list[tuple[int, ...]]:
 
 @torch.inference_mode()
 def by_hand(model: Any, source: torch.Tensor, alpha: float, kind: str, beta: float) -> list[tuple[float, list[int]]]:
-    """All outputs with their scores, best first, from one pass without a cache for each output."""
+    """All outputs with their scores, best first, from one pass without a cache for those of each length."""
     found = []
-    for ids in every_output():
-        inputs = torch.tensor([[model.generation_config.decoder_start_token_id, *ids[:-1]]])
-        output = model(input_ids=source, decoder_input_ids=inputs, output_attentions=bool(beta), use_cache=False)
-        total = sum(float(row[token]) for row, token in zip(output.logits[0].log_softmax(-1), ids, strict=True))
-        score = total / (((5 + len(ids)) / 6) if kind == "gnmt" else len(ids)) ** alpha
+    for length, group in itertools.groupby(sorted(every_output(), key=len), key=len):
+        outputs = list(group)
+        inputs = torch.tensor([[model.generation_config.decoder_start_token_id, *ids[:-1]] for ids in outputs])
+        sources = source.expand(len(outputs), -1)
+        output = model(input_ids=sources, decoder_input_ids=inputs, output_attentions=bool(beta), use_cache=False)
+        taken = output.logits.log_softmax(-1).gather(-1, torch.tensor(outputs)[..., None])
+        scores = taken.sum((1, 2)) / (((5 + length) / 6) if kind == "gnmt" else length) ** alpha
         if beta:
-            coverage = torch.stack(output.cross_attentions).mean((0, 2))[0].sum(0)
-            score += beta * float(coverage.clamp(max=1).log().sum())
-        found.append((score, [token for token in ids if token != EOS]))
+            coverage = torch.stack(output.cross_attentions).mean((0, 2)).sum(1)
+            scores += beta * coverage.clamp(max=1).log().sum(-1)
+        found += [(score, [t for t in ids if t != EOS]) for score, ids in zip(scores.tolist(), outputs, strict=True)]
     return sorted(found, reverse=True)
 
 

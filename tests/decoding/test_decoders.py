@@ -67,12 +67,12 @@ def test_a_text_does_not_depend_on_its_batch(
     family: str, beams: int, texts: list[str], decoder_tokenizers: Tokenizers
 ) -> None:
     model = make_decoder(family, len(decoder_tokenizers.source))
-    sources, _ = encode_texts(texts, decoder_tokenizers.source, 40)
+    sources, _ = encode_texts(texts[:8], decoder_tokenizers.source, 40)
     found = [
         generate_texts(
             model, decoder_tokenizers, sources, Decoding(num_beams=beams, per_device_eval_batch_size=size), 12
         )
-        for size in (1, 5, 16)
+        for size in (1, 3, 8)
     ]
     assert found[0] == found[1] == found[2]
     assert len(set(found[0])) > 3

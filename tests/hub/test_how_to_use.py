@@ -1,8 +1,6 @@
 """The program in every family's card, run where this package is not, gives what this package gives."""
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +21,7 @@ from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.files import write_model
 
+RunAlone = Callable[[list[str]], list[str]]
 WORDS = ["ein mann fährt rad", "zwei hunde rennen schnell", "eine frau liest", "der zug kommt"]
 SIDES = {"encoder_layers": 1, "decoder_layers": 1}
 NARROW = "d_model=16,encoder_layers=1,decoder_layers=1,encoder_ffn_dim=16,decoder_ffn_dim=16"
@@ -79,14 +78,18 @@ def program_of(folder: Path, task: Task) -> str:
     return re.search(r"^(`{3,})python\n(.*?)^\1$", card, re.MULTILINE | re.DOTALL).group(2)
 
 
-def run_alone(programs: list[str], folder: Path) -> list[str]:
-    """Runs programs in one process, for the time that imports take, in which this package cannot be imported."""
-    code = "import sys\nsys.modules['hf_seq2seq'] = None\n"
-    code += "".join(f"exec({text!r}, {{}})\nprint('-' * 9)\n" for text in programs)
-    command = [sys.executable, "-W", "error::FutureWarning", "-c", code]
-    done = subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr
-    return [text.strip() for text in done.stdout.split("-" * 9 + "\n")[:-1]]
+@pytest.fixture
+def run_alone(transformers_processes: Any, tmp_path: Path) -> RunAlone:
+    """Runs programs in one new process in which this package cannot be imported."""
+
+    def run(programs: list[str]) -> list[str]:
+        code = "import sys, warnings\nwarnings.simplefilter('error', FutureWarning)\nsys.modules['hf_seq2seq'] = None\n"
+        code += "".join(f"exec({text!r}, {{}})\nprint('-' * 9)\n" for text in programs)
+        done = transformers_processes.run(program=code, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        return [text.strip() for text in done.stdout.split("-" * 9 + "\n")[:-1]]
+
+    return run
 
 
 def text_of(program: str) -> str:
@@ -99,7 +102,7 @@ def ours(folder: Path, text: str) -> list[str]:
     return make_generator(GenerateConfig(), {}, network, tokenizers, settings)([text])
 
 
-def test_models_that_write(prepare: Callable[..., Task], tmp_path: Path) -> None:
+def test_models_that_write(prepare: Callable[..., Task], tmp_path: Path, run_alone: RunAlone) -> None:
     places = {name: tmp_path / name for name in WRITERS}
     programs = {
         name: program_of(places[name], widened(prepare(recipe, **options)))
@@ -112,11 +115,11 @@ def test_models_that_write(prepare: Callable[..., Task], tmp_path: Path) -> None
     assert "trust_remote_code=True" in programs["transformer"]
     assert "trust_remote_code" not in programs["t5"]
     answers = {name: str(ours(places[name], text_of(program))) for name, program in programs.items()}
-    assert dict(zip(programs, run_alone(list(programs.values()), tmp_path), strict=True)) == answers
+    assert dict(zip(programs, run_alone(list(programs.values())), strict=True)) == answers
     assert len(set(answers.values())) > len(programs) // 2  # they say something
 
 
-def test_classifiers(prepare: Callable[..., Task], tmp_path: Path) -> None:
+def test_classifiers(prepare: Callable[..., Task], tmp_path: Path, run_alone: RunAlone) -> None:
     tokenizer = train_tokenizers(WORDS, [], build(t5.Config, {"tokenizer_type": "word"}).tokens, specials=BERT).source
     small = BertConfig(
         vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
@@ -131,7 +134,7 @@ def test_classifiers(prepare: Callable[..., Task], tmp_path: Path) -> None:
         "last": prepare(bert_classifier, **options, pooling="last", lora_r=2),
     }
     programs = {name: program_of(tmp_path / name, widened(task)) for name, task in tasks.items()}
-    for name, printed in zip(tasks, run_alone(list(programs.values()), tmp_path), strict=True):
+    for name, printed in zip(tasks, run_alone(list(programs.values())), strict=True):
         classifier = TextClassifier(*load_classifier(str(tmp_path / name))[:2], batch_size=1)
         logits = classifier.logits([text_of(programs[name])])
         assert classifier.label_names == ("w", "x", "y", "z")
@@ -141,11 +144,11 @@ def test_classifiers(prepare: Callable[..., Task], tmp_path: Path) -> None:
     assert "pooling` in config" not in (tmp_path / "whole" / "README.md").read_text()
 
 
-def test_masked_language_models(prepare: Callable[..., Task], tmp_path: Path) -> None:
+def test_masked_language_models(prepare: Callable[..., Task], tmp_path: Path, run_alone: RunAlone) -> None:
     options = SCRATCH | {"objective": "masked_language_model", "max_source_length": 16}
     tasks = {kind: prepare(bert_classifier, **options, architecture=kind) for kind in ("bert", "transformer-encoder")}
     programs = {kind: program_of(tmp_path / kind, widened(task)) for kind, task in tasks.items()}
-    printed = run_alone(list(programs.values()), tmp_path)
+    printed = run_alone(list(programs.values()))
     for (kind, program), found in zip(programs.items(), printed, strict=True):
         tokenizer, model = tasks[kind].tokenizers.source, tasks[kind].model.eval()
         inputs = tokenizer([text_of(program)], return_tensors="pt")

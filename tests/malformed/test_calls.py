@@ -143,9 +143,9 @@ PROCESSES = [
 
 
 @pytest.mark.parametrize("call", PROCESSES, ids=lambda call: call[0])
-def test_processes(place: Path, repository: Path, call: list[str]) -> None:
+def test_processes(place: Path, repository: Path, call: list[str], forked_python: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(repository)}
-    command = [sys.executable, "-m", "hf_seq2seq", *call]
+    command = [forked_python, "-m", "hf_seq2seq", *call]
     ended = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, errors="replace")
     assert ended.returncode == 2, ended.stderr
     assert ended.stderr.startswith("error: ")

@@ -93,7 +93,7 @@ def test_numbers_as_labels_keep_their_order(encoder: str, tmp_path: Path) -> Non
 def test_several_labels(encoder: str, tmp_path: Path) -> None:
     found = train(
         encoder, tmp_path, lambda t: [w for w in ("good", "film", "plot") if w in t.split()],
-        problem_type="multi_label", num_train_epochs=30,
+        problem_type="multi_label", num_train_epochs=30, eval_steps=500, save_steps=500,
     )  # fmt: skip
     assert found["predict_micro_f1"] > 80
 
@@ -273,7 +273,7 @@ def test_a_decoder_classifies_by_its_last_token(
     tiny_checkpoint: Callable[[str, list[str]], str], tmp_path: Path, caplog, fresh_process: Callable[[str], str]
 ) -> None:
     place = tiny_checkpoint("gpt2", WORDS)
-    found = train(place, tmp_path, lambda text: "ab"["good" in text], num_train_epochs=10)
+    found = train(place, tmp_path, lambda text: "ab"["good" in text], num_train_epochs=5, learning_rate=1e-2)
     assert found["predict_accuracy"] > 80
     assert "a 'gpt2' model reads left to right: its label comes from the last token" in caplog.text
     out = tmp_path / "out"

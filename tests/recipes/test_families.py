@@ -29,8 +29,8 @@ def test_from_scratch_then_fine_tuned(
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     values = SMALL | pair_files | {"label_smoothing_factor": 0.0}
-    scratch = {"from_scratch": True, "tokenizer_type": "char", "learning_rate": 3e-3, "max_steps": 80}
-    overrides = "d_model=64,dropout=0.0,encoder_layers=1"
+    scratch = {"from_scratch": True, "tokenizer_type": "char", "learning_rate": 5e-3, "max_steps": 80}
+    overrides = "d_model=64,dropout=0.0,encoder_layers=1,decoder_layers=1,encoder_ffn_dim=64,decoder_ffn_dim=64"
     recipe.main(build(recipe.Config, values | scratch | {"config_overrides": overrides, "output_dir": str(first)}))
     config = json.loads((first / "config.json").read_text())
     assert (config["d_model"], config["dropout"], config["encoder_layers"]) == (64, 0.0, 1)

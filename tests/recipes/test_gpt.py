@@ -28,6 +28,7 @@ from hf_seq2seq.sections import build
 
 SMALL = {"max_tokens_per_batch": 400, "max_source_length": 12, "max_target_length": 12, "logging_steps": 10}
 SCRATCH = {"from_scratch": True, "tokenizer_type": "char", "dropout": 0.0}
+TINY = {"num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 2}
 TEXT = "the small dog sees a red cat under the big green tree and runs to the old house"
 
 
@@ -72,7 +73,8 @@ def program_of_card(folder: Path) -> str:
 def test_a_checkpoint_learns_targets_and_their_end(
     checkpoint: str, pair_files: dict[str, str], tmp_path: Path, fresh_process: Callable[[str], str]
 ) -> None:
-    tuning = {"model_name_or_path": checkpoint, "learning_rate": 3e-3, "max_steps": 80, "metrics": "chrf"}
+    tuning = {"model_name_or_path": checkpoint, "learning_rate": 3e-3, "max_steps": 80, "eval_steps": 80}
+    tuning["metrics"] = "chrf"
     train(tmp_path / "out", SMALL | pair_files | tuning)
     assert losses(tmp_path / "out")[-1] < losses(tmp_path / "out")[0] * 0.6
     program = f"""
@@ -113,7 +115,7 @@ def test_raw_text_and_then_pairs(
 ) -> None:
     texts = {"objective": "causal", "train_file": text_file, "validation_file": text_file, "block_size": 32}
     steps = {"max_steps": 40, "learning_rate": 3e-3, "per_device_train_batch_size": 8, "logging_steps": 10}
-    first = train(tmp_path / "first", texts | steps | SCRATCH | {"architecture": architecture})
+    first = train(tmp_path / "first", texts | steps | SCRATCH | TINY | {"architecture": architecture})
     assert losses(tmp_path / "first")[-1] < losses(tmp_path / "first")[0] * 0.6
     assert first["eval_perplexity"] == pytest.approx(2.718281828 ** first["eval_loss"])
     # A character is a byte here, and each document has one token more, its end.
@@ -123,7 +125,7 @@ def test_raw_text_and_then_pairs(
     assert first["eval_bits_per_byte"] == pytest.approx(bits)
     assert not (tmp_path / "first" / "generated_predictions.txt").exists()
     assert fresh_process(program_of_card(tmp_path / "first")).startswith("['")
-    tuning = {"model_name_or_path": str(tmp_path / "first"), "max_steps": 20, "learning_rate": 1e-3, "metrics": "chrf"}
+    tuning = {"model_name_or_path": str(tmp_path / "first"), "max_steps": 12, "learning_rate": 3e-3, "metrics": "chrf"}
     train(tmp_path / "second", SMALL | pair_files | tuning)
     assert losses(tmp_path / "second")[-1] < losses(tmp_path / "second")[0]
     assert len((tmp_path / "second" / "generated_predictions.txt").read_text().splitlines()) == 20
@@ -134,7 +136,7 @@ def test_accumulation_changes_no_step_of_raw_text(text_file: str, tmp_path: Path
     found = []
     for name, rows, batches in (("one", 8, 1), ("four", 2, 4)):
         sizes = {"per_device_train_batch_size": rows, "gradient_accumulation_steps": batches, "adam_epsilon": 1e-3}
-        train(tmp_path / name, texts | SCRATCH | sizes)
+        train(tmp_path / name, texts | SCRATCH | TINY | sizes)
         found.append(losses(tmp_path / name))
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
@@ -151,7 +153,8 @@ def test_a_merged_adapter_is_a_plain_decoder(kind: str, pair_files: dict[str, st
     }
     sizes |= {"bos_token_id": 256, "pad_token_id": 256, "max_position_embeddings": 24, "intermediate_size": 64}
     path = save(AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes)), tmp_path / "base")
-    tuning = {"model_name_or_path": path, "lora_r": 4, "learning_rate": 3e-2, "max_steps": 20, "metrics": "chrf"}
+    tuning = {"model_name_or_path": path, "lora_r": 4, "learning_rate": 3e-2, "max_steps": 8, "metrics": "chrf"}
+    tuning["logging_steps"] = 2
     for name, merge in (("apart", False), ("merged", True)):
         train(tmp_path / name, SMALL | pair_files | tuning | {"merge_adapter": merge})
     assert losses(tmp_path / "apart")[-1] < losses(tmp_path / "apart")[0]

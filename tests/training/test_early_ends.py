@@ -116,7 +116,8 @@ def test_a_closed_terminal_ends_a_run_with_a_checkpoint(pairs: dict[str, str], t
     output = tmp_path / "run"
     process, terminal = pty.fork()
     if not process:
-        os.execv(RUN[0], [*RUN, *arguments("rnn", pairs, output, "--max-steps", "100000", "--save-total-limit", "1")])
+        more = ["--max-steps", "100000", "--save-total-limit", "1"]
+        os.execv(program()[0], [*program(), *arguments("rnn", pairs, output, *more)])
     wait_until(lambda: bool(list_checkpoints(output)))
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 129
@@ -171,12 +172,29 @@ def test_processes_end_with_a_launcher_that_is_killed(launcher: str, pairs: dict
     assert list_checkpoints(output)[-1].name == f"checkpoint-{last['step']}"
 
 
+NAMED = """
+import os
+
+from hf_seq2seq.recipes import rnn
+from hf_seq2seq.recipes.rnn import Config, prepare
+
+
+def main(config):
+    os.write(1, f"{os.getpid()}{os.linesep}".encode())
+    rnn.main(config)
+"""
+
+
 def test_a_hint_stands_once_whichever_process_is_ended(pairs: dict[str, str], tmp_path: Path) -> None:
     output = tmp_path / "run"
-    command = [*RUN, *arguments("rnn", pairs, output, "--max-steps", "100000", "--num-processes", "2")]
+    (tmp_path / "named.py").write_text(NAMED)
+    more = ["--max-steps", "100000", "--num-processes", "2"]
+    command = [*program(), *arguments(str(tmp_path / "named.py"), pairs, output, *more)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        processes = [int(run.stdout.readline()) for _ in range(2)]
         wait_until(lambda: bool(list_checkpoints(output)))
-        os.kill(ranks_below(run.pid)[0], signal.SIGKILL)
+        os.kill(processes[0], signal.SIGKILL)
         said = run.communicate(timeout=180)[1]
     assert run.returncode == 128 + signal.SIGKILL
     assert said.count(HINT) == 1

@@ -16,8 +16,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 pytestmark = pytest.mark.usefixtures("forked")
-OWN = sys.executable
-"""A new interpreter, whose own children a test looks for."""
 
 
 class Run(NamedTuple):
@@ -154,12 +152,16 @@ train("resumed", "t5", True, "last", model_name_or_path=start / "t5", lora_r="4"
 accelerator.wait_for_everyone()
 os._exit(0)  # what exchanged the gradients of whole models would wait for ever for the group that it outlives
 '''
+NARROW = (
+    "dropout=0,d_model=32,encoder_layers=2,decoder_layers=2,encoder_ffn_dim=32,decoder_ffn_dim=32,"
+    "encoder_attention_heads=2,decoder_attention_heads=2"
+)
 CASES = [
     ("t5", {"name": "adapter", "model_name_or_path": "START/t5", "lora_r": "4", "ema_decay": "0.8"}),
     ("rnn", {"name": "rnn", "tokenizer_type": "char", "hidden_size": "16", "embedding_size": "16", "dropout": "0"}),
     (
         "bart",
-        {"name": "bart", "from_scratch": "true", "tokenizer_type": "char", "config_overrides": "dropout=0"}
+        {"name": "bart", "from_scratch": "true", "tokenizer_type": "char", "config_overrides": NARROW}
         | {"ema_decay": "0.8", "average_checkpoints": "2"},
     ),
     (
@@ -221,26 +223,34 @@ def test_parts_of_a_model_are_resumed_bit_for_bit(sharded_runs: tuple[Path, dict
         assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
 
 
-def processes_below(parent: int) -> dict[int, int]:
-    """The processes that a launcher started, by their rank."""
-    pids = [int(word) for word in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
-    found = {}
-    for pid in pids:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        found |= {int(value[5:]): pid for value in variables if value.startswith(b"RANK=")}
-    return found
+NAMED = """
+import os
+import sys
+
+from hf_seq2seq.recipes import t5
+from hf_seq2seq.recipes.t5 import Config, prepare
+
+
+def main(config):
+    os.write(2, f"rank {os.environ['RANK']} is {os.getpid()}{os.linesep}".encode())
+    t5.main(config)
+"""
 
 
 def test_a_process_killed_in_training_ends_the_run(start: Path, tmp_path: Path) -> None:
     flags = ["--train-file", start / "train.tsv", "--model-name-or-path", start / "t5", "--max-steps", "1000000"]
-    flags += ["--logging-steps", "1", "--save-steps", "1000000", "--output-dir", tmp_path, "--num-processes", "2"]
-    command = [OWN, "-m", "hf_seq2seq", "train", "t5", *map(str, flags)]
+    flags += ["--logging-steps", "1", "--save-steps", "1000000", "--num-processes", "2"]
+    flags += ["--output-dir", tmp_path / "run"]
+    (tmp_path / "named.py").write_text(NAMED)
+    command = [sys.executable, "-m", "hf_seq2seq", "train", str(tmp_path / "named.py"), *map(str, flags)]
+    below = {}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         assert run.stderr is not None
         for line in run.stderr:
+            if line.startswith("rank "):
+                below[int(line.split()[1])] = int(line.split()[3])
             if line.startswith("step 3/"):
                 break
-        below = processes_below(run.pid)
         assert sorted(below) == [0, 1]
         os.kill(below[0], signal.SIGKILL)
         said = run.communicate(timeout=60)[1]

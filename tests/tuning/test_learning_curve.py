@@ -9,6 +9,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.tuning.learning_curve import DATA, PICTURE, TABLE, learning_curve, lines
 from hf_seq2seq.tuning.learning_curve_config import LearningCurve
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def test_runs_of_growing_sizes_are_trained_and_kept(tmp_path: Path) -> None:
     words = ["".join(chr(97 + (row * step) % 7) for step in range(1, 5)) for row in range(36)]
