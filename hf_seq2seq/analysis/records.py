@@ -36,6 +36,9 @@ FIGURES = {
     "value": "what the search maximizes, of the output: the log-probability, normalized by length",
     "reference_value": "the same of the reference that the model prefers",
     "confidence": "geometric mean of the probabilities of the output's tokens",
+    "exposure_steps": "tokens of the first reference at steps that the output has",
+    "exposure_reference": "loss of these tokens after the reference's prefixes, natural, summed",
+    "exposure_own": "loss of the same tokens after the output's prefixes",
     "first_error": "index of the first word that differs from the nearest reference, from 0",
     "looped_words": "words that go when immediate repetitions are cut off",
     "reference_looped_words": "the most words that go from a reference in the same way",
@@ -96,6 +99,23 @@ class Marked:
 
 
 @dataclass(frozen=True)
+class BeamSize:
+    """The outputs of some rows by a beam of one size.
+
+    Attributes:
+        beams: the size.
+        statistics: the metric's statistics of the outputs, `(rows, statistics)`.
+        values: what the search maximizes, `(rows,)`; NaN without an output.
+        words: words of the outputs, `(rows,)`.
+    """
+
+    beams: int
+    statistics: np.ndarray
+    values: np.ndarray
+    words: np.ndarray
+
+
+@dataclass(frozen=True)
 class Record:
     """A model's test set, read once.
 
@@ -115,6 +135,9 @@ class Record:
         overlap: what test and training rows share; empty where no training rows are known.
         aligned: counts of the alignment error rate against gold alignments, by `heads` `(layers, heads, 4)`, `layers`
             `(layers, 4)` and `all` `(4,)`; empty without gold.
+        exposure: means by position of the losses after the references' and the outputs' prefixes.
+        beam_rows: numbers of the rows that were also searched with beams of other sizes.
+        beam_sizes: their outputs, from the smallest beam to the largest.
         frequencies: F1 of words by their frequency in training; empty where no training rows are known.
         shown: whole rows that the page shows, by number.
         labels: of a classifier: `scores`, probabilities `(rows, classes)` or numbers `(rows, 1)`, `truth` as in
@@ -133,6 +156,9 @@ class Record:
     marked: list[Marked] = field(default_factory=list)
     overlap: dict[str, Any] = field(default_factory=dict)
     aligned: dict[str, np.ndarray] = field(default_factory=dict)
+    exposure: list[dict[str, float]] = field(default_factory=list)
+    beam_rows: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    beam_sizes: list[BeamSize] = field(default_factory=list)
     frequencies: dict[str, Any] = field(default_factory=dict)
     shown: dict[int, Row] = field(default_factory=dict)
     labels: dict[str, Any] = field(default_factory=dict)
@@ -162,7 +188,8 @@ class Record:
         Without references, the least confidence comes first.
         """
         if not self.supervised:
-            return np.lexsort((-self.figures["source_tokens"], self.figures["confidence"]))
+            sizes = self.figures["source_tokens"]
+            return np.lexsort((-sizes, self.figures.get("confidence", np.zeros(len(sizes)))))
         sign = -1 if self.facts.get("problem") == "regression" else self.sign
         return np.lexsort((-self.figures["source_tokens"], sign * self.figures["score"]))
 

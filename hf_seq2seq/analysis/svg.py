@@ -70,7 +70,9 @@ def columns(labels: Sequence[str], values: Sequence[float], what: str, across: s
     return _svg(parts, f"{what} by {across}")
 
 
-def lines(series: Mapping[str, Points], what: str, across: str, diagonal: bool = False) -> str:
+def lines(
+    series: Mapping[str, Points], what: str, across: str, diagonal: bool = False, ticks: Sequence[str] = ()
+) -> str:
     """Points joined by lines.
 
     Args:
@@ -78,6 +80,7 @@ def lines(series: Mapping[str, Points], what: str, across: str, diagonal: bool =
         what: name of the vertical axis.
         across: name of the horizontal axis.
         diagonal: also draw the line on which both are equal.
+        ticks: names of the places 0, 1, … on the horizontal axis, in place of numbers.
     """
     kept = {name: [p for p in points if all(map(math.isfinite, p))] for name, points in series.items()}
     every = [point for points in kept.values() for point in points] or [(0.0, 0.0)]
@@ -87,7 +90,8 @@ def lines(series: Mapping[str, Points], what: str, across: str, diagonal: bool =
     place = _scale(low, high)
     across_at = lambda x: LEFT + (x - left) / (right - left) * (WIDTH - LEFT - RIGHT)  # noqa: E731
     parts = [_axis(low, high, what, across)]
-    parts += [_text(across_at(x), HEIGHT - BOTTOM + 16, f"{x:.3g}", "middle") for x in np.linspace(left, right, 6)]
+    marks = [(x, f"{x:.3g}") for x in np.linspace(left, right, 6)] if not ticks else list(enumerate(ticks))
+    parts += [_text(across_at(x), HEIGHT - BOTTOM + 16, mark, "middle") for x, mark in marks]
     if diagonal:
         ends = [(max(low, left), max(low, left)), (min(high, right), min(high, right))]
         path = " ".join(f"{across_at(x):.1f},{place(y):.1f}" for x, y in ends)

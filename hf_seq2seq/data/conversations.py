@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset
@@ -19,13 +20,14 @@ from hf_seq2seq.data.messages import (
     COLUMN,
     COLUMNS,
     READ,
+    SPEAKERS,
     USER,
     Messages,
     check_messages,
     reply_numbers,
     transcript,
 )
-from hf_seq2seq.data.pairs import read_pairs
+from hf_seq2seq.data.pairs import lacks_targets, read_pairs
 from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import load_splits, row_number
 from hf_seq2seq.data.splits import Splits
@@ -129,6 +131,44 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
         ]
         found[split] = Conversations(messages, column, place)
     return found
+
+
+def read_histories(data: PairData) -> dict[str, list[Messages]] | None:
+    """The conversations of every split whose rows have no replies; None if a row ends with one.
+
+    Args:
+        data: as for `read_conversations`; rows of a single text are the user's messages.
+
+    Raises:
+        InputError: columns cannot be found, or a cell is not a list of messages.
+    """
+    splits = load_splits(data, arrange=joined_lines)
+    rows, place = splits[splits.first], splits.place(splits.first)
+    column = _column(rows, data)
+    if column is None:
+        if not lacks_targets(splits, data):
+            return None
+        pairs = read_pairs(splits, data, need_target=False)
+        return {split: [[{"role": USER, "content": text}] for text in found.sources] for split, found in pairs.items()}
+    cells = {split: column_cells(each, column).to_pylist() for split, each in splits.items()}
+    if any(_ends_with_reply(cell) for found in cells.values() for cell in found):
+        return None
+    named_column(rows.column_names, row_sample(rows), "source_column", column, place)
+    return {
+        split: [
+            check_messages(
+                cell, f"{splits.place(split)}: row {row_number(splits[split], i)}, column {column!r}", reply=False
+            )
+            for i, cell in enumerate(found)
+        ]
+        for split, found in cells.items()
+    }
+
+
+def _ends_with_reply(value: Any) -> bool:
+    last = value[-1] if isinstance(value, list) and value else None
+    speaker = (last.get("role") or last.get("from")) if isinstance(last, Mapping) else None
+    return SPEAKERS.get(str(speaker), speaker) == ASSISTANT
 
 
 def _column(rows: Dataset, data: PairData) -> str | None:

@@ -69,6 +69,14 @@ class LabelledLines:
         return labels, [text.rstrip() for _, text in split]
 
 
+def lines_lack_labels(rows: Dataset, names: Sequence[str]) -> bool:
+    """Whether plain text has no labels: few lines have fastText's, and few begin with one of the known names."""
+    lines = [line for line in _lines(rows) if line.strip()]
+    marked = sum(bool(_MARK.search(line)) for line in lines)
+    known = sum(line.split(maxsplit=1)[0] in names for line in lines)
+    return bool(lines) and 2 * max(marked, known) < len(lines)
+
+
 def _lines(rows: Dataset) -> list[str]:
     """The lines of plain text; none of other rows."""
     lines = rows.data.column("text").to_pylist() if rows.column_names == ["text"] else []

@@ -6,10 +6,10 @@ from typing import Any
 from datasets import Dataset
 
 from hf_seq2seq.configs import LabelledData
-from hf_seq2seq.data.cells import column_cells, row_sample
-from hf_seq2seq.data.columns.labels import find_label_columns
+from hf_seq2seq.data.cells import column_cells, row_sample, texts
+from hf_seq2seq.data.columns.labels import find_label_columns, find_text_columns, lacks_labels
 from hf_seq2seq.data.label_lists import hot_places, hot_width, is_written_list, read_written_list, separator
-from hf_seq2seq.data.labelled_lines import LabelledLines
+from hf_seq2seq.data.labelled_lines import LabelledLines, lines_lack_labels
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.splits import Splits
 
@@ -27,6 +27,38 @@ def load_labelled_splits(data: LabelledData, problem: str, names: Sequence[str] 
     """
     arrange = LabelledLines(names)
     return load_splits(data, arrange, classes=lambda rows, place: _classes(rows, place, data, problem))
+
+
+def load_unlabelled(data: LabelledData, names: Sequence[str]) -> dict[str, tuple[list[str], list[str] | None]] | None:
+    """Texts, and second texts if there are any, of every split whose rows have no labels; None if they have some.
+
+    Args:
+        data: where the rows come from.
+        names: the classes of the trained model.
+
+    Raises:
+        InputError: as for `load_splits`, or a text is null or empty.
+    """
+    splits = load_splits(data)
+    rows, place = splits[splits.first], splits.place(splits.first)
+    columns, sample = rows.column_names, row_sample(rows)
+    if columns == ["text"]:
+        if not lines_lack_labels(rows, names):
+            return None
+        return {
+            split: ([line for line in column_cells(each, "text").to_pylist() if line.strip()], None)
+            for split, each in splits.items()
+        }
+    if not lacks_labels(columns, sample, data):
+        return None
+    text, second = find_text_columns(columns, sample, data, place)
+    return {
+        split: (
+            texts(each, str(text), splits.place(split)),
+            texts(each, second, splits.place(split)) if second else None,
+        )
+        for split, each in splits.items()
+    }
 
 
 def _classes(rows: Dataset, place: str, data: LabelledData, problem: str) -> list[list[str]]:

@@ -105,8 +105,14 @@ class Reader:
         known = {"score": each.score} | self.details_of(one.ids, each.whole, scored, one.words)
         return Output(text, {name: known[name] for name in self.details if name in known})
 
-    def score(self, sources: Ragged, targets: Sequence[Sequence[int]]) -> list[Scored]:
-        """Scores of targets under the models, one target per source."""
+    def score(
+        self,
+        sources: Ragged,
+        targets: Sequence[Sequence[int]],
+        others: Sequence[Sequence[int]] | None = None,
+        best: bool = False,
+    ) -> list[Scored]:
+        """Scores of targets under the models, one target per source; `others` and `best` as in `score_targets`."""
         found: dict[int, Scored] = {}
         pad, left = self.tokenizers.source.pad_token_id or 0, not self.models[0].config.is_encoder_decoder
         attend = self.replacing or "alignment" in self.details
@@ -114,7 +120,9 @@ class Reader:
         for rows in ordered_batches(lengths, self.batch_size) if len(targets) else []:
             batch = source_batch(sources, rows, pad, left) | searched(sources, rows)
             batch = {name: part.to(self.models[0].device) for name, part in batch.items()}
-            scored = score_targets(self.models, batch, [targets[row] for row in rows], self.average, attend)
+            more = None if others is None else [others[row] for row in rows]
+            wanted = [targets[row] for row in rows]
+            scored = score_targets(self.models, batch, wanted, self.average, attend, more, best)
             found |= zip(rows.tolist(), scored, strict=True)
         return [found[row] for row in range(len(targets))]
 

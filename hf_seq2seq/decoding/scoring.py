@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,14 @@ class Scored:
     Attributes:
         log_probs: natural log-probability of each token.
         attention: attention on the source, averaged over layers and heads, `(target, source)`; None unless requested.
+        others: log-probability of each of the other tokens that were asked about, at the steps that the target has.
+        best: the most probable token of each step; empty unless requested.
     """
 
     log_probs: list[float]
     attention: np.ndarray | None = None
+    others: list[float] = field(default_factory=list)
+    best: list[int] = field(default_factory=list)
 
     @property
     def perplexity(self) -> float:
@@ -43,6 +47,8 @@ def score_targets(
     targets: Sequence[Sequence[int]],
     kind: str = "probability",
     attend: bool = False,
+    others: Sequence[Sequence[int]] | None = None,
+    best: bool = False,
 ) -> list[Scored]:
     """Scores targets in one forward pass.
 
@@ -53,21 +59,37 @@ def score_targets(
         targets: ids of each source's target, including EOS if it is to be scored.
         kind: what an ensemble averages.
         attend: also return the attention, if the model attends to a source.
+        others: other tokens to score after the same prefixes, one list per source; those past the target's end are
+            left out.
+        best: also return the most probable tokens.
     """
     device = batch["input_ids"].device
     ids = pad([np.asarray(row, dtype=np.int64) for row in targets], -1).to(device)
     passes = [_pass(model, batch, ids, attend) for model in models]
     logits = passes[0][0] if len(passes) == 1 else average([each[0] for each in passes], kind)
-    found = logits.gather(2, ids.clamp(min=0)[..., None])[..., 0]
-    if len(passes) == 1:  # a log_softmax would take as much memory as the logits again
-        found = found - logits.logsumexp(-1)
-    found = found.cpu()
+    # A log_softmax would take as much memory as the logits again.
+    total = logits.logsumexp(-1) if len(passes) == 1 else logits.new_zeros(logits.shape[:2])
+    found = (_at(logits, ids) - total).cpu()
     weights = [each[1] for each in passes if each[1] is not None]
     attention = torch.stack(weights).mean(0).cpu() if weights else None
+    asked = [list(row)[: len(target)] for row, target in zip(others or [()] * len(targets), targets, strict=True)]
+    more = (_at(logits, pad([np.asarray(row, dtype=np.int64) for row in asked], -1).to(device)) - total).cpu()
+    tops = logits.argmax(-1).cpu() if best else ids.new_zeros(len(targets), 0).cpu()
     return [
-        Scored(found[row, : len(target)].tolist(), None if attention is None else attention[row, : len(target)].numpy())
+        Scored(
+            found[row, : len(target)].tolist(),
+            None if attention is None else attention[row, : len(target)].numpy(),
+            more[row, : len(asked[row])].tolist(),
+            tops[row, : len(target)].tolist(),
+        )
         for row, target in enumerate(targets)
     ]
+
+
+def _at(logits: Tensor, ids: Tensor) -> Tensor:
+    """The logits of ids, `(sources, steps)`; 0 past the last of a row's ids."""
+    known = torch.nn.functional.pad(ids, (0, logits.shape[1] - ids.shape[1]), value=0).clamp(min=0)
+    return logits.gather(2, known[..., None])[..., 0]
 
 
 @torch.inference_mode()

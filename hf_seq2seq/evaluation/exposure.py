@@ -12,7 +12,8 @@ https://proceedings.mlr.press/v9/ross10a.html (errors that add up quadratically)
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -181,3 +182,40 @@ class Exposure:
         )
         few = f"; {self.rows[0]} rows are few for it, --max-predict-samples reads more" if self.rows[0] < FEW else ""
         return [head, *found, f"accumulation of errors: {self.growth}{power}{few if power else ''}"]
+
+
+@dataclass
+class PositionSums:
+    """Both losses of any number of rows, of which only sums by position are kept.
+
+    Attributes:
+        sums: of the rows, their losses after the reference and after the own output, and the gap and its square,
+            `(5, positions)`, over the positions that the own output has.
+    """
+
+    sums: np.ndarray = field(default_factory=lambda: np.zeros((5, 0)))
+
+    def add(self, reference: np.ndarray, own: np.ndarray) -> None:
+        """Adds a row: losses in nats at the positions that its output has, `(positions,)` each."""
+        longer = max(0, len(own) - self.sums.shape[1])
+        self.sums = np.pad(self.sums, ((0, 0), (0, longer)))
+        gap = own - reference
+        self.sums[:, : len(own)] += np.stack([np.ones_like(gap), reference, own, gap, gap**2])
+
+    def table(self, confidence: float, fewest: int) -> list[dict[str, float]]:
+        """Means by position, from 1, and the gap's interval by the normal distribution of its mean.
+
+        Args:
+            confidence: of the interval, in percent.
+            fewest: positions that fewer rows have are left out.
+        """
+        z, found = NormalDist().inv_cdf(0.5 + confidence / 200), []
+        for place, (rows, reference, own, gap, squares) in enumerate(self.sums.T.tolist(), 1):
+            if rows < max(fewest, 2):
+                continue
+            error = z * math.sqrt(max(0.0, squares - gap**2 / rows) / (rows - 1) / rows)
+            mean = gap / rows
+            means = {"reference": reference / rows, "own": own / rows, "gap": mean, "low": mean - error}
+            rounded = {name: round(value, 6) + 0.0 for name, value in (means | {"high": mean + error}).items()}
+            found.append({"position": place, "rows": int(rows)} | rounded)
+        return found

@@ -154,7 +154,7 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: b
     Raises:
         InputError: there are no test rows, or they cannot be read.
     """
-    from hf_seq2seq.data.conversations import read_conversations
+    from hf_seq2seq.data.conversations import read_conversations, read_histories
     from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.data.pairs import lacks_targets, read_pairs
     from hf_seq2seq.data.sources import load_splits
@@ -168,6 +168,8 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: b
         data = _with_columns_of(tests, data, rows)
         pairs = read_pairs(tests, data, need_target=not (may_lack and lacks_targets(tests, data)))
         return {split: _sourced(*_in_languages(found, data)) for split, found in pairs.items()}
+    if may_lack and (histories := read_histories(data)) is not None:
+        return {split: (found, [[] for _ in found]) for split, found in _test_sets(histories).items()}
     conversations = _test_sets(read_conversations(data))
     if model.config.is_encoder_decoder:  # which learned a pair per reply
         conversations = {split: found.each_reply() for split, found in conversations.items()}
@@ -327,6 +329,24 @@ def labelled_rows(
     data = LabelledData(**_data("classifier", rows, run, command))
     splits = load_labelled_splits(data, problem, label_names)
     return read_labelled(splits.only(_test_names(splits)), data, problem, label_names)[0]
+
+
+def unlabelled_rows(
+    rows: Rows, classifier: "TextClassifier", run: dict[str, Any], command: str = "evaluate"
+) -> dict[str, tuple[list[str], list[str] | None]] | None:
+    """Texts, and second texts if there are any, of each test set without labels; None if the rows have some.
+
+    The arguments are as for `text_rows`.
+
+    Raises:
+        InputError: there are no test rows, or they cannot be read.
+    """
+    from hf_seq2seq.data.labelled_sources import load_unlabelled
+
+    if rows.label_column is not None:
+        return None
+    found = load_unlabelled(LabelledData(**_data("classifier", rows, run, command)), classifier.label_names)
+    return None if found is None else _test_sets(found)
 
 
 def _data(kind: str, rows: Rows, run: dict[str, Any], command: str = "evaluate") -> dict[str, Any]:

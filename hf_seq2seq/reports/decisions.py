@@ -23,7 +23,8 @@ def decisions_of(classifier: TextClassifier, judged: Judged, why: Mapping[int, s
         ids, shares = classifier.saliency(judged.rows.texts[number], pair, score_of)
         names = [str(name) for name in classifier.tokenizer.convert_ids_to_tokens(ids.tolist())]
         tokens = legible(ids, names, classifier.tokenizer)
-        found.append(Marked(number, reason, f"{said} (true: {judged.true(number) or 'none'})", tokens, shares))
+        true = f" (true: {judged.true(number) or 'none'})" if judged.labelled else ""
+        found.append(Marked(number, reason, f"{said}{true}", tokens, shares))
     return found
 
 

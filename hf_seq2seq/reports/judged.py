@@ -14,7 +14,7 @@ class Judged:
 
     Attributes:
         problem: "single_label", "multi_label" or "regression".
-        rows: the texts and their labels.
+        rows: the texts and their labels, of which there may be none.
         scores: probabilities `(rows, classes)`, or numbers `(rows, 1)`.
         names: of the classes.
     """
@@ -23,6 +23,11 @@ class Judged:
     rows: Labelled
     scores: np.ndarray
     names: list[str]
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the rows have labels."""
+        return len(self.rows.labels) > 0
 
     @property
     def truth(self) -> np.ndarray:
@@ -38,7 +43,9 @@ class Judged:
         return self.names[int(self.scores[row].argmax())]
 
     def true(self, row: int) -> str:
-        """The same of the truth."""
+        """The same of the truth; empty without labels."""
+        if not self.labelled:
+            return ""
         if self.problem == "regression":
             return f"{float(self.truth[row]):.4g}"
         if self.problem == "multi_label":
@@ -46,16 +53,24 @@ class Judged:
         return self.names[int(self.truth[row])]
 
     def figures(self) -> Figures:
-        """Score, exactness and confidence of every row; a number has no confidence."""
+        """Score, exactness and confidence of every row; a number has no confidence, and only labelled rows have more."""
+        if not self.labelled:
+            return {} if self.problem == "regression" else {"confidence": self._sure().astype(np.float64)}
         if self.problem == "regression":
             error = np.abs(self.scores[:, 0] - self.truth)
             return {"score": error.astype(np.float64), "exact": (error == 0).astype(np.float64)}
         if self.problem == "multi_label":
             true = self.truth > 0.5
             score, right = np.where(true, self.scores, 1 - self.scores).mean(1), (self.scores > 0.5) == true
-            sure, exact = np.maximum(self.scores, 1 - self.scores).mean(1), right.all(1)
+            exact = right.all(1)
         else:
-            score, sure = self.scores[np.arange(len(self.truth)), self.truth], self.scores.max(1)
+            score = self.scores[np.arange(len(self.truth)), self.truth]
             exact = self.scores.argmax(1) == self.truth
-        found = {"score": 100 * score, "exact": exact, "confidence": sure}
+        found = {"score": 100 * score, "exact": exact, "confidence": self._sure()}
         return {name: values.astype(np.float64) for name, values in found.items()}
+
+    def _sure(self) -> np.ndarray:
+        """The probability of what is predicted; of several labels, of each decision, as a mean."""
+        if self.problem == "multi_label":
+            return np.asarray(np.maximum(self.scores, 1 - self.scores).mean(1))
+        return np.asarray(self.scores.max(1))

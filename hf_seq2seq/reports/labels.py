@@ -7,11 +7,12 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.records import Record
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.decoding.classification import TextClassifier, probabilities
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.pipeline import check_lengths
 from hf_seq2seq.drafts import open_draft
-from hf_seq2seq.evaluation.model_scoring import Loaded, labelled_rows
+from hf_seq2seq.evaluation.model_scoring import Loaded, labelled_rows, unlabelled_rows
 from hf_seq2seq.metrics import LABEL_DEFAULTS, check_metrics, metrics_for
 from hf_seq2seq.reports.decisions import decisions_of
 from hf_seq2seq.reports.folder import make_folder
@@ -29,7 +30,7 @@ ROW_SCORES = {
 
 
 def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
-    """Reads the test rows of a classifier.
+    """Reads the test rows of a classifier, which need no labels.
 
     Returns:
         The record, counts of the texts, and the maximum length of a text.
@@ -43,7 +44,7 @@ def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, C
     limit = config.model.max_source_length or settings.max_source_length
     size = config.decoding.per_device_eval_batch_size
     classifier = TextClassifier(network, tokenizer, size, limit, request.advance)
-    rows = one_set(labelled_rows(config.rows, classifier, settings.run, "analyze"))
+    rows = _rows(request, classifier, settings.run)
     chosen = chosen_rows(config.report, len(rows.texts))
     training = training_rows(request, classifier, settings.run)
     logits, counts = classifier.read(rows.texts, rows.pairs)
@@ -51,12 +52,22 @@ def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, C
     judged = Judged(classifier.problem, rows, scores, list(classifier.label_names))
     _write_rows(file, judged)
     record = _record(request, classifier, judged, file)
-    if training is not None:
+    if training is not None and judged.labelled:
         record.overlap.update(overlap_of(rows, *training))
     why = rows_to_show(record, config.report, chosen)
     record.shown.update({n: row | {"why": why[n]} for n, row in enumerate(record.rows()) if n in why})
     record.marked.extend(decisions_of(classifier, judged, why))
     return record, counts, (limit, None)
+
+
+def _rows(request: Request, classifier: TextClassifier, run: dict[str, Any]) -> Labelled:
+    """The test rows; those without labels have an empty array of them."""
+    alone = unlabelled_rows(request.config.rows, classifier, run, "analyze")
+    if alone is None:
+        found: Labelled = one_set(labelled_rows(request.config.rows, classifier, run, "analyze"))
+        return found
+    texts, pairs = one_set(alone)
+    return Labelled(texts, pairs, np.zeros(0), {})
 
 
 def _write_rows(file: Path, judged: Judged) -> None:
@@ -68,7 +79,7 @@ def _write_rows(file: Path, judged: Judged) -> None:
             line: dict[str, Any] = {
                 "source": text,
                 "output": judged.predicted(number),
-                "references": [judged.true(number)],
+                "references": [judged.true(number)] if judged.labelled else [],
             }
             if sure is not None:
                 line["confidence"] = round(float(sure[number]), 6)
@@ -87,6 +98,7 @@ def _record(request: Request, classifier: TextClassifier, judged: Judged, file: 
         "task": "labels",
         "problem": judged.problem,
         "rows": len(rows),
+        "references": judged.labelled,
         "metric": name,
         "key": metric.keys[0],
         "row_score": ROW_SCORES[judged.problem],

@@ -3,7 +3,7 @@
 Rows are read in chunks, and of each only figures stay in memory; its texts and tokens go to a file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TextIO
 
@@ -14,18 +14,21 @@ from hf_seq2seq.analysis.records import FIGURES, Figures
 from hf_seq2seq.data.copying import Words, name_target_words
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.counts import Counts
-from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, as_search, evaluating
+from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, as_search, evaluating, texts_of
 from hf_seq2seq.decoding.normalization import LengthNormalization
-from hf_seq2seq.decoding.outputs import Reader, Written
+from hf_seq2seq.decoding.outputs import Written
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.text_generator import TextGenerator
+from hf_seq2seq.evaluation.exposure import PositionSums
 from hf_seq2seq.metrics.metric import Metric
 from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.reports.tables import Tables
 from hf_seq2seq.reports.text_figures import Candidates, mended_texts, text_figures
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 CHUNK = 512  # rows
+FEWEST = 5  # rows of a position whose losses are shown
 IN_FILE = ("score", "confidence", "log_prob", "reference_log_prob")
 """Figures that the file of rows has too."""
 Target = tuple[int, list[int]]
@@ -46,10 +49,11 @@ class RowReader:
     metric: Metric
     attends: bool
     counts: Counts = field(default_factory=Counts)
+    exposure: PositionSums = field(default_factory=PositionSums)
     _figures: list[Figures] = field(default_factory=list)
     _statistics: list[np.ndarray] = field(default_factory=list)
-    _mended: dict[str, list[tuple[int, np.ndarray]]] = field(default_factory=dict)
-    _nbest: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    _mended: dict[str, Tables] = field(default_factory=dict)
+    _nbest: Tables = field(default_factory=Tables)
 
     @property
     def figures(self) -> Figures:
@@ -64,22 +68,24 @@ class RowReader:
     @property
     def mended(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By fault, the rows that have it, and their statistics once it is mended."""
-        every = self._mended | {"nbest": best_of(self._nbest, self.statistics, self.metric)}
-        return {
-            name: (np.array([row for row, _ in found]), np.stack([table for _, table in found]))
-            for name, found in every.items()
-            if found
-        }
+        best = Tables()
+        for row, table in best_of(self._nbest, self.statistics, self.metric) if len(self._nbest) else ():
+            best.add(row, table[None])
+        every = self._mended | {"nbest": best}
+        return {name: (found.numbers, found.tables) for name, found in every.items() if len(found)}
 
     def read(self, sources: list[Any], references: list[list[str]], first: int, stream: TextIO) -> None:
         """Reads one chunk, of which `first` is the first row's number."""
         figures = {name: np.full(len(sources), np.nan) for name in FIGURES}
         with ONE_AT_A_TIME, evaluating(self.generator.model):
-            outputs, scored = self._write(sources, first, figures)
-            self._compare(sources, references, outputs, scored, figures)
-        statistics = [
-            self._score(row, outputs[row], references[row], sources[row], figures, first) for row in range(len(sources))
-        ]
+            outputs = self._write(sources, first, figures)
+            targets = self._reference_ids(sources, references, outputs, figures)
+            scored = self._score_outputs(outputs, dict(reversed(targets)), figures)
+            forced = self._compare(outputs, targets, scored, figures)
+        statistics = []
+        for row, source in enumerate(sources):
+            texts = Candidates(source if isinstance(source, str) else "", list(outputs[row].texts), references[row])
+            statistics.append(self._score(row, replace(texts, forced=forced.get(row)), figures, first))
         self._figures.append(figures)
         self._statistics.append(np.stack(statistics))
         for row, source in enumerate(sources):
@@ -96,8 +102,8 @@ class RowReader:
         tokens = details(one.ids, ids, Scored(scored.log_probs), one.words)["tokens"]
         return {"ids": ids, "tokens": tokens, "log_probs": [round(each, 4) for each in scored.log_probs]}
 
-    def _write(self, sources: list[Any], first: int, figures: Figures) -> tuple[list[Written], dict[int, Scored]]:
-        """The outputs of every row, and the scores of the best ones; a row without any has an empty text."""
+    def _write(self, sources: list[Any], first: int, figures: Figures) -> list[Written]:
+        """The outputs of every row; a row without any has an empty text."""
         generator = self.generator
         asked = [row for row, text in enumerate(sources) if not isinstance(text, str) or text.strip()]
         written, counts = generator.write([sources[row] for row in asked], [first + row for row in asked])
@@ -112,40 +118,57 @@ class RowReader:
             if one.hypotheses:
                 figures["ended"][row] = not one.hypotheses[0].fills(generator.max_new_tokens)
                 figures["output_tokens"][row] = len(one.hypotheses[0].whole)
-        reader = replace(generator.reader, details=("alignment",) if self.attends else ())
-        targets = [(row, one.hypotheses[0].whole) for row, one in enumerate(found) if one.hypotheses]
-        scored = self._likelihoods(reader, found, [each for each in targets if each[1]])
-        return found, {row: each for (row, _), each in zip([t for t in targets if t[1]], scored, strict=True)}
+        return found
 
-    @staticmethod
-    def _likelihoods(reader: Reader, written: Sequence[Written], targets: Sequence[Target]) -> list[Scored]:
-        return reader.score(Ragged.of(written[row].ids for row, _ in targets), [ids for _, ids in targets])
-
-    def _compare(
-        self,
-        sources: list[Any],
-        references: list[list[str]],
-        outputs: list[Written],
-        scored: dict[int, Scored],
-        figures: Figures,
-    ) -> None:
-        """Likelihoods of outputs and references, and what the attention on the source is like."""
+    def _score_outputs(
+        self, outputs: Sequence[Written], golds: Mapping[int, list[int]], figures: Figures
+    ) -> dict[int, Scored]:
+        """Likelihoods of the best outputs and of references after their prefixes, and figures of the attention."""
         from hf_seq2seq.analysis.attention_figures import attention_figures
 
-        for row, each in scored.items():
+        reader = replace(self.generator.reader, details=("alignment",) if self.attends else ())
+        targets = [(row, one.hypotheses[0].whole) for row, one in enumerate(outputs) if one.hypotheses]
+        targets = [(row, ids) for row, ids in targets if ids]
+        sources, others = Ragged.of(outputs[row].ids for row, _ in targets), [golds.get(row, []) for row, _ in targets]
+        scores = reader.score(sources, [ids for _, ids in targets], others)
+        found = {row: each for (row, _), each in zip(targets, scores, strict=True)}
+        for row, each in found.items():
             figures["log_prob"][row], figures["value"][row] = sum(each.log_probs), self._value(each)
             figures["confidence"][row] = np.exp(np.mean(each.log_probs))
             if each.attention is not None:
                 text = np.array([word >= 0 for word in self.generator.reader.source_words(outputs[row].ids)])
                 for name, value in attention_figures(each.attention[:, : len(text)], text).items():
                     figures[name][row] = value
-        targets = self._reference_ids(sources, references, outputs, figures)
-        reader = replace(self.generator.reader, details=())
-        for (row, ids), each in zip(targets, self._likelihoods(reader, outputs, targets), strict=True):
+        return found
+
+    def _compare(
+        self, outputs: Sequence[Written], targets: Sequence[Target], scored: Mapping[int, Scored], figures: Figures
+    ) -> dict[int, str]:
+        """Likelihoods of the references, and for first ones what they lose after the output's prefixes.
+
+        Returns:
+            For these rows the model's best token after each of the reference's prefixes, as a text.
+        """
+        reader, forced = replace(self.generator.reader, details=()), dict[int, str]()
+        sources = Ragged.of(outputs[row].ids for row, _ in targets)
+        read = reader.score(sources, [ids for _, ids in targets], best=True)
+        for (row, ids), each in zip(targets, read, strict=True):
+            if row in scored and row not in forced:
+                forced[row] = self._expose(outputs[row], scored[row].others, each, figures, row)
             if not self._value(each) <= figures["reference_value"][row]:
                 figures["reference_value"][row] = self._value(each)
                 figures["reference_log_prob"][row] = sum(each.log_probs)
                 figures["reference_tokens"][row] = len(ids)
+        return forced
+
+    def _expose(self, one: Written, own: list[float], gold: Scored, figures: Figures, row: int) -> str:
+        """Sets the losses of a reference after both kinds of prefixes; returns the text after its own."""
+        losses = -np.array(gold.log_probs[: len(own)]), -np.array(own)
+        self.exposure.add(*losses)
+        figures["exposure_steps"][row] = len(own)
+        figures["exposure_reference"][row], figures["exposure_own"][row] = (float(part.sum()) for part in losses)
+        unknown = [one.words] if getattr(self.generator.model.config, "copy_vocab_size", 0) else None
+        return texts_of([gold.best], self.generator.tokenizers, unknown)[0]
 
     def _reference_ids(
         self, sources: list[Any], references: list[list[str]], outputs: list[Written], figures: Figures
@@ -175,17 +198,16 @@ class RowReader:
         normal = LengthNormalization(search.length_penalty, search.length_normalization)
         return float(sum(scored.log_probs) / normal.divisor(len(scored.log_probs)))
 
-    def _score(
-        self, row: int, one: Written, references: list[str], source: Any, figures: Figures, first: int
-    ) -> np.ndarray:
+    def _score(self, row: int, candidates: Candidates, figures: Figures, first: int) -> np.ndarray:
         """Statistics of a row's output; sets its figures and collects the statistics of oracle outputs."""
+        references = candidates.references
         if not references:
-            alone = Candidates(source if isinstance(source, str) else "", list(one.texts), ())
-            for name, value in text_figures(alone).items():
+            for name, value in text_figures(candidates).items():
                 figures[name][row] = value
             return np.zeros(0)
         missed = figures["reference_value"][row] > figures["value"][row] + 1e-4
-        candidates = Candidates(source if isinstance(source, str) else "", list(one.texts), references, bool(missed))
+        exposed = figures["exposure_own"][row] > figures["exposure_reference"][row]
+        candidates = replace(candidates, missed=bool(missed), forced=candidates.forced if exposed else None)
         tables = np.asarray(self._table(candidates.outputs, references), dtype=np.float64)
         scores = [self._of(table) for table in tables]
         sign = 1 if self.metric.greater_is_better else -1
@@ -195,12 +217,12 @@ class RowReader:
             figures[name][row] = value
         mended = {name: self._table([text], references)[0] for name, text in mended_texts(candidates).items()}
         if len({tuple(table) for table in tables}) > 1:
-            self._nbest.append((first + row, tables))
+            self._nbest.add(first + row, tables)
         for name, table in mended.items():
-            self._mended.setdefault(name, []).append((first + row, np.asarray(table, dtype=np.float64)))
+            self._mended.setdefault(name, Tables()).add(first + row, np.asarray(table, dtype=np.float64)[None])
         return np.asarray(tables[0])
 
-    def _table(self, texts: Sequence[str], references: list[str]) -> Any:
+    def _table(self, texts: Sequence[str], references: Sequence[str]) -> Any:
         assert self.metric.statistics is not None
         return self.metric.statistics(texts, [references] * len(texts))
 
@@ -210,7 +232,7 @@ class RowReader:
 
 
 def best_of(
-    candidates: Sequence[tuple[int, np.ndarray]], outputs: np.ndarray, metric: Metric
+    candidates: Iterable[tuple[int, np.ndarray]], outputs: np.ndarray, metric: Metric
 ) -> list[tuple[int, np.ndarray]]:
     """The candidate of each row that lifts the score of all rows most, if one does.
 
@@ -222,8 +244,6 @@ def best_of(
         outputs: statistics of all outputs, `(rows, statistics)`.
         metric: the metric.
     """
-    if not candidates:
-        return []
     assert metric.score is not None
     sums, sign, key, found = outputs.sum(axis=0), 1 if metric.greater_is_better else -1, metric.keys[0], []
     base = sign * metric.score(sums)[key]

@@ -1,6 +1,6 @@
 """`analyze`: reads a test set with a model once, and writes the page, the figures and the pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.analysis.page import write_report
 from hf_seq2seq.analysis.records import Record, Section
 from hf_seq2seq.analysis.sections import SECTIONS
+from hf_seq2seq.analysis.sections.ledger import FEWEST as FEWEST_LEFT
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
@@ -64,16 +65,20 @@ class Analysis:
                 found.append("what the score would gain without one fault, in points, with an interval:")
             for line in numbers["lines"]:
                 if line["rows"]:
-                    gain = (
-                        ""
-                        if line["gain"] is None
-                        else f"{line['gain']:+z.2f} [{line['low']:+z.2f}, {line['high']:+z.2f}]"
-                    )
-                    found.append(f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}")
+                    found.append(_line(line))
         if "classes" in self.sections:
-            found.append(f"accuracy {self.sections['classes'].numbers['accuracy']:.2f}")
+            classes = self.sections["classes"]
+            found.append(classes.left_out or f"accuracy {classes.numbers['accuracy']:.2f}")
         found += [self.sections[name].text[0] for name in ("label_sets", "numbers") if name in self.sections]
         return [*found, str(self.page)]
+
+
+def _line(line: Mapping[str, Any]) -> str:
+    """A line of the ledger as text."""
+    gain = f"no gain: too few rows are left without these (under {FEWEST_LEFT})"
+    if line["gain"] is not None:
+        gain = f"{line['gain']:+z.2f} [{line['low']:+z.2f}, {line['high']:+z.2f}]"
+    return f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}"
 
 
 def analyze_model(request: Request) -> Analysis:
@@ -116,8 +121,9 @@ def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
 def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
     from hf_seq2seq.decoding.pipeline import has_attention
     from hf_seq2seq.reports.attention import attention_of
+    from hf_seq2seq.reports.beam_sizes import with_beam_sizes
     from hf_seq2seq.reports.frequencies import frequencies_of, training_counts
-    from hf_seq2seq.reports.reading import CHUNK, RowReader
+    from hf_seq2seq.reports.reading import CHUNK, FEWEST, RowReader
     from hf_seq2seq.reports.saliency import saliency_of
 
     config = request.config
@@ -139,6 +145,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
         metric=metric,
         statistics=reader.statistics,
         mended=reader.mended,
+        exposure=reader.exposure.table(config.report.confidence, FEWEST),
         file=folder / ROWS,
     )
     why = rows_to_show(record, config.report, chosen)
@@ -147,6 +154,8 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     saliency, prefixes = saliency_of(generator, shown, why)
     shown = {n: row | {"why": why[n]} for n, row in shown.items()}
     record = replace(record, shown=shown, heats=heats, aligned=aligned, saliency=saliency, prefixes=prefixes)
+    if record.supervised:
+        record = with_beam_sizes(record, generator, (sources, references), config.report)
     if trained is not None:
         record = replace(record, frequencies=frequencies_of(record, trained))
     return record, reader.counts, (generator.max_source_length, generator.max_new_tokens)

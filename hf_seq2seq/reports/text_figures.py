@@ -28,12 +28,14 @@ class Candidates:
         outputs: best first, at least one.
         references: empty if the rows have none.
         missed: whether the model prefers a reference to the output.
+        forced: the model's best tokens after the prefixes of a reference that lost more after the output's; else None.
     """
 
     source: str
     outputs: Sequence[str]
     references: Sequence[str]
     missed: bool = False
+    forced: str | None = None
 
     @property
     def nearest(self) -> str:
@@ -84,11 +86,13 @@ def mended_texts(row: Candidates) -> dict[str, str]:
 
     `search`: the reference that the model prefers; `repetition`: loops cut off; `copies`: missing numbers, names and
     addresses in place of wrong ones; `length`: cut to the reference's length, or for a short output the one of the
-    n-best whose length is nearest.
+    n-best whose length is nearest; `exposure`: the model's best tokens after the reference's prefixes.
     """
     output, found = row.outputs[0], dict[str, str]()
     if row.missed:
         found["search"] = row.nearest
+    if row.forced is not None and row.forced != output:
+        found["exposure"] = row.forced
     short, references = without_loops(words(output)), [words(text) for text in row.references]
     if len(words(output)) - len(short) > max(len(text) - len(without_loops(text)) for text in references):
         found["repetition"] = joined(short, output)

@@ -73,6 +73,23 @@ def test_a_search_s_score_is_that_of_its_output(
             assert each.score == pytest.approx(expected, rel=1e-3)
 
 
+def test_other_tokens_and_the_best_ones_after_the_same_prefixes(
+    make_model: Make, tokenizers: Tokenizers, texts: list[str]
+) -> None:
+    model = make_model("rnn")
+    sources, _ = encode_texts(texts[:3], tokenizers.source, 64)
+    batch, others = source_batch(sources, range(3), 0), [[7, 7], [9, 4, 4], []]
+    found = score_targets([model], batch, TARGETS, others=others, best=True)
+    assert [len(each.others) for each in found] == [2, 2, 0]
+    assert [len(each.best) for each in found] == [4, 2, 3]
+    for place, other in ((0, [7, 6, 7, 1]), (1, [5, 7, 7, 1])):
+        changed = score_targets([model], batch, [other, *TARGETS[1:]])[0].log_probs
+        assert found[0].others[place] == pytest.approx(changed[place], abs=1e-5)
+    best = score_targets([model], batch, [[*TARGETS[0][:2], found[0].best[2]], *TARGETS[1:]])[0].log_probs[2]
+    every = [score_targets([model], batch, [[5, 6, token], *TARGETS[1:]])[0].log_probs[2] for token in range(12)]
+    assert best >= max(every) - 1e-6
+
+
 def test_perplexity_of_the_impossible_is_infinite() -> None:
     assert Scored([-1e4]).perplexity == math.inf
 

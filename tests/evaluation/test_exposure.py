@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hf_seq2seq.cli.root import app
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.evaluation.exposure import Exposure, Next, RowExposure, row_exposure
+from hf_seq2seq.evaluation.exposure import Exposure, Next, PositionSums, RowExposure, row_exposure
 
 NO_END = 9
 
@@ -130,3 +130,17 @@ def test_a_classifier_has_no_prefixes(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match=r"exposure: .* is a classifier"):
         app(["exposure", str(tmp_path), "--test-file", "rows.tsv"], standalone_mode=False)
+
+
+def test_sums_by_position_are_means_with_intervals() -> None:
+    generator, sums = np.random.default_rng(0), PositionSums()
+    rows = [(generator.exponential(size=n), generator.exponential(size=n)) for n in (3, 1, 2, 3)]
+    for reference, own in rows:
+        sums.add(reference, own)
+    first, second, third = sums.table(95, 2)
+    gaps = np.array([own[0] - reference[0] for reference, own in rows])
+    assert first["gap"] == pytest.approx(gaps.mean(), abs=1e-5)
+    assert first["high"] - first["gap"] == pytest.approx(1.959964 * gaps.std(ddof=1) / 2, abs=1e-5)
+    assert first["own"] == pytest.approx(np.mean([own[0] for _, own in rows]), abs=1e-5)
+    assert [each["rows"] for each in (first, second, third)] == [4, 3, 2]
+    assert len(sums.table(95, 3)) == 2

@@ -21,7 +21,9 @@ def planted(file: Path, rows: list[dict[str, Any]], attends: bool = True, **fact
     figures = {name: np.full(len(rows), np.nan) for name in FIGURES}
     statistics, mended = [], dict[str, list[tuple[int, np.ndarray]]]()
     for number, row in enumerate(rows):
-        texts = Candidates(row["source"], row["outputs"], row["references"], row.get("missed", False))
+        texts = Candidates(
+            row["source"], row["outputs"], row["references"], row.get("missed", False), row.get("forced")
+        )
         tables = np.array(metric.statistics(texts.outputs, [texts.references] * len(texts.outputs)))
         scores = [metric.score(table)["chrf"] for table in tables]
         values = {"source_tokens": 9, "output_tokens": 9, "unknown_source": 0, "unknown_reference": 0, "truncated": 0}

@@ -172,6 +172,13 @@ def test_the_command(recurrent: Path, tmp_path: Path) -> None:
     assert said.getvalue().startswith(f"{figures['metric']} {figures['score']:.2f}\n")
 
 
+def test_no_line_of_the_summary_ends_in_blanks(recurrent: Path, tmp_path: Path) -> None:
+    rows = [*ROWS, {"source": "xyz", "target": "zyx"}]
+    found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **FLAGS | {"test_file": rows, "beam_rows": 0})
+    unknown = next(line for line in found.summary() if line.startswith("unknown words"))
+    assert unknown.endswith("1 rows  14.3%  no gain: too few rows are left without these (under 20)")
+
+
 def test_without_references_the_unsupervised_parts_are_left(recurrent: Path, tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("\n".join(TEXTS) + "\n")
     flags = FLAGS | {"test_file": str(tmp_path / "test.txt"), "num_beams": 2, "max_new_tokens": 4}
@@ -191,3 +198,28 @@ def test_columns_that_cannot_be_told_apart_are_no_missing_references(recurrent: 
     rows = [{"ein": "ab", "zwei": "ba", "drei": "b"}, {"ein": "b", "zwei": "a", "drei": "a"}]
     with pytest.raises(InputError, match="--source-column and --target-column"):
         hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **FLAGS | {"test_file": rows})
+
+
+def test_losses_after_own_prefixes_are_those_of_exposure(recurrent: Path, tmp_path: Path) -> None:
+    from hf_seq2seq.evaluation.exposure_runs import Continuations, ExposureConfig, FewRows, model_exposure
+
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, num_beams=1, **FLAGS | {"max_new_tokens": 12})
+    asked = ExposureConfig(Continuations(samples=1), FewRows(test_file=str(tmp_path / "test.jsonl")))
+    right = model_exposure(str(recurrent), asked, {})
+    places = found.sections["exposure"].numbers["positions"]
+    assert places
+    assert [each["own"] for each in places] == pytest.approx(right.own[: len(places)].tolist(), abs=1e-4)
+    assert places[0]["reference"] == pytest.approx(right.reference[0], abs=1e-4)
+
+
+def test_beam_sizes_are_those_of_evaluate(recurrent: Path, tmp_path: Path) -> None:
+    model = hf_seq2seq.load(recurrent)
+    sizes = model.analyze(output_dir=tmp_path, metric="chrf", num_beams=3, **FLAGS).sections["beam_sizes"].numbers
+    assert [each["beams"] for each in sizes["sizes"]] == [1, 2, 3, 5, 10, 20, 50]
+    for each in (sizes["sizes"][1], sizes["sizes"][-1]):
+        right = model.evaluate(test_file=ROWS, metrics=["chrf"], num_beams=each["beams"], max_new_tokens=8)
+        assert each["score"] == pytest.approx(right["chrf"])
+    assert sizes["sizes"][-1]["search_errors"] <= sizes["sizes"][0]["search_errors"]
+    none = model.analyze(output_dir=tmp_path, beam_rows=0, **FLAGS).sections["beam_sizes"]
+    assert "--beam-rows 0" in none.left_out

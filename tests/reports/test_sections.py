@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hf_seq2seq.analysis.records import Record
+from hf_seq2seq.analysis.records import BeamSize, Record
+from hf_seq2seq.analysis.sections.beam_sizes import beam_sizes
 from hf_seq2seq.analysis.sections.classes import classes
 from hf_seq2seq.analysis.sections.confidence import confidence, rank_correlation
+from hf_seq2seq.analysis.sections.exposure import exposure
 from hf_seq2seq.analysis.sections.failures import RULES, failures
 from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
@@ -98,6 +101,7 @@ def test_a_model_without_attention_is_not_judged_by_it(plant: Plant) -> None:
 
 HALF = [row(GOOD, f"{GOOD} {n}", n_words=n) for n in range(30)]
 FAULTS: dict[str, list[Any]] = {
+    "exposure": [row("a dog", forced=GOOD) for _ in range(10)],
     "search error": [row("a dog", missed=True, value=-2.0, reference_value=-1.0) for _ in range(10)],
     "ranking of the n-best": [{**row("a dog"), "outputs": ["a dog runs very fast", GOOD]} for _ in range(10)],
     "length": [row(f"{GOOD} and some other people in the street") for _ in range(10)],
@@ -213,3 +217,46 @@ def test_classes(plant: Plant) -> None:
         "class": "yes", "rows": 2, "predicted": 1, "precision": 100, "recall": 50, "f1": pytest.approx(200 / 3)
     }  # fmt: skip
     assert [each[:2] for each in found.tables[-1].rows] == [[2, 0.8]]
+
+
+def test_the_exposure_gap_is_per_token(plant: Plant) -> None:
+    seen = {"exposure_steps": 4, "exposure_reference": 2.0, "exposure_own": 6.0}
+    longer = {"exposure_steps": 12, "exposure_reference": 3.0, "exposure_own": 3.0}
+    found = exposure(plant([row(GOOD, **seen), row(GOOD, **longer), row(GOOD)]))
+    assert found is not None
+    numbers = found.numbers
+    assert [numbers[name] for name in ("rows", "reference", "own", "gap")] == [2, 5 / 16, 9 / 16, 0.25]
+    assert 0 <= numbers["low"] <= 0.25 <= numbers["high"] <= 1
+    empty = exposure(plant([row(GOOD)]))
+    assert empty is not None
+    assert "left out" in empty.left_out
+
+
+def by_beam(record: Record, texts: dict[int, tuple[str, float]]) -> Record:
+    """The record with the same output of every row for each size, and its value."""
+    sizes = [
+        BeamSize(
+            beams,
+            np.array(CHRF.statistics([text] * len(record), [[GOOD]] * len(record))),
+            np.full(len(record), value),
+            np.full(len(record), len(text.split())),
+        )
+        for beams, (text, value) in texts.items()
+    ]
+    return replace(record, beam_rows=np.arange(len(record)), beam_sizes=sizes)
+
+
+def test_the_beam_search_curse_is_said_where_it_is(plant: Plant) -> None:
+    record = plant([row(GOOD, reference_value=-1.0) for _ in range(20)])
+    cursed = beam_sizes(by_beam(record, {1: ("the man reads a book", -2.0), 5: (GOOD, -1.0), 50: ("the man", -0.5)}))
+    assert cursed is not None
+    assert cursed.text[1].startswith("The beam-search curse: the best chrf is that of 5 beams, and 50 beams lose")
+    assert [each["search_errors"] for each in cursed.numbers["sizes"]] == [100, 100, 0]
+    assert [each["length_ratio"] for each in cursed.numbers["sizes"]] == [5 / 6, 1, 2 / 6]
+    assert cursed.numbers["fall"]["best"] == 5
+    sound = beam_sizes(by_beam(record, {1: ("the man reads", -2.0), 50: (GOOD, -1.0)}))
+    assert sound is not None
+    assert sound.text[1].startswith("No beam-search curse beyond chance")
+    alone = beam_sizes(record)
+    assert alone is not None
+    assert "--beam-rows 0" in alone.left_out

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from hf_seq2seq.analysis.records import Record, Section
 from hf_seq2seq.analysis.sections.attention import attention
+from hf_seq2seq.analysis.sections.beam_sizes import beam_sizes
 from hf_seq2seq.analysis.sections.classes import classes
 from hf_seq2seq.analysis.sections.confidence import confidence
+from hf_seq2seq.analysis.sections.exposure import exposure
 from hf_seq2seq.analysis.sections.failures import failures
 from hf_seq2seq.analysis.sections.frequencies import frequencies
 from hf_seq2seq.analysis.sections.label_sets import label_sets
@@ -30,6 +32,8 @@ SECTIONS: dict[str, Callable[[Record], Section | None]] = {
     "attention": attention,
     "saliency": saliency,
     "lengths": lengths,
+    "exposure": exposure,
+    "beam_sizes": beam_sizes,
     "confidence": confidence,
     "ngrams": ngrams,
     "frequencies": frequencies,

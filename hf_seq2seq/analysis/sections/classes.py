@@ -8,11 +8,15 @@ from hf_seq2seq.analysis.records import Record, Section, Table
 
 SUREST = 25
 CONFUSED = 25
+LEFT_OUT = "The test rows have no labels: accuracy, figures per class, confusion, errors and reliability are left out."
 
 
 def classes(record: Record) -> Section | None:
     """Accuracy, figures per class, the most frequent confusions and the surest errors."""
-    if record.facts["task"] != "labels" or record.facts.get("problem", "single_label") != "single_label":
+    problem = record.facts.get("problem", "single_label")
+    if record.facts["task"] == "labels" and not record.supervised:
+        return _unlabelled(record.labels["scores"], record.labels["names"], problem)
+    if record.facts["task"] != "labels" or problem != "single_label":
         return None
     scores, truth, names = (record.labels[name] for name in ("scores", "truth", "names"))
     chosen = scores.argmax(axis=1)
@@ -34,6 +38,23 @@ def classes(record: Record) -> Section | None:
         rows = [[name, *map(int, row)] for name, row in zip(names, matrix, strict=True)]
         tables.insert(1, Table("Confusion: true classes down, predicted across", ("true", *names), rows))
     return Section("Classes", (f"Accuracy: {accuracy:.2f}%.",), numbers, tuple(tables))
+
+
+def _unlabelled(scores: np.ndarray, names: list[str], problem: str) -> Section:
+    """How often each class is predicted, and how surely, or which numbers, where the rows have no labels."""
+    if problem == "regression":
+        parts = [[part, float(np.quantile(scores, part / 100))] for part in (0, 10, 25, 50, 75, 90, 100)]
+        table = Table("Predictions", ("% of rows up to", "number"), parts)
+        return Section("Numbers", (), {"quantiles": parts}, (table,), left_out=LEFT_OUT)
+    several = problem == "multi_label"
+    chosen = scores > 0.5 if several else scores.argmax(axis=1)[:, None] == np.arange(len(names))
+    found = [
+        [name, int(rows.sum()), 100 * float(rows.mean()), float(own[rows].mean()) if rows.any() else None]
+        for name, rows, own in zip(names, chosen.T, scores.T, strict=True)
+    ]
+    columns = ("class", "predicted", "% of rows", "mean probability")
+    numbers = {"predicted": [dict(zip(columns, row, strict=True)) for row in found]}
+    return Section("Classes", (), numbers, (Table("Predictions", columns, found),), left_out=LEFT_OUT)
 
 
 def figures_per_class(matrix: np.ndarray, names: list[str]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ def confidence(record: Record) -> Section | None:
     if record.facts.get("problem") == "regression":
         return None
     if not record.supervised:
-        return _alone(figures["confidence"])
+        return _alone(figures["confidence"], labels)
     sure, right = _decisions(record) if labels else (np.exp(figures["log_prob"]), figures["exact"])
     known = ~np.isnan(sure)
     bins = reliability(sure[known], right[known])
@@ -60,11 +60,14 @@ def _decisions(record: Record) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(scores, 1 - scores).reshape(-1), right.reshape(-1).astype(np.float64)
 
 
-def _alone(sure: np.ndarray) -> Section:
+def _alone(sure: np.ndarray, labels: bool) -> Section:
     """How sure the model is, where nothing says whether it is right."""
     found = _histogram(sure)
     names, shares = [f"{each['from']:.3g}" for each in found], [each["rows"] for each in found]
-    text = "Rows by the geometric mean of the probabilities of the output's tokens."
+    what = (
+        "probability of the predicted class" if labels else "geometric mean of the probabilities of the output's tokens"
+    )
+    text = f"Rows by the {what}."
     picture = columns(names, shares, "rows", "confidence of the row, from")
     return Section("Confidence", (text,), {"confidences": found}, (), {"confidences": picture})
 

@@ -131,18 +131,19 @@ def figures_of(record: Record) -> Figures:
 
 def _identical(record: Record) -> tuple[np.ndarray, dict[str, Any]]:
     """Rows whose output, not empty, is that of another source too; and the most frequent output."""
-    seen: dict[int, tuple[int, int, str]] = {}
+    seen: dict[int, tuple[int, int]] = {}
     outputs = np.zeros(len(record), dtype=np.int64)
     several: set[int] = set()
     for number, row in enumerate(record.rows()):
         key, source = hash(row["output"]), hash(str(row["source"]))
         outputs[number] = key
-        times, first, text = seen.get(key, (0, source, row["output"][:200]))
-        seen[key] = (times + 1, first, text)
+        times, first = seen.get(key, (0, source))
+        seen[key] = (times + 1, first)
         if source != first and row["output"].strip():
             several.add(key)
-    times, _, text = max(seen.values(), key=lambda each: each[0])
-    return np.flatnonzero(np.isin(outputs, list(several))), {"rows": times, "output": text}
+    most = max(seen, key=lambda key: seen[key][0])
+    text = next(row["output"][:200] for row in record.rows() if hash(row["output"]) == most)
+    return np.flatnonzero(np.isin(outputs, list(several))), {"rows": seen[most][0], "output": text}
 
 
 def _listed(record: Record, held: dict[str, np.ndarray]) -> list[list[Any]]:

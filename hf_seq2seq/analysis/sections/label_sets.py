@@ -12,7 +12,7 @@ THRESHOLD = 0.5
 
 def label_sets(record: Record) -> Section | None:
     """Micro and macro F1, figures per label, labels given in place of others, and the surest errors."""
-    if record.facts["task"] != "labels" or record.facts.get("problem") != "multi_label":
+    if record.facts["task"] != "labels" or record.facts.get("problem") != "multi_label" or not record.supervised:
         return None
     scores, truth, names = (record.labels[name] for name in ("scores", "truth", "names"))
     chosen, true = scores > THRESHOLD, truth > 0.5

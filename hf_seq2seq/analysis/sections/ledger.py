@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.analysis.records import Record, Section, Table
+from hf_seq2seq.analysis.sections.exposure import exposure_gap, sentence
 from hf_seq2seq.analysis.svg import bars
 from hf_seq2seq.metrics.resampling import Sample, bootstrap, interval
 
@@ -17,8 +18,8 @@ DRAWN = 20_000_000  # row indices of all resamples together; more rows get fewer
 FEWEST = 20
 """Rows that must remain where some are set aside."""
 LEFT_OUT = (
-    "The test rows have no references: scores, the ledger, lengths, reliability, words, and the rules that need a "
-    "reference are left out."
+    "The test rows have no references: scores, the ledger, lengths, exposure, beam sizes, reliability, words, and the "
+    "rules that need a reference are left out."
 )
 SURE, GAP = 0.5, 3.0
 """A reference is suspect if the output's confidence is at least the first and the model's mean log-probability per
@@ -101,7 +102,8 @@ def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
             f"{numbers['model_errors']} (errors of the model: no search would help) and a reference in "
             f"{numbers['search_errors']} (errors of the search).",
         )
-    return found
+    gap = exposure_gap(record)
+    return found if gap is None else (*found, sentence(gap))
 
 
 def _search(record: Record) -> dict[str, int]:
@@ -146,6 +148,14 @@ def faults(record: Record) -> list[Fault]:
             "numbers, names and addresses of source and reference replace wrong ones",
             "train on subwords: --tokenizer-type unigram; or rnn with --tokenizer-type word --pointer-generator"
             " --copy-vocab-size 50",
+        ),
+        _mended(
+            record,
+            "exposure",
+            "exposure",
+            "where the reference loses more after the output's prefix than after its own, the model's best token after "
+            "each of the reference's prefixes, an upper bound",
+            "train with --loss-type scheduled_sampling, or minimum_risk; a larger --num-beams",
         ),
     ]
     return [

@@ -13,7 +13,7 @@ PARTS, LARGEST = 10, 25
 
 def numbers(record: Record) -> Section | None:
     """Errors, correlations, the mean truth of low to high predictions, and the largest errors."""
-    if record.facts["task"] != "labels" or record.facts.get("problem") != "regression":
+    if record.facts["task"] != "labels" or record.facts.get("problem") != "regression" or not record.supervised:
         return None
     guess, truth = (record.labels[name].reshape(-1).astype(np.float64) for name in ("scores", "truth"))
     error = guess - truth

@@ -12,7 +12,7 @@ SHOWN, LONGEST = 100, 500
 
 def overlap(record: Record) -> Section | None:
     """Exact and near duplicates, counted, with their rows; and the score without them."""
-    if record.facts["task"] != "labels":
+    if record.facts["task"] != "labels" or not record.supervised:
         return None
     if not record.overlap:
         return Section("Overlap", left_out="The training rows are not known, or not there: give --train-file.")

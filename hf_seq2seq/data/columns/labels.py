@@ -58,6 +58,23 @@ def find_label_columns(
     return text, second, label
 
 
+def lacks_labels(names: Sequence[str], sample: Rows, data: LabelledData) -> bool:
+    """Whether a table has texts and nothing that may be a label: no such column, and none that is left over.
+
+    Args:
+        names: its columns.
+        sample: a few rows.
+        data: the options that name columns.
+    """
+    if any(name.lower() in LABELS or name == data.label_column for name in names):
+        return False
+    try:
+        found = find_text_columns(names, sample, data)
+    except InputError:
+        return False
+    return not set(candidates(names)) - set(found)
+
+
 def find_text_columns(
     names: Sequence[str], sample: Rows, data: LabelledData, place: str = "the data", only: bool = True
 ) -> tuple[str | None, str | None]:

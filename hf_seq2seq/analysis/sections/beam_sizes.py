@@ -1,0 +1,125 @@
+"""Quality by beam size: larger beams find outputs that the model prefers, which need not be better.
+
+Paper: Koehn and Knowles 2017, Six challenges for neural machine translation, https://aclanthology.org/W17-3204
+Paper: Stahlberg and Byrne 2019, On NMT search errors and model errors, https://aclanthology.org/D19-1331
+"""
+
+from typing import Any
+
+import numpy as np
+
+from hf_seq2seq.analysis.records import Record, Section, Table
+from hf_seq2seq.analysis.svg import lines
+from hf_seq2seq.metrics.resampling import Sample, bootstrap, interval
+
+MARGIN = 1e-4
+"""Differences of the search's value below this are rounding."""
+
+
+def beam_sizes(record: Record) -> Section | None:
+    """Score, length ratio and search errors with beams of 1 to 50, on some of the rows."""
+    if record.facts["task"] != "text" or not record.supervised:
+        return None
+    if len(record.beam_sizes) < 2:
+        why = (
+            "Beams of other sizes were not searched: they are left out by --beam-rows 0, and where outputs are sampled."
+        )
+        return Section("Beam size", left_out=why)
+    found, drop = by_size(record), fall(record)
+    key, count = record.facts["key"], len(record.beam_rows)
+    rows = "all" if count == len(record) else f"{count:,} of {len(record):,}, drawn at random (--beam-rows)"
+    text = (
+        f"Rows searched with every size: {rows}. Intervals are by bootstrap resampling of these rows. A search error "
+        "is a row for which another size, or a reference, has a better value of what the search maximizes.",
+        _verdict(drop, key, found),
+    )
+    head = (
+        "beams",
+        key,
+        "from",
+        "to",
+        "against the first",
+        "from ",
+        "to ",
+        "output / reference",
+        "mean value",
+        "% errors",
+    )
+    table = Table("By beam size", head, [list(each.values()) for each in found])
+    ticks = [str(each["beams"]) for each in found]
+    change = {name: list(enumerate(each[name] for each in found)) for name in ("change", "change_low", "change_high")}
+    change = {"difference": change["change"], "its interval": change["change_low"], "": change["change_high"]}
+    other = {
+        "output / reference, %": [(n, 100 * each["length_ratio"]) for n, each in enumerate(found)],
+        "rows with a search error, %": [(n, each["search_errors"]) for n, each in enumerate(found)],
+    }
+    pictures = {
+        "beam-sizes": lines(change, f"{key} against {ticks[0]}", "beams", ticks=ticks),
+        "beam-lengths": lines(other, "percent", "beams", ticks=ticks),
+    }
+    return Section("Beam size", text, {"rows": count, "sizes": found, "fall": drop}, (table,), pictures)
+
+
+def by_size(record: Record) -> list[dict[str, Any]]:
+    """Figures of each size; `change` is the score minus that of the first size, on the same resamples."""
+    values = np.stack([each.values for each in record.beam_sizes])
+    best = np.fmax(np.nanmax(values, axis=0), record.figures["reference_value"][record.beam_rows])
+    right = max(1.0, float(record.figures["reference_words"][record.beam_rows].sum()))
+    scores, drawn = _scores(record)
+    found = []
+    for number, each in enumerate(record.beam_sizes):
+        low, high = _bounds(record, drawn[number])
+        below, above = _bounds(record, drawn[number] - drawn[0])
+        found.append(
+            {
+                "beams": each.beams,
+                "score": scores[number],
+                "low": low,
+                "high": high,
+                "change": scores[number] - scores[0],
+                "change_low": below,
+                "change_high": above,
+                "length_ratio": float(each.words.sum()) / right,
+                "value": float(np.nanmean(each.values)),
+                "search_errors": 100 * float(np.mean(~(each.values >= best - MARGIN))),
+            }
+        )
+    return found
+
+
+def fall(record: Record) -> dict[str, Any]:
+    """How far the score of the largest beam lies below the best one's, with an interval: `best`, `points` and so on."""
+    scores, drawn = _scores(record)
+    best = int(np.argmax(record.sign * np.array(scores)))
+    low, high = _bounds(record, record.sign * (drawn[best] - drawn[-1]))
+    points = record.sign * (scores[best] - scores[-1])
+    ends = {"best": record.beam_sizes[best].beams, "largest": record.beam_sizes[-1].beams}
+    return ends | {"points": points, "low": low, "high": high}
+
+
+def _scores(record: Record) -> tuple[list[float], np.ndarray]:
+    """The score of each size, and `(sizes, draws, 1)` of the same resamples."""
+    samples = [Sample(record.metric, each.statistics) for each in record.beam_sizes]
+    draws, seed = min(500, record.facts["resamples"]), record.facts["resampling_seed"]
+    drawn = np.stack([bootstrap(each, draws, seed)[:, :1] for each in samples])
+    return [float(each.score()[0]) for each in samples], drawn
+
+
+def _bounds(record: Record, drawn: np.ndarray) -> tuple[float, float]:
+    low, high = interval(drawn, record.facts["confidence"])
+    return float(low[0]), float(high[0])
+
+
+def _verdict(drop: dict[str, Any], key: str, found: list[dict[str, Any]]) -> str:
+    ends = f"[{drop['low']:.2f}, {drop['high']:.2f}]"
+    if drop["points"] > 0 and drop["low"] > 0:
+        errors = f"{found[0]['search_errors']:.0f}% to {found[-1]['search_errors']:.0f}%"
+        return (
+            f"The beam-search curse: the best {key} is that of {drop['best']} beams, and {drop['largest']} beams lose "
+            f"{drop['points']:.2f} {ends} of it, while search errors go from {errors}. What the model prefers is not "
+            "better: try a higher --length-penalty, or a smaller --num-beams."
+        )
+    return (
+        f"No beam-search curse beyond chance: {drop['largest']} beams lose {drop['points']:.2f} {ends} {key} against "
+        f"the best size, {drop['best']}."
+    )
