@@ -53,7 +53,7 @@ class Judged:
         return self.names[int(self.truth[row])]
 
     def figures(self) -> Figures:
-        """Score, exactness and confidence of every row; a number has no confidence, and only labelled rows have more."""
+        """Score, exactness and confidence of every row; without labels the last alone, which a number has not."""
         if not self.labelled:
             return {} if self.problem == "regression" else {"confidence": self._sure().astype(np.float64)}
         if self.problem == "regression":

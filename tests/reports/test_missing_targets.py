@@ -43,7 +43,7 @@ def analyzed(model: Path, rows: list[Any] | str, folder: Path, **more: Any) -> A
 )
 def test_conversations_without_replies(talker: Path, tmp_path: Path, rows: list[Any]) -> None:
     found = analyzed(talker, rows, tmp_path)
-    assert list(found.sections) == ["ledger", "failures", "attention", "confidence", "rows"]
+    assert list(found.sections) == ["ledger", "failures", "attention", "saliency", "confidence", "rows"]
     assert found.summary()[0].startswith("The test rows have no references")
     lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
     assert [line["source"] for line in lines] == [talk[:1] for talk in TALKS]
@@ -58,7 +58,7 @@ def test_conversations_with_replies_have_a_ledger(talker: Path, tmp_path: Path) 
 
 def test_texts_without_labels(classifier: Path, tmp_path: Path) -> None:
     found = analyzed(classifier, [{"text": text} for text in ("ab", "ba", "aab")], tmp_path)
-    assert list(found.sections) == ["classes", "confidence", "rows"]
+    assert [name for name in found.sections if name != "saliency"] == ["classes", "confidence", "rows"]
     assert found.summary()[0].startswith("The test rows have no labels: accuracy,")
     assert found.summary()[0] in found.page.read_text()
     assert sum(each["predicted"] for each in found.sections["classes"].numbers["predicted"]) == 3
