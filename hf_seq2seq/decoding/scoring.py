@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,17 +94,41 @@ def _at(logits: Tensor, ids: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def next_log_probs(model: PreTrainedModel, batch: dict[str, Tensor], prefixes: Tensor) -> Tensor:
+def encode(model: Any, batch: dict[str, Tensor]) -> dict[str, Any]:
+    """A batch for `next_log_probs` with its source encoded; of a decoder-only model, the batch itself.
+
+    Args:
+        model: in evaluation mode.
+        batch: `input_ids` and `attention_mask` of one source, `(1, length)`, without padding.
+    """
+    if not model.config.is_encoder_decoder:
+        return batch
+    return {"encoder_outputs": model.get_encoder()(**batch), "attention_mask": batch["attention_mask"]}
+
+
+@torch.inference_mode()
+def next_log_probs(model: PreTrainedModel, batch: dict[str, Any], prefixes: Tensor) -> Tensor:
     """Log-probabilities of the token after each prefix of an output of one source, `(prefixes, vocabulary)` float64.
 
     Args:
         model: in evaluation mode.
-        batch: `input_ids` and `attention_mask` of the source, `(1, length)`, without padding.
+        batch: the source, as `encode` returns it.
         prefixes: ids of equally many tokens each, `(prefixes, tokens)`; none at the start.
     """
-    repeated = {name: tensor.expand(len(prefixes), -1) for name, tensor in batch.items()}
+    repeated = {name: _repeated(part, len(prefixes)) for name, part in batch.items()}
     ids = torch.cat([prefixes, prefixes.new_zeros(len(prefixes), 1)], 1)
     return _pass(model, repeated, ids, attend=False)[0][:, -1].double().log_softmax(-1)
+
+
+def _repeated(part: Any, times: int) -> Any:
+    """A tensor of one row, or the output of an encoder, for as many rows."""
+    if isinstance(part, Tensor):
+        return part.expand(times, *part.shape[1:])
+    found = copy(part)
+    for name, each in part.items():
+        if isinstance(each, Tensor):
+            found[name] = _repeated(each, times)
+    return found
 
 
 def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tuple[Tensor, Tensor | None]:

@@ -24,7 +24,7 @@ class Continuations(Section):
 class FewRows(Rows):
     """Data: the test rows; by default those of the training run, as are the columns."""
 
-    max_predict_samples: int | None = option(20, "Use at most this many rows.", at_least=1, at_most=100_000)
+    max_predict_samples: int | None = option(100, "Use at most this many rows.", at_least=1, at_most=100_000)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
     """
     import torch
 
-    from hf_seq2seq.decoding.scoring import next_log_probs
+    from hf_seq2seq.decoding.scoring import encode, next_log_probs
     from hf_seq2seq.evaluation.exposure import Exposure, row_exposure
     from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq
     from hf_seq2seq.saved.model_paths import local_copy
@@ -71,9 +71,9 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
         targets = generator.encode_targets(list(texts), [each[0] for each in references])
         for row in range(len(texts)):
             ids = torch.tensor(sources[row][None].astype("int64"), device=network.device)
-            batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+            source = encode(network, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
-            def next_of(prefixes: torch.Tensor, batch: dict[str, torch.Tensor] = batch) -> torch.Tensor:
+            def next_of(prefixes: torch.Tensor, batch: dict[str, Any] = source) -> torch.Tensor:
                 return next_log_probs(network, batch, prefixes.to(network.device)).cpu()
 
             target = targets[row].tolist()

@@ -13,7 +13,7 @@ from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.ensemble import average
-from hf_seq2seq.decoding.scoring import Scored, score_targets
+from hf_seq2seq.decoding.scoring import Scored, encode, next_log_probs, score_targets
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
 
@@ -42,6 +42,20 @@ def test_a_target_s_loss_is_its_log_probability(
         assert attention is not None
         assert attention.shape[0] == len(target)
         assert attention[:, : len(sources[row])].sum(1) == pytest.approx(np.ones(len(target)), rel=1e-4)
+
+
+@pytest.mark.parametrize("family", ["t5", "bart", "rnn", "transformer"])
+def test_the_next_token_after_prefixes_of_a_source_that_is_encoded_once(family: str, make_model: Make) -> None:
+    model, source = make_model(family), torch.tensor([[5, 6, 7, 8, 1]])
+    batch = {"input_ids": source, "attention_mask": torch.ones_like(source)}
+    encoded, prefixes, calls = encode(model, batch), torch.tensor([[5, 6], [7, 8], [9, 4]]), []
+    model.get_encoder().register_forward_hook(lambda *_: calls.append(1))
+    found = [next_log_probs(model, encoded, prefixes[:rows]) for rows in (1, 3)]
+    assert not calls
+    for row, prefix in enumerate(prefixes):
+        whole = score_targets([model], batch, [[*prefix.tolist(), 5]])[0].log_probs[-1]
+        assert float(found[1][row, 5]) == pytest.approx(whole, abs=1e-5)
+    torch.testing.assert_close(found[0], found[1][:1], rtol=1e-5, atol=1e-5)
 
 
 def test_a_decoder_alone_scores_what_follows_its_prompt() -> None:
