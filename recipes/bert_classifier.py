@@ -61,14 +61,14 @@ class Config(run_configs.EncoderRun):
 
 def prepare(config: Config) -> "Task":
     """Reads labelled texts or documents, loads or trains the tokenizer, loads or builds the model."""
-    from hf_seq2seq.data.documents import read_documents
     from hf_seq2seq.tasks.labelled import head_changes, label_task, read_all_labelled
     from hf_seq2seq.tasks.masked_lm import masked_task
+    from hf_seq2seq.tasks.open_text import open_documents
     from hf_seq2seq.tasks.start_encoder import check_encoder_run, start_encoder
 
     config = check_encoder_run(config)
     if config.masking.objective == "masked_language_model":
-        documents, column = read_documents(config.data)
+        config, documents, column = open_documents(config, config.data)
         encoder, tokenizer, _ = start_encoder(config, SIZES, documents["train"])
         return masked_task(config, encoder, tokenizer, documents, column)
     config, splits, names = read_all_labelled(config)

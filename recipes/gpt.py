@@ -9,8 +9,9 @@ and 2019, https://cdn.openai.com/better-language-models/language_models_are_unsu
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs, run_configs
 
@@ -40,30 +41,32 @@ class Config(run_configs.DecoderRun):
 
 def prepare(config: Config) -> "Task":
     """Reads pairs, conversations or documents, loads or trains the tokenizer, loads or builds the model."""
-    from hf_seq2seq.data.documents import read_documents
-    from hf_seq2seq.defaults import transformer_choices
     from hf_seq2seq.tasks.causal_lm import joined_task, text_task
-    from hf_seq2seq.tasks.dialogue import dialogue_task, read_all_conversations
+    from hf_seq2seq.tasks.dialogue import dialogue_task, settle_dialogue
     from hf_seq2seq.tasks.open_options import settle_fine_tuning
+    from hf_seq2seq.tasks.open_text import decoder_choices, open_documents, settle_blocks, settle_joined
     from hf_seq2seq.tasks.pairs import open_pairs
     from hf_seq2seq.tasks.stages import texts_to_learn
     from hf_seq2seq.tasks.start_decoder import check_decoder_run, start_decoder
 
     config = check_decoder_run(config)
     sizes = SIZES[config.model.model_size]
+    start = partial(start_decoder, families=FAMILIES, sizes=sizes)
     if config.data.objective == "causal":
-        documents, column = read_documents(config.data, config.data.one_document)
-        return text_task(config, *start_decoder(config, FAMILIES, sizes, documents["train"]), documents, column)
-    if config.data.objective == "dialogue":
-        conversations = read_all_conversations(config.data)
-        model, tokenizer = start_decoder(config, FAMILIES, sizes, conversations["train"].contents)
-        return dialogue_task(config, model, tokenizer, conversations)
-    new = config.model.from_scratch
-    config, pairs = open_pairs(config, config.data, False, transformer_choices if new else None, joint=True)
-    model, tokenizer = start_decoder(config, FAMILIES, sizes, [*chain(*texts_to_learn(pairs["train"]))])
+        config, documents, column = open_documents(config, config.data, config.data.one_document)
+        settle = partial(settle_blocks, documents=documents)
+        return text_task(*start(config, texts=documents["train"], settle=settle), documents, column)
+    new, dialogue = config.model.from_scratch, config.data.objective == "dialogue"
+    choices = partial(decoder_choices, config.model.hidden_size or sizes["hidden_size"]) if new else None
+    config, rows = open_pairs(config, config.data, dialogue, choices, joint=True)
+    pairs: Any = rows
+    train = pairs["train"]
+    texts = train.contents if dialogue else [*chain(*texts_to_learn(train))]
+    settle = partial(settle_dialogue if dialogue else settle_joined, pairs=pairs)
+    config, model, tokenizer = start(config, texts=texts, settle=settle)
     if not new:
-        config = settle_fine_tuning(config, "gpt", len(pairs["train"]), model, config.adaptation.lora_r is not None)
-    return joined_task(config, model, tokenizer, pairs)
+        config = settle_fine_tuning(config, "gpt", len(train), model, config.adaptation.lora_r is not None)
+    return (dialogue_task if dialogue else joined_task)(config, model, tokenizer, pairs)
 
 
 def main(config: Config) -> None:

@@ -57,7 +57,7 @@ class Config(run_configs.HandBuiltRun):
 
 def prepare(config: Config) -> "Task":
     """Reads pairs or conversations, trains the tokenizers, builds the model, or loads both from a checkpoint."""
-    from hf_seq2seq.defaults import transformer_choices
+    from hf_seq2seq.defaults.pairs import transformer_choices
     from hf_seq2seq.tasks.kept import start_tokenizers
     from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, open_mixed
     from hf_seq2seq.tasks.pretrained import load_own

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from hf_seq2seq import defaults, preview, train
+from hf_seq2seq import preview, train
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.text_kinds import look_at
-from hf_seq2seq.defaults import Lengths, settle
+from hf_seq2seq.defaults import choosing, conversations, fine_tuning, labels, pairs, raw_text, schedules
+from hf_seq2seq.defaults.choosing import settle
+from hf_seq2seq.defaults.schedules import Lengths
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.sections import build, options
@@ -85,27 +87,39 @@ def test_a_given_option_wins(tmp_path: Path) -> None:
 
 def test_sections_made_in_python_are_left_as_they_are() -> None:
     config = rnn.Config()
-    assert settle(config, defaults.rnn_choices(look_at(WORDS), look_at(WORDS))) is config
+    assert settle(config, pairs.rnn_choices(look_at(WORDS), look_at(WORDS))) is config
 
 
 @pytest.mark.parametrize("name", recipe_files.names())
 def test_every_choice_names_an_option(name: str) -> None:
     known = {option for recipe in recipe_files.names() for option in options(recipe_files.load(recipe).Config)}
-    assert known >= defaults.DERIVABLE
+    assert known >= choosing.DERIVABLE
     side = look_at(WORDS)
     choices = [
-        *defaults.tokenizer_choices(side, look_at(SENTENCES)),
-        *defaults.rnn_choices(side, side),
-        *defaults.transformer_choices(side, side),
-        *defaults.t5_choices(side, side),
-        *defaults.metric_choices(side, side, validated=True),
-        *defaults.length_choices(Lengths(5, 5, 5, 5)),
-        *defaults.schedule_choices(side, Lengths(5, 5, 5, 5), 1, validated=True),
-        *defaults.classifier_choices(side),
-        *defaults.validation_choices(200),
-        *(defaults.fine_tuning_choices(name, 10, 768, adapter=False) if name in defaults.FINE_TUNING_RATES else ()),
+        *pairs.tokenizer_choices(side, look_at(SENTENCES)),
+        *pairs.rnn_choices(side, side),
+        *pairs.transformer_choices(side, side),
+        *pairs.t5_choices(side, side),
+        *pairs.metric_choices(side, side, validated=True),
+        *schedules.length_choices(Lengths(5, 5, 5, 5)),
+        *schedules.schedule_choices(side, Lengths(5, 5, 5, 5), 1, validated=True),
+        *labels.classifier_choices(side),
+        *choosing.validation_choices(200),
+        *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
+        *conversations.reply_metric_choices(conversations.Exchanges.of(side, side, WORDS), validated=True),
+        *raw_text.vocabulary_choices(side),
+        *raw_text.dropout_choices(side),
+        *raw_text.block_choices(5),
+        *raw_text.row_length_choices(5),
+        *raw_text.rate_choices(name, 128),
+        *raw_text.continued_choices(),
+        *(
+            fine_tuning.fine_tuning_choices(name, 10, 768, adapter=False)
+            if name in fine_tuning.FINE_TUNING_RATES
+            else ()
+        ),
     ]
-    assert {choice.name for choice in choices} <= defaults.DERIVABLE
+    assert {choice.name for choice in choices} <= choosing.DERIVABLE
     assert all(set(choice.unless) <= known | {"do_sample"} for choice in choices)
 
 
@@ -140,9 +154,9 @@ def test_rows_that_are_held_out_give_no_notice_twice(tmp_path: Path, caplog: pyt
 
 
 def test_at_most_a_thousand_rows_are_held_out() -> None:
-    (choice,) = defaults.validation_choices(40_000)
+    (choice,) = choosing.validation_choices(40_000)
     assert choice.value == 2.5
-    assert not list(defaults.validation_choices(99))
+    assert not list(choosing.validation_choices(99))
 
 
 def test_rows_of_inflection_are_told_how_to_be_read(tmp_path: Path) -> None:
@@ -156,8 +170,8 @@ def test_rows_of_inflection_are_told_how_to_be_read(tmp_path: Path) -> None:
 
 def test_a_batch_has_room_for_the_longest_row() -> None:
     side = look_at(WORDS)
-    assert defaults.token_budget(side, Lengths(rows=10, source=700, target=400, mean=20)) == 1_100
-    assert defaults.token_budget(side, Lengths(rows=100_000, source=20, target=20, mean=20)) == 1_600
+    assert schedules.token_budget(side, Lengths(rows=10, source=700, target=400, mean=20)) == 1_100
+    assert schedules.token_budget(side, Lengths(rows=100_000, source=20, target=20, mean=20)) == 1_600
 
 
 def test_nothing_is_cut(tmp_path: Path) -> None:
@@ -192,7 +206,7 @@ def test_a_batch_has_room_for_rows_as_long_as_a_given_limit(tmp_path: Path) -> N
 
 def test_wider_models_take_smaller_steps_and_adapters_larger_ones() -> None:
     def rate(recipe: str, width: int, adapter: bool = False) -> Any:
-        return next(iter(defaults.fine_tuning_choices(recipe, 5_000, width, adapter))).value
+        return next(iter(fine_tuning.fine_tuning_choices(recipe, 5_000, width, adapter))).value
 
     assert rate("bart", 1024) == pytest.approx(3e-5)
     assert rate("bert_classifier", 384) == pytest.approx(8e-5)
@@ -203,7 +217,7 @@ def test_wider_models_take_smaller_steps_and_adapters_larger_ones() -> None:
 
 def test_more_rows_take_fewer_epochs() -> None:
     side = look_at(WORDS)
-    epochs = [defaults.enough_epochs(replace(side, rows=rows)) for rows in (100, 800, 8_000, 33_000, 10**6)]
+    epochs = [schedules.enough_epochs(replace(side, rows=rows)) for rows in (100, 800, 8_000, 33_000, 10**6)]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[1] == pytest.approx(100, abs=1)
     assert epochs[2] == pytest.approx(40)
@@ -252,7 +266,7 @@ def test_under_a_time_limit_warm_up_is_a_share_and_the_limit_schedules_evaluatio
     side = look_at(["a b c"] * 1000)
     chosen = {
         c.name: c.value
-        for c in defaults.schedule_choices(side, Lengths(1000, 5, 5, 8.0), 1, validated=True, timed=True)
+        for c in schedules.schedule_choices(side, Lengths(1000, 5, 5, 8.0), 1, validated=True, timed=True)
     }
     assert chosen["warmup_ratio"] == 0.1
     assert not {"warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)
@@ -267,7 +281,7 @@ def test_sampled_segmentations_get_the_kind_of_tokenizer_that_can_be_sampled(tmp
     if recipe == "rnn":
         tokens = _prepared(recipe, rows | {"bpe_dropout": 0.1, "subword_sides": "source"}).config.tokens
         assert (tokens.tokenizer_type, tokens.target_tokenizer_type) == ("bpe", "word")
-        assert tokens.vocab_size == defaults.FEW_PIECES
+        assert tokens.vocab_size == pairs.FEW_PIECES
 
 
 def test_a_loss_made_of_outputs_takes_a_quarter_of_the_peak(tmp_path: Path) -> None:

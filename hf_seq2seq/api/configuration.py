@@ -29,7 +29,7 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     run = getattr(config, "run", None)
     if run is None or run.resume_from_checkpoint is None or not hasattr(config, "given"):
         return config
-    from hf_seq2seq.defaults import DERIVABLE
+    from hf_seq2seq.defaults.choosing import DERIVABLE
     from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
     from hf_seq2seq.training.resuming import resume_point
 

@@ -70,7 +70,7 @@ def preview_run(recipe: Recipe, config: RunConfig) -> Preview:
 
 def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
     from hf_seq2seq.data.statistics import remarks
-    from hf_seq2seq.defaults import describe
+    from hf_seq2seq.defaults.choosing import describe
 
     yield f"recipe      {task.recipe}"
     yield f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}"

@@ -1,9 +1,12 @@
 """Texts as sparse vectors of words or characters: counts, presence (one-hot), or TF-IDF. Needs scikit-learn."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from hf_seq2seq.baselines.baseline import LabelledTexts
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.words import words
 from hf_seq2seq.sections import Section, option
@@ -19,6 +22,26 @@ class Features(Section):
     units: str = option("words", "n-grams of words, or of characters within words.", choices=("words", "characters"))
     ngram_order: int = option(2, "Longest n-grams; 1 is a bag of words.", at_least=1, at_most=10)
     min_count: int = option(1, "Leave out n-grams that fewer training texts have.", at_least=1)
+
+
+def fit_each(
+    name: str, rows: LabelledTexts, options: Features, fit: Callable[[Any, np.ndarray], Any]
+) -> tuple["TextFeatures", list[Any]]:
+    """The features of the training rows, and a model of them for each column of labels.
+
+    Args:
+        name: of the baseline.
+        rows: the training rows; where they have several labels each, there is a model for each class.
+        options: what is seen.
+        fit: fits a model to vectors and labels, `(rows,)`.
+
+    Raises:
+        InputError: scikit-learn is not installed, or nothing is left to be seen.
+    """
+    check_scikit_learn(name)
+    features = TextFeatures(options, rows.texts, rows.seconds)
+    columns = list(rows.labels.T) if rows.problem == "multi_label" else [rows.labels]
+    return features, [fit(features.training, labels) for labels in columns]
 
 
 def check_scikit_learn(name: str) -> None:

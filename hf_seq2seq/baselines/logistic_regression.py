@@ -5,12 +5,13 @@ Paper: Wang and Manning, 2012, section 2, https://aclanthology.org/P12-2018, for
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hf_seq2seq.baselines.baseline import Baseline, Classifier, LabelledTexts
-from hf_seq2seq.baselines.features import Features, TextFeatures, check_scikit_learn
+from hf_seq2seq.baselines.features import Features, fit_each
 from hf_seq2seq.sections import option
 
 FAR = 30.0
@@ -30,9 +31,8 @@ def train(rows: LabelledTexts, options: Options) -> Classifier:
     Raises:
         InputError: scikit-learn is not installed.
     """
-    check_scikit_learn("logistic_regression")
-    features = TextFeatures(options, rows.texts, rows.seconds)
-    models = [_fitted(features.training, labels, rows.problem, options) for labels in columns(rows)]
+    fit = partial(_fitted, problem=rows.problem, options=options)
+    features, models = fit_each("logistic_regression", rows, options, fit)
 
     def classify(texts: Sequence[str], seconds: Sequence[str] | None) -> np.ndarray:
         found = features(texts, seconds)
@@ -43,11 +43,6 @@ def train(rows: LabelledTexts, options: Options) -> Classifier:
         return by_class(models[0].decision_function(found), models[0].classes_, rows.classes)
 
     return classify
-
-
-def columns(rows: LabelledTexts) -> list[np.ndarray]:
-    """What a model each is fitted to: the labels, or of several labels a row each class's zeros and ones."""
-    return list(rows.labels.T) if rows.problem == "multi_label" else [rows.labels]
 
 
 def by_class(scores: np.ndarray, seen: np.ndarray, classes: int) -> np.ndarray:

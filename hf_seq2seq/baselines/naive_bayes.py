@@ -5,13 +5,14 @@ Paper: McCallum and Nigam, 1998, https://cdn.aaai.org/Workshops/1998/WS-98-05/WS
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from hf_seq2seq.baselines.baseline import Baseline, Classifier, LabelledTexts
-from hf_seq2seq.baselines.features import Features, TextFeatures, check_scikit_learn
-from hf_seq2seq.baselines.logistic_regression import FAR, by_class, columns
+from hf_seq2seq.baselines.features import Features, fit_each
+from hf_seq2seq.baselines.logistic_regression import FAR, by_class
 from hf_seq2seq.sections import option
 
 
@@ -28,9 +29,7 @@ def train(rows: LabelledTexts, options: Options) -> Classifier:
     Raises:
         InputError: scikit-learn is not installed.
     """
-    check_scikit_learn("naive_bayes")
-    features = TextFeatures(options, rows.texts, rows.seconds)
-    models = [_fitted(features.training, labels, options) for labels in columns(rows)]
+    features, models = fit_each("naive_bayes", rows, options, partial(_fitted, options=options))
 
     def classify(texts: Sequence[str], seconds: Sequence[str] | None) -> np.ndarray:
         found = features(texts, seconds)

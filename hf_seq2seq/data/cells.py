@@ -1,7 +1,8 @@
 """Validated cells of a column: anything but text is rejected with its row and a fix."""
 
 import logging
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,6 +18,7 @@ from hf_seq2seq.errors import InputError
 logger = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 100
+NANS = ("nan", "NaN")
 HINTS = {
     "null": "fill it in or remove the row",
     "number": "write it as text, in quotation marks",
@@ -32,7 +34,7 @@ def row_sample(rows: Dataset) -> list[dict[str, Any]]:
 
 
 def column_cells(rows: Dataset, column: str) -> pa.ChunkedArray:
-    """The cells of a column, `(rows,)`; a dotted name reaches into objects."""
+    """The cells of a column, `(rows,)`, NaN as null; a dotted name reaches into objects."""
     outer = column
     while outer and outer not in rows.column_names:
         outer = outer.rpartition(".")[0]
@@ -42,7 +44,8 @@ def column_cells(rows: Dataset, column: str) -> pa.ChunkedArray:
         cells = cells.take(rows._indices.column(0))
     for key in column[len(outer) + 1 :].split(".") if column != outer else ():
         cells = pc.struct_field(cells, key)
-    return cells
+    # A missing number is NaN in the files of some libraries.
+    return pc.if_else(pc.is_nan(cells), None, cells) if pa.types.is_floating(cells.type) else cells
 
 
 def is_text(arrow_type: pa.DataType) -> bool:
@@ -72,7 +75,45 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False) ->
         refuse(rows, pc.index(cells.is_null(), True).as_py(), column, None, place)
     if not may_be_empty:
         refuse_empty(rows, column, cells, place)
-    return cells.to_pylist()
+    found: list[str] = cells.to_pylist()
+    missing = written_nans(cells, column, place)
+    if missing.any() and not may_be_empty:
+        row, count = row_number(rows, int(missing.argmax())), int(missing.sum())
+        others = f", the first of {count} such rows" if count > 1 else ""
+        raise InputError(
+            f"{place}: row {row}, column {column!r}: 'nan' stands for a missing text{others}; fill it in or remove the "
+            "row (--skip-empty)"
+        )
+    return ["" if gone else text for text, gone in zip(found, missing, strict=True)] if missing.any() else found
+
+
+def written_nans(cells: pa.ChunkedArray, column: str, place: str) -> np.ndarray:
+    """Texts that are nothing but `nan`, which is how pandas writes a missing cell, `(rows,)` bool.
+
+    Among single words it may be one, so that there it is kept as text and told.
+    """
+    written = [pc.is_in(pc.utf8_trim_whitespace(chunk), pa.array(NANS, chunk.type)) for chunk in cells.chunks]
+    found: np.ndarray = pa.chunked_array(written, pa.bool_()).to_numpy()
+    if not found.any():
+        return found
+    spaced = pc.sum(pc.match_substring_regex(cells, r"\S\s+\S")).as_py() or 0
+    if 2 * spaced >= len(cells) - found.sum():
+        return found
+    logger.warning(
+        "%s: column %r: %d cells are 'nan', which is taken as a word; empty them if they stand for missing texts",
+        *(place, column, found.sum()),
+    )
+    return np.zeros(len(cells), dtype=bool)
+
+
+def missing_label(value: Any, codes: bool = False) -> bool:
+    """Whether a label is missing: null, blank, or `nan` unless the labels are codes, where it is Min Nan Chinese."""
+    return value is None or (isinstance(value, str) and (not value.strip() or (value.strip() in NANS and not codes)))
+
+
+def are_codes(labels: Iterable[Any]) -> bool:
+    """Whether all labels are at most three lowercase letters, as the codes of languages are."""
+    return all(isinstance(label, str) and re.fullmatch("[a-z]{2,3}", label.strip()) for label in set(labels) - {None})
 
 
 def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str) -> None:
@@ -91,8 +132,8 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
         raise InputError(f"{place}: row {row}, column {column!r}: empty text{others}; fill it in or remove the row")
 
 
-def without_empty(rows: Dataset, columns: Sequence[str | None], place: str) -> Dataset:
-    """The rows with non-empty cells in all of the given columns; reports how many are dropped.
+def without_empty(rows: Dataset, columns: Sequence[str | None], place: str, label: str | None = None) -> Dataset:
+    """The rows with non-empty cells in all of the given columns, and in that of labels; reports how many are dropped.
 
     Raises:
         InputError: there is none.
@@ -101,6 +142,12 @@ def without_empty(rows: Dataset, columns: Sequence[str | None], place: str) -> D
     for column in filter(None, columns):
         cells = column_cells(rows, column)
         kept &= ~np.array([_is_empty(value) for chunk in cells.chunks for value in chunk.to_pylist()], dtype=bool)
+        if is_text(cells.type) and cells.null_count < len(cells):
+            kept &= ~written_nans(pc.fill_null(cells, ""), str(column), place)
+    if label is not None:
+        found = column_cells(rows, label).to_pylist()
+        codes = not any(isinstance(value, list) for value in found) and are_codes(found)
+        kept &= ~np.array([_is_empty(value) or missing_label(value, codes) for value in found], dtype=bool)
     if kept.all():
         return rows
     if not kept.any():

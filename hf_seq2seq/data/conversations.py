@@ -29,7 +29,7 @@ from hf_seq2seq.data.messages import (
 )
 from hf_seq2seq.data.pairs import lacks_targets, read_pairs
 from hf_seq2seq.data.rows import shown
-from hf_seq2seq.data.sources import load_splits, row_number
+from hf_seq2seq.data.sources import OpenShare, load_splits, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
 
@@ -101,12 +101,13 @@ class Conversations:
         return replace(self, messages=ends, replies=self.replies if one_each else None)
 
 
-def read_conversations(data: PairData) -> dict[str, Conversations]:
+def read_conversations(data: PairData, share: OpenShare | None = None) -> dict[str, Conversations]:
     """The conversations of every split.
 
     Args:
         data: the data options; `source_column` names a column other than `messages` or `conversations`. Rows of text
             are pairs: the source is the user's message, the target the reply.
+        share: as for `load_splits`.
 
     Raises:
         InputError: a prefix is given, columns cannot be found, a cell is not a list of messages, or a conversation does
@@ -114,7 +115,7 @@ def read_conversations(data: PairData) -> dict[str, Conversations]:
     """
     if data.source_prefix:
         raise InputError("--source-prefix is for pairs; a conversation may begin with a system message")
-    splits = load_splits(data, arrange=joined_lines)
+    splits = load_splits(data, arrange=joined_lines, share=share)
     column = _column(splits[splits.first], data)
     for split, rows in splits.items():
         _tell_unread(rows, column or "", data, splits.place(split))

@@ -9,13 +9,14 @@ from hf_seq2seq.data.cells import row_sample, texts
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_text_columns
 from hf_seq2seq.data.columns.pairs import find_source_column
-from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 
 
 def read_documents(
-    data: PairData | LabelledData, one_document: bool = False, train: bool = True
+    data: PairData | LabelledData, one_document: bool = False, train: bool = True, share: OpenShare | None = None
 ) -> tuple[dict[str, list[str]], str]:
     """The documents of every split: its rows, except blank ones.
 
@@ -24,6 +25,7 @@ def read_documents(
         one_document: a split is one document, with a line per row. Held-out validation text is then the end of the
             training text, not random rows.
         train: whether training rows are required.
+        share: as for `load_splits`; rows of one document are its lines.
 
     Returns:
         The documents by split, and their column.
@@ -31,8 +33,8 @@ def read_documents(
     Raises:
         InputError: there are no rows, the column cannot be found, a cell is not text, or there is no text at all.
     """
-    share = data.validation_split_percentage
-    splits = load_splits(dataclasses.replace(data, validation_split_percentage=None) if one_document else data)
+    whole = dataclasses.replace(data, validation_split_percentage=None) if one_document else data
+    splits = load_splits(whole, share=None if one_document else share)
     if train and "train" not in splits:
         raise InputError("no training rows: give --train-file or --dataset-name")
     first = splits.first
@@ -51,10 +53,12 @@ def read_documents(
         documents[split] = [text for text in documents[split] if text.strip()]
         if not documents[split]:
             raise InputError(f"{place}: column {column!r} contains no text")
-    if one_document and share and "train" in documents and "validation" not in documents:
-        text = documents["train"][0]
-        end = int(len(text) * (1 - share / 100))
-        documents |= {"train": [text[:end]], "validation": [text[end:]]}
+    if one_document and "train" in documents and not sets_of(documents, "validation"):
+        given, text = data.validation_split_percentage, documents["train"][0]
+        percentage = share(len(splits["train"])) if share and given is None else given
+        if percentage:
+            end = int(len(text) * (1 - percentage / 100))
+            documents |= {"train": [text[:end]], "validation": [text[end:]]}
     return documents, column
 
 

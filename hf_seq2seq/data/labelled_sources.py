@@ -10,23 +10,26 @@ from hf_seq2seq.data.cells import column_cells, row_sample, texts
 from hf_seq2seq.data.columns.labels import find_label_columns, find_text_columns, lacks_labels
 from hf_seq2seq.data.label_lists import hot_places, hot_width, is_written_list, read_written_list, separator
 from hf_seq2seq.data.labelled_lines import LabelledLines, lines_lack_labels
-from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.data.splits import Splits
 
 
-def load_labelled_splits(data: LabelledData, problem: str, names: Sequence[str] = ()) -> Splits:
+def load_labelled_splits(
+    data: LabelledData, problem: str, names: Sequence[str] = (), share: OpenShare | None = None
+) -> Splits:
     """`load_splits` with held-out rows and caps stratified by class; at random for regression.
 
     Args:
         data: where the rows come from.
         problem: "single_label", "multi_label" or "regression".
         names: the classes if fixed by a trained model.
+        share: as for `load_splits`.
 
     Raises:
         InputError: as for `load_splits`, or the label column cannot be found.
     """
     arrange = LabelledLines(names)
-    return load_splits(data, arrange, classes=lambda rows, place: _classes(rows, place, data, problem))
+    return load_splits(data, arrange, lambda rows, place: _classes(rows, place, data, problem), share)
 
 
 def load_unlabelled(data: LabelledData, names: Sequence[str]) -> dict[str, tuple[list[str], list[str] | None]] | None:

@@ -5,13 +5,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NoReturn
 
 import numpy as np
 from datasets import ClassLabel, Dataset
 
 from hf_seq2seq.configs import LabelledData
-from hf_seq2seq.data.cells import column_cells, row_sample, texts, without_empty
+from hf_seq2seq.data.cells import are_codes, column_cells, missing_label, row_sample, texts, without_empty
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.labels import find_label_columns
 from hf_seq2seq.data.files.tables import kind
@@ -66,7 +67,7 @@ def read_labelled(
         return {}, ()
     columns = _find_columns(splits, data)
     if data.skip_empty:
-        splits = splits.each(lambda rows, place: without_empty(rows, list(columns.values()), place))
+        splits = splits.each(lambda rows, place: without_empty(rows, _texts_of(columns), place, columns["label"]))
     cells = {
         split: cells
         for split, rows in splits.items()
@@ -108,9 +109,18 @@ class _LabelCells:
             rows, cells = chosen_rows(rows, np.array(kept, dtype=np.int64)), [cells[index] for index in kept]
         return cls(rows, column, place, cells, declared)
 
+    @cached_property
+    def codes(self) -> bool:
+        """Whether the labels are codes of languages or the like."""
+        return not any(isinstance(cell, list | dict) for cell in self.cells) and are_codes(self.cells)
+
     def refuse(self, index: int, problem: str) -> NoReturn:
         """Raises an error about a cell, naming its place."""
         raise InputError(f"{self.place}: row {row_number(self.rows, index)}, column {self.column!r}: {problem}")
+
+
+def _texts_of(columns: Mapping[str, str]) -> list[str]:
+    return [column for role, column in columns.items() if role != "label"]
 
 
 def _with_lists(
@@ -181,7 +191,7 @@ def _numbers(cells: _LabelCells) -> np.ndarray:
         except (TypeError, ValueError):
             numbers[index] = math.nan
         if not math.isfinite(numbers[index]):
-            detail = "no number" if value is None else f"{kind(value)} {shown(value)} is not a number"
+            detail = "no number" if missing_label(value) else f"{kind(value)} {shown(value)} is not a number"
             cells.refuse(index, f"{detail}; regression needs one in every row")
     return numbers
 
@@ -215,11 +225,12 @@ def _name(cells: _LabelCells, index: int, value: Any) -> str:
     if cells.declared and isinstance(value, int):
         return cells.declared[value]
     is_list = isinstance(value, list) or (isinstance(value, str) and is_written_list(value, quoted=True))
-    if isinstance(value, str | int) and str(value).strip() and not is_list:
+    missing = isinstance(value, str) and missing_label(value, cells.codes)
+    if isinstance(value, str | int) and not missing and not is_list:
         return str(value).strip()
     told_kind = "list" if is_list else kind(value)
     hints = {"number": "; numbers need --problem-type regression", "list": "; lists need --problem-type multi_label"}
-    detail = "no label" if value is None or not str(value).strip() else f"{told_kind} {shown(value)} is not a label"
+    detail = "no label" if missing_label(value) else f"{told_kind} {shown(value)} is not a label"
     return cells.refuse(index, detail + hints.get(told_kind, "; fill it in or remove the row"))
 
 

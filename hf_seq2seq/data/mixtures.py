@@ -17,7 +17,7 @@ from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.preferences import joined
 from hf_seq2seq.data.row_languages import in_languages
-from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.training_rows import Renewed, TrainingRows
 from hf_seq2seq.errors import InputError
@@ -43,11 +43,13 @@ class Member:
         name: part of its results' names, `eval_NAME_bleu`.
         data: its rows, columns and prefix.
         metrics: metrics on its sets.
+        has_own_metrics: whether they were written below its name.
     """
 
     name: str
     data: PairData
     metrics: tuple[str, ...]
+    has_own_metrics: bool = False
 
     @property
     def validation_sets(self) -> list[str]:
@@ -128,18 +130,18 @@ def _member(name: str, settings: Mapping[str, Setting], path: str, evaluation: E
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", name, re.ASCII):
         raise InputError(f"{path}: {name!r} is not a valid task name; use letters, digits, '_', '.' and '-'")
     options = build_from_lines(MemberOptions, settings, path)
-    metrics = options.evaluation if "metrics" in settings else evaluation
-    return Member(name, options.data, metrics.metrics)
+    own = "metrics" in settings
+    return Member(name, options.data, (options.evaluation if own else evaluation).metrics, own)
 
 
-def read_member_pairs(member: Member, path: str) -> dict[str, Pairs]:
-    """The pairs of a task by split, with the prefix prepended to each source.
+def read_member_pairs(member: Member, path: str, share: OpenShare | None = None) -> dict[str, Pairs]:
+    """The pairs of a task by split, with the prefix prepended to each source; `share` as for `load_splits`.
 
     Raises:
         InputError: rows cannot be read, or there are no training rows; names the task.
     """
     try:
-        pairs = read_pairs(load_splits(member.data, arrange=split_at_tabs), member.data)
+        pairs = read_pairs(load_splits(member.data, arrange=split_at_tabs, share=share), member.data)
     except InputError as error:
         raise InputError(f"{path}: task {member.name!r}: {error}") from error
     if "train" not in pairs:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from hf_seq2seq.data.preferences import (
 from hf_seq2seq.data.row_languages import in_languages, other_columns, read_languages
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
+from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
@@ -56,6 +58,11 @@ class Pairs:
     def targets(self) -> list[str]:
         """The first reference of every row, used for training."""
         return [references[0] for references in self.references]
+
+    @cached_property
+    def sides(self) -> tuple[Side, Side]:
+        """What sources and targets look like."""
+        return look_at(self.sources), look_at(self.targets)
 
 
 def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict[str, Pairs]:

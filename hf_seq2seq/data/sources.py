@@ -32,9 +32,16 @@ COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_colu
 HOLD_OUT_SEED = 0
 
 Classes = Callable[[Dataset, str], Sequence[Sequence[str]]]
+OpenShare = Callable[[int], float | None]
+"""Percentage of so many training rows to hold out for validation where no option says it; None for no rows."""
 
 
-def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Classes | None = None) -> Splits:
+def load_splits(
+    sources: Sources,
+    arrange: Arrange | None = None,
+    classes: Classes | None = None,
+    share: OpenShare | None = None,
+) -> Splits:
     """Reads every split given by the options.
 
     Files are read again each time. The order of the rows is preserved; a cap keeps the first rows. Duplicates are
@@ -45,6 +52,7 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
         sources: the data options.
         arrange: transforms rows after reading, before any are dropped or held out; also given their place.
         classes: returns the classes of every row; held-out rows and caps are then stratified by class.
+        share: what is held out where neither validation rows nor a share are given; None for nothing.
 
     Returns:
         The rows by split: "train", "validation", "test", those that exist; a named set of validation or test rows is a
@@ -69,8 +77,11 @@ def load_splits(sources: Sources, arrange: Arrange | None = None, classes: Class
             raise InputError(f"{splits.place(split)}: has no rows")
     if "train" in splits and sources.deduplicate:
         splits["train"] = _without_repeats(splits["train"], splits.place("train"))
-    if "train" in splits and not sets_of(splits, "validation") and sources.validation_split_percentage:
-        splits["train"], splits["validation"] = _held_out(splits, sources, classes)
+    if "train" in splits and not sets_of(splits, "validation"):
+        given, count = sources.validation_split_percentage, len(splits["train"])
+        percentage = share(min(count, sources.max_train_samples or count)) if share and given is None else given
+        if percentage:
+            splits["train"], splits["validation"] = _held_out(splits, percentage, classes)
     caps = {
         "train": sources.max_train_samples,
         "validation": sources.max_eval_samples,
@@ -231,12 +242,12 @@ def _comparable(column: pa.ChunkedArray) -> pa.ChunkedArray | list[str]:
     return column if flat else [repr(value) for value in column.to_pylist()]
 
 
-def _held_out(splits: Splits, sources: Sources, classes: Classes | None) -> tuple[Dataset, Dataset]:
+def _held_out(splits: Splits, percentage: float, classes: Classes | None) -> tuple[Dataset, Dataset]:
     """Training rows and held-out rows, each in the order of the file; every class keeps a training row."""
     rows, place = splits["train"], splits.place("train")
     if len(rows) < 2:
         raise InputError(f"{place}: has one row; none can be held out for validation")
-    count = max(1, round(len(rows) * (sources.validation_split_percentage or 0) / 100))
+    count = max(1, round(len(rows) * percentage / 100))
     if classes is None:
         drawn = np.random.default_rng(HOLD_OUT_SEED).permutation(len(rows))[:count]
     else:

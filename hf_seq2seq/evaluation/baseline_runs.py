@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, make_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hf_seq2seq.baselines import BASELINES
 from hf_seq2seq.baselines.baseline import Baseline, LabelledTexts
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of
-from hf_seq2seq.data.quiet import quiet
+from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import (
     BASELINE_FILE,
@@ -141,40 +142,26 @@ def run(name: str, config: Any) -> Outcome:
         paths = [Path(part.rpartition("=")[2]) for value in filter(None, inputs) for part in value.split(",")]
         folder = Path(config.output.output_dir)
         check_folder(folder, config.output.overwrite_output_dir, paths, _replaced(folder))
-    config = replace(config, data=_with_held_out(baseline.task, config))
-    outcome = RUNS[baseline.task](name, baseline, config)
+    held_out: list[float] = []
+    outcome = RUNS[baseline.task](name, baseline, config, partial(_share, held_out))
+    if held_out:
+        config = replace(config, data=replace(config.data, validation_split_percentage=held_out[0]))
     if config.output.output_dir is not None:
         save(Path(config.output.output_dir), name, config, outcome)
     return outcome
 
 
-def _with_held_out(task: str, config: Any) -> Any:
-    """The options of the data; without rows to score, with the share of the training rows that `train` holds out."""
-    from hf_seq2seq.defaults import validation_choices
+def _share(taken: list[float], rows: int) -> float | None:
+    """The share of the training rows that `train` holds out, where there is no validation set; told, and noted."""
+    from hf_seq2seq.defaults.choosing import validation_choices
 
-    data = config.data
-    others = data.validation_file or data.test_file or getattr(data, "one_document", False)
-    if others or data.validation_split_percentage is not None or not data.train_file:
-        return data
-    with quiet():
-        rows = len(_split_rows(task, config)["train"])
     for choice in validation_choices(rows):
         print(f"{choice.name} {choice.value:g}: {choice.reason}", file=sys.stderr)
-        data = replace(data, validation_split_percentage=choice.value)
-    return data
+        taken.append(choice.value)
+    return taken[0] if taken else None
 
 
-def _split_rows(task: str, config: Any) -> Mapping[str, Any]:
-    from hf_seq2seq.data.labelled_sources import load_labelled_splits
-    from hf_seq2seq.data.sources import load_splits
-    from hf_seq2seq.data.tabbed_text import split_at_tabs
-
-    if task == "labels":
-        return load_labelled_splits(config.data, config.problem.problem_type)
-    return load_splits(config.data, arrange=split_at_tabs if task == "pairs" else None)
-
-
-def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
+def _score_pairs(name: str, baseline: Baseline, config: Any, share: OpenShare) -> Outcome:
     from hf_seq2seq.data.pairs import read_pairs
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.data.tabbed_text import split_at_tabs
@@ -182,7 +169,7 @@ def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
     from hf_seq2seq.metrics.metric import with_sources
 
     check_metrics(config.output.metrics, metrics_for("seq2seq"))
-    pairs = read_pairs(load_splits(config.data, arrange=split_at_tabs), config.data)
+    pairs = read_pairs(load_splits(config.data, arrange=split_at_tabs, share=share), config.data)
     sets = _evaluated(pairs)
     chosen = check_metrics(config.output.metrics or _usual_metrics(pairs["train"]), metrics_for("seq2seq"))
     others = read_others(config.significance.compare, config.data.encoding)
@@ -205,14 +192,14 @@ def _score_pairs(name: str, baseline: Baseline, config: Any) -> Outcome:
 
 def _usual_metrics(rows: Any) -> tuple[str, ...]:
     """The metrics that a model of these pairs is measured by where none are asked for."""
-    from hf_seq2seq.data.text_kinds import look_at
-    from hf_seq2seq.defaults import metric_choices
+    from hf_seq2seq.defaults.pairs import metric_choices
 
-    found = next(iter(metric_choices(look_at(rows.sources), look_at(rows.targets), False)))
+    source, target = rows.sides
+    found = next(iter(metric_choices(source, target, validated=False)))
     return tuple(found.value) if isinstance(found.value, tuple) else DEFAULT_METRICS
 
 
-def _score_labels(name: str, baseline: Baseline, config: Any) -> Outcome:
+def _score_labels(name: str, baseline: Baseline, config: Any, share: OpenShare) -> Outcome:
     from hf_seq2seq.metrics import LABEL_DEFAULTS, check_metrics, metrics_for
 
     problem = config.problem.problem_type
@@ -222,7 +209,7 @@ def _score_labels(name: str, baseline: Baseline, config: Any) -> Outcome:
     if config.significance.compare:
         raise InputError("--compare: for labels give files of both systems to evaluate: --predictions, --references")
     chosen = check_metrics(config.output.metrics or LABEL_DEFAULTS[problem], metrics_for(problem))
-    splits, names = _read_labels(name, config.data, problem)
+    splits, names = _read_labels(name, config.data, problem, share)
     sets, rows = _evaluated(splits), splits["train"]
     training = LabelledTexts(rows.texts, rows.pairs, rows.labels, max(len(names), 1), problem)
     classify, train = _timed(baseline, len(rows), training, config.options)
@@ -232,7 +219,9 @@ def _score_labels(name: str, baseline: Baseline, config: Any) -> Outcome:
     return Outcome(found, predictions, classify, train)
 
 
-def _read_labels(name: str, data: LabelledData, problem: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _read_labels(
+    name: str, data: LabelledData, problem: str, share: OpenShare
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The labelled rows of every split, and the names of the classes.
 
     Raises:
@@ -241,7 +230,7 @@ def _read_labels(name: str, data: LabelledData, problem: str) -> tuple[dict[str,
     from hf_seq2seq.data.labelled_sources import load_labelled_splits
     from hf_seq2seq.data.labels import read_labelled
 
-    splits = load_labelled_splits(data, problem)
+    splits = load_labelled_splits(data, problem, share=share)
     if "train" in splits and problem == "single_label":
         alone, names = read_labelled(splits.only(["train"]), data, problem)
         rows, column = len(alone["train"]), alone["train"].columns["label"]
@@ -262,13 +251,13 @@ def _label_row(logits: np.ndarray, names: tuple[str, ...], problem: str) -> dict
     return {"prediction": names[int(logits.argmax())]}
 
 
-def _score_text(name: str, baseline: Baseline, config: Any) -> Outcome:
+def _score_text(name: str, baseline: Baseline, config: Any, share: OpenShare) -> Outcome:
     from hf_seq2seq.data.documents import read_documents
     from hf_seq2seq.metrics import check_metrics, metrics_for
 
     known = metrics_for("likelihood")
     chosen = check_metrics(config.output.metrics or tuple(known), known)
-    documents = read_documents(config.data, config.data.one_document)[0]
+    documents = read_documents(config.data, config.data.one_document, share=share)[0]
     sets, significance = _evaluated(documents), config.significance
     tests = sets_of(sets, "test") or list(sets)
     others = {place: np.array(read_likelihoods(place)) for place in significance.compare}
@@ -289,7 +278,7 @@ def _score_text(name: str, baseline: Baseline, config: Any) -> Outcome:
     return Outcome(found, rows, read, train)
 
 
-RUNS: dict[str, Callable[[str, Baseline, Any], Outcome]] = {
+RUNS: dict[str, Callable[[str, Baseline, Any, OpenShare], Outcome]] = {
     "pairs": _score_pairs,
     "labels": _score_labels,
     "text": _score_text,

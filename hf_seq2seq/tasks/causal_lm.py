@@ -31,6 +31,7 @@ from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Problem, Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
 from hf_seq2seq.tasks.languages import with_languages
+from hf_seq2seq.tasks.open_text import settle_joined_schedule, settle_text
 from hf_seq2seq.tasks.stages import settle_stages, with_stages
 from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
 
@@ -50,7 +51,6 @@ def joined_task(
         InputError: source and target of maximum length exceed the model's table of positions.
     """
     pairs = with_languages(pairs, model, Tokenizers(tokenizer, tokenizer))
-    config = settle_stages(config, pairs["train"])
     tokens = config.tokens
     check_room(model, tokens)
     wrap_texts(tokenizer, tokens.separator)
@@ -59,7 +59,11 @@ def joined_task(
         for name, rows in pairs.items()
         if isinstance(rows, Pairs)
     }
-    source, target = pairs["train"].columns
+    train = pairs["train"]
+    if config.model.from_scratch and isinstance(train, Pairs):
+        config = settle_joined_schedule(config, train.sides[1], splits["train"].lengths, splits)
+    config = settle_stages(config, train)
+    source, target = train.columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
     renewed = subword_pairs(config, pairs["train"], splits["train"], task.tokenizers)
@@ -129,6 +133,7 @@ def text_task(
     for name, found in documents.items():
         blocks, places = pack(encode_documents(found, tokenizer), size)
         splits[name] = Examples(blocks, found, positions=places)
+    config = settle_text(config, "gpt", model, splits["train"].lengths, splits)
     return decoder_task(config, model, tokenizer, splits, {"text": column}, CausalLMProblem(longest))
 
 

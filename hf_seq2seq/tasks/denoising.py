@@ -28,6 +28,7 @@ from hf_seq2seq.problems.denoising import DenoisingProblem
 from hf_seq2seq.run_configs import Seq2SeqRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum
+from hf_seq2seq.tasks.open_text import settle_rows_of_text, settle_text
 from hf_seq2seq.tasks.subwords import refuse_subwords
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class NoisedRows:
     noise: Noise
     seed: int
     made_of: Documents
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -86,13 +90,15 @@ def denoising_task(
     refuse_curriculum(config, "raw text")
     refuse_subwords(config, "raw text")
     tokenizer = tokenizers.source
+    config = settle_rows_of_text(config, model, tokenizer, documents["train"])
     noise = make_noise(NOISES[recipe], config.denoising, tokenizer)
-    splits = {}
+    splits: dict[str, NoisedRows] = {}
     for number, (split, texts) in enumerate(documents.items()):
         rows, made_of = _encode(texts, tokenizer, config, noise, split)
         found = [texts[i] for i in rows.documents]
         splits[split] = NoisedRows(rows, found, noise, config.run.seed + number, made_of)
     noised = {split: _checked(rows(0), split) for split, rows in splits.items()}
+    config = settle_text(config, recipe, model, splits["train"].lengths, splits)
     objective = _objective(config, model, tokenizers)
     return Task(
         recipe=recipe,

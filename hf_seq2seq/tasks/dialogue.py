@@ -1,39 +1,54 @@
 """Conversations of every split, and a task for decoder-only models, which learn every reply and generate the last."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.chat import encode_conversations, end_of_turn, prepare_chat
 from hf_seq2seq.data.conversations import Conversations, read_conversations
+from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
 from hf_seq2seq.tasks.curricula import with_curriculum
+from hf_seq2seq.tasks.open_conversations import exchanges, settle_shared_turns
+from hf_seq2seq.tasks.open_text import settle_joined_schedule
 from hf_seq2seq.tasks.subwords import refuse_subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
-def read_all_conversations(data: PairData) -> dict[str, Conversations]:
-    """The conversations of every split.
+D = TypeVar("D", bound=DecoderRun)
+
+
+def read_all_conversations(data: PairData, share: OpenShare | None = None) -> dict[str, Conversations]:
+    """The conversations of every split; `share` as for `load_splits`.
 
     Raises:
         InputError: there are no training rows.
     """
-    conversations = read_conversations(data)
+    conversations = read_conversations(data, share)
     if "train" not in conversations:
         raise InputError("no training rows: give --train-file or --dataset-name")
     return conversations
+
+
+def settle_dialogue(
+    config: D, pairs: Mapping[str, Conversations], tokenizer: "PreTrainedTokenizerBase", most: int | None
+) -> D:
+    """Chooses the lengths of histories and replies, given a tokenizer and the positions of a checkpoint."""
+    prepare_chat(tokenizer, config.tokens.separator)
+    return settle_shared_turns(config, pairs, tokenizer, most)
 
 
 def dialogue_task(
     config: DecoderRun,
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase",
-    conversations: dict[str, Conversations],
+    conversations: Mapping[str, Conversations],
 ) -> Task:
     """Encodes each conversation as one sequence, of which only replies and their ends are learned.
 
@@ -50,6 +65,9 @@ def dialogue_task(
         name: encode_conversations(rows, tokenizer, config.tokens, in_windows=name == "train")
         for name, rows in conversations.items()
     }
+    if config.model.from_scratch and config.given is not None:
+        side = exchanges(conversations["train"]).replies
+        config = settle_joined_schedule(config, side, splits["train"].lengths, splits)
     columns = {"source": conversations["train"].column, "target": "the last reply"}
     problem = Seq2SeqProblem(config.decoding, config.tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, columns, problem)

@@ -15,10 +15,12 @@ from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.labelled_sources import load_labelled_splits
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.labels import read_labelled
+from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.data.text_kinds import look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.defaults import classifier_choices, label_metric_choices, settle, text_length_choices
+from hf_seq2seq.defaults.choosing import settle
+from hf_seq2seq.defaults.labels import classifier_choices, label_metric_choices, text_length_choices
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import LABEL_DEFAULTS
 from hf_seq2seq.objectives.classification import Classification, MultiLabel, Regression
@@ -73,8 +75,8 @@ def read_all_labelled(config: C) -> tuple[C, dict[str, Labelled], tuple[str, ...
     """
     problem = config.model.problem_type
 
-    def read(data: LabelledData) -> Splits:
-        splits = load_labelled_splits(data, problem)
+    def read(data: LabelledData, share: OpenShare) -> Splits:
+        splits = load_labelled_splits(data, problem, share=share)
         if "train" not in splits:
             raise InputError("no training rows: give --train-file or --dataset-name")
         return splits

@@ -23,6 +23,7 @@ from hf_seq2seq.run_configs import EncoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum
 from hf_seq2seq.tasks.denoising import count_documents, make_masked_tokens
+from hf_seq2seq.tasks.open_text import settle_rows_of_text, settle_text
 from hf_seq2seq.training.checks import check_positions
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ def masked_task(
     """
     refuse_curriculum(config, "raw text")
     options, language = config.masking, config.masking.sentence_language
+    config = settle_rows_of_text(config, model, tokenizer, documents["train"])
     check_positions(model, config.tokens)
     noise = make_masked_tokens(tokenizer, options.mlm_probability, options.whole_word_masking)
     masks = Masks(noise, word_starts(tokenizer) if options.whole_word_masking else None)
@@ -180,6 +182,7 @@ def masked_task(
             splits[split] = rows[split](0)
         except InputError as error:
             raise InputError(f"{split}: {error}") from error
+    config = settle_text(config, "bert_classifier", model, rows["train"].lengths, splits)
     return Task(
         recipe="bert_classifier",
         config=config,

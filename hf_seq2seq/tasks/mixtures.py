@@ -1,11 +1,13 @@
 """Runs on a mixture of tasks, or of languages: each is sampled at its rate, and evaluated separately."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.configs import Evaluation, Mixing, PairsOrDialogue
-from hf_seq2seq.data.evaluation_sets import name_of
+from hf_seq2seq.data.by_direction import chosen_pairs
+from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.mixtures import (
     Member,
@@ -19,14 +21,17 @@ from hf_seq2seq.data.mixtures import (
 )
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.defaults.choosing import settle, validation_choices
+from hf_seq2seq.defaults.pairs import metric_choices
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import HandBuiltRun, Seq2SeqRun
-from hf_seq2seq.sections import flag
+from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.sections import Choice, flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum
-from hf_seq2seq.tasks.languages import in_many_languages, with_tags
-from hf_seq2seq.tasks.open_options import ModelChoices, settle_rows
-from hf_seq2seq.tasks.pairs import Rows, open_pairs, pair_task
+from hf_seq2seq.tasks.languages import in_many_languages, with_languages, with_tags
+from hf_seq2seq.tasks.open_options import ModelChoices, settle_rows, settle_schedule
+from hf_seq2seq.tasks.pairs import Rows, encoded_task, open_pairs, pair_task
 from hf_seq2seq.tasks.stages import refuse_stages
 from hf_seq2seq.training.checks import check_run
 
@@ -80,18 +85,11 @@ def open_mixed(
         InputError: rows cannot be read, or options of mixing are given and there is nothing to mix.
     """
     if members:
-        pairs, mixture = read_mixture(members, config)
-        settled = settle_rows(config, pairs, model, joint)
-        usual = (config.evaluation.metrics, settled.evaluation.metrics)
-        mixture = dataclasses.replace(mixture, members=tuple(_with_metrics(m, *usual) for m in mixture.members))
-        return settled, pairs if model is None else with_tags(pairs), mixture
+        config, pairs, mixture = read_mixture(members, config)
+        config = settle_rows(config, pairs, model, joint)
+        return config, pairs if model is None else with_tags(pairs), mixture
     config, rows = open_pairs(config, config.data, _objective(config) == (DIALOGUE,), model, joint)
     return config, *mixed_directions(config, rows)
-
-
-def _with_metrics(member: Member, default: tuple[str, ...], chosen: tuple[str, ...]) -> Member:
-    """A task with the metrics that are chosen by the rows, if none of its own were given."""
-    return dataclasses.replace(member, metrics=chosen) if member.metrics == default else member
 
 
 def mixed_directions(
@@ -113,16 +111,51 @@ def mixed_directions(
     return {**rows, "train": mixed}, mixture
 
 
-def read_mixture(members: tuple[Member, ...], config: Seq2SeqRun | HandBuiltRun) -> tuple[dict[str, Pairs], Mixture]:
-    """The rows of all tasks, and their sampling.
+def read_mixture(members: tuple[Member, ...], config: C) -> tuple[C, dict[str, Pairs], Mixture]:
+    """The rows of all tasks, and their sampling; what is open about their validation rows and metrics is chosen.
 
     Raises:
         InputError: rows cannot be read; names the task.
     """
     file = config.mixture.mixture
     assert file is not None
-    pairs = [read_member_pairs(member, file) for member in members]
-    return mix(members, pairs, config.mixture, config.run.seed)
+    shares: list[Choice] = []
+
+    def share(member: Member, rows: int) -> float | None:
+        found = list(validation_choices(rows)) if config.given is not None else []
+        shares.extend(dataclasses.replace(c, reason=f"task {member.name}: {c.reason}") for c in found)
+        return found[0].value if found else None
+
+    pairs = [read_member_pairs(member, file, partial(share, member)) for member in members]
+    validated = any(sets_of(own, "validation") for own in pairs)
+    config, members = _settle_metrics(config, members, [own["train"] for own in pairs], validated)
+    # The options of a task are not the run's own.
+    config = dataclasses.replace(config, derived=(*config.derived, *shares))
+    return config, *mix(members, pairs, config.mixture, config.run.seed)
+
+
+def _settle_metrics(
+    config: C, members: tuple[Member, ...], rows: Sequence[Pairs], validated: bool
+) -> tuple[C, tuple[Member, ...]]:
+    """Chooses the metrics of each task that has none of its own, unless the run's options say something of scores.
+
+    Where all tasks have the same, the first of them selects the best checkpoint.
+    """
+    chosen = [list(metric_choices(*own.sides, validated=True)) for own in rows]
+    usual = tuple(
+        member if member.has_own_metrics else dataclasses.replace(member, metrics=first.value)
+        for member, (first, _) in zip(members, chosen, strict=True)
+    )
+    every, given = all_metrics(usual), config.given or frozenset()
+    if config.run.resume_from_checkpoint is not None and config.evaluation.metrics == every:
+        return config, usual
+    if config.given is None or given & {"metrics", "metric_for_best_model"}:
+        return config, members
+    reasons = [f"{m.name}: {c[0].reason}" for m, c in zip(members, chosen, strict=True) if not m.has_own_metrics]
+    choices = [Choice("metrics", every, "; ".join(reasons))] if reasons else []
+    if validated and len(reasons) == len(members) and len({member.metrics for member in usual}) == 1:
+        choices.append(dataclasses.replace(chosen[0][1], unless=()))
+    return settle(config, choices), usual
 
 
 def mixed_task(
@@ -134,10 +167,16 @@ def mixed_task(
     mixture: Mixture | None,
     new: bool = False,
 ) -> Task:
-    """A task for pairs; those of a mixture are sampled, and its sets have the metrics of their members."""
-    task = pair_task(recipe, config, model, tokenizers, splits, new)
+    """A task for pairs; those of a mixture are sampled, and its sets have the metrics of their members.
+
+    Lengths and steps that were left open are chosen by the rows of an epoch.
+    """
     if mixture is None:
-        return task
+        return pair_task(recipe, config, model, tokenizers, splits, new)
+    rows: dict[str, Any] = {**with_languages(splits, model, tokenizers)}
+    epoch = rows | {"train": chosen_pairs(rows["train"], mixture.epochs(0))}
+    config = settle_schedule(config, epoch, tokenizers, longest_sequence(model), new)
+    task = encoded_task(recipe, config, model, tokenizers, rows)
     members: dict[str, Member] = {name_of(s): mixture.member_of(s)[0] for s in splits if s != "train"}
     of_tasks = config.mixture.mixture is not None
     return dataclasses.replace(

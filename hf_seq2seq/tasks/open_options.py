@@ -7,25 +7,28 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
-from hf_seq2seq import defaults
 from hf_seq2seq.configs import PairTokenization, RunConfig, Sources, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.pairs import Pairs
-from hf_seq2seq.data.quiet import quiet
-from hf_seq2seq.data.text_kinds import Side, look_at
+from hf_seq2seq.data.sources import OpenShare
+from hf_seq2seq.data.text_kinds import Side
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.word_vectors import vector_width
-from hf_seq2seq.defaults import Lengths, settle
+from hf_seq2seq.defaults.choosing import settle, validation_choices
+from hf_seq2seq.defaults.fine_tuning import USUAL_WIDTH, fine_tuning_choices, reward_choices
+from hf_seq2seq.defaults.pairs import NOT_SAMPLED, embedding_choices, metric_choices, tokenizer_choices
+from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.run_configs import HandBuiltStart
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import Choice, section_of
+from hf_seq2seq.tasks.open_conversations import settle_conversations, settle_turns
 from hf_seq2seq.tasks.stages import texts_to_learn
-from hf_seq2seq.training.processes import world_size
+from hf_seq2seq.training.processes import shared_by
 from hf_seq2seq.training_options import Loss, Subwords
 
 if TYPE_CHECKING:
@@ -41,37 +44,41 @@ LONGEST_MEASURED = 2_000
 UNBOUNDED = 1_000_000
 
 
-def read_validated(config: C, data: D, read: Callable[[D], R]) -> tuple[C, R]:
-    """Reads the rows of every split; where none validate, again with a share of the training rows held out.
+def read_validated(config: C, data: D, read: Callable[[D, OpenShare], R]) -> tuple[C, R]:
+    """Reads the rows of every split, and holds a share of the training rows out where none validate.
 
     Args:
         config: the recipe's.
         data: its section of the data.
-        read: gives the rows of such a section.
+        read: gives the rows of such a section; told what share to hold out.
 
     Returns:
         The configuration, with the share where one was chosen, and the rows.
     """
-    rows = read(data)
-    if sets_of(rows, "validation") or data.validation_split_percentage is not None:
-        return config, rows
-    settled = settle(config, defaults.validation_choices(len(rows["train"])))
-    if settled is config or not settled.derived:
-        return config, rows
-    share = {choice.name: choice.value for choice in settled.derived}["validation_split_percentage"]
-    with quiet():
-        return settled, read(replace(data, validation_split_percentage=share))
+    chosen: list[Choice] = []
+
+    def choose(rows: int) -> float | None:
+        is_open = config.given is not None and "validation_split_percentage" not in config.given
+        chosen[:] = validation_choices(rows) if is_open else ()
+        return chosen[0].value if chosen else None
+
+    rows = read(data, choose)
+    return settle(config, chosen), rows
 
 
 def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedModel", adapter: bool) -> C:
     """Chooses learning rate, warm-up and epochs of a pretrained model."""
-    widths = (getattr(model.config, name, None) for name in ("d_model", "hidden_size"))
-    width = int(next(filter(None, widths), defaults.USUAL_WIDTH))
-    choices = list(defaults.fine_tuning_choices(recipe, rows, width, adapter))
+    choices = list(fine_tuning_choices(recipe, rows, width_of(model), adapter))
     if _reward(config) is not None:
         usual = next(choice.value for choice in choices if choice.name == "learning_rate")
-        config = settle(config, defaults.reward_choices(usual, "the rate of fine-tuning"))
+        config = settle(config, reward_choices(usual, "the rate of fine-tuning"))
     return settle(config, choices)
+
+
+def width_of(model: "PreTrainedModel") -> int:
+    """The width of a model's layers."""
+    widths = (getattr(model.config, name, None) for name in ("d_model", "hidden_size"))
+    return int(next(filter(None, widths), USUAL_WIDTH))
 
 
 def _reward(config: RunConfig) -> CandidateOptions | None:
@@ -88,7 +95,7 @@ def _settle_continued(config: C) -> C:
     earlier = read_run(Path(start.model_name_or_path).expanduser() / RUN_FILE).get("learning_rate")
     if not isinstance(earlier, int | float):
         return config
-    return settle(config, defaults.reward_choices(float(earlier), "the peak of the run that it starts from"))
+    return settle(config, reward_choices(float(earlier), "the peak of the run that it starts from"))
 
 
 def settle_pairs(
@@ -98,21 +105,25 @@ def settle_pairs(
 
     Args:
         config: the recipe's.
-        pairs: of every split; conversations have the plain defaults.
+        pairs: of every split, or conversations.
         model: the choices of a new model; None where a checkpoint is fine-tuned.
         joint: whether a new model has one vocabulary for both sides.
     """
     train = pairs["train"]
     if isinstance(train, Conversations):
-        return config
-    sides = look_at(train.sources), look_at(train.targets)
-    config = settle(config, defaults.metric_choices(*sides, validated=bool(sets_of(pairs, "validation"))))
+        chosen = None if model is None else lambda *sides: iter(_model_choices(config, model(*sides)))
+        return settle_conversations(config, train, bool(sets_of(pairs, "validation")), chosen)
+    sides = train.sides
+    config = settle(config, metric_choices(*sides, validated=bool(sets_of(pairs, "validation"))))
     if model is None:
         return config
-    sampled = section_of(config, Subwords) or defaults.NOT_SAMPLED
-    return settle(
-        settle(config, defaults.tokenizer_choices(*sides, joint, sampled)), _model_choices(config, model(*sides))
-    )
+    return settle_new(config, sides, model, joint)
+
+
+def settle_new(config: C, sides: tuple[Side, Side], model: ModelChoices, joint: bool) -> C:
+    """Chooses tokenizers and size of a model from scratch, as in `settle_pairs`."""
+    sampled = section_of(config, Subwords) or NOT_SAMPLED
+    return settle(settle(config, tokenizer_choices(*sides, joint, sampled)), _model_choices(config, model(*sides)))
 
 
 def _model_choices(config: RunConfig, choices: Iterable[Choice]) -> list[Choice]:
@@ -120,7 +131,7 @@ def _model_choices(config: RunConfig, choices: Iterable[Choice]) -> list[Choice]
     start = section_of(config, HandBuiltStart)
     file = start.pretrained_embeddings if start else None
     width = vector_width(file) if file else 0
-    first = list(defaults.embedding_choices(width, str(file))) if width else []
+    first = list(embedding_choices(width, str(file))) if width else []
     names = {choice.name for choice in first}
     return [*first, *(choice for choice in choices if choice.name not in names)]
 
@@ -166,19 +177,21 @@ def settle_schedule(
         new: whether the model starts from scratch.
     """
     train = pairs["train"]
-    if isinstance(train, Conversations) or config.given is None:
+    if config.given is None:
         return config
+    if isinstance(train, Conversations):
+        return settle_turns(config, cast(Mapping[str, Conversations], pairs), tokenizers, most, new)
     rows = cast(Mapping[str, Pairs], pairs)
     lengths = measure(rows, tokenizers, config.data.source_prefix)
-    config = settle(config, defaults.length_choices(lengths, most))
+    config = settle(config, length_choices(lengths, most))
     if not new:
         return config
     limits = config.tokens
     if lengths.source > limits.max_source_length or lengths.target > limits.max_target_length:
         lengths = measure(rows, tokenizers, config.data.source_prefix, limits)
-    side, validated = look_at(train.targets), bool(sets_of(pairs, "validation"))
+    validated = bool(sets_of(pairs, "validation"))
     timed = bool(config.schedule.limits())
-    return settle(config, defaults.schedule_choices(side, lengths, world_size(), validated, timed))
+    return settle(config, schedule_choices(train.sides[1], lengths, shared_by(config.run), validated, timed))
 
 
 def measure(

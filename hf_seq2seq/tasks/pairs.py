@@ -14,7 +14,7 @@ from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.replies import encode_replies, prepare_turns
-from hf_seq2seq.data.sources import load_splits
+from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.training_rows import TrainingRows
@@ -65,22 +65,22 @@ def open_pairs(
     return config, pairs if dialogue or model is None else with_tags(pairs)
 
 
-def read_all_rows(data: PairData, dialogue: bool) -> Mapping[str, Rows]:
-    """The pairs of every split, or its conversations, with one pair per reply.
+def read_all_rows(data: PairData, share: OpenShare | None = None, dialogue: bool = False) -> Mapping[str, Rows]:
+    """The pairs of every split, or its conversations, with one pair per reply; `share` as for `load_splits`.
 
     Raises:
         InputError: there are no training rows.
     """
-    return read_all_conversations(data) if dialogue else read_all_pairs(data)
+    return read_all_conversations(data, share) if dialogue else read_all_pairs(data, share)
 
 
-def read_all_pairs(data: PairData) -> dict[str, Pairs]:
+def read_all_pairs(data: PairData, share: OpenShare | None = None) -> dict[str, Pairs]:
     """The pairs of every split.
 
     Raises:
         InputError: there are no training rows.
     """
-    pairs = read_pairs(load_splits(data, arrange=split_at_tabs), data)
+    pairs = read_pairs(load_splits(data, arrange=split_at_tabs, share=share), data)
     if "train" not in pairs:
         raise InputError("no training rows: give --train-file or --dataset-name")
     return by_direction(pairs)
@@ -110,6 +110,13 @@ def pair_task(
     """
     pairs = with_languages(pairs, model, tokenizers)
     config = settle_schedule(config, pairs, tokenizers, longest_sequence(model), new)
+    return encoded_task(recipe, config, model, tokenizers, pairs)
+
+
+def encoded_task(
+    recipe: str, config: TextRunConfig, model: "PreTrainedModel", tokenizers: Tokenizers, pairs: Mapping[str, Rows]
+) -> Task:
+    """`pair_task` with lengths and schedule settled."""
     config = settle_stages(config, pairs["train"])
     check_positions(model, config.tokens)
     if isinstance(pairs["train"], Conversations):

@@ -14,7 +14,7 @@ from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.stage_files import StageFile, check_end, read_stages
 from hf_seq2seq.data.stages import StageRows, Steps, modified
 from hf_seq2seq.data.tabbed_text import split_at_tabs
-from hf_seq2seq.defaults import settle
+from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.sections import Choice, flag

@@ -1,5 +1,6 @@
 """Start of a run of a decoder-only model: checks, then a checkpoint or random weights."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.architectures import register
@@ -8,6 +9,7 @@ from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import OBJECTIVES
 from hf_seq2seq.run_configs import DecoderRun
+from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
 from hf_seq2seq.tasks.stages import refuse_stages
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 C = TypeVar("C", bound=DecoderRun)
+SettleLengths = Callable[..., Any]
+"""Called with a configuration, `tokenizer` and `most`; gives the configuration with the chosen lengths."""
 
 
 def check_decoder_run(config: C) -> C:
@@ -42,19 +46,32 @@ def check_decoder_run(config: C) -> C:
 
 
 def start_decoder(
-    config: DecoderRun, families: tuple[str, ...], sizes: dict[str, int], texts: list[str]
-) -> tuple["PreTrainedModel", "PreTrainedTokenizerBase"]:
-    """The checkpoint and its tokenizer; or random weights of the given sizes, and a tokenizer trained on the texts."""
+    config: C, families: tuple[str, ...], sizes: dict[str, int], texts: list[str], settle: "SettleLengths"
+) -> tuple[C, "PreTrainedModel", "PreTrainedTokenizerBase"]:
+    """The checkpoint and its tokenizer; or random weights of the given sizes, and a tokenizer trained on the texts.
+
+    Args:
+        config: the recipe's.
+        families: model types of checkpoints.
+        sizes: fields of the configuration of a new model.
+        texts: of the training rows.
+        settle: chooses the lengths that the options leave open, given the tokenizer, and the positions of a checkpoint.
+
+    Returns:
+        The configuration with these lengths, the model and the tokenizer.
+    """
     from transformers import AutoModelForCausalLM
 
     tokenizer, is_foreign = start_tokenizer(config, texts, GPT, pad_by_eos=True)
     if is_foreign:
         read_as_text(tokenizer, [config.data.source_prefix, *texts])
     if config.model.from_scratch:
-        return new_decoder(config, sizes, tokenizer), tokenizer
+        config = settle(config, tokenizer=tokenizer, most=None)
+        return config, new_decoder(config, sizes, tokenizer), tokenizer
     loaded, fresh = load_start("gpt", families, AutoModelForCausalLM, config)
+    config = settle(config, tokenizer=tokenizer, most=longest_sequence(loaded))
     adapt_start(loaded, tokenizer, config, fresh)
-    return loaded, tokenizer
+    return config, loaded, tokenizer
 
 
 def new_decoder(config: DecoderRun, sizes: dict[str, int], tokenizer: "PreTrainedTokenizerBase") -> "PreTrainedModel":

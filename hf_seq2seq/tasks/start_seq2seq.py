@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.messages import OBJECTIVE as DIALOGUE
 from hf_seq2seq.data.mixtures import Member
 from hf_seq2seq.data.tokenizers.languages import code_of, language_codes
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
 from hf_seq2seq.data.tokenizers.spelled import read_as_text
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.defaults import FROM_SCRATCH, transformer_choices
+from hf_seq2seq.defaults.pairs import FROM_SCRATCH, transformer_choices
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.run_configs import Seq2SeqRun
@@ -22,6 +21,7 @@ from hf_seq2seq.tasks.kept import start_tokenizers
 from hf_seq2seq.tasks.languages import check_languages, force_first, in_many_languages
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, mixing_given, open_mixed
 from hf_seq2seq.tasks.open_options import settle_fine_tuning
+from hf_seq2seq.tasks.open_text import open_documents
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
 from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
 from hf_seq2seq.tasks.starting import adapt_start, build_overridden, load_start, ready_tokenizer
@@ -67,12 +67,13 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         if not new:
             check_languages(members, str(config.mixture.mixture), started[1])
             adapter = config.adaptation.lora_r is not None
-            config = settle_fine_tuning(config, recipe, len(pairs["train"]), started[0], adapter)
+            rows = sum(mixture.epochs.draws) if mixture else len(pairs["train"])
+            config = settle_fine_tuning(config, recipe, rows, started[0], adapter)
         return mixed_task(recipe, config, *started, pairs, mixture, new)
     if given := mixing_given(config.mixture):
         raise InputError(f"{given[0]} needs --mixture")
     _check_objective(recipe, config.denoising.objective)
-    documents, column = read_documents(config.data)
+    config, documents, column = open_documents(config, config.data)
     config = without_metrics(config, "--objective on raw text reports only the loss")
     return denoising_task(recipe, config, *start_seq2seq(family, config, documents["train"], []), documents, column)
 

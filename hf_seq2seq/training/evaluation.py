@@ -24,26 +24,6 @@ from hf_seq2seq.training.zero import unhooked
 SUMMED = ("samples", "runtime")
 
 
-@torch.no_grad()
-def evaluate(task: Task, kind: str, accelerator: Accelerator, prefix: str) -> dict[str, float]:
-    """Evaluates every set of a kind during training, and restores the model's mode.
-
-    Args:
-        task: its model is on the accelerator's device.
-        kind: "validation" or "test".
-        accelerator: the processes that share the rows.
-        prefix: prefix of every result's name: "eval" or "predict".
-
-    Returns:
-        `eval_loss` (nats per target token or per row), the metrics, for raw text `eval_perplexity` (per token) and
-        `eval_bits_per_byte` or whatever else the objective measures, `eval_unknown_tokens` (percent, if there are any
-        and perplexity does not count them), `eval_samples` and `eval_runtime` (seconds). A named set has its name in
-        between, `eval_english_loss`; without it comes the unweighted mean over the sets, or for samples and runtime the
-        sum.
-    """
-    return evaluate_and_predict(with_eval_beams(task), kind, accelerator, prefix)[0]
-
-
 def with_eval_beams(task: Task) -> Task:
     """The task with the beams of evaluations during training."""
     beams = task.config.schedule.eval_beams
@@ -54,7 +34,22 @@ def with_eval_beams(task: Task) -> Task:
 def evaluate_and_predict(
     task: Task, kind: str, accelerator: Accelerator, prefix: str
 ) -> tuple[dict[str, float], dict[str, Predictions]]:
-    """`evaluate`, with the predictions of every split that has any, in row order: texts or `(rows, classes)` logits."""
+    """Evaluates every set of a kind, and restores the model's mode.
+
+    Args:
+        task: its model is on the accelerator's device.
+        kind: "validation" or "test".
+        accelerator: the processes that share the rows.
+        prefix: prefix of every result's name: "eval" or "predict".
+
+    Returns:
+        The results, and the predictions of every split that has any, in row order: texts or `(rows, classes)` logits.
+        Results are `eval_loss` (nats per target token or per row), the metrics, for raw text `eval_perplexity` (per
+        token) and `eval_bits_per_byte` or whatever else the objective measures, `eval_unknown_tokens` (percent, if
+        there are any and perplexity does not count them), `eval_samples` and `eval_runtime` (seconds). A named set has
+        its name in between, `eval_english_loss`; without it comes the unweighted mean over the sets, or for samples and
+        runtime the sum.
+    """
     measured, predictions = {}, {}
     with unsharded(task.objective), unhooked(task.objective):
         for split in sets_of(task.splits, kind):

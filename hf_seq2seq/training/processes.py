@@ -35,6 +35,11 @@ def processes(run: "Run") -> int:
     return len(gpus) or run.num_processes or 1
 
 
+def shared_by(run: "Run") -> int:
+    """The processes that share a run: those of the launcher, or those that the options will start."""
+    return world_size() if rank() is not None else processes(run)
+
+
 def _gpu_numbers(gpus: str | None) -> list[int]:
     words = [word.strip() for word in gpus.split(",")] if gpus else []
     if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):

@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.defaults import DERIVABLE
+from hf_seq2seq.defaults.choosing import DERIVABLE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run

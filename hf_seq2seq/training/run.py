@@ -19,7 +19,7 @@ from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
-from hf_seq2seq.defaults import describe
+from hf_seq2seq.defaults.choosing import describe_briefly
 from hf_seq2seq.folders import fill_folder, locked_folder
 from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
@@ -155,7 +155,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
-        *(f"  {line}\n" for line in describe(task.config.derived)),
+        *(f"  {line}\n" for line in describe_briefly(task.config)),
         *mixed,
         *(f"  {line}\n" for line in task.training_rows.describe()),
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),

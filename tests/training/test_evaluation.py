@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from hf_seq2seq.recipes import bert_classifier, gpt
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
-from hf_seq2seq.training.evaluation import evaluate, evaluate_and_predict, predict
+from hf_seq2seq.training.evaluation import evaluate_and_predict, predict, with_eval_beams
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -81,7 +81,7 @@ def test_the_mode_of_the_model_is_put_back(make_task: MakeTask) -> None:
     accelerator = Accelerator(cpu=True)
     for training in (True, False):
         task.objective.train(training)
-        results = [evaluate(task, "validation", accelerator, "eval")["eval_loss"] for _ in range(2)]
+        results = [evaluate_and_predict(task, "validation", accelerator, "eval")[0]["eval_loss"] for _ in range(2)]
         assert results[0] == results[1]  # without dropout
         assert task.model.training is task.objective.training is training
         assert {module.training for module in task.model.modules()} == {training}
@@ -143,7 +143,7 @@ def test_text_is_measured_by_token_and_by_byte(tmp_path: Path) -> None:
     values |= {"num_hidden_layers": "1", "num_attention_heads": "2", "hidden_size": "32"}
     values |= {"objective": "causal", "from_scratch": "true", "tokenizer_type": "char", "block_size": "16"}
     task = gpt.prepare(build(gpt.Config, values | {"output_dir": str(tmp_path / "run")}))
-    results = evaluate(task, "validation", Accelerator(cpu=True), "eval")
+    results, _ = evaluate_and_predict(with_eval_beams(task), "validation", Accelerator(cpu=True), "eval")
     tokens = sum(len(document) + 1 for document in documents)  # each ends by a token of its own
     assert results["eval_perplexity"] == pytest.approx(math.exp(results["eval_loss"]))
     size = sum(len(document.encode()) for document in documents)

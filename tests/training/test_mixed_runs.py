@@ -18,7 +18,7 @@ from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.training.evaluation import evaluate
+from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.run import run
 from hf_seq2seq.training.step_batches import StepBatches
@@ -83,7 +83,7 @@ def test_every_task_is_measured_as_it_is_alone(make_mixed: MakeMixed, pairs: dic
     alone = {"train_file": pairs["train_file"], "source_prefix": "reverse: ", "output_dir": str(tmp_path / "alone")}
     alone |= {"model_name_or_path": str(tmp_path / "run"), "validation_file": pairs["validation_file"]}
     same = t5.prepare(build(t5.Config, alone | {"metrics": "exact_match", "max_target_length": 14}))
-    found = evaluate(same, "validation", Accelerator(cpu=True), "eval")
+    found = evaluate_and_predict(same, "validation", Accelerator(cpu=True), "eval")[0]
     assert found["eval_loss"] == pytest.approx(results["eval_reverse_loss"], rel=1e-5)
     assert found["eval_exact_match"] == results["eval_reverse_exact_match"]
     state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())

@@ -4,6 +4,7 @@ Each Arrow column has one type, so a column with both texts and numbers cannot b
 a `Misfit`, and the caller decides whether the column was needed.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -82,9 +83,10 @@ class _Column:
         self.misfit: Misfit | None = None
 
     def append(self, numbers: list[int], cells: list[Any]) -> None:
-        """Stores a block of cells, or records which one does not fit the previous ones."""
+        """Stores a block of cells, or records which one does not fit the previous ones; NaN is a missing cell."""
         if self.misfit:
             return
+        cells = [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
         try:
             chunk = pa.array(cells)
             self.type = _common_type(self.type, chunk.type)

@@ -16,7 +16,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.averaging import mean_weights
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoint_averaging import averaged_steps
-from hf_seq2seq.training.evaluation import evaluate
+from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training_options import Averaging
@@ -71,7 +71,10 @@ def test_the_average_is_evaluated_and_becomes_the_model(make_task: MakeTask, tmp
     best = loop.state.best_model_checkpoint
     assert best is not None
     assert_equal(task.model.state_dict(), weights_of(tmp_path / "run" / best))
-    assert evaluate(task, "validation", Accelerator(cpu=True), "eval")["eval_loss"] == loop.state.best_metric
+    assert (
+        evaluate_and_predict(task, "validation", Accelerator(cpu=True), "eval")[0]["eval_loss"]
+        == loop.state.best_metric
+    )
 
 
 def test_without_validation_the_model_is_the_last_average(make_task: MakeTask, tmp_path: Path) -> None:
@@ -200,7 +203,7 @@ def test_schedule_free_weights_are_evaluated_saved_and_resumed(make_task: MakeTa
         torch.testing.assert_close(y[name], (1 - beta) * z[f"{index}.z"] + beta * x[name], rtol=1e-4, atol=1e-5)
     assert loop.state.best_model_checkpoint == "checkpoint-8"
     assert_equal(task.model.state_dict(), x)
-    assert evaluate(task, "validation", Accelerator(cpu=True), "eval")["eval_loss"] == pytest.approx(
+    assert evaluate_and_predict(task, "validation", Accelerator(cpu=True), "eval")[0]["eval_loss"] == pytest.approx(
         loop.state.best_metric, rel=2e-2 if bf16 else 0
     )
     (tmp_path / "part").mkdir()

@@ -1,0 +1,52 @@
+"""Metrics, vocabulary and amount of conversations, from their messages and replies."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from hf_seq2seq.data.text_kinds import SENTENCES, UNSPACED, Side
+from hf_seq2seq.defaults.pairs import TOKENIZERS, subword_size
+from hf_seq2seq.sections import Choice
+
+
+@dataclass(frozen=True)
+class Exchanges:
+    """What conversations look like.
+
+    Attributes:
+        messages: all messages.
+        replies: the assistant's, which are learned.
+        different: replies that are not repetitions.
+    """
+
+    messages: Side
+    replies: Side
+    different: int
+
+    @classmethod
+    def of(cls, messages: Side, replies: Side, texts: Sequence[str]) -> "Exchanges":
+        """Conversations are prose, however short their messages are: nobody knows what a user will say."""
+        kinds = [SENTENCES if side.kind != UNSPACED else UNSPACED for side in (messages, replies)]
+        return cls(replace(messages, kind=kinds[0]), replace(replies, kind=kinds[1]), len(set(texts)))
+
+
+def reply_metric_choices(found: Exchanges, validated: bool) -> Iterator[Choice]:
+    """Per-response accuracy where replies repeat, as of systems for tasks, and BLEU and chrF where they are free.
+
+    Paper: Bordes, Boureau and Weston, 2017, section 4, https://arxiv.org/abs/1605.07683
+    """
+    repeated = 2 * found.different <= found.replies.rows
+    reason = f"{found.different:,} different replies of {found.replies.rows:,}"
+    yield Choice("metrics", ("exact_match", "bleu") if repeated else ("bleu", "chrf"), reason)
+    if validated:
+        free = "chrf" if found.replies.kind == UNSPACED else "bleu"
+        yield Choice("metric_for_best_model", "exact_match" if repeated else free, reason, ("metrics",))
+
+
+def turn_tokenizer_choices(found: Exchanges) -> Iterator[Choice]:
+    """One vocabulary of subwords for all messages, of a size as for pairs (`pairs.tokenizer_choices`)."""
+    side = found.messages
+    size = max(subword_size(side), 2 * side.alphabet + 64)
+    if side.kind == UNSPACED:
+        yield Choice("tokenizer_type", TOKENIZERS[UNSPACED], f"messages: {side}", ("tokenizer_name",))
+    reason = f"about one piece per 100 words of {side.rows * side.words:,.0f}"
+    yield Choice("vocab_size", min(32_000, size), reason, ("tokenizer_name", "tokenizer_type"))

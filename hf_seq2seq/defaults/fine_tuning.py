@@ -1,0 +1,47 @@
+"""Learning rate, warm-up and epochs of models that were trained before."""
+
+from collections.abc import Iterator
+
+from hf_seq2seq.sections import Choice
+
+FINE_TUNING_RATES = {"t5": 3e-4, "bart": 4e-5, "pegasus": 1e-4, "bert_classifier": 4e-5, "gpt": 5e-5}
+"""Peak learning rates of AdamW at a width of 768; see `fine_tuning_choices`."""
+USUAL_WIDTH = 768
+MOST_RATE = 1e-3
+
+
+def fine_tuning_choices(recipe: str, rows: int, width: int, adapter: bool) -> Iterator[Choice]:
+    """Learning rate, warm-up and epochs of a pretrained model.
+
+    The rates of the families at the width of their base models are those that their authors used (BART: Lewis et al.,
+    2020, https://arxiv.org/abs/1910.13461; PEGASUS: Zhang et al., 2020, appendix C, https://arxiv.org/abs/1912.08777;
+    BERT: Devlin et al., 2019, appendix A.3, https://arxiv.org/abs/1810.04805) or, for T5 with AdamW, that
+    transformers' documentation names; narrower models take proportionally larger steps (Yang et al., 2022,
+    https://arxiv.org/abs/2203.03466). Low-rank adapters want ten times as much (Biderman et al., 2024,
+    https://arxiv.org/abs/2405.09673). Few rows need more passes (Mosbach, Andriushchenko and Klakow, 2021,
+    https://arxiv.org/abs/2006.04884).
+    """
+    rate = FINE_TUNING_RATES[recipe] * USUAL_WIDTH / width * (10 if adapter else 1)
+    kind = "adapter" if adapter else "model"
+    yield Choice(
+        "learning_rate", float(f"{min(rate, MOST_RATE):.1g}"), f"a pretrained {kind} of width {width}", ("optim",)
+    )
+    yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps", "max_steps"))
+    epochs = round(min(20.0, max(3.0, 3 * (20_000 / rows) ** 0.5)))
+    yield Choice("num_train_epochs", float(epochs), f"{rows:,} training rows", ("max_steps",))
+
+
+REWARD_SHARE = 0.25
+
+
+def reward_choices(rate: float, whose: str) -> Iterator[Choice]:
+    """Learning rate of a loss made of the model's own outputs: a quarter of the peak that its start was trained with.
+
+    `docs/strategies/rewards.md` has what was measured: 5e-4 for a recurrent model whose peak was 2e-3.
+
+    Args:
+        rate: that peak.
+        whose: for the reason.
+    """
+    reason = f"a quarter of {rate:g}, {whose}: the loss is made of the model's own outputs"
+    yield Choice("learning_rate", float(f"{rate * REWARD_SHARE:.2g}"), reason, ("optim",))

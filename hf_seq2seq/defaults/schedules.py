@@ -1,0 +1,127 @@
+"""Lengths, batches, steps and evaluations, from the tokens of the training rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hf_seq2seq.data.text_kinds import Side
+from hf_seq2seq.defaults.pairs import CHARACTER_MODELS
+from hf_seq2seq.sections import Choice
+
+LONGEST_SOURCE, LONGEST_TARGET = 1024, 512
+"""Tokens; what is longer is cut, unless a flag allows more."""
+EVALUATIONS = 20
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of the training rows.
+
+    Attributes:
+        rows: training rows.
+        source: longest source.
+        target: longest target.
+        mean: of source and target together.
+    """
+
+    rows: int
+    source: int
+    target: int
+    mean: float
+
+
+def length_choices(lengths: Lengths, positions: int | None = None) -> Iterator[Choice]:
+    """Limits under which nothing is cut, as far as memory and the model's positions allow."""
+    for name, longest, most in (
+        ("max_source_length", lengths.source, LONGEST_SOURCE),
+        ("max_target_length", lengths.target, LONGEST_TARGET),
+    ):
+        room = max(8, longest // 5) if name == "max_target_length" else 0
+        limit = min(longest + room, most, positions or most)
+        yield Choice(name, max(limit, 8), f"the longest row has {longest:,} tokens")
+
+
+def shared_length_choices(lengths: Lengths, positions: int | None = None) -> Iterator[Choice]:
+    """`length_choices` for a model that has source and target in one sequence: both fit into its positions together."""
+    if positions is None:
+        yield from length_choices(lengths)
+        return
+    target = next(choice for choice in length_choices(lengths, positions // 2) if choice.name == "max_target_length")
+    source = next(iter(length_choices(lengths, positions - target.value)))
+    yield from (source, target)
+
+
+def schedule_choices(
+    side: Side, lengths: Lengths, processes: int, validated: bool, timed: bool = False
+) -> Iterator[Choice]:
+    """Token budget, optimizer steps, warm-up and evaluations of a model from scratch that writes targets.
+
+    Args:
+        side: the targets.
+        lengths: tokens of the rows.
+        processes: that share the work.
+        validated: whether there are validation rows.
+        timed: whether a time limit settles the steps, which are a maximum then.
+    """
+    passes = Passes(enough_epochs(side), token_budget(side, lengths), processes)
+    yield from step_choices(lengths, passes, validated, timed)
+    yield Choice("label_smoothing_factor", 0.1, "a model from scratch", ("loss_type",))
+    yield Choice("num_beams", 5, "final scores by beam search", ("do_sample",))
+    yield Choice("eval_beams", 1, "evaluations during training are greedy", ("num_beams",))
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How often the rows are read, and in which batches.
+
+    Attributes:
+        epochs: passes over the rows.
+        budget: padded tokens of an optimizer step, all processes together.
+        processes: that share a step, so that it has as many tokens on several as on one.
+    """
+
+    epochs: float
+    budget: int
+    processes: int = 1
+
+
+def step_choices(lengths: Lengths, passes: Passes, validated: bool, timed: bool = False) -> Iterator[Choice]:
+    """Token budget of a process, optimizer steps, warm-up and evaluations.
+
+    Steps, and all that goes by them, are the same for any number of processes: each takes its share of a batch, but
+    never less than the longest row.
+    """
+    per_epoch = max(1.0, lengths.rows * lengths.mean * 1.1 / passes.budget)
+    steps = max(1, round(per_epoch * passes.epochs))
+    why = f"{lengths.rows:,} rows of {lengths.mean:.0f} tokens"
+    why += f"; {passes.budget:,} shared by {passes.processes} processes" if passes.processes > 1 else ""
+    share = max(-(-passes.budget // passes.processes), lengths.source + lengths.target)
+    yield Choice("max_tokens_per_batch", share, why, ("per_device_train_batch_size",))
+    batches = ("per_device_train_batch_size", "gradient_accumulation_steps", "max_tokens_per_batch")
+    chosen = ("num_train_epochs", "max_steps", *batches)
+    reason = f"{passes.epochs:.0f} epochs of about {per_epoch:.0f} steps"
+    reason = "at most: the time limit settles the steps" if timed else reason
+    yield Choice("max_steps", steps, reason, chosen)
+    every = max(1, round(steps / EVALUATIONS))
+    yield Choice("logging_steps", max(1, min(50, steps // 40)), reason, chosen)
+    if timed:
+        yield Choice("warmup_ratio", 0.1, "the time limit settles the steps", (*chosen, "warmup_steps"))
+    else:
+        yield Choice("warmup_steps", max(1, min(800, steps // 8)), reason, (*chosen, "warmup_ratio"))
+    yield Choice("lr_scheduler_type", "cosine", "the learning rate falls to 0 by the last step", chosen)
+    if validated and not timed:
+        yield Choice("eval_steps", every, f"{EVALUATIONS} evaluations", chosen)
+        yield Choice("early_stopping_patience", 8, f"{EVALUATIONS} evaluations", (*chosen, "eval_steps"))
+
+
+def enough_epochs(side: Side) -> float:
+    """Passes over the rows until small models have converged: fewer the more rows there are."""
+    if side.kind in CHARACTER_MODELS:
+        return min(100.0, max(8.0, 40 * (8_000 / side.rows) ** 0.4))
+    return min(60.0, max(4.0, 16 * (29_000 / side.rows) ** 0.5))
+
+
+def token_budget(side: Side, lengths: Lengths) -> int:
+    """Padded tokens per batch: at least 25 steps per epoch where there are few rows, and room for the longest row."""
+    usual = 1_600 if side.kind in CHARACTER_MODELS else 3_584
+    few = lengths.rows * lengths.mean / 25
+    return int(max(min(usual, few), 512, lengths.source + lengths.target))

@@ -1,0 +1,124 @@
+"""Options that were left open for conversations, chosen by `hf_seq2seq.defaults` from their messages and replies."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from hf_seq2seq.configs import RunConfig, TextRunConfig
+from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.encoding import encode_targets
+from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.messages import Messages
+from hf_seq2seq.data.replies import encode_histories, prepare_turns
+from hf_seq2seq.data.text_kinds import Side, look_at
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.defaults.choosing import settle
+from hf_seq2seq.defaults.conversations import Exchanges, reply_metric_choices, turn_tokenizer_choices
+from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices, shared_length_choices
+from hf_seq2seq.sections import Choice
+from hf_seq2seq.training.processes import shared_by
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+C = TypeVar("C", bound=RunConfig)
+T = TypeVar("T", bound=TextRunConfig)
+MEASURED = 2_000
+"""Conversations, and replies, with most characters, of which the longest in tokens is looked for."""
+UNBOUNDED = 1_000_000
+
+
+def settle_conversations(
+    config: C, train: Conversations, validated: bool, model: Callable[[Side, Side], Iterator[Choice]] | None
+) -> C:
+    """Chooses metrics, and for a model from scratch its vocabulary and size.
+
+    Args:
+        config: the recipe's.
+        train: the training rows.
+        validated: whether there are validation rows.
+        model: the choices of a new model; None where a checkpoint is fine-tuned.
+    """
+    if config.given is None:
+        return config
+    found = exchanges(train)
+    config = settle(config, reply_metric_choices(found, validated))
+    if model is None:
+        return config
+    return settle(settle(config, turn_tokenizer_choices(found)), model(found.replies, found.replies))
+
+
+def exchanges(train: Conversations) -> Exchanges:
+    """What the messages and the replies look like."""
+    replies = train.targets
+    return Exchanges.of(look_at(train.sources), look_at(replies), replies)
+
+
+def settle_turns(
+    config: T, conversations: Mapping[str, Conversations], tokenizers: Tokenizers, most: int | None, new: bool
+) -> T:
+    """Chooses lengths, and for a model from scratch batches, steps and evaluations; a reply is a row.
+
+    Args:
+        config: the recipe's.
+        conversations: of every split.
+        tokenizers: of the model; the source's gets a chat template if it has none.
+        most: the model's positions; None where nothing limits them.
+        new: whether the model starts from scratch.
+    """
+    prepare_turns(tokenizers.source)
+    longest = longest_turns(conversations.values(), tokenizers)
+    config = settle(config, length_choices(longest, most))
+    if not new:
+        return config
+    train = conversations["train"].each_reply()
+    step = -(-len(train) // MEASURED)
+    histories, limits = train.histories[::step], config.tokens
+    sources = encode_histories(histories, tokenizers.source, limits.max_source_length)[0].lengths
+    replies = [references[0] for references in train.references[::step]]
+    targets = encode_targets(replies, tokenizers.target, limits.max_target_length)[0].lengths
+    lengths = Lengths(
+        len(train),
+        min(longest.source, limits.max_source_length),
+        min(longest.target, limits.max_target_length),
+        float(sources.mean() + targets.mean()),
+    )
+    return settle_replies(config, conversations, lengths)
+
+
+def settle_shared_turns(
+    config: T, conversations: Mapping[str, Conversations], tokenizer: "PreTrainedTokenizerBase", most: int | None
+) -> T:
+    """Chooses the lengths of histories and replies that share one sequence, given a tokenizer with a chat template."""
+    if config.given is None:
+        return config
+    longest = longest_turns(conversations.values(), Tokenizers(tokenizer, tokenizer))
+    return settle(config, shared_length_choices(longest, most))
+
+
+def settle_replies(config: T, conversations: Mapping[str, Conversations], lengths: Lengths) -> T:
+    """Chooses batches, steps and evaluations of a model from scratch."""
+    side = exchanges(conversations["train"]).replies
+    validated, timed = bool(sets_of(conversations, "validation")), bool(config.schedule.limits())
+    return settle(config, schedule_choices(side, lengths, shared_by(config.run), validated, timed))
+
+
+def longest_turns(conversations: Iterable[Conversations], tokenizers: Tokenizers) -> Lengths:
+    """Tokens of the longest history and of the longest reply, and the number of training rows that have them."""
+    every = list(conversations)
+    histories = _longest([row for rows in every for row in rows.histories], characters)
+    replies = _longest([text for rows in every for text in rows.targets], len)
+    source = encode_histories(histories, tokenizers.source, None)[0].lengths.max()
+    target = encode_targets(replies, tokenizers.target, UNBOUNDED)[0].lengths.max()
+    return Lengths(len(every[0]), int(source), int(target), 0.0)
+
+
+def characters(messages: Messages) -> int:
+    """Characters of a history."""
+    return sum(len(message["content"]) for message in messages)
+
+
+V = TypeVar("V")
+
+
+def _longest(rows: Sequence[V], size: Callable[[V], int]) -> list[V]:
+    return sorted(rows, key=size)[-MEASURED:]
