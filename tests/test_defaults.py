@@ -85,6 +85,13 @@ def test_a_given_option_wins(tmp_path: Path) -> None:
     assert not {choice.name for choice in config.derived} & given.keys()
 
 
+def test_a_given_score_is_among_the_metrics(tmp_path: Path) -> None:
+    rows = [(text, text.upper()) for text in SENTENCES]
+    flags = {"train_file": _tsv(tmp_path / "train.tsv", rows), "validation_file": str(tmp_path / "train.tsv")}
+    chosen = [_prepared("rnn", flags | {"metric_for_best_model": name}).config for name in ("exact_match", "chrf")]
+    assert [config.evaluation.metrics for config in chosen] == [("bleu", "chrf", "exact_match"), ("bleu", "chrf")]
+
+
 def test_sections_made_in_python_are_left_as_they_are() -> None:
     config = rnn.Config()
     assert settle(config, pairs.rnn_choices(look_at(WORDS), look_at(WORDS))) is config

@@ -92,11 +92,12 @@ def written_nans(cells: pa.ChunkedArray, column: str, place: str) -> np.ndarray:
 
     Among single words it may be one, so that there it is kept as text and told.
     """
-    written = [pc.is_in(pc.utf8_trim_whitespace(chunk), pa.array(NANS, chunk.type)) for chunk in cells.chunks]
+    nans = pa.array(NANS, pa.large_string())
+    written = [pc.is_in(pc.utf8_trim_whitespace(chunk.cast(nans.type)), nans) for chunk in cells.chunks]
     found: np.ndarray = pa.chunked_array(written, pa.bool_()).to_numpy()
     if not found.any():
         return found
-    spaced = pc.sum(pc.match_substring_regex(cells, r"\S\s+\S")).as_py() or 0
+    spaced = pc.sum(pc.match_substring_regex(cells.cast(nans.type), r"\S\s+\S")).as_py() or 0
     if 2 * spaced >= len(cells) - found.sum():
         return found
     logger.warning(

@@ -14,6 +14,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.conversations import Exchanges, reply_metric_choices, turn_tokenizer_choices
 from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices, shared_length_choices
+from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.sections import Choice
 from hf_seq2seq.training.processes import shared_by
 
@@ -41,10 +42,22 @@ def settle_conversations(
     if config.given is None:
         return config
     found = exchanges(train)
-    config = settle(config, reply_metric_choices(found, validated))
+    config = settle(config, giving(config, reply_metric_choices(found, validated)))
     if model is None:
         return config
     return settle(settle(config, turn_tokenizer_choices(found)), model(found.replies, found.replies))
+
+
+def giving(config: RunConfig, choices: Iterable[Choice]) -> list[Choice]:
+    """The choices, without metrics that lack the score by which a flag selects the best checkpoint."""
+    named = config.schedule.metric_for_best_model
+    if "metric_for_best_model" not in (config.given or ()):
+        return list(choices)
+    return [c for c in choices if c.name != "metrics" or named.removeprefix("eval_") in _scores(c.value)]
+
+
+def _scores(metrics: Iterable[str]) -> set[str]:
+    return {"loss"}.union(*(metric.keys for metric in check_metrics(tuple(metrics), TEXT_METRICS).values()))
 
 
 def exchanges(train: Conversations) -> Exchanges:

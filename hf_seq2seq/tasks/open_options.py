@@ -26,7 +26,7 @@ from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.run_configs import HandBuiltStart
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import Choice, section_of
-from hf_seq2seq.tasks.open_conversations import settle_conversations, settle_turns
+from hf_seq2seq.tasks.open_conversations import giving, settle_conversations, settle_turns
 from hf_seq2seq.tasks.stages import texts_to_learn
 from hf_seq2seq.training.processes import shared_by
 from hf_seq2seq.training_options import Loss, Subwords
@@ -114,7 +114,8 @@ def settle_pairs(
         chosen = None if model is None else lambda *sides: iter(_model_choices(config, model(*sides)))
         return settle_conversations(config, train, bool(sets_of(pairs, "validation")), chosen)
     sides = train.sides
-    config = settle(config, metric_choices(*sides, validated=bool(sets_of(pairs, "validation"))))
+    validated = bool(sets_of(pairs, "validation"))
+    config = settle(config, giving(config, metric_choices(*sides, validated=validated)))
     if model is None:
         return config
     return settle_new(config, sides, model, joint)
