@@ -82,6 +82,10 @@ def load_splits(
         percentage = share(min(count, sources.max_train_samples or count)) if share and given is None else given
         if percentage:
             splits["train"], splits["validation"] = _held_out(splits, percentage, classes)
+    return _all_capped(splits, sources, classes)
+
+
+def _all_capped(splits: Splits, sources: Sources, classes: Classes | None) -> Splits:
     caps = {
         "train": sources.max_train_samples,
         "validation": sources.max_eval_samples,
