@@ -67,10 +67,10 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False) ->
     """
     cells = column_cells(rows, column)
     if not is_text(cells.type):
-        found = cells.to_pylist()
+        values = cells.to_pylist()
         # The first cell that is not null is more informative than a null.
-        index = next((i for i, value in enumerate(found) if value is not None), 0)
-        refuse(rows, index, column, found[index], place)
+        index = next((i for i, value in enumerate(values) if value is not None), 0)
+        refuse(rows, index, column, values[index], place)
     if cells.null_count:
         refuse(rows, pc.index(cells.is_null(), True).as_py(), column, None, place)
     if not may_be_empty:
