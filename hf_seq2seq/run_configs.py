@@ -52,7 +52,10 @@ class RecurrentStack(Section):
     phrase_length: int | None = option(None, "Also read phrases of this many words.", at_least=1)
     phrase_separator: str | None = option(None, "Also read phrases that end at this source token.")
     sentence_separator: str | None = option(None, "Also read sentences that end at this source token.")
-    hierarchical_attention: bool = option(False, "Attend to sentences, and to the words within each.")
+    document_separator: str | None = option(None, "Also read documents of sentences that end at this source token.")
+    hierarchical_attention: bool = option(
+        False, "Attend to documents if there are any, to sentences, and to the words within each."
+    )
     residual: bool = option(False, "Skip connections between layers.")
     layer_norm: bool = option(False, "Layer norm on each layer's output.")
     embedding_dropout: float | None = option(None, "Dropout on embeddings, if different.", at_least=0, at_most=0.95)

@@ -1,7 +1,7 @@
 """Results of a model's methods."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,8 @@ class Generation:
         tokens: its tokens, including EOS.
         log_probs: natural log-probability of each token.
         alignment: source word and output word, counted from 0; None if there is no attention on a source.
+        pieces: of a text that was read in pieces, the source, prediction and details of each.
+        rounds: how often its outputs were read again, the first reading included, with `combine="again"`.
     """
 
     text: str
@@ -24,6 +26,8 @@ class Generation:
     tokens: list[str] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     alignment: list[tuple[int, int]] | None = None
+    pieces: list[dict[str, Any]] = field(default_factory=list)
+    rounds: int = 1
 
 
 @dataclass(frozen=True)

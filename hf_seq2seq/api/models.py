@@ -21,9 +21,11 @@ from hf_seq2seq.decoding.pipeline import (
     load_model,
     load_others,
     make_generator,
+    set_splitting,
 )
 from hf_seq2seq.decoding.pipeline import Model as ModelFlags
 from hf_seq2seq.decoding.search_options import Search, check_search
+from hf_seq2seq.decoding.splitting_options import Splitting
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build
 
@@ -49,6 +51,7 @@ class _Flags:
 
     model: ModelFlags = field(default_factory=ModelFlags)
     languages: Spoken = field(default_factory=Spoken)
+    splitting: Splitting = field(default_factory=Splitting)
     ensemble: Ensemble = field(default_factory=Ensemble)
     decoding: Search = field(default_factory=Search)
 
@@ -324,6 +327,7 @@ class Model:
         loaded = (self.network, self.tokenizers, settings)
         generator = make_generator(config, values, *loaded, self._replies(texts), languages)
         generator.others, generator.average = others, config.ensemble.ensemble_average
+        set_splitting(generator, config.splitting, self._replies(texts))
         generator.details, generator.advance = details, progress
         generator.runner = self.runner or generator.runner
         return generator

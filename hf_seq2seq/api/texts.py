@@ -65,19 +65,17 @@ def remarks(counts: Counts, limit: int | None) -> list[str]:
     """
     detail = []
     if counts.truncated:
-        detail.append(
-            f"{counts.truncated} of {counts.texts} texts were truncated to {limit} tokens (max_source_length)"
-        )
+        detail.append(f"{counts.truncated} of {counts.read} texts were truncated to {limit} tokens (max_source_length)")
     if counts.impossible:
         detail.append(
-            f"{counts.impossible} of {counts.texts} texts have no output: the constraints of the search allow none"
+            f"{counts.impossible} of {counts.read} texts have no output: the constraints of the search allow none"
         )
     if counts.conflicting:
         detail.append(
-            f"{counts.conflicting} of {counts.texts} texts: max_length_ratio allows less than min_new_tokens asks"
+            f"{counts.conflicting} of {counts.read} texts: max_length_ratio allows less than min_new_tokens asks"
         )
     if counts.unended:
-        detail.append(f"{counts.unended} of {counts.texts} outputs are cut off at the maximum length (max_new_tokens)")
+        detail.append(f"{counts.unended} of {counts.read} outputs are cut off at the maximum length (max_new_tokens)")
     if counts.unknown.tokens:
         detail.append(
             f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for"

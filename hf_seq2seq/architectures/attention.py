@@ -27,6 +27,7 @@ class Memory:
         mask: `(batch, source)`, zero at padding; None where there is none.
         sentences: outputs of the encoder's sentence level, `(batch, sentences, encoder width)`, and the words of each;
             None unless attention is hierarchical.
+        documents: the same of the document level; None unless attention has it, too.
     """
 
     values: Tensor
@@ -34,6 +35,7 @@ class Memory:
     bias: Tensor
     mask: Tensor | None = None
     sentences: tuple[Tensor, Segments] | None = None
+    documents: tuple[Tensor, Segments] | None = None
 
     @cached_property
     def positions(self) -> Tensor:

@@ -48,7 +48,7 @@ def _build_score(config: RnnSeq2SeqConfig) -> Attention:
 def build_alignment(config: RnnSeq2SeqConfig) -> GlobalAlignment:
     """What turns scores into weights, by `config.hierarchical_attention` and `config.local_attention`."""
     if config.hierarchical_attention:
-        return HierarchicalAlignment(config.hidden_size, config.encoder_output_size)
+        return HierarchicalAlignment(config.hidden_size, config.encoder_output_size, config.has_documents)
     if config.local_attention == "none":
         return GlobalAlignment()
     assert config.attention_window is not None

@@ -66,8 +66,10 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
             number of words, or up to a source token. Segments are pooled to vectors by `context_pooling`, and learned
             matrices combine the levels' contexts.
         sentence_separator_token_id: adds a level that reads sentences, which end at that source token.
+        document_separator_token_id: adds a level above them that reads documents, which end at that source token.
         hierarchical_attention: any softmax attention over the words within each sentence, bilinear attention over the
-            sentences; the weights are multiplied. Paper: Yang et al., 2016, https://aclanthology.org/N16-1174
+            sentences, within each document if there are documents, and bilinear attention over these; the weights are
+            multiplied. Paper: Yang et al., 2016, https://aclanthology.org/N16-1174
         pointer_generator: each step may copy a source token instead of generating one; the logits are then
             log-probabilities. Paper: See et al., 2017, section 2.2, https://aclanthology.org/P17-1099
         copy_vocab_size: number of ids beyond the vocabulary, which stand for the unknown words of a row's source.
@@ -127,6 +129,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     phrase_length: int | None = None
     phrase_separator_token_id: int | None = None
     sentence_separator_token_id: int | None = None
+    document_separator_token_id: int | None = None
     hierarchical_attention: bool = False
     pointer_generator: bool = False
     copy_vocab_size: int = 0
@@ -194,6 +197,11 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     def has_sentences(self) -> bool:
         """Whether the encoder has a level of sentences."""
         return self.sentence_separator_token_id is not None
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether the encoder has a level of documents."""
+        return self.document_separator_token_id is not None
 
     @property
     def has_levels(self) -> bool:

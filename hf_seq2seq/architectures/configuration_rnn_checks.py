@@ -123,10 +123,15 @@ def _check_levels(config: PreTrainedConfig) -> None:
             f"phrase_length={config.phrase_length} and phrase_separator_token_id={config.phrase_separator_token_id} "
             "both say where phrases end; set one of them"
         )
-    for name in ("phrase_separator_token_id", "sentence_separator_token_id"):
+    for name in ("phrase_separator_token_id", "sentence_separator_token_id", "document_separator_token_id"):
         token, size = getattr(config, name), config.source_vocab_size or 0
         if token is not None and not 0 <= token < size:
             raise ValueError(f"{name}={token} is not in the source vocabulary; choose from 0 to {size - 1}")
+    if config.has_documents and not config.has_sentences:
+        raise ValueError(
+            f"document_separator_token_id={config.document_separator_token_id} with sentence_separator_token_id=None: "
+            "documents consist of sentences; set sentence_separator_token_id to the source token that ends one"
+        )
     if config.has_levels and not config.has_context and not config.hierarchical_attention:
         raise ValueError(
             f"phrases or sentences with decoder_start={config.decoder_start!r} and context_feeding=False: nothing "

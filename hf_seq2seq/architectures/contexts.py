@@ -17,7 +17,7 @@ class Context(nn.Module):
 
     def __init__(self, config: RnnSeq2SeqConfig) -> None:
         super().__init__()
-        self.levels = [name for name in ("phrases", "sentences") if getattr(config, f"has_{name}")]
+        self.levels = [name for name in ("phrases", "sentences", "documents") if getattr(config, f"has_{name}")]
         self.poolings = nn.ModuleList(POOLINGS[config.context_pooling](config) for _ in ["words", *self.levels])
         width = config.encoder_output_size
         if self.levels:
@@ -43,7 +43,7 @@ class Context(nn.Module):
 
 
 def level_of(encoder: BaseModelOutput, name: str) -> tuple[Tensor, Segments]:
-    """Outputs of "phrases" or "sentences", `(batch, segments, width)`, and the words they consist of.
+    """Outputs of "phrases", "sentences" or "documents", `(batch, segments, width)`, and the words they consist of.
 
     Raises:
         ValueError: `encoder_outputs` were given without them.

@@ -39,7 +39,8 @@ class RnnDecoder(nn.Module):
         self.start = STARTS[config.decoder_start](config)
         self.context_feeding = config.context_feeding
         self.context = Context(config) if config.has_context else None
-        self.hierarchical = config.hierarchical_attention
+        self.attended_levels = ["sentences"] * config.hierarchical_attention
+        self.attended_levels += ["documents"] * (config.hierarchical_attention and config.has_documents)
         self.style = build_style(config)
         self.gradient_checkpointing = False
         self.copy_gate = CopyGate(config) if config.pointer_generator else None
@@ -94,7 +95,8 @@ class RnnDecoder(nn.Module):
             return None
         keys = None if cache is None else cache.state.source.get("keys")
         memory = attention.remember(encoder.last_hidden_state, mask, keys)
-        return replace(memory, sentences=level_of(encoder, "sentences")) if self.hierarchical else memory
+        levels = {name: level_of(encoder, name) for name in self.attended_levels}
+        return replace(memory, **levels) if levels else memory
 
     def _pool(self, encoder: BaseModelOutput, mask: Tensor | None, cache: RecurrentCache | None) -> Tensor | None:
         """The source as one vector, `(batch, encoder width)`; None if it is not used."""

@@ -1,4 +1,4 @@
-"""The recurrent encoder: embeddings, layers over words and optionally over phrases and sentences.
+"""The recurrent encoder: embeddings, layers over words and optionally over phrases, sentences and documents.
 
 Padding never changes a result, wherever it is: the layers read rows whose real tokens were moved to the front.
 
@@ -29,10 +29,10 @@ class RnnEncoderOutput(BaseModelOutput):
         final_state: states after each layer's last token, `(batch, layers, states, encoder width)`; only if the decoder
             starts from them.
         copy_ids: the id of each source token when it is copied, `(batch, source)`; only for a pointer-generator.
-        phrases, sentences: outputs of the levels above the words, `(batch, segments, encoder width)`, zero where a row
-            has fewer; only if the model has that level.
-        phrase_index, sentence_index: the segment that each word belongs to, `(batch, source)`; the number of segments
-            at padding.
+        phrases, sentences, documents: outputs of the levels above the words, `(batch, segments, encoder width)`, zero
+            where a row has fewer; only if the model has that level.
+        phrase_index, sentence_index, document_index: the segment that each word belongs to, `(batch, source)`; the
+            number of segments at padding.
     """
 
     final_state: Tensor | None = None
@@ -41,6 +41,8 @@ class RnnEncoderOutput(BaseModelOutput):
     phrase_index: Tensor | None = None
     sentences: Tensor | None = None
     sentence_index: Tensor | None = None
+    documents: Tensor | None = None
+    document_index: Tensor | None = None
 
 
 class RnnEncoder(nn.Module):

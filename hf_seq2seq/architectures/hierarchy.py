@@ -1,8 +1,8 @@
-"""Levels above the words: phrases and sentences, each pooled into one vector and read by a recurrent layer.
+"""Levels above the words: phrases, sentences and documents, each pooled into one vector and read by a recurrent layer.
 
-The source alone determines where segments end: a phrase after a fixed number of words or at a token, a sentence at a
-token, the last ones at the end of the source. The token that ends a segment belongs to it, and no phrase extends beyond
-its sentence.
+The source alone determines where segments end: a phrase after a fixed number of words or at a token, a sentence or a
+document at a token, the last ones at the end of the source. The token that ends a segment belongs to it, and no phrase
+extends beyond its sentence, nor a sentence beyond its document.
 
 Papers: El Hihi and Bengio, 1995 (slower levels above faster ones); Li et al., 2015, section 3 (words, sentences),
 https://aclanthology.org/P15-1107
@@ -82,9 +82,10 @@ class Hierarchy(nn.Module):
         self.config = config
         self.phrases = Level(config) if config.has_phrases else None
         self.sentences = Level(config) if config.has_sentences else None
+        self.documents = Level(config) if config.has_documents else None
 
     def forward(self, words: Tensor, ids: Tensor | None, mask: Tensor | None) -> dict[str, Tensor]:
-        """Reads phrases, and sentences of phrases or of words.
+        """Reads phrases, sentences of phrases or of words, and documents of sentences.
 
         Args:
             words: the word level's outputs, `(batch, source, width)`.
@@ -92,14 +93,15 @@ class Hierarchy(nn.Module):
             mask: `(batch, source)`, zero at padding; None where there is none.
 
         Returns:
-            `phrases` and `sentences`, `(batch, segments, width)`, with `phrase_index` and `sentence_index`, `(batch,
+            `phrases`, `sentences` and `documents`, `(batch, segments, width)`, with `phrase_index` etc., `(batch,
             source)`: the segment that each word belongs to, and the number of segments at padding.
 
         Raises:
             ValueError: ids are needed and missing.
         """
         real = torch.ones(words.shape[:2], dtype=torch.bool, device=words.device) if mask is None else mask != 0
-        sentence_ends = self._at("sentence_separator_token_id", ids, real)
+        document_ends = self._at("document_separator_token_id", ids, real)
+        sentence_ends = self._at("sentence_separator_token_id", ids, real) | document_ends
         sentences, found, below, parts = split_at(sentence_ends, real), {}, words, None
         if self.phrases is not None:
             parts = split_at(self._phrase_ends(ids, sentence_ends, real), real)
@@ -108,6 +110,10 @@ class Hierarchy(nn.Module):
         if self.sentences is not None:
             read = self.sentences(below, sentences if parts is None else group(parts, sentences))
             found |= {"sentences": read, "sentence_index": sentences.index}
+            if self.documents is not None:
+                documents = split_at(document_ends, real)
+                found |= {"documents": self.documents(read, group(sentences, documents))}
+                found |= {"document_index": documents.index}
         return found
 
     def _phrase_ends(self, ids: Tensor | None, sentence_ends: Tensor, real: Tensor) -> Tensor:

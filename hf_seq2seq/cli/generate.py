@@ -12,6 +12,7 @@ from hf_seq2seq.cli.rows import (
     report_cut,
     report_joined,
     report_outputs,
+    report_split,
     report_unknown,
     with_columns,
     write_json,
@@ -26,7 +27,7 @@ from hf_seq2seq.cli.source_rows import (
     read_sources,
 )
 from hf_seq2seq.data.arriving import Arriving
-from hf_seq2seq.data.rows import Row, is_live, read_rows, text_cell
+from hf_seq2seq.data.rows import Row, is_live, read_document, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import (
     Ensemble,
     Model,
@@ -35,8 +36,10 @@ from hf_seq2seq.decoding.pipeline import (
     load_model,
     load_others,
     make_generator,
+    set_splitting,
 )
 from hf_seq2seq.decoding.search_options import Search, check_search
+from hf_seq2seq.decoding.splitting_options import AGAIN, Splitting
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
 
@@ -57,6 +60,7 @@ class Rows(Section):
     context_column: str | None = option(None, "Column of a question's context.")
     source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")
     encoding: str = option("utf-8", "Encoding of the input.")
+    one_document: bool = option(False, "The whole input file is one text, and so is the output, with line breaks.")
     output_file: str | None = option(None, "Output file, instead of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
     output_details: tuple[str, ...] = option((), "More details of each output in JSON lines.", choices=DETAILS)
@@ -71,6 +75,7 @@ class GenerateConfig:
     rows: Rows = field(default_factory=Rows)
     model: Model = field(default_factory=Model)
     languages: Spoken = field(default_factory=Spoken)
+    splitting: Splitting = field(default_factory=Splitting)
     ensemble: Ensemble = field(default_factory=Ensemble)
     decoding: Search = field(default_factory=Search)
 
@@ -90,13 +95,13 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
 
     options = config.rows
     check_search(config.decoding, values)
-    if options.output_details and not options.json_lines:
-        raise InputError("--output-details: plain text cannot contain them; add --json-lines")
-    if config.model.engine == "ctranslate2":
-        check_exported(config)
+    _check(config)
     names = (*named_columns(options), options.target_column, *trained_names(model))
-    rows, sample = read_rows(texts, options.input_file, options.encoding, names, numbered_columns(model))
-    live = is_live(texts, options.input_file)
+    if options.one_document:
+        rows, sample = read_document(texts, options.input_file, options.encoding), list[Row]()
+    else:
+        rows, sample = read_rows(texts, options.input_file, options.encoding, names, numbered_columns(model))
+    live = is_live(texts, options.input_file) and not options.one_document
     with open_output(options.output_file, options.input_file, live) as stream:
         network, tokenizers, settings = load_model(model, config.model)
         place = options.input_file or "standard input"
@@ -111,15 +116,32 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         others, settings = load_others(model, network, tokenizers, settings, config)
         languages = config.languages.source_lang, config.languages.target_lang
         generator = make_generator(config, values, network, tokenizers, settings, replies, languages)
+        set_splitting(generator, config.splitting, replies)
         generator.others = others
         generator.average = config.ensemble.ensemble_average
         generator.details, generator.replacing = options.output_details, options.replace_unknown
         with counted("texts") as generator.advance:
             counts = _write(stream, Arriving(sources) if live else sources, generator, options)
-    report_cut(counts.truncated, generator.max_source_length, counts.texts)
+    report_split(counts, config.splitting.combine == AGAIN)
+    report_cut(counts.truncated, generator.max_source_length, counts.read)
     report_outputs(counts, generator.max_new_tokens)
     report_unknown(counts.unknown)
     report_unknown(counts.unknown_targets, "target")
+
+
+def _check(config: GenerateConfig) -> None:
+    """Rejects flags that do not fit each other.
+
+    Raises:
+        InputError: names the flag.
+    """
+    options = config.rows
+    if options.output_details and not options.json_lines:
+        raise InputError("--output-details: plain text cannot contain them; add --json-lines")
+    if options.target_column and config.splitting.kind:
+        raise InputError("--target-column: scores whole texts; leave out --split and --on-too-long split")
+    if config.model.engine == "ctranslate2":
+        check_exported(config)
 
 
 def attention_flags(options: Rows) -> list[str]:
@@ -158,7 +180,9 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
 
     for row, outputs in in_windows(sources, work):
         found = [{"prediction": output.text} | output.details for output in outputs]
-        if not options.json_lines:
+        if options.one_document and not options.json_lines:
+            stream.write(outputs[0].text + "\n" * (not outputs[0].text.endswith("\n")))
+        elif not options.json_lines:
             for text in [*(output.text for output in outputs), *[""] * (generator.asked - len(outputs))]:
                 joined += write_text(stream, text)
         elif not generator.several:

@@ -97,7 +97,7 @@ def report_outputs(counts: "Counts", limit: int) -> None:
         counts: the counts of the texts.
         limit: maximum output length in tokens.
     """
-    rows = counts.texts
+    rows = counts.read
     if counts.impossible:
         print(
             f"{counts.impossible} of {rows} texts have no output: the constraints of the search allow none",
@@ -108,6 +108,15 @@ def report_outputs(counts: "Counts", limit: int) -> None:
         print(f"{counts.conflicting} of {rows} texts: {detail}", file=sys.stderr)
     if counts.unended:
         print(f"{counts.unended} of {rows} outputs are cut off at {limit} tokens (--max-new-tokens)", file=sys.stderr)
+
+
+def report_split(counts: "Counts", again: bool) -> None:
+    """Prints to standard error how many texts were read in pieces; `again` if the outputs were read once more."""
+    if counts.split:
+        more = ", and the outputs of the pieces again as one text" if again else ""
+        print(
+            f"{counts.split} of {counts.texts} texts were read in pieces, {counts.pieces} in all{more}", file=sys.stderr
+        )
 
 
 def report_cut(cut: int, limit: int | None, rows: int, name: str = "") -> None:

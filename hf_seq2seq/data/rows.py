@@ -63,6 +63,21 @@ def read_rows(
     return chain(sample, rows), sample
 
 
+def read_document(texts: Sequence[str] | None, file: str | None, encoding: str) -> Iterator[Row]:
+    """A whole text file, or standard input, as one row with the column "text".
+
+    Raises:
+        InputError: texts are given as arguments, or the file cannot be read as text.
+    """
+    if texts:
+        raise InputError("--one-document: texts are given as arguments; it reads --input-file or standard input")
+    try:
+        content = sys.stdin.read() if file is None else Path(file).read_text(encoding=encoding)
+    except (OSError, LookupError, UnicodeDecodeError) as error:
+        raise InputError(f"{file or 'standard input'}: cannot be read as text: {error}") from None
+    return iter([{"text": content}])
+
+
 def is_live(texts: Sequence[str] | None, file: str | None) -> bool:
     """Whether rows come from a terminal or a pipe, whose producer may be slower than the model."""
     if texts:

@@ -20,6 +20,8 @@ class Counts:
         unknown_targets: the same for scored targets.
         impossible: texts without an output, because the constraints of the search allow none.
         unended: texts whose output reached the maximum length without ending.
+        split: texts that were read in several pieces.
+        pieces: pieces that were read; 0 if no text was to be split.
         conflicting: texts whose maximum length by --max-length-ratio is below the minimum.
     """
 
@@ -30,6 +32,13 @@ class Counts:
     impossible: int = 0
     conflicting: int = 0
     unended: int = 0
+    split: int = 0
+    pieces: int = 0
+
+    @property
+    def read(self) -> int:
+        """What the model read: pieces if texts were split, otherwise texts."""
+        return self.pieces or self.texts
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Counts":
@@ -46,6 +55,8 @@ class Counts:
             self.impossible + other.impossible,
             self.conflicting + other.conflicting,
             self.unended + other.unended,
+            self.split + other.split,
+            self.pieces + other.pieces,
         )
 
 

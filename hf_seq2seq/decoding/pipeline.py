@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_seq2seq.decoding.search_options import AVERAGES, Lengths, Search
+from hf_seq2seq.decoding.splitting_options import REFUSE, Splitting
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, flag, option
 
@@ -159,6 +160,22 @@ def _check_shortest(search: Search, source: int | None, output: int) -> None:
         raise InputError(
             f"--min-new-tokens: {search.min_new_tokens} is more than the maximum output length of {most} tokens ({why})"
         )
+
+
+def set_splitting(generator: "TextGenerator", options: Splitting, replies: bool) -> None:
+    """Lets a generator read long texts as asked.
+
+    Raises:
+        InputError: flags conflict with each other or with the search; names the flag.
+    """
+    options.check()
+    if options.kind and replies:
+        raise InputError("--split: conversations are not split; their oldest exchanges are dropped")
+    if options.action == REFUSE and replies:
+        raise InputError("--on-too-long refuse: not supported for conversations, whose oldest exchanges are dropped")
+    if options.kind and generator.several:
+        raise InputError("--split: a text in pieces has one output; leave out --num-return-sequences")
+    generator.splitting = options
 
 
 def check_attention(network: Any, asked: str) -> None:

@@ -23,9 +23,11 @@ from hf_seq2seq.decoding.generation import HERE, ONE_AT_A_TIME, Advance, Runner,
 from hf_seq2seq.decoding.languages import Languages
 from hf_seq2seq.decoding.minimum_bayes_risk import choose_output
 from hf_seq2seq.decoding.outputs import Output, Reader, Written
+from hf_seq2seq.decoding.pieces import PieceReader
 from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.splitting_options import AGAIN, CUT, Splitting
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.positions import longest_sequence
@@ -62,6 +64,7 @@ class TextGenerator:
         replacing: replace unknown words by source words.
         runner: where the model computes.
         languages: makes texts say their languages; None if the model knows no languages.
+        splitting: what is done with long texts; None to truncate them.
     """
 
     model: "PreTrainedModel"
@@ -77,6 +80,8 @@ class TextGenerator:
     replacing: bool = False
     runner: Runner = HERE
     languages: Languages | None = None
+
+    splitting: Splitting | None = None
 
     def spoken(self, rows: list[Any]) -> list[Any]:
         """The rows as the model reads them: with the codes or tags of their languages.
@@ -123,15 +128,37 @@ class TextGenerator:
         Args:
             texts: the sources.
             first: index of the first one in a longer input, because a row's sampling is seeded by its index.
+
+        Raises:
+            InputError: a text is too long, and was to be refused.
         """
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found, counts = [[Output("")] for _ in texts], Counts(texts=len(texts))
         if asked:
-            written, more = self._outputs([texts[row] for row in asked], [first + row for row in asked])
+            written, more = self._read([texts[row] for row in asked], [first + row for row in asked])
             for row, outputs in zip(asked, written, strict=True):
                 found[row] = outputs or found[row]
             counts += more + Counts(impossible=sum(not outputs for outputs in written))
         return Counted.of(found, counts)
+
+    def _read(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
+        """Outputs of texts, whole or by pieces."""
+        options = self.splitting
+        if options is None or (options.kind is None and options.action == CUT):
+            return self._outputs(texts, numbers)
+        tells = bool(self.details) or options.combine == AGAIN
+        reader = PieceReader(options, self.count_tokens, self.max_source_length, self._outputs, tells)
+        if options.kind is None:
+            reader.check(texts, numbers)
+            return self._outputs(texts, numbers)
+        return reader(texts, numbers)
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        """The tokens of each text with the prefix and special tokens, before any truncation."""
+        with TOKENIZING:
+            sources = [self.prefix + text for text in self.spoken(texts)]
+            encoded, _ = encode_texts(sources, self.tokenizers.source, UNBOUNDED)
+        return [int(length) for length in encoded.lengths]
 
     def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
         written, counts = self.write(texts, numbers)

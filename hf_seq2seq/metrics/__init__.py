@@ -55,6 +55,7 @@ TEXT_METRICS: Named[Metric] = Named(
         "cider_d": "cider.CIDER_D",
         "exact_match": "matching.EXACT_MATCH",
         "squad": "question_answering.SQUAD",
+        "label_words": "label_words.LABEL_WORDS",
         "levenshtein": "matching.LEVENSHTEIN",
         "edit_accuracy": "matching.EDIT_ACCURACY",
         "word_error_rate": "error_rate.WORD_ERROR_RATE",
@@ -85,6 +86,7 @@ MADE_METRICS: Named[Callable[[str], Metric]] = Named(
         "aer": "alignment.make_aer",
         "alignment_f1": "alignment.make_alignment_f1",
         "spice": "spice.make_spice",
+        "label_words": "label_words.make_label_words",
     }
 )
 
@@ -148,7 +150,7 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
             f"--metrics {name}: needs a model's probabilities: hf-seq2seq evaluate MODEL; training gives the loss"
         )
     if name not in known:
-        here = [*known, *(MADE_METRICS if texts else ())]
+        here = dict.fromkeys([*known, *(MADE_METRICS if texts else ())])
         if any(family in table for table in (TEXT_METRICS, LABEL_METRICS, MADE_METRICS)):
             raise InputError(f"--metrics: {name!r} does not score what is predicted; choose from {', '.join(here)}")
         raise InputError(f"--metrics: unknown metric {name!r}{nearest(name, here)}")

@@ -35,6 +35,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "sentence_separator_token_id": 5,
     },
     "hierarchical": {"hierarchical_attention": True, "sentence_separator_token_id": 5, "input_feeding": True},
+    "documents": {
+        "hierarchical_attention": True,
+        "sentence_separator_token_id": 5,
+        "document_separator_token_id": 6,
+        "context_pooling": "mean",
+    },
     "stacked": {"residual": True, "layer_norm": True, "encoder_layers": 2, "decoder_layers": 3, "input_feeding": True},
 }
 

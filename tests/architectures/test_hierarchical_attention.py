@@ -71,3 +71,56 @@ def test_softmax_of_far_apart_segments_does_not_vanish():
     scores, index = torch.tensor([[800.0, 801.0, -800.0, -801.0]]), torch.tensor([[0, 0, 1, 1]])
     expected = torch.tensor([0.0, 1.0]).softmax(0).tolist()
     assert softmax_within(scores, index, 2)[0].tolist() == pytest.approx([*expected, *reversed(expected)])
+
+
+STOP, END = 5, 6  # of a sentence, of a document
+TOKENS = [[7, STOP, 8, 9, END, 7, 7, STOP, 8, STOP, 9, END], [9, 8, STOP, 7]]
+DOCUMENTS = [[[[0, 1], [2, 3, 4]], [[5, 6, 7], [8, 9], [10, 11]]], [[[0, 1, 2], [3]]]]
+"""Documents of sentences of positions, by hand."""
+
+
+def with_documents(attention):
+    from hf_seq2seq.architectures.modeling_rnn import RnnForConditionalGeneration
+
+    config = RnnSeq2SeqConfig(
+        vocab_size=10, hidden_size=8, attention=attention, hierarchical_attention=True,
+        sentence_separator_token_id=STOP, document_separator_token_id=END, dropout=0.0,
+    )  # fmt: skip
+    return RnnForConditionalGeneration(config).double().eval()
+
+
+@pytest.mark.parametrize("attention", ["dot", "additive"])
+def test_three_levels_by_enumeration(attention):
+    """delta_d beta_s gamma_j, each a softmax over what lies in one unit of the level above; they sum to 1."""
+    model, length = with_documents(attention), len(TOKENS[0])
+    ids = torch.tensor([row + [END] * (length - len(row)) for row in TOKENS])  # padding looks like a separator
+    mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in TOKENS])
+    alignment, kept = model.model.decoder.style.attention.alignment, []
+    torch.nn.init.normal_(alignment.query_projection.weight)
+    torch.nn.init.normal_(alignment.document_projection.weight)
+    alignment.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[:2]))
+    found = model(
+        input_ids=ids, attention_mask=mask, decoder_input_ids=torch.tensor([[3, 7]] * 2), output_attentions=True
+    ).cross_attentions[0][:, 0]
+    encoded = model.model.encoder(ids, mask)
+    ((scores, queries),) = kept
+    for row, documents in enumerate(DOCUMENTS):
+        for step in range(2):
+            query, expected, first = queries[row, step], [0.0] * length, 0
+            asked = alignment.document_projection(query)
+            outer = [math.exp(asked @ encoded.documents[row, number]) for number in range(len(documents))]
+            for number, sentences in enumerate(documents):
+                asked = alignment.query_projection(query)
+                middle = [math.exp(asked @ encoded.sentences[row, first + each]) for each in range(len(sentences))]
+                first += len(sentences)
+                for each, words in enumerate(sentences):
+                    inner = [math.exp(scores[row, step, word]) for word in words]
+                    for word, power in zip(words, inner, strict=True):
+                        expected[word] = outer[number] / sum(outer) * middle[each] / sum(middle) * power / sum(inner)
+            assert found[row, step].tolist() == pytest.approx(expected, abs=1e-12)
+            assert sum(expected) == pytest.approx(1)
+
+
+def test_documents_need_sentences():
+    with pytest.raises(ValueError, match="documents consist of sentences; set sentence_separator_token_id"):
+        RnnSeq2SeqConfig(vocab_size=10, document_separator_token_id=END)

@@ -75,6 +75,7 @@ def test_the_resolved_configuration_runs_again_as_it_is(
         {"attention": "monotonic", "monotonic_noise": 0.5, "input_feeding": True},
         {"attention": "multi_head", "num_attention_heads": 4},
         {"hierarchical_attention": True, "sentence_separator": "a", "phrase_length": 2, "context_pooling": "max"},
+        {"hierarchical_attention": True, "sentence_separator": "a", "document_separator": "b"},
         {"residual": True, "layer_norm": True, "encoder_layers": 2, "recurrent_dropout": 0.1, "output_dropout": 0.1},
         {"target_tokenizer_type": "word", "embedding_size": 48, "tie_word_embeddings": True},
     ],
