@@ -1,6 +1,6 @@
 """Sequence-to-sequence learning on Hugging Face: one command from text pairs to a model that others can load.
 
-    from hf_seq2seq import ablate, auto, baseline, compare, evaluate, load, preview, search, train
+    from hf_seq2seq import ablate, auto, baseline, compare, evaluate, learning_curve, load, preview, search, train
 
 They are imported lazily, so that importing the package loads neither torch nor transformers.
 """
@@ -15,15 +15,19 @@ if TYPE_CHECKING:
     from hf_seq2seq.api.runs import preview, train
     from hf_seq2seq.api.scores import evaluate
     from hf_seq2seq.errors import InputError
-    from hf_seq2seq.tuning.calls import ablate, auto, search
+    from hf_seq2seq.tuning.calls import ablate, auto, learning_curve, search
 
 __version__ = "0.1.0"
-__all__ = ["InputError", "ablate", "auto", "baseline", "compare", "evaluate", "load", "preview", "search", "train"]
+__all__ = [
+    "InputError", "ablate", "auto", "baseline", "compare", "evaluate", "learning_curve", "load", "preview", "search",
+    "train",
+]  # fmt: skip
 
 _PLACES = {
     "ablate": "tuning.calls",
     "auto": "tuning.calls",
     "search": "tuning.calls",
+    "learning_curve": "tuning.calls",
     "baseline": "api.baselines",
     "compare": "api.comparing",
     "load": "api.models",

@@ -44,6 +44,12 @@ class Sources(Section):
     )
     encoding: str = option("utf-8", "Encoding of local text files.")
     max_train_samples: int | None = option(None, "Use at most this many training rows.", at_least=1, at_most=MANY)
+    train_samples_seed: int | None = option(
+        None,
+        "Draw these rows at random by this seed instead of taking the first ones; more rows hold the fewer.",
+        at_least=0,
+        at_most=LARGEST_SEED,
+    )
     max_eval_samples: int | None = option(None, "Use at most this many validation rows.", at_least=1, at_most=MANY)
     max_predict_samples: int | None = option(None, "Use at most this many test rows.", at_least=1, at_most=MANY)
     deduplicate: bool = option(False, "Drop training rows that repeat an earlier row.")

@@ -91,8 +91,9 @@ def _all_capped(splits: Splits, sources: Sources, classes: Classes | None) -> Sp
         "validation": sources.max_eval_samples,
         "test": sources.max_predict_samples,
     }
+    seeds = {"train": sources.train_samples_seed}
     capped = {
-        split: _capped(splits[split], cap, splits.place(split), classes)
+        split: _capped(splits[split], cap, splits.place(split), classes, seeds.get(role))
         for role, cap in caps.items()
         for split in sets_of(splits, role)
     }
@@ -156,6 +157,8 @@ def _check_options(sources: Sources) -> None:
         raise InputError("--streaming is for data sets on the Hub; give --dataset-name, or leave it out")
     if sources.streaming and sources.max_train_samples is None:
         raise InputError("--streaming reads only the first rows: set their number with --max-train-samples")
+    if sources.streaming and sources.train_samples_seed is not None:
+        raise InputError("--train-samples-seed: --streaming reads only the first rows; give one of them")
 
 
 def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
@@ -221,12 +224,15 @@ def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:
     return has_text or is_known_name(column)
 
 
-def _capped(rows: Dataset, cap: int | None, place: str, classes: Classes | None) -> Dataset:
+def _capped(rows: Dataset, cap: int | None, place: str, classes: Classes | None, seed: int | None) -> Dataset:
+    """So many rows in their order: of each class its share, or the first ones, or by a seed a part of a permutation."""
     if cap is None or cap >= len(rows):
         return rows
-    if classes is None:
+    if classes is not None:
+        return chosen_rows(rows, draw_stratified(classes(rows, place), cap, HOLD_OUT_SEED if seed is None else seed))
+    if seed is None:
         return rows.select(range(cap))
-    return chosen_rows(rows, draw_stratified(classes(rows, place), cap, HOLD_OUT_SEED))
+    return chosen_rows(rows, np.sort(np.random.default_rng(seed).permutation(len(rows))[:cap]))
 
 
 def _without_repeats(rows: Dataset, place: str) -> Dataset:

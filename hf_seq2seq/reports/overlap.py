@@ -26,7 +26,8 @@ def training_rows(request: Request, classifier: TextClassifier, run: Mapping[str
         return None
     file = str(asked or own)
     rows = replace(request.config.rows, test_file=file, dataset_name=None, test_split=None)
-    rows = replace(rows, max_predict_samples=None if asked else run.get("max_train_samples"))
+    first = run.get("max_train_samples") if run.get("train_samples_seed") is None else None
+    rows = replace(rows, max_predict_samples=None if asked else first)
     try:
         (found,) = labelled_rows(rows, classifier, dict(run), "analyze").values()
     except InputError:

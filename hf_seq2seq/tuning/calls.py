@@ -1,4 +1,4 @@
-"""Searches from Python: `auto` and `search`, as the commands `auto` and `train --search`; flags are named as there."""
+"""Many runs from Python: `auto`, `search`, `ablate` and `learning_curve`; flags are named as on the command line."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,11 @@ from hf_seq2seq.api.runs import TrainingRun
 from hf_seq2seq.configs import Run
 from hf_seq2seq.data.given_rows import name_of_given
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import build
 from hf_seq2seq.tuning.ablation_config import AblateConfig
 from hf_seq2seq.tuning.grid import shown_value
 from hf_seq2seq.tuning.leaderboard import DATA
+from hf_seq2seq.tuning.learning_curve_config import LearningCurve, LearningCurveConfig
 from hf_seq2seq.tuning.request import FOLDER
 
 if TYPE_CHECKING:
@@ -96,6 +98,52 @@ def ablate(config: str | Path, vary: Mapping[str, Sequence[Any]], **flags: Any) 
 
     texts = (f"{name}={','.join(map(shown_value, values))}" for name, values in vary.items())
     return train_grid(str(config), canonical_values(AblateConfig, flags) | {"vary": ",".join(texts)})
+
+
+@dataclass(frozen=True)
+class LearningCurveRuns:
+    """A finished learning curve.
+
+    Attributes:
+        folder: of the runs, with `learning_curve.json` and a picture.
+        figures: as in `learning_curve.json`: `sizes`, `law`, `gain`, `twice_the_rows` and `held_out`.
+        lines: the same as text.
+    """
+
+    folder: Path
+    figures: dict[str, Any]
+    lines: list[str]
+
+    @property
+    def picture(self) -> Path:
+        """Scores by rows, and the law."""
+        return self.folder / "learning_curve.png"
+
+
+def learning_curve(recipe: str, **flags: Any) -> LearningCurveRuns:
+    """Trains on growing parts of the rows and says what more would bring, like `hf-seq2seq learning-curve RECIPE`.
+
+    Args:
+        recipe: a name such as "rnn", or the path of a custom recipe, ending in .py.
+        **flags: the recipe's, as for `train`; and `sizes`, `gain` and `curve_confidence`.
+
+    Raises:
+        InputError: as on the command line, with the same message, or for rows that are no file.
+        KeyboardInterrupt: Ctrl-C; the same call resumes.
+    """
+    from hf_seq2seq.api import recipe_files
+    from hf_seq2seq.api.configuration import resolve
+    from hf_seq2seq.tuning.learning_curve import learning_curve as train_sizes
+    from hf_seq2seq.tuning.learning_curve import lines
+
+    own = {name: flags[name] for name in LearningCurve.__dataclass_fields__ if name in flags}
+    asked = build(LearningCurveConfig, own, origin="learning_curve").curve
+    config = recipe_files.load(recipe).Config
+    values = canonical_values(config, _of_files({name: value for name, value in flags.items() if name not in own}))
+    run = resolve(config, values).run
+    folder = Path(run.output_dir)
+    found = train_sizes(recipe, values, folder, run.overwrite_output_dir, asked)
+    return LearningCurveRuns(folder, found, lines(found))
 
 
 def _of_files(flags: Mapping[str, Any]) -> dict[str, Any]:

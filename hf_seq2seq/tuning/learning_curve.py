@@ -1,7 +1,8 @@
 """A learning curve: the same recipe trained on 1/16 … 1/1 of the rows, a power law, and what more rows would bring.
 
-Each size is a run in a folder of its own, on the first rows and with the same validation rows; one that was ended
-continues. The law is checked by fitting it to all sizes but the largest, and predicting that.
+Each size is a run in a folder of its own, with the same validation rows, on rows drawn at random by the run's seed; a
+larger size has all rows of the smaller ones, and a run that was ended continues. The law is checked by fitting it to
+all sizes but the largest, and predicting that.
 """
 
 import json
@@ -16,6 +17,7 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.learning_curves import FEWEST, Curve, fit_curve
+from hf_seq2seq.configs import Run
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.folders import check_folder, locked_folder, remove
@@ -130,6 +132,8 @@ def _score_of(plan: Plan, name: str, server: TrainServer) -> float:
     progress = progress_of(folder, plan.goal)
     if not progress.finished:
         values = plan.values | {"max_train_samples": plan.sizes[name], "save_total_limit": 1}
+        if not values.get("streaming"):  # which reads the first rows alone
+            values.setdefault("train_samples_seed", int(values.get("seed", Run().seed)))
         start_run(server, plan.recipe, values, folder)
         ending = follow(server, folder, plan.goal, math.inf)
         progress = ending.progress

@@ -23,6 +23,21 @@ def sources_of(rows: Dataset) -> list[str]:
     return list(rows["source"])
 
 
+def test_rows_drawn_by_a_seed_are_nested(write):
+    file = write("a.csv", csv([chr(97 + row) for row in range(20)]))
+    drawn = {
+        (size, seed): sources_of(
+            load_splits(PairData(train_file=file, max_train_samples=size, train_samples_seed=seed))["train"]
+        )
+        for size in (5, 10)
+        for seed in (1, 2)
+    }
+    assert [len(rows) for rows in drawn.values()] == [5, 5, 10, 10]
+    assert set(drawn[5, 1]) < set(drawn[10, 1])
+    assert drawn[10, 1] == sorted(drawn[10, 1])
+    assert drawn[5, 1] != drawn[5, 2] != ["a", "b", "c", "d", "e"]
+
+
 def test_each_file_is_a_split(write):
     data = PairData(
         train_file=write("a.csv", csv(["a", "b"])),

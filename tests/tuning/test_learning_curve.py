@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+import hf_seq2seq
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.tuning.learning_curve import DATA, PICTURE, TABLE, learning_curve, lines
 from hf_seq2seq.tuning.learning_curve_config import LearningCurve
 
@@ -22,7 +24,11 @@ def test_runs_of_growing_sizes_are_trained_and_kept(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--sizes: 6 need 64 training rows, but there are 32"):
         learning_curve("rnn", values, folder, False, LearningCurve(sizes=6))
     assert not (folder / "1of8").exists()
-    found = learning_curve("rnn", values, folder, False, asked)
+    curve = hf_seq2seq.learning_curve("rnn", sizes=4, gain=1.0, output_dir=str(folder), **values)
+    found = curve.figures
+    assert (curve.folder, curve.picture, curve.lines) == (folder, folder / PICTURE, lines(found))
+    seeds = [read_settings(str(folder / name / "run.yaml"))["train_samples_seed"].value for name in ("1of8", "1of1")]
+    assert seeds == [42, 42]
     assert [(size["run"], size["rows"]) for size in found["sizes"]] == [
         ("1of8", 4), ("1of4", 8), ("1of2", 16), ("1of1", 32)
     ]  # fmt: skip
