@@ -12,6 +12,7 @@ COMMANDS = {
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
     "distill": "Write a teacher's outputs for training rows, to train a student on them.",
     "classify": "Predict the label of every text, with its score.",
+    "serve": "Answer requests over HTTP, and show a page to try models.",
     "evaluate": "Score a model on a test set, or a file of predictions against files of references.",
     "exposure": "Measure what a model's own prefixes cost, and how its errors accumulate.",
     "analyze": "See where a model's quality is lost, what it attends to, and what to try: a page, figures, pictures.",

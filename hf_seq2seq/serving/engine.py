@@ -55,6 +55,11 @@ class Engine:
         with self.changed:
             return sum(len(each.waiting) == len(each.found) and not each.done.is_set() for each in self.tickets)
 
+    @property
+    def rows(self) -> int:
+        """Sources being decoded."""
+        return sum(len(jobs) for groups in list(self.owned.values()) for jobs in list(groups))
+
     @contextmanager
     def session(self, deadline: float | None = None, listen: Listener | None = None) -> Iterator[Session]:
         """Context manager with the engine as one request sees it.

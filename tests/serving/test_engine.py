@@ -15,7 +15,6 @@ from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.serving.engine import Engine
 from hf_seq2seq.serving.sessions import Cancelled, OutOfTime, Stopped
-from tests.decoding.conftest import *  # noqa: F403
 from tests.decoding.conftest import make_texts
 
 SEARCHES = [

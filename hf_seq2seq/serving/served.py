@@ -1,0 +1,146 @@
+"""A model that is served: what requests may ask of it, and its answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from hf_seq2seq.api.models import DETAILS, ONLY, Model, Source
+from hf_seq2seq.api.texts import classified, remarks
+from hf_seq2seq.data.messages import is_dialogue
+from hf_seq2seq.decoding.counts import Counted
+from hf_seq2seq.decoding.outputs import Output
+from hf_seq2seq.decoding.pipeline import has_attention
+from hf_seq2seq.decoding.search_options import Lengths, Search
+from hf_seq2seq.sections import options
+from hf_seq2seq.serving.options import Limits
+from hf_seq2seq.serving.refusals import Refusal
+from hf_seq2seq.serving.sessions import Session
+
+OURS = ("per_device_eval_batch_size", "max_tokens_per_batch", "trust_remote_code")
+"""Flags of `generate` that are the server's business."""
+
+
+@dataclass(frozen=True)
+class _Fields:
+    lengths: Lengths
+    search: Search
+
+
+FIELDS = {name: item for name, (_, item) in options(_Fields).items() if name not in OURS}
+"""The options of `generate` that requests may have as fields."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A loaded model under the name that requests use.
+
+    Attributes:
+        name: its name.
+        model: the model.
+        limits: limits of requests.
+    """
+
+    name: str
+    model: Model
+    limits: Limits
+
+    @cached_property
+    def kind(self) -> str:
+        """What it does: "classify", "chat" if it answers conversations, else "generate"."""
+        if self.model.classifies:
+            return "classify"
+        return "chat" if is_dialogue(self.model.settings.run) else "generate"
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What it can tell about its outputs."""
+        if self.model.flags.engine == ONLY:
+            return DETAILS[:1]
+        return DETAILS if has_attention(self.model.network) else DETAILS[:-1]
+
+    def check(self, flags: Mapping[str, Any], details: Sequence[str] = ()) -> None:
+        """Refuses search options above the server's limits, and details that the model cannot tell."""
+        self.need("generate", "chat")
+        for name in ("num_beams", "num_return_sequences"):
+            _check_most(flags, name, self.limits.max_beams)
+        _check_most(flags, "max_new_tokens", self.limits.max_new_tokens_limit)
+        metric = flags.get("mbr_metric")
+        if isinstance(metric, str) and ":" in metric:
+            message = f"mbr_metric: {metric!r} loads a model; requests may name only metrics without"
+            raise Refusal(400, message, "mbr_metric")
+        for name in details:
+            if name not in self.details:
+                known = ", ".join(self.details)
+                raise Refusal(400, f"details: {name!r} is not among what this model can tell: {known}", "details")
+
+    def need(self, *kinds: str) -> None:
+        """Refuses what a model of another kind would answer."""
+        if self.kind not in kinds:
+            does = {"classify": "classifies texts: ask /classify", "chat": "answers conversations: ask /generate"}
+            said = does.get(self.kind, "generates text: ask /generate")
+            raise Refusal(400, f"model: {self.name!r} {said}", "model")
+
+    def generate(
+        self, session: Session, sources: Sequence[Source], flags: dict[str, Any], details: tuple[str, ...] = ()
+    ) -> Counted[list[Output]]:
+        """The outputs of every source.
+
+        Args:
+            session: where to compute.
+            sources: texts or conversations.
+            flags: search options.
+            details: what to tell about the outputs.
+        """
+        if self.model.flags.engine == ONLY:
+            generator = self.model.generator(sources, flags, None, details)
+            return session.call(lambda: generator.outputs(self.model.sources(sources)))
+        generator = replace(self.model, runner=session).generator(sources, flags, None, details)
+        return generator.outputs(self.model.sources(sources))
+
+    def score(self, session: Session, sources: Sequence[Source], targets: list[str]) -> Counted[dict[str, Any]]:
+        """Likelihoods of targets."""
+        generator = self.model.generator(sources, {}, None, ("tokens", "log_probs"))
+        return session.call(lambda: generator.score(self.model.sources(sources), targets))
+
+    def attend(self, session: Session, source: str, target: str | None) -> dict[str, Any]:
+        """Tokens and attention weights of a target, by default the model's own output."""
+        targets = None if target is None else [target]
+        (found,) = session.call(lambda: self.model.attention([source], targets))
+        return asdict(found) | {"weights": found.weights.round(4).tolist()}
+
+    def classify(self, session: Session, texts: list[str], pairs: list[str] | None) -> Counted[Any]:
+        """Labels of texts."""
+        model = self.model
+        limit = {"batch_size": 64, "max_source_length": model.settings.max_source_length}
+        return session.call(lambda: classified(model.network, model.tokenizers, texts, pairs, **limit))
+
+    def remarks(self, found: Counted[Any], flags: Mapping[str, Any]) -> list[str]:
+        """What the counts of a call have to say."""
+        return remarks(found.counts, flags.get("max_source_length") or self.model.settings.max_source_length)
+
+    def text_of(self, ids: Sequence[int]) -> str | None:
+        """The text of tokens so far; None where they stand for words outside the vocabulary."""
+        tokenizer = self.model.tokenizers.target
+        if any(token >= len(tokenizer) for token in ids):
+            return None
+        (text,) = tokenizer.batch_decode([list(ids)], skip_special_tokens=True)
+        return str(text)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """Name, kind, details, and the defaults of a generator's search options."""
+        found: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        if self.kind == "classify":
+            return found | {"labels": list(dict(self.model.network.config.id2label or {}).values())}
+        own = self.model.settings
+        defaults = {name: item.default for name, item in FIELDS.items()} | own.decoding
+        defaults |= {"max_new_tokens": own.max_target_length, "max_source_length": own.max_source_length}
+        known = {name: defaults[name] for name in FIELDS}
+        return found | {"details": list(self.details), "defaults": known | {"source_prefix": own.prefix}}
+
+
+def _check_most(flags: Mapping[str, Any], name: str, most: int) -> None:
+    value = flags.get(name)
+    if isinstance(value, int | float) and value > most:
+        raise Refusal(400, f"{name}: {value} is too large; this server allows {most}", name)

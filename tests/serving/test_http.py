@@ -1,0 +1,318 @@
+"""Endpoints over real HTTP: what they answer, what they refuse, and in which form."""
+
+import json
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from hf_seq2seq.serving.server import Server
+from tests.serving.conftest import running
+
+TEXT = "the dog sees a red house"
+
+
+def ask(client: httpx.Client, path: str, fields: Any) -> Any:
+    answer = client.post(path, json=fields)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def texts_of(answer: Any) -> list[list[str]]:
+    return [[output["text"] for output in result["outputs"]] for result in answer["results"]]
+
+
+@pytest.mark.parametrize("name", ["t5", "rnn"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {},
+        {"num_beams": 3, "num_return_sequences": 2},
+        {"do_sample": True, "seed": 5, "top_k": 4},
+    ],
+)
+def test_outputs_are_those_of_python(
+    name: str, flags: dict[str, Any], client: httpx.Client, models: dict[str, Any]
+) -> None:
+    answer = ask(client, "/generate", {"model": name, "text": [TEXT, "", "a cat"], "max_new_tokens": 9, **flags})
+    count = flags.get("num_return_sequences", 1)
+    expected = models[name].generate([TEXT, "", "a cat"], max_new_tokens=9, **{"num_return_sequences": count} | flags)
+    assert texts_of(answer) == expected
+
+
+def test_details_and_remarks(client: httpx.Client, models: dict[str, Any]) -> None:
+    fields = {"model": "rnn", "text": TEXT, "max_source_length": 3, "max_new_tokens": 4}
+    answer = ask(client, "/generate", fields | {"details": ["score", "tokens", "log_probs", "alignment"]})
+    (output,) = answer["results"][0]["outputs"]
+    with pytest.warns(UserWarning, match="truncated"):
+        (expected,) = models["rnn"].generate([TEXT], details=True, max_source_length=3, max_new_tokens=4)
+    assert output["score"] == pytest.approx(expected.score)
+    assert output["tokens"] == expected.tokens
+    assert "truncated to 3 tokens" in answer["remarks"][0]
+
+
+def test_texts_stream_as_they_grow(client: httpx.Client) -> None:
+    fields = {"text": TEXT, "num_beams": 1, "max_new_tokens": 12}
+    expected = texts_of(ask(client, "/generate", fields))[0][0]
+    with client.stream("POST", "/generate", json=fields | {"stream": True}) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = [json.loads(line[6:]) for line in answer.iter_lines() if line]
+    parts = [event["part"] for event in events[:-1]]
+    assert len(parts) > 1
+    assert "".join(parts) == expected
+    assert events[-1]["done"]
+    assert texts_of(events[-1]) == [[expected]]
+
+
+def test_scores_labels_and_attention(client: httpx.Client, models: dict[str, Any]) -> None:
+    (score,) = ask(client, "/score", {"text": TEXT, "target": "a dog"})["results"]
+    assert score["log_prob"] == pytest.approx(models["t5"].score([TEXT], ["a dog"])[0].log_prob)
+    (label,) = ask(client, "/classify", {"model": "labels", "text": TEXT})["results"]
+    expected = models["labels"].classify([TEXT])[0]
+    assert (label["label"], label["scores"]) == (expected.label, pytest.approx(expected.scores))
+    seen = ask(client, "/attention", {"model": "rnn", "text": TEXT, "target": "a dog"})
+    assert len(seen["weights"]) == len(seen["target_tokens"])
+    assert all(sum(row) == pytest.approx(1, abs=0.01) for row in seen["weights"])
+    kinds = {each["name"]: each["kind"] for each in client.get("/models").json()["models"]}
+    assert kinds == {"t5": "generate", "rnn": "generate", "labels": "classify"}
+
+
+WRONG: list[tuple[str, Any, int, str, str | None]] = [
+    ("/generate", {}, 400, "text: missing; send a text or a list of texts", "text"),
+    ("/generate", {"text": 3}, 400, "text: a number is neither a text nor a list of texts", "text"),
+    ("/generate", {"text": ["a", None]}, 400, "text: item 2 is null, not text", "text"),
+    ("/generate", {"text": ["a"] * 9}, 400, "text: 9 texts are too many; the maximum is 8", "text"),
+    ("/generate", {"text": "a", "num_beam": 2}, 400, "num_beam: no such field; did you mean 'num_beams'?", "num_beam"),
+    ("/generate", {"text": "a", "num_beams": "x"}, 400, "num_beams: 'x' is not an integer", "num_beams"),
+    (
+        "/generate",
+        {"text": "a", "num_beams": 21},
+        400,
+        "num_beams: 21 is too large; this server allows 20",
+        "num_beams",
+    ),
+    ("/generate", {"text": "a", "num_beams": 1e400}, 400, "num_beams", "num_beams"),
+    (
+        "/generate",
+        {"text": "a", "temperature": 0.5},
+        400,
+        "temperature: only applies to sampling; add do_sample",
+        "temperature",
+    ),
+    ("/generate", {"text": "a", "ensemble": ["/etc"]}, 400, "ensemble: no such field", "ensemble"),
+    (
+        "/generate",
+        {"text": "a", "trust_remote_code": True},
+        400,
+        "trust_remote_code: no such field",
+        "trust_remote_code",
+    ),
+    (
+        "/generate",
+        {"text": "a", "do_sample": True, "num_return_sequences": 2, "mbr_metric": "comet:/tmp"},
+        400,
+        "loads a model",
+        "mbr_metric",
+    ),
+    ("/generate", {"text": "a", "model": "rnnn"}, 404, "model: 'rnnn' is not served; did you mean 'rnn'?", "model"),
+    ("/generate", {"text": "a", "model": "labels"}, 400, "model: 'labels' classifies texts: ask /classify", "model"),
+    ("/generate", {"text": "a", "stream": "yes"}, 400, 'stream: "yes" is not true or false', "stream"),
+    ("/generate", {"text": ["a", "b"], "stream": True}, 400, "only one text can be streamed", "stream"),
+    (
+        "/generate",
+        {"text": "a", "details": ["scores"]},
+        400,
+        "'scores' is not among what this model can tell",
+        "details",
+    ),
+    ("/generate", {"messages": "hi"}, 400, "messages", "messages"),
+    ("/classify", {"text": "a"}, 400, "model: 't5' generates text: ask /generate", "model"),
+    (
+        "/classify",
+        {"model": "labels", "text": ["a"], "text_pair": ["a", "b"]},
+        400,
+        "text_pair: 2 for 1 texts",
+        "text_pair",
+    ),
+    ("/score", {"text": "a", "target": ["a", "b"]}, 400, "target: 2 for 1 texts", "target"),
+    ("/attention", {"text": " "}, 400, "text: empty", "text"),
+    ("/generate", ["a"], 400, "the body is a list; send an object", None),
+]
+
+
+@pytest.mark.parametrize(("path", "fields", "status", "message", "name"), WRONG)
+def test_mistakes_are_named(
+    path: str, fields: Any, status: int, message: str, name: str | None, client: httpx.Client
+) -> None:
+    body = json.dumps(fields).replace("Infinity", "1e400")
+    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["field"]) == (status, name)
+    assert message in error["message"]
+    assert "--" not in error["message"]
+
+
+RAW: list[tuple[bytes, dict[str, str], int, str]] = [
+    (b'{"text": "a"', {}, 400, "not JSON"),
+    (b"[" * 100_000, {}, 413, "larger than 64 KiB"),
+    (b"[" * 30_000, {}, 400, "not JSON: nested too deep"),
+    (b'{"text": "\xff"}', {}, 400, "not UTF-8: byte 10 is 0xff"),
+    (b'{"text": "\\ud800"}', {}, 400, "half of a surrogate pair"),
+    (b'{"text": "a"}', {"Content-Type": "text/plain"}, 415, "'text/plain' is not supported"),
+    (b'{"text": "a"}', {"Origin": "http://evil.example"}, 403, "Origin"),
+    (b'{"text": "a"}', {"Host": "evil.example"}, 403, "Host"),
+    (b"", {}, 400, "not JSON"),
+]
+
+
+@pytest.mark.parametrize(("body", "headers", "status", "message"), RAW)
+def test_broken_bodies_are_refused(
+    body: bytes, headers: dict[str, str], status: int, message: str, client: httpx.Client
+) -> None:
+    answer = client.post("/generate", content=body, headers={"Content-Type": "application/json"} | headers)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]["message"]
+
+
+def test_unknown_paths_and_methods(client: httpx.Client) -> None:
+    assert client.get("/nothing").status_code == 404
+    answer = client.get("/generate")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (405, "GET /generate: Method Not Allowed")
+
+
+def test_openai_s_client(served: tuple[str, Server], models: dict[str, Any]) -> None:
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=served[0] + "/v1", api_key="none") as asking:
+        assert [model.id for model in asking.models.list()] == ["t5", "rnn"]
+        found = asking.completions.create(model="t5", prompt=[TEXT, "a cat"], max_tokens=6, temperature=0)
+        expected = models["t5"].generate([TEXT, "a cat"], max_new_tokens=6, num_beams=1)
+        assert [choice.text for choice in found.choices] == expected
+        assert found.choices[0].finish_reason in ("stop", "length")
+        assert found.usage.total_tokens > 0
+        messages = [{"role": "user", "content": TEXT}]
+        reply = asking.chat.completions.create(model="t5", messages=messages, max_tokens=6, temperature=0)
+        assert reply.choices[0].message.content == expected[0]
+        grown = asking.chat.completions.create(
+            model="t5",
+            messages=messages,
+            max_tokens=6,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        chunks = list(grown)
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == expected[0]
+        assert chunks[-1].usage.total_tokens == reply.usage.total_tokens
+        sampled = [
+            asking.completions.create(model="t5", prompt=TEXT, temperature=1.5, seed=seed, max_tokens=8).choices[0].text
+            for seed in (1, 1, 2)
+        ]
+        assert sampled[0] == sampled[1] != sampled[2]
+        word = expected[0].split()[1]
+        cut = asking.completions.create(model="t5", prompt=TEXT, max_tokens=6, temperature=0, stop=[word])
+        assert cut.choices[0].text == expected[0][: expected[0].index(word)]
+        with pytest.raises(openai.BadRequestError, match="logit_bias"):
+            asking.completions.create(model="t5", prompt=TEXT, logit_bias={"5": 1})
+        with pytest.raises(openai.NotFoundError, match="did you mean 'rnn'"):
+            asking.completions.create(model="rnnn", prompt=TEXT)
+
+
+def test_libretranslate_s_client(served: tuple[str, Server], models: dict[str, Any]) -> None:
+    libretranslatepy = pytest.importorskip("libretranslatepy")
+    asking = libretranslatepy.LibreTranslateAPI(served[0] + "/")
+    (expected,) = models["t5"].generate([TEXT])
+    assert asking.translate(TEXT, "source", "target") == expected
+    assert asking.languages() == [{"code": "source", "name": "source", "targets": ["target"]}]
+    both = httpx.post(served[0] + "/translate", json={"q": [TEXT, TEXT], "source": "auto", "target": "target"})
+    assert both.json() == {"translatedText": [expected, expected]}
+    wrong = httpx.post(served[0] + "/translate", json={"q": TEXT, "source": "sourc", "target": "target"})
+    assert wrong.json() == {"error": "source: 'sourc' is not served; did you mean 'source'?"}
+
+
+def test_health_figures_and_request_numbers(client: httpx.Client) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
+    assert client.get("/ready").json() == {"status": "ready"}
+    answer = client.post("/generate", json={"text": "a"}, headers={"X-Request-ID": "mine-1"})
+    assert answer.headers["x-request-id"] == "mine-1"
+    assert re.fullmatch("[0-9a-f]{32}", client.get("/health", headers={"X-Request-ID": "a b"}).headers["x-request-id"])
+    figures = client.get("/metrics").text
+    assert re.search(r'hf_seq2seq_requests_total{path="/generate",status="200"} [1-9]', figures)
+    assert "/generate" in client.get("/openapi.json").json()["paths"]
+
+
+def test_a_key_is_needed_where_one_is_set(models: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
+    with running(models, key="secret-1") as (place, _), httpx.Client(base_url=place) as client:
+        for headers in ({}, {"Authorization": "Bearer secret-2"}, {"X-API-Key": "é".encode()}):
+            answer = client.post("/generate", json={"text": "a"}, headers=headers)
+            assert answer.status_code == 401
+        for headers in ({"Authorization": "Bearer secret-1"}, {"X-API-Key": "secret-1"}):
+            assert client.post("/generate", json={"text": "the dog"}, headers=headers).status_code == 200
+        assert client.get("/health").status_code == 200
+        assert client.get("/").status_code == 200
+        assert client.get("/metrics").status_code == 401
+    log = capfd.readouterr().err
+    assert "secret" not in log
+    assert "the dog" not in log
+
+
+def test_too_many_requests_and_too_long_ones(models: dict[str, Any]) -> None:
+    long = {"text": TEXT, "min_new_tokens": 15_000, "max_new_tokens": 20_000}
+    with running(models, max_requests=1, request_seconds=2.0) as (place, server):
+        with ThreadPoolExecutor(1) as threads:
+            slow = threads.submit(httpx.post, place + "/generate", json=long, timeout=30)
+            while not server.active:
+                time.sleep(0.01)
+            full = httpx.post(place + "/generate", json={"text": "a"})
+            assert (full.status_code, full.headers["retry-after"]) == (429, "1")
+            assert slow.result().status_code == 504
+        assert httpx.post(place + "/generate", json={"text": "a", "max_new_tokens": 2}).status_code == 200
+
+
+def test_a_client_that_leaves_stops_its_request(served: tuple[str, Server]) -> None:
+    place, server = served
+    long = {"text": TEXT, "min_new_tokens": 15_000, "max_new_tokens": 20_000}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(place + "/generate", json=long, timeout=0.5)
+    wait_until_idle(server)
+    with httpx.stream("POST", place + "/generate", json=long | {"stream": True, "num_beams": 1}) as answer:
+        assert next(answer.iter_lines())
+    wait_until_idle(server)
+
+
+def wait_until_idle(server: Server) -> None:
+    limit = time.monotonic() + 20
+    while server.active or server.engine.rows:
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+
+
+def test_senders_that_are_slow(models: dict[str, Any]) -> None:
+    with running(models, request_seconds=0.5) as (place, _):
+        host, port = place.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as sender:
+            sender.sendall(
+                b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 100\r\n\r\n{"
+            )
+            assert b"408" in sender.recv(1000).splitlines()[0]
+
+
+def test_mixed_requests_in_parallel(client: httpx.Client, models: dict[str, Any]) -> None:
+    settings: list[dict[str, Any]] = [{}, {"num_beams": 3}, {"do_sample": True, "seed": 1}]
+    settings = [each | {"max_new_tokens": 10} for each in settings]
+    asked = [(name, flags) for name in ("t5", "rnn") for flags in settings for _ in range(4)]
+
+    def work(number: int) -> list[list[str]]:
+        name, flags = asked[number]
+        return texts_of(ask(client, "/generate", {"model": name, "text": TEXT, **flags}))
+
+    with ThreadPoolExecutor(16) as threads:
+        found = list(threads.map(work, range(len(asked))))
+    for (name, flags), each in zip(asked, found, strict=True):
+        assert each == [models[name].generate([TEXT], **flags)]
+    assert threading.active_count() < 200
