@@ -13,6 +13,7 @@ from typing import Annotated
 
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
+from hf_seq2seq.data.cleaning.options import BACK_TRANSLATED
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
@@ -45,7 +46,7 @@ class Synthesis(Section):
     """Synthetic pairs: the flags of `back-translate`."""
 
     upsample: int = option(1, "How often each real pair is among the synthetic ones.", at_least=1)
-    tag: str = option("<BT>", "Tag put before every synthetic source; '' for none.")
+    tag: str = option(BACK_TRANSLATED, "Tag put before every synthetic source; '' for none.")
     num_beams: int | None = option(None, "Beams; by default as the model was trained to.", at_least=1)
     do_sample: bool = option(False, "Sample tokens at random.")
     top_k: int | None = option(None, "Sample from the k most probable tokens.", at_least=1)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hf_seq2seq.data.cleaning.options import SIDES
+from hf_seq2seq.data.cleaning.options import BACK_TRANSLATED, SIDES
 from hf_seq2seq.sections import Section, option
 
 
@@ -22,7 +22,7 @@ class Rows(Section):
     target_column: str | None = option(None, "Name of the column of real targets; by default 'target'.")
     source_lang: str | None = option(None, "Language of the sources, which the reverse model writes.")
     target_lang: str | None = option(None, "Language of the targets, which it reads.")
-    tag: str = option("<BT>", "Tag put before every synthetic source; '' for none.")
+    tag: str = option(BACK_TRANSLATED, "Tag put before every synthetic source; '' for none.")
     min_score: float | None = option(
         None, "Drop a source whose log-probability per token under the reverse model is lower."
     )

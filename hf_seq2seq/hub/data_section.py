@@ -1,7 +1,11 @@
 """The data section of a model card: sources, text lengths, labels."""
 
+from collections import Counter
+from collections.abc import Iterable
+
 import numpy as np
 
+from hf_seq2seq.data.cleaning.options import BACK_TRANSLATED
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.mixtures import Member, Mixture, shares
@@ -25,6 +29,7 @@ def data_section(task: Task) -> list[str]:
     columns = [f"{role.replace('_', ' ')} {code(column)}" for role, column in task.columns.items()]
     parts = [f"From {', '.join(places)}; columns: {', '.join(columns)}."] if places else []
     parts += _mixture(task.mixture) if task.mixture else []
+    parts += _marked(task.splits.get("train"), options.get("added_tokens") or ())
     if order := task.training_rows.describe():
         parts += ["Training rows come in an order:", "\n".join(f"- {code(line)}" for line in order)]
     rows = [row for split, examples in task.splits.items() for row in _length_rows(task, split, examples)]
@@ -33,6 +38,18 @@ def data_section(task: Task) -> list[str]:
     lengths += " An unknown token stands for text outside the vocabulary; shares are of the tokens of text."
     lengths += f" {task.problem.row_note}" if task.problem.row_note else ""
     return [*parts, table(header, rows), lengths, *([_labels(task)] if task.label_names else [])]
+
+
+def _marked(train: Examples | None, tokens: Iterable[str]) -> list[str]:
+    """How many training sources begin with each added token, as back-translated ones do."""
+    starts = Counter(str(text).split(maxsplit=1)[0] for text in (train.texts if train else ()) if str(text).strip())
+    parts = []
+    for token in dict.fromkeys((BACK_TRANSLATED, *tokens)):
+        if count := starts[token]:
+            share = f"{count:,} of {len(train or ()):,} training sources ({100 * count / len(train or ()):.1f} %)"
+            note = ", the tag of synthetic, back-translated sources" if token == BACK_TRANSLATED else ""
+            parts.append(f"{share} begin with {code(token)}{note}.")
+    return parts
 
 
 def _mixture(mixture: Mixture) -> list[str]:

@@ -113,6 +113,14 @@ def test_the_card_tells_the_stages(make: Make) -> None:
     assert order.splitlines()[1] == "- `stage end: 6 steps: clean 1.5 passes of 16; UpperCase 0.5`"
 
 
+def test_the_card_tells_which_sources_are_synthetic(make: Make) -> None:
+    lines = Path("dirty.tsv").read_text().splitlines()
+    Path("dirty.tsv").write_text("\n".join([lines[0], *(f"<BT> {line}" for line in lines[1:])]) + "\n")
+    _, told, *_ = data_section(make(added_tokens=("<BT>", "<none>")))
+    tag = "the tag of synthetic, back-translated sources"
+    assert told == f"24 of 40 training sources (60.0 %) begin with `<BT>`, {tag}."
+
+
 def test_other_recipes_have_stages(make: Make) -> None:
     make()
     small = {"stages": "stages.yaml", "from_scratch": True, "metrics": "exact_match"}

@@ -18,6 +18,8 @@ RULES = (
 )
 """The rules in the order in which they are applied; a row counts under the first that drops it."""
 SIDES = ("source", "target")
+BACK_TRANSLATED = "<BT>"
+"""The tag put before synthetic sources."""
 
 
 @dataclass(frozen=True, kw_only=True)
