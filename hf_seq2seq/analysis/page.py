@@ -6,6 +6,7 @@ and the page's policy allows its own script and style alone and no request at al
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -21,10 +22,10 @@ from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
 from hf_seq2seq.drafts import open_draft
 
-LARGEST_HEATS = 1_000_000
-"""Weights on a page, two bytes each: with more, heads are averaged, and then layers."""
+LARGEST_HEATS = 600_000
+"""Weights on a page, two bytes each: with more, heads are averaged, then layers, and then texts are cut shorter."""
 LARGEST_SIDE = 150
-"""Tokens a side of a map on the page; longer texts are cut."""
+"""Tokens per side of a map on the page; longer texts are cut."""
 LARGEST_MAP = 60
 """Tokens a side of a picture that is drawn without the script."""
 PRINTED = 1
@@ -120,15 +121,16 @@ def packed(heats: Sequence[Heat], most: int = LARGEST_HEATS) -> list[dict[str, A
     Where they would be too many, heads are averaged, and then layers.
     """
     budget, found = most / max(1, len(heats)), []
+    side = min(LARGEST_SIDE, math.isqrt(int(budget)))
     for each in heats:
-        weights = each.weights[:, :, :LARGEST_SIDE, :LARGEST_SIDE]
+        weights = each.weights[:, :, :side, :side]
         cut = weights.shape[2:] != each.weights.shape[2:]
         for axis in (1, 0):
             if weights.size > budget:
                 weights = weights.mean(axis, keepdims=True)
         parts = np.rint(np.clip(weights, 0, 1) * 65535).astype("<u2")
         shown = {"row": each.row + 1, "why": each.why, "cut": cut}
-        shown |= {"source": each.source[:LARGEST_SIDE], "output": each.output[:LARGEST_SIDE]}
+        shown |= {"source": each.source[:side], "output": each.output[:side]}
         averaged = weights.shape[:2] != each.weights.shape[:2]
         shown |= {"shape": list(weights.shape), "averaged": averaged, "alignment": each.alignment}
         found.append(shown | {"weights": base64.b64encode(parts.tobytes()).decode()})
@@ -171,9 +173,11 @@ def _marked(each: Marked) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in table.columns)
+    numeric = [value is not None and not isinstance(value, str) for value in (table.rows or [[None] * 99])[0]]
+    kinds = [' class="number"' if number else "" for number in numeric]
+    head = "".join(f'<th scope="col"{k}>{escape(c)}</th>' for c, k in zip(table.columns, kinds, strict=False))
     rows = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in table.rows)
-    caption = f"<caption>{escape(table.caption)}</caption>"
+    caption = f"<caption><span>{escape(table.caption)}</span></caption>"
     return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 

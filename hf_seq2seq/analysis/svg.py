@@ -53,7 +53,7 @@ def columns(labels: Sequence[str], values: Sequence[float], what: str, across: s
         across: name of the horizontal axis.
     """
     finite = [value for value in values if math.isfinite(value)]
-    low, high = min([0.0, *finite]), max([0.0, *finite])
+    low, high = _rounded(min([0.0, *finite]), max([0.0, *finite]))
     place = _scale(low, high)
     step = (WIDTH - LEFT - RIGHT) / max(1, len(labels))
     parts = [_axis(low, high, what, across)]
@@ -86,11 +86,12 @@ def lines(
     every = [point for points in kept.values() for point in points] or [(0.0, 0.0)]
     xs, ys = zip(*every, strict=True)
     left, right = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 0.5, max(xs) + 0.5)
-    low, high = min(0.0, *ys), max(ys)
+    low, high = _rounded(min(0.0, *ys), max(ys))
+    legend = 16 * len(kept) if len(kept) > 1 else 0
     place = _scale(low, high)
     across_at = lambda x: LEFT + (x - left) / (right - left) * (WIDTH - LEFT - RIGHT)  # noqa: E731
     parts = [_axis(low, high, what, across)]
-    marks = [(x, f"{x:.3g}") for x in np.linspace(left, right, 6)] if not ticks else list(enumerate(ticks))
+    marks = [(x, f"{x:.6g}") for x in _round(left, right, 8)] if not ticks else list(enumerate(ticks))
     parts += [_text(across_at(x), HEIGHT - BOTTOM + 16, mark, "middle") for x, mark in marks]
     if diagonal:
         ends = [(max(low, left), max(low, left)), (min(high, right), min(high, right))]
@@ -104,9 +105,11 @@ def lines(
             tip = f"<title>{escape(name)}: {x:.4g}, {y:.4g}</title>"
             parts.append(f'<circle cx="{across_at(x):.1f}" cy="{place(y):.1f}" r="3" fill="{color}">{tip}</circle>')
         if len(kept) > 1:
-            parts.append(f'<rect x="{LEFT + 8}" y="{TOP + 16 * number}" width="10" height="10" fill="{color}"/>')
-            parts.append(_text(LEFT + 23, TOP + 9 + 16 * number, name))
-    return _svg(parts, f"{what} by {across}")
+            top = 16 * (number - len(kept))  # above the axes, so that no line runs through it
+            parts.append(f'<rect x="{LEFT + 8}" y="{top}" width="10" height="10" fill="{color}"/>')
+            parts.append(_text(LEFT + 23, top + 9, name))
+    parts = [f'<g transform="translate(0 {legend})">', *parts, "</g>"] if legend else parts
+    return _svg(parts, f"{what} by {across}", height=HEIGHT + legend)
 
 
 def heat(weights: np.ndarray, down: Sequence[str], across: Sequence[str], what: str) -> str:
@@ -148,14 +151,28 @@ def _scale(low: float, high: float):  # type: ignore[no-untyped-def]
     return lambda value: TOP + (high - value) / span * (HEIGHT - TOP - BOTTOM)
 
 
+def _round(low: float, high: float, most: int = 6) -> list[float]:
+    """Up to `most` round numbers from `low` to `high`, a multiple of 1, 2 or 5 apart."""
+    rough = ((high - low) or 1.0) / (most - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(times * power for times in (1, 2, 5, 10) if times * power >= rough * (1 - 1e-9))
+    return [n * step for n in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+
+
+def _rounded(low: float, high: float) -> tuple[float, float]:
+    """Bounds of an axis, widened to round numbers."""
+    step = np.diff(_round(low, high)).max(initial=0.0) or (high - low) or 1.0
+    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
+
+
 def _axis(low: float, high: float, what: str, across: str) -> str:
     place = _scale(low, high)
     parts = []
-    for value in np.linspace(low, high if high > low else low + 1, 5):
+    for value in _round(low, high if high > low else low + 1):
         y = place(value) if high > low else TOP + (low + 1 - value) * (HEIGHT - TOP - BOTTOM)
         ends = f'x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
         parts.append(f'<line {ends} stroke="currentColor" stroke-opacity="0.2"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{value:.3g}", "end"))
+        parts.append(_text(LEFT - 6, y + 4, f"{value:.6g}", "end"))
     middle = (HEIGHT - BOTTOM + TOP) / 2
     turn = f'transform="rotate(-90 12 {middle})"'
     parts.append(f'<text x="12" y="{middle}" text-anchor="middle" fill="currentColor" {turn}>{escape(what)}</text>')

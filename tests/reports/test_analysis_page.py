@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from hf_seq2seq.analysis.page import LARGEST_HEATS, packed, write_report
+from hf_seq2seq.analysis.page import LARGEST_HEATS, packed, render, write_report
 from hf_seq2seq.analysis.records import Heat, Marked, Record
 from hf_seq2seq.analysis.sections import SECTIONS
 
@@ -177,6 +177,19 @@ def test_without_its_script_everything_is_there(report: Record, browser: Any, tm
     assert page.locator(".panel:visible").count() == page.locator(".panel").count()
     assert page.locator("figure.printed svg").is_visible()
     page.close()
+
+
+def test_long_rows_leave_the_page_small(plant: Plant, tmp_path: Path) -> None:
+    rows = [
+        {"source": f"{n}" + "源" * 310, "outputs": ["出源" * 155], "references": ["参考" * 155 + str(n)]}
+        | {"attention_peak": 0.9, "attention_covered": 0.1, "ended": 0}
+        for n in range(400)
+    ]
+    maps = np.full((2, 2, 200, 200), 1 / 200, dtype=np.float32)
+    heats = [Heat(n, "worst", ["源"] * 200, ["出"] * 200, maps, "0-0 " * 200) for n in range(400)]
+    record = replace(plant(rows), heats=heats, saliency=[replace(each, weights=maps[:1, :1]) for each in heats])
+    sections = {name: made for name, make in SECTIONS.items() if (made := make(record))}
+    assert 2_000_000 < len(render(record, sections).encode()) < 5_000_000
 
 
 def test_many_heads_are_averaged_to_stay_small() -> None:

@@ -17,6 +17,7 @@ from hf_seq2seq.analysis.sections.failures import RULES, failures
 from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
+from hf_seq2seq.analysis.svg import columns, lines
 from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.reports.options import AnalyzeConfig
@@ -260,3 +261,14 @@ def test_the_beam_search_curse_is_said_where_it_is(plant: Plant) -> None:
     alone = beam_sizes(record)
     assert alone is not None
     assert "--beam-rows 0" in alone.left_out
+
+
+def test_axes_have_round_numbers_and_a_legend_above_the_lines() -> None:
+    picture = lines({"a": [(1.0, 0.123), (27.0, 98.1)], "b": [(1.0, 40.0)]}, "score", "token")
+    marks = re.findall(r">(-?[\d.e+-]+)</text>", picture)
+    assert marks == ["0", "20", "40", "60", "80", "100", "5", "10", "15", "20", "25"]
+    assert "translate(0 32)" in picture
+    assert re.findall(r">([\d.-]+)</text>", columns(["x", "y"], [-0.3, 1.7], "s", "t"))[:3] == ["-0.5", "0", "0.5"]
+    flat = lines({"a": [(0.0, 0.0), (1.0, 0.0)]}, "score", "beams", ticks=["1", "50"])
+    assert "nan" not in flat
+    assert re.findall(r">(50)</text>", flat)

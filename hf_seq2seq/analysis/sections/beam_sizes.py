@@ -48,13 +48,13 @@ def beam_sizes(record: Record) -> Section | None:
     table = Table("By beam size", head, [list(each.values()) for each in found])
     ticks = [str(each["beams"]) for each in found]
     change = {name: list(enumerate(each[name] for each in found)) for name in ("change", "change_low", "change_high")}
-    change = {"difference": change["change"], "its interval": change["change_low"], "": change["change_high"]}
+    ends = {"interval, from": change["change_low"], "interval, to": change["change_high"]}
     other = {
         "output / reference, %": [(n, 100 * each["length_ratio"]) for n, each in enumerate(found)],
         "rows with a search error, %": [(n, each["search_errors"]) for n, each in enumerate(found)],
     }
     pictures = {
-        "beam-sizes": lines(change, f"{key} against {ticks[0]}", "beams", ticks=ticks),
+        "beam-sizes": lines({"difference": change["change"]} | ends, f"{key} against the first", "beams", ticks=ticks),
         "beam-lengths": lines(other, "percent", "beams", ticks=ticks),
     }
     return Section("Beam size", text, {"rows": count, "sizes": found, "fall": drop}, (table,), pictures)

@@ -10,6 +10,7 @@ from hf_seq2seq.analysis.records import Figures, Record, Section, Table
 from hf_seq2seq.analysis.svg import bars
 
 LISTED = 20  # rows of each rule
+LONGEST = 300  # characters of each text in the list of rows
 SHORT, LONG = 0.5, 2.0
 FEW = 5
 SAME = "identical outputs"
@@ -156,5 +157,7 @@ def _listed(record: Record, held: dict[str, np.ndarray]) -> list[list[Any]]:
         for name in wanted.get(number, ()):
             score = float(record.figures["score" if record.supervised else "confidence"][number])
             texts = [str(row["source"]), row["output"], "\n".join(row["references"])]
-            listed.append([name, number + 1, score, *(text[:1000] for text in texts)])
+            listed.append(
+                [name, number + 1, score, *(text if len(text) <= LONGEST else f"{text[:LONGEST]}…" for text in texts)]
+            )
     return sorted(listed, key=lambda row: (row[0], row[1]))

@@ -5,7 +5,7 @@ from typing import Any
 
 from hf_seq2seq.analysis.records import Record, Section, Table
 
-MOST, FEWEST = 300_000, 300
+MOST, FEWEST = 100_000, 100
 """Characters of the sources, and as many of outputs and of references, of all rows together, and at least of a row."""
 
 
