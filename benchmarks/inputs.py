@@ -1,6 +1,6 @@
 """One-hot, learned and word2vec inputs of one classifier, on the same rows.
 
-    python benchmarks/inputs.py                # about four CPU minutes
+    python benchmarks/inputs.py                # about six CPU minutes
     python benchmarks/inputs.py --task trec --seeds 1
 
 A text is the mean of its words' input vectors, and one softmax layer classifies it. One-hot vectors are as long as the
@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ class Classifier(nn.Module):
         return self.output(self.bag(texts, starts))
 
 
-def read(task: str) -> tuple[dict[str, Split], list[str], list[list[str]]]:
+def read(task: str) -> tuple[dict[str, Split], tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """The splits, the vocabulary of the training texts, and these texts as words."""
     data = LabelledData(**files(task, Path()), validation_split_percentage=10)
     rows, _ = read_labelled(load_labelled_splits(data, "single_label"), data, "single_label")
@@ -102,7 +103,7 @@ def read(task: str) -> tuple[dict[str, Split], list[str], list[list[str]]]:
         )
         for name, texts in tokens.items()
     }
-    return splits, vocabulary, tokens["train"]
+    return splits, tuple(vocabulary), tuple(map(tuple, tokens["train"]))
 
 
 def accuracy(model: Classifier, split: Split) -> float:
@@ -129,7 +130,10 @@ def fit(model: Classifier, splits: dict[str, Split], rate: float, seed: int) -> 
     return best
 
 
-def word_vectors(architecture: str, vocabulary: list[str], texts: list[list[str]], seed: int) -> Tensor:
+@cache
+def word_vectors(
+    architecture: str, vocabulary: tuple[str, ...], texts: tuple[tuple[str, ...], ...], seed: int
+) -> Tensor:
     """The vectors of all words, `(words, width)`, standardized; zeros for rare and unknown ones."""
     options = Options(architecture=architecture, vector_size=WIDTH, min_count=2, num_train_epochs=5, seed=seed)
     known, vectors, _ = train(texts, options)
