@@ -193,11 +193,12 @@ HINDI, ENGLISH = "यह पहला है। यह दूसरा है।
 def test_what_is_left_out_is_counted_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "train.txt"
     path.write_text("\n".join([HINDI, ENGLISH, "no second sentence", "x"] * 30) + "\n")
-    chosen = values({"train_file": str(path)}, tmp_path / "out", objective="gap_sentences", max_steps=1)
+    rows = {"train_file": str(path), "validation_split_percentage": "0"}
+    chosen = values(rows, tmp_path / "out", objective="gap_sentences", max_steps=1)
     pegasus.main(build(pegasus.Config, chosen))
     assert "120 texts in 60 rows; 60 dropped, of fewer than two sentences" in capsys.readouterr().err
     for recipe, objective in ((t5, "span_corruption"), (bart, "text_infilling")):
-        chosen = values({"train_file": str(path)}, tmp_path / "two", objective=objective)
+        chosen = values(rows, tmp_path / "two", objective=objective)
         made_of = recipe.prepare(build(recipe.Config, chosen)).splits["train"].made_of
         assert str(made_of) == "120 texts in 90 rows; 30 dropped, of fewer than two tokens"
 
