@@ -3,6 +3,9 @@
 Paper: Nenkova and Passonneau 2004, Evaluating Content Selection in Summarization: The Pyramid Method, section 3,
     https://aclanthology.org/N04-1019 (original)
 Paper: Passonneau et al. 2005, Applying the Pyramid Method in DUC 2005, section 3 (modified)
+
+Tests compare both scores with their definitions by trying every choice of units, and the greatest sum also with the
+paper's formula over tiers.
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,10 @@
-"""Pyramid scores against the tiers of the paper's figure and against its formula."""
+"""Pyramid scores against the definitions by brute force: the best sum of so many units over every choice of units.
 
+The pyramid of four references below has the form of the paper's figure, two units in all four references and four in
+three, of which six summaries of four units are optimal; its other tiers and the scored text are made up.
+"""
+
+import math
 import random
 from itertools import combinations
 
@@ -25,6 +30,32 @@ def test_a_pyramid_of_four_has_six_optimal_summaries_of_four_units() -> None:
     assert original_score(weights, [4, 3, 1, 0]) == pytest.approx(8 / 14)
     assert modified_score(weights, [4, 3, 1, 0], 4) == pytest.approx(8 / 20)  # 25 units in 4 references: 6 on average
     assert original_score(weights, []) == modified_score(weights, [], 4) == 0
+
+
+def best(weights: list[int], units: int) -> int:
+    """The best sum over every choice of so many units."""
+    return max(sum(choice) for choice in combinations(weights, min(units, len(weights))))
+
+
+def test_scores_are_those_of_trying_every_choice() -> None:
+    draw = random.Random(2)
+    for _ in range(100):
+        references = draw.randint(1, 5)
+        holders = [set(draw.sample(range(references), draw.randint(1, references))) for _ in range(draw.randint(1, 9))]
+        weights = [len(own) for own in holders]
+        said = [draw.choice([0, *weights]) for _ in range(draw.randint(1, 9))]
+        assert ideal(weights, len(said)) == best(weights, len(said))
+        assert original_score(weights, said) == pytest.approx(sum(said) / best(weights, len(said)))
+        sizes = [sum(number in own for own in holders) for number in range(references)]  # units of each reference
+        average = max(1, math.floor(sum(sizes) / references + 0.5))
+        assert modified_score(weights, said, references) == pytest.approx(sum(said) / best(weights, average))
+
+
+def test_unheld_units_cost_the_original_score_alone() -> None:
+    weights = [3, 2, 1]
+    assert original_score(weights, [3]) == 1
+    assert original_score(weights, [3, 0]) == pytest.approx(3 / 5)
+    assert modified_score(weights, [3], 3) == modified_score(weights, [3, 0], 3) == pytest.approx(3 / 5)
 
 
 def test_the_ideal_is_the_papers() -> None:
