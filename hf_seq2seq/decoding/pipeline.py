@@ -124,7 +124,7 @@ def make_generator(
     kind = _generator_class(engine, replies)
     if engine == "ctranslate2":
         _tell_beams(network, search)
-    return kind(
+    generator: TextGenerator = kind(
         network,
         tokenizers,
         search,
@@ -133,6 +133,9 @@ def make_generator(
         prefix=settings.prefix if prefix is None else prefix,
         languages=_languages(network, tokenizers, settings, languages, prefix is not None),
     )
+    if search.choices and engine == ENGINES[0]:
+        _ = generator.choices  # so that errors in the file appear before anything is generated
+    return generator
 
 
 def _languages(

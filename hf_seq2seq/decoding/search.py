@@ -10,6 +10,8 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
+from hf_seq2seq.decoding.choice_search import ChoiceSettings, search_choices
+from hf_seq2seq.decoding.choices import Choices, OnlyChoices
 from hf_seq2seq.decoding.constraints import ConstrainedBeam
 from hf_seq2seq.decoding.decoder import Decoder, as_list, decoding
 from hf_seq2seq.decoding.diversity import Diversity
@@ -43,6 +45,7 @@ class Searcher:
         average: what an ensemble averages, "probability" or "log_probability".
         words: words that every output must contain.
         tokenizer: tokenizer of the outputs, for models whose generation settings have stop strings.
+        choices: the only outputs to choose from.
     """
 
     model: PreTrainedModel
@@ -53,6 +56,7 @@ class Searcher:
     average: str = "probability"
     words: ForcedWords | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
+    choices: Choices | None = None
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
         """Outputs of every source, best first; none if the rules allow none within the maximum length.
@@ -65,6 +69,8 @@ class Searcher:
         """
         if reason := library_reason(self.model):
             return self._by_library(batch, reason)
+        if self.choices and self.repeats:
+            return self._best_choices(batch, self.choices)
         with self._decoder(batch) as decoder:
             return alone(decoder, lambda first: self.steps(decoder, first, numbers))
 
@@ -76,17 +82,48 @@ class Searcher:
             first: its prediction of the first token.
             numbers: as for a call.
         """
-        bounds = find_bounds(decoder, self.search, self.settings, self.max_new_tokens)
-        rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
-        if self.first_token is None and (firsts := getattr(decoder, "first_tokens", None)) is not None:
-            rules.append(ForcedFirsts(firsts))
-        normalization = LengthNormalization(self.search.length_penalty, self.search.length_normalization)
+        bounds = find_bounds(decoder, self.search, self.settings, self.longest)
+        rules, normalization = self._rules(decoder, bounds), self._normalization
         if self.search.num_beams > 1:
             beams = self._beams(decoder, bounds, normalization)
             return beam_search(first, rules, beams, self.search.num_return_sequences)
         samples = self.search.num_return_sequences
-        drawn = Draw(self.search.seed, numbers, samples, self.max_new_tokens) if self.search.do_sample else greedy
+        drawn = Draw(self.search.seed, numbers, samples, self.longest) if self.search.do_sample else greedy
         return one_by_one(first, decoder.prompt, rules, bounds, normalization, drawn, samples)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it may search several times, so that it cannot share the passes of other searches."""
+        return self.choices is not None and not self.search.do_sample
+
+    @property
+    def longest(self) -> int:
+        """Maximum output length in tokens; with choices, more than the longest has, so that nothing ends one."""
+        return self.choices.longest + 1 if self.choices else self.max_new_tokens
+
+    @property
+    def _normalization(self) -> LengthNormalization:
+        return LengthNormalization(self.search.length_penalty, self.search.length_normalization)
+
+    def _rules(self, decoder: Decoder, bounds: Bounds) -> list[Rule]:
+        rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
+        if self.first_token is None and (firsts := getattr(decoder, "first_tokens", None)) is not None:
+            rules.append(ForcedFirsts(firsts))
+        only = [OnlyChoices(self.choices, decoder.prompt.shape[1])] if self.choices and not self.repeats else []
+        return [*only, *rules]
+
+    def _best_choices(self, batch: dict[str, Tensor], choices: Choices) -> list[list[Hypothesis]]:
+        """The best of the choices for every source."""
+
+        @contextmanager
+        def decode(sources: list[int]) -> Iterator[tuple[Decoder, list[Rule]]]:
+            with self._decoder({name: part[sources] for name, part in batch.items()}) as decoder:
+                yield decoder, self._rules(decoder, find_bounds(decoder, self.search, self.settings, self.longest))
+
+        count, eos = self.search.num_return_sequences, torch.tensor(as_list(self.settings.eos_token_id))
+        width = max(8, 2 * self.search.num_beams, 2 * count)
+        settings = ChoiceSettings(choices, count, width, self._normalization, eos)
+        return search_choices(decode, len(batch["input_ids"]), settings)
 
     def _beams(self, decoder: Decoder, bounds: Bounds, normalization: LengthNormalization) -> list[Beam]:
         settings = beam_settings(complete(self.search, self.settings), normalization)

@@ -11,6 +11,8 @@ from hf_seq2seq.sections import LARGEST_SEED, Section, flag, option
 
 AVERAGES = ("probability", "log_probability")
 NORMALIZATIONS = ("power", "gnmt")
+UNLIKE_CHOICES = ("force_words", "num_beam_groups", "coverage_penalty")
+"""Options that say nothing about outputs from a closed list."""
 SAMPLING = ("temperature", "top_k", "top_p", "typical_p", "min_p")
 
 
@@ -69,6 +71,9 @@ class Search(Decoding):
     max_length_ratio: float | None = option(None, "Maximum output length in tokens per source token.", above=0)
     forced_bos_token: str | None = option(None, "First token of every output, such as a language token.")
     force_words: tuple[str, ...] = option((), "Words that every output must contain, separated by commas.")
+    choices: str | None = option(
+        None, "File of the only outputs to choose from, one per line; the best of them are found exactly."
+    )
     mbr_metric: str | None = option(
         None, "Of several outputs, return the one most similar to the others by this metric (cometkiwi: the best one)."
     )
@@ -94,7 +99,7 @@ class Search(Decoding):
         if (self.num_beam_groups == 1) == bool(self.diversity_penalty):
             needed = "--diversity-penalty above 0" if self.num_beam_groups > 1 else "--num-beam-groups above 1"
             raise InputError(f"--num-beam-groups, --diversity-penalty: each needs the other; add {needed}")
-        if not self.do_sample and self.num_return_sequences > self.num_beams:
+        if not (self.do_sample or self.choices) and self.num_return_sequences > self.num_beams:
             raise InputError(
                 f"--num-return-sequences: {self.num_return_sequences} is more than --num-beams {self.num_beams}"
             )
@@ -104,6 +109,9 @@ class Search(Decoding):
             )
         if self.mbr_metric and self.num_return_sequences == 1:
             raise InputError("--mbr-metric: there is nothing to choose from; add --num-return-sequences above 1")
+        beside = [name for name in UNLIKE_CHOICES if getattr(self, name) != Search.__dataclass_fields__[name].default]
+        if self.choices and beside:
+            raise InputError(f"--choices and {flag(beside[0])}: an output is one of the choices; leave out one of them")
         needs_beams = [name for name in ("coverage_penalty", "force_words") if getattr(self, name)]
         if needs_beams and self.num_beams == 1:
             raise InputError(f"{flag(needs_beams[0])}: needs beam search; add --num-beams")

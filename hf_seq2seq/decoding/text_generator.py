@@ -1,7 +1,9 @@
 """Generation for long inputs: windows of rows are sorted by length, so memory does not grow with the input."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,6 +19,7 @@ from hf_seq2seq.data.inputs import code_at
 from hf_seq2seq.data.tokenizers.languages import tag_ids, wanted_of
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.choices import Choices, read_choices
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import HERE, ONE_AT_A_TIME, Advance, Runner, as_search, evaluating, texts_of
@@ -107,6 +110,25 @@ class TextGenerator:
         limit = self.max_source_length or UNBOUNDED
         return encode_texts([self.prefix + text for text in rows], self.tokenizers.source, limit)
 
+    @cached_property
+    def choices(self) -> Choices | None:
+        """The only outputs to choose from; None for any.
+
+        Raises:
+            InputError: their file cannot be read, or one has more tokens than the model has positions.
+        """
+        file = as_search(self.decoding).choices
+        if file is None:
+            return None
+        found = read_choices(file, lambda texts: self.encode_targets([""] * len(texts), texts))
+        room = longest_sequence(self.model)
+        if found.longest > (room or UNBOUNDED):
+            raise InputError(f"--choices {file}: one has {found.longest} tokens; this model has {room} positions")
+        if found.left_out:
+            detail = f"{found.left_out} have the same tokens as another one, and are left out"
+            print(f"--choices {file}: {detail}", file=sys.stderr)
+        return found
+
     def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:
         """Encodes texts, with ids for the unknown words that a model copies; counts those that remain unknown."""
         texts = self.spoken(texts)
@@ -176,13 +198,15 @@ class TextGenerator:
         counts += Counts(conflicting=count_conflicts(search, sources.lengths))
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         every = (self.others, self.average, words, self.tokenizers.target)
-        searcher = Searcher(self.model, search, self.max_new_tokens, first, *every)
+        searcher = Searcher(self.model, search, self.max_new_tokens, first, *every, choices=self.choices)
         found = self.runner.decode(searcher, sources, self.tokenizers.source, self.advance, numbers)
         written, unended = [], 0
         for row, hypotheses in enumerate(found):
             named = () if unknown is None else unknown[row]
             ids = [each.ids for each in hypotheses]
             spelled = texts_of(ids, self.tokenizers, None if unknown is None else [named] * len(ids))
+            if self.choices:
+                spelled = [self.choices.text(each.whole) for each in hypotheses]
             source = texts[row] if isinstance(texts[row], str) else ""
             if search.mbr_metric and hypotheses:
                 chosen = choose_output(spelled, source, search.mbr_metric)

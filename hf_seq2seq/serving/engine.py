@@ -174,7 +174,7 @@ class Engine:
         """Begins the search for sources that share their settings."""
         ticket = jobs[0].ticket
         model, place = ticket.searcher.model, jobs[0].place
-        if ticket.searcher.others or library_reason(model) or not joins(model):
+        if ticket.searcher.others or ticket.searcher.repeats or library_reason(model) or not joins(model):
             self._alone(jobs)
             return
         try:

@@ -226,3 +226,13 @@ def test_flags_that_do_not_go_together(
     assert message in result.err
     assert len(result.err.splitlines()) <= 2
     assert result.out == ""
+
+
+def test_only_choices(command, model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a cat\nthe dog\nred house\n")
+    flags = ["--choices", tmp_path / "list.txt"]
+    every = command("generate", model_folder, *TEXTS, *flags, "--num-return-sequences", 3).out.splitlines()
+    assert [sorted(every[3 * row : 3 * row + 3]) for row in range(3)] == [["a cat", "red house", "the dog"]] * 3
+    assert command("generate", model_folder, *TEXTS, *flags).out.splitlines() == every[::3]
+    refused = command("generate", model_folder, *TEXTS, "--choices", tmp_path / "none.txt")
+    assert (refused.code, "none.txt: cannot be read" in refused.err) == (2, True)
