@@ -117,6 +117,50 @@ class Seq2SeqRun(configs.TextRunConfig, PretrainedRun):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CheckpointOrPair(configs.Pretrained):
+    """Model: a checkpoint to fine-tune, or an encoder and a decoder to join."""
+
+    encoder: str | None = option(None, "Checkpoint whose encoder reads the source: a Hub id or a folder.")
+    decoder: str | None = option(None, "Checkpoint that becomes the decoder, with new attention on the source.")
+    tie_encoder_decoder: bool = option(False, "One set of weights for both; they have the same architecture.")
+    config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: dropout=0.1.")
+
+    def __post_init__(self) -> None:
+        """Rejects two starts, and half a pair."""
+        super().__post_init__()
+        given = [name for name in ("encoder", "decoder") if getattr(self, name) is not None]
+        if given and self.model_name_or_path is not None:
+            raise InputError(f"--{given[0]} and --model-name-or-path are two starts; give one")
+        if len(given) == 1:
+            raise InputError(f"--{given[0]}: also give {'--decoder' if given == ['encoder'] else '--encoder'}")
+        if self.tie_encoder_decoder and not given:
+            raise InputError("--tie-encoder-decoder: needs --encoder and --decoder")
+        if self.config_overrides and given:
+            raise InputError("--config-overrides: changes one checkpoint, not a pair; leave it out")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointTokens(configs.PairTokenization):
+    """Tokens: limits, and the tokenizer if it is not the checkpoint's."""
+
+    tokenizer_name: str | None = option(None, "Tokenizer (Hub id or folder), if not the checkpoint's.")
+    added_tokens: tuple[str, ...] = option(
+        (), "Marks in the text that are one token each, such as the tag <BT> of back-translation."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnySeq2SeqRun(configs.TextRunConfig):
+    """A run of any encoder-decoder checkpoint, or of a joined pair, on pairs, conversations or a mixture."""
+
+    model: CheckpointOrPair
+    data: configs.PairsOrDialogue
+    mixture: configs.Mixing
+    tokens: CheckpointTokens
+    adaptation: configs.Adaptation
+
+
+@dataclass(frozen=True, kw_only=True)
 class DecoderModel(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 

@@ -159,6 +159,23 @@ def _module(name: str) -> Any:
     return module
 
 
+@pytest.fixture(scope="session")
+def tiny_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The folder of a checkpoint of `tiny_checkpoints.py`; one is written once."""
+    made: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        tiny = _module("tiny_checkpoints")
+        if name in tiny.NEED_SENTENCEPIECE:
+            pytest.importorskip("sentencepiece", reason="needs the extra [sentencepiece]")
+        if name not in made:
+            with torch.random.fork_rng():
+                made[name] = tiny.save(name, tmp_path_factory.mktemp(name) / name)
+        return made[name]
+
+    return find
+
+
 @pytest.fixture
 def loopback_hub() -> Iterator[Any]:
     """A Hub of the test's own on the loopback interface, as `loopback_hub.py` describes it."""

@@ -38,7 +38,11 @@ CHUNK = 256
 
 
 def encode_pairs(
-    pairs: "Pairs", tokenizers: "Tokenizers", limits: configs.PairTokenization, prefix: str = ""
+    pairs: "Pairs",
+    tokenizers: "Tokenizers",
+    limits: configs.PairTokenization,
+    prefix: str = "",
+    start: int | None = None,
 ) -> Examples:
     """Encodes the source and the first reference of every row.
 
@@ -47,17 +51,18 @@ def encode_pairs(
         tokenizers: a target tokenizer that has a target mode (language codes) is used in that mode.
         limits: maximum source and target lengths in tokens, including special tokens.
         prefix: prepended to every source.
+        start: as for `encode_targets`.
 
     Raises:
         InputError: a limit leaves no room for text besides the special tokens.
     """
     sources = [prefix + text for text in pairs.sources]
     source, cut_sources = encode_texts(sources, tokenizers.source, limits.max_source_length)
-    target, cut_targets = encode_targets(pairs.targets, tokenizers.target, limits.max_target_length)
+    target, cut_targets = encode_targets(pairs.targets, tokenizers.target, limits.max_target_length, start)
     preferred: dict[str, Ragged] = {}
     if pairs.preferences is not None:
         for name, texts in vars(pairs.preferences).items():
-            preferred[name], cut = encode_targets(texts, tokenizers.target, limits.max_target_length)
+            preferred[name], cut = encode_targets(texts, tokenizers.target, limits.max_target_length, start)
             cut_targets = max(cut_targets, cut)
     return Examples(
         source=source,
@@ -128,16 +133,28 @@ def _encode_coded(
     return encoded, sum(cut for *_, cut in parts)
 
 
-def encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
+def encode_targets(
+    texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int, start: int | None = None
+) -> tuple[Ragged, int]:
     """Encodes targets; like sources, but in the tokenizer's target mode, and always ending with EOS.
 
     For a tokenizer that does not add it (GPT-2's), the end-of-text token is appended, within the limit.
+
+    Args:
+        texts: the targets.
+        tokenizer: of the target.
+        max_length: maximum number of tokens.
+        start: a token that the decoder is given before every target, and that is therefore not part of one although
+            the tokenizer adds it (BERT's, Gemma's); None for none.
 
     Raises:
         InputError: the limit leaves no room for text besides the special tokens.
     """
     if not language_codes(tokenizer):
-        return _encode_targets(texts, tokenizer, max_length)
+        ids, truncated = _encode_targets(texts, tokenizer, max_length)
+        wrapped = tokenizer(text_target=["a"])["input_ids"][0]
+        repeats = len(wrapped) > 1 and wrapped[0] == start
+        return Ragged.of(ids[row][1:] for row in range(len(ids))) if repeats else ids, truncated
     parts = []
     for code, rows in groups_by(langs_of(texts)).items():
         with in_target(tokenizer, code):

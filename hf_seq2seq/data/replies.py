@@ -46,13 +46,16 @@ def _wrapping(tokenizer: "PreTrainedTokenizerBase") -> tuple[list[int], list[int
     return wrapped[:start], wrapped[start + len(alone) :]
 
 
-def encode_replies(conversations: Conversations, tokenizers: "Tokenizers", limits: "PairTokenization") -> Examples:
+def encode_replies(
+    conversations: Conversations, tokenizers: "Tokenizers", limits: "PairTokenization", start: int | None = None
+) -> Examples:
     """Encodes one pair per reply of every conversation.
 
     Args:
         conversations: the conversations of one split.
         tokenizers: the source's has a chat template.
         limits: maximum source and target lengths in tokens.
+        start: as for `encode_targets`.
 
     Raises:
         InputError: the template rejects a conversation, or a limit leaves no room for text.
@@ -66,7 +69,7 @@ def encode_replies(conversations: Conversations, tokenizers: "Tokenizers", limit
     ]
     source, cut_sources = encode_histories(rows.histories, tokenizers.source, limits.max_source_length, places)
     replies = [references[0] for references in rows.references]
-    target, cut_targets = encode_targets(replies, tokenizers.target, limits.max_target_length)
+    target, cut_targets = encode_targets(replies, tokenizers.target, limits.max_target_length, start)
     return Examples(
         source=source,
         texts=rows.transcripts,

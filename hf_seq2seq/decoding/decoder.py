@@ -11,6 +11,7 @@ from transformers import EncoderDecoderCache, PreTrainedModel
 
 from hf_seq2seq.architectures.cache import RecurrentCache
 from hf_seq2seq.decoding.beam_attention import attending_together, folds
+from hf_seq2seq.saved.start_tokens import start_token
 
 
 class Decoder(Protocol):
@@ -183,12 +184,6 @@ def start_tokens(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     if (given < 0).any():
         given = given.where(given >= 0, start_token(model))
     return given[:, None]
-
-
-def start_token(model: PreTrainedModel) -> int:
-    """The first input of an encoder-decoder's decoder."""
-    own: Any = model.generation_config
-    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
 
 
 def as_list(tokens: Any) -> list[int]:

@@ -279,7 +279,7 @@ def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Le
     source, target = settings.max_source_length, min(settings.max_target_length, positions)
     if settings.joined:
         target = target if target < positions else positions // 2
-    room = positions - target if settings.joined else positions
+    room = positions - target if settings.joined else own.source_positions or positions
     source = room if source is None else min(source, room)
     cut = []
     if model.max_source_length is None and source != settings.max_source_length:
@@ -288,7 +288,8 @@ def _narrowed(settings: "RunSettings", own: "RunSettings", place: str, model: Le
         cut.append(f"outputs to {target}")
     if cut:
         print(f"{place}: has {positions} positions: {', '.join(cut)}", file=sys.stderr)
-    return replace(settings, positions=positions, max_source_length=source, max_target_length=target)
+    settings = replace(settings, positions=positions, source_positions=own.source_positions)
+    return replace(settings, max_source_length=source, max_target_length=target)
 
 
 def check_lengths(model: Section, settings: "RunSettings", place: str = "this model") -> None:
@@ -297,7 +298,7 @@ def check_lengths(model: Section, settings: "RunSettings", place: str = "this mo
     Raises:
         InputError: a length is too large; names the flag and its maximum.
     """
-    for name in ("max_source_length", "max_new_tokens"):
+    for name, most in (("max_source_length", settings.source_positions), ("max_new_tokens", settings.positions)):
         length = getattr(model, name, None)
-        if length and settings.positions and length > settings.positions:
-            raise InputError(f"{flag(name)}: {length} is too large; {place} has {settings.positions} positions")
+        if length and most and length > most:
+            raise InputError(f"{flag(name)}: {length} is too large; {place} has {most} positions")

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_seq2seq.decoding.decoder import start_token, takes_places
+from hf_seq2seq.decoding.decoder import takes_places
+from hf_seq2seq.saved.start_tokens import start_token
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
+from hf_seq2seq.saved.start_tokens import given_start
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -264,8 +265,9 @@ class TextGenerator:
         """Encodes the targets of texts as in training."""
         if self.languages is not None and self.languages.codes:
             targets = [InLanguage(*pair) for pair in zip(targets, wanted_of(self.spoken(texts)), strict=True)]
-        encode = encode_targets if self.model.config.is_encoder_decoder else encode_continuations
-        return encode(targets, self.tokenizers.target, UNBOUNDED)[0]
+        if not self.model.config.is_encoder_decoder:
+            return encode_continuations(targets, self.tokenizers.target, UNBOUNDED)[0]
+        return encode_targets(targets, self.tokenizers.target, UNBOUNDED, given_start(self.model))[0]
 
     def read_targets(
         self, reader: Reader, texts: list[Any], targets: list[str], numbers: Sequence[int]
@@ -285,7 +287,7 @@ class TextGenerator:
         return zip((sources[row] for row in range(len(rows))), rows, named, scored, strict=True), counts
 
     def _check_positions(self, sources: Ragged, targets: Ragged, numbers: Sequence[int]) -> None:
-        room = longest_sequence(self.model)
+        room = longest_sequence(self.model, "decoder")
         joined = not self.model.config.is_encoder_decoder
         lengths = targets.lengths + (sources.lengths - 1 if joined else 0)  # the last token is not an input
         long = np.flatnonzero(lengths > (room or UNBOUNDED))

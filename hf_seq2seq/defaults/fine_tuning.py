@@ -4,8 +4,12 @@ from collections.abc import Iterator
 
 from hf_seq2seq.sections import Choice
 
-FINE_TUNING_RATES = {"t5": 3e-4, "bart": 4e-5, "pegasus": 1e-4, "bert_classifier": 4e-5, "gpt": 5e-5}
-"""Peak learning rates of AdamW at a width of 768; see `fine_tuning_choices`."""
+FINE_TUNING_RATES = {
+    **dict.fromkeys(("t5", "mt5", "umt5", "longt5", "switch_transformers"), 3e-4),
+    **{"bart": 4e-5, "pegasus": 1e-4, "bert_classifier": 4e-5, "gpt": 5e-5, "seq2seq": 5e-5, "encoder-decoder": 1e-4},
+}
+"""Peak learning rates of AdamW at a width of 768, of recipes, and of model types of `seq2seq` that differ from the
+others; see `fine_tuning_choices`."""
 USUAL_WIDTH = 768
 MOST_RATE = 1e-3
 

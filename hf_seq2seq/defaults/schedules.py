@@ -29,11 +29,11 @@ class Lengths:
     mean: float
 
 
-def length_choices(lengths: Lengths, positions: int | None = None) -> Iterator[Choice]:
-    """Limits under which nothing is cut, as far as memory and the model's positions allow."""
-    for name, longest, most in (
-        ("max_source_length", lengths.source, LONGEST_SOURCE),
-        ("max_target_length", lengths.target, LONGEST_TARGET),
+def length_choices(lengths: Lengths, source: int | None = None, target: int | None = None) -> Iterator[Choice]:
+    """Limits under which nothing is cut, as far as memory and the model's positions for source and target allow."""
+    for name, longest, most, positions in (
+        ("max_source_length", lengths.source, LONGEST_SOURCE, source),
+        ("max_target_length", lengths.target, LONGEST_TARGET, target),
     ):
         room = max(8, longest // 5) if name == "max_target_length" else 0
         limit = min(longest + room, most, positions or most)
@@ -45,7 +45,9 @@ def shared_length_choices(lengths: Lengths, positions: int | None = None) -> Ite
     if positions is None:
         yield from length_choices(lengths)
         return
-    target = next(choice for choice in length_choices(lengths, positions // 2) if choice.name == "max_target_length")
+    target = next(
+        choice for choice in length_choices(lengths, target=positions // 2) if choice.name == "max_target_length"
+    )
     source = next(iter(length_choices(lengths, positions - target.value)))
     yield from (source, target)
 

@@ -170,10 +170,21 @@ def _converted(model: Any, tokenizers: Tokenizers) -> Any:
 
 
 class _Vocabulary:
-    """A wrapper that pads a tokenizer's vocabulary to the number of embeddings."""
+    """A wrapper that pads a tokenizer's vocabulary to the number of embeddings, and names a first token if it has none.
+
+    Attributes:
+        num_madeup_words: rows that M2M100's converter would add to the vocabulary, which is padded already.
+    """
+
+    num_madeup_words = 0
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", size: int) -> None:
         self.tokenizer, self.size = tokenizer, size
+
+    @property
+    def bos_token(self) -> str | None:
+        """The token that begins a text; outputs begin with the decoder's start token all the same."""
+        return self.tokenizer.bos_token or self.tokenizer.eos_token
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.tokenizer, name)

@@ -102,4 +102,5 @@ def _recipe(folder: Path, architecture: str) -> str:
     endings = {"ForSequenceClassification": "bert_classifier", "ForCausalLM": "gpt", "LMHeadModel": "gpt"}
     starts = {"T5": "t5", "MT5": "t5", "UMT5": "t5", "Bart": "bart", "MBart": "bart", "Pegasus": "pegasus"}
     whole = {f"{start}ForConditionalGeneration": recipe for start, recipe in starts.items()}
-    return next((r for end, r in (endings | whole).items() if architecture.endswith(end)), "RECIPE")
+    others = dict.fromkeys(("ForConditionalGeneration", "MTModel", "EncoderDecoderModel"), "seq2seq")
+    return next((r for end, r in (endings | whole | others).items() if architecture.endswith(end)), "RECIPE")

@@ -14,9 +14,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from hf_seq2seq.decoding.float32 import limit_caches
+from hf_seq2seq.objectives.family_losses import asked_outputs, with_family_losses
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.saved.start_tokens import shifted_labels
 from hf_seq2seq.sections import Section
 
 Term = Callable[["TokenCrossEntropy", dict[str, Tensor], Tensor, Tensor, Any], Tensor]
@@ -233,8 +235,8 @@ class TokenCrossEntropy(Objective):
     last token of a sequence is never an input. For a model whose logits are not a plain linear layer's output, the
     logits are computed directly.
 
-    A model's `auxiliary_losses`, `(batch, target)` in nats (the coverage loss of a recurrent model), are added at real
-    target tokens only in training, like label smoothing: the evaluation loss is cross-entropy.
+    What a family loses besides (`family_losses.py`) is added only in training, like label smoothing: the evaluation
+    loss is cross-entropy.
 
     Args:
         model: the model to train.
@@ -292,8 +294,7 @@ class TokenCrossEntropy(Objective):
         """The decoder's inputs under teacher forcing, `(batch, target)`."""
         if not self.has_encoder:
             return batch["input_ids"]
-        shifted: Tensor = self.model.prepare_decoder_input_ids_from_labels(labels=batch["labels"])  # type: ignore[operator]
-        return shifted
+        return shifted_labels(self.model, batch["labels"])
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over real target tokens, in nats."""
@@ -317,17 +318,19 @@ class TokenCrossEntropy(Objective):
         else:
             weight, bias = self._projection.weight, self._projection.bias
             loss = chunked_cross_entropy(states, weight, labels[real], bias=bias, label_smoothing=smoothing)
-        return self.with_auxiliary(loss, outputs, real), states, outputs
+        return self.with_auxiliary(loss, outputs, batch), states, outputs
 
-    def with_auxiliary(self, loss: Tensor, outputs: Any, real: Tensor) -> Tensor:
-        """Adds a model's auxiliary losses of real tokens in training."""
-        auxiliary = getattr(outputs, "auxiliary_losses", None) if self.training else None
-        return loss if auxiliary is None else loss + auxiliary[real].float().sum()
+    def with_auxiliary(self, loss: Tensor, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
+        """Adds in training what the model's family loses besides."""
+        if not self.training:
+            return loss
+        return with_family_losses(self.model, loss, outputs, batch, self.label_smoothing)
 
     def states_of(self, inputs: dict[str, Tensor], real: Tensor) -> tuple[Tensor, Any]:
         """The output layer's inputs, or else logits, of real positions, `(tokens, width)`, and other outputs."""
         attends = self.training and any(getattr(term, "reads_attention", False) for term in self.terms)
         options: dict[str, Any] = {"output_attentions": True} if attends else {}
+        options |= asked_outputs(self.model) if self.training else {}
         return output_states(self.model, self._projection, inputs | options, real)
 
     def logits_of(self, states: Tensor) -> Tensor:

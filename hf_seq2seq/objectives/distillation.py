@@ -15,6 +15,7 @@ from hf_seq2seq.objectives.cross_entropy import OutputProjection, TokenCrossEntr
 from hf_seq2seq.objectives.divergences import DIVERGENCES
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.saved.start_tokens import shifted_labels
 from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Distillation(TokenCrossEntropy):
         """What the teacher reads: the source, and the labels shifted in its own way; without an encoder, the same."""
         if not self.has_encoder:
             return self.inputs(batch)
-        shifted = teacher.prepare_decoder_input_ids_from_labels(labels=batch["labels"])
+        shifted = shifted_labels(teacher, batch["labels"])
         return {name: batch[name] for name in SOURCE} | {"decoder_input_ids": shifted}
 
     def pass_once(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Any]:
@@ -150,7 +151,7 @@ class Distillation(TokenCrossEntropy):
         with torch.no_grad():
             theirs, _ = output_states(teacher, projection, self.teacher_inputs(teacher, batch), real)
         loss = self.sum_in_chunks(self._chunk_loss, states, theirs, labels[real], gold[real])
-        return self.with_auxiliary(loss, outputs, real), states, outputs
+        return self.with_auxiliary(loss, outputs, batch), states, outputs
 
     def _chunk_loss(self, states: Tensor, theirs: Tensor, labels: Tensor, gold: Tensor) -> Tensor:
         """The summed loss of some positions; `gold` are those whose label is the data's."""

@@ -3,6 +3,7 @@
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.hub.snippet import encode_line, load_lines, sample
+from hf_seq2seq.saved.global_attention import attends_globally
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Problem, Task
 
@@ -11,6 +12,10 @@ _ASK = [
     "inputs = tokenizer.apply_chat_template(",
     '    conversations, add_generation_prompt=True, return_tensors="pt", return_dict=True, padding=True',
     ")",
+]
+_GLOBAL = [
+    "search['global_attention_mask'] = inputs.attention_mask * 0",
+    "search['global_attention_mask'][:, 0] = 1  # the first token sees all others",
 ]
 
 
@@ -47,6 +52,7 @@ class WritingProblem(Problem):
             f"texts = [{self.sample(task)!r}]",
             *(_ASK if is_dialogue(options) else [encode_line(texts, options["max_source_length"])]),
             f"search = dict(max_new_tokens={self.longest_output}{search})",
+            *(_GLOBAL if attends_globally(task.model.config) else []),
             "outputs = model.generate(inputs.input_ids, attention_mask=inputs.attention_mask, **search)",
             *(["outputs = outputs[:, inputs.input_ids.shape[1] :]  # the tokens after the source"] if is_alone else []),
             f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",

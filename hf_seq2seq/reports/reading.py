@@ -182,7 +182,8 @@ class RowReader:
         if getattr(self.generator.model.config, "copy_vocab_size", 0):
             named: list[Words] = [outputs[row].words for row, _ in asked]
             encoded = name_target_words(encoded, texts, tokenizer, named)
-        room, joined = longest_sequence(self.generator.model), not self.generator.model.config.is_encoder_decoder
+        model = self.generator.model
+        room, joined = longest_sequence(model, "decoder"), not model.config.is_encoder_decoder
         found, unknown = [], np.zeros(len(outputs))
         for number, (row, _) in enumerate(asked):
             missing = count_unknown(encoded[number], tokenizer).tokens

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.joined_pairs import is_joined
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,22 +36,29 @@ def check_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, place: st
 
 def resize_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers) -> None:
     """Adds missing embeddings, drawn around the mean of the existing ones; others are unchanged."""
+    parts: Any = model
     for side, embeddings, tokens in _sides(model, tokenizers):
         if tokens > len(embeddings.weight):
-            if side == "source" and not tokenizers.shared:
-                resizable: Any = model
-                resizable.resize_source_embeddings(tokens)
+            if is_joined(model.config):
+                part = parts.decoder if side == "target" else parts.encoder
+                part.resize_token_embeddings(tokens)
+                model.config.vocab_size = parts.decoder.config.vocab_size
+            elif side == "source" and not tokenizers.shared:
+                parts.resize_source_embeddings(tokens)
             else:
                 model.resize_token_embeddings(tokens)
 
 
 def _sides(model: "PreTrainedModel", tokenizers: Tokenizers) -> "list[tuple[str, nn.Embedding, int]]":
     """Each vocabulary's side, its embeddings, and its largest id plus one."""
-    target: Any = model.get_input_embeddings()
+    parts: Any = model
+    joined = is_joined(model.config)
+    target: Any = (parts.decoder if joined else model).get_input_embeddings()
     found = [("target", target, _size(tokenizers.target))]
-    if not tokenizers.shared:
+    if joined or not tokenizers.shared:
         encoder: Any = model.get_encoder()
-        found.append(("source", encoder.embed_tokens, _size(tokenizers.source)))
+        own = encoder.get_input_embeddings() if joined else encoder.embed_tokens
+        found.append(("source", own, _size(tokenizers.source)))
     return found
 
 

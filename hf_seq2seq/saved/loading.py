@@ -11,6 +11,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.embeddings import check_embeddings
+from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.heads import read_segments
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
 from hf_seq2seq.saved.pickles import pickles_in
@@ -78,8 +79,13 @@ def load_classifier(
         return model, tokenizer, read_settings(place, model, tokenizer, writes=False)
 
 
-def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig":
+def load_config(path: str, trust_remote_code: bool = False, revision: str = "main") -> "PreTrainedConfig":
     """Loads the configuration of a model, including this project's own architectures.
+
+    Args:
+        path: a folder or Hub id.
+        trust_remote_code: whether a repository may run its own code.
+        revision: of the repository.
 
     Raises:
         InputError: there is no model, or the Hub cannot be reached.
@@ -87,7 +93,7 @@ def load_config(path: str, trust_remote_code: bool = False) -> "PreTrainedConfig
     from transformers import AutoConfig
 
     _register(config_place(path))
-    where = find_model(path)
+    where = find_model(path) | {"revision": revision}
     with explained(path):
         config = AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
         check_config(path, config)
@@ -135,6 +141,7 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
             model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
             missing = sorted(report["missing_keys"])
     keep_differentiable(model)
+    meet_needs(model)
     if kind == "classifier":
         apply_pooling(model)
     if missing:

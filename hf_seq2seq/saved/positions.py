@@ -4,8 +4,12 @@ from typing import Any
 
 from torch import nn
 
+from hf_seq2seq.saved.joined_pairs import is_joined
 
-def longest_sequence(model: Any) -> int | None:
+SIDES = ("encoder", "decoder")
+
+
+def longest_sequence(model: Any, side: str | None = None) -> int | None:
     """The maximum number of tokens in a sequence; None if unlimited, as with relative positions.
 
     RoBERTa's, MPNet's and Longformer's positions begin after the padding id, so their tables have more rows than can be
@@ -13,8 +17,36 @@ def longest_sequence(model: Any) -> int | None:
 
     Args:
         model: a transformers model, or anything with its configuration.
+        side: "encoder" for sources or "decoder" for targets, which differ in LED, T5Gemma and joined models; None for
+            the smaller.
     """
     config = model.config
+    if all(hasattr(config, _field(each)) for each in SIDES):  # LED's
+        found = [getattr(config, _field(each)) for each in SIDES if side in (None, each)]
+    elif all(hasattr(getattr(config, each, None), "model_type") for each in SIDES):
+        parts = [_part(model, each) for each in SIDES if side in (None, each)]
+        found = [_table(*part) for part in parts]
+    else:
+        return _table(config, model)
+    return min((number for number in found if number), default=None)
+
+
+def longest_of_sides(model: Any) -> tuple[int | None, int | None]:
+    """`longest_sequence` of sources and of targets."""
+    return longest_sequence(model, "encoder"), longest_sequence(model, "decoder")
+
+
+def _field(side: str) -> str:
+    return f"max_{side}_position_embeddings"
+
+
+def _part(model: Any, side: str) -> tuple[Any, Any]:
+    """The configuration of one side, and its model if that is one of its own; T5Gemma's have rotary positions."""
+    config = getattr(model.config, side)
+    return getattr(config, "text_config", None) or config, getattr(model, side) if is_joined(model.config) else None
+
+
+def _table(config: Any, model: Any) -> int | None:
     most = getattr(config, "max_position_embeddings", None)
     if not most or most < 0 or not getattr(config, "position_biased_input", True):
         return None

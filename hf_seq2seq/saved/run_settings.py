@@ -28,7 +28,8 @@ class RunSettings:
         prefix: prepended to every source.
         max_source_length: maximum source length in tokens; None if unlimited.
         max_target_length: maximum output length in tokens.
-        positions: rows of the model's table of positions, which limits lengths; None if it has none.
+        positions: rows of the model's table of positions, which limits outputs; None if it has none.
+        source_positions: the same for sources, which differs where encoder and decoder have tables of their own.
         joined: whether source and output share one sequence with these positions.
         decoding: flags of `Decoding` set by the run, or else by the model's generation settings.
         run: the run's whole configuration by flat name; empty for a model saved by another tool.
@@ -38,6 +39,7 @@ class RunSettings:
     max_source_length: int | None = None
     max_target_length: int = PairTokenization.max_target_length
     positions: int | None = None
+    source_positions: int | None = None
     joined: bool = False
     decoding: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
@@ -65,10 +67,10 @@ def read_settings(
     """
     run = read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
-    positions = longest_sequence(model)
+    positions = longest_sequence(model, "decoder")
     search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
     saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
-    target, room = _smallest(_longest_target(run, generation), positions) or 1, positions
+    target, room = _smallest(_longest_target(run, generation), positions) or 1, longest_sequence(model, "encoder")
     joined = writes and not model.config.is_encoder_decoder
     if joined and positions:
         target = target if target < positions else positions // 2
@@ -78,6 +80,7 @@ def read_settings(
         max_source_length=_smallest(run.get("max_source_length") or tokenizer.model_max_length, room),
         max_target_length=target,
         positions=positions,
+        source_positions=longest_sequence(model, "encoder"),
         joined=joined,
         decoding={name: value for name, value in saved.items() if value is not None},
         run=run,

@@ -24,8 +24,8 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults.choosing import settle, validation_choices
 from hf_seq2seq.defaults.pairs import metric_choices
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.run_configs import HandBuiltRun, Seq2SeqRun
-from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.run_configs import AnySeq2SeqRun, HandBuiltRun, Seq2SeqRun
+from hf_seq2seq.saved.positions import longest_of_sides
 from hf_seq2seq.sections import Choice, flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum
@@ -38,10 +38,10 @@ from hf_seq2seq.training.checks import check_run
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-C = TypeVar("C", bound=Seq2SeqRun | HandBuiltRun)
+C = TypeVar("C", bound=Seq2SeqRun | HandBuiltRun | AnySeq2SeqRun)
 
 
-def check_mixed_run(config: Seq2SeqRun | HandBuiltRun, model_type: str) -> tuple[Member, ...]:
+def check_mixed_run(config: Seq2SeqRun | HandBuiltRun | AnySeq2SeqRun, model_type: str) -> tuple[Member, ...]:
     """`check_run` for the metrics and sets of every task; returns the tasks, empty without a mixture.
 
     Raises:
@@ -61,7 +61,7 @@ def check_mixed_run(config: Seq2SeqRun | HandBuiltRun, model_type: str) -> tuple
     return members
 
 
-def _objective(config: Seq2SeqRun | HandBuiltRun) -> tuple[str, ...]:
+def _objective(config: Seq2SeqRun | HandBuiltRun | AnySeq2SeqRun) -> tuple[str, ...]:
     if isinstance(config, Seq2SeqRun):
         return config.denoising.objective
     return (config.data.objective,) if isinstance(config.data, PairsOrDialogue) else ("supervised",)
@@ -93,7 +93,7 @@ def open_mixed(
 
 
 def mixed_directions(
-    config: Seq2SeqRun | HandBuiltRun, rows: Mapping[str, Rows]
+    config: Seq2SeqRun | HandBuiltRun | AnySeq2SeqRun, rows: Mapping[str, Rows]
 ) -> tuple[Mapping[str, Rows], Mixture | None]:
     """The rows, and the sampling of their directions, if options of mixing ask for one.
 
@@ -160,7 +160,7 @@ def _settle_metrics(
 
 def mixed_task(
     recipe: str,
-    config: Seq2SeqRun | HandBuiltRun,
+    config: Seq2SeqRun | HandBuiltRun | AnySeq2SeqRun,
     model: "PreTrainedModel",
     tokenizers: Tokenizers,
     splits: Mapping[str, Rows],
@@ -175,7 +175,7 @@ def mixed_task(
         return pair_task(recipe, config, model, tokenizers, splits, new)
     rows: dict[str, Any] = {**with_languages(splits, model, tokenizers)}
     epoch = rows | {"train": chosen_pairs(rows["train"], mixture.epochs(0))}
-    config = settle_schedule(config, epoch, tokenizers, longest_sequence(model), new)
+    config = settle_schedule(config, epoch, tokenizers, longest_of_sides(model), new)
     task = encoded_task(recipe, config, model, tokenizers, rows)
     members: dict[str, Member] = {name_of(s): mixture.member_of(s)[0] for s in splits if s != "train"}
     of_tasks = config.mixture.mixture is not None

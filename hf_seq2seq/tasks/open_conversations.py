@@ -80,7 +80,7 @@ def settle_turns(
     """
     prepare_turns(tokenizers.source)
     longest = longest_turns(conversations.values(), tokenizers)
-    config = settle(config, length_choices(longest, most))
+    config = settle(config, length_choices(longest, most, most))
     if not new:
         return config
     train = conversations["train"].each_reply()

@@ -17,7 +17,7 @@ from hf_seq2seq.data.text_kinds import Side
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.word_vectors import vector_width
 from hf_seq2seq.defaults.choosing import settle, validation_choices
-from hf_seq2seq.defaults.fine_tuning import USUAL_WIDTH, fine_tuning_choices, reward_choices
+from hf_seq2seq.defaults.fine_tuning import FINE_TUNING_RATES, USUAL_WIDTH, fine_tuning_choices, reward_choices
 from hf_seq2seq.defaults.pairs import NOT_SAMPLED, embedding_choices, metric_choices, tokenizer_choices
 from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
@@ -68,7 +68,9 @@ def read_validated(config: C, data: D, read: Callable[[D, OpenShare], R]) -> tup
 
 def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedModel", adapter: bool) -> C:
     """Chooses learning rate, warm-up and epochs of a pretrained model."""
-    choices = list(fine_tuning_choices(recipe, rows, width_of(model), adapter))
+    kind = model.config.model_type
+    known = recipe == "seq2seq" and kind in FINE_TUNING_RATES
+    choices = list(fine_tuning_choices(kind if known else recipe, rows, width_of(model), adapter))
     if _reward(config) is not None:
         usual = next(choice.value for choice in choices if choice.name == "learning_rate")
         config = settle(config, reward_choices(usual, "the rate of fine-tuning"))
@@ -77,7 +79,8 @@ def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedMode
 
 def width_of(model: "PreTrainedModel") -> int:
     """The width of a model's layers."""
-    widths = (getattr(model.config, name, None) for name in ("d_model", "hidden_size"))
+    parts = (model.config, getattr(model.config, "decoder", None))
+    widths = (getattr(part, name, None) for part in parts for name in ("d_model", "hidden_size"))
     return int(next(filter(None, widths), USUAL_WIDTH))
 
 
@@ -165,7 +168,7 @@ def settle_schedule(
     config: T,
     pairs: Mapping[str, Pairs | Conversations],
     tokenizers: Tokenizers,
-    most: int | None,
+    most: tuple[int | None, int | None],
     new: bool,
 ) -> T:
     """Chooses the maximum lengths, and for a model from scratch batches, steps and evaluations.
@@ -174,17 +177,19 @@ def settle_schedule(
         config: the recipe's.
         pairs: of every split.
         tokenizers: of the model.
-        most: the model's positions; None where nothing limits them.
+        most: the model's positions for sources and targets; None where nothing limits them.
         new: whether the model starts from scratch.
     """
     train = pairs["train"]
     if config.given is None:
         return config
     if isinstance(train, Conversations):
-        return settle_turns(config, cast(Mapping[str, Conversations], pairs), tokenizers, most, new)
+        return settle_turns(
+            config, cast(Mapping[str, Conversations], pairs), tokenizers, min(filter(None, most), default=None), new
+        )
     rows = cast(Mapping[str, Pairs], pairs)
     lengths = measure(rows, tokenizers, config.data.source_prefix)
-    config = settle(config, length_choices(lengths, most))
+    config = settle(config, length_choices(lengths, *most))
     if not new:
         return config
     limits = config.tokens

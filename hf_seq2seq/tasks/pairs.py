@@ -22,7 +22,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import make_objective
 from hf_seq2seq.objectives.generation import GenerationContext
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
-from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.saved.positions import longest_of_sides
+from hf_seq2seq.saved.start_tokens import given_start
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
@@ -109,7 +110,7 @@ def pair_task(
             lacks a language of the rows.
     """
     pairs = with_languages(pairs, model, tokenizers)
-    config = settle_schedule(config, pairs, tokenizers, longest_sequence(model), new)
+    config = settle_schedule(config, pairs, tokenizers, longest_of_sides(model), new)
     return encoded_task(recipe, config, model, tokenizers, pairs)
 
 
@@ -150,8 +151,9 @@ def encoded_task(
 
 
 def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: TextRunConfig) -> Examples:
+    start = given_start(model)
     if isinstance(rows, Conversations):
-        return encode_replies(rows, tokenizers, config.tokens)
+        return encode_replies(rows, tokenizers, config.tokens, start)
     prefix, room = config.data.source_prefix, getattr(model.config, "copy_vocab_size", 0)
-    examples = encode_pairs(rows, tokenizers, config.tokens, prefix)
+    examples = encode_pairs(rows, tokenizers, config.tokens, prefix, start)
     return name_copies(examples, tokenizers, room, prefix) if room else examples

@@ -4,11 +4,12 @@ from collections.abc import Collection
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Adaptation, NewTokenizer, OneTokenizer, Pretrained, PretrainedOrNew, RunConfig
-from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, with_tokens
+from hf_seq2seq.configs import Adaptation, NewTokenizer, Pretrained, RunConfig
+from hf_seq2seq.data.tokenizers.vocabulary import NEEDS_SENTENCEPIECE, Tokenizers, lacks_sentencepiece, with_tokens
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
+from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.loading import explained
 from hf_seq2seq.saved.model_paths import config_place, find_model
 from hf_seq2seq.saved.quantization import keep_differentiable
@@ -52,7 +53,7 @@ def known_overrides(source: Pretrained, known: "PreTrainedConfig") -> dict[str, 
     import yaml
 
     found = {}
-    for pair in source.config_overrides if isinstance(source, PretrainedOrNew) else ():
+    for pair in getattr(source, "config_overrides", ()):
         name, equals, value = pair.partition("=")
         if not equals:
             raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
@@ -117,6 +118,7 @@ def load_pretrained(
         options |= {"config": config, "dtype": torch.float32, "output_loading_info": True, "use_safetensors": True}
         loaded, report = auto.from_pretrained(name, **where, **options)
     keep_differentiable(loaded)
+    meet_needs(loaded)
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
 
 
@@ -134,9 +136,9 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
     """
     from transformers import set_seed
 
-    with_tokens(tokenizers, config.tokens.added_tokens if isinstance(config.tokens, NewTokenizer) else ())
-    own = config.tokens.tokenizer_name if isinstance(config.tokens, OneTokenizer) else None
-    place = own or source.model_name_or_path
+    with_tokens(tokenizers, getattr(config.tokens, "added_tokens", ()))
+    own = getattr(config.tokens, "tokenizer_name", None)
+    place = own or source.model_name_or_path or getattr(source, "decoder", None)
     assert place is not None
     if not source.resize_embeddings:
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
@@ -200,7 +202,10 @@ def load_tokenizer(name: str, source: Pretrained, pad_by_eos: bool = False) -> "
 
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
     with explained(name):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+        try:
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+        except ImportError as error:
+            raise InputError(f"{name}: {NEEDS_SENTENCEPIECE if lacks_sentencepiece(error) else error}") from error
     if tokenizer.pad_token_id is None and pad_by_eos:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:

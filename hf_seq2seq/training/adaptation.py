@@ -9,7 +9,7 @@ from transformers.pytorch_utils import Conv1D
 
 from hf_seq2seq.configs import Adaptation
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.run_configs import PretrainedRun
+from hf_seq2seq.run_configs import AnySeq2SeqRun, PretrainedRun
 from hf_seq2seq.saved.heads import head_parts, reads_forward
 from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
 
@@ -60,7 +60,7 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, bf16_on_cp
         check_quantization()
 
 
-def quantization(config: PretrainedRun) -> dict[str, Any]:
+def quantization(config: PretrainedRun | AnySeq2SeqRun) -> dict[str, Any]:
     """Options of `from_pretrained` that quantize a run's checkpoint; empty if it is not quantized."""
     if not config.adaptation.load_in_4bit:
         return {}

@@ -126,8 +126,8 @@ def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
     Raises:
         InputError: a length is too large; names the flag and the maximum.
     """
-    most = longest_sequence(model)
-    for name in ("max_source_length", "max_target_length"):
+    for name, side in (("max_source_length", "encoder"), ("max_target_length", "decoder")):
+        most = longest_sequence(model, side)
         if most is not None and getattr(tokens, name, 0) > most:
             raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
 

@@ -12,8 +12,10 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.adapters import is_adapted
-from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG, WEIGHTS_FILE
+from hf_seq2seq.saved.joined_pairs import separate_copies
+from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG
 from hf_seq2seq.saved.run_settings import RUN_FILE
+from hf_seq2seq.saved.weight_names import read_weights
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.weights.precision import Weights
@@ -24,7 +26,7 @@ EXTRA_STATE_FILE = "training_head.safetensors"
 def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
     """Writes everything that `from_pretrained` and this project's commands need to use the model."""
     model = task.model
-    state = task.objective.saved_weights(state)
+    state = separate_copies(model, task.objective.saved_weights(state))
     set_output_length(task)
     dtype, model.config.dtype = model.config.dtype, "float32"
     try:
@@ -78,7 +80,7 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
     path = folder / EXTRA_STATE_FILE
     extra = load_file(path) if path.is_file() else {}
     if not is_adapted(weights.model):
-        weights.load_state_dict(objective.trained_weights(load_file(folder / WEIGHTS_FILE), extra))
+        weights.load_state_dict(objective.trained_weights(read_weights(weights.model, folder), extra))
         return
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]

@@ -6,14 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.defaults.choosing import DERIVABLE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
+from hf_seq2seq.saved.weight_names import weight_shapes
 from hf_seq2seq.sections import flag, flatten, options
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.damage import damage
@@ -26,6 +25,7 @@ MODEL_SECTIONS = ("model", "alignment", "stack")
 # Options of the model that may still change: its origin, and those only used in training.
 FREE = (
     *("model_name_or_path", "model_revision", "trust_remote_code", "from_scratch", "tokenizer_name"),
+    *("encoder", "decoder"),
     *("class_weights", "monotonic_noise", "coverage_loss_weight", "merge_adapter", "load_in_4bit"),
     *("max_source_length", "max_target_length", "block_size", "separator"),
 )
@@ -192,7 +192,7 @@ def check_weights(model: Any, checkpoint: Path) -> None:
     """
     if not (checkpoint / WEIGHTS_FILE).is_file():
         return  # an adapter has its own weight names
-    shapes = tensor_shapes(checkpoint / WEIGHTS_FILE)
+    shapes = weight_shapes(model, checkpoint)
     tensors = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
     wanted = {name: tuple(getattr(tensor, "ds_shape", tensor.shape)) for name, tensor in tensors}
     for name, shape in shapes.items():
@@ -203,9 +203,3 @@ def check_weights(model: Any, checkpoint: Path) -> None:
     found = {id(tensor) for name, tensor in trained if name in shapes}  # tied weights are saved once
     if lost := [name for name, tensor in trained if id(tensor) not in found]:
         raise InputError(f"{checkpoint}: contains another model: it lacks {lost[0]}")
-
-
-def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of every tensor in a file, by its name."""
-    with safe_open(path, "pt") as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118

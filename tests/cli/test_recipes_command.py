@@ -47,7 +47,7 @@ def test_a_copy_overwrites_nothing(command, tmp_path: Path) -> None:
     assert "ends in .py" in command("recipes", "copy", "t5", tmp_path / "folder").err
 
 
-@pytest.mark.parametrize("recipe", ["bart", "bert_classifier", "gpt", "pegasus", "rnn", "t5", "transformer"])
+@pytest.mark.parametrize("recipe", ["bart", "bert_classifier", "gpt", "pegasus", "rnn", "seq2seq", "t5", "transformer"])
 def test_examples_in_help_keep_their_lines(command, recipe: str) -> None:
     lines = [line.split() for line in command("train", recipe, "--help").out.splitlines()]
     examples = [line for line in lines if line[:2] == ["hf-seq2seq", "train"]]

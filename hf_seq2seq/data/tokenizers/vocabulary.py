@@ -23,6 +23,7 @@ TARGET_FOLDER = "target_tokenizer"
 """Subfolder of a separate target tokenizer in the folder of the source tokenizer."""
 
 SECONDS_TO_ANSWER = 10
+NEEDS_SENTENCEPIECE = "its tokenizer needs one more package: pip install 'hf-seq2seq[sentencepiece]'"
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,17 @@ def _load(name: str | Path, subfolder: str, where: dict[str, bool]) -> PreTraine
 
 def _no_tokenizer(name: str | Path, subfolder: str, error: Exception) -> str:
     place = Path(name) / subfolder
+    if lacks_sentencepiece(error):
+        return f"{name}: {NEEDS_SENTENCEPIECE}"
     if place.is_dir():
         reason = str(error).strip().splitlines()[0] if place.joinpath("tokenizer.json").exists() else ""
         return f"{place}: no loadable tokenizer in this folder" + (f" ({reason})" if reason else "")
     return f"{name}: no such folder, and no tokenizer of this name on the Hub (or the Hub cannot be reached)"
+
+
+def lacks_sentencepiece(error: Exception) -> bool:
+    """Whether a tokenizer could not be loaded because it exists only in SentencePiece's format."""
+    return isinstance(error, ImportError) and "sentencepiece" in str(error).lower()
 
 
 def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:

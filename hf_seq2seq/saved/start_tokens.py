@@ -1,0 +1,32 @@
+"""What an encoder-decoder's decoder starts with and reads."""
+
+from typing import Any
+
+from torch import Tensor
+
+from hf_seq2seq.ragged import IGNORE
+
+
+def start_token(model: Any) -> int:
+    """The first input of an encoder-decoder's decoder."""
+    own = model.generation_config
+    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
+
+
+def given_start(model: Any) -> int | None:
+    """The start token if the decoder is given it alone; None if it also has to generate it as its first output."""
+    start = start_token(model)
+    return None if model.generation_config.forced_bos_token_id == start else start
+
+
+def shifted_labels(model: Any, labels: Tensor) -> Tensor:
+    """The decoder's inputs under teacher forcing: the labels, shifted by the start token, `(batch, target)`.
+
+    Several families (M2M100, BlenderBot) shift in their `forward` alone.
+    """
+    if hasattr(model, "prepare_decoder_input_ids_from_labels"):
+        found: Tensor = model.prepare_decoder_input_ids_from_labels(labels=labels)
+        return found
+    shifted = labels.roll(1, dims=1)
+    shifted[:, 0] = model.config.decoder_start_token_id
+    return shifted.masked_fill(shifted == IGNORE, model.config.pad_token_id)
