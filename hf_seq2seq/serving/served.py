@@ -1,8 +1,10 @@
 """A model that is served: what requests may ask of it, and its answers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.api.models import DETAILS, ONLY, Model, Source
@@ -17,6 +19,8 @@ from hf_seq2seq.serving.options import Limits
 from hf_seq2seq.serving.refusals import Refusal
 from hf_seq2seq.serving.sessions import Session
 
+EXAMPLE = re.compile(r"^\| `([^`]+)` \|", re.M)
+SHOWN = 5
 OURS = ("per_device_eval_batch_size", "max_tokens_per_batch", "trust_remote_code")
 """Flags of `generate` that are the server's business."""
 
@@ -130,14 +134,24 @@ class Served:
     @property
     def description(self) -> dict[str, Any]:
         """Name, kind, details, and the defaults of a generator's search options."""
-        found: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        found: dict[str, Any] = {"name": self.name, "kind": self.kind, "examples": examples_of(self.model.path)}
         if self.kind == "classify":
             return found | {"labels": list(dict(self.model.network.config.id2label or {}).values())}
         own = self.model.settings
         defaults = {name: item.default for name, item in FIELDS.items()} | own.decoding
         defaults |= {"max_new_tokens": own.max_target_length, "max_source_length": own.max_source_length}
         known = {name: defaults[name] for name in FIELDS}
+        backend = getattr(self.model.tokenizers.target, "backend_tokenizer", None)
+        found["byte_level"] = type(getattr(backend, "decoder", None)).__name__ == "ByteLevel"
         return found | {"details": list(self.details), "defaults": known | {"source_prefix": own.prefix}}
+
+
+def examples_of(path: str) -> list[str]:
+    """The sources of a card's first examples."""
+    card = Path(path) / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    rows = text.partition("## Examples")[2].partition("The worst")[0]
+    return [row.replace("\\|", "|") for row in EXAMPLE.findall(rows)][:SHOWN]
 
 
 def _check_most(flags: Mapping[str, Any], name: str, most: int) -> None:
