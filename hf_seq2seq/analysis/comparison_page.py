@@ -163,7 +163,8 @@ def pictures(found: Found) -> dict[str, str]:
         drawn["quality-by-length"] = curves([group["length"] for group in groups], series, key, unit)
     if groups := found["by_frequency"]["groups"]:
         bare = {name: [(group["systems"][name], math.nan, math.nan) for group in groups] for name in names}
-        unit = f"frequency of the word in {found['by_frequency']['counted_in']}"
+        place = found["by_frequency"]["counted_in"].partition(", since")[0]  # the page says why
+        unit = f"frequency of the word in {place}"
         drawn["quality-by-frequency"] = curves([group["frequency"] for group in groups], bare, "F1 of words", unit)
     for name, label in found["costs"].items():
         known = {
@@ -313,7 +314,7 @@ def _agreement_table(found: Found) -> tuple[list[str], list[list[Any]]]:
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
-    caption = f"<caption>{escape(caption)}</caption>"
+    caption = f"<caption><span>{escape(caption)}</span></caption>"
     return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 

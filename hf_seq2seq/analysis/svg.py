@@ -91,7 +91,7 @@ def lines(
     place = _scale(low, high)
     across_at = lambda x: LEFT + (x - left) / (right - left) * (WIDTH - LEFT - RIGHT)  # noqa: E731
     parts = [_axis(low, high, what, across)]
-    marks = [(x, f"{x:.6g}") for x in _round(left, right, 8)] if not ticks else list(enumerate(ticks))
+    marks = [(x, f"{x:.6g}") for x in round_numbers(left, right, 8)] if not ticks else list(enumerate(ticks))
     parts += [_text(across_at(x), HEIGHT - BOTTOM + 16, mark, "middle") for x, mark in marks]
     if diagonal:
         ends = [(max(low, left), max(low, left)), (min(high, right), min(high, right))]
@@ -151,7 +151,7 @@ def _scale(low: float, high: float):  # type: ignore[no-untyped-def]
     return lambda value: TOP + (high - value) / span * (HEIGHT - TOP - BOTTOM)
 
 
-def _round(low: float, high: float, most: int = 6) -> list[float]:
+def round_numbers(low: float, high: float, most: int = 6) -> list[float]:
     """Up to `most` round numbers from `low` to `high`, a multiple of 1, 2 or 5 apart."""
     rough = ((high - low) or 1.0) / (most - 1)
     power = 10.0 ** math.floor(math.log10(rough))
@@ -161,14 +161,14 @@ def _round(low: float, high: float, most: int = 6) -> list[float]:
 
 def _rounded(low: float, high: float) -> tuple[float, float]:
     """Bounds of an axis, widened to round numbers."""
-    step = np.diff(_round(low, high)).max(initial=0.0) or (high - low) or 1.0
+    step = np.diff(round_numbers(low, high)).max(initial=0.0) or (high - low) or 1.0
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
 def _axis(low: float, high: float, what: str, across: str) -> str:
     place = _scale(low, high)
     parts = []
-    for value in _round(low, high if high > low else low + 1):
+    for value in round_numbers(low, high if high > low else low + 1):
         y = place(value) if high > low else TOP + (low + 1 - value) * (HEIGHT - TOP - BOTTOM)
         ends = f'x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
         parts.append(f'<line {ends} stroke="currentColor" stroke-opacity="0.2"/>')

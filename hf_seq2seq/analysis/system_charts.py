@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from hf_seq2seq.analysis.svg import round_numbers
+
 COLORS = ("#3D8FD1", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#7A6FD0")
 """Legible on white and on black."""
 DASHES = ("", "6 3", "2 3", "8 3 2 3")
@@ -43,13 +45,13 @@ class Scale:
         return self.start + (value - low) / ((high - low) or 1.0) * (self.end - self.start)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """Values at equal distances."""
+        """About as many values at equal distances, round ones unless ratios take equal room."""
         if self.high == self.low:
             return [self.low]
         shares = [place / (count - 1) for place in range(count)]
         if self.log:
             return [self.low * (self.high / self.low) ** share for share in shares]
-        return [self.low + (self.high - self.low) * share for share in shares]
+        return round_numbers(self.low, self.high, count + 1)
 
 
 Points = Sequence[tuple[float, float, float]]

@@ -18,6 +18,7 @@ from hf_seq2seq.analysis.sections.ledger import ledger
 from hf_seq2seq.analysis.sections.lengths import lengths
 from hf_seq2seq.analysis.sections.ngrams import ngrams
 from hf_seq2seq.analysis.svg import columns, lines
+from hf_seq2seq.analysis.system_charts import curves
 from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.reports.options import AnalyzeConfig
@@ -272,3 +273,8 @@ def test_axes_have_round_numbers_and_a_legend_above_the_lines() -> None:
     flat = lines({"a": [(0.0, 0.0), (1.0, 0.0)]}, "score", "beams", ticks=["1", "50"])
     assert "nan" not in flat
     assert re.findall(r">(50)</text>", flat)
+
+
+def test_the_axes_of_systems_have_round_numbers_too() -> None:
+    picture = curves(["4-7", "8-9"], {"a": [(39.2, 34.9, 43.7), (44.8, 41.1, 48.5)]}, "bleu", "words")
+    assert re.findall(r'text-anchor="end"[^>]*>(\d+)</text>', picture) == ["35", "40", "45"]
