@@ -162,6 +162,9 @@ class Masking(Section):
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")
 
 
+LORA_VARIANTS = ("lora", "dora", "rslora", "pissa", "olora")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adaptation(Section):
     """Adaptation: train fewer weights."""
@@ -174,9 +177,16 @@ class Adaptation(Section):
     )
     lora_dropout: float = option(0.0, "Dropout on the adapter's input.", at_least=0, at_most=0.95)
     lora_target_modules: tuple[str, ...] = option((), "Linear layers to adapt; by default those usual for the family.")
+    lora_variant: str = option("lora", "Form or start of the low-rank adapter.", choices=LORA_VARIANTS)
+    ia3: bool = option(False, "Train factors of keys, values and feed-forward layers ((IA)³) instead of the weights.")
     load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
     merge_adapter: bool = option(False, "Merge the adapter into the weights at the end, and save a plain model.")
     freeze: str = option("none", "Parts of the model not to train.", choices=FROZEN)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained."""
+        return self.ia3 or self.lora_r is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,11 @@ from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 
 OWN_CODE = "The architecture is Python code stored with the weights; `trust_remote_code=True` runs it."
+ADAPTERS = {
+    "lora": ("LoRA", "2106.09685"), "dora": ("DoRA", "2402.09353"), "rslora": ("rsLoRA", "2312.03732"),
+    "pissa": ("PiSSA", "2404.02948"), "olora": ("OLoRA", "2406.01775"),
+}  # fmt: skip
+"""The name of each form of low-rank adapters, and its paper on arXiv."""
 TELLING_SHARE = 1.0  # percent of truncated rows, or of unknown tokens, that is worth a warning
 
 
@@ -92,10 +97,13 @@ def _origin(task: Task) -> str:
 
 
 def _adapter(task: Task) -> str:
-    rank = flatten(task.config).get("lora_r")
-    if rank is None:
+    given = flatten(task.config)
+    if given.get("ia3"):
+        return ", by an adapter of factors ([(IA)³](https://arxiv.org/abs/2205.05638))"
+    if given.get("lora_r") is None:
         return ""
-    return f", by a low-rank adapter ([LoRA](https://arxiv.org/abs/2106.09685), rank {rank})"
+    name, paper = ADAPTERS[given["lora_variant"]]
+    return f", by a low-rank adapter ([{name}](https://arxiv.org/abs/{paper}), rank {given['lora_r']})"
 
 
 def _training(task: Task, results: dict[str, float], command: str) -> list[str]:

@@ -118,7 +118,7 @@ def label_task(
     if splits["train"].pairs is None:
         config = settle(config, text_length_choices(longest_text(texts, tokenizer), longest_sequence(model)))
     if not config.model.from_scratch:
-        adapter = config.adaptation.lora_r is not None
+        adapter = config.adaptation.has_adapter
         config = settle_fine_tuning(config, "bert_classifier", len(splits["train"]), model, adapter)
     check_positions(model, config.tokens)
     examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}

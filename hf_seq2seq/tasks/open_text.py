@@ -101,7 +101,7 @@ def settle_text(config: C, recipe: str, model: "PreTrainedModel", rows: np.ndarr
         splits: all rows.
     """
     if not config.model.from_scratch:
-        adapter = config.adaptation.lora_r is not None
+        adapter = config.adaptation.has_adapter
         return settle_fine_tuning(settle(config, continued_choices()), recipe, len(rows), model, adapter)
     config = settle(config, rate_choices(recipe, width_of(model)))
     found, validated = lengths_of(rows), bool(sets_of(splits, "validation"))

@@ -144,10 +144,8 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
         return
     adaptation = section_of(config, Adaptation)
-    if adaptation is not None and adaptation.lora_r is not None:
-        check_embeddings(
-            model, tokenizers, place, "--resize-embeddings adds them, but an adapter (--lora-r) cannot store them"
-        )
+    if adaptation is not None and adaptation.has_adapter:
+        check_embeddings(model, tokenizers, place, "--resize-embeddings adds them, but an adapter cannot store them")
     set_seed(config.run.seed)  # new embeddings are random
     with explained(place):
         resize_embeddings(model, tokenizers)

@@ -66,7 +66,7 @@ def family_task(family: Family, config: Seq2SeqRun) -> Task:
         started = start_seq2seq(family, config, *texts_to_learn(pairs["train"]))
         if not new:
             check_languages(members, str(config.mixture.mixture), started[1])
-            adapter = config.adaptation.lora_r is not None
+            adapter = config.adaptation.has_adapter
             rows = sum(mixture.epochs.draws) if mixture else len(pairs["train"])
             config = settle_fine_tuning(config, recipe, rows, started[0], adapter)
         return mixed_task(recipe, config, *started, pairs, mixture, new)

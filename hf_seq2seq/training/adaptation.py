@@ -1,4 +1,4 @@
-"""Training fewer weights: low-rank adapters, and frozen parts of a model."""
+"""Training fewer weights: adapters, and frozen parts of a model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import AnySeq2SeqRun, PretrainedRun
 from hf_seq2seq.saved.heads import head_parts, reads_forward
 from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
+from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,6 +31,11 @@ NAMED_ALIKE = (
     *(("Wqkv",), ("qkv_proj",), ("query_key_value",), ("in_proj",)),
 )
 """Names of queries and values, or of both with keys, in other families."""
+INITIALIZED = ("pissa", "olora")
+"""Variants that take their start from the weights under them, and change those."""
+KEYS_AND_VALUES = (("k_proj", "v_proj"), ("k", "v"), ("key", "value"), ("k_lin", "v_lin"))
+LAST_LAYERS = ("fc2", "down_proj", "wo", "lin2")
+"""Names of the last linear layers of feed-forward parts."""
 
 
 def check_adaptation(options: Adaptation, from_scratch: bool = False, bf16_on_cpu: bool = False) -> None:
@@ -43,14 +49,20 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, bf16_on_cp
     Raises:
         InputError: names the flags.
     """
-    adapted = options.lora_r is not None
+    adapted = options.has_adapter
     if from_scratch and (adapted or options.freeze != "none"):
-        name = "--lora-r" if adapted else "--freeze"
+        name = ("--ia3" if options.ia3 else "--lora-r") if adapted else "--freeze"
         raise InputError(f"{name}: freezes weights, which are random with --from-scratch")
     for name, given in (("--merge-adapter", options.merge_adapter), ("--load-in-4bit", options.load_in_4bit)):
         if given and not adapted:
             raise InputError(f"{name}: there is no adapter; also give --lora-r")
+    _check_form(options)
     if options.load_in_4bit:
+        if options.lora_variant in INITIALIZED:
+            raise InputError(
+                f"--lora-variant {options.lora_variant}: changes the weights under the adapter, which four bits "
+                "cannot store; leave out --load-in-4bit"
+            )
         if options.merge_adapter:
             raise InputError(
                 "--merge-adapter: an adapter cannot be merged into 4-bit weights; leave out --load-in-4bit"
@@ -58,6 +70,16 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, bf16_on_cp
         if bf16_on_cpu:
             raise InputError("--bf16 with --load-in-4bit needs a GPU; leave out one of them")
         check_quantization()
+
+
+def _check_form(options: Adaptation) -> None:
+    """Rejects options of a low-rank adapter where none is trained."""
+    usual = Adaptation()
+    for name in ("lora_variant", "lora_alpha", "lora_dropout", "lora_target_modules"):
+        if options.lora_r is None and getattr(options, name) != getattr(usual, name):
+            raise InputError(f"{flag(name)}: there is no low-rank adapter; also give --lora-r")
+    if options.ia3 and options.lora_r is not None:
+        raise InputError("--ia3 and --lora-r are two adapters; leave out one of them")
 
 
 def quantization(config: PretrainedRun | AnySeq2SeqRun) -> dict[str, Any]:
@@ -70,11 +92,14 @@ def quantization(config: PretrainedRun | AnySeq2SeqRun) -> dict[str, Any]:
 
 
 def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = ()) -> None:
-    """Freezes parts, and adds a low-rank adapter if requested.
+    """Freezes parts, and adds an adapter if requested.
 
-    By default queries and values are adapted (section 4.2), and also keys if one layer computes all.
+    By default a low-rank adapter changes queries and values (section 4.2), and also keys if one layer computes all.
 
-    Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685
+    Paper: Hu et al., 2022, https://arxiv.org/abs/2106.09685; DoRA: Liu et al., 2024, https://arxiv.org/abs/2402.09353;
+    rsLoRA: Kalajdzievski, 2023, https://arxiv.org/abs/2312.03732; PiSSA: Meng et al., 2024,
+    https://arxiv.org/abs/2404.02948; OLoRA: Büyükakyüz, 2024, https://arxiv.org/abs/2406.01775; (IA)³: Liu et al.,
+    2022, https://arxiv.org/abs/2205.05638
 
     Args:
         model: modified in place.
@@ -85,24 +110,58 @@ def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = 
         InputError: target modules match nothing or cannot be merged, or there is no encoder to freeze.
     """
     _freeze(model, options.freeze, fresh)
-    if options.lora_r is None:
+    if not options.has_adapter:
         return
+    heads = [name for name in _heads(model) if name != "lm_head"]
+    fresh = [name for name in fresh if name.split(".")[0] not in heads]
+    shared = {"modules_to_save": list(dict.fromkeys([*heads, *fresh])) or None, "task_type": _task_type(model)}
+    model.add_adapter(_low_rank(model, options, shared) if options.lora_r else _factors(model, shared))
+
+
+def _low_rank(model: "PreTrainedModel", options: Adaptation, shared: dict[str, Any]) -> Any:
     from peft import LoraConfig
 
     targets = list(options.lora_target_modules) or _usual_targets(model)
     _check_targets(model, targets)
-    heads = [name for name in _heads(model) if name != "lm_head"]
-    fresh = [name for name in fresh if name.split(".")[0] not in heads]
-    settings = LoraConfig(
+    transposed, variant = _is_transposed(model, targets), options.lora_variant
+    if transposed and variant in INITIALIZED:
+        kind = f"those of a {model.config.model_type!r} model are transposed"
+        raise InputError(
+            f"--lora-variant {variant}: PEFT starts it for linear layers alone, and {kind}; choose another"
+        )
+    assert options.lora_r is not None
+    return LoraConfig(
         r=options.lora_r,
         lora_alpha=options.lora_alpha or 2 * options.lora_r,
         lora_dropout=options.lora_dropout,
         target_modules=targets,
-        fan_in_fan_out=_is_transposed(model, targets),
-        modules_to_save=list(dict.fromkeys([*heads, *fresh])) or None,
-        task_type=_task_type(model),
+        fan_in_fan_out=transposed,
+        use_dora=variant == "dora",
+        use_rslora=variant == "rslora",
+        init_lora_weights=variant if variant in INITIALIZED else True,  # type: ignore[arg-type]
+        **shared,
     )
-    model.add_adapter(settings)
+
+
+def _factors(model: "PreTrainedModel", shared: dict[str, Any]) -> Any:
+    """An (IA)³ adapter; it scales the outputs of keys and values, and the inputs of the last feed-forward layers."""
+    from peft import IA3Config
+    from peft.utils import constants
+
+    kind, linear = model.config.model_type, set(_linear(model))
+    usual = constants.TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING
+    forward = constants.TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING
+    targets, inputs = usual.get(kind), forward.get(kind)
+    if targets is None or inputs is None:
+        found = next((names for names in KEYS_AND_VALUES if set(names) <= linear), None)
+        inputs = next(([name] for name in LAST_LAYERS if name in linear), None)
+        if found is None or inputs is None:
+            raise InputError(
+                f"--ia3: no defaults for {kind!r}; --lora-r trains a low-rank adapter of any linear layers"
+            )
+        targets = [*found, *inputs]
+    transposed = _is_transposed(model, [name.split(".")[-1] for name in targets])
+    return IA3Config(target_modules=targets, feedforward_modules=inputs, fan_in_fan_out=transposed, **shared)
 
 
 def _task_type(model: "PreTrainedModel") -> str | None:

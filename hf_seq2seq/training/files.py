@@ -20,6 +20,7 @@ from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.weights.precision import Weights
 
+MAGNITUDES = "lora_magnitude_vector"
 EXTRA_STATE_FILE = "training_head.safetensors"
 
 
@@ -33,10 +34,19 @@ def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
         model.save_pretrained(folder, state_dict=state, max_shard_size="1000GB")
         if is_adapted(model):
             write_adapter_base(folder, model)
+            _name_magnitudes(folder / ADAPTER_FILE)
     finally:
         model.config.dtype = dtype
     task.tokenizers.save(folder)
     write_run_file(folder, task)
+
+
+def _name_magnitudes(path: Path) -> None:
+    """Gives the magnitudes of DoRA the names by which transformers finds them too; by PEFT's it would not."""
+    state = load_file(path)
+    if any(name.endswith(MAGNITUDES) for name in state):
+        named = {f"{name}.weight" if name.endswith(MAGNITUDES) else name: value for name, value in state.items()}
+        save_file(named, path, {"format": "pt"})
 
 
 def write_adapter_base(folder: Path, model: Any) -> None:
@@ -87,7 +97,7 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
     names = {id(value): name for name, value in state.items()}  # a tensor's shard has no address to compare
     inside = {f"base_model.model.{name}": names[id(value)] for name, value in saved.items()}
     found = load_file(folder / ADAPTER_FILE)
-    loaded = {inside[name]: value for name, value in found.items()}
+    loaded = {inside[name.replace(f"{MAGNITUDES}.weight", MAGNITUDES)]: value for name, value in found.items()}
     weights.load_state_dict(objective.trained_weights(loaded, extra))
 
 

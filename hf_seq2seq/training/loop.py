@@ -337,9 +337,8 @@ class Loop:
         """Seeds dropout from the batch's position in the step, independent of the number of processes."""
         place = index * self.accelerator.num_processes + self.accelerator.process_index
         sequence = np.random.SeedSequence([self.seed, self.state.global_step, place])
-        seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
-        # Where there is no device to seed, manual_seed formats several tracebacks, which takes as long as a small step.
-        (torch.default_generator if self.accelerator.device.type == "cpu" else torch).manual_seed(seed)
+        generators = torch.default_generator if self.accelerator.device.type == "cpu" else torch  # as it takes less time
+        generators.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def _log_training(self) -> None:
         self._check_finite()

@@ -211,6 +211,8 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     refused(pairs | start | {"freeze": "encoder"}, "--freeze encoder: a 'gpt2' model has no encoder")
     targets = {"lora_r": 2, "lora_target_modules": "q_proj"}
     refused(pairs | start | targets, "no linear layer is named 'q_proj'; choose from c_attn, c_fc, c_proj, lm_head")
+    variant = {"lora_r": 2, "lora_variant": "pissa"}
+    refused(pairs | start | variant, "--lora-variant pissa: .* those of a 'gpt2' model are transposed")
     refused(pairs | SCRATCH | {"lora_r": 2}, "--lora-r: freezes weights, which are random")
     refused(pairs | start | {"merge_adapter": True}, "--merge-adapter: there is no adapter; also give --lora-r")
     refused(texts | start | {"block_size": 25}, "--block-size: 25 is too large; the model has 24 positions")

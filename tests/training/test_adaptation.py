@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import (
+    AutoConfig,
     AutoModelForSeq2SeqLM,
     BertConfig,
     BertForMaskedLM,
@@ -17,11 +18,15 @@ from transformers import (
     BertTokenizer,
 )
 
+from hf_seq2seq.architectures import register
 from hf_seq2seq.cli.root import app
+from hf_seq2seq.configs import Adaptation
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier, t5
+from hf_seq2seq.saved.adapters import merge_adapter
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 from hf_seq2seq.sections import build
+from hf_seq2seq.training.adaptation import adapt
 
 VALUES: dict[str, Any] = {
     "max_target_length": 8, "metrics": "exact_match", "max_steps": 6, "eval_steps": 3, "learning_rate": 1e-2,
@@ -72,25 +77,37 @@ def test_an_adapter_alone_moves_and_is_saved(base: str, rows: dict[str, str], tm
     assert all(torch.equal(value, own[name]) for name, value in plain.state_dict().items())
 
 
-def test_a_merged_adapter_is_a_plain_model(base: str, rows: dict[str, str], tmp_path: Path) -> None:
+FORMS: dict[str, dict[str, Any]] = {
+    **{name: {"lora_r": 4, "lora_variant": name} for name in ("lora", "dora", "rslora", "pissa", "olora")},
+    "ia3": {"ia3": True},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_merged_adapter_is_a_plain_model(form: str, base: str, rows: dict[str, str], tmp_path: Path) -> None:
     for name, merge in (("apart", False), ("merged", True)):
-        t5.main(config(base, rows, tmp_path / name, lora_r=4, merge_adapter=merge))
+        t5.main(config(base, rows, tmp_path / name, merge_adapter=merge, **FORMS[form]))
     assert (tmp_path / "merged" / "model.safetensors").exists()
     assert not (tmp_path / "merged" / "adapter_config.json").exists()
     batch = {"input_ids": torch.tensor([[5, 6, 7, 1]]), "decoder_input_ids": torch.tensor([[0, 7, 6]])}
     apart, merged = (AutoModelForSeq2SeqLM.from_pretrained(tmp_path / n).eval() for n in ("apart", "merged"))
     assert type(merged.decoder.block[0].layer[0].SelfAttention.q) is torch.nn.Linear
     torch.testing.assert_close(apart(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
+    ours, plain = load_seq2seq(str(tmp_path / "apart"))[0], AutoModelForSeq2SeqLM.from_pretrained(base).eval()
+    torch.testing.assert_close(ours(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(plain(**batch).logits, merged(**batch).logits, atol=1e-4)
     with pytest.raises(InputError, match=r"apart: contains only an adapter; `hf-seq2seq export .* merges it"):
         t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more"))
 
 
-def test_a_resumed_adapter_ends_with_the_same_bits(base: str, rows: dict[str, str], tmp_path: Path) -> None:
-    t5.main(config(base, rows, tmp_path / "whole", lora_r=4, lora_dropout=0.1))
+@pytest.mark.parametrize("form", ["lora", "dora", "pissa", "ia3"])
+def test_a_resumed_adapter_ends_with_the_same_bits(form: str, base: str, rows: dict[str, str], tmp_path: Path) -> None:
+    more = FORMS[form] | ({} if form == "ia3" else {"lora_dropout": 0.1})
+    t5.main(config(base, rows, tmp_path / "whole", **more))
     whole = load_file(tmp_path / "whole" / "checkpoint-6" / "adapter_model.safetensors")
     shutil.copytree(tmp_path / "whole" / "checkpoint-3", tmp_path / "again" / "checkpoint-3")
     shutil.copy(tmp_path / "whole" / "train_log.jsonl", tmp_path / "again")
-    t5.main(config(base, rows, tmp_path / "again", lora_r=4, lora_dropout=0.1, resume_from_checkpoint="last"))
+    t5.main(config(base, rows, tmp_path / "again", resume_from_checkpoint="last", **more))
     again = load_file(tmp_path / "again" / "checkpoint-6" / "adapter_model.safetensors")
     assert whole.keys() == again.keys()
     assert all(torch.equal(value, again[name]) for name, value in whole.items())
@@ -179,6 +196,13 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
         ),
         ({"lora_r": 2, "lora_target_modules": "lm_head"}, "'lm_head' is tied to the embeddings"),
         ({"merge_adapter": True}, "--merge-adapter: there is no adapter"),
+        ({"lora_variant": "dora"}, "--lora-variant: there is no low-rank adapter; also give --lora-r"),
+        ({"ia3": True, "lora_r": 2}, "--ia3 and --lora-r are two adapters"),
+        ({"ia3": True, "from_scratch": True, "model_name_or_path": None}, "--ia3: freezes weights"),
+        (
+            {"lora_r": 2, "lora_variant": "pissa", "load_in_4bit": True},
+            "--lora-variant pissa: .* leave out --load-in-4",
+        ),
         ({"lora_r": 2, "from_scratch": True, "model_name_or_path": None}, "--lora-r: freezes weights"),
         ({"freeze": "encoder", "from_scratch": True, "model_name_or_path": None}, "--freeze: freezes weights"),
     ],
@@ -188,3 +212,25 @@ def test_what_cannot_be_adapted_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         t5.prepare(config(base, rows, tmp_path, **changes))
+
+
+@pytest.mark.parametrize("kind", ["bart", "mbart", "pegasus", "marian", "transformer-seq2seq"])
+@pytest.mark.parametrize("form", ["ia3", "dora", "pissa"])
+def test_an_adapter_of_any_family_starts_as_the_model_and_merges(kind: str, form: str) -> None:
+    register()
+    sides = {"layers": 1, "attention_heads": 2, "ffn_dim": 16}
+    sizes = {f"{side}_{name}": value for side in ("encoder", "decoder") for name, value in sides.items()}
+    settings = AutoConfig.for_model(kind, vocab_size=40, d_model=16, pad_token_id=0, decoder_start_token_id=0, **sizes)
+    model = AutoModelForSeq2SeqLM.from_config(settings).eval()
+    batch = {"input_ids": torch.tensor([[5, 6, 7]]), "decoder_input_ids": torch.tensor([[1, 2]])}
+    with torch.no_grad():
+        plain = model(**batch).logits
+        adapt(model, Adaptation(**FORMS[form]))
+        torch.testing.assert_close(model.eval()(**batch).logits, plain)
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+        moved = model(**batch).logits
+        assert not torch.allclose(moved, plain, atol=1e-4)
+        merge_adapter(model)
+        torch.testing.assert_close(model(**batch).logits, moved)
