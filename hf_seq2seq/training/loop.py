@@ -334,10 +334,10 @@ class Loop:
         )
 
     def _seed(self, index: int) -> None:
-        """Seeds dropout from the batch's position in the step, independent of the number of processes."""
+        """Seeds dropout from the batch's position in the step, independent of the number of processes; quick on a CPU."""
         place = index * self.accelerator.num_processes + self.accelerator.process_index
         sequence = np.random.SeedSequence([self.seed, self.state.global_step, place])
-        generators = torch.default_generator if self.accelerator.device.type == "cpu" else torch  # as it takes less time
+        generators = torch.default_generator if self.accelerator.device.type == "cpu" else torch
         generators.manual_seed(int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def _log_training(self) -> None:
