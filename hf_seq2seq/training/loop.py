@@ -334,7 +334,7 @@ class Loop:
         )
 
     def _seed(self, index: int) -> None:
-        """Seeds dropout from the batch's position in the step, independent of the number of processes; quick on a CPU."""
+        """Seeds dropout from the batch's position in the step, independent of the number of processes."""
         place = index * self.accelerator.num_processes + self.accelerator.process_index
         sequence = np.random.SeedSequence([self.seed, self.state.global_step, place])
         generators = torch.default_generator if self.accelerator.device.type == "cpu" else torch
