@@ -1,6 +1,6 @@
 """What passes through the context of a recurrent model without attention, in bits, and what that costs.
 
-    python benchmarks/bottleneck.py
+    python benchmarks/one_vector.py
 
 First a source whose entropy is known: 2^8 equally likely strings, which are written again from a context of few
 numbers, rounded to few bits. Then pronunciation (the part of CMUdict that the package ships): an LSTM writes phonemes
