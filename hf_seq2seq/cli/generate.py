@@ -65,6 +65,7 @@ class Rows(Section):
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
     output_details: tuple[str, ...] = option((), "More details of each output in JSON lines.", choices=DETAILS)
     replace_unknown: bool = option(False, "Replace unknown words by the source words they attend to.")
+    target_prefix_column: str | None = option(None, "Column of a text that the row's output has to begin with.")
     target_column: str | None = option(None, "Instead of generating, score the texts of this column.")
 
 
@@ -96,7 +97,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     options = config.rows
     check_search(config.decoding, values)
     _check(config)
-    names = (*named_columns(options), options.target_column, *trained_names(model))
+    names = (*named_columns(options), options.target_column, options.target_prefix_column, *trained_names(model))
     if options.one_document:
         rows, sample = read_document(texts, options.input_file, options.encoding), list[Row]()
     else:
@@ -138,6 +139,11 @@ def _check(config: GenerateConfig) -> None:
     options = config.rows
     if options.output_details and not options.json_lines:
         raise InputError("--output-details: plain text cannot contain them; add --json-lines")
+    if options.target_prefix_column and (options.target_column or config.splitting.kind):
+        other = "--target-column" if options.target_column else "--split"
+        raise InputError(f"{other} and --target-prefix-column: give only one of them")
+    if options.target_prefix_column and not options.input_file:
+        raise InputError("--target-prefix-column needs --input-file")
     if options.target_column and config.splitting.kind:
         raise InputError("--target-column: scores whole texts; leave out --split and --on-too-long split")
     if config.model.engine == "ctranslate2":
@@ -174,7 +180,10 @@ def _write(stream: TextIO, sources: Iterable[Sourced], generator: "TextGenerator
 
     def work(rows: list[Sourced]) -> "Counted[list[Output]]":
         nonlocal counts
-        found = generator.outputs([row.source for row in rows], first=counts.texts)
+        column, place, prefixes = options.target_prefix_column, str(options.input_file), None
+        if column:
+            prefixes = [text_cell(row.others, column, n, place) for n, row in enumerate(rows, counts.texts + 1)]
+        found = generator.outputs([row.source for row in rows], counts.texts, prefixes)
         counts += found.counts
         return found
 

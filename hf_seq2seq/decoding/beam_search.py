@@ -144,6 +144,14 @@ class Beam:
         sums = gather_or_forbid(totals, index)
         parents, tokens = (index // vocabulary).clamp(max=totals.shape[1] - 1), index % vocabulary
         ends = self.bounds.ends(tokens, length, self.sources)
+        if self.bounds.stops is not None:
+            before = self.tokens[:, :, self.prompt :].tolist()
+            outputs = [
+                [*before[row][parent], token]
+                for row, pairs in enumerate(torch.stack([parents, tokens], -1).tolist())
+                for parent, token in pairs
+            ]
+            ends = ends | self.bounds.stopped(outputs).view_as(ends)
         if attention is not None:
             self.coverage = attention if self.coverage is None else self.coverage + attention
         self._finish(parents, tokens, sums, ends, length)

@@ -1,6 +1,6 @@
 """Generation with CTranslate2, with the same interface as for PyTorch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -145,7 +145,11 @@ class CTranslate2TextGenerator(TextGenerator):
 
     model: CTranslate2Model  # type: ignore[assignment]  # supports the calls of the inherited methods
 
-    def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
+    def _outputs(
+        self, texts: list[Any], numbers: list[int], begun: Mapping[int, list[int]] | None = None
+    ) -> tuple[list[list[Output]], Counts]:
+        if begun:
+            raise InputError("--engine ctranslate2: does not support --target-prefix-column")
         sources, _, counts = self.read_sources(texts)
         found: list[list[Output]] = [[] for _ in texts]
         unended = 0

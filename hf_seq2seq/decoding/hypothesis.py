@@ -1,7 +1,9 @@
 """The result of a search, and its bounds."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, isin
 
 
@@ -53,10 +55,18 @@ class Bounds:
     Attributes:
         eos: tokens that end an output.
         longest: maximum output length for each source in tokens, including EOS, `(sources,)`.
+        stops: whether the text of an output ends it; None if none does.
     """
 
     eos: Tensor
     longest: Tensor
+    stops: Callable[[Sequence[int]], bool] | None = None
+
+    def stopped(self, outputs: Sequence[Sequence[int]]) -> Tensor:
+        """Whether the text of each output ends it, `(outputs,)`."""
+        stops = self.stops
+        found = [stops is not None and stops(ids) for ids in outputs]
+        return torch.tensor(found, dtype=torch.bool, device=self.longest.device)
 
     def ends(self, tokens: Tensor, length: int, sources: Tensor) -> Tensor:
         """Whether hypotheses end with a token.

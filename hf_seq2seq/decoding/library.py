@@ -32,7 +32,7 @@ FACTORS = ("encoder_repetition_penalty", "guidance_scale")
 SERVED = (
     *("num_beams", "length_penalty", "no_repeat_ngram_size", "num_return_sequences"),
     *("early_stopping", "repetition_penalty", "min_new_tokens", "forced_bos_token"),
-    *("per_device_eval_batch_size", "max_tokens_per_batch", "seed", "mbr_metric"),
+    *("per_device_eval_batch_size", "max_tokens_per_batch", "seed", "mbr_metric", "stop_strings"),
 )
 """Search flags that transformers supports, or that are handled around it."""
 
@@ -184,6 +184,8 @@ def generation_settings(model: "PreTrainedModel", search: Search, max_new_tokens
     settings.length_penalty = search.length_penalty if search.num_beams > 1 else None
     given = {"true": True, "false": False, "never": "never", None: settings.early_stopping}[search.early_stopping]
     settings.early_stopping = given if search.num_beams > 1 else None
+    if search.stop_strings:
+        settings.stop_strings = list(search.stop_strings)
     for name in ("repetition_penalty", "min_new_tokens"):
         if getattr(search, name) is not None:
             setattr(settings, name, getattr(search, name))

@@ -91,7 +91,10 @@ def one_by_one(
         writing = writing & (scores.amax(-1) > FORBIDDEN)
         sums = sums + scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
         tokens = torch.cat([tokens, chosen[:, None]], 1)
-        ends = writing & bounds.ends(chosen, length, rows)
+        ends = bounds.ends(chosen, length, rows)
+        if bounds.stops is not None:
+            ends = ends | bounds.stopped(tokens[:, start:].tolist())
+        ends = writing & ends
         for row in ends.nonzero()[:, 0].tolist():
             score = float(sums[row] / normalization.divisor(length))
             hypothesis = Hypothesis.of(tokens[row, start:].tolist(), score, bounds.eos)

@@ -1,14 +1,15 @@
 """Search from settings: sets up a batch's rules, bounds and strategy."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_seq2seq.decoding.bad_words import BadWords
 from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
 from hf_seq2seq.decoding.choice_search import ChoiceSettings, search_choices
 from hf_seq2seq.decoding.choices import Choices, OnlyChoices
@@ -27,6 +28,7 @@ from hf_seq2seq.decoding.rules import Rule
 from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
 from hf_seq2seq.decoding.search_options import SAMPLING, Search
 from hf_seq2seq.decoding.steps import Prediction, Steps, alone
+from hf_seq2seq.decoding.stopping import ForcedPrefix, StopStrings
 from hf_seq2seq.decoding.warping import WARPERS, Warper
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -46,6 +48,7 @@ class Searcher:
         words: words that every output must contain.
         tokenizer: tokenizer of the outputs, for models whose generation settings have stop strings.
         choices: the only outputs to choose from.
+        prefixes: first tokens of the outputs of some sources, by their numbers.
     """
 
     model: PreTrainedModel
@@ -57,6 +60,7 @@ class Searcher:
     words: ForcedWords | None = None
     tokenizer: PreTrainedTokenizerBase | None = None
     choices: Choices | None = None
+    prefixes: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     def __call__(self, batch: dict[str, Tensor], numbers: Sequence[int]) -> list[list[Hypothesis]]:
         """Outputs of every source, best first; none if the rules allow none within the maximum length.
@@ -70,7 +74,7 @@ class Searcher:
         if reason := library_reason(self.model):
             return self._by_library(batch, reason)
         if self.choices and self.repeats:
-            return self._best_choices(batch, self.choices)
+            return self._best_choices(batch, self.choices, numbers)
         with self._decoder(batch) as decoder:
             return alone(decoder, lambda first: self.steps(decoder, first, numbers))
 
@@ -83,7 +87,9 @@ class Searcher:
             numbers: as for a call.
         """
         bounds = find_bounds(decoder, self.search, self.settings, self.longest)
-        rules, normalization = self._rules(decoder, bounds), self._normalization
+        if self.search.stop_strings and self.tokenizer:
+            bounds = replace(bounds, stops=StopStrings(self.search.stop_strings, self.tokenizer))
+        rules, normalization = self._rules(decoder, bounds, numbers), self._normalization
         if self.search.num_beams > 1:
             beams = self._beams(decoder, bounds, normalization)
             return beam_search(first, rules, beams, self.search.num_return_sequences)
@@ -105,20 +111,28 @@ class Searcher:
     def _normalization(self) -> LengthNormalization:
         return LengthNormalization(self.search.length_penalty, self.search.length_normalization)
 
-    def _rules(self, decoder: Decoder, bounds: Bounds) -> list[Rule]:
+    def _rules(self, decoder: Decoder, bounds: Bounds, numbers: Sequence[int]) -> list[Rule]:
         rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
         if self.first_token is None and (firsts := getattr(decoder, "first_tokens", None)) is not None:
             rules.append(ForcedFirsts(firsts))
-        only = [OnlyChoices(self.choices, decoder.prompt.shape[1])] if self.choices and not self.repeats else []
-        return [*only, *rules]
+        prompt, first = decoder.prompt.shape[1], list[Rule]()
+        if self.search.bad_words and self.tokenizer:
+            first.append(BadWords(self.search.bad_words, self.tokenizer, prompt, bounds.longest))
+        if self.choices and not self.repeats:
+            first.append(OnlyChoices(self.choices, prompt))
+        begun = ForcedPrefix([self.prefixes.get(number, ()) for number in numbers])
+        return [*first, *rules, *([begun] if begun.matters else [])]
 
-    def _best_choices(self, batch: dict[str, Tensor], choices: Choices) -> list[list[Hypothesis]]:
+    def _best_choices(
+        self, batch: dict[str, Tensor], choices: Choices, numbers: Sequence[int]
+    ) -> list[list[Hypothesis]]:
         """The best of the choices for every source."""
 
         @contextmanager
         def decode(sources: list[int]) -> Iterator[tuple[Decoder, list[Rule]]]:
             with self._decoder({name: part[sources] for name, part in batch.items()}) as decoder:
-                yield decoder, self._rules(decoder, find_bounds(decoder, self.search, self.settings, self.longest))
+                bounds = find_bounds(decoder, self.search, self.settings, self.longest)
+                yield decoder, self._rules(decoder, bounds, [numbers[source] for source in sources])
 
         count, eos = self.search.num_return_sequences, torch.tensor(as_list(self.settings.eos_token_id))
         width = max(8, 2 * self.search.num_beams, 2 * count)
@@ -147,6 +161,7 @@ class Searcher:
         others = [item for item in fields(Search) if item.name not in SERVED]
         strange = [flag(item.name) for item in others if getattr(self.search, item.name) != item.default]
         strange += ["--ensemble"] if self.others else []
+        strange += ["--target-prefix-column"] if self.prefixes else []
         strange += ["--forced-bos-token"] if self.first_token is not None and not has_encoder else []
         if strange:
             raise InputError(f"{strange[0]}: not supported here; {reason}, so only transformers can decode it")

@@ -11,7 +11,7 @@ from hf_seq2seq.sections import LARGEST_SEED, Section, flag, option
 
 AVERAGES = ("probability", "log_probability")
 NORMALIZATIONS = ("power", "gnmt")
-UNLIKE_CHOICES = ("force_words", "num_beam_groups", "coverage_penalty")
+UNLIKE_CHOICES = ("force_words", "bad_words", "stop_strings", "num_beam_groups", "coverage_penalty")
 """Options that say nothing about outputs from a closed list."""
 SAMPLING = ("temperature", "top_k", "top_p", "typical_p", "min_p")
 
@@ -70,7 +70,11 @@ class Search(Decoding):
     min_length_ratio: float | None = option(None, "The same in tokens per source token.", at_least=0)
     max_length_ratio: float | None = option(None, "Maximum output length in tokens per source token.", above=0)
     forced_bos_token: str | None = option(None, "First token of every output, such as a language token.")
-    force_words: tuple[str, ...] = option((), "Words that every output must contain, separated by commas.")
+    force_words: tuple[str, ...] = option(
+        (), "Words that every output must contain, separated by commas; any of several forms: house|houses."
+    )
+    bad_words: tuple[str, ...] = option((), "Words or phrases that no output may contain, separated by commas.")
+    stop_strings: tuple[str, ...] = option((), "Texts with which an output ends.")
     choices: str | None = option(
         None, "File of the only outputs to choose from, one per line; the best of them are found exactly."
     )

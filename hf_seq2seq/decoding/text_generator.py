@@ -1,7 +1,7 @@
 """Generation for long inputs: windows of rows are sorted by length, so memory does not grow with the input."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -31,7 +31,7 @@ from hf_seq2seq.decoding.scoring import Scored
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.decoding.splitting_options import AGAIN, CUT, Splitting
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
@@ -143,7 +143,7 @@ class TextGenerator:
         found = self.outputs(texts, first)
         return Counted.of([outputs[0].text for outputs in found], found.counts)
 
-    def outputs(self, texts: list[Any], first: int = 0) -> Counted[list[Output]]:
+    def outputs(self, texts: list[Any], first: int = 0, prefixes: Sequence[str] | None = None) -> Counted[list[Output]]:
         """Every text's outputs, best first.
 
         An empty text, or one for which the search finds no valid output, has a single empty output.
@@ -151,29 +151,52 @@ class TextGenerator:
         Args:
             texts: the sources.
             first: index of the first one in a longer input, because a row's sampling is seeded by its index.
+            prefixes: what each output has to begin with; None for nothing.
 
         Raises:
-            InputError: a text is too long, and was to be refused.
+            InputError: a text is too long, and was to be refused; or a prefix is.
         """
         asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
         found, counts = [[Output("")] for _ in texts], Counts(texts=len(texts))
         if asked:
-            written, more = self._read([texts[row] for row in asked], [first + row for row in asked])
+            begun = self.begun([texts[row] for row in asked], [prefixes[row] for row in asked]) if prefixes else ()
+            numbers = [first + row for row in asked]
+            written, more = self._read([texts[row] for row in asked], numbers, dict(zip(numbers, begun, strict=False)))
             for row, outputs in zip(asked, written, strict=True):
                 found[row] = outputs or found[row]
             counts += more + Counts(impossible=sum(not outputs for outputs in written))
         return Counted.of(found, counts)
 
-    def _read(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
+    def begun(self, texts: list[Any], prefixes: Sequence[str]) -> list[list[int]]:
+        """The first tokens of outputs that begin with certain texts; none for a blank one.
+
+        Raises:
+            InputError: one has as many tokens as an output may have.
+        """
+        with TOKENIZING:
+            encoded = self.encode_targets(texts, list(prefixes))
+        ends = {self.tokenizers.target.eos_token_id, self.tokenizers.target.sep_token_id}
+        found = [encoded[row].tolist() if text.strip() else [] for row, text in enumerate(prefixes)]
+        found = [ids[:-1] if ids and ids[-1] in ends else ids for ids in found]
+        longest: list[int] = max(found, key=len, default=[])
+        if len(longest) >= self.max_new_tokens:
+            text = prefixes[found.index(longest)]
+            detail = f"{shorten(repr(text))} has {len(longest)} tokens; the longest output has {self.max_new_tokens}"
+            raise InputError(f"--target-prefix-column: {detail} (--max-new-tokens)")
+        return found
+
+    def _read(
+        self, texts: list[Any], numbers: list[int], begun: dict[int, list[int]]
+    ) -> tuple[list[list[Output]], Counts]:
         """Outputs of texts, whole or by pieces."""
         options = self.splitting
         if options is None or (options.kind is None and options.action == CUT):
-            return self._outputs(texts, numbers)
+            return self._outputs(texts, numbers, begun)
         tells = bool(self.details) or options.combine == AGAIN
         reader = PieceReader(options, self.count_tokens, self.max_source_length, self._outputs, tells)
         if options.kind is None:
             reader.check(texts, numbers)
-            return self._outputs(texts, numbers)
+            return self._outputs(texts, numbers, begun)
         return reader(texts, numbers)
 
     def count_tokens(self, texts: list[str]) -> list[int]:
@@ -183,23 +206,28 @@ class TextGenerator:
             encoded, _ = encode_texts(sources, self.tokenizers.source, UNBOUNDED)
         return [int(length) for length in encoded.lengths]
 
-    def _outputs(self, texts: list[Any], numbers: list[int]) -> tuple[list[list[Output]], Counts]:
-        written, counts = self.write(texts, numbers)
+    def _outputs(
+        self, texts: list[Any], numbers: list[int], begun: Mapping[int, list[int]] | None = None
+    ) -> tuple[list[list[Output]], Counts]:
+        written, counts = self.write(texts, numbers, begun)
         return self.runner.call(lambda: self.reader.describe(written)), counts
 
-    def write(self, texts: list[Any], numbers: list[int]) -> tuple[list[Written], Counts]:
+    def write(
+        self, texts: list[Any], numbers: list[int], begun: Mapping[int, list[int]] | None = None
+    ) -> tuple[list[Written], Counts]:
         """Searches for the outputs of every text, before they are described.
 
         Args:
             texts: the sources, none of them empty.
             numbers: their indices in a longer input, which seed the sampling.
+            begun: first tokens of the outputs of some, by these indices.
         """
         sources, unknown, counts = self.read_sources(texts)
         search, first = as_search(self.decoding), self.first_token
         counts += Counts(conflicting=count_conflicts(search, sources.lengths))
         words = find_words(search.force_words, self.tokenizers.target, self.max_new_tokens)
         every = (self.others, self.average, words, self.tokenizers.target)
-        searcher = Searcher(self.model, search, self.max_new_tokens, first, *every, choices=self.choices)
+        searcher = Searcher(self.model, search, self.max_new_tokens, first, *every, self.choices, begun or {})
         found = self.runner.decode(searcher, sources, self.tokenizers.source, self.advance, numbers)
         written, unended = [], 0
         for row, hypotheses in enumerate(found):

@@ -236,3 +236,15 @@ def test_only_choices(command, model_folder: Path, tmp_path: Path) -> None:
     assert command("generate", model_folder, *TEXTS, *flags).out.splitlines() == every[::3]
     refused = command("generate", model_folder, *TEXTS, "--choices", tmp_path / "none.txt")
     assert (refused.code, "none.txt: cannot be read" in refused.err) == (2, True)
+
+
+def test_outputs_begin_as_a_column_says(command, model_folder: Path, tmp_path: Path) -> None:
+    given = [{"question": text, "begin": begin} for text, begin in zip(TEXTS, ["red cat", "", "a"], strict=True)]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
+    flags = ["--input-file", tmp_path / "in.jsonl", "--target-prefix-column", "begin"]
+    found = command("generate", model_folder, *flags, "--num-beams", 2).out.splitlines()
+    assert [text.startswith(row["begin"]) for text, row in zip(found, given, strict=True)] == [True] * 3
+    refused = command("generate", model_folder, "a cat", "--target-prefix-column", "begin")
+    assert (refused.code, "--target-prefix-column needs --input-file" in refused.err) == (2, True)
+    refused = command("generate", model_folder, *flags, "--split", "sentences")
+    assert (refused.code, "--split and --target-prefix-column: give only one of them" in refused.err) == (2, True)

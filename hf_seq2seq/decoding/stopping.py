@@ -1,0 +1,61 @@
+"""Outputs that end with certain texts, and outputs that begin with given ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+KEPT = 2**14
+
+
+class StopStrings:
+    """Whether an output ends because its text contains a string, which stays in it.
+
+    Args:
+        strings: at least one.
+        tokenizer: decodes outputs.
+    """
+
+    def __init__(self, strings: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> None:
+        self.strings, self.tokenizer = tuple(strings), tokenizer
+        self._stops = lru_cache(KEPT)(self._contains)
+
+    def __call__(self, ids: Sequence[int]) -> bool:
+        """Whether an output of these tokens ends."""
+        return self._stops(tuple(ids))
+
+    def _contains(self, ids: tuple[int, ...]) -> bool:
+        known = [token for token in ids if token < len(self.tokenizer)]
+        text = str(self.tokenizer.decode(known, skip_special_tokens=True))
+        return any(string in text for string in self.strings)
+
+
+@dataclass(frozen=True)
+class ForcedPrefix:
+    """Forces the first tokens of outputs, which cost nothing.
+
+    Attributes:
+        ids: the tokens of each source; none where nothing is forced.
+    """
+
+    ids: Sequence[Sequence[int]]
+
+    @property
+    def matters(self) -> bool:
+        """Whether it has any effect."""
+        return any(self.ids)
+
+    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
+        """See `Rule`."""
+        for row, source in enumerate(prefixes.sources.tolist()):
+            if prefixes.length < len(self.ids[source]):
+                scores[row] = FORBIDDEN
+                scores[row, self.ids[source][prefixes.length]] = 0
+        return scores
