@@ -11,7 +11,7 @@ from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.presentation import Curriculum, Staging
-from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, option
+from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, flag, option
 from hf_seq2seq.time_limits import TimeLimits
 from hf_seq2seq.training_options import Averaging, Instruments, Loss, Subwords
 
@@ -208,7 +208,7 @@ class PairTokenization(Tokenization):
     max_target_length: int = option(128, "Maximum target length in tokens, also for generation.", at_least=2)
 
 
-TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece")
+TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece", "byte")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +220,15 @@ class OneTokenizer(Tokenization):
     vocab_size: int = option(8000, "Maximum vocabulary size.", at_least=8)
     min_frequency: int = option(1, "Drop pieces seen fewer times than this (word, char, bpe, wordpiece).", at_least=1)
     lowercase: bool = option(False, "Lowercase the text.")
+
+    def __post_init__(self) -> None:
+        """Rejects what would change nothing about bytes."""
+        super().__post_init__()
+        if {self.tokenizer_type, getattr(self, "target_tokenizer_type", None) or self.tokenizer_type} != {"byte"}:
+            return
+        for name, usual in (("vocab_size", 8000), ("target_vocab_size", None), ("min_frequency", 1)):
+            if getattr(self, name, usual) != usual:
+                raise InputError(f"{flag(name)}: a byte tokenizer has one token for each of 256 bytes; leave it out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,12 +40,20 @@ def settle(config: C, choices: Iterable[Choice]) -> C:
         return config
     places = options(type(config))
     closed = config.given | {choice.name for choice in config.derived}
-    taken = [c for c in choices if c.name in places and not closed.intersection((c.name, *c.unless))]
+    open_ones = (c for c in choices if c.name in places and not closed.intersection((c.name, *c.unless)))
+    taken = [choice for choice in open_ones if not _is_idle(config, choice)]
     sections: dict[str, dict[str, object]] = {}
     for choice in taken:
         sections.setdefault(places[choice.name][0], {})[choice.name] = choice.value
     changed = {name: replace(getattr(config, name), **values) for name, values in sections.items()}
     return replace(config, derived=(*config.derived, *taken), **changed)
+
+
+def _is_idle(config: RunConfig, choice: Choice) -> bool:
+    """Whether an option has no effect beside what was given: bytes have a vocabulary of their own size."""
+    tokens = config.tokens
+    kinds = [getattr(tokens, f"{side}tokenizer_type", None) for side in ("", "target_")]
+    return choice.name in ("vocab_size", "target_vocab_size") and kinds[0] == "byte" and kinds[1] in (None, "byte")
 
 
 def describe(choices: Sequence[Choice]) -> list[str]:

@@ -15,7 +15,7 @@ from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.errors import InputError
 
-KINDS = ("word", "char", "bpe", "unigram", "wordpiece")
+KINDS = ("word", "char", "bpe", "unigram", "wordpiece", "byte")
 TEXTS = [
     "the dogs run to the doghouse",
     "a dog (big) runs to the small house",
@@ -28,7 +28,7 @@ TEXTS = [
 def pieces() -> dict[str, Any]:
     def train(kind: str) -> Any:
         return train_tokenizers(
-            TEXTS, [], NewTokenizer(tokenizer_type=kind, vocab_size=300 if kind == "bpe" else 90)
+            TEXTS, [], NewTokenizer(tokenizer_type=kind, vocab_size={"bpe": 300, "byte": 8000}.get(kind, 90))
         ).target
 
     return {kind: train(kind) for kind in KINDS}
@@ -121,7 +121,7 @@ def test_words_of_scripts_without_spaces_get_none(
     script: str, kind: str, make_sized: Callable[[str, int], Any]
 ) -> None:
     texts, wanted = UNSPACED[script]
-    options = NewTokenizer(tokenizer_type=kind, vocab_size=400, min_frequency=1)
+    options = NewTokenizer(tokenizer_type=kind, vocab_size={"byte": 8000}.get(kind, 400), min_frequency=1)
     tokenizer = train_tokenizers(texts * 2, [], options).target
     words = find_words(wanted, tokenizer, 60)
     assert words is not None

@@ -45,7 +45,8 @@ def make_sampler(words: Sequence[str], backend: "Tokenizer | None", options: Sub
     Raises:
         InputError: the options are not for this kind of model.
     """
-    kind = json.loads(backend.to_str())["model"]["type"] if backend is not None else "slow"
+    model = json.loads(backend.to_str())["model"] if backend is not None else {"type": "slow"}
+    kind = "byte" if model["type"] == "BPE" and not model["merges"] else model["type"]
     if backend is not None and kind == "BPE" and options.bpe_dropout:
         return BpeDropout(words, backend, options.bpe_dropout)
     if backend is not None and kind == "Unigram" and options.unigram_sampling is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from hf_seq2seq.data.tokenizers.special_tokens import SpecialTokens
 from hf_seq2seq.data.tokenizers.unicode_text import TAG
@@ -79,8 +80,8 @@ def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
     """Trains a tokenizer whose decoder restores the text.
 
     A special token spelled in a text is read as text if the tokenizer is set to `encode_special_tokens`. Not restored
-    are characters unseen in training (except with "bpe"), runs of white space with "word" and "wordpiece", of which the
-    latter also adds spaces to words of 500 characters and more, and capitals if the text is lowercased.
+    are characters unseen in training (except with "bpe" and "byte"), runs of white space with "word" and "wordpiece",
+    of which the latter also adds spaces to words of 500 characters and more, and capitals if the text is lowercased.
 
     Args:
         texts: valid Unicode; at least one is not empty.
@@ -138,6 +139,20 @@ def _train_bpe(texts: Sequence[str], plan: Plan) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(chain.from_iterable(map(_short_runs, texts)), trainer)
+    return tokenizer
+
+
+def _train_bytes(texts: Sequence[str], plan: Plan) -> Tokenizer:
+    """A token for each byte of a text's UTF-8, in the order of the bytes, whatever the texts; nothing is unknown.
+
+    Paper: Xue et al., 2022, section 3.1, https://aclanthology.org/2022.tacl-1.17
+    """
+    names = bytes_to_unicode()
+    tokens = [*plan.specials.tokens, *(names[byte] for byte in range(256))]
+    tokenizer = Tokenizer(models.BPE({token: number for number, token in enumerate(tokens)}, []))
+    tokenizer.normalizer = _normalizer(plan)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
@@ -202,6 +217,7 @@ TRAINERS: dict[str, Callable[[Sequence[str], Plan], Tokenizer]] = {
     "bpe": _train_bpe,
     "unigram": _train_unigram,
     "wordpiece": _train_wordpiece,
+    "byte": _train_bytes,
 }
 
 

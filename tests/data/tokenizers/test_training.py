@@ -54,15 +54,23 @@ def test_text_comes_back_from_its_ids(kind: str) -> None:
     assert kind == "word" or round_trip(tokenizer, unseen) == unseen
 
 
-@pytest.mark.parametrize("kind", ["char", "bpe", "unigram"])
+@pytest.mark.parametrize("kind", ["char", "bpe", "unigram", "byte"])
 def test_white_space_comes_back_too(kind: str) -> None:
     tokenizer = train_tokenizer(TEXTS + EXACT, plan(kind))
     assert [round_trip(tokenizer, text) for text in EXACT] == EXACT
 
 
-def test_bytes_spell_what_training_never_saw() -> None:
-    tokenizer = train_tokenizer(TEXTS, plan("bpe"))
+@pytest.mark.parametrize("kind", ["bpe", "byte"])
+def test_bytes_spell_what_training_never_saw(kind: str) -> None:
+    tokenizer = train_tokenizer(TEXTS, plan(kind))
     assert [round_trip(tokenizer, text) for text in STRANGE[:-1]] == STRANGE[:-1]
+
+
+def test_a_byte_tokenizer_has_a_token_for_each_byte_whatever_the_size() -> None:
+    tokenizer = train_tokenizer(["a"], plan("byte", size=8))
+    assert tokenizer.get_vocab_size() == len(SEQ2SEQ.tokens) + 256
+    for text in [*TEXTS, *STRANGE[:-1]]:
+        assert tokenizer.encode(text, add_special_tokens=False).ids == [4 + byte for byte in text.encode()]
 
 
 @pytest.mark.parametrize("kind", TOKENIZERS)
