@@ -21,8 +21,8 @@ from hf_seq2seq.serving.sessions import Session
 
 EXAMPLE = re.compile(r"^\| `([^`]+)` \|", re.M)
 SHOWN = 5
-OURS = ("per_device_eval_batch_size", "max_tokens_per_batch", "trust_remote_code")
-"""Flags of `generate` that are the server's business."""
+OURS = ("per_device_eval_batch_size", "max_tokens_per_batch", "trust_remote_code", "choices")
+"""Flags of `generate` that are the server's business, or name one of its files."""
 
 
 @dataclass(frozen=True)

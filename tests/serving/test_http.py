@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hf_seq2seq.serving.served import FIELDS
 from hf_seq2seq.serving.server import Server
 from tests.serving.conftest import running
 
@@ -177,6 +178,17 @@ def test_broken_bodies_are_refused(
     answer = client.post("/generate", content=body, headers={"Content-Type": "application/json"} | headers)
     assert answer.status_code == status
     assert message in answer.json()["error"]["message"]
+
+
+def test_fields_that_requests_may_have() -> None:
+    """A new option becomes a field only on purpose: it must neither name a file of the server nor load a model."""
+    lengths = {"source_prefix", "max_source_length", "max_new_tokens", "min_new_tokens"}
+    beams = {"num_beams", "num_return_sequences", "early_stopping", "length_penalty", "length_normalization"}
+    groups = {"coverage_penalty", "num_beam_groups", "diversity_penalty", "diversity_ngram_size"}
+    sampling = {"do_sample", "temperature", "top_k", "top_p", "typical_p", "min_p", "seed"}
+    rules = {"no_repeat_ngram_size", "repetition_penalty", "min_length_ratio", "max_length_ratio"}
+    words = {"forced_bos_token", "force_words", "mbr_metric"}
+    assert set(FIELDS) == lengths | beams | groups | sampling | rules | words
 
 
 def test_unknown_paths_and_methods(client: httpx.Client) -> None:
