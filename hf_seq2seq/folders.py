@@ -71,8 +71,10 @@ def check_folder(folder: Path, overwrite: bool, read: Sequence[Path] = (), write
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a folder is missing or empty; a broken link is neither."""
-    return not any(folder.iterdir()) if folder.is_dir() else not (folder.exists() or folder.is_symlink())
+    """Whether a folder is missing or empty, but for what a killed process left; a broken link is neither."""
+    if folder.is_dir():
+        return all(path.name == LOCK or ABANDONED.fullmatch(path.name) for path in folder.iterdir())
+    return not (folder.exists() or folder.is_symlink())
 
 
 @contextmanager

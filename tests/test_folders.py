@@ -183,6 +183,18 @@ def test_a_lock_refuses_the_second_and_dies_with_its_process(tmp_path: Path) -> 
     assert names(run) == [".mine.draft"]
 
 
+def test_what_a_killed_process_left_does_not_fill_a_folder(tmp_path: Path) -> None:
+    process = hold(tmp_path / "run")
+    (tmp_path / "run" / ".model.ab12cd_9.draft").mkdir()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert names(tmp_path / "run")
+    check_folder(tmp_path / "run", overwrite=False)
+    (tmp_path / "run" / ".mine").write_text("")
+    with pytest.raises(InputError, match="is not empty"):
+        check_folder(tmp_path / "run", overwrite=False)
+
+
 def test_a_lock_leaves_nothing(tmp_path: Path) -> None:
     with locked_folder(tmp_path / "a" / "run"):
         pass

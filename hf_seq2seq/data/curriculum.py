@@ -102,6 +102,7 @@ class Plan:
         seed: of the draws.
         parts: of an epoch.
         hardest_first: whether difficult rows come first.
+        ends: when the run ends, in epochs; infinite where it is not known.
     """
 
     difficulty: np.ndarray
@@ -111,6 +112,7 @@ class Plan:
     seed: int
     parts: int = PARTS
     hardest_first: bool = False
+    ends: float = math.inf
 
 
 class CurriculumRows(TrainingRows):
@@ -191,13 +193,15 @@ class CurriculumRows(TrainingRows):
         return {"competence": (end - first) / len(self._sorted), "difficulty": float(self.plan.difficulty[rows].mean())}
 
     def describe(self) -> list[str]:
-        """One line: the rows at first, and when all take part."""
+        """One line: the rows at first, and when all take part, if the run is long enough."""
         first, end = self.window(0.0)
-        order = "hardest" if self.plan.hardest_first else "easiest"
-        return [
-            f"curriculum by {self.plan.measure}: first the {order} {end - first:,} of {len(self._sorted):,} rows; "
-            f"all take part after {self.plan.duration:.3g} epochs"
-        ]
+        order, plan = "hardest" if self.plan.hardest_first else "easiest", self.plan
+        whole = f"all take part after {plan.duration:.3g} epochs"
+        if plan.duration > plan.ends:
+            last = self.window(plan.ends)
+            whole += f", but the run ends after {plan.ends:.3g}, with {last[1] - last[0]:,} of them"
+        begin = f"first the {order} {end - first:,} of {len(self._sorted):,} rows"
+        return [f"curriculum by {plan.measure}: {begin}; {whole}"]
 
 
 def make_pace(kind: str, competence: tuple[str, float], thresholds: Sequence[float], buckets: int) -> Pace:

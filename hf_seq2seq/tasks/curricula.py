@@ -55,6 +55,7 @@ def with_curriculum(task: Task, table: "Dataset | None" = None) -> Task:
         seed=run.seed,
         parts=max(1, min(PARTS, every // (STEPS_A_PART if options.curriculum == "competence" else 1))),
         hardest_first=options.hardest_first,
+        ends=_end(task.config, every),
     )
     return replace(task, presented=CurriculumRows(rows, plan))
 
@@ -78,6 +79,14 @@ def _epochs(config: RunConfig, steps_per_epoch: int) -> float:
     if schedule.max_steps is None:
         return schedule.num_train_epochs / 2
     return math.ceil(schedule.max_steps / 2) / steps_per_epoch
+
+
+def _end(config: RunConfig, steps_per_epoch: int) -> float:
+    """When the run ends, in epochs, if nothing but its number of steps ends it."""
+    schedule = config.schedule
+    if schedule.limits():
+        return math.inf
+    return schedule.num_train_epochs if schedule.max_steps is None else schedule.max_steps / steps_per_epoch
 
 
 def refuse_curriculum(config: RunConfig, what: str) -> None:

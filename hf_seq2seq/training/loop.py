@@ -192,11 +192,11 @@ class Loop:
         """Loads the mean of several checkpoints, and says which."""
         found, lost = load_mean(self.weights, self.output_dir, self.state, self.averaging, self.task.objective)
         lacking = f"; missing or damaged: {', '.join(lost)}" if lost else ""
-        made_of = (
-            f"the mean of {', '.join(found)}"
-            if len(found) > 1
-            else "not a mean, for there are fewer than two checkpoints"
-        )
+        made_of = f"the mean of {', '.join(found)}"
+        if len(found) < 2:
+            made_of = "not a mean, for there are fewer than two checkpoints"
+        elif len(found) + len(lost) < (self.averaging.average_checkpoints or 0):
+            lacking += f"; {self.averaging.average_checkpoints} were asked for, but the run saved no more"
         self.log.say(f"the final model is {made_of}{lacking}")
 
     def _train_on(self, step: StepBatches, interrupts: Interrupts) -> None:

@@ -96,6 +96,13 @@ def test_the_log_is_given_competence_and_difficulty() -> None:
     assert found.describe() == ["curriculum by length: first the easiest 10 of 200 rows; all take part after 2 epochs"]
 
 
+def test_a_run_that_ends_before_all_rows_take_part_is_told() -> None:
+    examples = Examples(Ragged.of([np.ones(3)] * 100), [""] * 100, target=Ragged.of([np.ones(3)] * 100))
+    plan = Plan(np.arange(100.0), "length", Competence(0.2, 1), 10.0, seed=1, ends=5.0)
+    (line,) = CurriculumRows(TrainingRows(examples), plan).describe()
+    assert line.endswith("all take part after 10 epochs, but the run ends after 5, with 60 of them")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -123,6 +123,14 @@ def test_the_model_is_the_mean_of_the_last_checkpoints(make_task: MakeTask, tmp_
     assert_equal(task.model.state_dict(), mean)
 
 
+def test_fewer_checkpoints_than_asked_for_are_told(
+    make_task: MakeTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(make_task(average_checkpoints=9, **USUAL), tmp_path / "run")
+    line = "the mean of checkpoint-3, checkpoint-6, checkpoint-9, checkpoint-12; 9 were asked for, but the run saved no"
+    assert line in capsys.readouterr().err
+
+
 def test_a_damaged_checkpoint_is_left_out_and_told(
     make_task: MakeTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
