@@ -79,10 +79,26 @@ class PairData(Sources):
     source_prefix: str = option("", "Text prepended to every source, such as 'summarize: '.")
 
 
+FEATURE_LEVELS = ("auto", "row", "word")
+FEATURE_JOININGS = ("add", "concatenate")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairsOrDialogue(PairData):
-    """Data: pairs of source and target text, or conversations."""
+    """Data: pairs of source and target text, or conversations; sources may have features, or be feature matrices."""
 
+    feature_columns: tuple[str, ...] = option(
+        (), "Columns of features: of the source, such as 'V;PST', or one per word, such as 'DET NOUN VERB'."
+    )
+    feature_level: str = option(
+        "auto", "Whether they are of the row or of its words; by default by their number.", choices=FEATURE_LEVELS
+    )
+    feature_joining: str = option(
+        "add", "Add embeddings of features to those of tokens, or concatenate them.", choices=FEATURE_JOININGS
+    )
+    frames_column: str | None = option(
+        None, "Column of feature matrices, frames by width, or of their npz or npy files; they replace the source text."
+    )
     objective: str = option("supervised", "Learn targets or replies.", choices=("supervised", "dialogue"))
 
 

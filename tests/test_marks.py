@@ -15,6 +15,8 @@ MANY_ARGUMENTS = {
     "hf_seq2seq/architectures/modeling_rnn.py:RnnForConditionalGeneration.forward": "the same",
     "hf_seq2seq/architectures/modeling_transformer.py:TransformerModel.forward": "the same",
     "hf_seq2seq/architectures/modeling_transformer.py:TransformerForConditionalGeneration.forward": "the same",
+    "hf_seq2seq/architectures/encoders.py:RnnEncoder.forward": "the same",
+    "hf_seq2seq/architectures/transformer_encoder.py:TransformerEncoder.forward": "the same",
     "hf_seq2seq/architectures/modeling_transformer_decoder.py:TransformerDecoderModel.forward": "the same",
     "hf_seq2seq/architectures/modeling_transformer_decoder.py:TransformerForCausalLM.forward": "the same",
 }

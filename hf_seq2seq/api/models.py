@@ -1,7 +1,7 @@
 """Saved models in Python: generation, classification, scoring and attention."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
 from hf_seq2seq.api.flags import canonical_values, divided
-from hf_seq2seq.api.texts import check_counts, checked_texts, classified, remarks
+from hf_seq2seq.api.texts import check_counts, checked_texts, classified, featured_texts, remarks
+from hf_seq2seq.data.frames import as_matrices
 from hf_seq2seq.data.given_rows import given as given_rows
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
@@ -123,12 +124,15 @@ class Model:
         replace_unknown: bool = False,
         progress: "Advance | None" = None,
         num_return_sequences: int | None = None,
+        features: Mapping[str, Sequence[Any]] | None = None,
         **flags: Any,
     ) -> list[Any]:
         """Generates the target of every text, like `hf-seq2seq generate`.
 
         Args:
-            texts: sources, or conversations: lists of `{"role": …, "content": …}`.
+            texts: sources, or conversations: lists of `{"role": …, "content": …}`; for a model of feature matrices,
+                arrays `(frames, width)` or names of npz and npy files.
+            features: by column, the features of every text, for a model that reads some.
             details: return `Generation`s, with scores, tokens and alignments, instead of strings.
             replace_unknown: replace unknown words by the source words they attend to.
             progress: called with the number of texts finished since the last call.
@@ -145,7 +149,7 @@ class Model:
         if replace_unknown:
             check_attention(self.network, "--replace-unknown")
             generator.replacing = True
-        found = generator.outputs(self.sources(texts))
+        found = generator.outputs(featured_texts(self.sources(texts), features))
         _warn(found.counts, generator.max_source_length)
         rows = [[_generation(output) if details else output.text for output in outputs] for outputs in found]
         return rows if num_return_sequences is not None else [row[0] for row in rows]
@@ -343,6 +347,8 @@ class Model:
         Raises:
             InputError: an item is neither text nor a conversation.
         """
+        if (width := getattr(self.network.config, "input_width", None)) is not None:
+            return as_matrices(list(texts), width)
         if not self._replies(texts):
             return checked_texts(texts, "texts")
         from hf_seq2seq.data.messages import check_messages

@@ -158,7 +158,10 @@ def describe_example(task: "Task", row: int) -> list[str]:
     train = task.splits["train"]
     batch = {name: tensor[0].numpy() for name, tensor in task.collate(train, np.array([row])).items()}
     lines = [f"text     {train.texts[row]}"] if train.positions is None else []
-    lines += _tokens("source", batch["input_ids"], task.tokenizers.source)
+    if "input_ids" in batch:
+        lines += _tokens("source", batch["input_ids"], task.tokenizers.source)
+    if "feature_ids" in batch:
+        lines.append(f"features {_cut(batch['feature_ids'].reshape(-1))}")
     lines.append(f"mask     {_cut(batch['attention_mask'])}")
     if "token_type_ids" in batch:
         lines.append(f"segment  {_cut(batch['token_type_ids'])}")

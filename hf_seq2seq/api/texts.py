@@ -1,6 +1,6 @@
 """Texts given to a model's methods: checks, labels, and what their counts have to say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_seq2seq.api.answers import Label
@@ -20,6 +20,26 @@ def checked_texts(texts: Sequence[Any], name: str) -> list[str]:
         if not isinstance(text, str):
             raise InputError(f"{name}: row {number}: {text!r:.60} is not text")
     return list(texts)
+
+
+def featured_texts(texts: list[Any], features: Mapping[str, Sequence[Any]] | None) -> list[Any]:
+    """Texts that know their features.
+
+    Args:
+        texts: the sources.
+        features: by column, the features of every text; None if there are none.
+
+    Raises:
+        InputError: there are not as many as texts, or they are no features.
+    """
+    if not features:
+        return texts
+    from hf_seq2seq.data.features import featured, split_features
+
+    for column, cells in features.items():
+        check_counts(texts, cells, f"features: {column}")
+    read = {name: [split_features(cell, f"features: {name}") for cell in cells] for name, cells in features.items()}
+    return featured(texts, [{name: cells[row] for name, cells in read.items()} for row in range(len(texts))])
 
 
 def check_counts(sources: Sequence[Any], targets: Sequence[Any], name: str = "targets") -> None:

@@ -9,6 +9,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
 from .configuration_rnn_checks import check_combinations
+from .configuration_source_inputs import check_source_inputs
 
 CELLS = ("lstm", "gru", "rnn")
 ATTENTIONS = ("additive", "dot", "scaled_dot", "general", "location", "multi_head", "monotonic", "none")
@@ -89,6 +90,10 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         initializer_range: standard deviation of the embeddings' initial values.
         output_bias: the output projection has a bias, softmax(W_o h + b_o).
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
+        input_width: numbers per frame of feature matrices, which are read in place of tokens; None for tokens.
+        feature_names: features of tokens, "COLUMN=VALUE", whose ids are 1, 2 and so on; None if there are none.
+        feature_columns, feature_of_words: the columns that they come from, and those of these that have one per word.
+        feature_joining: "add" adds their embeddings to the tokens', "concatenate" maps both to the tokens' width.
 
     Raises:
         ValueError: the combination is impossible; the message names the fields and a fix.
@@ -150,6 +155,11 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     bos_token_id: int | None = 3
     unk_token_id: int | None = 2
     decoder_start_token_id: int | None = None
+    input_width: int | None = None
+    feature_names: list[str] | None = None
+    feature_columns: list[str] | None = None
+    feature_of_words: list[str] | None = None
+    feature_joining: str = "add"
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)  # first, because it also sets fields given under another library's names
@@ -165,6 +175,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         if self.local_attention != "none" and self.attention_window is None:
             self.attention_window = 10
         check_combinations(self)
+        check_source_inputs(self)
 
     @property
     def encoder_output_size(self) -> int:

@@ -13,7 +13,8 @@ def check_combinations(config: PreTrainedConfig) -> None:
         ValueError: the message names the fields and the way out.
     """
     for check in (
-        _check_embeddings, _check_attention, _check_scores, _check_start, _check_context, _check_levels, _check_pointer
+        _check_embeddings, _check_attention, _check_scores, _check_start, _check_context, _check_levels, _check_pointer,
+        _check_frames,
     ):  # fmt: skip
         check(config)
 
@@ -29,6 +30,13 @@ def _check_embeddings(config: PreTrainedConfig) -> None:
             f"tie_word_embeddings needs equal widths, but embedding_size={config.embedding_size} and "
             f"hidden_size={config.hidden_size}; make them equal or set tie_word_embeddings=False"
         )
+
+
+def _check_frames(config: PreTrainedConfig) -> None:
+    separated = config.phrase_separator_token_id is not None or config.sentence_separator_token_id is not None
+    if config.input_width is not None and (separated or config.pointer_generator):
+        name = "pointer_generator" if config.pointer_generator else "phrase_separator or sentence_separator"
+        raise ValueError(f"{name} needs source tokens, and a source of input_width={config.input_width} has frames")
 
 
 def _check_attention(config: PreTrainedConfig) -> None:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .configuration_source_inputs import check_source_inputs
+
 CHOICES = {
     "activation_function": ("relu", "gelu", "swiglu"),
     "norm_placement": ("post", "pre", "none"),
@@ -93,6 +95,10 @@ class TransformerSeq2SeqConfig(TransformerConfig):
         encoder_attention_heads, decoder_attention_heads: attention heads in each layer.
         encoder_ffn_dim, decoder_ffn_dim: inner width of the feed-forward networks.
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
+        input_width: numbers per frame of feature matrices, which are read in place of tokens; None for tokens.
+        feature_names: features of tokens, "COLUMN=VALUE", whose ids are 1, 2 and so on; None if there are none.
+        feature_columns, feature_of_words: the columns that they come from, and those of these that have one per word.
+        feature_joining: "add" adds their embeddings to the tokens', "concatenate" maps both to the tokens' width.
 
     Raises:
         ValueError: as for `TransformerConfig`.
@@ -116,6 +122,11 @@ class TransformerSeq2SeqConfig(TransformerConfig):
     decoder_ffn_dim: int = 2048
     is_encoder_decoder: bool = True
     decoder_start_token_id: int | None = None
+    input_width: int | None = None
+    feature_names: list[str] | None = None
+    feature_columns: list[str] | None = None
+    feature_of_words: list[str] | None = None
+    feature_joining: str = "add"
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.source_vocab_size is None:
@@ -127,6 +138,7 @@ class TransformerSeq2SeqConfig(TransformerConfig):
                 f"share_embeddings needs one vocabulary, but source_vocab_size={self.source_vocab_size} and "
                 f"vocab_size={self.vocab_size}; use a shared tokenizer or share_embeddings=False"
             )
+        check_source_inputs(self)
         super().__post_init__(**kwargs)
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from .configuration_source_inputs import main_input
+
 Names = dict[str, str]
 
 
@@ -20,6 +22,7 @@ class EncoderDecoderModel(PreTrainedModel):
         wanted = {"lm_head": config.tie_word_embeddings, "encoder": config.share_embeddings}
         tied: Names = self._tied_weights_keys or {}
         self._tied_weights_keys = {name: origin for name, origin in tied.items() if wanted[name.split(".")[0]]}
+        self.main_input_name = main_input(config)
 
     def get_expanded_tied_weights_keys(self, all_submodels: bool = False) -> Names:
         """The tied tensors: source and target embeddings by `share_embeddings`, output by `tie_word_embeddings`."""

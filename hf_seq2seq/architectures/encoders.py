@@ -12,10 +12,12 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from .cells import State, join_states
 from .configuration_rnn import RnnSeq2SeqConfig
+from .configuration_source_inputs import main_input
 from .dropout import Dropout
 from .encoder_layers import EncoderLayer, Padding
 from .hierarchy import Hierarchy
 from .pointer import CopyIds, known_ids
+from .source_inputs import feature_module, frame_module, known_frames
 
 
 @dataclass
@@ -65,6 +67,9 @@ class RnnEncoder(nn.Module):
         self.output_dropout = Dropout(config.encoder_output_dropout)
         self.hierarchy = Hierarchy(config) if config.has_levels else None
         self.copy_ids = CopyIds(config) if config.pointer_generator else None
+        self.features = feature_module(config, config.embedding_size)
+        self.frames = frame_module(config, config.embedding_size)
+        self.main_input_name = main_input(config)
 
     def forward(
         self,
@@ -74,6 +79,8 @@ class RnnEncoder(nn.Module):
         output_hidden_states: bool | None = None,
         output_attentions: bool | None = None,
         return_dict: bool | None = True,
+        input_features: Tensor | None = None,
+        feature_ids: Tensor | None = None,
     ) -> RnnEncoderOutput:
         """Encodes a batch.
 
@@ -84,12 +91,18 @@ class RnnEncoder(nn.Module):
             output_hidden_states: also return the embeddings and each layer's output.
             output_attentions: accepted because `generate` passes it; there are no attentions to return.
             return_dict: accepted for the same reason; the result is always the dataclass.
+            input_features: `(batch, source, input width)`, in place of `input_ids`, for a model of feature matrices.
+            feature_ids: features of each token, `(batch, source, slots)`, 0 for none; None for none at all.
 
         Raises:
-            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given; or embeddings are given although
-                segments end at a token or tokens are copied.
+            ValueError: unless exactly one of `input_ids`, `input_features` and `inputs_embeds` is given; or embeddings
+                are given although segments end at a token or tokens are copied.
         """
-        embedded = self._embed(input_ids, inputs_embeds)
+        if self.frames is not None and inputs_embeds is None:
+            embedded = self.frames(known_frames(input_ids, input_features))
+        else:
+            embedded = self._embed(input_ids, inputs_embeds)
+        embedded = embedded if self.features is None else self.features(embedded, feature_ids)
         mask = None if attention_mask is None or bool(attention_mask.all()) else attention_mask != 0
         order = None if mask is None or right_padded(mask) else mask.int().argsort(dim=1, descending=True, stable=True)
         layers, states = self._run_layers(rearrange(embedded, order), mask)

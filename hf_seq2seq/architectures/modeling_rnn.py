@@ -119,6 +119,8 @@ class RnnModel(RnnPreTrainedModel):
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        input_features: Tensor | None = None,
+        feature_ids: Tensor | None = None,
     ) -> RnnModelOutput:
         """Encodes the source and decodes the target.
 
@@ -134,6 +136,8 @@ class RnnModel(RnnPreTrainedModel):
             use_cache: return a cache.
             output_attentions: return the alignment of every target token, `cross_attentions`.
             output_hidden_states: return the embeddings and each layer's output.
+            input_features: feature matrices, `(batch, source, input width)`, in place of `input_ids`.
+            feature_ids: features of each source token, `(batch, source, slots)`, 0 for none.
 
         Raises:
             ValueError: inputs are missing or given twice, there is padding before a target token, or the cache is of
@@ -142,7 +146,9 @@ class RnnModel(RnnPreTrainedModel):
         check_target_padding(decoder_attention_mask)
         hidden = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, hidden)
+            encoder_outputs = self.encoder(
+                input_ids, attention_mask, inputs_embeds, hidden, input_features=input_features, feature_ids=feature_ids
+            )
         encoded = as_model_output(encoder_outputs)
         decoded = self.decoder(
             encoded,
@@ -226,6 +232,8 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
         output_hidden_states: bool | None = None,
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
+        input_features: Tensor | None = None,
+        feature_ids: Tensor | None = None,
     ) -> RnnLMOutput:
         """Returns the logits and, with `labels`, the loss; for other arguments and `Raises` see `RnnModel.forward`.
 
@@ -254,6 +262,8 @@ class RnnForConditionalGeneration(RnnPreTrainedModel, GenerationMixin):
             use_cache=use_cache,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
+            input_features=input_features,
+            feature_ids=feature_ids,
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])

@@ -57,6 +57,8 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
         use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
+        input_features: Tensor | None = None,
+        feature_ids: Tensor | None = None,
     ) -> Seq2SeqModelOutput:
         """Encodes the source and decodes the target.
 
@@ -72,6 +74,8 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
             use_cache: return a cache.
             output_attentions: return all attention weights, which requires `attn_implementation="eager"`.
             output_hidden_states: return the embeddings and each layer's output.
+            input_features: feature matrices, `(batch, source, input width)`, in place of `input_ids`.
+            feature_ids: features of each source token, `(batch, source, slots)`, 0 for none.
 
         Raises:
             ValueError: inputs are missing or given twice.
@@ -79,7 +83,11 @@ class TransformerModel(TransformerSeq2SeqPreTrainedModel):
         attend = resolve(output_attentions, self.config.output_attentions)
         hidden = resolve(output_hidden_states, self.config.output_hidden_states)
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(input_ids, attention_mask, inputs_embeds, attend, hidden)
+            encoder_outputs = self.encoder(
+                *(input_ids, attention_mask, inputs_embeds, attend, hidden),
+                input_features=input_features,
+                feature_ids=feature_ids,
+            )
         encoded = as_model_output(encoder_outputs)
         if past_key_values is None and resolve(use_cache, self.config.use_cache):
             past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
@@ -144,6 +152,8 @@ class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, Gen
         output_hidden_states: bool | None = None,
         logits_to_keep: int = 0,
         num_items_in_batch: Tensor | int | None = None,
+        input_features: Tensor | None = None,
+        feature_ids: Tensor | None = None,
     ) -> Seq2SeqLMOutput:
         """Returns the logits and, with `labels`, the loss; for other arguments and `Raises` see `TransformerModel`.
 
@@ -169,6 +179,8 @@ class TransformerForConditionalGeneration(TransformerSeq2SeqPreTrainedModel, Gen
             use_cache=use_cache,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
+            input_features=input_features,
+            feature_ids=feature_ids,
             return_dict=True,
         )
         logits = self.lm_head(outputs.last_hidden_state[:, -logits_to_keep:])

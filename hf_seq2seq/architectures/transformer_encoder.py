@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.modeling_outputs import BaseModelOutput
 
+from .configuration_source_inputs import main_input
 from .configuration_transformer import TransformerConfig
 from .positions import positions_of
+from .source_inputs import feature_module, frame_module, known_frames
 from .transformer_layers import TransformerEncoderLayer
 from .transformer_stack import TransformerStack
 
@@ -26,6 +28,9 @@ class TransformerEncoder(TransformerStack):
     def __init__(self, config: TransformerConfig, vocab_size: int) -> None:
         super().__init__(config, "encoder", vocab_size)
         self.layers = nn.ModuleList(TransformerEncoderLayer(config) for _ in range(config.encoder_layers))
+        self.features = feature_module(config, config.d_model)
+        self.frames = frame_module(config, config.d_model)
+        self.main_input_name = main_input(config)
 
     def forward(
         self,
@@ -35,6 +40,8 @@ class TransformerEncoder(TransformerStack):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = True,
+        input_features: Tensor | None = None,
+        feature_ids: Tensor | None = None,
     ) -> BaseModelOutput:
         """Encodes a batch.
 
@@ -45,11 +52,13 @@ class TransformerEncoder(TransformerStack):
             output_attentions: also return each layer's weights, which requires "eager" attention.
             output_hidden_states: also return the embeddings and each layer's output.
             return_dict: accepted because `generate` passes it; the result is always the dataclass.
+            input_features: `(batch, source, input width)`, in place of `input_ids`, for a model of feature matrices.
+            feature_ids: features of each token, `(batch, source, slots)`, 0 for none; None for none at all.
 
         Raises:
-            ValueError: unless exactly one of `input_ids` and `inputs_embeds` is given.
+            ValueError: unless exactly one of `input_ids`, `input_features` and `inputs_embeds` is given.
         """
-        embedded = self.embed(input_ids, inputs_embeds)
+        embedded = self._embedded(input_ids, inputs_embeds, input_features, feature_ids)
         positions = positions_of(embedded, attention_mask)
         mask: Any = create_bidirectional_mask(self.config, embedded, attention_mask)
         mask = self.bias(mask, positions, positions, embedded.dtype)
@@ -66,6 +75,16 @@ class TransformerEncoder(TransformerStack):
             hidden_states=tuple(states) if output_hidden_states else None,
             attentions=known(attentions) if output_attentions else None,
         )
+
+    def _embedded(
+        self, ids: Tensor | None, embedded: Tensor | None, frames: Tensor | None, feature_ids: Tensor | None
+    ) -> Tensor:
+        if self.frames is not None and embedded is None:
+            return self.frames(known_frames(ids, frames))
+        if self.features is None:
+            return self.embed(ids, embedded)
+        embedded = self.embed_tokens(ids) if embedded is None else embedded
+        return self.embed(None, self.features(embedded, feature_ids))
 
 
 def known(attentions: list[Tensor | None]) -> tuple[Tensor, ...] | None:

@@ -82,7 +82,8 @@ def distill(teacher: Teacher, *, values: Values) -> None:
     items = read_items(rows, sample, options, settings)
     target = find_target(sample, options, settings)
     others, settings = load_others(teacher, network, tokenizers, settings, config)
-    generator = make_generator(config, values, network, tokenizers, settings)
+    spoken = options.source_lang, options.target_lang
+    generator = make_generator(config, values, network, tokenizers, settings, languages=spoken)
     generator.others, generator.average = others, config.ensemble.ensemble_average
     distilled = Distilled(target, options.keep_reference, options.nearest_to_reference, options.input_file)
     with _open(config, teacher, generator) as file, counted("texts") as generator.advance:

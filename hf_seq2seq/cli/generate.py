@@ -24,7 +24,7 @@ from hf_seq2seq.cli.source_rows import (
     messages_column,
     named_columns,
     read_histories,
-    read_sources,
+    read_inputs,
 )
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, read_document, read_rows, text_cell
@@ -111,7 +111,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
             sources = read_histories(rows, sample, options, settings, place)
         else:
             spoken = language_columns(sample, config.languages, settings)
-            sources = read_sources(rows, sample, options, settings, place, spoken)
+            sources = read_inputs(rows, sample, options, settings, place, network, spoken)
         for name in attention_flags(options):
             check_attention(network, name)
         others, settings = load_others(model, network, tokenizers, settings, config)

@@ -1,10 +1,11 @@
 """The model's input from the rows given to a command: a text of one or several columns, or messages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.in_language import InLanguage
+from hf_seq2seq.data.annotated_text import annotated
 from hf_seq2seq.data.rows import Row, names_of, text_cell
 from hf_seq2seq.errors import InputError
 
@@ -75,6 +76,46 @@ def read_sources(
     return _texts(rows, (_column(sample, options, settings), _context_column(sample, options, settings)), place)
 
 
+def read_inputs(
+    found: Iterator[Row],
+    sample: list[Row],
+    options: SourceOptions,
+    settings: "RunSettings",
+    place: str,
+    network: Any,
+    spoken: Mapping[str, str],
+) -> Iterator[Sourced]:
+    """As `read_sources`, and for a model of feature matrices or with features beside texts, what it reads."""
+    from hf_seq2seq.data.features import FeatureSpace
+
+    if getattr(network.config, "input_width", None) is not None:
+        trained, names = settings.run.get("frames_column"), names_of(sample)
+        column = options.source_column or (trained if trained in names or len(names) > 1 else next(iter(names), "text"))
+        return _matrices(found, str(column), place)
+    space = FeatureSpace.of_config(network.config)
+    if space is None:
+        return read_sources(found, sample, options, settings, place, spoken)
+    left = [{name: value for name, value in row.items() if name not in space.columns} for row in sample]
+    read = read_sources(found, left, options, settings, place, spoken)
+    return (Sourced(_featured(*row, space.columns, place, number), row.others) for number, row in enumerate(read, 1))
+
+
+def _matrices(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced]:
+    """The feature matrix in a column of each row."""
+    from hf_seq2seq.data.frames import matrix_row
+
+    for number, row in enumerate(rows, start=1):
+        others = {name: value for name, value in row.items() if name != column}
+        yield Sourced(matrix_row(row.get(column), f"{place}: row {number}", Path(place).parent), others)
+
+
+def _featured(source: Any, others: Row, columns: Sequence[str], place: str, number: int) -> Any:
+    from hf_seq2seq.data.features import featured, split_features
+
+    found = {name: split_features(others.get(name), f"{place}: row {number}, column {name!r}") for name in columns}
+    return featured([source], [found])[0] if isinstance(source, str) else source
+
+
 def language_columns(sample: list[Row], given: "Spoken", settings: "RunSettings") -> dict[str, str]:
     """The columns that name the languages of sources and outputs, by side, unless a flag names one for all rows."""
     from hf_seq2seq.data.row_languages import language_columns as columns
@@ -92,7 +133,7 @@ def _in_language(source: Any, others: Row, columns: Mapping[str, str]) -> Any:
         return source
     codes = {side: others.get(column) for side, column in columns.items()}
     source_lang, target_lang = (str(codes[side]) if codes.get(side) else None for side in ("source", "target"))
-    return InLanguage(source, source_lang, target_lang)
+    return annotated(source).in_language(source_lang, target_lang)
 
 
 def _template(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:

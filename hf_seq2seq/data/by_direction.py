@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from hf_seq2seq.data.annotated_text import directions
 from hf_seq2seq.data.evaluation_sets import kind_of, name_of, split_of
-from hf_seq2seq.data.in_language import directions
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.preferences import Preferences
 from hf_seq2seq.data.sources import chosen_rows

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.frames import Frames
+from hf_seq2seq.data.inputs import Inputs
 from hf_seq2seq.ragged import IGNORE, Ragged
 
 
@@ -20,8 +22,20 @@ def pad(rows: list[np.ndarray], filler: int, left: bool = False) -> Tensor:
 
 
 def source_batch(source: Ragged, rows: np.ndarray, pad_token_id: int, left: bool = False) -> dict[str, Tensor]:
-    """`input_ids` and `attention_mask` (1 is real), both `(batch, source)`; prompts are padded on the `left`."""
-    return _input_batch([source[row] for row in rows], pad_token_id, left)
+    """`input_ids` and `attention_mask` (1 is real), both `(batch, source)`; prompts are padded on the `left`.
+
+    Features of tokens are `feature_ids`, `(batch, source, slots)`; in place of ids, matrices have `input_features`,
+    `(batch, source, width)` float32.
+    """
+    if isinstance(source, Frames):
+        mask = pad([np.ones(int(source.lengths[row]), dtype=np.int64) for row in rows], 0)
+        return {"input_features": torch.from_numpy(source.padded(np.asarray(rows))), "attention_mask": mask}
+    batch = _input_batch([source[row] for row in rows], pad_token_id, left)
+    if isinstance(source, Inputs) and source.features is not None:
+        slots = [source.features[source.offsets[row] : source.offsets[row + 1]].T for row in rows]
+        columns = [pad([part[slot] for part in slots], 0, left) for slot in range(source.features.shape[1])]
+        batch["feature_ids"] = torch.stack(columns, 2)
+    return batch
 
 
 def _input_batch(ids: list[np.ndarray], pad_token_id: int, left: bool = False) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_seq2seq import configs
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.frames import Matrix, encode_frames
 from hf_seq2seq.data.inputs import Inputs, in_order
 from hf_seq2seq.data.tokenizers.languages import (
     begins_with_code,
@@ -106,6 +107,8 @@ def encode_texts(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max
     Raises:
         InputError: the limit leaves no room for text besides the special tokens.
     """
+    if texts and isinstance(texts[0], Matrix):
+        return encode_frames(texts, max_length)
     if codes := language_codes(tokenizer):
         return _encode_coded(texts, tokenizer, max_length, codes)
     return _encode_sources(texts, tokenizer, max_length)

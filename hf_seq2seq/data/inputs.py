@@ -1,69 +1,98 @@
-"""Encoded sources with what belongs to them besides their ids."""
+"""Encoded sources with what belongs to them besides their ids, and the names under which models read all that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.data.frames import Frames
+from hf_seq2seq.ragged import Ragged, gathered
 
 SEARCHED = ("first_tokens", "start_tokens")
+"""What a search knows of sources and a model does not read."""
+SOURCE = ("input_ids", "input_features", "feature_ids", "attention_mask")
+"""What models read of sources."""
+
+
+def source_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a batch that an encoder reads."""
+    return {name: batch[name] for name in SOURCE if name in batch}
 
 
 @dataclass(frozen=True)
 class Inputs(Ragged):
-    """Sources whose outputs begin with the code of a language.
+    """Sources of which more is known than their ids.
 
     Attributes:
-        codes: of the language of each row's output, `(rows,)` int64; -1 where it is not known.
+        codes: of the language of each row's output, `(rows,)` int64, -1 where it is not known; None for no languages.
         is_first: whether the code is the first token of an output; otherwise it starts the decoder.
+        features: of every token of all rows, `(tokens, slots)` int32, 0 where there is none; None for no features.
     """
 
-    codes: np.ndarray
-    is_first: bool
+    codes: np.ndarray | None = None
+    is_first: bool = False
+    features: np.ndarray | None = None
 
     def select(self, rows: np.ndarray) -> "Inputs":
         """As `Ragged.select`."""
-        chosen = Ragged.select(self, rows)
-        return Inputs(chosen.values, chosen.offsets, self.codes[rows], self.is_first)
+        chosen, features = Ragged.select(self, rows), self.features
+        if features is not None:
+            features = gathered(features, self.offsets[:-1][rows], self.lengths[rows])
+        codes = None if self.codes is None else self.codes[rows]
+        return Inputs(chosen.values, chosen.offsets, codes, self.is_first, features)
+
+
+def as_inputs(source: Ragged) -> Inputs:
+    """Sources as a record to which more can be added."""
+    return source if isinstance(source, Inputs) else Inputs(source.values, source.offsets)
 
 
 def searched(source: Ragged, rows: np.ndarray) -> dict[str, Tensor]:
-    """What a search needs to know of sources besides their ids.
+    """What a search needs to know of sources besides what a model reads.
 
     Returns:
         `first_tokens`, the forced first token of each output, or `start_tokens`, the first input of the decoder, both
         `(batch,)` int64 and -1 where a model's settings say; empty if they say so for all rows.
     """
-    if not isinstance(source, Inputs):
+    if not isinstance(source, Inputs) or source.codes is None:
         return {}
     name = "first_tokens" if source.is_first else "start_tokens"
     return {name: torch.from_numpy(source.codes[np.asarray(rows)])}
 
 
-def code_at(source: Ragged, row: int) -> tuple[int, bool] | None:
-    """The code of a row's output, and whether that is its first token; None if there is none."""
-    return (int(source.codes[row]), source.is_first) if isinstance(source, Inputs) else None
-
-
-def with_codes(source: Ragged, codes: Sequence[tuple[int, bool] | None]) -> Ragged:
-    """Sources with the codes of their outputs, as `code_at` gives them."""
-    known = [code for code in codes if code is not None]
-    if not known or len(known) < len(codes):
-        return source
-    return Inputs(source.values, source.offsets, np.array([code for code, _ in known], dtype=np.int64), known[0][1])
-
-
 def joined(parts: Sequence[Ragged]) -> Ragged:
     """Sources of several requests to one model, one after the other."""
+    if any(isinstance(part, Frames) for part in parts):
+        return Frames.joined([part[row] for part in parts for row in range(len(part))])
     whole = Ragged.of(part[row] for part in parts for row in range(len(part)))
     known = [part for part in parts if isinstance(part, Inputs)]
     if not known:
         return whole
-    codes = [part.codes if isinstance(part, Inputs) else np.full(len(part), -1, dtype=np.int64) for part in parts]
-    return Inputs(whole.values, whole.offsets, np.concatenate(codes), known[0].is_first)
+    return Inputs(
+        whole.values,
+        whole.offsets,
+        _filled([(part.codes if isinstance(part, Inputs) else None, len(part)) for part in parts], -1),
+        any(part.is_first for part in known),
+        _filled([(part.features if isinstance(part, Inputs) else None, len(part.values)) for part in parts], 0),
+    )
+
+
+def _filled(parts: Sequence[tuple[np.ndarray | None, int]], filler: int) -> np.ndarray | None:
+    """Arrays one after the other, padded to the same width; those that are missing have so many rows of filler."""
+    known = [part for part, _ in parts if part is not None]
+    if not known:
+        return None
+    width = max((part.shape[1] for part in known if part.ndim > 1), default=None)
+    found = []
+    for part, rows in parts:
+        shape = (rows,) if width is None else (rows, width)
+        whole = np.full(shape, filler, dtype=known[0].dtype)
+        if part is not None:
+            whole[..., : part.shape[-1] if width else rows] = part
+        found.append(whole)
+    return np.concatenate(found)
 
 
 def in_order(parts: Sequence[tuple[Sequence[int], Ragged]]) -> Ragged:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
+from hf_seq2seq.data.annotated_text import AnnotatedText, directions
 from hf_seq2seq.data.by_direction import by_direction, chosen_pairs
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, named_files, sets_of, split_of
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.in_language import InLanguage, directions
 from hf_seq2seq.data.mixing import MixedEpochs, draws_an_epoch
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.preferences import joined
@@ -152,12 +152,12 @@ def read_member_pairs(member: Member, path: str, share: OpenShare | None = None)
 def _of_task(rows: Pairs, data: PairData) -> Pairs:
     """The rows with their languages, if the task has any, and with its prefix, which says what is asked."""
     sources, references = rows.sources, rows.references
-    if (data.source_lang or data.target_lang) and not any(isinstance(text, InLanguage) for text in sources):
+    if (data.source_lang or data.target_lang) and not any(isinstance(text, AnnotatedText) for text in sources):
         languages = {"source": [data.source_lang] * len(rows), "target": [data.target_lang] * len(rows)}
         sources, references = in_languages(sources, references, languages)
     if prefix := data.source_prefix:
         sources = [prefix + text for text in sources]
-        sources = [text.changed(text, is_told=True) if isinstance(text, InLanguage) else text for text in sources]
+        sources = [text.changed(text, is_told=True) if isinstance(text, AnnotatedText) else text for text in sources]
     return dataclasses.replace(rows, sources=sources, references=references)
 
 

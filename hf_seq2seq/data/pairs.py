@@ -16,6 +16,7 @@ from hf_seq2seq.data.columns.finding import cell, named_column, reference_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.columns.templates import about, fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
+from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.preferences import (
     Preferences,
     columns_beside,
@@ -24,6 +25,7 @@ from hf_seq2seq.data.preferences import (
     target_without_preferences,
 )
 from hf_seq2seq.data.row_languages import in_languages, other_columns, read_languages
+from hf_seq2seq.data.source_columns import features_of, frames_of, read_frames, with_features_of
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.data.text_kinds import Side, look_at
@@ -61,8 +63,9 @@ class Pairs:
 
     @cached_property
     def sides(self) -> tuple[Side, Side]:
-        """What sources and targets look like."""
-        return look_at(self.sources), look_at(self.targets)
+        """What sources and targets look like; feature matrices count as what they are read as."""
+        read = self.targets if self.sources and isinstance(self.sources[0], Matrix) else self.sources
+        return look_at(read), look_at(self.targets)
 
 
 def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict[str, Pairs]:
@@ -85,10 +88,13 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
         return {}
     first, place = splits.first, splits.place(splits.first)
     names = other_columns(splits[first].column_names, data)
+    names = [name for name in names if name not in features_of(data)]
+    if frames := frames_of(data):
+        data = replace(data, source_column=frames)
     template, source, target = find_sides(names, row_sample(splits[first]), data, place, need_target)
     preferred = preference_columns(names, row_sample(splits[first]), data, place)
     context, usual_target = data.context_column, target
-    pairs = {}
+    pairs: dict[str, Pairs] = {}
     for split, rows in splits.items():
         place, target = splits.place(split), usual_target
         if preferred and target == preferred[0] and target not in rows.column_names:
@@ -102,14 +108,24 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
         rows = without_empty(rows, (source, target, context), place) if data.skip_empty else rows
         preferences = read_preferences(rows, preferred, place) if need_target else None
         references = _all_references(rows, target, place, kind_of(split) == "test", preferences)
-        sources = _filled(rows, template, place) if template else texts(rows, source, place)
+        if frames:
+            sources: list[str] = [*read_frames(rows, source, place, _width_of(pairs))]
+        else:
+            sources = _filled(rows, template, place) if template else texts(rows, source, place)
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
         columns = f"{source}, {context}" if context else source, target
+        sources = with_features_of(rows, features_of(data), sources, place)
         if languages := read_languages(rows, data, place):
             sources, references = in_languages(sources, references, languages)
         pairs[split] = Pairs(sources, references, columns, rows, preferences)
     return pairs
+
+
+def _width_of(pairs: Mapping[str, Pairs]) -> int | None:
+    """Numbers per frame of the matrices read so far; None if there are none."""
+    first = next((source for rows in pairs.values() for source in rows.sources), None)
+    return int(first.frames.shape[1]) if isinstance(first, Matrix) else None
 
 
 def find_sides(

@@ -6,10 +6,12 @@ from typing import Any
 from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.annotated_text import AnnotatedText, annotated, check_code
 from hf_seq2seq.data.cells import row_sample, texts
 from hf_seq2seq.data.columns.finding import named_column
-from hf_seq2seq.data.in_language import InLanguage, check_code
+from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.sources import row_number
+from hf_seq2seq.errors import InputError
 
 USUAL = {"source": "source_lang", "target": "target_lang"}
 """Columns that name the language of each side of a row."""
@@ -66,11 +68,13 @@ def in_languages(
     sources: Sequence[str], references: Sequence[Sequence[str]], languages: dict[str, list[str | None]]
 ) -> tuple[list[str], list[list[str]]]:
     """Sources and references of rows that know their languages."""
+    if any(isinstance(text, Matrix) for text in sources):
+        raise InputError("--frames-column: feature matrices cannot say a language; leave out the columns of languages")
     known: list[str] = [
-        InLanguage(text, lang, into)
+        annotated(text).in_language(lang, into)
         for text, lang, into in zip(sources, languages["source"], languages["target"], strict=True)
     ]
     targets: list[list[Any]] = [
-        [InLanguage(text, code) for text in row] for row, code in zip(references, languages["target"], strict=True)
+        [AnnotatedText(text, code) for text in row] for row, code in zip(references, languages["target"], strict=True)
     ]
     return known, targets

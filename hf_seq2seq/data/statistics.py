@@ -7,6 +7,7 @@ import numpy as np
 
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.tokenizers.spelled import describe_spelled
 from hf_seq2seq.data.tokenizers.unknown import (
     count_unknown,
@@ -92,6 +93,8 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
     """
     targets = [references[0] for references in train.references or []]
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
+    if any(isinstance(text, Matrix) for text in train.texts[:1]):  # which no tokenizer reads
+        del sides["source"]
     lines = []
     for side, (tokenizer, texts) in sides.items():
         lines += [no_spaces(side)] if reads_words(tokenizer) and lacks_spaces(texts) else []

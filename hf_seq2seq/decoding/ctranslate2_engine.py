@@ -175,7 +175,7 @@ class CTranslate2TextGenerator(TextGenerator):
     def _generated(self, sources: Ragged, rows: Any) -> list[list[Scored]]:
         """The targets of rows, in one call of the engine per language in which they begin."""
         first = self.first_token
-        if not isinstance(sources, Inputs) or first is not None:
+        if not isinstance(sources, Inputs) or sources.codes is None or first is not None:
             ids = [sources[row].tolist() for row in rows]
             return self.model.generate(ids, as_search(self.decoding), self.max_new_tokens, first)
         if not sources.is_first:

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import EncoderDecoderCache, PreTrainedModel
 
 from hf_seq2seq.architectures.cache import RecurrentCache
+from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.beam_attention import attending_together, folds
 from hf_seq2seq.saved.start_tokens import start_token
 
@@ -113,8 +114,8 @@ class CrossDecoder:
 
     def __init__(self, model: PreTrainedModel, batch: dict[str, Tensor], watch: bool = False) -> None:
         self.model: Any = model
-        ids, self.mask = batch["input_ids"], batch["attention_mask"]
-        self.encoded: Any = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
+        self.mask = batch["attention_mask"]
+        self.encoded: Any = self.model.get_encoder()(**source_of(batch))
         self.prompt, self.first_tokens = start_tokens(model, batch), batch.get("first_tokens")
         self.lengths = self.mask.sum(1)
         self.attention: Tensor | None = None
@@ -178,9 +179,9 @@ def mean_attention(layers: tuple[Tensor, ...]) -> Tensor:
 
 def start_tokens(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     """The first input of the decoder for each source, `(sources, 1)`: that of the batch, or else the model's."""
-    ids, given = batch["input_ids"], batch.get("start_tokens")
+    mask, given = batch["attention_mask"], batch.get("start_tokens")
     if given is None:
-        return ids.new_full((len(ids), 1), start_token(model))
+        return mask.new_full((len(mask), 1), start_token(model))
     if (given < 0).any():
         given = given.where(given >= 0, start_token(model))
     return given[:, None]

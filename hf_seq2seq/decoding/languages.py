@@ -1,10 +1,11 @@
 """The languages in which a model reads its sources and writes its outputs."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.data.in_language import InLanguage, tagged, tags_of
+from hf_seq2seq.data.annotated_text import AnnotatedText, annotated, tagged, tags_of
 from hf_seq2seq.data.tokenizers.languages import code_of, language_codes, language_tags
 from hf_seq2seq.errors import InputError, nearest
 
@@ -50,8 +51,8 @@ class Languages:
             raise InputError(f"--target-lang: name the language to write, such as {next(iter(self.codes))}")
         if lang is None:
             raise InputError(f"--source-lang: name the language of the sources, such as {next(iter(self.codes))}")
-        return InLanguage(
-            text, code_of(lang, self.codes, "--source-lang"), code_of(into, self.codes, "--target-lang"), is_told=True
+        return annotated(text).in_language(
+            code_of(lang, self.codes, "--source-lang"), code_of(into, self.codes, "--target-lang"), is_told=True
         )
 
     def _tagged(self, text: Any) -> Any:
@@ -64,13 +65,13 @@ class Languages:
             raise InputError(f"--target-lang: name the language to write; this model has {', '.join(self.tags)}")
         if into not in self.tags:
             raise InputError(f"--target-lang: this model has no tag of {into!r}{nearest(into, self.tags)}")
-        return tagged([InLanguage(text, lang, into)])[0]
+        return tagged([annotated(text).in_language(lang, into)])[0]
 
     def _begins_with_tag(self, text: str) -> bool:
-        return bool(tags_of([InLanguage(text, None, language) for language in self.tags]))
+        return bool(tags_of([AnnotatedText(text, None, language) for language in self.tags]))
 
     def _known(self, text: Any) -> tuple[str | None, str | None]:
-        own = text if isinstance(text, InLanguage) else InLanguage()
+        own = text if isinstance(text, AnnotatedText) else AnnotatedText()
         return own.lang or self.source, own.into or self.target
 
 
@@ -94,7 +95,8 @@ def languages_of(
         InputError: a language is given, and the model has one pair of languages alone.
     """
     codes, tags = language_codes(tokenizers.target), language_tags(tokenizers.source)
-    if not codes and not tags and target is not None and target != (run.get("target_lang") or target):
-        raise InputError(f"--target-lang: {target!r}, but this model writes {run['target_lang']} alone")
+    only = run.get("target_lang")
+    if not codes and not tags and target and only and re.split("[-_]", target)[0] != re.split("[-_]", only)[0]:
+        raise InputError(f"--target-lang: {target!r}, but this model writes {only} alone")
     source = source or run.get("source_lang") if codes else source
     return Languages(codes, tags, source, target, may_lack)

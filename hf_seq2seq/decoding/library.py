@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import StoppingCriteria
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.decoder import as_list
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.search_options import Search
@@ -94,7 +95,7 @@ def by_first_token(
     found: dict[int, list[Hypothesis]] = {}
     for token in batch[name].unique().tolist():
         rows = (batch[name] == token).nonzero()[:, 0]
-        part = {key: batch[key][rows] for key in ("input_ids", "attention_mask")}
+        part = {key: each[rows] for key, each in source_of(batch).items()}
         known, first = model, first_token
         if name == "first_tokens":
             first = None if token < 0 else token
@@ -127,7 +128,7 @@ def search_by_library(
         first_token: first token of every output of an encoder-decoder; None for that of the model's settings.
         tokenizer: decodes outputs, for models whose settings have stop strings.
     """
-    inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+    inputs = {name: part.to(model.device) for name, part in source_of(batch).items()}
     settings: Any = generation_settings(model, search, max_new_tokens)
     if first_token is not None:
         settings.forced_bos_token_id = first_token

@@ -9,7 +9,7 @@ import numpy as np
 from hf_seq2seq.data.batches import ordered_batches
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words
-from hf_seq2seq.data.inputs import searched, with_codes
+from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.alignment import NOWHERE, align, pharaoh, replace_unknown, words_of
 from hf_seq2seq.decoding.hypothesis import Hypothesis
@@ -47,7 +47,8 @@ class Written:
         hypotheses: its outputs.
         texts: the texts of these.
         words: unknown words that ids beyond the vocabulary stand for.
-        code: of the language of its outputs, and whether that is their first token; None if it has none.
+        origin: the encoded sources that it is one of; None if outputs are not described in detail.
+        row: its number among these.
     """
 
     ids: np.ndarray
@@ -55,7 +56,8 @@ class Written:
     hypotheses: Sequence[Hypothesis]
     texts: Sequence[str]
     words: Words = ()
-    code: tuple[int, bool] | None = None
+    origin: Ragged | None = None
+    row: int = 0
 
     def pairs(self) -> Iterator[tuple[Hypothesis, str]]:
         """Each hypothesis and its text."""
@@ -94,8 +96,10 @@ class Reader:
                 [Output(text, {"score": each.score} if wanted else {}) for each, text in one.pairs()] for one in written
             ]
         targets = [each.whole for one in written for each in one.hypotheses]
-        sources = Ragged.of(one.ids for one in written for _ in one.hypotheses)
-        scored = iter(self.score(with_codes(sources, [one.code for one in written for _ in one.hypotheses]), targets))
+        if not targets or written[0].origin is None:
+            return [[] for _ in written]
+        rows = np.array([one.row for one in written for _ in one.hypotheses])
+        scored = iter(self.score(written[0].origin.select(rows), targets))
         return [[self._output(one, each, text, next(scored)) for each, text in one.pairs()] for one in written]
 
     def _output(self, one: Written, each: Hypothesis, text: str, scored: Scored) -> Output:
@@ -128,6 +132,8 @@ class Reader:
 
     def source_words(self, source: np.ndarray) -> list[int]:
         """The index of the word of the text without prefix that each source token belongs to; negative for none."""
+        if source.ndim > 1:  # frames
+            return list(range(len(source)))
         before, known = len(self.prefix.split()), self._known(source, self.tokenizers.source)
         start = next((place + 1 for place, token in enumerate(known) if token in self.tags), 0)
         words = words_of(known[start:], self.tokenizers.source)
@@ -135,6 +141,8 @@ class Reader:
 
     def source_tokens(self, source: np.ndarray, words: Words = ()) -> list[str]:
         """The tokens of a source, with unknown words that a model copies spelled out."""
+        if source.ndim > 1:  # frames
+            return [str(number) for number in range(1, len(source) + 1)]
         return _named(source, words, self.tokenizers.source)
 
     def details_of(self, source: np.ndarray, ids: Sequence[int], scored: Scored, words: Words = ()) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hf_seq2seq.data.in_language import InLanguage
+from hf_seq2seq.data.annotated_text import AnnotatedText
 from hf_seq2seq.data.splitting import Count, Pieces, split_text, too_long
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.outputs import Output
@@ -21,7 +21,7 @@ Generate = Callable[[list[str], list[int]], tuple[list[list[Output]], Counts]]
 
 def in_language_of(like: str, text: str) -> str:
     """A text that knows the languages that another one knows."""
-    return like.changed(text) if isinstance(like, InLanguage) else text
+    return like.changed(text) if isinstance(like, AnnotatedText) else text
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Pool:
         decoder = joined_decoder(self.model, batch, self.watch)
         with attending_together(self.model):
             first = Prediction(decoder.start(), decoder.attention)
-        count, width = batch["input_ids"].shape
+        count, width = batch["attention_mask"].shape
         steps = searcher.steps(decoder, first, numbers)
         member = Member(owner, steps, width, count, count, left=list(range(count)), ids=[[] for _ in range(count)])
         if (outputs := member.take(proceed(steps))) is not None:

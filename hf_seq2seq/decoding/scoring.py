@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from hf_seq2seq.data.collation import pad
-from hf_seq2seq.data.inputs import SEARCHED
+from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.decoder import mean_attention, start_tokens, takes_places
 from hf_seq2seq.decoding.ensemble import average
 
@@ -64,7 +64,7 @@ def score_targets(
             left out.
         best: also return the most probable tokens.
     """
-    device = batch["input_ids"].device
+    device = batch["attention_mask"].device
     ids = pad([np.asarray(row, dtype=np.int64) for row in targets], -1).to(device)
     passes = [_pass(model, batch, ids, attend) for model in models]
     logits = passes[0][0] if len(passes) == 1 else average([each[0] for each in passes], kind)
@@ -141,7 +141,7 @@ def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tu
         logits = model(input_ids=inputs, attention_mask=mask, use_cache=False, **places).logits
         return logits[:, -ids.shape[1] :].float(), None
     inputs = torch.cat([start_tokens(model, batch), known[:, :-1]], 1)
-    source = {name: part for name, part in batch.items() if name not in SEARCHED}
+    source = source_of(batch)
     with weighing(model) if attend else weighing(None):
         output = model(**source, decoder_input_ids=inputs, use_cache=False, output_attentions=attend, return_dict=True)
     weights = mean_attention(output.cross_attentions) if attend and output.cross_attentions else None
@@ -157,8 +157,10 @@ def attention_weights(model: Any, batch: dict[str, Tensor], target: Sequence[int
         batch: `input_ids` and `attention_mask`, `(1, source)`.
         target: the ids whose prediction is observed, one row of weights per id.
     """
-    ids = torch.tensor([[int(start_tokens(model, batch)), *target][: len(target)]], device=batch["input_ids"].device)
-    source = {name: part for name, part in batch.items() if name not in SEARCHED}
+    ids = torch.tensor(
+        [[int(start_tokens(model, batch)), *target][: len(target)]], device=batch["attention_mask"].device
+    )
+    source = source_of(batch)
     with weighing(model):
         output = model(**source, decoder_input_ids=ids, use_cache=False, output_attentions=True, return_dict=True)
     return np.stack([layer[0].float().cpu().numpy() for layer in output.cross_attentions])

@@ -137,7 +137,7 @@ class Searcher:
         count, eos = self.search.num_return_sequences, torch.tensor(as_list(self.settings.eos_token_id))
         width = max(8, 2 * self.search.num_beams, 2 * count)
         settings = ChoiceSettings(choices, count, width, self._normalization, eos)
-        return search_choices(decode, len(batch["input_ids"]), settings)
+        return search_choices(decode, len(batch["attention_mask"]), settings)
 
     def _beams(self, decoder: Decoder, bounds: Bounds, normalization: LengthNormalization) -> list[Beam]:
         settings = beam_settings(complete(self.search, self.settings), normalization)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.annotated_text import TAG, AnnotatedText
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
-from hf_seq2seq.data.in_language import TAG, InLanguage
-from hf_seq2seq.data.inputs import code_at
+from hf_seq2seq.data.features import FeatureSpace, with_features
+from hf_seq2seq.data.frames import as_matrices
 from hf_seq2seq.data.tokenizers.languages import tag_ids, wanted_of
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -88,11 +89,12 @@ class TextGenerator:
     splitting: Splitting | None = None
 
     def spoken(self, rows: list[Any]) -> list[Any]:
-        """The rows as the model reads them: with the codes or tags of their languages.
+        """The rows as the model reads them: with the codes or tags of their languages, or as feature matrices.
 
         Raises:
-            InputError: a language is missing or unknown.
+            InputError: a language is missing or unknown, or a row is a text and must be a matrix, or the reverse.
         """
+        rows = as_matrices(rows, getattr(self.model.config, "input_width", None))
         return rows if self.languages is None else self.languages(rows)
 
     @property
@@ -135,6 +137,9 @@ class TextGenerator:
         texts = self.spoken(texts)
         with TOKENIZING:
             encoded, cut = self.encode(texts)
+            if space := FeatureSpace.of_config(self.model.config):
+                prefixed = [self.prefix + text for text in texts]
+                encoded = with_features(encoded, prefixed, self.tokenizers.source, space)
         sources, words = self.name_unknown(encoded, texts)
         return sources, words, Counts(truncated=cut, unknown=count_unknown(sources.values, self.tokenizers.source))
 
@@ -192,6 +197,8 @@ class TextGenerator:
         options = self.splitting
         if options is None or (options.kind is None and options.action == CUT):
             return self._outputs(texts, numbers, begun)
+        if getattr(self.model.config, "input_width", None) is not None:
+            raise InputError("--split, --on-too-long: only texts are split or refused, and this model reads matrices")
         tells = bool(self.details) or options.combine == AGAIN
         reader = PieceReader(options, self.count_tokens, self.max_source_length, self._outputs, tells)
         if options.kind is None:
@@ -241,7 +248,7 @@ class TextGenerator:
                 chosen = choose_output(spelled, source, search.mbr_metric)
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
             unended += bool(hypotheses) and hypotheses[0].fills(self.max_new_tokens)
-            written.append(Written(sources[row], source, hypotheses, spelled, named, code_at(sources, row)))
+            written.append(Written(sources[row], source, hypotheses, spelled, named, sources, row))
         return written, counts + Counts(unended=unended)
 
     def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
@@ -292,7 +299,7 @@ class TextGenerator:
     def encode_targets(self, texts: list[Any], targets: list[str]) -> Ragged:
         """Encodes the targets of texts as in training."""
         if self.languages is not None and self.languages.codes:
-            targets = [InLanguage(*pair) for pair in zip(targets, wanted_of(self.spoken(texts)), strict=True)]
+            targets = [AnnotatedText(*pair) for pair in zip(targets, wanted_of(self.spoken(texts)), strict=True)]
         if not self.model.config.is_encoder_decoder:
             return encode_continuations(targets, self.tokenizers.target, UNBOUNDED)[0]
         return encode_targets(targets, self.tokenizers.target, UNBOUNDED, given_start(self.model))[0]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import LabelledData, PairData
+from hf_seq2seq.configs import LabelledData, PairData, PairsOrDialogue
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import EvaluateConfig, Rows
@@ -36,6 +36,8 @@ COLUMNS = {
 ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
 TextRows = dict[str, tuple[Any, list[list[str]]]]
 """Sources, or conversations, and references of each test set."""
+RICH_SOURCES = ("frames_column", "feature_columns")
+"""Columns of sources that are more than text, which are those of training."""
 Loaded = tuple[Any, Any, Any]
 """A model, its tokenizers (a classifier's tokenizer) and its settings."""
 
@@ -161,7 +163,7 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: b
     from hf_seq2seq.data.tabbed_text import split_at_tabs
 
     model, _, settings = loaded
-    data = PairData(**_data("seq2seq", rows, settings.run, command))
+    data: PairData = PairsOrDialogue(**_data("seq2seq", rows, settings.run, command))
     if not is_dialogue(settings.run):
         splits = load_splits(data, arrange=split_at_tabs)
         tests = splits.only(_test_names(splits))
@@ -183,10 +185,10 @@ def _sourced(sources: list[str], references: list[list[str]]) -> tuple[list[str]
 
 def _in_languages(pairs: "Pairs", data: PairData) -> tuple[list[str], list[list[str]]]:
     """Sources and references that know their languages, if there are columns or flags that name them."""
-    from hf_seq2seq.data.in_language import InLanguage
+    from hf_seq2seq.data.annotated_text import AnnotatedText
     from hf_seq2seq.data.row_languages import in_languages
 
-    if not data.target_lang or any(isinstance(text, InLanguage) for text in pairs.sources):
+    if not data.target_lang or any(isinstance(text, AnnotatedText) for text in pairs.sources):
         return pairs.sources, pairs.references
     languages: dict[str, list[str | None]] = {
         "source": [data.source_lang] * len(pairs),
@@ -356,6 +358,8 @@ def _data(kind: str, rows: Rows, run: dict[str, Any], command: str = "evaluate")
     found = {name: run[name] for name in trained if run.get(name) is not None}
     if kind == "seq2seq" and (rows.source_column or rows.context_column or rows.source_template):
         found = {name: value for name, value in found.items() if name not in ONE_SOURCE}
+    if kind == "seq2seq":
+        found |= {name: run[name] for name in RICH_SOURCES if run.get(name)}
     found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
     if not found.get("test_file") and not found.get("dataset_name"):
         raise InputError(f"{command}: the training run has no test rows; give --test-file or --dataset-name")

@@ -61,6 +61,9 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
     Raises:
         InputError: an exporter fails, or the outputs of an export in float32 differ; nothing is left behind.
     """
+    config = subject.model.config
+    if kind != "safetensors" and (getattr(config, "input_width", None) or getattr(config, "feature_names", None)):
+        raise InputError(f"--format {kind}: supports token ids alone, and this model reads features; use safetensors")
     form = FORMATS[kind]
     subject.model.to("cpu")  # type: ignore[arg-type]  # where exports are written, and compared
     wanted = form.reference(subject)

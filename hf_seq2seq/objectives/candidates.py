@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hf_seq2seq.data.collation import pad
+from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
@@ -23,7 +24,6 @@ from hf_seq2seq.sections import Section, option
 
 Risk = Callable[[str, list[str]], float]
 Output = tuple[int, ...]
-SOURCE = ("input_ids", "attention_mask")
 OF_A_CORPUS = ("cider", "cider_d")
 """Metrics that weight n-grams by their frequency over all rows."""
 GUARDS = ("chrf", "bleu")
@@ -110,7 +110,7 @@ class CandidateObjective(TokenCrossEntropy):
         """The outputs of every row, EOS included; by default its `samples` from the model's distribution."""
         settings = settings or {"do_sample": True, "num_return_sequences": self.options.samples}
         with evaluating(self.model):
-            found = self.searcher(**settings)({name: batch[name] for name in SOURCE}, batch["rows"].tolist())
+            found = self.searcher(**settings)(self.context.searched(batch), batch["rows"].tolist())
         return [[tuple(output.whole) for output in outputs] for outputs in found]
 
     def searcher(self, **settings: Any) -> Searcher:
@@ -162,7 +162,7 @@ class CandidateObjective(TokenCrossEntropy):
         """
         labels, rows = batch["candidates"], batch["candidate_rows"]
         model: Any = self.model
-        encoded = model.get_encoder()(**{name: batch[name] for name in SOURCE})
+        encoded = model.get_encoder()(**source_of(batch))
         for name, part in encoded.items():
             if isinstance(part, Tensor):
                 encoded[name] = part[rows]

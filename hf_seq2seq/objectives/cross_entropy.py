@@ -202,6 +202,9 @@ class OutputProjection:
         batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if model.config.is_encoder_decoder:  # type: ignore[union-attr]
             batch["decoder_input_ids"] = ids
+        if (width := getattr(model.config, "input_width", None)) is not None:
+            batch["input_features"] = torch.zeros(1, 4, width, device=device)
+            del batch["input_ids"]
         seen: dict[str, Tensor] = {}
 
         def replace(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hf_seq2seq.data.collation import pad
+from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.cross_entropy import OutputProjection, TokenCrossEntropy, output_logits, output_states
@@ -21,7 +22,6 @@ from hf_seq2seq.sections import Section, option
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
-SOURCE = ("input_ids", "attention_mask")
 OWN = "own_samples"
 """Marks rows of a batch whose labels the student sampled, `(batch,)`."""
 
@@ -119,7 +119,10 @@ class Distillation(TokenCrossEntropy):
         chosen = torch.from_numpy(np.flatnonzero(own)).to(labels.device)
         searcher = self.context.sampler(self.model, self.step, 1)
         with evaluating(self.model):
-            drawn = searcher({name: batch[name][chosen] for name in SOURCE}, [numbers[row] for row in chosen.tolist()])
+            drawn = searcher(
+                {name: part[chosen] for name, part in self.context.searched(batch).items()},
+                [numbers[row] for row in chosen.tolist()],
+            )
         ids = [label[label != IGNORE].cpu().numpy() for label in labels]
         for row, (sample,) in zip(chosen.tolist(), drawn, strict=True):
             ids[row] = np.array(sample.whole)
@@ -135,7 +138,7 @@ class Distillation(TokenCrossEntropy):
         if not self.has_encoder:
             return self.inputs(batch)
         shifted = shifted_labels(teacher, batch["labels"])
-        return {name: batch[name] for name in SOURCE} | {"decoder_input_ids": shifted}
+        return source_of(batch) | {"decoder_input_ids": shifted}
 
     def pass_once(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Any]:
         """As of cross-entropy, with the divergence from the teacher in training."""

@@ -1,5 +1,6 @@
 """Context of objectives that generate outputs for training rows and score them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from hf_seq2seq.data.copying import Words
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.inputs import Inputs, searched, source_of
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import texts_of
 from hf_seq2seq.decoding.search import Searcher
@@ -49,6 +51,21 @@ class GenerationContext:
         whole |= {"top_k": model.config.vocab_size, "min_p": 0.0, "min_new_tokens": 0}
         search = Search(do_sample=True, num_return_sequences=count, seed=self.step_seed(step), **whole)
         return Searcher(model, search, self.longest, tokenizer=self.tokenizers.target)
+
+    def searched(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a search for a batch's outputs reads: its sources, and the codes that its outputs begin with."""
+        found = source_of(batch)
+        if self.examples is not None and "rows" in batch:
+            device = batch["attention_mask"].device
+            known = searched(self.examples.source, batch["rows"].cpu().numpy())
+            found |= {name: part.to(device) for name, part in known.items()}
+        return found
+
+    @property
+    def forces_first(self) -> bool:
+        """Whether each output begins with the code of its row's language."""
+        source = None if self.examples is None else self.examples.source
+        return isinstance(source, Inputs) and source.codes is not None and source.is_first
 
     def texts(self, ids: list[list[int]], row: int) -> list[str]:
         """The texts of several outputs of a row, which may contain copied words."""

@@ -162,7 +162,7 @@ class ScheduledSampling(TokenCrossEntropy):
         able = torch.zeros_like(real)
         able[:, 1:] = real[:, :-1] & real[:, 1:]
         generation: Any = self.model.generation_config
-        if self.has_encoder and generation.forced_bos_token_id is not None:
+        if self.has_encoder and (generation.forced_bos_token_id is not None or self.context.forces_first):
             able[:, 1] = False
         return able
 

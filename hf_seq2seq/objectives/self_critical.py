@@ -83,7 +83,7 @@ class SelfCritical(CandidateObjective):
         """Where a token of the candidates is the model's choice: not padding, not forced; `(candidates, target)`."""
         own = self.model.generation_config
         chosen = candidates != IGNORE
-        if own.forced_bos_token_id is not None:  # type: ignore[union-attr]
+        if own.forced_bos_token_id is not None or self.context.forces_first:  # type: ignore[union-attr]
             chosen[:, 0] = False
         if as_list(own.forced_eos_token_id) and candidates.shape[1] == self.context.longest:  # type: ignore[union-attr]
             chosen[:, -1] = False

@@ -37,7 +37,8 @@ class WritingProblem(Problem):
 
     def next_command(self, task: Task, place: str) -> str:
         """`generate`."""
-        return f'hf-seq2seq generate {place} "a text"'
+        frames = getattr(task.model.config, "input_width", None) is not None
+        return f"hf-seq2seq generate {place} " + ("frames.npy" if frames else '"a text"')
 
     def program(self, task: Task) -> list[str]:
         """Loads the model and generates the output for a text."""
@@ -47,6 +48,16 @@ class WritingProblem(Problem):
         decoder = "tokenizer" if task.tokenizers.target is task.tokenizers.source else "target_tokenizer"
         is_alone = not task.model.config.is_encoder_decoder
         search = "".join(f", {name}={value!r}" for name, value in _search(task).items())
+        if (width := getattr(task.model.config, "input_width", None)) is not None:
+            return [
+                "import torch",
+                *load_lines("AutoModelForSeq2SeqLM", task),
+                f"features = torch.zeros(1, 50, {width})  # a feature matrix, frames by width, in a batch of one",
+                f"search = dict(max_new_tokens={self.longest_output}{search})",
+                "mask = torch.ones(features.shape[:2], dtype=torch.long)",
+                "outputs = model.generate(input_features=features, attention_mask=mask, **search)",
+                f"print({decoder}.batch_decode(outputs, skip_special_tokens=True))",
+            ]
         return [
             *load_lines("AutoModelForCausalLM" if is_alone else "AutoModelForSeq2SeqLM", task),
             f"texts = [{self.sample(task)!r}]",

@@ -4,15 +4,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hf_seq2seq.architectures import register
-from hf_seq2seq.configs import NewTokenizer, PairData, Run
-from hf_seq2seq.data.in_language import tags_of
+from hf_seq2seq.configs import NewTokenizer, PairData, PairsOrDialogue, Run
+from hf_seq2seq.data.annotated_text import tags_of
+from hf_seq2seq.data.features import FeatureSpace
+from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.model_paths import config_place
 from hf_seq2seq.training.resuming import resume_point
+
+SOURCE_FIELDS = ("input_width", "feature_names", "feature_columns", "feature_of_words", "feature_joining")
 
 
 def start_tokenizers(
@@ -31,12 +36,24 @@ def start_tokenizers(
     """
     if kept := kept_tokenizers(config.run):
         return kept
+    inputs = source_settings(config, sources)
+    sources = [] if "input_width" in inputs else sources
     prefix = config.data.source_prefix if isinstance(config.data, PairData) else ""
     read = [prefix + text for text in sources] if prefix else sources
     options = config.tokens
     if isinstance(options, NewTokenizer) and (tags := tags_of(sources)):
         options = replace(options, added_tokens=tuple(dict.fromkeys((*options.added_tokens, *tags))))
-    return train_tokenizers(read, targets, options, specials=specials)
+    return replace(train_tokenizers(read, targets, options, specials=specials), inputs=inputs)
+
+
+def source_settings(config: HandBuiltRun | PretrainedRun, sources: Sequence[str]) -> dict[str, Any]:
+    """Fields of a new model's configuration about sources that have features, or are feature matrices."""
+    if sources and isinstance(sources[0], Matrix):
+        return {"input_width": int(sources[0].frames.shape[1])}
+    if not isinstance(config.data, PairsOrDialogue):
+        return {}
+    space = FeatureSpace.learned(sources, config.data.feature_level)
+    return {} if space is None else space.settings(config.data.feature_joining)
 
 
 def kept_tokenizers(run: Run, trust_remote_code: bool = False) -> Tokenizers | None:
@@ -47,7 +64,12 @@ def kept_tokenizers(run: Run, trust_remote_code: bool = False) -> Tokenizers | N
     """
     checkpoint = resume_point(run)
     register()  # the hand-built models' configurations are next to their tokenizers
-    return None if checkpoint is None else Tokenizers.load(checkpoint, trust_remote_code)
+    if checkpoint is None:
+        return None
+    path = Path(config_place(str(checkpoint)))
+    settings = json.loads((path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8"))
+    inputs = {name: settings[name] for name in SOURCE_FIELDS if settings.get(name) is not None}
+    return replace(Tokenizers.load(checkpoint, trust_remote_code), inputs=inputs)
 
 
 def kept_labels(run: Run) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from hf_seq2seq.data.annotated_text import AnnotatedText, tagged
 from hf_seq2seq.data.evaluation_sets import title_of
-from hf_seq2seq.data.in_language import InLanguage, tagged
 from hf_seq2seq.data.mixtures import Member
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.languages import (
@@ -66,7 +66,7 @@ def with_languages(pairs: Mapping[str, R], model: "PreTrainedModel", tokenizers:
 
 def in_many_languages(texts: Sequence[str]) -> bool:
     """Whether texts know the languages of their outputs."""
-    return any(isinstance(text, InLanguage) and text.into for text in texts)
+    return any(isinstance(text, AnnotatedText) and text.into for text in texts)
 
 
 def check_languages(members: Sequence[Member], file: str, tokenizers: Tokenizers) -> None:
@@ -107,12 +107,12 @@ def _coded(rows: Pairs, codes: list[str], place: str) -> Pairs:
     names = {code: code_of(code, codes, place) for code in {*langs_of(rows.sources), *wanted_of(rows.sources)} if code}
     sources: list[str] = []
     for text in rows.sources:
-        if not isinstance(text, InLanguage) or text.lang is None or text.into is None:
+        if not isinstance(text, AnnotatedText) or text.lang is None or text.into is None:
             raise InputError(f"{place}: this checkpoint needs both languages of a row; add a column source_lang")
-        sources.append(InLanguage(text, names[text.lang], names[text.into]))
+        sources.append(text.in_language(names[text.lang], names[text.into]))
     into = wanted_of(sources)
     references: list[list[Any]] = [
-        [InLanguage(text, code) for text in row] for row, code in zip(rows.references, into, strict=True)
+        [AnnotatedText(text, code) for text in row] for row, code in zip(rows.references, into, strict=True)
     ]
     return replace(rows, sources=sources, references=references)
 

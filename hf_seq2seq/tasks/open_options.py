@@ -11,6 +11,7 @@ from hf_seq2seq.configs import PairTokenization, RunConfig, Sources, TextRunConf
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.frames import size_of
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.data.text_kinds import Side
@@ -215,7 +216,7 @@ def measure(
     train = pairs["train"]
     step = -(-len(train) // ROWS_MEASURED)
     learned = [texts_to_learn(rows) for rows in pairs.values()]
-    sources = sorted((text for texts, _ in learned for text in texts), key=len)[-LONGEST_MEASURED:]
+    sources = sorted((text for texts, _ in learned for text in texts), key=size_of)[-LONGEST_MEASURED:]
     targets = sorted(texts_to_learn(train)[1], key=len)[-LONGEST_MEASURED:]
     means = [
         _sources(tokenizers, train.sources[::step], prefix, most[0]),

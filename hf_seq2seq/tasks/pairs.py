@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
 
 from hf_seq2seq.configs import PairData, TextRunConfig
 from hf_seq2seq.data.by_direction import by_direction
@@ -12,6 +16,8 @@ from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.copying import name_copies
 from hf_seq2seq.data.encoding import encode_pairs
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.features import FeatureSpace, with_features
+from hf_seq2seq.data.frames import Frames
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.replies import encode_replies, prepare_turns
 from hf_seq2seq.data.sources import OpenShare, load_splits
@@ -111,7 +117,10 @@ def pair_task(
     """
     pairs = with_languages(pairs, model, tokenizers)
     config = settle_schedule(config, pairs, tokenizers, longest_of_sides(model), new)
-    return encoded_task(recipe, config, model, tokenizers, pairs)
+    task = encoded_task(recipe, config, model, tokenizers, pairs)
+    if new and isinstance(task.splits["train"].source, Frames):
+        normalize_frames(model, task.splits["train"].source)
+    return task
 
 
 def encoded_task(
@@ -150,10 +159,22 @@ def encoded_task(
     return with_stages(task, pairs["train"], lambda rows: _encode(rows, model, again, config))
 
 
+def normalize_frames(model: "PreTrainedModel", frames: Frames) -> None:
+    """Gives a new model the mean and the deviation of each number of the training rows' frames."""
+    projection: Any = model.get_encoder().frames
+    values = frames.frames.astype(np.float64)
+    deviation = values.std(0)
+    projection.mean.copy_(torch.from_numpy(values.mean(0)))
+    projection.deviation.copy_(torch.from_numpy(np.where(deviation > 0, deviation, 1.0)))
+
+
 def _encode(rows: Rows, model: "PreTrainedModel", tokenizers: Tokenizers, config: TextRunConfig) -> Examples:
     start = given_start(model)
     if isinstance(rows, Conversations):
         return encode_replies(rows, tokenizers, config.tokens, start)
     prefix, room = config.data.source_prefix, getattr(model.config, "copy_vocab_size", 0)
     examples = encode_pairs(rows, tokenizers, config.tokens, prefix, start)
+    if space := FeatureSpace.of_config(model.config):
+        texts = [prefix + text for text in rows.sources]
+        examples = replace(examples, source=with_features(examples.source, texts, tokenizers.source, space))
     return name_copies(examples, tokenizers, room, prefix) if room else examples

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hf_seq2seq.architectures.cells import LAYERS, State, StepwiseCell
 from hf_seq2seq.configs import RunConfig
+from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.training.weights import zero_settings
@@ -211,8 +212,8 @@ class GradientFlow:
         """The norms along time, on the row of the batch with the longest source."""
         row = int(batch["attention_mask"].sum(1).argmax())
         source, labels = batch["attention_mask"][row] != 0, batch["labels"][row] != IGNORE
-        ids = batch["input_ids"][row][source][None]
-        one = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": batch["labels"][row][labels][None]}
+        one = {name: part[row][source][None] for name, part in source_of(batch).items()}
+        one["labels"] = batch["labels"][row][labels][None]
         found = {}
         for name, flow in state_flows(self._model, one).items():
             products = [float(torch.linalg.matrix_norm(product.float(), 2)) for product in flow.products()]

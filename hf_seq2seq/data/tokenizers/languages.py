@@ -5,13 +5,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from hf_seq2seq.data.in_language import TAG, InLanguage
+from hf_seq2seq.data.annotated_text import TAG, AnnotatedText
 from hf_seq2seq.errors import InputError, nearest
 
 L = TypeVar("L")
 LISTED = "language_tags"
 _NLLB = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 _TAGS = re.compile(re.escape(TAG).replace(r"\{\}", r"([\w-]+)"))
+_LETTERS = """
+af:afr am:amh ar:arb az:azj be:bel bg:bul bn:ben bs:bos ca:cat cs:ces cy:cym da:dan de:deu el:ell en:eng es:spa et:est
+eu:eus fa:pes fi:fin fr:fra ga:gle gl:glg gu:guj ha:hau he:heb hi:hin hr:hrv hu:hun hy:hye id:ind ig:ibo is:isl it:ita
+ja:jpn ka:kat kk:kaz km:khm kn:kan ko:kor lt:lit lv:lvs mk:mkd ml:mal mn:khk mr:mar my:mya nb:nob ne:npi nl:nld pa:pan
+pl:pol ps:pbt pt:por ro:ron ru:rus si:sin sk:slk sl:slv so:som sq:als sr:srp sv:swe sw:swh ta:tam te:tel th:tha tl:tgl
+tr:tur uk:ukr ur:urd uz:uzn vi:vie xh:xho yo:yor zh:zho zu:zul
+"""
+THREE_LETTERS = dict(pair.split(":") for pair in _LETTERS.split())
+"""The codes of three letters (ISO 639-3) that NLLB has of languages with two (ISO 639-1)."""
 
 
 def language_codes(tokenizer: Any) -> dict[str, int]:
@@ -48,7 +57,7 @@ def list_tags(tokenizer: Any, languages: Iterable[str]) -> None:
 
 
 def code_of(language: str, codes: Iterable[str], place: str) -> str:
-    """The code of a language given in full, `de_DE`, or by its first part, `de`.
+    """The code of a language given in full, `de_DE` or `deu_Latn`, or by its first part, or by two letters, `de`.
 
     Args:
         language: as a user names it.
@@ -59,7 +68,8 @@ def code_of(language: str, codes: Iterable[str], place: str) -> str:
         InputError: there is no such code; names the nearest.
     """
     known = list(codes)
-    found = [code for code in known if code == language] or [c for c in known if c.startswith(f"{language}_")]
+    found = [code for code in known if code == language]
+    found = found or [code for code in known if code.split("_")[0] in (language, THREE_LETTERS.get(language))]
     if not found:
         raise InputError(f"{place}: {language!r} is not a language of this tokenizer{nearest(language, known)}")
     return found[0]
@@ -106,9 +116,9 @@ def groups_by(languages: Sequence[L]) -> dict[L, list[int]]:
 
 def langs_of(texts: Sequence[Any]) -> list[str | None]:
     """The language of each text, None where it is not known."""
-    return [text.lang if isinstance(text, InLanguage) else None for text in texts]
+    return [text.lang if isinstance(text, AnnotatedText) else None for text in texts]
 
 
 def wanted_of(texts: Sequence[Any]) -> list[str | None]:
     """The language of each text's output, None where it is not known."""
-    return [text.into if isinstance(text, InLanguage) else None for text in texts]
+    return [text.into if isinstance(text, AnnotatedText) else None for text in texts]

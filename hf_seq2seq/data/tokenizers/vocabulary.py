@@ -1,8 +1,8 @@
 """The tokenizers of a run: trained on its text or pretrained, saved and loaded."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Tokenizers:
 
     source: PreTrainedTokenizerBase
     target: PreTrainedTokenizerBase
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of a new model's configuration about sources that are more than tokens."""
 
     @property
     def shared(self) -> bool:
@@ -41,8 +43,13 @@ class Tokenizers:
     def model_settings(self) -> dict[str, Any]:
         """The fields of a new model's configuration about the vocabularies."""
         ids = {f"{role}_token_id": getattr(self.target, f"{role}_token_id") for role in ("pad", "eos", "bos", "unk")}
-        sizes = {"vocab_size": len(self.target), "source_vocab_size": len(self.source)}
-        return sizes | ids | {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
+        sizes: dict[str, Any] = {"vocab_size": len(self.target), "source_vocab_size": len(self.source)}
+        return (
+            dict(self.inputs)
+            | sizes
+            | ids
+            | {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
+        )
 
     def source_to_target_ids(self) -> list[int]:
         """The target id of every source id: that of the same token, or the unknown token's."""
