@@ -150,8 +150,9 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     )
     why = rows_to_show(record, config.report, chosen)
     shown = {number: row for number, row in enumerate(record.rows()) if number in why}
-    heats = attention_of(generator, shown, why) if reader.attends else []
-    saliency, prefixes = saliency_of(generator, shown, why)
+    reads_texts = getattr(generator.model.config, "input_width", None) is None  # the pictures show tokens
+    heats = attention_of(generator, shown, why) if reader.attends and reads_texts else []
+    saliency, prefixes = saliency_of(generator, shown, why) if reads_texts else ([], {})
     shown = {n: row | {"why": why[n]} for n, row in shown.items()}
     record = replace(record, shown=shown, heats=heats, aligned=aligned, saliency=saliency, prefixes=prefixes)
     if record.supervised:
