@@ -13,7 +13,7 @@ from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.embeddings import check_embeddings
 from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.heads import read_segments
-from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy
+from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy, tokenizer_place
 from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.pooling import apply_pooling
 from hf_seq2seq.saved.quantization import check_quantization, four_bits, keep_differentiable
@@ -56,7 +56,7 @@ def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTraine
     config = load_config(place, trust_remote_code)
     is_causal = any(name.endswith(_ENDINGS["causal"]) for name in config.architectures or ())
     model = load_model("causal" if is_causal else "seq2seq", place, trust_remote_code)
-    tokenizers = Tokenizers.load(place, trust_remote_code)
+    tokenizers = Tokenizers.load(tokenizer_place(place), trust_remote_code)
     check_embeddings(model, tokenizers, path)
     with explained(place):
         return model, tokenizers, read_settings(place, model, tokenizers.source)
@@ -72,7 +72,7 @@ def load_classifier(
     """
     place = local_copy(path)
     model = load_model("classifier", place, trust_remote_code)
-    tokenizer = Tokenizers.load(place, trust_remote_code).source
+    tokenizer = Tokenizers.load(tokenizer_place(place), trust_remote_code).source
     read_segments(tokenizer, model)
     check_embeddings(model, Tokenizers(tokenizer, tokenizer), path)
     with explained(place):
@@ -92,10 +92,12 @@ def load_config(path: str, trust_remote_code: bool = False, revision: str = "mai
     """
     from transformers import AutoConfig
 
-    _register(config_place(path))
-    where = find_model(path) | {"revision": revision}
+    _register(place := config_place(path))
+    # An adapter without its base's configuration has that from the base's own place.
+    found = path if place == path or Path(place).is_file() else place
+    where = find_model(found) | {"revision": revision if found == path else None}
     with explained(path):
-        config = AutoConfig.from_pretrained(config_place(path), trust_remote_code=trust_remote_code, **where)
+        config = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code, **where)
         check_config(path, config)
         return config
 

@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ REPORT_FILE = "export_report.json"
 """Metadata of an export, in its folder."""
 CONNECT_SECONDS = 5.0
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_ADAPTER_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "run.yaml"]
+"""What is downloaded of an adapter: nothing that could run."""
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "spiece*", "sentencepiece*", "*.model")
 
 
@@ -61,11 +64,46 @@ def _base_name(folder: Path) -> str:
     return base
 
 
+@lru_cache
+def adapter_copy(name: str, revision: str | None = None) -> str:
+    """The folder of a downloaded adapter if a name is that of a repository with an adapter alone; otherwise the name.
+
+    Libraries look for the adapter's base in its repository, and the configuration with it.
+    """
+    from huggingface_hub import file_exists, snapshot_download
+
+    if Path(name).expanduser().exists() or not _HUB_NAME.fullmatch(name) or not hub_answers():
+        return name
+    try:
+        has = partial(file_exists, name, revision=revision)
+        if not has(filename=ADAPTER_CONFIG) or has(filename="config.json"):
+            return name
+        return snapshot_download(name, revision=revision, allow_patterns=_ADAPTER_FILES)
+    except Exception:  # of several libraries; what loads the model explains it
+        return name
+
+
+def is_adapter(place: str) -> bool:
+    """Whether a folder contains only an adapter, and no model."""
+    folder = Path(place).expanduser()
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / "config.json").is_file()
+
+
+def tokenizer_place(place: str) -> str:
+    """Where a model's tokenizer is: for an adapter without one of its own, next to its base."""
+    folder = Path(place).expanduser()
+    return _base_name(folder) if is_adapter(place) and not _has_tokenizer(folder) else place
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any(any(folder.glob(pattern)) for pattern in _TOKENIZER_FILES)
+
+
 def local_copy(name: str) -> str:
     """The folder to load from: `name` itself, or an earlier download if the Hub cannot be reached.
 
     Returns:
-        A folder, or a Hub id if the Hub responds.
+        A folder, or a Hub id if the Hub responds; of an adapter on the Hub, the folder that it was downloaded to.
 
     Raises:
         InputError: as for `find_model`, or a Hub id was never downloaded and the Hub does not respond.
@@ -74,7 +112,7 @@ def local_copy(name: str) -> str:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     if not find_model(name)["local_files_only"] or Path(name).expanduser().is_dir():
-        return str(Path(name).expanduser()) if name.startswith("~") else name
+        return str(Path(name).expanduser()) if name.startswith("~") else adapter_copy(name)
     try:
         return snapshot_download(name, local_files_only=True)
     except (LocalEntryNotFoundError, ValueError):
@@ -92,7 +130,7 @@ def _check_folder(path: Path) -> None:
         raise InputError(f"{path}: contains no model{hint}")
     if (path / ADAPTER_CONFIG).is_file():
         _check_base(path)
-    if not any(any(path.glob(pattern)) for pattern in _TOKENIZER_FILES):
+    if not _has_tokenizer(path) and not is_adapter(str(path)):
         raise InputError(f"{path}: contains a model, but no tokenizer")
 
 

@@ -10,13 +10,14 @@ from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER, Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import AnySeq2SeqRun
 from hf_seq2seq.saved.loading import check_kind, load_config
+from hf_seq2seq.saved.model_paths import adapter_copy, tokenizer_place
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.joined_pairs import check_pair, join_pair, join_tokenizers
 from hf_seq2seq.tasks.kept import kept_tokenizers
 from hf_seq2seq.tasks.languages import check_languages, in_many_languages
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, open_mixed
 from hf_seq2seq.tasks.open_options import settle_fine_tuning
-from hf_seq2seq.tasks.pretrained import fit_embeddings, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.pretrained import check_adapter_start, fit_embeddings, load_pretrained, load_tokenizer
 from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
 from hf_seq2seq.tasks.start_seq2seq import set_languages
 from hf_seq2seq.training.adaptation import adapt, quantization
@@ -41,7 +42,7 @@ def seq2seq_task(config: AnySeq2SeqRun) -> Task:
     started = start_any(config, *texts_to_learn(pairs["train"]))
     check_languages(members, str(config.mixture.mixture), started[1])
     rows = sum(mixture.epochs.draws) if mixture else len(pairs["train"])
-    config = settle_fine_tuning(config, RECIPE, rows, started[0], config.adaptation.lora_r is not None)
+    config = settle_fine_tuning(config, RECIPE, rows, started[0], config.adaptation.has_adapter)
     return mixed_task(RECIPE, config, *started, pairs, mixture)
 
 
@@ -56,8 +57,9 @@ def check_start(config: AnySeq2SeqRun) -> str:
         return check_pair(model)
     if model.model_name_or_path is None:
         raise InputError(f"{RECIPE}: give --model-name-or-path, or --encoder and --decoder")
-    found = load_config(model.model_name_or_path, model.trust_remote_code, model.model_revision)
-    check_kind("seq2seq", model.model_name_or_path, found)
+    place = adapter_copy(model.model_name_or_path, model.model_revision)
+    found = load_config(place, model.trust_remote_code, model.model_revision)
+    check_kind("seq2seq", place, found)
     check_reads_text(model.model_name_or_path, found)
     return str(found.model_type)
 
@@ -84,6 +86,7 @@ def load_tokenizers(config: AnySeq2SeqRun) -> Tokenizers:
     source = config.model
     name = config.tokens.tokenizer_name or source.model_name_or_path
     assert name is not None
+    name = tokenizer_place(adapter_copy(name, source.model_revision))
     path = Path(name).expanduser()
     if not path.is_dir() or (path / TARGET_FOLDER).is_dir():
         found = Tokenizers.load(name, source.trust_remote_code)
@@ -104,6 +107,7 @@ def start_any(
         tokenizers = kept or join_tokenizers(config)
         model, fresh = join_pair(config, tokenizers)
     else:
+        check_adapter_start(config.adaptation, config.model)
         model, fresh = load_pretrained(RECIPE, (), AutoModelForSeq2SeqLM, config.model, quantization(config))
         tokenizers = kept or load_tokenizers(config)
     for tokenizer in () if kept else (tokenizers.source, tokenizers.target):

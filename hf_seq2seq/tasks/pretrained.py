@@ -8,10 +8,11 @@ from hf_seq2seq.configs import Adaptation, NewTokenizer, Pretrained, RunConfig
 from hf_seq2seq.data.tokenizers.vocabulary import NEEDS_SENTENCEPIECE, Tokenizers, lacks_sentencepiece, with_tokens
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
+from hf_seq2seq.saved.adapters import load_adapted, merge_adapter
 from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
 from hf_seq2seq.saved.family_needs import meet_needs
-from hf_seq2seq.saved.loading import explained
-from hf_seq2seq.saved.model_paths import config_place, find_model
+from hf_seq2seq.saved.loading import explained, load_config
+from hf_seq2seq.saved.model_paths import adapter_copy, find_model, is_adapter, tokenizer_place
 from hf_seq2seq.saved.quantization import keep_differentiable
 from hf_seq2seq.saved.setting_types import check_config
 from hf_seq2seq.sections import MOST_LAYERS, flag, section_of
@@ -90,8 +91,8 @@ def load_pretrained(
         The model, and the names of its randomly initialized modules missing from the checkpoint, such as a new head.
 
     Raises:
-        InputError: there is no model or only an adapter, the Hub cannot be reached, the architecture is wrong, or an
-            override has no such field.
+        InputError: there is no model, the Hub cannot be reached, the architecture is wrong, an override has no such
+            field, or an adapter would get another head.
     """
     import torch
     from transformers import AutoConfig
@@ -102,10 +103,8 @@ def load_pretrained(
     name = source.model_name_or_path
     assert name is not None
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
-    if config_place(name) != name:
-        raise InputError(
-            f"{name}: contains only an adapter; `hf-seq2seq export {name} NEW --format safetensors` merges it"
-        )
+    if is_adapter(place := adapter_copy(name, source.model_revision)):
+        return _load_merged(recipe, families, auto, place, source, changes), []
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
         check_config(name, config)
@@ -120,6 +119,47 @@ def load_pretrained(
     keep_differentiable(loaded)
     meet_needs(loaded)
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+
+
+def check_adapter_start(options: Adaptation, source: Pretrained) -> None:
+    """Rejects an adapter on a checkpoint that is an adapter itself, whose base alone would be named beside it.
+
+    Raises:
+        InputError: says how to merge the first one.
+    """
+    name = source.model_name_or_path
+    if name is not None and options.has_adapter and is_adapter(adapter_copy(name, source.model_revision)):
+        raise InputError(
+            f"{name}: contains only an adapter, on which another cannot be trained; "
+            f"`hf-seq2seq export {name} NEW --format safetensors` merges it"
+        )
+
+
+def _load_merged(
+    recipe: str, families: tuple[str, ...], auto: Any, place: str, source: Pretrained, changes: dict[str, Any]
+) -> "PreTrainedModel":
+    """An adapter merged into its base, all of which is trained."""
+    import torch
+
+    name = str(source.model_name_or_path)
+    config = load_config(place, source.trust_remote_code)
+    if families and config.model_type not in families:
+        raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
+    if "id2label" in changes:
+        raise InputError(
+            f"{name}: contains only an adapter; `hf-seq2seq export {name} NEW --format safetensors` merges it"
+        )
+    for key, value in (changes | known_overrides(source, config)).items():
+        setattr(config, key, value)
+    options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": source.trust_remote_code}
+    with explained(place):
+        model, missing = load_adapted(auto, place, config, options)
+    if missing:
+        raise InputError(f"{name}: lacks {len(missing)} of the model's weights, such as {missing[0]}")
+    merge_adapter(model)
+    model.requires_grad_(True)
+    meet_needs(model)
+    return model
 
 
 def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: RunConfig, source: Pretrained) -> None:
@@ -185,7 +225,8 @@ def load_own(recipe: str, model_type: str, config: HandBuiltRun) -> "tuple[PreTr
                 raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
     kept = kept_tokenizers(config.run, source.trust_remote_code)
     assert source.model_name_or_path is not None
-    tokenizers = kept or Tokenizers.load(source.model_name_or_path, source.trust_remote_code)
+    place = tokenizer_place(adapter_copy(source.model_name_or_path, source.model_revision))
+    tokenizers = kept or Tokenizers.load(place, source.trust_remote_code)
     fit_embeddings(model, tokenizers, config, source)
     return model, tokenizers
 
@@ -198,10 +239,12 @@ def load_tokenizer(name: str, source: Pretrained, pad_by_eos: bool = False) -> "
     """
     from transformers import AutoTokenizer
 
-    where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}
+    place = tokenizer_place(adapter_copy(name, source.model_revision))
+    revision = source.model_revision if place == name else None
+    where = find_model(place) | {"revision": revision, "trust_remote_code": source.trust_remote_code}
     with explained(name):
         try:
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name, **where)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **where)
         except ImportError as error:
             raise InputError(f"{name}: {NEEDS_SENTENCEPIECE if lacks_sentencepiece(error) else error}") from error
     if tokenizer.pad_token_id is None and pad_by_eos:

@@ -11,7 +11,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import PretrainedRun
 from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.kept import kept_tokenizers, start_tokenizers
-from hf_seq2seq.tasks.pretrained import fit_embeddings, load_pretrained, load_tokenizer
+from hf_seq2seq.tasks.pretrained import check_adapter_start, fit_embeddings, load_pretrained, load_tokenizer
 from hf_seq2seq.training.adaptation import adapt, quantization
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def load_start(
     recipe: str, families: tuple[str, ...], auto: Any, config: PretrainedRun, **changes: Any
 ) -> "tuple[PreTrainedModel, list[str]]":
     """The checkpoint of a run, quantized where that is asked for; as `load_pretrained`."""
+    check_adapter_start(config.adaptation, config.model)
     return load_pretrained(recipe, families, auto, config.model, quantization(config), **changes)
 
 

@@ -9,7 +9,7 @@ from hf_seq2seq.configs import Pretrained
 from hf_seq2seq.run_configs import EncoderModel
 from hf_seq2seq.saved.heads import dropout_field, is_fresh, output_layer, reads_forward, renew, set_head_dropout
 from hf_seq2seq.saved.loading import explained, is_classifier
-from hf_seq2seq.saved.model_paths import config_place, find_model
+from hf_seq2seq.saved.model_paths import adapter_copy, find_model, is_adapter
 from hf_seq2seq.saved.pooling import choose_pooling, recorded_pooling
 from hf_seq2seq.saved.setting_types import check_config
 
@@ -63,7 +63,7 @@ def trained_labels(source: Pretrained) -> tuple[str, ...]:
     from transformers import AutoConfig
 
     name = source.model_name_or_path
-    if name is None or config_place(name) != name:
+    if name is None or is_adapter(adapter_copy(name, source.model_revision)):
         return ()
     register()
     where = find_model(name) | {"revision": source.model_revision, "trust_remote_code": source.trust_remote_code}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 from huggingface_hub import constants
 
@@ -30,6 +31,7 @@ def test_a_hub_that_listens_can_be_asked(port: int, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
     assert hub_answers()
     assert find_model("someone/model") == {"local_files_only": False}
+    monkeypatch.setattr(huggingface_hub, "file_exists", lambda *_, **__: False)  # it is no adapter
     assert local_copy("someone/model") == "someone/model"
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert not hub_answers()

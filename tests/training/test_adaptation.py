@@ -96,8 +96,11 @@ def test_a_merged_adapter_is_a_plain_model(form: str, base: str, rows: dict[str,
     ours, plain = load_seq2seq(str(tmp_path / "apart"))[0], AutoModelForSeq2SeqLM.from_pretrained(base).eval()
     torch.testing.assert_close(ours(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(plain(**batch).logits, merged(**batch).logits, atol=1e-4)
-    with pytest.raises(InputError, match=r"apart: contains only an adapter; `hf-seq2seq export .* merges it"):
-        t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more"))
+    with pytest.raises(InputError, match=r"apart: contains only an adapter, on .*; `hf-seq2seq export .* merges it"):
+        t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more", lora_r=2))
+    further = t5.prepare(config(str(tmp_path / "apart"), rows, tmp_path / "more")).model
+    assert all(parameter.requires_grad for parameter in further.parameters())
+    torch.testing.assert_close(further.eval()(**batch).logits, merged(**batch).logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", ["lora", "dora", "pissa", "ia3"])
