@@ -16,6 +16,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hf_seq2seq.api.models import ONLY
 from hf_seq2seq.data.messages import check_messages
 from hf_seq2seq.decoding.counts import Counted
 from hf_seq2seq.decoding.outputs import Output
@@ -122,6 +123,8 @@ async def _complete(
     stops = Stops.of(fields.pop("stop", None))
     usage_asked = bool((fields.get("stream_options") or {}).get("include_usage"))
     flags = flags_of(fields)
+    if stops.strings and served.model.flags.engine != ONLY:
+        flags.setdefault("stop_strings", list(stops.strings))
     served.check(flags)
     if growing and (len(sources) != 1 or flags.get("num_return_sequences", 1) != 1):
         raise Refusal(400, "stream: only one output can be streamed at a time", "stream")

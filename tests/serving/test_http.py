@@ -187,7 +187,7 @@ def test_fields_that_requests_may_have() -> None:
     groups = {"coverage_penalty", "num_beam_groups", "diversity_penalty", "diversity_ngram_size"}
     sampling = {"do_sample", "temperature", "top_k", "top_p", "typical_p", "min_p", "seed"}
     rules = {"no_repeat_ngram_size", "repetition_penalty", "min_length_ratio", "max_length_ratio"}
-    words = {"forced_bos_token", "force_words", "mbr_metric"}
+    words = {"forced_bos_token", "force_words", "bad_words", "stop_strings", "mbr_metric"}
     assert set(FIELDS) == lengths | beams | groups | sampling | rules | words
 
 
