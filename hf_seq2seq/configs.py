@@ -10,10 +10,14 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.inference import DEFAULT_METRICS
 from hf_seq2seq.inference import Decoding as Decoding
 from hf_seq2seq.inference import Inference as Inference
+from hf_seq2seq.presentation import MIXINGS as MIXINGS
 from hf_seq2seq.presentation import Curriculum, Staging
+from hf_seq2seq.presentation import Mixing as Mixing
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, flag, option
 from hf_seq2seq.time_limits import TimeLimits
 from hf_seq2seq.training_options import Averaging, Instruments, Loss, Subwords
+from hf_seq2seq.training_options import Denoising as Denoising
+from hf_seq2seq.training_options import Masking as Masking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,21 +106,6 @@ class PairsOrDialogue(PairData):
     objective: str = option("supervised", "Learn targets or replies.", choices=("supervised", "dialogue"))
 
 
-MIXINGS = ("examples_proportional", "temperature", "equal")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mixing(Section):
-    """Mixture: several tasks in one run."""
-
-    mixture: str | None = option(None, "YAML file of several tasks, each a name with its data flags below it.")
-    mixing: str = option("examples_proportional", "How to set the sampling rate of each task.", choices=MIXINGS)
-    mixing_cap: int | None = option(None, "Maximum number of rows to count per task.", at_least=1)
-    mixing_temperature: float = option(
-        2.0, "Temperature of the rates: 1 is proportional, larger is more uniform.", at_least=1
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class LabelledData(Sources):
     """Data: texts with labels."""
@@ -143,36 +132,6 @@ class PretrainedOrNew(Pretrained):
     from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
     model_size: str = option("tiny", "Size of a model from scratch.", choices=("tiny", "small", "base"))
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Denoising(Section):
-    """Objective: pairs, conversations, or denoising of raw text."""
-
-    objective: tuple[str, ...] = option(
-        ("supervised",), "supervised (pairs), dialogue, or noises of raw text, separated by commas."
-    )
-    mlm_probability: float | None = option(None, "Share of tokens that are noised.", above=0, at_most=0.95)
-    mean_noise_span_length: float = option(3.0, "Mean length of noised spans in tokens.", at_least=1)
-    gap_sentences_ratio: float = option(0.3, "Share of sentences that are masked.", above=0, at_most=0.95)
-    gap_selection: str = option("principal", "Which sentences to mask.", choices=("principal", "random", "lead"))
-    gap_sequential: bool = option(
-        False, "Select principal sentences sequentially, so that they score highest together."
-    )
-    gap_unique: bool = option(False, "Count repeated words once in the scores.")
-    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, to be predicted by the encoder.")
-    sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Masking(Section):
-    """Objective: labels, or masked tokens of raw text."""
-
-    objective: str = option("supervised", "What is learned.", choices=("supervised", "masked_language_model"))
-    mlm_probability: float = option(0.15, "Share of tokens to predict.", above=0, at_most=0.95)
-    whole_word_masking: bool = option(False, "Mask whole words.")
-    next_sentence_prediction: bool = option(False, "Also predict whether one segment follows another.")
-    sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
 
 
 FROZEN = ("none", "embeddings", "encoder", "all_but_head")

@@ -70,3 +70,18 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "curriculum_buckets": ("one_pass", "baby_steps"),
 }
 """The curricula that read an option."""
+
+
+MIXINGS = ("examples_proportional", "temperature", "equal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixing(Section):
+    """Mixture: several tasks in one run."""
+
+    mixture: str | None = option(None, "YAML file of several tasks, each a name with its data flags below it.")
+    mixing: str = option("examples_proportional", "How to set the sampling rate of each task.", choices=MIXINGS)
+    mixing_cap: int | None = option(None, "Maximum number of rows to count per task.", at_least=1)
+    mixing_temperature: float = option(
+        2.0, "Temperature of the rates: 1 is proportional, larger is more uniform.", at_least=1
+    )

@@ -96,3 +96,33 @@ class Instruments(Section):
     log_gradient_flow: int | None = option(
         None, "Log the gradients of every layer and recurrent step, and the updates, every this many steps.", at_least=1
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising(Section):
+    """Objective: pairs, conversations, or denoising of raw text."""
+
+    objective: tuple[str, ...] = option(
+        ("supervised",), "supervised (pairs), dialogue, or noises of raw text, separated by commas."
+    )
+    mlm_probability: float | None = option(None, "Share of tokens that are noised.", above=0, at_most=0.95)
+    mean_noise_span_length: float = option(3.0, "Mean length of noised spans in tokens.", at_least=1)
+    gap_sentences_ratio: float = option(0.3, "Share of sentences that are masked.", above=0, at_most=0.95)
+    gap_selection: str = option("principal", "Which sentences to mask.", choices=("principal", "random", "lead"))
+    gap_sequential: bool = option(
+        False, "Select principal sentences sequentially, so that they score highest together."
+    )
+    gap_unique: bool = option(False, "Count repeated words once in the scores.")
+    gap_masked_tokens: bool = option(False, "Also mask tokens between the gaps, to be predicted by the encoder.")
+    sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masking(Section):
+    """Objective: labels, or masked tokens of raw text."""
+
+    objective: str = option("supervised", "What is learned.", choices=("supervised", "masked_language_model"))
+    mlm_probability: float = option(0.15, "Share of tokens to predict.", above=0, at_most=0.95)
+    whole_word_masking: bool = option(False, "Mask whole words.")
+    next_sentence_prediction: bool = option(False, "Also predict whether one segment follows another.")
+    sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")

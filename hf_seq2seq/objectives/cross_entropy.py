@@ -199,12 +199,11 @@ class OutputProjection:
         limit_caches()  # here, for this is the first time that the model runs
         training, device = model.training, self.weight.device
         ids = torch.arange(4, device=device)[None]  # the special tokens: every source and target vocabulary has them
-        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        width = getattr(model.config, "input_width", None)
+        batch = {"input_ids": ids} if width is None else {"input_features": torch.zeros(1, 4, width, device=device)}
+        batch["attention_mask"] = torch.ones_like(ids)
         if model.config.is_encoder_decoder:  # type: ignore[union-attr]
             batch["decoder_input_ids"] = ids
-        if (width := getattr(model.config, "input_width", None)) is not None:
-            batch["input_features"] = torch.zeros(1, 4, width, device=device)
-            del batch["input_ids"]
         seen: dict[str, Tensor] = {}
 
         def replace(_: nn.Module, args: tuple[Tensor], output: Tensor) -> Tensor:
