@@ -54,6 +54,8 @@ def check_start(config: AnySeq2SeqRun) -> str:
     """
     model = config.model
     if model.encoder is not None or model.decoder is not None:
+        if config.adaptation.lora_r is not None and not config.adaptation.merge_adapter:
+            raise InputError("--lora-r: an adapter names one base, and a pair has two; also give --merge-adapter")
         return check_pair(model)
     if model.model_name_or_path is None:
         raise InputError(f"{RECIPE}: give --model-name-or-path, or --encoder and --decoder")

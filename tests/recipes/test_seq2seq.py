@@ -156,6 +156,15 @@ def test_tied_halves_stay_tied(tiny_family: Find, few_pairs: dict[str, str], tmp
     assert count(model) < count(untied)
 
 
+def test_an_adapter_of_a_pair_is_merged(tiny_family: Find, few_pairs: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    values = SMALL | few_pairs | {"test_file": few_pairs["validation_file"], "output_dir": str(out)}
+    adapted = {"lora_r": 2, "merge_adapter": True}
+    seq2seq.main(build(seq2seq.Config, values | start_of("bert+gpt2", tiny_family) | adapted))
+    written = (out / "generated_predictions.txt").read_text().split("\n")[:-1]
+    assert [text.replace("\n", " ") for text in plain_outputs(out, ["abc", "de", "caba"], 1)[0]] == written
+
+
 @pytest.mark.parametrize(
     ("start", "message"),
     [
@@ -165,6 +174,10 @@ def test_tied_halves_stay_tied(tiny_family: Find, few_pairs: dict[str, str], tmp
         ({"encoder": "led", "decoder": "gpt2"}, r"--encoder: .*led is an encoder-decoder itself \(led\)"),
         ({"encoder": "bert", "decoder": "llama"}, "--decoder: .*'llama', which cannot attend to a source; bert,"),
         ({"encoder": "bert", "decoder": "gpt2", "tie_encoder_decoder": True}, "differ in architecture or sizes"),
+        (
+            {"encoder": "bert", "decoder": "gpt2", "lora_r": 2},
+            "--lora-r: an adapter names one base, and a pair has two",
+        ),
         ({"model_name_or_path": "led", "tie_encoder_decoder": True}, "needs --encoder and --decoder"),
         ({"model_name_or_path": "gpt2"}, "contains GPT2LMHeadModel, not an encoder-decoder that generates text"),
         ({"model_name_or_path": "nllb", "source_lang": "deu", "target_lang": "eng_Lat"}, "did you mean 'eng_Latn'"),
