@@ -212,6 +212,7 @@ class Model:
         pairs: Sequence[str] | None = None,
         *,
         max_source_length: int | None = None,
+        stride: int | None = None,
         per_device_eval_batch_size: int = 64,
         progress: "Advance | None" = None,
     ) -> list[Label]:
@@ -221,6 +222,7 @@ class Model:
             texts: the texts.
             pairs: a second text for each, for pairs such as entailment.
             max_source_length: longer texts are truncated to this many tokens; by default as in training.
+            stride: read longer texts in windows that overlap by so many tokens; by default as in training.
             per_device_eval_batch_size: texts per batch.
             progress: called with the number of texts finished since the last call.
 
@@ -231,12 +233,15 @@ class Model:
             raise InputError(
                 f"{self.path}: contains a model that generates text, not a classifier; use generate(texts)"
             )
+        from hf_seq2seq.decoding.classification import windows_of
+
         check_lengths(ModelFlags(max_source_length=max_source_length), self.settings)
         limit = max_source_length or self.settings.max_source_length
         options: dict[str, Any] = {
             "batch_size": per_device_eval_batch_size,
             "max_source_length": limit,
             "advance": progress,
+            "windows": windows_of(self.tokenizers, limit, self.settings.run, stride),
         }
         found = classified(self.network, self.tokenizers, texts, pairs, **options)
         _warn(found.counts, limit)

@@ -43,6 +43,16 @@ class Model(Inference):
     max_source_length: int | None = option(
         None, "Truncate texts to this many tokens.", at_least=2, aliases=("max_seq_length",)
     )
+    stride: int | None = option(
+        None,
+        "Read longer texts in windows that overlap by so many tokens; by default as in training.",
+        at_least=0,
+    )
+    window_pooling: str | None = option(
+        None,
+        "What counts of the windows' logits; by default as in training, or mean.",
+        choices=("mean", "max", "first"),
+    )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
 
 
@@ -64,14 +74,16 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     rows, sample = read_rows(texts, options.input_file, options.encoding, names, numbered_columns(model))
     live = is_live(texts, options.input_file)
     with open_output(options.output_file, options.input_file, live) as stream:
-        from hf_seq2seq.decoding.classification import TextClassifier
+        from hf_seq2seq.decoding.classification import TextClassifier, windows_of
         from hf_seq2seq.saved.loading import load_classifier
 
         network, tokenizer, settings = load_classifier(model, config.model.trust_remote_code)
         check_lengths(config.model, settings)
         limit = config.model.max_source_length or settings.max_source_length
         size = config.model.per_device_eval_batch_size
-        classifier = TextClassifier(network, tokenizer, size, limit)
+        told = config.model.stride, config.model.window_pooling
+        windows = windows_of(tokenizer, limit, settings.run, *told)
+        classifier = TextClassifier(network, tokenizer, size, limit, windows=windows)
         found = _texts(rows, _columns(sample, options, settings), options.input_file or "standard input")
         with counted("texts") as classifier.advance:
             counts = _write(stream, Arriving(found) if live else found, classifier, options.json_lines)

@@ -9,6 +9,7 @@ from torch import Tensor
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.frames import Frames
 from hf_seq2seq.data.inputs import Inputs
+from hf_seq2seq.data.windows import ROWS, Windows
 from hf_seq2seq.ragged import IGNORE, Ragged
 
 
@@ -98,13 +99,27 @@ class MaskedCollator:
 
 @dataclass(frozen=True)
 class LabelCollator:
-    """Pads texts and stacks their labels: `(batch,)` class ids or numbers, or `(batch, classes)`."""
+    """Pads texts and stacks their labels: `(batch,)` class ids or numbers, or `(batch, classes)`.
+
+    With windows, the batch has a row per window, and the index of each one's text under `mean_rows` or `max_rows`.
+
+    Attributes:
+        pad_token_id: the padding.
+        windows: how texts are cut that are too long; None if there are none.
+    """
 
     pad_token_id: int
+    windows: Windows | None = None
 
     def __call__(self, examples: Examples, rows: np.ndarray) -> dict[str, Tensor]:
         """Pads the rows at these indices."""
-        batch = source_batch(examples.source, rows, self.pad_token_id)
+        if self.windows is None:
+            batch = source_batch(examples.source, rows, self.pad_token_id)
+        else:
+            ids, owners = self.windows.of(examples.source, rows)
+            batch = _input_batch(ids, self.pad_token_id)
+            if not self.windows.leaves_out:
+                batch[ROWS[self.windows.pooling]] = torch.from_numpy(owners)
         if examples.token_types is not None:
             batch["token_type_ids"] = pad([examples.token_types[row] for row in rows], 0)
         if examples.labels is not None:

@@ -1,7 +1,7 @@
 """Labels and scores of texts, in batches of similar lengths, with results in input order."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
+from hf_seq2seq.data.windows import MEAN, Windows, make_windows, pool_windows
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, evaluating
 from hf_seq2seq.decoding.label_kinds import LABEL_KINDS, LabelKind, verdict
 from hf_seq2seq.decoding.saliency import label_saliency
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class TextClassifier:
         batch_size: texts per batch.
         max_source_length: longer texts are truncated to this many tokens; None for no limit.
         advance: called with the number of finished rows after every batch.
+        windows: how texts are read that are too long; None to truncate them.
     """
 
     model: "PreTrainedModel"
@@ -47,6 +51,7 @@ class TextClassifier:
     batch_size: int
     max_source_length: int | None = None
     advance: Advance | None = None
+    windows: Windows | None = None
 
     @property
     def problem(self) -> str:
@@ -82,17 +87,27 @@ class TextClassifier:
     @torch.inference_mode()
     def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[np.ndarray, Counts]:
         """The logits, and the counts of the texts."""
-        found = np.zeros((len(texts), len(self.label_names)), dtype=np.float32)
+        if pairs is not None and self.windows is not None:
+            raise InputError("--stride: not supported for pairs of texts")
         collate = LabelCollator(self.tokenizer.pad_token_id or 0)
         with ONE_AT_A_TIME, evaluating(self.model):
-            examples = self._encoded(texts, pairs)
+            whole = self._encoded(texts, pairs)
+            examples, owners = whole, np.arange(len(texts))
+            if self.windows is not None:
+                ids, owners = self.windows.of(whole.source, range(len(texts)))
+                examples = replace(whole, source=Ragged.of(ids), labels=np.zeros(len(ids), dtype=np.int64))
+            is_first = np.append(True, owners[1:] != owners[:-1])[: len(owners)]
+            found = np.zeros((len(owners), len(self.label_names)), dtype=np.float32)
             for numbers in reversed(ordered_batches(examples.source.lengths[:, None], self.batch_size)):
                 batch = self._batch(collate, examples, numbers)
                 found[numbers] = self.model(**batch).logits.float().cpu().numpy()
                 if self.advance:
-                    self.advance(len(numbers))
-        unknown = count_unknown(examples.source.values, self.tokenizer)
-        return found, Counts(texts=len(texts), truncated=examples.truncated[0], unknown=unknown)
+                    self.advance(int(is_first[numbers].sum()))
+        if self.windows is not None:
+            parts = torch.from_numpy(found), torch.from_numpy(owners)
+            found = pool_windows(*parts, len(texts), self.windows.pooling).numpy()
+        unknown = count_unknown(whole.source.values, self.tokenizer)
+        return found, Counts(texts=len(texts), truncated=whole.truncated[0], unknown=unknown)
 
     def saliency(
         self, text: str, pair: str | None, score_of: Callable[[torch.Tensor], torch.Tensor]
@@ -115,14 +130,34 @@ class TextClassifier:
     def _encoded(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Examples:
         labels = np.zeros(len(texts), dtype=np.int64)
         rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
-        return encode_labelled(
-            rows, self.tokenizer, Tokenization(max_source_length=self.max_source_length or UNBOUNDED)
-        )
+        reads_all = self.windows is not None and not self.windows.leaves_out
+        limit = UNBOUNDED if reads_all else self.max_source_length or UNBOUNDED
+        return encode_labelled(rows, self.tokenizer, Tokenization(max_source_length=limit))
 
     def _batch(self, collate: LabelCollator, examples: Examples, numbers: np.ndarray) -> dict[str, torch.Tensor]:
         batch = {name: tensor.to(self.model.device) for name, tensor in collate(examples, numbers).items()}
         del batch["labels"]
         return batch
+
+
+def windows_of(
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int | None,
+    run: Mapping[str, Any],
+    stride: int | None = None,
+    pooling: str | None = None,
+) -> Windows | None:
+    """How a classifier reads texts that are too long: as told, or as in its training; None to truncate them.
+
+    Raises:
+        InputError: there are no windows to pool, or they share all their tokens.
+    """
+    stride = run.get("stride") if stride is None else stride
+    if stride is None and pooling is not None:
+        raise InputError(f"--window-pooling {pooling}: there are no windows; add --stride")
+    if stride is None or limit is None:
+        return None
+    return make_windows(tokenizer, limit, stride, pooling or run.get("window_pooling") or MEAN)
 
 
 def probabilities(logits: np.ndarray, problem: str) -> np.ndarray:

@@ -289,14 +289,15 @@ def _score_documents(request: Request, loaded: Loaded) -> Found:
 
 
 def _score_labels(request: Request, loaded: Loaded) -> Result:
-    from hf_seq2seq.decoding.classification import TextClassifier
+    from hf_seq2seq.decoding.classification import TextClassifier, windows_of
     from hf_seq2seq.decoding.pipeline import check_lengths
 
     config, (network, tokenizer, settings) = request.config, loaded
     check_lengths(config.model, settings)
     limit = config.model.max_source_length or settings.max_source_length
     size = config.decoding.per_device_eval_batch_size
-    classifier = TextClassifier(network, tokenizer, size, limit, request.advance)
+    windows = windows_of(tokenizer, limit, settings.run)
+    classifier = TextClassifier(network, tokenizer, size, limit, request.advance, windows)
     problem, label_names = classifier.problem, classifier.label_names
     if config.measures.confusion_matrix and not classifier.kind.is_class:
         raise InputError(

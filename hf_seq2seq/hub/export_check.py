@@ -7,7 +7,7 @@ import numpy as np
 
 from hf_seq2seq.configs import Decoding, Inference
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.decoding.classification import TextClassifier
+from hf_seq2seq.decoding.classification import TextClassifier, windows_of
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.bleu import chrf
@@ -65,7 +65,9 @@ def own_outputs(subject: Subject) -> Outputs:
     settings, tokenizers = subject.settings, subject.tokenizers
     if subject.is_classifier:
         rows = Inference().per_device_eval_batch_size
-        classifier = TextClassifier(subject.model, tokenizers.source, rows, settings.max_source_length)
+        limit = settings.max_source_length
+        windows = windows_of(tokenizers.source, limit, settings.run)
+        classifier = TextClassifier(subject.model, tokenizers.source, rows, limit, windows=windows)
         return classifier.logits(subject.texts, subject.pairs)
     generator = TextGenerator(
         subject.model,

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hf_seq2seq.data.windows import logits_of
 from hf_seq2seq.objectives.divergences import symmetric_divergence
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.saved.heads import plain_name
@@ -41,11 +42,11 @@ class Classification(Objective):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over rows, in nats."""
-        logits = _logits(self.model, batch)
+        logits = logits_of(self.model, batch)
         loss = self._loss(logits, batch["labels"])
         if not (self.training and self.r_drop):
             return loss
-        again = _logits(self.model, batch)
+        again = logits_of(self.model, batch)
         apart = symmetric_divergence(logits, again)
         if self.class_weights is not None:
             apart = apart * self.class_weights[batch["labels"]]
@@ -75,7 +76,7 @@ class MultiLabel(Objective):
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum over rows and classes, in nats."""
-        return F.binary_cross_entropy_with_logits(_logits(self.model, batch), batch["labels"], reduction="sum")
+        return F.binary_cross_entropy_with_logits(logits_of(self.model, batch), batch["labels"], reduction="sum")
 
 
 class Regression(Objective):
@@ -108,7 +109,7 @@ class Regression(Objective):
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Sum of squared errors, in units of the labels' variance."""
         labels = (batch["labels"] - self.mean) / self.spread
-        return F.mse_loss(_logits(self.model, batch).squeeze(1), labels, reduction="sum")
+        return F.mse_loss(logits_of(self.model, batch).squeeze(1), labels, reduction="sum")
 
     def readable(self, outputs: np.ndarray) -> np.ndarray:
         """Numbers in the data's units."""
@@ -157,8 +158,3 @@ def _head_weights(weights: dict[str, Tensor], head: str) -> dict[str, str]:
             if plain == f"{head}.{part}":
                 found[part] = name
     return found
-
-
-def _logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    inputs = {name: value for name, value in batch.items() if name != "labels"}
-    return model(**inputs).logits.float()

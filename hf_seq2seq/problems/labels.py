@@ -8,6 +8,7 @@ from accelerate import Accelerator
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.windows import logits_of
 from hf_seq2seq.hub.markdown import cell
 from hf_seq2seq.hub.snippet import encode_line, load_lines, sample, takes_pairs
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
@@ -47,9 +48,8 @@ class LabelProblem(Problem):
         found: list[np.ndarray] = []
         for start in range(0, len(rows), size):
             batch = task.batch(examples, rows[start : start + size], accelerator.device)
-            batch.pop("labels", None)
             with accelerator.autocast():
-                found.extend(task.model(**batch).logits.float().cpu().numpy())
+                found.extend(logits_of(task.model, batch).cpu().numpy())
         return found
 
     def gathered(self, task: Task, found: list[Any]) -> Predictions:

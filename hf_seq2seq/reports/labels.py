@@ -8,7 +8,7 @@ import numpy as np
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.records import Record
 from hf_seq2seq.data.labelled_texts import Labelled
-from hf_seq2seq.decoding.classification import TextClassifier, probabilities
+from hf_seq2seq.decoding.classification import TextClassifier, probabilities, windows_of
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.pipeline import check_lengths
 from hf_seq2seq.drafts import open_draft
@@ -43,7 +43,8 @@ def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, C
     check_lengths(config.model, settings)
     limit = config.model.max_source_length or settings.max_source_length
     size = config.decoding.per_device_eval_batch_size
-    classifier = TextClassifier(network, tokenizer, size, limit, request.advance)
+    windows = windows_of(tokenizer, limit, settings.run)
+    classifier = TextClassifier(network, tokenizer, size, limit, request.advance, windows)
     rows = _rows(request, classifier, settings.run)
     chosen = chosen_rows(config.report, len(rows.texts))
     training = training_rows(request, classifier, settings.run)

@@ -19,6 +19,7 @@ from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.data.text_kinds import look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.windows import Windows, make_windows
 from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.labels import classifier_choices, label_metric_choices, text_length_choices
 from hf_seq2seq.errors import InputError
@@ -29,6 +30,7 @@ from hf_seq2seq.problems import LABEL_PROBLEMS
 from hf_seq2seq.run_configs import EncoderModel, EncoderRun
 from hf_seq2seq.saved.heads import is_fresh, output_layer
 from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.kept import kept_labels
@@ -121,7 +123,10 @@ def label_task(
         adapter = config.adaptation.has_adapter
         config = settle_fine_tuning(config, "bert_classifier", len(splits["train"]), model, adapter)
     check_positions(model, config.tokens)
-    examples = {name: encode_labelled(rows, tokenizer, config.tokens) for name, rows in splits.items()}
+    windows, limits = _windows(config, tokenizer, splits["train"]), config.tokens
+    if windows is not None and not windows.leaves_out:
+        limits = dataclasses.replace(limits, max_source_length=UNBOUNDED)
+    examples = {name: encode_labelled(rows, tokenizer, limits) for name, rows in splits.items()}
     task = Task(
         recipe="bert_classifier",
         config=config,
@@ -130,12 +135,22 @@ def label_task(
         splits=examples,
         columns=splits["train"].columns,
         objective=_objective(config, model, splits["train"].labels, len(label_names), fresh),
-        collate=LabelCollator(tokenizer.pad_token_id),
+        collate=LabelCollator(tokenizer.pad_token_id, windows),
         metrics=config.evaluation.metrics,
         problem=LABEL_PROBLEMS[config.model.problem_type],
         label_names=label_names,
     )
     return with_curriculum(task, splits["train"].table)
+
+
+def _windows(config: EncoderRun, tokenizer: "PreTrainedTokenizerBase", train: Labelled) -> Windows | None:
+    """How texts are read that are too long; None to truncate them."""
+    model = config.model
+    if model.stride is None:
+        return None
+    if train.pairs is not None:
+        raise InputError("--stride: not supported for pairs of texts")
+    return make_windows(tokenizer, config.tokens.max_source_length, model.stride, model.window_pooling)
 
 
 def _objective(

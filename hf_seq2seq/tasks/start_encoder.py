@@ -40,10 +40,12 @@ def check_encoder_run(config: C) -> C:
         _refuse(masking, names, "raw text; it needs --objective masked_language_model")
         if model.problem_type != "single_label":
             _refuse(model, ("r_drop",), "one label per text")
+        if model.stride is None and model.window_pooling != "mean":
+            raise InputError(f"--window-pooling {model.window_pooling}: there are no windows; add --stride")
         return check_labelled_run(config)
     why = "labels; --objective masked_language_model reads raw text without any"
     _refuse(config.data, ("label_column", "text_pair_column"), why)
-    _refuse(model, ("problem_type", "class_weights", "pooling", "r_drop"), why)
+    _refuse(model, ("problem_type", "class_weights", "pooling", "r_drop", "stride", "window_pooling"), why)
     if config.evaluation.metrics:
         raise InputError("--metrics score labels; --objective masked_language_model reports its own scores")
     if config.adaptation.freeze == "all_but_head":
