@@ -18,6 +18,7 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
+from hf_seq2seq.tuning.train_server import end_with_parent
 
 DONE = "rounds.json"
 """The commands that are begun and the number of those done, in the folder of the rounds."""
@@ -200,8 +201,9 @@ def run_step(step: Step) -> None:
 
 
 def execute(words: list[str]) -> int:
-    """Runs a command of this program in a new process; returns its exit code."""
-    return subprocess.run([sys.executable, "-m", "hf_seq2seq", *words], check=False).returncode
+    """Runs a command of this program in a new process, which ends with this one; returns its exit code."""
+    command = [sys.executable, "-m", "hf_seq2seq", *words]
+    return subprocess.run(command, check=False, preexec_fn=end_with_parent).returncode
 
 
 def read_done(path: Path, steps: list[Step]) -> tuple[int, int]:

@@ -123,7 +123,10 @@ def serve() -> None:
             _train(json.loads(line))
         print(run, flush=True)
         _, status = os.waitpid(run, 0)
-        print(os.waitstatus_to_exitcode(status), _cpu_seconds(), flush=True)
+        try:
+            print(os.waitstatus_to_exitcode(status), _cpu_seconds(), flush=True)
+        except BrokenPipeError:  # whoever started this server is gone
+            os._exit(FAILED)
 
 
 def _cpu_seconds() -> float:

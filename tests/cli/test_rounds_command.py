@@ -1,7 +1,10 @@
 """`rounds`: reverse model, synthetic pairs, forward model, better reverse model; continued where it was ended."""
 
 import json
+import os
+import select
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +126,16 @@ def test_bad_input(data: list[str], command: Any, flags: str, message: str) -> N
     assert found.code == 2
     assert message in found.err
     assert not Path("outputs").exists()
+
+
+def test_a_step_ends_with_the_command_that_began_it(tmp_path: Path, forked_python: str) -> None:
+    step = tmp_path / "step"
+    step.write_text("#!/bin/sh\necho $$\nexec sleep 60\n")
+    step.chmod(0o755)
+    program = f"import sys; from hf_seq2seq.cli import rounds; sys.executable = {str(step)!r}; rounds.execute([])"
+    with subprocess.Popen([forked_python, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ending = os.pidfd_open(int(process.stdout.readline()))
+        process.kill()
+        assert select.select([ending], [], [], 20.0)[0], "the step goes on without the command"
+        os.close(ending)
