@@ -11,7 +11,7 @@ import pytest
 from hf_seq2seq import preview, train
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
-from hf_seq2seq.data.text_kinds import look_at
+from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.defaults import choosing, conversations, fine_tuning, labels, pairs, raw_text, schedules
 from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.schedules import Lengths
@@ -111,7 +111,7 @@ def test_every_choice_names_an_option(name: str) -> None:
         *schedules.length_choices(Lengths(5, 5, 5, 5)),
         *schedules.schedule_choices(side, Lengths(5, 5, 5, 5), 1, validated=True),
         *labels.classifier_choices(side),
-        *choosing.validation_choices(200),
+        *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
         *conversations.reply_metric_choices(conversations.Exchanges.of(side, side, WORDS), validated=True),
         *raw_text.vocabulary_choices(side),
@@ -161,9 +161,16 @@ def test_rows_that_are_held_out_give_no_notice_twice(tmp_path: Path, caplog: pyt
 
 
 def test_at_most_a_thousand_rows_are_held_out() -> None:
-    (choice,) = choosing.validation_choices(40_000)
+    (choice,) = choosing.validation_choices(40_000, 40_000)
     assert choice.value == 2.5
-    assert not list(choosing.validation_choices(99))
+    assert not list(choosing.validation_choices(99, 40_000))
+
+
+def test_a_run_on_few_of_many_rows_validates_on_few() -> None:
+    """A tenth of the rows that are trained on is held out, not a tenth of all."""
+    (choice,) = choosing.validation_choices(300, 30_000)
+    assert choice.value == 0.1
+    assert "30,000 training rows" in choice.reason
 
 
 def test_rows_of_inflection_are_told_how_to_be_read(tmp_path: Path) -> None:
@@ -303,3 +310,9 @@ def test_a_loss_made_of_outputs_takes_a_quarter_of_the_peak(tmp_path: Path) -> N
     assert config.optimization.learning_rate == 5e-4
     assert any("a quarter of 0.002" in choice.reason for choice in config.derived)
     assert _prepared("rnn", flags | {"learning_rate": 1e-4}).config.optimization.learning_rate == 1e-4
+
+
+def test_a_vocabulary_of_the_least_size_is_told_so() -> None:
+    few, many = (Side(rows, "sentences", 10.0, 60, 900) for rows in (500, 50_000))
+    assert pairs.size_reason(few, few) == "at least 500 pieces per side; one per 100 of 10,000 words would be fewer"
+    assert pairs.size_reason(many, few) == "about one piece per 100 words of 505,000"

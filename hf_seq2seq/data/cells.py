@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 SAMPLE_ROWS = 100
 NANS = ("nan", "NaN")
 HINTS = {
-    "null": "fill it in or remove the row",
+    "null": "fill it in, or give --skip-empty",
     "number": "write it as text, in quotation marks",
     "true or false": "write it as text, in quotation marks",
     "list": "join its parts into one text",
@@ -130,7 +130,7 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
     if count:
         row = row_number(rows, pc.index(empty, True).as_py())
         others = f", the first of {count} such rows" if count > 1 else ""
-        raise InputError(f"{place}: row {row}, column {column!r}: empty text{others}; fill it in or remove the row")
+        raise InputError(f"{place}: row {row}, column {column!r}: empty text{others}; fill it in, or give --skip-empty")
 
 
 def without_empty(rows: Dataset, columns: Sequence[str | None], place: str, label: str | None = None) -> Dataset:

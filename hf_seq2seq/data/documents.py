@@ -55,7 +55,8 @@ def read_documents(
             raise InputError(f"{place}: column {column!r} contains no text")
     if one_document and "train" in documents and not sets_of(documents, "validation"):
         given, text = data.validation_split_percentage, documents["train"][0]
-        percentage = share(len(splits["train"])) if share and given is None else given
+        count = len(splits["train"])
+        percentage = share(count, count) if share and given is None else given
         if percentage:
             end = int(len(text) * (1 - percentage / 100))
             documents |= {"train": [text[:end]], "validation": [text[end:]]}

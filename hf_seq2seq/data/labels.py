@@ -231,7 +231,7 @@ def _name(cells: _LabelCells, index: int, value: Any) -> str:
     told_kind = "list" if is_list else kind(value)
     hints = {"number": "; numbers need --problem-type regression", "list": "; lists need --problem-type multi_label"}
     detail = "no label" if missing_label(value) else f"{told_kind} {shown(value)} is not a label"
-    return cells.refuse(index, detail + hints.get(told_kind, "; fill it in or remove the row"))
+    return cells.refuse(index, detail + hints.get(told_kind, "; fill it in, or give --skip-empty"))
 
 
 def _ordered_names(cells: _LabelCells, rows: Sequence[list[str]], problem: str) -> tuple[str, ...]:

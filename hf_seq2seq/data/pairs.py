@@ -252,5 +252,5 @@ def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> l
         if not references or (not may_be_empty and not all(r.strip() for r in references)):
             number = row_number(rows, index)
             problem = "an empty text among the references" if references else "no reference"
-            raise InputError(f"{place}: row {number}, column {column!r}: {problem}; fill it in or remove the row")
+            raise InputError(f"{place}: row {number}, column {column!r}: {problem}; fill it in, or give --skip-empty")
     return found

@@ -32,8 +32,9 @@ COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_colu
 HOLD_OUT_SEED = 0
 
 Classes = Callable[[Dataset, str], Sequence[Sequence[str]]]
-OpenShare = Callable[[int], float | None]
-"""Percentage of so many training rows to hold out for validation where no option says it; None for no rows."""
+OpenShare = Callable[[int, int], float | None]
+"""Percentage of rows to hold out for validation where no option says it, None for none, by the numbers of rows that are
+trained on and that there are."""
 
 
 def load_splits(
@@ -79,7 +80,8 @@ def load_splits(
         splits["train"] = _without_repeats(splits["train"], splits.place("train"))
     if "train" in splits and not sets_of(splits, "validation"):
         given, count = sources.validation_split_percentage, len(splits["train"])
-        percentage = share(min(count, sources.max_train_samples or count)) if share and given is None else given
+        used = min(count, sources.max_train_samples or count)
+        percentage = share(used, count) if share and given is None else given
         if percentage:
             splits["train"], splits["validation"] = _held_out(splits, percentage, classes)
     return _all_capped(splits, sources, classes)

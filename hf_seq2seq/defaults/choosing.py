@@ -85,9 +85,14 @@ def describe_briefly(config: RunConfig) -> list[str]:
     return [f"chosen from the rows{usual}; `preview` tells each on its own:", *told] if config.derived else []
 
 
-def validation_choices(rows: int) -> Iterator[Choice]:
-    """A share of the training rows to validate on, where no validation set is given; none of very few rows."""
+def validation_choices(rows: int, available: int) -> Iterator[Choice]:
+    """A share of the training rows to validate on, where no validation set is given; none of very few rows.
+
+    Args:
+        rows: that are trained on; fewer than there are with `max_train_samples`.
+        available: that the share is of.
+    """
     if rows >= ROWS_TO_HOLD_OUT:
-        share = min(10.0, 100 * MOST_HELD_OUT / rows)
-        reason = f"no validation set is given; 0 holds none of the {rows:,} training rows out"
+        share = min(10.0, 100 * MOST_HELD_OUT / rows) * rows / available
+        reason = f"no validation set is given; 0 holds none of the {available:,} training rows out"
         yield Choice("validation_split_percentage", float(f"{share:.3g}"), reason)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hf_seq2seq.data.text_kinds import SENTENCES, UNSPACED, Side
-from hf_seq2seq.defaults.pairs import TOKENIZERS, subword_size
+from hf_seq2seq.defaults.pairs import TOKENIZERS, size_reason, subword_size
 from hf_seq2seq.sections import Choice
 
 
@@ -48,5 +48,4 @@ def turn_tokenizer_choices(found: Exchanges) -> Iterator[Choice]:
     size = max(subword_size(side), 2 * side.alphabet + 64)
     if side.kind == UNSPACED:
         yield Choice("tokenizer_type", TOKENIZERS[UNSPACED], f"messages: {side}", ("tokenizer_name",))
-    reason = f"about one piece per 100 words of {side.rows * side.words:,.0f}"
-    yield Choice("vocab_size", min(32_000, size), reason, ("tokenizer_name", "tokenizer_type"))
+    yield Choice("vocab_size", min(32_000, size), size_reason(side), ("tokenizer_name", "tokenizer_type"))

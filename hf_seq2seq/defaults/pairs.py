@@ -46,11 +46,11 @@ def tokenizer_choices(
         yield Choice("tokenizer_type", "char" if small else kinds[0], reason, ("tokenizer_name",))
     if not separate and not small:
         size = max(subword_size(source) + subword_size(target), source.alphabet + target.alphabet + 64)
-        yield Choice("vocab_size", min(32_000, size), _size_reason(source, target), ("tokenizer_name",))
+        yield Choice("vocab_size", min(32_000, size), size_reason(source, target), ("tokenizer_name",))
     for name, side in (("vocab_size", source), ("target_vocab_size", target)) if separate else ():
         if side.kind not in CHARACTER_MODELS:
             size = max(subword_size(side), side.alphabet + 64)
-            yield Choice(name, size, _size_reason(side), ("tokenizer_name", "vocab_size"))
+            yield Choice(name, size, size_reason(side), ("tokenizer_name", "vocab_size"))
 
 
 def _sampled_choices(source: Side, target: Side, joint: bool, sampled: Subwords) -> Iterator[Choice]:
@@ -61,13 +61,13 @@ def _sampled_choices(source: Side, target: Side, joint: bool, sampled: Subwords)
     sizes = [max(FEW_PIECES, subword_size(side), side.alphabet + 64) for side in sides.values()]
     yield Choice("tokenizer_type", kinds[0], sampled.asked_for if "source" in asked else f"sources: {source}")
     if joint or len(set(kinds)) == 1:
-        yield Choice("vocab_size", min(32_000, sum(sizes)), _size_reason(source, target), ("tokenizer_name",))
+        yield Choice("vocab_size", min(32_000, sum(sizes)), size_reason(source, target), ("tokenizer_name",))
         return
     reason = sampled.asked_for if "target" in asked else f"targets: {target}"
     yield Choice("target_tokenizer_type", kinds[1], reason, ("tokenizer_name", "tokenizer_type"))
     for name, kind, size, side in zip(("vocab_size", "target_vocab_size"), kinds, sizes, sides.values(), strict=True):
         if kind not in ("char", "word"):
-            yield Choice(name, size, _size_reason(side), ("tokenizer_name", "vocab_size"))
+            yield Choice(name, size, size_reason(side), ("tokenizer_name", "vocab_size"))
 
 
 def subword_size(side: Side) -> int:
@@ -78,8 +78,11 @@ def subword_size(side: Side) -> int:
     return min(16_000, max(FEW_PIECES, round(words / 10_000) * 100))
 
 
-def _size_reason(*sides: Side) -> str:
+def size_reason(*sides: Side) -> str:
+    """Says by which rule a vocabulary of these texts has its size."""
     words = sum(side.rows * side.words for side in sides)
+    if all(subword_size(side) == FEW_PIECES for side in sides):
+        return f"at least {FEW_PIECES} pieces per side; one per 100 of {words:,.0f} words would be fewer"
     return f"about one piece per 100 words of {words:,.0f}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from hf_seq2seq.data.text_kinds import SENTENCES, Side
-from hf_seq2seq.defaults.pairs import CHARACTER_MODELS, subword_size, t5_choices
+from hf_seq2seq.defaults.pairs import CHARACTER_MODELS, size_reason, subword_size, t5_choices
 from hf_seq2seq.defaults.schedules import Lengths, Passes
 from hf_seq2seq.sections import Choice
 
@@ -20,8 +20,7 @@ def vocabulary_choices(texts: Side) -> Iterator[Choice]:
     """The size of a new vocabulary: about one piece per 100 words, as for pairs, and room for every character."""
     prose = replace(texts, kind=SENTENCES) if texts.kind in CHARACTER_MODELS else texts
     size = max(subword_size(prose), 2 * texts.alphabet + 64)
-    reason = f"about one piece per 100 words of {texts.rows * texts.words:,.0f}"
-    yield Choice("vocab_size", size, reason, ("tokenizer_name", "tokenizer_type"))
+    yield Choice("vocab_size", size, size_reason(prose), ("tokenizer_name", "tokenizer_type"))
 
 
 def dropout_choices(texts: Side) -> Iterator[Choice]:

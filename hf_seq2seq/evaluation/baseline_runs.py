@@ -151,11 +151,11 @@ def run(name: str, config: Any) -> Outcome:
     return outcome
 
 
-def _share(taken: list[float], rows: int) -> float | None:
+def _share(taken: list[float], rows: int, available: int) -> float | None:
     """The share of the training rows that `train` holds out, where there is no validation set; told, and noted."""
     from hf_seq2seq.defaults.choosing import validation_choices
 
-    for choice in validation_choices(rows):
+    for choice in validation_choices(rows, available):
         print(f"{choice.name} {choice.value:g}: {choice.reason}", file=sys.stderr)
         taken.append(choice.value)
     return taken[0] if taken else None

@@ -121,8 +121,8 @@ def read_mixture(members: tuple[Member, ...], config: C) -> tuple[C, dict[str, P
     assert file is not None
     shares: list[Choice] = []
 
-    def share(member: Member, rows: int) -> float | None:
-        found = list(validation_choices(rows)) if config.given is not None else []
+    def share(member: Member, rows: int, available: int) -> float | None:
+        found = list(validation_choices(rows, available)) if config.given is not None else []
         shares.extend(dataclasses.replace(c, reason=f"task {member.name}: {c.reason}") for c in found)
         return found[0].value if found else None
 

@@ -58,9 +58,9 @@ def read_validated(config: C, data: D, read: Callable[[D, OpenShare], R]) -> tup
     """
     chosen: list[Choice] = []
 
-    def choose(rows: int) -> float | None:
+    def choose(rows: int, available: int) -> float | None:
         is_open = config.given is not None and "validation_split_percentage" not in config.given
-        chosen[:] = validation_choices(rows) if is_open else ()
+        chosen[:] = validation_choices(rows, available) if is_open else ()
         return chosen[0].value if chosen else None
 
     rows = read(data, choose)

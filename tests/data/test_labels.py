@@ -224,7 +224,11 @@ def test_numbers_for_regression(write):
 @pytest.mark.parametrize(
     ("problem", "labels", "message"),
     [
-        ("single_label", ["a", None, "b"], "row 2, column 'label': no label; fill it in or remove the row"),
+        (
+            "single_label",
+            ["a", None, "b"],
+            "row 2, column 'label': no label; fill it in, or give --skip-empty",
+        ),
         ("single_label", ["a", " ", "b"], "row 2, column 'label': no label"),
         ("single_label", [0.5, 1.5], "row 1, column 'label': number 0.5 is not a label; .*--problem-type regression"),
         ("single_label", [["a"], ["b"]], "row 1, column 'label': list .* is not a label; .*--problem-type multi_label"),

@@ -82,7 +82,10 @@ GOOD = {"source": "a", "target": "b"}
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ({"source": None, "target": "b"}, "row 2, column 'source': null; fill it in or remove the row"),
+        (
+            {"source": None, "target": "b"},
+            "row 2, column 'source': null; fill it in, or give --skip-empty",
+        ),
         ({"target": "b"}, "row 2, column 'source': null"),
         ({"source": "a", "target": None}, "row 2, column 'target': null"),
         ({"source": 7, "target": "b"}, "a.jsonl:2, column 'source': number 7 among cells that are text"),
@@ -91,7 +94,10 @@ GOOD = {"source": "a", "target": "b"}
             "a.jsonl:2, column 'source': list ['a', 'b'] among cells that are text",
         ),
         ({"source": "a", "target": ["b"]}, "a.jsonl:2, column 'target': list ['b'] among cells that are text"),
-        ({"source": " \t", "target": "b"}, "row 2, column 'source': empty text; fill it in or remove the row"),
+        (
+            {"source": " \t", "target": "b"},
+            "row 2, column 'source': empty text; fill it in, or give --skip-empty",
+        ),
         ({"source": "a", "target": ""}, "row 2, column 'target': empty text"),
     ],
 )

@@ -1,6 +1,8 @@
 """Detection of the columns of source and target."""
 
+import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from hf_seq2seq.configs import PairData
@@ -19,6 +21,8 @@ from hf_seq2seq.data.columns.headers import numbered
 from hf_seq2seq.errors import InputError
 
 Rows = Sequence[Mapping[str, Any]]
+_NUMBERED = re.compile(r"(\d+) ")
+_FEWEST_NUMBERED = 4
 
 
 def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place: str = "the data") -> tuple[str, str]:
@@ -49,6 +53,8 @@ def find_pair_columns(names: Sequence[str], sample: Rows, data: PairData, place:
         guess = _looked(names, sample, source, target)
         if guess:
             check_header(guess, sample, place, ("--source-column", "--target-column"))
+            if not source:
+                _check_no_dialogue(guess[0], sample, place)
             return guess
     missing = [f"--{role}-column" for role, column in (("source", source), ("target", target)) if not column]
     raise InputError(_unclear(names, sample, missing, place))
@@ -143,6 +149,24 @@ def _looked(names: Sequence[str], sample: Rows, source: str | None, target: str 
     return source or left[0], target or left[-1]
 
 
+def _check_no_dialogue(source: str, sample: Rows, place: str) -> None:
+    """Refuses lines of bAbI's dialogues as pairs, unless columns are named: sources that count on from row to row.
+
+    Rows may be missing, such as those that are held out, and every dialogue counts from 1.
+    """
+    found = [_NUMBERED.match(str(row[source])) for row in sample]
+    numbers = [int(match[1]) for match in found if match]
+    if len(numbers) < max(_FEWEST_NUMBERED, len(sample)):
+        return
+    steps = [after - before for before, after in pairwise(numbers)]
+    if 2 * steps.count(1) > len(steps):
+        told = ", ".join(map(str, numbers[:3]))
+        raise InputError(
+            f"{place}: lines with numbers ({told}, …) seem to be dialogues, which --objective dialogue reads; "
+            f"for pairs give --source-column {source}"
+        )
+
+
 def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str) -> str:
     """Says what is missing and how to give it."""
     objects = {name: row[name] for row in reversed(sample) for name in names if isinstance(row.get(name), Mapping)}
@@ -152,7 +176,8 @@ def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str)
     if list(names) == ["text"] and any("\t" in str(row["text"]) for row in sample):
         return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"
     if list(names) == ["text"] and "--target-column" in missing:
-        return f"{place}: plain text has no targets; give two parallel files, as in train.de,train.en"
+        files = "give two parallel files, as in train.de,train.en"
+        return f"{place}: plain text has no targets; {files}, or learn from raw text by `gpt --objective causal`"
     if len(names) == 3 and (";" in names[2] or all(";" in str(row[names[2]]) for row in sample)):
         hint = "--source-template '{1}{3:tags}' --target-column 2"
         return f"{place}: lemma, form and features, as it seems, are read by {hint}"

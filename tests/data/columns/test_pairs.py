@@ -93,6 +93,21 @@ def test_what_is_unclear_is_asked(row, options, message):
         find(row, **options)
 
 
+NUMBERED = [{"1": f"{number} hi", "2": "hello"} for number in (1, 2, 4, 5, 6, 1, 2, 3)]
+
+
+def test_lines_of_dialogues_are_no_pairs_unless_columns_are_named():
+    with pytest.raises(InputError, match=r"^d\.txt: .*\(1, 2, 4, …\) .*--objective dialogue .*--source-column 1$"):
+        find_pair_columns(["1", "2"], NUMBERED, PairData(), "d.txt")
+    assert find_pair_columns(["1", "2"], NUMBERED, PairData(source_column="1"), "d.txt") == ("1", "2")
+
+
+@pytest.mark.parametrize("counts", [(3, 1, 12, 5, 2), (1, 2, 3)])
+def test_amounts_or_few_rows_are_no_dialogues(counts):
+    rows = [{"1": f"{count} apples", "2": f"{count} Äpfel"} for count in counts]
+    assert find_pair_columns(["1", "2"], rows, PairData(), "d.txt") == ("1", "2")
+
+
 def test_numbered_columns_are_no_data_in_place_of_a_header():
     assert find({"1": "1", "2": "2"}, source_column="1") == ("1", "2")
 
