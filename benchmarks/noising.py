@@ -27,9 +27,10 @@ from machine import describe, table
 from rouge_score.rouge_scorer import RougeScorer
 
 from hf_seq2seq.noising.noise import Enclosed
-from hf_seq2seq.noising.rows import Rows, offsets_of, runs_of
+from hf_seq2seq.noising.rows import runs_of
 from hf_seq2seq.noising.sentence_scores import count_words, rouge1
 from hf_seq2seq.noising.span_corruption import SpanCorruption
+from hf_seq2seq.ragged import Ragged, offsets_of
 
 LENGTH, VOCABULARY, EOS, BATCH = 568, 32_000, 1, 8
 SENTINELS = tuple(range(VOCABULARY + 99, VOCABULARY - 1, -1))
@@ -69,7 +70,7 @@ def compare(ways: dict[str, tuple[Callable[[], object], int]], rounds: int) -> l
 def spans(rows: int, rounds: int) -> list[list[str]]:
     """Span corruption, row by row and at once."""
     rng = np.random.default_rng(0)
-    tokens = Rows(rng.integers(2, VOCABULARY, rows * LENGTH, dtype=np.int32), offsets_of(np.full(rows, LENGTH)))
+    tokens = Ragged(rng.integers(2, VOCABULARY, rows * LENGTH, dtype=np.int32), offsets_of(np.full(rows, LENGTH)))
     noise = Enclosed(SpanCorruption(SENTINELS, final_sentinel=False), after=(EOS,))
     few = tokens.values.reshape(rows, LENGTH)[: max(rows // 8, BATCH)]
     source, target = by_row(few[:BATCH], rng)
@@ -130,7 +131,7 @@ def sentences(path: str | None, rounds: int) -> list[list[str]]:
     numbers: dict[str, int] = {}
     split = [[[numbers.setdefault(w, len(numbers)) for w in sentence.split()] for sentence in text] for text in texts]
     values = np.array([word for text in split for sentence in text for word in sentence], dtype=np.int32)
-    tokens = Rows(values, offsets_of(np.array([sum(map(len, text)) for text in split])))
+    tokens = Ragged(values, offsets_of(np.array([sum(map(len, text)) for text in split])))
     starts = np.zeros(len(values), dtype=bool)
     starts[offsets_of(np.array([len(sentence) for text in split for sentence in text]))[:-1]] = True
     few = texts[:TEXTS]
@@ -145,7 +146,7 @@ def sentences(path: str | None, rounds: int) -> list[list[str]]:
     return compare(ways, rounds)
 
 
-def at_once(tokens: Rows, starts: np.ndarray) -> np.ndarray:
+def at_once(tokens: Ragged, starts: np.ndarray) -> np.ndarray:
     """The score of every sentence."""
     words = count_words(tokens, runs_of(tokens, starts))
     return rouge1(words, np.zeros(len(words.rows), dtype=bool), unique=False)

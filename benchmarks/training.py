@@ -265,10 +265,10 @@ def train_with_trainer(task: "Task", meter: Meter, options: argparse.Namespace) 
 
 def validation_loss(task: "Task") -> float:
     """Nats a target token over the validation rows."""
-    from hf_seq2seq.training.evaluation import evaluate
+    from hf_seq2seq.training.evaluation import evaluate_and_predict
     from hf_seq2seq.training.run import make_accelerator
 
-    return evaluate(task, "validation", make_accelerator(task.config), "eval")["eval_loss"]
+    return evaluate_and_predict(task, "validation", make_accelerator(task.config), "eval")[0]["eval_loss"]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What README.md and docs/ tell a reader is so: commands, flags, files, programs, links, papers, tests."""
 
+import ast
 import contextlib
 import functools
 import importlib
@@ -219,6 +220,15 @@ def test_the_readme_is_short_and_leads_to_every_page() -> None:
 def test_every_extra_that_it_installs_exists(page: Path) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(re.findall(r"hf-seq2seq\[(\w+)\]", page.read_text())) <= set(extras)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_what_a_benchmark_imports_exists(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "hf_seq2seq":
+            for name in node.names:
+                found = importlib.import_module(str(node.module))
+                assert hasattr(found, name.name) or importlib.import_module(f"{node.module}.{name.name}")
 
 
 def test_every_benchmark_has_its_figures() -> None:

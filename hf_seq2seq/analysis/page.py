@@ -7,6 +7,7 @@ and the page's policy allows its own script and style alone and no request at al
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -33,7 +34,7 @@ PRINTED = 1
 
 
 def write_report(folder: Path, record: Record, sections: Mapping[str, Section], page: str, figures: str) -> None:
-    """Writes the page, the figures and the pictures.
+    """Writes the page, the figures and the pictures; those of rows that an earlier report showed are removed.
 
     Args:
         folder: an existing folder.
@@ -45,7 +46,11 @@ def write_report(folder: Path, record: Record, sections: Mapping[str, Section], 
     Raises:
         OSError: a file cannot be written.
     """
-    for name, picture in pictures(sections).items():
+    made = pictures(sections)
+    for stale in folder.glob("*-row-*.svg"):  # of rows that an earlier report showed
+        if re.fullmatch(r"(attention|saliency)-row-[0-9]+", stale.stem) and stale.stem not in made:
+            stale.unlink()
+    for name, picture in made.items():
         with open_draft(folder / f"{name}.svg") as stream:
             stream.write(standalone(picture))
     with open_draft(folder / figures) as stream:

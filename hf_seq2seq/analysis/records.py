@@ -115,6 +115,15 @@ class BeamSize:
     words: np.ndarray
 
 
+def without_texts(row: Row, task: str) -> Row:
+    """A row with its figures and empty texts; of a classifier's rows the labels stay."""
+    kept = {name: value for name, value in row.items() if name not in ("pair", "ids", "tokens")}
+    empty: Row = {"source": ""}
+    if task == "text":
+        empty |= {"output": "", "references": [""] if row["references"] else []}
+    return kept | empty
+
+
 @dataclass(frozen=True)
 class Record:
     """A model's test set, read once.
@@ -140,6 +149,7 @@ class Record:
         beam_sizes: their outputs, from the smallest beam to the largest.
         frequencies: F1 of words by their frequency in training; empty where no training rows are known.
         shown: whole rows that the page shows, by number.
+        hidden: whether texts of rows are left out of the report; see `hf_seq2seq.analysis.hidden_texts`.
         labels: of a classifier: `scores`, probabilities `(rows, classes)` or numbers `(rows, 1)`, `truth` as in
             `Labelled.labels`, and the `names` of the classes.
     """
@@ -161,13 +171,19 @@ class Record:
     beam_sizes: list[BeamSize] = field(default_factory=list)
     frequencies: dict[str, Any] = field(default_factory=dict)
     shown: dict[int, Row] = field(default_factory=dict)
+    hidden: bool = False
     labels: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.facts["rows"])
 
     def rows(self) -> Iterator[Row]:
-        """Every row, read from its file: for what needs texts or tokens."""
+        """Every row, read from its file, for what shows texts or tokens; they are empty if they are hidden."""
+        for row in self.whole_rows():
+            yield without_texts(row, self.facts["task"]) if self.hidden else row
+
+    def whole_rows(self) -> Iterator[Row]:
+        """Every row with its texts, even if they are hidden: for what only counts."""
         with self.file.open(encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)

@@ -29,8 +29,16 @@ ROW_SCORES = {
 """What the score of a row is, by problem."""
 
 
-def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
+def read_labels(
+    request: Request, loaded: Loaded, folder: Path, file: Path
+) -> tuple[Record, Counts, tuple[int | None, int | None]]:
     """Reads the test rows of a classifier, which need no labels.
+
+    Args:
+        request: what is to be analyzed.
+        loaded: the model.
+        folder: of the report, which is made once nothing else can be wrong.
+        file: where the rows are written.
 
     Returns:
         The record, counts of the texts, and the maximum length of a text.
@@ -51,6 +59,7 @@ def read_labels(request: Request, loaded: Loaded, file: Path) -> tuple[Record, C
     logits, counts = classifier.read(rows.texts, rows.pairs)
     scores = probabilities(logits, classifier.scoring)
     judged = Judged(classifier.problem, rows, scores, list(classifier.label_names))
+    make_folder(folder)
     _write_rows(file, judged)
     record = _record(request, classifier, judged, file)
     if training is not None and judged.labelled:
@@ -74,7 +83,6 @@ def _rows(request: Request, classifier: TextClassifier, run: dict[str, Any]) -> 
 def _write_rows(file: Path, judged: Judged) -> None:
     rows = judged.rows
     sure = judged.figures().get("confidence")
-    make_folder(file.parent)
     with open_draft(file) as stream:
         for number, text in enumerate(rows.texts):
             line: dict[str, Any] = {

@@ -29,6 +29,10 @@ class Report(Section):
         "Rows that are also searched with beams of 1 to 50; by default 20 to 200, at half the cost of all outputs.",
         at_least=0,
     )
+    no_texts: bool = option(
+        False,
+        "Leave the rows' texts and tokens out of all files: figures and pictures can be shown where texts cannot.",
+    )
     confidence: float = option(95.0, "Coverage of the intervals in percent.", at_least=50, at_most=99.9)
     resamples: int = option(1000, "Bootstrap resamples of every interval.", at_least=100, at_most=100_000)
     resampling_seed: int = option(12345, "Seed of the resampling.", at_least=0, at_most=LARGEST_SEED)

@@ -1,10 +1,13 @@
 """`analyze`: reads a test set with a model once, and writes the page, the figures and the pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.analysis.hidden_texts import hide_texts, without_empty_columns, write_figures_of_rows
 from hf_seq2seq.analysis.page import write_report
 from hf_seq2seq.analysis.records import Record, Section
 from hf_seq2seq.analysis.sections import SECTIONS
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 POOR = ("bleu", "exact_match")
 """Metrics that give most single rows 0: only used if they are asked for."""
+Read = tuple[Record, Counts, tuple[int | None, int | None]]
 PAGE, FIGURES, ROWS = "analysis.html", "analysis.json", "rows.jsonl"
 
 
@@ -110,15 +114,39 @@ def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
             raise InputError("--gold-alignments: a classifier has no attention on a source")
         from hf_seq2seq.reports.labels import read_labels
 
-        record, counts, limits = read_labels(request, loaded, folder / ROWS)
+        read = read_labels
     else:
-        record, counts, limits = _read_texts(request, loaded, folder)
-    sections = {name: made for name, make in SECTIONS.items() if (made := make(record)) is not None}
-    write_report(folder, record, sections, PAGE, FIGURES)
+        read = _read_texts
+    with _place_of_rows(request.config.report.no_texts, folder) as file:
+        record, counts, limits = read(request, loaded, folder, file)
+        sections = _write(replace(record, facts=record.facts | {"texts": not request.config.report.no_texts}), folder)
     return Analysis(folder, sections, counts, *limits)
 
 
-def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record, Counts, tuple[int | None, int | None]]:
+@contextmanager
+def _place_of_rows(hidden: bool, folder: Path) -> Iterator[Path]:
+    """Where the rows with their texts are written: beside the page, or in a temporary folder if they are hidden."""
+    if not hidden:
+        yield folder / ROWS
+        return
+    with TemporaryDirectory(prefix="hf-seq2seq-") as own:
+        yield Path(own) / ROWS
+
+
+def _write(record: Record, folder: Path) -> dict[str, Section]:
+    """Makes the sections, and writes the page, the figures and the pictures."""
+    if hidden := not record.facts["texts"]:
+        record = hide_texts(record)
+    sections = {name: made for name, make in SECTIONS.items() if (made := make(record)) is not None}
+    if hidden:
+        sections = {name: without_empty_columns(section) for name, section in sections.items()}
+        write_figures_of_rows(record, folder / ROWS)
+    write_report(folder, record, sections, PAGE, FIGURES)
+    return sections
+
+
+def _read_texts(request: Request, loaded: Loaded, folder: Path, file: Path) -> Read:
+    """The record of a model that writes texts, as `read_labels` returns it."""
     from hf_seq2seq.decoding.pipeline import has_attention
     from hf_seq2seq.reports.attention import attention_of
     from hf_seq2seq.reports.beam_sizes import with_beam_sizes
@@ -135,7 +163,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
     aligned = _aligned(config.report.gold_alignments, generator, (sources, references), reader.attends)
     trained = training_counts(config.report.train_file, loaded[2].run) if any(references) else None
     make_folder(folder)
-    with open_draft(folder / ROWS) as stream:
+    with open_draft(file) as stream:
         for first in range(0, len(sources), CHUNK):
             part = slice(first, first + CHUNK)
             reader.read(list(sources[part]), list(references[part]), first, stream)
@@ -146,7 +174,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path) -> tuple[Record,
         statistics=reader.statistics,
         mended=reader.mended,
         exposure=reader.exposure.table(config.report.confidence, FEWEST),
-        file=folder / ROWS,
+        file=file,
     )
     why = rows_to_show(record, config.report, chosen)
     shown = {number: row for number, row in enumerate(record.rows()) if number in why}

@@ -135,7 +135,7 @@ def _identical(record: Record) -> tuple[np.ndarray, dict[str, Any]]:
     seen: dict[int, tuple[int, int]] = {}
     outputs = np.zeros(len(record), dtype=np.int64)
     several: set[int] = set()
-    for number, row in enumerate(record.rows()):
+    for number, row in enumerate(record.whole_rows()):
         key, source = hash(row["output"]), hash(str(row["source"]))
         outputs[number] = key
         times, first = seen.get(key, (0, source))
@@ -143,8 +143,10 @@ def _identical(record: Record) -> tuple[np.ndarray, dict[str, Any]]:
         if source != first and row["output"].strip():
             several.add(key)
     most = max(seen, key=lambda key: seen[key][0])
-    text = next(row["output"][:200] for row in record.rows() if hash(row["output"]) == most)
-    return np.flatnonzero(np.isin(outputs, list(several))), {"rows": seen[most][0], "output": text}
+    common: dict[str, Any] = {"rows": seen[most][0]}
+    if not record.hidden:
+        common["output"] = next(row["output"][:200] for row in record.rows() if hash(row["output"]) == most)
+    return np.flatnonzero(np.isin(outputs, list(several))), common
 
 
 def _listed(record: Record, held: dict[str, np.ndarray]) -> list[list[Any]]:

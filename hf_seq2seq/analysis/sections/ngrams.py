@@ -16,6 +16,10 @@ def ngrams(record: Record) -> Section | None:
     """Sequences of up to four words that outputs have more often than references, and less."""
     if record.facts["task"] != "text" or not record.supervised:
         return None
+    if record.hidden:
+        return Section(
+            "Words", left_out="Sequences of words that are written too often or rarely: left out by --no-texts."
+        )
     found = differences(record)
     ordered = sorted(found.items(), key=lambda each: (-abs(each[1][0] - each[1][1]), len(each[0]), each[0]))
     over = [[" ".join(gram), *counts] for gram, counts in ordered if counts[0] > counts[1]][:SHOWN]

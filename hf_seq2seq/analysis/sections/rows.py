@@ -18,8 +18,12 @@ def rows(record: Record) -> Section | None:
     most = max(FEWEST, MOST // max(1, len(order)))
     found = [_row(record, number, most) for number in order]
     table = Table(f"{len(found)} of {len(record):,} rows; rows.jsonl beside this page has all", columns, found)
-    numbers = {"rows": [dict(zip(columns, row, strict=True)) for row in found]}
-    return Section("Rows", numbers=numbers, tables=(table,))
+    kept = [{name: value for name, value in zip(columns, row, strict=True) if value != ""} for row in found]
+    return Section(
+        "Rows",
+        numbers={"rows": kept if record.hidden else [dict(zip(columns, row, strict=True)) for row in found]},
+        tables=(table,),
+    )
 
 
 def _row(record: Record, number: int, most: int) -> list[Any]:
