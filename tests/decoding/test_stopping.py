@@ -95,3 +95,24 @@ def test_any_form_of_a_forced_word_will_do(made):
             texts_of(made, num_beams=6, force_words=("zebra|yak",))
         with pytest.raises(InputError, match="--bad-words: 'zebra' is not in the vocabulary"):
             texts_of(made, bad_words=("zebra",))
+
+
+def test_a_word_spelled_by_characters_may_only_become_another_word():
+    from hf_seq2seq.decoding.bad_words import BadWords
+    from hf_seq2seq.decoding.rules import Prefixes
+
+    tokenizer = train_tokenizers(["cat dog"], [], NewTokenizer(tokenizer_type="char"), specials=SEQ2SEQ).target
+    rule = BadWords(("cat",), tokenizer, 1, torch.tensor([9]))
+
+    def allowed(text):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        prefixes = Prefixes(torch.tensor([[0, *ids]]), len(ids), torch.tensor([0]))
+        scores = rule(prefixes, torch.zeros(1, len(tokenizer)))[0]
+        return {token for token in tokenizer.get_vocab() if scores[tokenizer.get_vocab()[token]] == 0}
+
+    every = set(tokenizer.get_vocab())
+    assert allowed("ca") == every  # on the way to another word, such as "cats"
+    assert allowed("cat") == set("catdog")
+    assert allowed("dog ca") == every
+    assert allowed("dog cat g") == set()  # too late
+    assert "t" not in allowed("dogdog ca"[-8:])  # the last token of the longest output
