@@ -21,6 +21,7 @@ from hf_seq2seq.tasks.pretrained import check_adapter_start, fit_embeddings, loa
 from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
 from hf_seq2seq.tasks.start_seq2seq import set_languages
 from hf_seq2seq.training.adaptation import adapt, quantization
+from hf_seq2seq.training.checks import check_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -35,6 +36,7 @@ def seq2seq_task(config: AnySeq2SeqRun) -> Task:
         InputError: there is no start or two, the checkpoint is no encoder-decoder of texts, the pair cannot be joined,
             or a language is missing or unknown.
     """
+    check_loss(config)
     members = check_mixed_run(config, model_type=check_start(config))
     if config.data.objective == DIALOGUE:
         refuse_stages(config, "conversations")
