@@ -5,6 +5,7 @@ Reading raises a single kind of error, whatever is wrong.
 
 import json
 import math
+import sys
 from typing import Any
 
 
@@ -14,7 +15,7 @@ def dumps(value: Any, **options: Any) -> str:
 
 
 def loads(text: str | bytes) -> Any:
-    """`json.loads`, also raising ValueError for too deep nesting.
+    """`json.loads`, also raising ValueError for too deep nesting and, in words of its own, for too long numbers.
 
     Raises:
         ValueError: it is not JSON.
@@ -23,6 +24,10 @@ def loads(text: str | bytes) -> Any:
         return json.loads(text)
     except RecursionError:
         raise ValueError("nested too deep") from None
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            raise ValueError(f"a number has more than {sys.get_int_max_str_digits()} digits") from None
+        raise
 
 
 def _finite(value: Any) -> Any:

@@ -2,6 +2,7 @@ import json
 import math
 
 import numpy as np
+import pytest
 
 from hf_seq2seq import strict_json
 
@@ -12,3 +13,11 @@ def test_numbers_that_are_not_finite_are_null_wherever_they_stand() -> None:
     found = json.loads(text, parse_constant=lambda name: f"not JSON: {name}")
     assert found == {"a": None, "b": [1.5, [None, None]], "c": {"d": None, "inf": "é"}, "n": 3}
     assert "é" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("9" * 5000, "a number has more than 4300 digits"), ("[" * 99999, "deep")]
+)
+def test_what_python_cannot_read_is_refused_plainly(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        strict_json.loads(text)

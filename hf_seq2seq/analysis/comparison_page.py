@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from hf_seq2seq import strict_json
+from hf_seq2seq.analysis.characters import allowed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.system_charts import curves, pareto
 from hf_seq2seq.drafts import open_draft
@@ -58,13 +59,13 @@ def write_comparison(folder: Path, found: Found) -> None:
     drawn = pictures(found)
     for name, picture in drawn.items():
         with open_draft(folder / f"{name}.svg") as stream:
-            stream.write(on_white(picture))
+            stream.write(allowed(on_white(picture)))
     with open_draft(folder / FIGURES) as stream:
         stream.write(strict_json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     with open_draft(folder / TABLE) as stream:
         stream.write("\n".join(markdown(found)) + "\n")
     with open_draft(folder / PAGE) as stream:
-        stream.write(render(found, drawn))
+        stream.write(allowed(render(found, drawn)))
 
 
 def on_white(picture: str) -> str:

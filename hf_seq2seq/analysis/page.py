@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq import strict_json
+from hf_seq2seq.analysis.characters import allowed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
@@ -52,11 +53,11 @@ def write_report(folder: Path, record: Record, sections: Mapping[str, Section], 
             stale.unlink()
     for name, picture in made.items():
         with open_draft(folder / f"{name}.svg") as stream:
-            stream.write(standalone(picture))
+            stream.write(allowed(standalone(picture)))
     with open_draft(folder / figures) as stream:
         stream.write(strict_json.dumps(as_json(record, sections), ensure_ascii=False, indent=1) + "\n")
     with open_draft(folder / page) as stream:
-        stream.write(render(record, sections))
+        stream.write(allowed(render(record, sections)))
 
 
 def pictures(sections: Mapping[str, Section]) -> dict[str, str]:

@@ -17,6 +17,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -126,18 +127,24 @@ class ResumableFile(Generic[Item]):
         if self._is_renamed:
             self.progress.unlink(missing_ok=True)
             return
+        if kind is not None:
+            self._leave()
+            return
         with self._stream:
-            if kind is not None:
-                if self.done:
-                    logger.warning("%s: %d rows are done; the same command continues after them", self.path, self.done)
-                else:
-                    self.partial.unlink()
-                return
             self.complete = True
             self._write_progress()
             self.partial.replace(self.path)
             sync(self.path.parent)
             self.progress.unlink()
+
+    def _leave(self) -> None:
+        """Ends early: what is done is kept for the next run."""
+        if self.done:
+            logger.warning("%s: %d rows are done; the same command continues after them", self.path, self.done)
+        else:
+            self.partial.unlink()
+        with suppress(OSError):  # what a full disk did not take is still in the buffer
+            self._stream.close()
 
     def _add(self, row: Item) -> None:
         self._digest.update(json.dumps(row, default=str).encode() + b"\n")

@@ -20,6 +20,7 @@ from hf_seq2seq.data.files.tables import Misfit, Table, kind
 from hf_seq2seq.data.given_rows import find_given, is_given
 from hf_seq2seq.data.given_tables import table_of
 from hf_seq2seq.data.named_sets import load_folder, load_named
+from hf_seq2seq.data.rows import is_unicode
 from hf_seq2seq.data.samples import sample_path
 from hf_seq2seq.data.splits import Arrange, Splits
 from hf_seq2seq.data.stratified import draw_stratified
@@ -182,7 +183,7 @@ def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
         row = f":{misfit.row}" if table.unit == "line" else f": {table.unit} {misfit.row}"
         message = f"{place}{row}, column {name!r}: {_told(misfit)}"
         if _needed(name, misfit, sources):
-            raise InputError(f"{message}; a column needs cells of one kind")
+            raise InputError(message if _is_half(misfit.value) else f"{message}; a column needs cells of one kind")
         logger.warning("%s; the column is skipped", message)
     arrow = table.arrow
     for field in arrow.schema:
@@ -200,6 +201,8 @@ def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
 def _told(misfit: Misfit) -> str:
     found, value = kind(misfit.value), repr(misfit.value)
     short = value if len(value) <= 60 else f"{value[:59]}…"
+    if _is_half(misfit.value):
+        return f"{short} contains half a character"
     if misfit.among == "null":
         return f"{found} {short} cannot be stored"
     if misfit.among == found:
@@ -272,3 +275,8 @@ def _held_out(splits: Splits, percentage: float, classes: Classes | None) -> tup
     held_out = np.zeros(len(rows), dtype=bool)
     held_out[drawn] = True
     return chosen_rows(rows, np.flatnonzero(~held_out)), chosen_rows(rows, np.flatnonzero(held_out))
+
+
+def _is_half(value: object) -> bool:
+    """Whether a cell is text with a lone surrogate, which JSON can spell."""
+    return isinstance(value, str) and not is_unicode(value)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -186,3 +187,22 @@ def test_rows_whose_progress_finds_no_room_are_not_done(tmp_path: Path, monkeypa
     with pytest.raises(InputError, match="; 0 rows are done"):
         write(tmp_path / "out.jsonl")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("done", [0, 1], ids=["first block", "later block"])
+def test_a_full_disk_is_laid_to_the_file(tmp_path: Path, done: int) -> None:
+    path, rows = tmp_path / "out.jsonl", ["a", "b"]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        refused = pytest.raises(InputError, match=r"out\.jsonl: cannot be written: File too large")
+        with refused, ResumableFile[str](path, {}, 1) as file:
+            for number, _ in enumerate(file.blocks(rows)):
+                file.commit(["x" * 5000 if number == done else "x"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert names(tmp_path) == (["out.jsonl.partial", "out.jsonl.progress.json"] if done else [])
+    with ResumableFile[str](path, {}, 1) as file:
+        for row in file.blocks(rows):
+            file.commit(row)
+    assert path.read_text() == ("x\nb\n" if done else "a\nb\n")

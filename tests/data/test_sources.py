@@ -153,6 +153,12 @@ def test_a_column_that_cannot_be_stored_is_refused_where_it_is_needed(write):
         load_splits(PairData(train_file=path))
 
 
+def test_half_a_character_is_called_so(write):
+    path = write("a.jsonl", '{"source": "a", "target": "b"}\n{"source": "a \\ud800", "target": "b"}\n')
+    with pytest.raises(InputError, match=r"a\.jsonl:2, column 'source': 'a .ud800' contains half a character$"):
+        load_splits(PairData(train_file=path))
+
+
 def test_a_translation_of_another_kind_is_refused(write):
     path = write("a.jsonl", '{"translation": {"de": "a", "en": "b"}}\n{"translation": {"de": "a", "en": 5}}\n')
     with pytest.raises(InputError, match=r"a\.jsonl:2, column 'translation': object .*'en': 5} with parts of another"):

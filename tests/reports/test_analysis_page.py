@@ -92,6 +92,16 @@ def test_hostile_text_stays_text(report: Record, browser: Any, tmp_path: Path) -
     assert not re.search(r"(?:src|href)\s*=\s*[\"']?(?:https?:)?//", html)
 
 
+def test_characters_that_markup_cannot_hold_are_replaced(report: Record, tmp_path: Path) -> None:
+    text = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "\0" not in text
+    assert "\ufffd" in text
+    pictures = list(tmp_path.glob("*.svg"))
+    assert len(pictures) > 4
+    for path in pictures:
+        ElementTree.parse(path)
+
+
 def test_attention_shows_the_weights_and_links(report: Record, browser: Any, tmp_path: Path) -> None:
     problems: list[str] = []
     page = opened(browser, tmp_path, problems)
