@@ -110,7 +110,7 @@ class Around:
             check_origin(self.server, request)
             check_key(self.server, request)
             await self.app(scope, receive, numbered)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # a server that is to stop at once cancels what it does
             refusal = refusal_of(error)
             if refusal.status == 500:
                 traceback.print_exc()

@@ -1,5 +1,6 @@
 """Requests that are refused: status, message, and the field at fault, in the form of the endpoint's API."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Refusal(Exception):  # noqa: N818 - it is no fault of the server
         return {"error": {"message": self.message, "field": self.name}}
 
 
-def refusal_of(error: Exception) -> Refusal:
+def refusal_of(error: BaseException) -> Refusal:
     """How a request is answered that an exception ended."""
     if isinstance(error, Refusal):
         return error
@@ -51,6 +52,6 @@ def refusal_of(error: Exception) -> Refusal:
         return Refusal(504, "the request took longer than this server allows")
     if isinstance(error, Stopped):
         return Refusal(503, "the server is stopping", headers={"Retry-After": "5"})
-    if isinstance(error, Cancelled):
+    if isinstance(error, Cancelled | asyncio.CancelledError):
         return Refusal(503, "the request was cancelled, as the server is stopping", headers={"Retry-After": "5"})
     return Refusal(500, "the server failed; its log says more")

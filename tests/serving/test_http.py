@@ -1,5 +1,6 @@
 """Endpoints over real HTTP: what they answer, what they refuse, and in which form."""
 
+import asyncio
 import json
 import re
 import socket
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from hf_seq2seq.serving.app import Around, Figures
 from hf_seq2seq.serving.served import FIELDS
 from hf_seq2seq.serving.server import Server
 from tests.serving.conftest import running
@@ -328,3 +330,19 @@ def test_mixed_requests_in_parallel(client: httpx.Client, models: dict[str, Any]
     for (name, flags), each in zip(asked, found, strict=True):
         assert each == [models[name].generate([TEXT], **flags)]
     assert threading.active_count() < 200
+
+
+def test_a_request_that_the_server_cancels_is_answered(served: tuple[str, Server]) -> None:
+    async def cancelled(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    request = {"type": "http", "method": "POST", "path": "/generate", "query_string": b"", "scheme": "http"}
+    request |= {"headers": [(b"host", b"localhost")], "server": ("127.0.0.1", 80)}
+    asyncio.run(Around(cancelled, served[1], Figures(served[1]))(request, cancelled, send))
+    assert sent[0]["status"] == 503
+    assert b"the server is stopping" in sent[1]["body"]
