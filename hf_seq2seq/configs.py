@@ -115,6 +115,9 @@ class LabelledData(Sources):
     label_column: str | None = option(None, "Column of the label.", aliases=("label_column_name",))
 
 
+KERNELS = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pretrained(Section):
     """Model: the checkpoint to start from."""
@@ -123,6 +126,9 @@ class Pretrained(Section):
     model_revision: str = option("main", "Revision of the checkpoint on the Hub.")
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
     resize_embeddings: bool = option(False, "Add embeddings for tokens missing from the checkpoint.")
+    attn_implementation: str | None = option(
+        None, "How attention is computed; by default by the fastest way that the model has.", choices=KERNELS
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

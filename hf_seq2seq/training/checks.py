@@ -18,6 +18,7 @@ from hf_seq2seq.objectives import OBJECTIVES, loss_options, type_has_own_loss
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.adaptation import check_adaptation
+from hf_seq2seq.training.attention_kernels import check_kernels
 from hf_seq2seq.training.gradient_flow import check_gradient_flow
 from hf_seq2seq.training.optimizers import check_optimizer
 from hf_seq2seq.training.output_folder import check_output_dir
@@ -51,6 +52,7 @@ def check_run(
     check_optimizer(config.optimization, runs_on_cpu(config.run))
     check_loss(config)
     adaptation = section_of(config, Adaptation)
+    check_kernels(config, runs_on_cpu(config.run))
     check_sharding(config.optimization, adaptation)
     zero_settings.check_zero(config.optimization, adaptation)
     check_gradient_flow(config)

@@ -27,6 +27,7 @@ from hf_seq2seq.hub.push import push_finished_run
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.task import Predictions, Task
+from hf_seq2seq.training.attention_kernels import use_kernels
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
@@ -71,6 +72,7 @@ def run(task: Task) -> dict[str, float]:
         SystemExit: 129, 130 or 143 after SIGHUP, Ctrl-C or SIGTERM, with a checkpoint saved.
     """
     disable_progress_bar()  # about saving, one line per checkpoint
+    use_kernels(task.model, task.config)
     accelerator = make_accelerator(task.config)
     folder = Path(task.config.run.output_dir)
     with locked_folder(folder) if accelerator.is_main_process else nullcontext():
