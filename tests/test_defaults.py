@@ -45,6 +45,7 @@ SENTENCES = [
         (["我们昨天在图书馆里看书。", "他明天要去北京开会。"], "unspaced"),
         (["これは長い文章で、空白がありません。"], "unspaced"),
         (["ฉันชอบกินข้าวผัดกับไข่ดาว"], "unspaced"),
+        (["我喜欢苹果。", "猫在睡。", "你好吗？"], "unspaced"),
         (["猫", "犬小屋", "鳥"], "forms"),
         (["I do.", "You are.", "It is so."], "forms"),
         ([" ".join(SENTENCES)] * 3, "sentences"),

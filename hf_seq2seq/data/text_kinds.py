@@ -11,6 +11,8 @@ from hf_seq2seq.data.tokenizers.unicode_text import TAG, is_unspaced
 
 TAGS = re.compile(TAG)
 """Features of a word, which say nothing about the text around them."""
+STOPS = "。！？｡"
+"""Ends of sentences in scripts without spaces, where words alone have none."""
 SAMPLE = 20_000
 """Rows that are looked at, evenly spaced over all of them."""
 SYMBOLS, FORMS, UNSPACED, SENTENCES = "symbols", "forms", "unspaced", "sentences"
@@ -72,7 +74,8 @@ def _kind(split: list[list[str]], counts: Counter[str], total: int) -> str:
     if median >= 2 and (short or closed):
         return SYMBOLS
     unspaced = sum(sum(map(is_unspaced, word)) * count for word, count in counts.items())
-    if unspaced > letters / 2 and letters / max(1, len(split)) > 8:
+    closed_by_stop = sum(bool(words) and words[-1][-1] in STOPS for words in split) > len(split) / 2
+    if unspaced > letters / 2 and (closed_by_stop or letters / max(1, len(split)) > 8):
         return UNSPACED
     characters = sorted(sum(map(len, words)) + len(words) for words in split)
     if median <= 2 and most <= 4 and characters[len(characters) // 2] <= 48:
