@@ -168,7 +168,9 @@ def _rows_of(settings: dict[str, Any]) -> ComparedRows:
         return _replies_of(settings)
     data, splits = _splits_of(settings)
     names = sets_of(splits, "test") or sets_of(splits, "validation")
-    if len(names) != 1:
+    if not names:
+        raise InputError("there are none, nor validation rows")
+    if len(names) > 1:
         raise InputError(f"there are {len(names)} test sets; compare on one at a time by --references")
     training = [name for name in ("train",) if name in splits]
     pairs = read_pairs(splits.only([*training, *names]), data)

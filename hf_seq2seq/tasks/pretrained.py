@@ -31,7 +31,8 @@ def check_start(recipe: str, config: PretrainedRun) -> None:
     """
     model, tokens = config.model, config.tokens
     if (model.model_name_or_path is None) != model.from_scratch:
-        raise InputError(f"{recipe}: give either --model-name-or-path or --from-scratch")
+        start = "--model-name-or-path or --from-scratch: a checkpoint or random weights"
+        raise InputError(f"{recipe}: give either {start}")
     if model.resize_embeddings and model.from_scratch:
         raise InputError("--resize-embeddings: a model --from-scratch has embeddings for every token; leave it out")
     two = isinstance(tokens, NewTokenizer) and (
