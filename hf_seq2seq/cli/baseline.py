@@ -35,7 +35,8 @@ def build_command(name: str, help: str) -> Any:
                 raise
 
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            if not args and not ctx.resilient_parsing:
+            named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+            if not named and not ctx.resilient_parsing:
                 raise InputError(f"name a baseline first: {', '.join(BASELINES)}")
             return super().parse_args(ctx, args)
 

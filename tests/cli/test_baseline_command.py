@@ -146,6 +146,7 @@ def test_a_recipe_s_file_names_the_rows(pairs: Path, capsys: pytest.CaptureFixtu
 REFUSED = [
     (("nearset", *DATA), "unknown baseline 'nearset'; did you mean 'nearest'"),
     ((), "name a baseline first: copy, "),
+    (("--train-file", "train.csv"), "name a baseline first: copy, "),
     (("copy", "--train-file", "train.tsv"), "no rows to score: give --test-file"),
     (("copy", "--test-file", "test.tsv"), "no training rows"),
     (("copy", *DATA, "--metrics", "accuracy"), "'accuracy' does not score what is predicted"),
