@@ -36,7 +36,7 @@ from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.tasks.stages import read_staged, refuse_stages, settle_stages, with_stages
-from hf_seq2seq.tasks.subwords import subword_pairs
+from hf_seq2seq.tasks.subwords import refuse_rich_sources, subword_pairs
 from hf_seq2seq.training.checks import check_positions
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ def encoded_task(
             raise InputError("--copy-vocab-size: only works with pairs; leave it out with --objective dialogue")
         prepare_turns(tokenizers.source)
     splits = {name: _encode(rows, model, tokenizers, config) for name, rows in pairs.items()}
+    if config.staging.stages is not None:
+        refuse_rich_sources(splits["train"].source, "--stages")
     renewed = subword_pairs(config, pairs["train"], splits["train"], tokenizers)
     source, target = pairs["train"].columns
     limit, prefix = config.tokens.max_target_length, config.data.source_prefix

@@ -8,12 +8,15 @@ import numpy as np
 from hf_seq2seq.configs import TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.frames import Frames
+from hf_seq2seq.data.inputs import Inputs
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.bpe_dropout import BpeDropout
 from hf_seq2seq.data.tokenizers.subwords import SubwordRows, subword_rows
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.training_rows import Renewed
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.ragged import Ragged
 
 SIDES = ("source", "target")
 
@@ -60,6 +63,7 @@ def subword_pairs(
     if isinstance(pairs, Conversations) or examples.unknown is not None:
         reason = "--copy-vocab-size" if examples.unknown is not None else "--objective dialogue"
         raise InputError(f"{options.asked_for} cannot be combined with {reason}; leave out one of them")
+    refuse_rich_sources(examples.source, str(options.asked_for))
     assert examples.target is not None
     sides = {
         "source": lambda: subword_rows(
@@ -80,6 +84,19 @@ def subword_pairs(
         idle = "--unigram-sampling" if BpeDropout in kinds else "--bpe-dropout"
         raise InputError(f"{idle}: no side that is sampled has a tokenizer of that kind; leave it out")
     return SubwordPairs(examples, chosen, config.run.seed)
+
+
+def refuse_rich_sources(source: Ragged, asked: str) -> None:
+    """Rejects what changes texts where sources are more than the ids of a text.
+
+    Raises:
+        InputError: names the option, and what sources are.
+    """
+    kind = "feature matrices" if isinstance(source, Frames) else ""
+    if isinstance(source, Inputs):
+        kind = "marked with codes of languages" if source.features is None else "read with features"
+    if kind:
+        raise InputError(f"{asked}: changes texts alone, and sources are {kind}; leave it out")
 
 
 def refuse_subwords(config: TextRunConfig, rows: str) -> None:

@@ -119,6 +119,19 @@ def test_matrices_have_no_text(tmp_path: Path) -> None:
         rnn.prepare(build(rnn.Config, values))
 
 
+@pytest.mark.parametrize("flags", [{"bpe_dropout": 0.1}], ids=["bpe_dropout"])
+def test_what_changes_texts_is_refused(flags: dict[str, Any], tmp_path: Path) -> None:
+    values = {"train_file": inflections(tmp_path, "train", 1), "feature_columns": "tags", "tokenizer_type": "bpe"}
+    values |= {
+        "source_column": "lemma",
+        "target_column": "form",
+        "vocab_size": 300,
+        "output_dir": str(tmp_path / "run"),
+    }
+    with pytest.raises(InputError, match="--bpe-dropout: changes texts alone, and sources are read with features"):
+        rnn.prepare(build(rnn.Config, values | flags))
+
+
 def inflections(folder: Path, name: str, seed: int, count: int = 60) -> str:
     """A word of three letters, and what its features ask for: in the past it ends in `d`, in the plural in `a`."""
     random, lines = np.random.default_rng(seed), ["lemma\tform\ttags\n"]
