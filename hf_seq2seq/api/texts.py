@@ -101,3 +101,16 @@ def remarks(counts: Counts, limit: int | None) -> list[str]:
             f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for"
         )
     return detail
+
+
+def remarks_on_pieces(counts: Counts, again: bool) -> list[str]:
+    """Says how many texts were read in pieces, if any.
+
+    Args:
+        counts: the counts of a call.
+        again: whether the outputs of the pieces were read once more.
+    """
+    if not counts.split:
+        return []
+    more = ", and the outputs of the pieces again as one text" if again else ""
+    return [f"{counts.split} of {counts.texts} texts were read in pieces, {counts.pieces} in all{more}"]

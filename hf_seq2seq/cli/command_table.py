@@ -10,6 +10,7 @@ COMMANDS = {
     "clean": "Drop pairs that are broken, repeated, misaligned or in the test set, and count them by rule.",
     "preview": "Show what a recipe would train on, without training.",
     "generate": "Generate the target of every source: translate, summarize, or whatever the model was trained for.",
+    "chat": "Talk to a model in the terminal.",
     "distill": "Write a teacher's outputs for training rows, to train a student on them.",
     "classify": "Predict the label of every text, with its score.",
     "serve": "Answer requests over HTTP, and show a page to try models.",

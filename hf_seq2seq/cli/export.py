@@ -22,8 +22,10 @@ QUANTIZATIONS = {
     "ctranslate2": ("float32", "int8", "int16", *HALVES),
     "onnx": ("float32",),
     "safetensors": ("float32", *HALVES),
+    "space": ("float32", *HALVES),
 }
-PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ()}
+PACKAGES = {"ctranslate2": ("ctranslate2",), "onnx": ("onnx", "onnxscript", "onnxruntime")}
+"""Packages beyond those of this toolkit, by format."""
 TEXTS = (
     "A man is reading a book.",
     "Two children are playing in the park near the old house.",
@@ -95,7 +97,7 @@ def check_target(kind: str, quantization: str) -> None:
     if quantization not in QUANTIZATIONS[kind]:
         known = ", ".join(QUANTIZATIONS[kind])
         raise InputError(f"--quantization {quantization}: --format {kind} has {known}")
-    missing = [name for name in PACKAGES[kind] if find_spec(name) is None]
+    missing = [name for name in PACKAGES.get(kind, ()) if find_spec(name) is None]
     if missing:
         raise InputError(f"--format {kind}: {', '.join(missing)} not installed; pip install 'hf-seq2seq[export]'")
 

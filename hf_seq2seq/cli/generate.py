@@ -1,7 +1,7 @@
 """`hf-seq2seq generate MODEL [TEXT]...`: generate the target of every source."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 from hf_seq2seq.cli.flag_command import FlagCommand
@@ -40,8 +40,8 @@ from hf_seq2seq.decoding.pipeline import (
 )
 from hf_seq2seq.decoding.search_options import Search, check_search
 from hf_seq2seq.decoding.splitting_options import AGAIN, Splitting
-from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, build, option
+from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.sections import Section, build, flag, option
 
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.counts import Counted, Counts
@@ -61,6 +61,7 @@ class Rows(Section):
     source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")
     encoding: str = option("utf-8", "Encoding of the input.")
     one_document: bool = option(False, "The whole input file is one text, and so is the output, with line breaks.")
+    interactive: bool = option(False, "Answer each line that is typed; /help lists commands such as /set and /show.")
     output_file: str | None = option(None, "Output file, instead of standard output.")
     json_lines: bool = option(False, "Write objects with source, prediction and the row's other columns.")
     output_details: tuple[str, ...] = option((), "More details of each output in JSON lines.", choices=DETAILS)
@@ -97,6 +98,9 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     options = config.rows
     check_search(config.decoding, values)
     _check(config)
+    if options.interactive:
+        answer_lines(model, texts, config, values)
+        return
     names = (*named_columns(options), options.target_column, options.target_prefix_column, *trained_names(model))
     if options.one_document:
         rows, sample = read_document(texts, options.input_file, options.encoding), list[Row]()
@@ -128,6 +132,31 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     report_outputs(counts, generator.max_new_tokens)
     report_unknown(counts.unknown)
     report_unknown(counts.unknown_targets, "target")
+
+
+def answer_lines(model: str, texts: list[str] | None, config: GenerateConfig, values: Values) -> None:
+    """Answers lines as they are typed.
+
+    Raises:
+        InputError: there are other inputs or outputs.
+    """
+    from hf_seq2seq.cli.talking import Talking, load_talker
+    from hf_seq2seq.serving.talk import Talk
+
+    beside = [name for name in options_of_rows() if name in values and name not in ("interactive", "replace_unknown")]
+    if texts or beside:
+        what = flag(beside[0]) if beside else repr(shorten((texts or [""])[0]))
+        raise InputError(f"--interactive: answers what is typed; leave out {what}")
+    loaded = load_talker(model, config.model)
+    if config.rows.replace_unknown:
+        check_attention(loaded.network, "--replace-unknown")
+    own = {name: value for name, value in values.items() if name not in options_of_rows()}
+    Talking(Talk(loaded, own, replacing=config.rows.replace_unknown)).run()
+
+
+def options_of_rows() -> list[str]:
+    """The names of the options of input and output."""
+    return [item.name for item in fields(Rows)]
 
 
 def _check(config: GenerateConfig) -> None:

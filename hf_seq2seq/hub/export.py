@@ -13,6 +13,7 @@ from hf_seq2seq.hub.ctranslate2_export import check_convertible, ctranslate2_out
 from hf_seq2seq.hub.export_check import Outputs, Subject, as_sentence, check_equal, compare, own_outputs, text_shape
 from hf_seq2seq.hub.onnx_export import check_traceable, model_outputs, onnx_outputs, write_onnx
 from hf_seq2seq.hub.safetensors_export import safetensors_outputs, write_safetensors
+from hf_seq2seq.hub.space import MODEL, check_space, write_page, write_space_model
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.saved.model_paths import REPORT_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE
@@ -27,18 +28,23 @@ class Format:
         write: writes a model to a folder, with a quantization.
         outputs: outputs of the exported model on the subject's rows.
         reference: outputs of the original model on them.
+        inside: folder of the model in the export's folder.
+        finish: writes what lies beside the model, with a title.
     """
 
     check: Callable[[Any, bool], None]
     write: Callable[[Path, Subject, str], None]
     outputs: Callable[[Path, Subject], Outputs]
     reference: Callable[[Subject], Outputs] = own_outputs
+    inside: str = "."
+    finish: Callable[[Path, Subject, str], None] | None = None
 
 
 FORMATS = {
     "ctranslate2": Format(check_convertible, write_ctranslate2, ctranslate2_outputs),
     "onnx": Format(check_traceable, write_onnx, onnx_outputs, model_outputs),
     "safetensors": Format(lambda config, is_classifier: None, write_safetensors, safetensors_outputs),
+    "space": Format(check_space, write_space_model, safetensors_outputs, inside=MODEL, finish=write_page),
 }
 
 OVERFLOWS = ("t5", "mt5", "umt5", "longt5")
@@ -76,7 +82,9 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
     }
     if not subject.is_classifier:
         report |= text_shape(subject)
-    with fill_folder(output) as folder:
+    with fill_folder(output) as whole:
+        folder = whole / form.inside
+        folder.mkdir(exist_ok=True)
         form.write(folder, subject, quantization)
         subject.tokenizers.save(folder)
         found = form.outputs(folder, subject)
@@ -86,6 +94,8 @@ def export_model(place: str, subject: Subject, output: Path, kind: str, quantiza
         if (run := Path(place) / RUN_FILE).is_file():
             shutil.copy(run, folder)
         (folder / REPORT_FILE).write_text(strict_json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        if form.finish:
+            form.finish(whole, subject, Path(place).resolve().name)
     return report
 
 

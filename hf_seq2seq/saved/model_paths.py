@@ -152,7 +152,7 @@ def _check_base(path: Path) -> None:
 
 
 def _check_export(path: Path, kind: Any) -> None:
-    if kind == "safetensors":
+    if kind in ("safetensors", "space"):
         return
     hint = "; `hf-seq2seq generate --engine ctranslate2` reads it" if kind == "ctranslate2" else ""
     raise InputError(f"{path}: contains an export to {kind}, not the model itself{hint}")

@@ -5,10 +5,14 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
+from hf_seq2seq.decoding.pipeline import Spoken
 from hf_seq2seq.decoding.search_options import Lengths, Search
+from hf_seq2seq.decoding.splitting_options import Splitting
 from hf_seq2seq.serving.served import FIELDS
 
-HINTS = typing.get_type_hints(Lengths) | typing.get_type_hints(Search)
+HINTS = {
+    name: hint for part in (Lengths, Spoken, Splitting, Search) for name, hint in typing.get_type_hints(part).items()
+}
 TYPES = {int: "integer", float: "number", bool: "boolean", str: "string"}
 TEXTS = {"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 SCHEMAS: dict[str, dict[str, Any]] = {

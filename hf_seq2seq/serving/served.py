@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.api.models import DETAILS, ONLY, Model, Source
-from hf_seq2seq.api.texts import classified, remarks
+from hf_seq2seq.api.texts import classified, remarks, remarks_on_pieces
 from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.decoding.counts import Counted
 from hf_seq2seq.decoding.outputs import Output
-from hf_seq2seq.decoding.pipeline import has_attention
+from hf_seq2seq.decoding.pipeline import Spoken, has_attention
 from hf_seq2seq.decoding.search_options import Lengths, Search
+from hf_seq2seq.decoding.splitting_options import AGAIN, Splitting
 from hf_seq2seq.sections import options
 from hf_seq2seq.serving.options import Limits
 from hf_seq2seq.serving.refusals import Refusal
@@ -28,6 +29,8 @@ OURS = ("per_device_eval_batch_size", "max_tokens_per_batch", "trust_remote_code
 @dataclass(frozen=True)
 class _Fields:
     lengths: Lengths
+    languages: Spoken
+    splitting: Splitting
     search: Search
 
 
@@ -100,6 +103,8 @@ class Served:
             generator = self.model.generator(sources, flags, None, details)
             return session.call(lambda: generator.outputs(self.model.sources(sources)))
         generator = replace(self.model, runner=session).generator(sources, flags, None, details)
+        if generator.splitting is not None and generator.splitting.kind:
+            session.listen = None  # pieces grow side by side, so the text is sent when it is finished
         return generator.outputs(self.model.sources(sources))
 
     def score(self, session: Session, sources: Sequence[Source], targets: list[str]) -> Counted[dict[str, Any]]:
@@ -121,15 +126,8 @@ class Served:
 
     def remarks(self, found: Counted[Any], flags: Mapping[str, Any]) -> list[str]:
         """What the counts of a call have to say."""
-        return remarks(found.counts, flags.get("max_source_length") or self.model.settings.max_source_length)
-
-    def text_of(self, ids: Sequence[int]) -> str | None:
-        """The text of tokens so far; None where they stand for words outside the vocabulary."""
-        tokenizer = self.model.tokenizers.target
-        if any(token >= len(tokenizer) for token in ids):
-            return None
-        (text,) = tokenizer.batch_decode([list(ids)], skip_special_tokens=True)
-        return str(text)
+        limit = flags.get("max_source_length") or self.model.settings.max_source_length
+        return remarks_on_pieces(found.counts, flags.get("combine") == AGAIN) + remarks(found.counts, limit)
 
     @property
     def description(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 
 from hf_seq2seq.errors import nearest, shorten
 from hf_seq2seq.serving.engine import Engine
+from hf_seq2seq.serving.growing import GrowingText
 from hf_seq2seq.serving.options import ServeConfig
 from hf_seq2seq.serving.refusals import Refusal
 from hf_seq2seq.serving.served import Served
@@ -100,7 +101,7 @@ class Server:
         first = await heard.get()
         if first is None:
             await running
-        return Growing(served, heard, running, first)
+        return Growing(GrowingText(served.model.tokenizers.target), heard, running, first)
 
 
 @dataclass
@@ -108,25 +109,22 @@ class Growing(Generic[Result]):
     """An output that grows.
 
     Attributes:
-        served: the model.
+        text: the text that was sent.
         heard: the tokens so far, and None at the end.
         running: what the work returns.
         ids: the first tokens heard; None if there will be none.
-        sent: the text that was sent.
     """
 
-    served: Served
+    text: GrowingText
     heard: "asyncio.Queue[list[int] | None]"
     running: "asyncio.Future[Result]"
     ids: list[int] | None
-    sent: str = ""
 
     async def parts(self) -> AsyncIterator[str]:
         """The parts by which the text grows; ends the work if nobody reads them."""
         try:
             while self.ids is not None:
-                text = self.served.text_of(self.ids)
-                if text and (part := self.rest(text.removesuffix("\ufffd"))):
+                if part := self.text.part(self.ids):
                     yield part
                 self.ids = await self.heard.get()
                 while self.ids is not None and not self.heard.empty():
@@ -136,11 +134,8 @@ class Growing(Generic[Result]):
                 self.running.cancel()
 
     def rest(self, text: str) -> str:
-        """What is new in a text; nothing where it is not what was sent and more."""
-        if not text.startswith(self.sent):
-            return ""
-        part, self.sent = text[len(self.sent) :], text
-        return part
+        """What is new in the final text."""
+        return self.text.rest(text)
 
 
 async def _left(request: Request) -> None:

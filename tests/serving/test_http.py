@@ -72,6 +72,23 @@ def test_texts_stream_as_they_grow(client: httpx.Client) -> None:
     assert texts_of(events[-1]) == [[expected]]
 
 
+def test_long_texts_are_read_in_pieces(client: httpx.Client, models: dict[str, Any]) -> None:
+    text = "The dog sees a cat. The old man runs. A house."
+    fields = {"text": [text, ""], "split": "sentences", "max_new_tokens": 6, "num_beams": 1}
+    expected = models["t5"].generate([text, ""], split="sentences", max_new_tokens=6, num_beams=1)
+    answer = ask(client, "/generate", fields)
+    assert texts_of(answer) == [[each] for each in expected]
+    assert answer["remarks"][0] == "1 of 2 texts were read in pieces, 3 in all"
+    with client.stream("POST", "/generate", json=fields | {"text": text, "stream": True}) as streamed:
+        events = [json.loads(line[6:]) for line in streamed.iter_lines() if line]
+    assert [event.get("part") for event in events] == [expected[0], None]
+    refused = client.post("/generate", json=fields | {"split": "sentence"})
+    assert refused.status_code == 400
+    assert refused.json()["error"] == {
+        "message": "split: unknown value 'sentence'; did you mean 'sentences'?", "field": "split",
+    }  # fmt: skip
+
+
 def test_scores_labels_and_attention(client: httpx.Client, models: dict[str, Any]) -> None:
     (score,) = ask(client, "/score", {"text": TEXT, "target": "a dog"})["results"]
     assert score["log_prob"] == pytest.approx(models["t5"].score([TEXT], ["a dog"])[0].log_prob)
