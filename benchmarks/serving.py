@@ -291,7 +291,16 @@ def soak_part(options: argparse.Namespace) -> str:
                     sizes.append(process.resident)
     growth = 100 * (sizes[-1] / sizes[len(sizes) // 2] - 1)
     names = ("right", "wrong", "below 500", "500 and above")
-    heads = ["good: right", "wrong", "bad: below 500", "500 and above", "MB at first", "at half", "at the end", "growth from half"]
+    heads = [
+        "good: right",
+        "wrong",
+        "bad: below 500",
+        "500 and above",
+        "MB at first",
+        "at half",
+        "at the end",
+        "growth from half",
+    ]
     memory = [f"{sizes[0]:.0f}", f"{sizes[len(sizes) // 2]:.0f}", f"{sizes[-1]:.0f}", f"{growth:.1f} %"]
     return table(heads, [[*(str(found[name]) for name in names), *memory]])
 

@@ -126,10 +126,10 @@ def test_every_imported_package_is_declared(repository: Path, project: dict[str,
     imported = set().union(*(imported_packages(file) for file in files))
     assert "torch" in imported
     extras = project["optional-dependencies"]
-    used = ("baselines", "deepspeed", "export", "langid", "lingua", "meteor", "rouge", "search")
+    used = ("baselines", "deepspeed", "export", "langid", "lingua", "meteor", "rouge", "search", "serve")
     named = [requirement for name in used for requirement in extras[name]]
     declared = package_names(project["dependencies"] + named)
-    others = {"lingua": "lingua-language-detector", "yaml": "pyyaml", "sklearn": "scikit-learn"}
+    others = {"lingua": "lingua-language-detector", "yaml": "pyyaml", "sklearn": "scikit-learn", "starlette": "fastapi"}
     assert {others.get(name, name.replace("_", "-")) for name in imported} <= declared
 
 

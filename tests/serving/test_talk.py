@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from hf_seq2seq.api.models import load
 from hf_seq2seq.cli.chat import chat
 from hf_seq2seq.cli.talking import completions
 from hf_seq2seq.errors import InputError
@@ -111,10 +112,13 @@ def test_lines_are_answered_at_once(folders: dict[str, Path], models: dict[str, 
         assert screen.process.wait(30) == 0
 
 
-def test_a_conversation_is_continued(talker: str, models: dict[str, Any], tmp_path: Path, forked_python: str) -> None:
+def test_a_conversation_is_continued(talker: str, tmp_path: Path, forked_python: str) -> None:
     file, copy = tmp_path / "talk.jsonl", tmp_path / "copy.jsonl"
-    first = models["t5"].generate(["the dog "], max_new_tokens=6)[0]
-    second = models["t5"].generate([f"the dog {first} a\ncat "], max_new_tokens=6)[0]
+    model = load(talker)
+    said = [{"role": "user", "content": "the dog"}]
+    (first,) = model.generate([said], max_new_tokens=6)
+    said += [{"role": "assistant", "content": first}, {"role": "user", "content": "a\ncat"}]
+    (second,) = model.generate([said], max_new_tokens=6)
     words = ("chat", talker, "--max-new-tokens", "6", "--history", str(file))
     with talking(forked_python, *words) as screen:
         screen.ask("the dog", re.escape(first))
