@@ -40,7 +40,7 @@ def build_command(name: str, help: str) -> Any:
                 raise InputError(f"name a baseline first: {', '.join(BASELINES)}")
             return super().parse_args(ctx, args)
 
-    return make_group(name, help, {}, BaselineGroup)
+    return make_group(name, help, {}, BaselineGroup, "NAME [FLAGS]...")
 
 
 def _baseline_command(name: str) -> Any:

@@ -29,16 +29,17 @@ def _show_help(context: typer.Context) -> None:
         print(context.get_help())
 
 
-def make_group(name: str, help: str, functions: dict[str, Function], kind: type[Group] = Group) -> Any:
+def make_group(
+    name: str, help: str, functions: dict[str, Function], kind: type[Group] = Group, usage: str = "COMMAND [ARGS]..."
+) -> Any:
     """A group of commands, by name; a command's help is its function's docstring."""
-    metavar = "COMMAND [ARGS]..." if functions else "RECIPE [FLAGS]..."
     app = typer.Typer(
         name=name,
         cls=kind,
         help=help,
         callback=_show_help if functions else lambda: None,
         invoke_without_command=bool(functions),
-        subcommand_metavar=metavar,
+        subcommand_metavar=usage,
         add_completion=False,
         rich_markup_mode=None,
     )

@@ -81,7 +81,7 @@ def recipe_group(name: str, help: str, action: Callable[[Request], None], own: t
                     return None, None, args[1:]
                 raise
 
-    return make_group(name, help, {}, RecipeGroup)
+    return make_group(name, help, {}, RecipeGroup, "RECIPE [FLAGS]...")
 
 
 def _recipe_command(name: str, action: Callable[[Request], None], own: type) -> Any:

@@ -182,6 +182,7 @@ def test_the_help_names_every_baseline(capsys: pytest.CaptureFixture[str]) -> No
     run("baseline", "--help")
     told = capsys.readouterr().out
     assert all(name in told for name in BASELINES)
+    assert "baseline [OPTIONS] NAME [FLAGS]..." in told
     run("baseline", "joint_ngram", "--help")
     told = capsys.readouterr().out
     assert "--ngram-order" in told
