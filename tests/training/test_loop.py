@@ -164,7 +164,8 @@ def test_a_batch_has_one_seed_whatever_process_takes_it(make_task: MakeTask, fol
     shared = []
     for index in range(2):
         for rank in range(2):
-            loop.accelerator = SimpleNamespace(num_processes=2, process_index=rank)  # type: ignore[assignment]
+            place = {"num_processes": 2, "process_index": rank, "device": torch.device("cpu")}
+            loop.accelerator = SimpleNamespace(**place)  # type: ignore[assignment]
             loop._seed(index)
             shared.append(torch.initial_seed())
     assert shared == alone
