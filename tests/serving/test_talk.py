@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import termios
 import time
@@ -37,7 +38,7 @@ class Screen:
     def type(self, keys: str) -> None:
         os.write(self.handle, keys.encode())
 
-    def wait(self, pattern: str, seconds: float = 300) -> str:
+    def wait(self, pattern: str, seconds: float = 120) -> str:
         """Waits until a pattern appears, and returns all up to its end."""
         until = time.monotonic() + seconds
         while not (found := re.search(pattern, self.seen)):
@@ -57,6 +58,12 @@ class Screen:
         found = self.wait(r"> $")
         assert re.search(answer, found), found
         return found
+
+
+def own_terminal() -> None:
+    """Lets Ctrl-C reach the program, which may have been started where it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @contextmanager
