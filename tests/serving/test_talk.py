@@ -149,7 +149,7 @@ def test_ctrl_c_stops_the_answer_alone(folders: dict[str, Path], forked_python: 
     long = ("--max-new-tokens", "20000", "--min-new-tokens", "20000")
     with talking(forked_python, "generate", str(folders["rnn"]), "--interactive", *long) as screen:
         screen.type("the dog\r")
-        screen.wait(r"the dog\s+(\w+ ){9}")
+        screen.wait(r"the dog\r\n[^>]*?(\w+ ){9}")
         screen.type("\x03")
         screen.wait(r"kept\)\s+.*> $")
         screen.type("half a line\x03")
