@@ -338,15 +338,16 @@ def restart_part(options: argparse.Namespace) -> str:
     """The table of what clients that try again lose when the server is killed under load."""
     requests, found = requests_of(options, 1), Counter[str]()
     process = Process(options.model)
-    address, lock, until = process.address, threading.Lock(), time.monotonic() + options.seconds
+    client = httpx.Client(base_url=process.address, timeout=30)
+    lock, until = threading.Lock(), time.monotonic() + options.seconds
 
     def work(fields: dict[str, Any]) -> None:
         while time.monotonic() < until:
             try:
-                text_of(httpx.post(f"{address}/generate", json=fields, timeout=30))
+                text_of(client.post("/generate", json=fields))
             except httpx.HTTPError:
                 found["tries again"] += 1
-                time.sleep(0.2)
+                time.sleep(0.5)
                 continue
             with lock:
                 found["answered"] += 1
@@ -363,6 +364,7 @@ def restart_part(options: argparse.Namespace) -> str:
                 each.result()
     finally:
         process.kill()
+        client.close()
     lost = len(requests) - found["answered"]
     return table(
         ["requests", "answered", "tries again", "lost"],
