@@ -35,8 +35,8 @@ FIGURES = ROOT / "benchmarks" / "README.md"
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 ACTIONS = ("train", "preview", "learning_curve", "show_pieces", "show_nearest", "answer_analogies")
 """What commands do beside those that have `with_flags`."""
-FOREIGN = {"--config_file", "--install-completion", "--help"}
-"""Flags of accelerate and of Typer."""
+FOREIGN = {"--config_file", "--install-completion", "--help", "--build-arg", "--repo-type"}
+"""Flags of accelerate, of Typer, of docker and of the Hub's own command."""
 
 
 def block(page: Path, language: str) -> list[str]:

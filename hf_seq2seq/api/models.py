@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
 from hf_seq2seq.api.flags import canonical_values, divided
 from hf_seq2seq.api.texts import check_counts, checked_texts, classified, featured_texts, remarks
-from hf_seq2seq.data.frames import as_matrices
 from hf_seq2seq.data.given_rows import given as given_rows
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
@@ -353,6 +352,8 @@ class Model:
             InputError: an item is neither text nor a conversation.
         """
         if (width := getattr(self.network.config, "input_width", None)) is not None:
+            from hf_seq2seq.data.frames import as_matrices
+
             return as_matrices(list(texts), width)
         if not self._replies(texts):
             return checked_texts(texts, "texts")

@@ -1,17 +1,16 @@
 """The languages of rows: from columns that name them, or the same for all."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from datasets import Dataset
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.annotated_text import AnnotatedText, annotated, check_code
-from hf_seq2seq.data.cells import row_sample, texts
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.frames import Matrix
-from hf_seq2seq.data.sources import row_number
 from hf_seq2seq.errors import InputError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 USUAL = {"source": "source_lang", "target": "target_lang"}
 """Columns that name the language of each side of a row."""
@@ -37,7 +36,7 @@ def other_columns(names: Sequence[str], data: PairData) -> list[str]:
     return [name for name in names if name not in taken]
 
 
-def read_languages(rows: Dataset, data: PairData, place: str) -> dict[str, list[str | None]] | None:
+def read_languages(rows: "Dataset", data: PairData, place: str) -> dict[str, list[str | None]] | None:
     """The languages of source and target of every row, by side; None if no column names them.
 
     Raises:
@@ -55,7 +54,10 @@ def read_languages(rows: Dataset, data: PairData, place: str) -> dict[str, list[
     return found
 
 
-def _codes(rows: Dataset, side: str, column: str, place: str) -> list[str]:
+def _codes(rows: "Dataset", side: str, column: str, place: str) -> list[str]:
+    from hf_seq2seq.data.cells import row_sample, texts
+    from hf_seq2seq.data.sources import row_number
+
     named_column(rows.column_names, row_sample(rows), f"{side}_lang_column", column, place)
     codes = texts(rows, column, place)
     first = {code: index for index, code in reversed(list(enumerate(codes)))}

@@ -141,7 +141,9 @@ def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tu
         logits = model(input_ids=inputs, attention_mask=mask, use_cache=False, **places).logits
         return logits[:, -ids.shape[1] :].float(), None
     inputs = torch.cat([start_tokens(model, batch), known[:, :-1]], 1)
-    source = source_of(batch)
+    source: dict[str, Any] = source_of(batch)
+    if "encoder_outputs" in batch:
+        source = {name: batch[name] for name in ("encoder_outputs", "attention_mask")}
     with weighing(model) if attend else weighing(None):
         output = model(**source, decoder_input_ids=inputs, use_cache=False, output_attentions=attend, return_dict=True)
     weights = mean_attention(output.cross_attentions) if attend and output.cross_attentions else None

@@ -69,6 +69,8 @@ class Served:
     def check(self, flags: Mapping[str, Any], details: Sequence[str] = ()) -> None:
         """Refuses search options above the server's limits, and details that the model cannot tell."""
         self.need("generate", "chat")
+        if getattr(self.model.network.config, "input_width", None) is not None:
+            raise Refusal(400, f"model: {self.name!r} reads feature matrices, which requests cannot send", "model")
         for name in ("num_beams", "num_return_sequences"):
             _check_most(flags, name, self.limits.max_beams)
         _check_most(flags, "max_new_tokens", self.limits.max_new_tokens_limit)

@@ -144,7 +144,7 @@ def test_saliency_is_a_tab_beside_attention(report: Record, browser: Any, tmp_pa
     assert page.evaluate("document.documentElement.scrollWidth") <= 320
     marks = page.locator("mark").evaluate_all("marks => marks.map(mark => [mark.className, mark.title])")
     assert marks == [["for step-2", "+0.5"], ["", "+0"], ["against step-5", "-1"]]
-    assert page.locator("mark").nth(1).inner_text() == HOSTILE.replace("\0", "")
+    assert page.locator("mark").nth(1).inner_text() == HOSTILE.replace("\0", "\ufffd")
     tab(page, "Attention")
     assert page.locator("#attention .controls label:visible").count() == 3
     assert not problems

@@ -207,7 +207,9 @@ def test_fields_that_requests_may_have() -> None:
     sampling = {"do_sample", "temperature", "top_k", "top_p", "typical_p", "min_p", "seed"}
     rules = {"no_repeat_ngram_size", "repetition_penalty", "min_length_ratio", "max_length_ratio"}
     words = {"forced_bos_token", "force_words", "bad_words", "stop_strings", "mbr_metric"}
-    assert set(FIELDS) == lengths | beams | groups | sampling | rules | words
+    pieces = {"split", "on_too_long", "combine", "context_sentences", "context_separator", "split_language"}
+    lengths |= {"source_lang", "target_lang"}
+    assert set(FIELDS) == pieces | lengths | beams | groups | sampling | rules | words
 
 
 def test_unknown_paths_and_methods(client: httpx.Client) -> None:

@@ -15,7 +15,8 @@ MARKED = [f"<BT> {text}" for text in PLAIN[:4]] + PLAIN[4:]
 @pytest.mark.parametrize("kind", TOKENIZERS)
 @pytest.mark.parametrize("separate", [False, True])
 def test_a_mark_is_one_token_before_the_tokens_of_the_plain_text(kind: str, separate: bool, tmp_path: Path) -> None:
-    options = {"tokenizer_type": kind, "vocab_size": 320, "separate_vocabularies": separate}
+    size = {} if kind == "byte" else {"vocab_size": 320}
+    options = {"tokenizer_type": kind, "separate_vocabularies": separate} | size
     plain = train_tokenizers(PLAIN, PLAIN, NewTokenizer(**options))
     train_tokenizers(MARKED, PLAIN, NewTokenizer(added_tokens=("<BT>", "<blank>"), **options)).save(tmp_path)
     tokenizers = Tokenizers.load(tmp_path)
