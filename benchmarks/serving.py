@@ -13,7 +13,7 @@ load      requests a second of 32 clients, greedy and with beam 5, in continuous
 latency   p50 and p99 of requests that arrive at random times, at half of that load, and the time to the first token.
 soak      good requests among broken JSON, large bodies, invalid UTF-8, senders that stop, dropped connections, too many
           beams and empty texts: answers that differ from those given alone, answers of 500, growth of memory.
-restart   the server is killed and started anew under load; clients try again: requests that were lost.
+restart   the server is killed and restarted under load, and clients retry: requests that were lost.
 """
 
 import argparse

@@ -148,7 +148,7 @@ class Talking:
         self.terminal.say("Ctrl-C stops an answer, Ctrl-D ends.")
 
     def reset(self, argument: str) -> None:
-        """Begins anew."""
+        """Starts again."""
         self.talk.reset()
         self.terminal.remark("(everything said is forgotten)")
 

@@ -83,12 +83,12 @@ def _find(server: Server, source: Any, target: Any) -> Served:
         raise Refusal(400, "no served model translates texts")
     sources = {pair[0] for pair in pairs}
     if source != "auto" and source not in sources:
-        raise Refusal(400, f"source: {shorten(repr(source))} is not served{nearest(str(source), sources)}", "source")
+        raise Refusal(400, f"source: {shorten(repr(source))} is not supported{nearest(str(source), sources)}", "source")
     fitting = {pair[1]: served for pair, served in pairs.items() if source in ("auto", pair[0])}
     if target is None and len(fitting) == 1:
         return next(iter(fitting.values()))
     if target not in fitting:
-        given = "missing" if target is None else f"{shorten(repr(target))} is not served"
+        given = "missing" if target is None else f"{shorten(repr(target))} is not supported"
         raise Refusal(400, f"target: {given}{nearest(str(target), fitting)}", "target")
     return fitting[target]
 

@@ -46,7 +46,7 @@ class Server:
         if name is None:
             return next(iter(self.models.values()))
         if not isinstance(name, str) or name not in self.models:
-            raise Refusal(404, f"model: {shorten(repr(name))} is not served{nearest(str(name), self.models)}", "model")
+            raise Refusal(404, f"model: no model named {shorten(repr(name))}{nearest(str(name), self.models)}", "model")
         return self.models[name]
 
     def stop(self) -> None:

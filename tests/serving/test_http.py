@@ -139,7 +139,7 @@ WRONG: list[tuple[str, Any, int, str, str | None]] = [
         "loads a model",
         "mbr_metric",
     ),
-    ("/generate", {"text": "a", "model": "rnnn"}, 404, "model: 'rnnn' is not served; did you mean 'rnn'?", "model"),
+    ("/generate", {"text": "a", "model": "rnnn"}, 404, "model: no model named 'rnnn'; did you mean 'rnn'?", "model"),
     ("/generate", {"text": "a", "model": "labels"}, 400, "model: 'labels' classifies texts: ask /classify", "model"),
     ("/generate", {"text": "a", "stream": "yes"}, 400, 'stream: "yes" is not true or false', "stream"),
     ("/generate", {"text": ["a", "b"], "stream": True}, 400, "only one text can be streamed", "stream"),
@@ -264,7 +264,7 @@ def test_libretranslate_s_client(served: tuple[str, Server], models: dict[str, A
     both = httpx.post(served[0] + "/translate", json={"q": [TEXT, TEXT], "source": "auto", "target": "target"})
     assert both.json() == {"translatedText": [expected, expected]}
     wrong = httpx.post(served[0] + "/translate", json={"q": TEXT, "source": "sourc", "target": "target"})
-    assert wrong.json() == {"error": "source: 'sourc' is not served; did you mean 'source'?"}
+    assert wrong.json() == {"error": "source: 'sourc' is not supported; did you mean 'source'?"}
 
 
 def test_health_figures_and_request_numbers(client: httpx.Client) -> None:
