@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from threading import RLock
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -31,25 +31,8 @@ ONE_AT_A_TIME = RLock()
 Result = TypeVar("Result")
 
 
-class Runner(Protocol):
-    """Where a model computes: in the calling thread, or in one that several requests share."""
-
-    def decode(
-        self,
-        searcher: Searcher,
-        sources: Ragged,
-        tokenizer: "PreTrainedTokenizerBase",
-        advance: Advance | None,
-        numbers: Sequence[int],
-    ) -> list[list[Hypothesis]]:
-        """As `generate_hypotheses`."""
-
-    def call(self, work: Callable[[], Result]) -> Result:
-        """Lets a function compute while nothing else does."""
-
-
-class Here:
-    """In the calling thread, one call at a time."""
+class Runner:
+    """Where a model computes: here in the calling thread, one call at a time."""
 
     def decode(
         self,
@@ -64,12 +47,12 @@ class Here:
             return generate_hypotheses(searcher, sources, tokenizer, advance, numbers)
 
     def call(self, work: Callable[[], Result]) -> Result:
-        """As `Runner` says."""
+        """Lets a function compute while nothing else does."""
         with ONE_AT_A_TIME:
             return work()
 
 
-HERE = Here()
+HERE = Runner()
 
 
 def generate_texts(

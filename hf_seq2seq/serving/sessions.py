@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from hf_seq2seq.decoding.generation import Advance
+from hf_seq2seq.decoding.generation import Advance, Runner
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.ragged import Ragged
@@ -113,7 +113,7 @@ class Answer:
         self.done.set()
 
 
-class Session:
+class Session(Runner):
     """The engine as one request sees it; a `Runner` of generators. See `Engine.session`."""
 
     def __init__(self, engine: Computer, deadline: float | None, listen: Listener | None) -> None:
