@@ -6,13 +6,13 @@ The page has the frame, style and script of the page of `analyze`. Texts are esc
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
+from hf_seq2seq.analysis.page_parts import read_part, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.system_charts import curves, pareto
 from hf_seq2seq.drafts import open_draft
@@ -185,13 +185,11 @@ def _point(score: Found) -> tuple[float, float, float]:
 
 def render(found: Found, drawn: Mapping[str, str]) -> str:
     """The HTML page."""
-    folder = files("hf_seq2seq.analysis")
-    read = lambda name: (folder / name).read_text(encoding="utf-8")  # noqa: E731
-    style, script = read("page.css") + read("comparison.css"), read("page.js")
+    style, script = themed(read_part("page.css") + read_part("comparison.css")), read_part("page.js")
     names = " and ".join(system["name"] for system in found["systems"][:2])
     more = len(found["systems"]) - 2
     title = f"Comparison of {names}" + (f" and {more} more" if more > 0 else "")
-    return Template(read("page.html")).substitute(
+    return Template(read_part("page.html")).substitute(
         title=escape(title),
         facts=_facts(found),
         body="\n".join(_sections(found, drawn)),

@@ -5,12 +5,10 @@ and the page's policy allows its own script and style alone and no request at al
 """
 
 import base64
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -19,6 +17,7 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
+from hf_seq2seq.analysis.page_parts import embedded, read_part, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
@@ -101,19 +100,15 @@ def plain(value: Any) -> Any:
 
 def render(record: Record, sections: Mapping[str, Section]) -> str:
     """The HTML page."""
-    folder = files("hf_seq2seq.analysis")
-    style, script, frame = ((folder / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
+    style, script = themed(read_part("page.css")), read_part("page.js")
     budget = LARGEST_HEATS // max(1, sum(bool(section.heats) for section in sections.values()))
     heats = {name: packed(section.heats, budget) for name, section in sections.items() if section.heats}
-    data = json.dumps(heats)
-    for letter in "<>&":
-        data = data.replace(letter, f"\\u{ord(letter):04x}")
     body = "\n".join(_section(name, section) for name, section in sections.items())
-    return Template(frame).substitute(
+    return Template(read_part("page.html")).substitute(
         title=escape(f"Analysis of {record.facts['model']}"),
         facts=_facts(record),
         body=body,
-        data=data,
+        data=embedded(heats),
         style=style,
         script=script,
         style_hash=policy_hash(style),

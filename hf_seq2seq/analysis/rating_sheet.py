@@ -9,12 +9,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from string import Template, ascii_uppercase
 from typing import Any
 
 import numpy as np
 
+from hf_seq2seq.analysis.page_parts import embedded, read_part, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.rating_criteria import CRITERIA, Scale
 
@@ -99,12 +99,8 @@ def render(page: Json) -> str:
 
     Texts cannot inject markup: the data is JSON without a `<`, and the page's policy only allows its own script.
     """
-    folder = files("hf_seq2seq.analysis")
-    style, script, frame = (
-        (folder / f"rating_sheet.{ending}").read_text(encoding="utf-8") for ending in ("css", "js", "html")
-    )
-    data = json.dumps(page)
-    for letter in "<>&":
-        data = data.replace(letter, f"\\u{ord(letter):04x}")
+    style, script = themed(read_part("rating_sheet.css")), read_part("rating_sheet.js")
     hashes = {"style_hash": policy_hash(style), "script_hash": policy_hash(script)}
-    return Template(frame).substitute(style=style, script=script, data=data, **hashes)
+    return Template(read_part("rating_sheet.html")).substitute(
+        style=style, script=script, data=embedded(page), **hashes
+    )

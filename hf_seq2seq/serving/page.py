@@ -5,6 +5,8 @@ from importlib.resources import files
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from hf_seq2seq.analysis.page_parts import themed
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -34,4 +36,5 @@ def _part(name: str, kind: str):  # type: ignore[no-untyped-def]
 
 
 def _read(name: str) -> str:
-    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+    text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return themed(text) if name.endswith(".css") else text
