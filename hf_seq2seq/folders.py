@@ -24,6 +24,12 @@ _HELD: set[tuple[int, Path]] = set()
 """The folders locked by this process, each with the locking thread."""
 
 
+def named_place(word: str) -> tuple[str | None, str]:
+    """The name and the place of a word `NAME=PLACE`; no name where it has none, or is itself a path that exists."""
+    name, equals, place = word.partition("=")
+    return (None, word) if not equals or Path(word).expanduser().exists() else (name, place)
+
+
 def check_is_folder(folder: Path, name: str = "--output-dir") -> None:
     """Rejects a path that is not and cannot become a folder.
 

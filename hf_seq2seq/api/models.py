@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from hf_seq2seq.decoding.counts import Counts
-    from hf_seq2seq.decoding.generation import Advance, Runner
+    from hf_seq2seq.decoding.generation import Advance
     from hf_seq2seq.decoding.outputs import Output
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.reports.report import Analysis
@@ -92,7 +92,6 @@ class Model:
         tokenizers: its `Tokenizers`, or a classifier's tokenizer.
         settings: the settings of its training run: lengths, prefix, search.
         flags: the flags it was loaded with.
-        runner: where it computes; by default in the calling thread.
     """
 
     path: str
@@ -100,7 +99,6 @@ class Model:
     tokenizers: Any
     settings: "RunSettings"
     flags: ModelFlags = field(default_factory=ModelFlags)
-    runner: "Runner | None" = field(default=None, compare=False)
 
     @cached_property
     def classifies(self) -> bool:
@@ -143,8 +141,7 @@ class Model:
             InputError: it is a classifier, an item is not text, or flags are invalid, with the command line's messages.
         """
         asked = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
-        wanted = (DETAILS if self._attends else DETAILS[:-1]) if details else ()
-        generator = self.generator(texts, asked, progress, wanted if self.flags.engine != ONLY else wanted[:1])
+        generator = self.generator(texts, asked, progress, self.details if details else ())
         if replace_unknown:
             check_attention(self.network, "--replace-unknown")
             generator.replacing = True
@@ -308,8 +305,11 @@ class Model:
         return found
 
     @property
-    def _attends(self) -> bool:
-        return has_attention(self.network)
+    def details(self) -> tuple[str, ...]:
+        """What it can tell about its outputs."""
+        if self.flags.engine == ONLY:
+            return DETAILS[:1]
+        return DETAILS if has_attention(self.network) else DETAILS[:-1]
 
     def generator(
         self, texts: Sequence[Source], flags: dict[str, Any], progress: "Advance | None", details: tuple[str, ...]
@@ -337,7 +337,6 @@ class Model:
         generator.others, generator.average = others, config.ensemble.ensemble_average
         set_splitting(generator, config.splitting, self._replies(texts))
         generator.details, generator.advance = details, progress
-        generator.runner = self.runner or generator.runner
         return generator
 
     def _replies(self, texts: Sequence[Source]) -> bool:

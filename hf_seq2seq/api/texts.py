@@ -103,14 +103,16 @@ def remarks(counts: Counts, limit: int | None) -> list[str]:
     return detail
 
 
-def remarks_on_pieces(counts: Counts, again: bool) -> list[str]:
-    """Says how many texts were read in pieces, if any.
+def remarks_with_pieces(counts: Counts, limit: int | None, again: bool) -> list[str]:
+    """`remarks`, and before them how many texts were read in pieces, if any.
 
     Args:
         counts: the counts of a call.
+        limit: the maximum source length in tokens.
         again: whether the outputs of the pieces were read once more.
     """
     if not counts.split:
-        return []
+        return remarks(counts, limit)
     more = ", and the outputs of the pieces again as one text" if again else ""
-    return [f"{counts.split} of {counts.texts} texts were read in pieces, {counts.pieces} in all{more}"]
+    pieces = f"{counts.split} of {counts.texts} texts were read in pieces, {counts.pieces} in all{more}"
+    return [pieces, *remarks(counts, limit)]

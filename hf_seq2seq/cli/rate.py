@@ -10,7 +10,7 @@ from hf_seq2seq.analysis.rating_criteria import CRITERIA, parse_scale
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.folders import check_folder, fill_folder
+from hf_seq2seq.folders import check_folder, fill_folder, named_place
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ def system_files(systems: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for system in systems:
-        name, equals, place = system.partition("=")
-        if not equals or Path(system).exists():
-            name, place = "", system
+        name, place = named_place(system)
         path = Path(place).expanduser()
         name = name or (path.name if path.is_dir() else path.stem) or place
         if path.is_dir() and not (path / PREDICTIONS).exists():

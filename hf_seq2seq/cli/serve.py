@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.folders import named_place
 from hf_seq2seq.sections import build
 from hf_seq2seq.serving.options import KEY, LOOPBACK, Network, ServeConfig
 
@@ -46,9 +47,8 @@ def named(models: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for given in models:
-        name, equals, path = given.partition("=")
-        if not equals or Path(given).exists():
-            path = given
+        name, path = named_place(given)
+        if name is None:
             name = Path(path).expanduser().resolve().name if Path(path).expanduser().exists() else path
         if not name or not path:
             raise InputError(f"{shorten(given)!r}: give a model, or NAME=MODEL")

@@ -10,10 +10,11 @@ from hf_seq2seq.cli.terminal import Terminal, Typed
 from hf_seq2seq.data.messages import transcript
 from hf_seq2seq.decoding.pipeline import Model
 from hf_seq2seq.errors import InputError, nearest, shorten
-from hf_seq2seq.serving.refusals import FLAGS
+from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS
+from hf_seq2seq.serving.refusals import without_flags
 from hf_seq2seq.serving.sessions import Ended
 from hf_seq2seq.serving.talk import Reply, Talk, attention_lines
-from hf_seq2seq.serving.talk_settings import KNOWN, written
+from hf_seq2seq.serving.talk_settings import written
 
 SHOWN = ("attention", "history", "settings")
 
@@ -175,7 +176,7 @@ class Talking:
             lines = attention_lines(self.talk.attention(), self.talk.model.tokenizers)
         elif argument == "settings":
             lines = [f"{name} {written(value)}" for name, value in self.talk.settings.items()]
-            lines.append(f"others: {' '.join(name for name in KNOWN if name not in self.talk.settings)}")
+            lines.append(f"others: {' '.join(name for name in ANSWER_OPTIONS if name not in self.talk.settings)}")
         elif self.talk.messages is not None:
             lines = [transcript(self.talk.messages)]
         else:
@@ -220,11 +221,10 @@ def load_talker(path: str, options: Model) -> Loaded:
 
 def completions(line: str) -> list[str]:
     """The lines that begin with this one, for the tabulator key."""
-    lines = [*COMMANDS, *(f"/set {name}" for name in KNOWN), *(f"/show {what}" for what in SHOWN)]
+    lines = [*COMMANDS, *(f"/set {name}" for name in ANSWER_OPTIONS), *(f"/show {what}" for what in SHOWN)]
     return [each for each in lines if line.startswith("/") and each.startswith(line)]
 
 
 def _plain(error: Exception) -> str:
     """A message in one line, which names settings rather than flags."""
-    message = " ".join(str(error).split())
-    return FLAGS.sub(lambda found: found[0][2:].replace("-", "_"), message)
+    return without_flags(" ".join(str(error).split()))

@@ -13,6 +13,7 @@ from typing import Any
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_files import BASELINE_FILE, BASELINE_PREDICTIONS, Texts, read_cells
+from hf_seq2seq.folders import named_place
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.settings_files import read_json_object
 
@@ -114,8 +115,8 @@ def check_systems(systems: list[ComparedSystem]) -> list[ComparedSystem]:
 
 def _named(word: str) -> tuple[str, list[str]]:
     """The name of a system, and its places."""
-    name, equals, rest = word.partition("=")
-    if not equals or Path(word).expanduser().exists():
+    name, rest = named_place(word)
+    if name is None:
         return _usual_name(word), [word]
     places = [place.strip() for place in rest.split(",")]
     if not name.strip() or not all(places):

@@ -40,12 +40,17 @@ class Refusal(Exception):  # noqa: N818 - it is no fault of the server
         return {"error": {"message": self.message, "field": self.name}}
 
 
+def without_flags(message: str) -> str:
+    """A message that names options as fields, `num_beams` instead of `--num-beams`."""
+    return FLAGS.sub(lambda found: found[0][2:].replace("-", "_"), message)
+
+
 def refusal_of(error: BaseException) -> Refusal:
     """How a request is answered that an exception ended."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, InputError):
-        message = FLAGS.sub(lambda found: found[0][2:].replace("-", "_"), str(error))
+        message = without_flags(str(error))
         name = re.match(r"[a-z][a-z0-9_]*(?=:)", message)
         return Refusal(400, message, name and name[0])
     if isinstance(error, OutOfTime):

@@ -2,39 +2,26 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.api.models import DETAILS, ONLY, Model, Source
-from hf_seq2seq.api.texts import classified, remarks, remarks_on_pieces
+from hf_seq2seq.api.models import Model, Source
+from hf_seq2seq.api.texts import classified, remarks_with_pieces
 from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.decoding.counts import Counted
 from hf_seq2seq.decoding.outputs import Output
-from hf_seq2seq.decoding.pipeline import Spoken, has_attention
-from hf_seq2seq.decoding.search_options import Lengths, Search
-from hf_seq2seq.decoding.splitting_options import AGAIN, Splitting
-from hf_seq2seq.sections import options
+from hf_seq2seq.decoding.splitting_options import AGAIN
+from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS
+from hf_seq2seq.serving.answering import outputs_of
 from hf_seq2seq.serving.options import Limits
 from hf_seq2seq.serving.refusals import Refusal
 from hf_seq2seq.serving.sessions import Session
 
 EXAMPLE = re.compile(r"^\| `([^`]+)` \|", re.M)
 SHOWN = 5
-OURS = ("per_device_eval_batch_size", "max_tokens_per_batch", "trust_remote_code", "choices")
-"""Flags of `generate` that are the server's business, or name one of its files."""
-
-
-@dataclass(frozen=True)
-class _Fields:
-    lengths: Lengths
-    languages: Spoken
-    splitting: Splitting
-    search: Search
-
-
-FIELDS = {name: item for name, (_, item) in options(_Fields).items() if name not in OURS}
+FIELDS = {name: item for name, item in ANSWER_OPTIONS.items() if name != "choices"}  # which names a file
 """The options of `generate` that requests may have as fields."""
 
 
@@ -59,13 +46,6 @@ class Served:
             return "classify"
         return "chat" if is_dialogue(self.model.settings.run) else "generate"
 
-    @property
-    def details(self) -> tuple[str, ...]:
-        """What it can tell about its outputs."""
-        if self.model.flags.engine == ONLY:
-            return DETAILS[:1]
-        return DETAILS if has_attention(self.model.network) else DETAILS[:-1]
-
     def check(self, flags: Mapping[str, Any], details: Sequence[str] = ()) -> None:
         """Refuses search options above the server's limits, and details that the model cannot tell."""
         self.need("generate", "chat")
@@ -79,8 +59,8 @@ class Served:
             message = f"mbr_metric: {metric!r} loads a model; requests may name only metrics without"
             raise Refusal(400, message, "mbr_metric")
         for name in details:
-            if name not in self.details:
-                known = ", ".join(self.details)
+            if name not in self.model.details:
+                known = ", ".join(self.model.details)
                 raise Refusal(400, f"details: {name!r} is not among what this model can tell: {known}", "details")
 
     def need(self, *kinds: str) -> None:
@@ -101,13 +81,8 @@ class Served:
             flags: search options.
             details: what to tell about the outputs.
         """
-        if self.model.flags.engine == ONLY:
-            generator = self.model.generator(sources, flags, None, details)
-            return session.call(lambda: generator.outputs(self.model.sources(sources)))
-        generator = replace(self.model, runner=session).generator(sources, flags, None, details)
-        if generator.splitting is not None and generator.splitting.kind:
-            session.listen = None  # pieces grow side by side, so the text is sent when it is finished
-        return generator.outputs(self.model.sources(sources))
+        generator = self.model.generator(sources, flags, None, details)
+        return outputs_of(session, self.model, generator, self.model.sources(sources))
 
     def score(self, session: Session, sources: Sequence[Source], targets: list[str]) -> Counted[dict[str, Any]]:
         """Likelihoods of targets."""
@@ -129,7 +104,7 @@ class Served:
     def remarks(self, found: Counted[Any], flags: Mapping[str, Any]) -> list[str]:
         """What the counts of a call have to say."""
         limit = flags.get("max_source_length") or self.model.settings.max_source_length
-        return remarks_on_pieces(found.counts, flags.get("combine") == AGAIN) + remarks(found.counts, limit)
+        return remarks_with_pieces(found.counts, limit, flags.get("combine") == AGAIN)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -143,7 +118,7 @@ class Served:
         known = {name: defaults[name] for name in FIELDS}
         backend = getattr(self.model.tokenizers.target, "backend_tokenizer", None)
         found["byte_level"] = type(getattr(backend, "decoder", None)).__name__ == "ByteLevel"
-        return found | {"details": list(self.details), "defaults": known | {"source_prefix": own.prefix}}
+        return found | {"details": list(self.model.details), "defaults": known | {"source_prefix": own.prefix}}
 
 
 def examples_of(path: str) -> list[str]:

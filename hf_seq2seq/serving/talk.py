@@ -1,26 +1,27 @@
 """One person's talk with a model: its settings, the conversation, and answers that grow and can be stopped."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
 from hf_seq2seq.api.answers import Attention
-from hf_seq2seq.api.models import ONLY, Model
-from hf_seq2seq.api.texts import remarks, remarks_on_pieces
+from hf_seq2seq.api.models import Model
+from hf_seq2seq.api.texts import remarks_with_pieces
 from hf_seq2seq.data.messages import ASSISTANT, USER, Messages
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.decoding.splitting_options import AGAIN
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS
+from hf_seq2seq.serving.answering import outputs_of
 from hf_seq2seq.serving.engine import Engine
 from hf_seq2seq.serving.growing import GrowingText
 from hf_seq2seq.serving.messages_file import write_lines
 from hf_seq2seq.serving.sessions import Ended, Session
-from hf_seq2seq.serving.talk_settings import KNOWN, changed
+from hf_seq2seq.serving.talk_settings import changed
 
 SOURCES = 3
 """Source tokens that are shown for each token of an output."""
@@ -78,8 +79,12 @@ class Talk:
     def settings(self) -> dict[str, Any]:
         """The settings in force that differ from the toolkit's defaults, and the lengths."""
         search = vars(self.generator.decoding)
-        found = {name: search[name] for name, item in KNOWN.items() if search.get(name, item.default) != item.default}
-        found |= {name: value for name, value in self.values.items() if name in KNOWN}
+        found = {
+            name: search[name]
+            for name, item in ANSWER_OPTIONS.items()
+            if search.get(name, item.default) != item.default
+        }
+        found |= {name: value for name, value in self.values.items() if name in ANSWER_OPTIONS}
         return found | {
             "max_new_tokens": self.generator.max_new_tokens,
             "max_source_length": self.generator.max_source_length,
@@ -131,8 +136,7 @@ class Talk:
 
     def remarks(self, counts: Counts) -> list[str]:
         """What the counts of an answer have to say."""
-        again = self.values.get("combine") == AGAIN
-        return remarks_on_pieces(counts, again) + remarks(counts, self.generator.max_source_length)
+        return remarks_with_pieces(counts, self.generator.max_source_length, self.values.get("combine") == AGAIN)
 
 
 class Reply:
@@ -152,8 +156,7 @@ class Reply:
         self.said, self.source, self.number = said, source, number
         self.text = GrowingText(talk.model.tokenizers.target)
         self._heard: SimpleQueue[list[int] | None] = SimpleQueue()
-        splits = talk.generator.splitting is not None and talk.generator.splitting.kind
-        self._session = Session(talk.engine, None, None if splits else self._listen)
+        self._session = Session(talk.engine, None, self._listen)
         self._found: Counted[list[Output]] | Exception | None = None
         Thread(target=self._run, args=(talk,), daemon=True).start()
 
@@ -163,10 +166,7 @@ class Reply:
     def _run(self, talk: Talk) -> None:
         try:
             rows = talk.model.sources([self.source])
-            if talk.model.flags.engine == ONLY:
-                self._found = self._session.call(lambda: talk.generator.outputs(rows, self.number))
-            else:
-                self._found = replace(talk.generator, runner=self._session).outputs(rows, self.number)
+            self._found = outputs_of(self._session, talk.model, talk.generator, rows, self.number)
         except Exception as error:
             self._found = error
         self._heard.put(None)

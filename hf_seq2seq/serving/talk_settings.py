@@ -1,32 +1,17 @@
 """Settings that can be changed while talking to a model, and what else follows from a change."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from hf_seq2seq.decoding.pipeline import Spoken
-from hf_seq2seq.decoding.search_options import SAMPLING, Lengths, Search
-from hf_seq2seq.decoding.splitting_options import Splitting
+from hf_seq2seq.decoding.search_options import SAMPLING
 from hf_seq2seq.errors import InputError, nearest, shorten
-from hf_seq2seq.sections import build, canonical_names, options
+from hf_seq2seq.sections import build, canonical_names
+from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS, AnswerConfig
 
-LOADING = ("trust_remote_code", "per_device_eval_batch_size", "max_tokens_per_batch")
-"""Options that say nothing about an answer."""
 DEFAULT = "default"
 BEAMS = ("num_beams", "num_beam_groups", "diversity_penalty", "coverage_penalty", "force_words", "early_stopping")
 """Settings that belong to beam search."""
-
-
-@dataclass(frozen=True)
-class _Settings:
-    lengths: Lengths
-    languages: Spoken
-    splitting: Splitting
-    search: Search
-
-
-KNOWN = {name: item for name, (_, item) in options(_Settings).items() if name not in LOADING}
-NAMES = {alias: name for alias, name in canonical_names(_Settings).items() if name in KNOWN}
+NAMES = {alias: name for alias, name in canonical_names(AnswerConfig).items() if name in ANSWER_OPTIONS}
 
 
 def setting_name(given: str) -> str:
@@ -61,7 +46,7 @@ def changed(values: Mapping[str, Any], given: str, text: str) -> dict[str, Any]:
         return found if name != "do_sample" else _without(found, SAMPLING)
     if name == "temperature" and _is_zero(text):
         return _without(found, ("do_sample", *SAMPLING, *BEAMS)) | {"num_beams": 1}
-    section = next(part for part in vars(build(_Settings, {name: text})).values() if hasattr(part, name))
+    section = next(part for part in vars(build(AnswerConfig, {name: text})).values() if hasattr(part, name))
     value = found[name] = getattr(section, name)
     if name in SAMPLING or (name == "do_sample" and value):
         return _without(found, BEAMS) | {"do_sample": True}
