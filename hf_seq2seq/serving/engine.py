@@ -177,13 +177,14 @@ class Engine:
         if ticket.searcher.others or ticket.searcher.repeats or library_reason(model) or not joins(model):
             self._alone(jobs)
             return
+        pool = self.pools.get(place) or Pool(model, watch=place[2])
         try:
-            pool = self.pools.setdefault(place, Pool(model, watch=place[2]))
             outputs = pool.add(jobs, ticket.searcher, self._batch(jobs), [job.number for job in jobs])
         except Exception as error:
             _fail(jobs, error)
             return
         if outputs is None:
+            self.pools[place] = pool
             self.owned.setdefault(place, []).append(jobs)
         else:
             _deliver(jobs, outputs)

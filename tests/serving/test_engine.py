@@ -76,6 +76,7 @@ def test_mixed_requests_get_what_each_gets_alone(
             assert [each.details["score"] for each in ours] == pytest.approx(scores, rel=1e-5)
         assert found.counts == alone.counts
     assert not engine.busy
+    assert not engine.pools
 
 
 def test_a_failing_request_harms_no_other(
