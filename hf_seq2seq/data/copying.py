@@ -66,6 +66,12 @@ def name_target_words(
     return _name(target, texts, tokenizer, [_numbers(row) for row in words])
 
 
+def decode_known(ids: Sequence[int], tokenizer: "PreTrainedTokenizerBase") -> str:
+    """The text of ids without special tokens, and without those beyond the vocabulary, which stand for copied words."""
+    size = len(tokenizer)
+    return str(tokenizer.decode([token for token in ids if token < size], skip_special_tokens=True))
+
+
 def spell(ids: Sequence[int], words: Words, tokenizer: "PreTrainedTokenizerBase") -> str:
     """The text of ids, some of which stand for a row's unknown words; special tokens are skipped."""
     size, special = len(tokenizer), set(tokenizer.all_special_ids)

@@ -7,9 +7,10 @@ count as part of a longer one.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from hf_seq2seq.data.copying import decode_known
 from hf_seq2seq.data.tokenizers.unicode_text import UNSPACED, character_class
 from hf_seq2seq.errors import InputError
 
@@ -144,11 +145,7 @@ def find_words(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", longe
         InputError: a word is not in the vocabulary, the words need more than `longest` tokens and EOS, or they need a
             space that the vocabulary lacks.
     """
-
-    def decode(ids: Ids) -> str:
-        # Ids beyond the vocabulary are words that a model copies.
-        return str(tokenizer.decode([token for token in ids if token < len(tokenizer)], skip_special_tokens=True))
-
+    decode = partial(decode_known, tokenizer=tokenizer)
     found = {frozenset(f.text for f in word.forms): word for word in (_find_forms(t, tokenizer, decode) for t in texts)}
     words = [word for word in found.values() if not any(_is_in(word, other) for other in found.values())]
     if not words:

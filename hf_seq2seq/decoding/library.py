@@ -13,6 +13,7 @@ from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.decoder import as_list
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.search_options import Search
+from hf_seq2seq.decoding.stopping import StopStrings
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -58,23 +59,21 @@ def _asks(name: str, value: Any) -> bool:
     return bool(value) and not (name in FACTORS and value == 1)
 
 
-class StopStrings(StoppingCriteria):
-    """Ends an output whose text contains a stop string.
+class StopCriterion(StoppingCriteria):
+    """Stop strings as transformers' `generate` asks for them.
 
     Args:
-        strings: one or more stop strings.
-        tokenizer: decodes outputs.
+        stops: whether the text of an output ends it.
         start: tokens before each output.
     """
 
-    def __init__(self, strings: str | Sequence[str], tokenizer: "PreTrainedTokenizerBase", start: int) -> None:
-        self.strings = [strings] if isinstance(strings, str) else list(strings)
-        self.tokenizer, self.start = tokenizer, start
+    def __init__(self, stops: StopStrings, start: int) -> None:
+        self.stops, self.start = stops, start
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
         """Whether each row ends, `(rows,)`."""
-        texts = self.tokenizer.batch_decode(input_ids[:, self.start :], skip_special_tokens=True)
-        return torch.tensor([any(each in text for each in self.strings) for text in texts], device=input_ids.device)
+        ended = [self.stops(ids) for ids in input_ids[:, self.start :].tolist()]
+        return torch.tensor(ended, device=input_ids.device)
 
 
 def by_first_token(
@@ -135,11 +134,12 @@ def search_by_library(
     start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
     # transformers' own criterion does not support word tokenizers; missing settings come from the model's.
     strings, settings.stop_strings = settings.stop_strings, None
+    strings = [strings] if isinstance(strings, str) else strings
     model = copy.copy(model)
     model.generation_config = settings
-    stops = {"stopping_criteria": [StopStrings(strings, tokenizer, start)]} if strings and tokenizer else {}
+    stops = [StopCriterion(StopStrings(strings, tokenizer), start)] if strings and tokenizer else []
     settings.return_dict_in_generate = settings.output_scores = True
-    found: Any = model.generate(**inputs, **stops)  # type: ignore[operator]
+    found: Any = model.generate(**inputs, stopping_criteria=stops)  # type: ignore[operator]
     eos = as_list(settings.eos_token_id)
     rows = [_cut(row, settings.pad_token_id, eos) for row in found.sequences[:, start:].tolist()]
     scores = found.sequences_scores.tolist() if search.num_beams > 1 else _scores(found, start, rows, search)

@@ -2,17 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from hf_seq2seq.data.copying import decode_known
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-KEPT = 2**14
 
 
 class StopStrings:
@@ -25,15 +23,10 @@ class StopStrings:
 
     def __init__(self, strings: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> None:
         self.strings, self.tokenizer = tuple(strings), tokenizer
-        self._stops = lru_cache(KEPT)(self._contains)
 
     def __call__(self, ids: Sequence[int]) -> bool:
         """Whether an output of these tokens ends."""
-        return self._stops(tuple(ids))
-
-    def _contains(self, ids: tuple[int, ...]) -> bool:
-        known = [token for token in ids if token < len(self.tokenizer)]
-        text = str(self.tokenizer.decode(known, skip_special_tokens=True))
+        text = decode_known(ids, self.tokenizer)
         return any(string in text for string in self.strings)
 
 
