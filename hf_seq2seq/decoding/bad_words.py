@@ -6,12 +6,13 @@ follow.
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from hf_seq2seq.data.copying import decode_known
 from hf_seq2seq.decoding.forced_words import ForcedWords, Ids, find_word, is_letter
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
 
@@ -20,46 +21,22 @@ if TYPE_CHECKING:
 
 
 class BadWords:
-    """A rule.
+    """The words in terms of a vocabulary.
 
     Args:
         texts: the words, or phrases.
         tokenizer: of the outputs.
-        prompt: tokens before an output.
-        longest: maximum output length for each source, `(sources,)`.
 
     Raises:
         InputError: a word is not in the vocabulary.
     """
 
-    def __init__(
-        self, texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", prompt: int, longest: Tensor
-    ) -> None:
-        self.tokenizer, self.prompt, self.longest = tokenizer, prompt, longest.tolist()
-        self.words = [find_word(text, tokenizer, self._decode, "--bad-words") for text in texts]
-        self.spelling = ForcedWords(self.words, self._decode)
+    def __init__(self, texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> None:
+        self.tokenizer, self.decode = tokenizer, partial(decode_known, tokenizer=tokenizer)
+        self.words = [find_word(text, tokenizer, self.decode, "--bad-words") for text in texts]
+        self.spelling = ForcedWords(self.words, self.decode)
 
-    def _decode(self, ids: Ids) -> str:
-        known = [token for token in ids if token < len(self.tokenizer)]
-        return str(self.tokenizer.decode(known, skip_special_tokens=True))
-
-    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """See `Rule`."""
-        for row, ids in enumerate(prefixes.tokens[:, self.prompt :].tolist()):
-            is_last = prefixes.length + 1 >= self.longest[int(prefixes.sources[row])]
-            known = tuple(ids)
-            text = self._decode(known)
-            ends = [end for word in self.words for end in word.ends(text)]
-            if ends:
-                onward = self._onward.to(scores.device)
-                onward = onward if min(ends) == len(text.rstrip()) else onward[:0]
-                kept = scores[row, onward].clone()
-                scores[row] = FORBIDDEN
-                scores[row, onward] = kept
-            scores[row, list(self._completing(known, is_last))] = FORBIDDEN
-        return scores
-
-    def _completing(self, ids: Ids, is_last: bool) -> Iterator[int]:
+    def completing(self, ids: Ids, is_last: bool) -> Iterator[int]:
         """The tokens that would complete a word; of one spelled by characters, which may go on, only the last."""
         for word in self.words:
             for tokens in {word.inner, word.first} - {()}:
@@ -70,10 +47,10 @@ class BadWords:
                     yield tokens[-1]
 
     @cached_property
-    def _onward(self) -> Tensor:
+    def onward(self) -> Tensor:
         """The tokens that begin with a letter of the word before them, `(tokens,)`."""
         word = self.words[0].inner
-        start = self._decode(word)
+        start = self.decode(word)
         texts = self.tokenizer.batch_decode(
             [[*word, token] for token in range(len(self.tokenizer))], skip_special_tokens=True
         )
@@ -83,3 +60,31 @@ class BadWords:
             if text.startswith(start) and is_letter(text[len(start) : len(start) + 1])
         ]
         return torch.tensor(found, dtype=torch.long)
+
+
+class NoBadWords:
+    """A rule that keeps the words out of outputs.
+
+    Args:
+        bad: the words.
+        prompt: tokens before an output.
+        longest: maximum output length for each source, `(sources,)`.
+    """
+
+    def __init__(self, bad: BadWords, prompt: int, longest: Tensor) -> None:
+        self.bad, self.prompt, self.longest = bad, prompt, longest.tolist()
+
+    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
+        """See `Rule`."""
+        for row, ids in enumerate(prefixes.tokens[:, self.prompt :].tolist()):
+            is_last = prefixes.length + 1 >= self.longest[int(prefixes.sources[row])]
+            text = self.bad.decode(ids)
+            ends = [end for word in self.bad.words for end in word.ends(text)]
+            if ends:
+                onward = self.bad.onward.to(scores.device)
+                onward = onward if min(ends) == len(text.rstrip()) else onward[:0]
+                kept = scores[row, onward].clone()
+                scores[row] = FORBIDDEN
+                scores[row, onward] = kept
+            scores[row, list(self.bad.completing(tuple(ids), is_last))] = FORBIDDEN
+        return scores

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_seq2seq.decoding.bad_words import BadWords
+from hf_seq2seq.decoding.bad_words import BadWords, NoBadWords
 from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
 from hf_seq2seq.decoding.choice_search import ChoiceSettings, search_choices
 from hf_seq2seq.decoding.choices import Choices, OnlyChoices
@@ -107,6 +108,10 @@ class Searcher:
         """Maximum output length in tokens; with choices, more than the longest has, so that nothing ends one."""
         return self.choices.longest + 1 if self.choices else self.max_new_tokens
 
+    @cached_property
+    def _bad_words(self) -> BadWords | None:
+        return BadWords(self.search.bad_words, self.tokenizer) if self.search.bad_words and self.tokenizer else None
+
     @property
     def _normalization(self) -> LengthNormalization:
         return LengthNormalization(self.search.length_penalty, self.search.length_normalization)
@@ -116,8 +121,8 @@ class Searcher:
         if self.first_token is None and (firsts := getattr(decoder, "first_tokens", None)) is not None:
             rules.append(ForcedFirsts(firsts))
         prompt, first = decoder.prompt.shape[1], list[Rule]()
-        if self.search.bad_words and self.tokenizer:
-            first.append(BadWords(self.search.bad_words, self.tokenizer, prompt, bounds.longest))
+        if self._bad_words is not None:
+            first.append(NoBadWords(self._bad_words, prompt, bounds.longest))
         if self.choices and not self.repeats:
             first.append(OnlyChoices(self.choices, prompt))
         begun = ForcedPrefix([self.prefixes.get(number, ()) for number in numbers])
@@ -165,8 +170,7 @@ class Searcher:
         strange += ["--forced-bos-token"] if self.first_token is not None and not has_encoder else []
         if strange:
             raise InputError(f"{strange[0]}: not supported here; {reason}, so only transformers can decode it")
-        settings = (self.search, self.max_new_tokens, self.first_token, self.tokenizer)
-        return by_first_token(self.model, batch, *settings)
+        return by_first_token(self.model, batch, self.search, self.max_new_tokens, self.first_token, self.tokenizer)
 
     @property
     def settings(self) -> GenerationConfig:

@@ -54,6 +54,15 @@ def test_no_output_has_a_bad_word(made, search):
     assert not any("red house" in text for text in unknown)
 
 
+def test_all_batches_share_what_is_known_of_bad_words(made, monkeypatch):
+    from hf_seq2seq.decoding import search
+
+    counted, build = [], search.BadWords
+    monkeypatch.setattr(search, "BadWords", lambda *given: counted.append(given) or build(*given))
+    texts_of(made, bad_words=("cat",), per_device_eval_batch_size=1)
+    assert len(counted) == 1
+
+
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
 def test_an_output_ends_with_a_stop_string(made, search):
     plain = texts_of(made, **search)
@@ -98,11 +107,11 @@ def test_any_form_of_a_forced_word_will_do(made):
 
 
 def test_a_word_spelled_by_characters_may_only_become_another_word():
-    from hf_seq2seq.decoding.bad_words import BadWords
+    from hf_seq2seq.decoding.bad_words import BadWords, NoBadWords
     from hf_seq2seq.decoding.rules import Prefixes
 
     tokenizer = train_tokenizers(["cat dog"], [], NewTokenizer(tokenizer_type="char"), specials=SEQ2SEQ).target
-    rule = BadWords(("cat",), tokenizer, 1, torch.tensor([9]))
+    rule = NoBadWords(BadWords(("cat",), tokenizer), 1, torch.tensor([9]))
 
     def allowed(text):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
