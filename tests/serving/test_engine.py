@@ -55,7 +55,7 @@ def test_mixed_requests_get_what_each_gets_alone(
     requests = []
     for number in range(60):
         generator = make_generator(
-            models[number % 4], tokenizers, SEARCHES[number // 4 % len(SEARCHES)], int(random.integers(2, 15))
+            models[number % 4], tokenizers, SEARCHES[number // 4 % len(SEARCHES)], int(random.integers(1, 15))
         )
         first = int(random.integers(0, 290))
         requests.append((generator, texts[first : first + int(random.integers(1, 5))]))
