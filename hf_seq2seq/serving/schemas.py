@@ -8,6 +8,7 @@ from typing import Any
 from hf_seq2seq.decoding.pipeline import Spoken
 from hf_seq2seq.decoding.search_options import Lengths, Search
 from hf_seq2seq.decoding.splitting_options import Splitting
+from hf_seq2seq.serving.refusals import without_flags
 from hf_seq2seq.serving.served import FIELDS
 
 HINTS = {
@@ -49,7 +50,7 @@ def schema_of(name: str) -> dict[str, Any]:
     item, hint = FIELDS[name], HINTS[name]
     kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)] if _is_union(hint) else [hint]
     kind = kinds[0]
-    found: dict[str, Any] = {"description": item.metadata["help"]}
+    found: dict[str, Any] = {"description": without_flags(item.metadata["help"])}
     if typing.get_origin(kind) is tuple:
         found |= {"type": "array", "items": {"type": TYPES[typing.get_args(kind)[0]]}}
     else:
