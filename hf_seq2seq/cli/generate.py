@@ -194,7 +194,7 @@ def check_exported(config: GenerateConfig) -> None:
     rows = config.rows
     details = [f"--output-details {name}" for name in rows.output_details if name != "score"]
     asked = {"--ensemble": config.ensemble.ensemble, "--replace-unknown": rows.replace_unknown}
-    asked |= {"--target-column": rows.target_column}
+    asked |= {"--target-column": rows.target_column, "--target-prefix-column": rows.target_prefix_column}
     for name in [*details, *(name for name, value in asked.items() if value)]:
         raise InputError(f"{name}: not supported by --engine ctranslate2")
 

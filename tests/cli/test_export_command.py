@@ -146,3 +146,6 @@ def test_an_export_is_not_the_model(command: Command, model_folder: Path, tmp_pa
     done = command("generate", model_folder, "a", "--engine", "ctranslate2")
     assert done.code == 2
     assert "contains no CTranslate2 model" in done.err
+    begun = ("--input-file", tmp_path / "none.jsonl", "--target-prefix-column", "begin")
+    done = command("generate", folder, *begun, "--engine", "ctranslate2")
+    assert (done.code, "--target-prefix-column: not supported by --engine ctranslate2" in done.err) == (2, True)
