@@ -37,13 +37,11 @@ def choose_output(candidates: Sequence[str], source: str, name: str) -> int:
     """
     (metric,) = check_metrics((name,), metrics_for("seq2seq")).values()
     sign = 1 if metric.greater_is_better else -1
-    counts = Counter(candidates)
-    texts = list(counts)
+    texts = list(dict.fromkeys(candidates))
     if not metric.needs_references:
-        gains = [
-            sign * gain for gain in row_scores(metric, texts, with_sources([[]] * len(texts), [source] * len(texts)))
-        ]
-        return list(candidates).index(max(zip(texts, gains, strict=True), key=lambda pair: pair[1])[0])
+        scores = row_scores(metric, texts, with_sources([[]] * len(texts), [source] * len(texts)))
+        gains = {text: sign * score for text, score in zip(texts, scores, strict=True)}
+        return list(candidates).index(max(gains, key=lambda text: gains[text]))
     pairs = [(text, reference) for text in texts for reference in texts]
     references = with_sources([[reference] for _, reference in pairs], [source] * len(pairs))
     found = dict(zip(pairs, row_scores(metric, [text for text, _ in pairs], references), strict=True))

@@ -85,7 +85,6 @@ class TextGenerator:
     replacing: bool = False
     runner: Runner = HERE
     languages: Languages | None = None
-
     splitting: Splitting | None = None
 
     def spoken(self, rows: list[Any]) -> list[Any]:
