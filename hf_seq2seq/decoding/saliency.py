@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_seq2seq.decoding.decoder import takes_places
-from hf_seq2seq.saved.start_tokens import start_token
+from hf_seq2seq.decoding.scoring import target_logits
 
 
 @contextmanager
@@ -79,7 +78,8 @@ def target_saliency(model: Any, batch: dict[str, Tensor], target: Sequence[int])
 
     Args:
         model: in evaluation mode.
-        batch: `input_ids` and `attention_mask` of one source, `(1, source)`.
+        batch: `input_ids` and `attention_mask` of one source, `(1, source)`; it may have what `data.inputs.searched`
+            gives.
         target: ids of the output.
 
     Returns:
@@ -102,13 +102,5 @@ def target_saliency(model: Any, batch: dict[str, Tensor], target: Sequence[int])
 
 def _target_log_probs(model: Any, batch: dict[str, Tensor], target: Tensor) -> Tensor:
     """The log-probability of every token of a target `(1, target)`, as `(target,)` float32 with a graph."""
-    if model.config.is_encoder_decoder:
-        start = target.new_full((1, 1), start_token(model))
-        inputs = {**batch, "decoder_input_ids": torch.cat([start, target[:, :-1]], 1)}
-    else:
-        ids = torch.cat([batch["input_ids"], target], 1)[:, :-1]
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        if takes_places(model):
-            inputs["position_ids"] = torch.arange(ids.shape[1], device=ids.device)[None]
-    logits = model(**inputs, use_cache=False).logits[:, -target.shape[1] :].float()
+    logits, _ = target_logits(model, batch, target)
     return logits.log_softmax(-1).gather(2, target[..., None])[0, :, 0]

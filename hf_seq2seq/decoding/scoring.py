@@ -66,7 +66,7 @@ def score_targets(
     """
     device = batch["attention_mask"].device
     ids = pad([np.asarray(row, dtype=np.int64) for row in targets], -1).to(device)
-    passes = [_pass(model, batch, ids, attend) for model in models]
+    passes = [target_logits(model, batch, ids, attend) for model in models]
     logits = passes[0][0] if len(passes) == 1 else average([each[0] for each in passes], kind)
     # A log_softmax would take as much memory as the logits again.
     total = logits.logsumexp(-1) if len(passes) == 1 else logits.new_zeros(logits.shape[:2])
@@ -117,7 +117,7 @@ def next_log_probs(model: PreTrainedModel, batch: dict[str, Any], prefixes: Tens
     """
     repeated = {name: _repeated(part, len(prefixes)) for name, part in batch.items()}
     ids = torch.cat([prefixes, prefixes.new_zeros(len(prefixes), 1)], 1)
-    return _pass(model, repeated, ids, attend=False)[0][:, -1].double().log_softmax(-1)
+    return target_logits(model, repeated, ids)[0][:, -1].double().log_softmax(-1)
 
 
 def _repeated(part: Any, times: int) -> Any:
@@ -131,8 +131,20 @@ def _repeated(part: Any, times: int) -> Any:
     return found
 
 
-def _pass(model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool) -> tuple[Tensor, Tensor | None]:
-    """Logits `(sources, target, vocabulary)` float32 and attention `(sources, target, source)`."""
+def target_logits(
+    model: Any, batch: dict[str, Tensor], ids: Tensor, attend: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """The logits of every token of targets, in one forward pass through which gradients can flow.
+
+    Args:
+        model: in evaluation mode.
+        batch: the sources, as for `score_targets`, or as `encode` returns them.
+        ids: of the targets, `(sources, target)`, -1 at padding.
+        attend: also return the attention, if the model attends to a source.
+
+    Returns:
+        Logits `(sources, target, vocabulary)` float32, and attention `(sources, target, source)`.
+    """
     known = ids.clamp(min=0)
     if not model.config.is_encoder_decoder:
         mask = torch.cat([batch["attention_mask"], (ids >= 0).to(batch["attention_mask"].dtype)], 1)[:, :-1]

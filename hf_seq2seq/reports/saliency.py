@@ -6,6 +6,7 @@ import numpy as np
 
 from hf_seq2seq.analysis.records import Heat, Row
 from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, evaluating
 from hf_seq2seq.decoding.saliency import target_saliency
 from hf_seq2seq.decoding.text_generator import TextGenerator
@@ -32,7 +33,9 @@ def saliency_of(
             continue
         with ONE_AT_A_TIME, evaluating(generator.model):
             sources, unknown, _ = generator.read_sources([row["source"]])
-            batch = source_batch(sources, np.array([0]), generator.tokenizers.source.pad_token_id or 0, left=False)
+            only = np.array([0])
+            batch = source_batch(sources, only, generator.tokenizers.source.pad_token_id or 0, left=False)
+            batch |= searched(sources, only)
             batch = {name: part.to(generator.model.device) for name, part in batch.items()}
             source, earlier = (np.abs(part) for part in target_saliency(generator.model, batch, ids))
         names = generator.reader.source_tokens(sources[0], unknown[0] if unknown else ())

@@ -60,6 +60,17 @@ def seq2seq(kind: str) -> Any:
     return model.double().eval()
 
 
+def test_an_output_starts_with_the_language_of_its_source() -> None:
+    model = seq2seq("t5").float()
+    batch = {"input_ids": torch.tensor([SOURCE]), "attention_mask": torch.ones(1, 5, dtype=torch.long)}
+    plain = target_saliency(model, batch, TARGET)
+    told = target_saliency(model, batch | {"start_tokens": torch.tensor([9])}, TARGET)
+    model.generation_config.decoder_start_token_id = 9
+    for one, other in zip(told, target_saliency(model, batch, TARGET), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.allclose(plain[1], told[1])
+
+
 @pytest.mark.parametrize("kind", ["t5", "gpt", "general", "none"])
 def test_sources_and_prefixes_are_those_of_finite_differences(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "float", Tensor.double)
