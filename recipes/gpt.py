@@ -65,7 +65,7 @@ def prepare(config: Config) -> "Task":
     settle = partial(settle_dialogue if dialogue else settle_joined, pairs=pairs)
     config, model, tokenizer = start(config, texts=texts, settle=settle)
     if not new:
-        config = settle_fine_tuning(config, "gpt", len(train), model, config.adaptation.lora_r is not None)
+        config = settle_fine_tuning(config, "gpt", len(train), model, config.adaptation.has_adapter)
     return (dialogue_task if dialogue else joined_task)(config, model, tokenizer, pairs)
 
 

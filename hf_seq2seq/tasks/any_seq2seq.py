@@ -56,8 +56,10 @@ def check_start(config: AnySeq2SeqRun) -> str:
     """
     model = config.model
     if model.encoder is not None or model.decoder is not None:
-        if config.adaptation.lora_r is not None and not config.adaptation.merge_adapter:
-            raise InputError("--lora-r: an adapter names one base, and a pair has two; also give --merge-adapter")
+        options = config.adaptation
+        if options.has_adapter and not options.merge_adapter:
+            asked = "--ia3" if options.ia3 else "--lora-r"
+            raise InputError(f"{asked}: an adapter names one base, and a pair has two; also give --merge-adapter")
         return check_pair(model)
     if model.model_name_or_path is None:
         raise InputError(f"{RECIPE}: give --model-name-or-path, or --encoder and --decoder")
@@ -90,10 +92,10 @@ def load_tokenizers(config: AnySeq2SeqRun) -> Tokenizers:
     source = config.model
     name = config.tokens.tokenizer_name or source.model_name_or_path
     assert name is not None
-    name = tokenizer_place(adapter_copy(name, source.model_revision))
-    path = Path(name).expanduser()
+    place = tokenizer_place(adapter_copy(name, source.model_revision))
+    path = Path(place).expanduser()
     if not path.is_dir() or (path / TARGET_FOLDER).is_dir():
-        found = Tokenizers.load(name, source.trust_remote_code)
+        found = Tokenizers.load(place, source.trust_remote_code)
         if not found.shared:
             return found
     one = load_tokenizer(name, source)

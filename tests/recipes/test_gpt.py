@@ -141,6 +141,15 @@ def test_accumulation_changes_no_step_of_raw_text(text_file: str, tmp_path: Path
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("adapter", [{"lora_r": 4}, {"ia3": True}])
+def test_both_kinds_of_adapters_get_the_rate_of_adapters(
+    checkpoint: str, pair_files: dict[str, str], adapter: dict[str, Any]
+) -> None:
+    config = gpt.prepare(build(gpt.Config, pair_files | {"model_name_or_path": checkpoint} | adapter)).config
+    reasons = {choice.name: choice.reason for choice in config.derived}
+    assert reasons["learning_rate"] == "a pretrained adapter of width 64"
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "transformer-decoder"])
 def test_a_merged_adapter_is_a_plain_decoder(kind: str, pair_files: dict[str, str], tmp_path: Path) -> None:
     register()
