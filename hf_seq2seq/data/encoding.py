@@ -1,7 +1,7 @@
 """Tokenization of texts: in batches, truncated to a limit while keeping the final token, with counts of truncations."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,7 @@ from hf_seq2seq.data.inputs import Inputs, in_order
 from hf_seq2seq.data.tokenizers.languages import (
     begins_with_code,
     groups_by,
-    in_source,
-    in_target,
+    in_language,
     langs_of,
     language_codes,
     wanted_of,
@@ -124,16 +123,27 @@ def _encode_coded(
     texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int, codes: Mapping[str, int]
 ) -> tuple[Ragged, int]:
     """Encodes sources, each marked with the code of its language, with the codes of their outputs."""
-    parts = []
-    for code, rows in groups_by(langs_of(texts)).items():
-        with in_source(tokenizer, code):
-            parts.append((rows, *_encode_sources([texts[row] for row in rows], tokenizer, max_length)))
-    encoded = in_order([(rows, ids) for rows, ids, _ in parts])
+    encoded, truncated = _by_language(texts, tokenizer, max_length, "src_lang", _encode_sources)
     wanted = wanted_of(texts)
     if any(wanted):
         firsts = np.array([-1 if code is None else codes[code] for code in wanted], dtype=np.int64)
         encoded = Inputs(encoded.values, encoded.offsets, firsts, begins_with_code(tokenizer))
-    return encoded, sum(cut for *_, cut in parts)
+    return encoded, truncated
+
+
+def _by_language(
+    texts: Sequence[str],
+    tokenizer: "PreTrainedTokenizerBase",
+    max_length: int,
+    side: str,
+    encode: "Callable[[Sequence[str], PreTrainedTokenizerBase, int], tuple[Ragged, int]]",
+) -> tuple[Ragged, int]:
+    """Encodes the texts of each language together, marked with its code."""
+    parts = []
+    for code, rows in groups_by(langs_of(texts)).items():
+        with in_language(tokenizer, side, code):
+            parts.append((rows, *encode([texts[row] for row in rows], tokenizer, max_length)))
+    return in_order([(rows, ids) for rows, ids, _ in parts]), sum(cut for *_, cut in parts)
 
 
 def encode_targets(
@@ -158,11 +168,7 @@ def encode_targets(
         wrapped = tokenizer(text_target=["a"])["input_ids"][0]
         repeats = len(wrapped) > 1 and wrapped[0] == start
         return Ragged.of(ids[row][1:] for row in range(len(ids))) if repeats else ids, truncated
-    parts = []
-    for code, rows in groups_by(langs_of(texts)).items():
-        with in_target(tokenizer, code):
-            parts.append((rows, *_encode_targets([texts[row] for row in rows], tokenizer, max_length)))
-    return in_order([(rows, ids) for rows, ids, _ in parts]), sum(cut for *_, cut in parts)
+    return _by_language(texts, tokenizer, max_length, "tgt_lang", _encode_targets)
 
 
 def _encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:

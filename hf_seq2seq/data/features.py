@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_seq2seq.data.annotated_text import AnnotatedText, Features
+from hf_seq2seq.data.annotated_text import AnnotatedText, Features, annotated
 from hf_seq2seq.data.inputs import as_inputs
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.ragged import Ragged
@@ -188,6 +188,6 @@ def featured(texts: Sequence[str], features: Sequence[Features]) -> list[str]:
     """Texts that know their features."""
     found: list[str] = []
     for text, own in zip(texts, features, strict=True):
-        known = text if isinstance(text, AnnotatedText) else AnnotatedText(text)
+        known = annotated(text)
         found.append(AnnotatedText(known, known.lang, known.into, known.is_told, known.features | own))
     return found

@@ -1,6 +1,6 @@
 """The languages of rows: from columns that name them, or the same for all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import PairData
@@ -67,7 +67,7 @@ def _codes(rows: "Dataset", side: str, column: str, place: str) -> list[str]:
 
 
 def in_languages(
-    sources: Sequence[str], references: Sequence[Sequence[str]], languages: dict[str, list[str | None]]
+    sources: Sequence[str], references: Sequence[Sequence[str]], languages: Mapping[str, Sequence[str | None]]
 ) -> tuple[list[str], list[list[str]]]:
     """Sources and references of rows that know their languages."""
     if any(isinstance(text, Matrix) for text in sources):

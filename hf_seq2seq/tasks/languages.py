@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.data.annotated_text import AnnotatedText, tagged
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.mixtures import Member
 from hf_seq2seq.data.pairs import Pairs
+from hf_seq2seq.data.row_languages import in_languages
 from hf_seq2seq.data.tokenizers.languages import (
     begins_with_code,
     code_of,
@@ -104,16 +106,13 @@ def _with_codes(pairs: Mapping[str, Any], model: "PreTrainedModel", tokenizer: A
 
 def _coded(rows: Pairs, codes: list[str], place: str) -> Pairs:
     """Rows whose languages are codes of the tokenizer."""
-    names = {code: code_of(code, codes, place) for code in {*langs_of(rows.sources), *wanted_of(rows.sources)} if code}
-    sources: list[str] = []
-    for text in rows.sources:
-        if not isinstance(text, AnnotatedText) or text.lang is None or text.into is None:
-            raise InputError(f"{place}: this checkpoint needs both languages of a row; add a column source_lang")
-        sources.append(text.in_language(names[text.lang], names[text.into]))
-    into = wanted_of(sources)
-    references: list[list[Any]] = [
-        [AnnotatedText(text, code) for text in row] for row, code in zip(rows.references, into, strict=True)
-    ]
+    sides = {"source": langs_of(rows.sources), "target": wanted_of(rows.sources)}
+    told = dict.fromkeys(chain(*sides.values()))
+    names: dict[str | None, str] = {code: code_of(code, codes, place) for code in told if code is not None}
+    if None in told:
+        raise InputError(f"{place}: this checkpoint needs both languages of a row; add a column source_lang")
+    languages = {side: [names.get(code) for code in found] for side, found in sides.items()}
+    sources, references = in_languages(rows.sources, rows.references, languages)
     return replace(rows, sources=sources, references=references)
 
 

@@ -78,32 +78,25 @@ def code_of(language: str, codes: Iterable[str], place: str) -> str:
 def begins_with_code(tokenizer: Any) -> bool:
     """Whether a target begins with the code of its language (mBART-50, M2M100, NLLB) rather than ending with it."""
     codes = language_codes(tokenizer)
-    with in_target(tokenizer, next(iter(codes))):
+    with in_language(tokenizer, "tgt_lang", next(iter(codes))):
         return bool(tokenizer(text_target="")["input_ids"][0] in codes.values())
 
 
 @contextmanager
-def in_source(tokenizer: Any, code: str | None) -> Iterator[None]:
-    """Context manager in which a tokenizer marks sources with a code; None leaves it as it is."""
-    before = tokenizer.src_lang
+def in_language(tokenizer: Any, side: str, code: str | None) -> Iterator[None]:
+    """Context manager in which a tokenizer marks texts of a side with a code.
+
+    Args:
+        tokenizer: that has codes.
+        side: "src_lang" for sources, "tgt_lang" for targets.
+        code: of the language; None leaves the tokenizer's own.
+    """
+    before = getattr(tokenizer, side)
     try:
-        if code is not None:
-            tokenizer.src_lang = code
+        setattr(tokenizer, side, before if code is None else code)
         yield
     finally:
-        tokenizer.src_lang = before
-
-
-@contextmanager
-def in_target(tokenizer: Any, code: str | None) -> Iterator[None]:
-    """Context manager in which a tokenizer marks targets with a code; None leaves it as it is."""
-    before = tokenizer.tgt_lang
-    try:
-        if code is not None:
-            tokenizer.tgt_lang = code
-        yield
-    finally:
-        tokenizer.tgt_lang = before
+        setattr(tokenizer, side, before)
 
 
 def groups_by(languages: Sequence[L]) -> dict[L, list[int]]:
