@@ -31,7 +31,8 @@ from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.task import Collate, Problem, Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
 from hf_seq2seq.tasks.languages import with_languages
-from hf_seq2seq.tasks.open_text import settle_joined_schedule, settle_text
+from hf_seq2seq.tasks.open_conversations import settle_steps
+from hf_seq2seq.tasks.open_text import lengths_of, settle_text
 from hf_seq2seq.tasks.stages import settle_stages, with_stages
 from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
 
@@ -61,7 +62,7 @@ def joined_task(
     }
     train = pairs["train"]
     if config.model.from_scratch and isinstance(train, Pairs):
-        config = settle_joined_schedule(config, train.sides[1], splits["train"].lengths, splits)
+        config = settle_steps(config, train.sides[1], lengths_of(splits["train"].lengths), splits)
     config = settle_stages(config, train)
     source, target = train.columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)

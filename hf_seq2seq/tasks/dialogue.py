@@ -13,8 +13,8 @@ from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
 from hf_seq2seq.tasks.curricula import with_curriculum
-from hf_seq2seq.tasks.open_conversations import exchanges, settle_shared_turns
-from hf_seq2seq.tasks.open_text import settle_joined_schedule
+from hf_seq2seq.tasks.open_conversations import exchanges, settle_shared_turns, settle_steps
+from hf_seq2seq.tasks.open_text import lengths_of
 from hf_seq2seq.tasks.subwords import refuse_subwords
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def dialogue_task(
     }
     if config.model.from_scratch and config.given is not None:
         side = exchanges(conversations["train"]).replies
-        config = settle_joined_schedule(config, side, splits["train"].lengths, splits)
+        config = settle_steps(config, side, lengths_of(splits["train"].lengths), splits)
     columns = {"source": conversations["train"].column, "target": "the last reply"}
     problem = Seq2SeqProblem(config.decoding, config.tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, columns, problem)

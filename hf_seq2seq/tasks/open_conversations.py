@@ -1,6 +1,6 @@
 """Options that were left open for conversations, chosen by `hf_seq2seq.defaults` from their messages and replies."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, TypeVar
 
 from hf_seq2seq.configs import RunConfig, TextRunConfig
@@ -15,6 +15,7 @@ from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.conversations import Exchanges, reply_metric_choices, turn_tokenizer_choices
 from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices, shared_length_choices
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
+from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.sections import Choice
 from hf_seq2seq.training.processes import shared_by
 
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=RunConfig)
 T = TypeVar("T", bound=TextRunConfig)
+V = TypeVar("V")
 MEASURED = 2_000
-"""Conversations, and replies, with most characters, of which the longest in tokens is looked for."""
-UNBOUNDED = 1_000_000
+"""Rows of a sample, and rows with most characters, of which the longest in tokens is looked for."""
 
 
 def settle_conversations(
@@ -95,7 +96,7 @@ def settle_turns(
         min(longest.target, limits.max_target_length),
         float(sources.mean() + targets.mean()),
     )
-    return settle_replies(config, conversations, lengths)
+    return settle_steps(config, exchanges(conversations["train"]).replies, lengths, conversations)
 
 
 def settle_shared_turns(
@@ -108,18 +109,24 @@ def settle_shared_turns(
     return settle(config, shared_length_choices(longest, most))
 
 
-def settle_replies(config: T, conversations: Mapping[str, Conversations], lengths: Lengths) -> T:
-    """Chooses batches, steps and evaluations of a model from scratch."""
-    side = exchanges(conversations["train"]).replies
-    validated, timed = bool(sets_of(conversations, "validation")), bool(config.schedule.limits())
+def settle_steps(config: C, side: Side, lengths: Lengths, splits: Mapping[str, Sized]) -> C:
+    """Chooses batches, steps and evaluations of a model from scratch that writes targets.
+
+    Args:
+        config: the recipe's.
+        side: what the targets look like.
+        lengths: tokens of the training rows.
+        splits: all rows.
+    """
+    validated, timed = bool(sets_of(splits, "validation")), bool(config.schedule.limits())
     return settle(config, schedule_choices(side, lengths, shared_by(config.run), validated, timed))
 
 
 def longest_turns(conversations: Iterable[Conversations], tokenizers: Tokenizers) -> Lengths:
     """Tokens of the longest history and of the longest reply, and the number of training rows that have them."""
     every = list(conversations)
-    histories = _longest([row for rows in every for row in rows.histories], characters)
-    replies = _longest([text for rows in every for text in rows.targets], len)
+    histories = longest_rows([row for rows in every for row in rows.histories], characters)
+    replies = longest_rows([text for rows in every for text in rows.targets], len)
     source = encode_histories(histories, tokenizers.source, None)[0].lengths.max()
     target = encode_targets(replies, tokenizers.target, UNBOUNDED)[0].lengths.max()
     return Lengths(len(every[0]), int(source), int(target), 0.0)
@@ -130,8 +137,6 @@ def characters(messages: Messages) -> int:
     return sum(len(message["content"]) for message in messages)
 
 
-V = TypeVar("V")
-
-
-def _longest(rows: Sequence[V], size: Callable[[V], int]) -> list[V]:
+def longest_rows(rows: Iterable[V], size: Callable[[V], int]) -> list[V]:
+    """The `MEASURED` rows with most characters."""
     return sorted(rows, key=size)[-MEASURED:]

@@ -20,16 +20,22 @@ from hf_seq2seq.data.word_vectors import vector_width
 from hf_seq2seq.defaults.choosing import settle, validation_choices
 from hf_seq2seq.defaults.fine_tuning import FINE_TUNING_RATES, USUAL_WIDTH, fine_tuning_choices, reward_choices
 from hf_seq2seq.defaults.pairs import NOT_SAMPLED, embedding_choices, metric_choices, tokenizer_choices
-from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices
+from hf_seq2seq.defaults.schedules import Lengths, length_choices
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.run_configs import HandBuiltStart
-from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
+from hf_seq2seq.saved.run_settings import RUN_FILE, UNBOUNDED, read_run
 from hf_seq2seq.sections import Choice, section_of
-from hf_seq2seq.tasks.open_conversations import giving, settle_conversations, settle_turns
+from hf_seq2seq.tasks.open_conversations import (
+    MEASURED,
+    giving,
+    longest_rows,
+    settle_conversations,
+    settle_steps,
+    settle_turns,
+)
 from hf_seq2seq.tasks.stages import texts_to_learn
-from hf_seq2seq.training.processes import shared_by
 from hf_seq2seq.training_options import Loss, Subwords
 
 if TYPE_CHECKING:
@@ -40,9 +46,6 @@ D = TypeVar("D", bound=Sources)
 C = TypeVar("C", bound=RunConfig)
 T = TypeVar("T", bound=TextRunConfig)
 ModelChoices = Callable[[Side, Side], Iterator[Choice]]
-ROWS_MEASURED = 2_000
-LONGEST_MEASURED = 2_000
-UNBOUNDED = 1_000_000
 
 
 def read_validated(config: C, data: D, read: Callable[[D, OpenShare], R]) -> tuple[C, R]:
@@ -196,9 +199,7 @@ def settle_schedule(
     limits = config.tokens
     if lengths.source > limits.max_source_length or lengths.target > limits.max_target_length:
         lengths = measure(rows, tokenizers, config.data.source_prefix, limits)
-    validated = bool(sets_of(pairs, "validation"))
-    timed = bool(config.schedule.limits())
-    return settle(config, schedule_choices(train.sides[1], lengths, shared_by(config.run), validated, timed))
+    return settle_steps(config, train.sides[1], lengths, pairs)
 
 
 def measure(
@@ -214,10 +215,10 @@ def measure(
     """
     most = (limits.max_source_length, limits.max_target_length) if limits else (UNBOUNDED, UNBOUNDED)
     train = pairs["train"]
-    step = -(-len(train) // ROWS_MEASURED)
+    step = -(-len(train) // MEASURED)
     learned = [texts_to_learn(rows) for rows in pairs.values()]
-    sources = sorted((text for texts, _ in learned for text in texts), key=size_of)[-LONGEST_MEASURED:]
-    targets = sorted(texts_to_learn(train)[1], key=len)[-LONGEST_MEASURED:]
+    sources = longest_rows((text for texts, _ in learned for text in texts), size_of)
+    targets = longest_rows(texts_to_learn(train)[1], len)
     means = [
         _sources(tokenizers, train.sources[::step], prefix, most[0]),
         _targets(tokenizers, train.targets[::step], most[1]),
@@ -230,8 +231,7 @@ def measure(
 
 def longest_text(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> int:
     """Tokens of the longest text, as far as the 2,000 with most characters tell."""
-    longest = sorted(texts, key=len)[-LONGEST_MEASURED:]
-    return int(encode_texts(longest, tokenizer, UNBOUNDED)[0].lengths.max())
+    return int(encode_texts(longest_rows(texts, len), tokenizer, UNBOUNDED)[0].lengths.max())
 
 
 def _sources(tokenizers: Tokenizers, texts: Sequence[str], prefix: str, most: int) -> np.ndarray:

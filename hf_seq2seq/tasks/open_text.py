@@ -25,12 +25,12 @@ from hf_seq2seq.defaults.raw_text import (
     text_passes,
     vocabulary_choices,
 )
-from hf_seq2seq.defaults.schedules import Lengths, schedule_choices, shared_length_choices, step_choices
+from hf_seq2seq.defaults.schedules import Lengths, shared_length_choices, step_choices
 from hf_seq2seq.run_configs import DecoderRun, PretrainedRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import Choice
+from hf_seq2seq.tasks.open_conversations import longest_rows
 from hf_seq2seq.tasks.open_options import (
-    LONGEST_MEASURED,
     longest_text,
     measure,
     read_validated,
@@ -77,7 +77,7 @@ def settle_blocks(
     """Chooses the size of a block of documents."""
     if config.given is None:
         return config
-    longest = sorted(documents["train"], key=len)[-LONGEST_MEASURED:]
+    longest = longest_rows(documents["train"], len)
     return settle(config, block_choices(int(encode_documents(longest, tokenizer).lengths.max()), most))
 
 
@@ -129,16 +129,3 @@ def settle_joined(config: D, pairs: Mapping[str, Pairs], tokenizer: "PreTrainedT
     wrap_texts(tokenizer, config.tokens.separator)
     found = measure(pairs, Tokenizers(tokenizer, tokenizer), config.data.source_prefix)
     return settle(config, shared_length_choices(found, most))
-
-
-def settle_joined_schedule(config: D, side: Side, rows: np.ndarray, splits: Mapping[str, Sized]) -> D:
-    """Chooses batches, steps and evaluations of a new decoder-only model of pairs or conversations.
-
-    Args:
-        config: the recipe's.
-        side: what the targets look like.
-        rows: tokens of the training rows, `(rows, 1)`.
-        splits: all rows.
-    """
-    validated, timed = bool(sets_of(splits, "validation")), bool(config.schedule.limits())
-    return settle(config, schedule_choices(side, lengths_of(rows), shared_by(config.run), validated, timed))
