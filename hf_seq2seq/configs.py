@@ -4,7 +4,7 @@ A field is at once a command-line flag (`--learning-rate`), a YAML key (`learnin
 (`config.optimization.learning_rate`). Names are those of Hugging Face's training scripts where one exists.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.inference import DEFAULT_METRICS
@@ -205,11 +205,17 @@ class OneTokenizer(Tokenization):
     def __post_init__(self) -> None:
         """Rejects what would change nothing about bytes."""
         super().__post_init__()
-        if {self.tokenizer_type, getattr(self, "target_tokenizer_type", None) or self.tokenizer_type} != {"byte"}:
-            return
-        for name, usual in (("vocab_size", 8000), ("target_vocab_size", None), ("min_frequency", 1)):
-            if getattr(self, name, usual) != usual:
-                raise InputError(f"{flag(name)}: a byte tokenizer has one token for each of 256 bytes; leave it out")
+        for item in fields(self) if self.is_bytes else ():
+            is_idle = item.name in ("vocab_size", "target_vocab_size", "min_frequency")
+            if is_idle and getattr(self, item.name) != item.default:
+                raise InputError(
+                    f"{flag(item.name)}: a byte tokenizer has one token for each of 256 bytes; leave it out"
+                )
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether every side is read as bytes, whose vocabulary has a size of its own."""
+        return {self.tokenizer_type, getattr(self, "target_tokenizer_type", None) or self.tokenizer_type} == {"byte"}
 
 
 @dataclass(frozen=True, kw_only=True)

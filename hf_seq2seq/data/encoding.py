@@ -171,8 +171,13 @@ def encode_targets(
     return _by_language(texts, tokenizer, max_length, "tgt_lang", _encode_targets)
 
 
+def end_of(tokenizer: "PreTrainedTokenizerBase") -> int | None:
+    """The token that ends an output; None if the tokenizer has none."""
+    return tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+
+
 def _encode_targets(texts: Sequence[str], tokenizer: "PreTrainedTokenizerBase", max_length: int) -> tuple[Ragged, int]:
-    closing = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
+    closing = end_of(tokenizer)
     wrapped = tokenizer(text_target=["a"])["input_ids"][0]
     ending = [] if closing is None or closing in wrapped else [closing]
     check_room(max_length, tokenizer.num_special_tokens_to_add() + len(ending), "max_target_length")

@@ -51,9 +51,7 @@ def settle(config: C, choices: Iterable[Choice]) -> C:
 
 def _is_idle(config: RunConfig, choice: Choice) -> bool:
     """Whether an option has no effect beside what was given: bytes have a vocabulary of their own size."""
-    tokens = config.tokens
-    kinds = [getattr(tokens, f"{side}tokenizer_type", None) for side in ("", "target_")]
-    return choice.name in ("vocab_size", "target_vocab_size") and kinds[0] == "byte" and kinds[1] in (None, "byte")
+    return choice.name in ("vocab_size", "target_vocab_size") and getattr(config.tokens, "is_bytes", False)
 
 
 def describe(choices: Sequence[Choice]) -> list[str]:

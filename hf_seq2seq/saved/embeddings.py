@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.saved.joined_pairs import is_joined
+from hf_seq2seq.saved.joined_pairs import decoder_of, is_joined
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,9 +51,8 @@ def resize_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers) -> None:
 
 def _sides(model: "PreTrainedModel", tokenizers: Tokenizers) -> "list[tuple[str, nn.Embedding, int]]":
     """Each vocabulary's side, its embeddings, and its largest id plus one."""
-    parts: Any = model
     joined = is_joined(model.config)
-    target: Any = (parts.decoder if joined else model).get_input_embeddings()
+    target: Any = decoder_of(model).get_input_embeddings()
     found = [("target", target, _size(tokenizers.target))]
     if joined or not tokenizers.shared:
         encoder: Any = model.get_encoder()

@@ -10,6 +10,11 @@ def is_joined(config: Any) -> bool:
     return getattr(config, "model_type", None) == MODEL_TYPE
 
 
+def decoder_of(model: Any) -> Any:
+    """The part of a model that has the target vocabulary: of a joined one its decoder, otherwise the model itself."""
+    return model.decoder if is_joined(model.config) else model
+
+
 def settle_joined(model: Any) -> None:
     """Freezes what a joined model never uses, and ties its parts if its configuration says so.
 

@@ -9,7 +9,7 @@ from hf_seq2seq import configs, run_configs
 from hf_seq2seq.configs import Decoding, Inference, PairTokenization
 from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.saved.positions import longest_of_sides
 from hf_seq2seq.sections import Section, checked, flag
 from hf_seq2seq.settings_files import read_yaml_object
 
@@ -67,10 +67,10 @@ def read_settings(
     """
     run = read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
-    positions = longest_sequence(model, "decoder")
+    source_positions, positions = longest_of_sides(model)
     search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
     saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
-    target, room = _smallest(_longest_target(run, generation), positions) or 1, longest_sequence(model, "encoder")
+    target, room = _smallest(_longest_target(run, generation), positions) or 1, source_positions
     joined = writes and not model.config.is_encoder_decoder
     if joined and positions:
         target = target if target < positions else positions // 2
@@ -80,7 +80,7 @@ def read_settings(
         max_source_length=_smallest(run.get("max_source_length") or tokenizer.model_max_length, room),
         max_target_length=target,
         positions=positions,
-        source_positions=longest_sequence(model, "encoder"),
+        source_positions=source_positions,
         joined=joined,
         decoding={name: value for name, value in saved.items() if value is not None},
         run=run,

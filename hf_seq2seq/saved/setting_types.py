@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hf_seq2seq.errors import InputError, shorten
-from hf_seq2seq.saved.joined_pairs import is_joined
+from hf_seq2seq.saved.joined_pairs import decoder_of
 
 GENERATION = "generation_config.json"
 CONFIG = "config.json"
@@ -93,7 +93,7 @@ def check_generation(path: str, model: Any) -> None:
             value = getattr(own, name, None)
             if value is not None and not fits(value):
                 raise InputError(f"{path}: {GENERATION}: {name}: {shorten(repr(value))} is not {words}")
-    size = (model.decoder if is_joined(model.config) else model).get_input_embeddings().num_embeddings
+    size = decoder_of(model).get_input_embeddings().num_embeddings
     for name in _IDS:
         ids = getattr(own, name, None)
         for number in ids if isinstance(ids, list) else [] if ids is None else [ids]:

@@ -6,6 +6,7 @@ Paper: Rothe, Narayan and Severyn, 2020, https://aclanthology.org/2020.tacl-1.18
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.data.encoding import end_of
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import AnySeq2SeqRun, CheckpointOrPair
@@ -82,11 +83,6 @@ def start_of(tokenizer: "PreTrainedTokenizerBase") -> int | None:
     """The token that a decoder starts with: the tokenizer's own for the start of a text, or else its end."""
     ids = (tokenizer.bos_token_id, tokenizer.cls_token_id, tokenizer.eos_token_id)
     return next((number for number in ids if number is not None), None)
-
-
-def end_of(tokenizer: "PreTrainedTokenizerBase") -> int | None:
-    """The token that ends an output."""
-    return tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
 
 
 def join_pair(config: AnySeq2SeqRun, tokenizers: Tokenizers) -> "tuple[PreTrainedModel, list[str]]":

@@ -66,8 +66,7 @@ def kept_tokenizers(run: Run, trust_remote_code: bool = False) -> Tokenizers | N
     register()  # the hand-built models' configurations are next to their tokenizers
     if checkpoint is None:
         return None
-    path = Path(config_place(str(checkpoint)))
-    settings = json.loads((path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8"))
+    settings = _settings(checkpoint)
     inputs = {name: settings[name] for name in SOURCE_FIELDS if settings.get(name) is not None}
     return replace(Tokenizers.load(checkpoint, trust_remote_code), inputs=inputs)
 
@@ -81,7 +80,12 @@ def kept_labels(run: Run) -> tuple[str, ...]:
     checkpoint = resume_point(run)
     if checkpoint is None:
         return ()
-    path = Path(config_place(str(checkpoint)))
-    settings = json.loads((path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8"))
-    names = {int(number): str(name) for number, name in settings.get("id2label", {}).items()}
+    names = {int(number): str(name) for number, name in _settings(checkpoint).get("id2label", {}).items()}
     return tuple(names[number] for number in sorted(names))
+
+
+def _settings(checkpoint: Path) -> dict[str, Any]:
+    """The configuration of a checkpoint's model, or of the base of its adapter."""
+    path = Path(config_place(str(checkpoint)))
+    found: dict[str, Any] = json.loads((path / "config.json" if path.is_dir() else path).read_text(encoding="utf-8"))
+    return found

@@ -44,12 +44,8 @@ class Tokenizers:
         """The fields of a new model's configuration about the vocabularies."""
         ids = {f"{role}_token_id": getattr(self.target, f"{role}_token_id") for role in ("pad", "eos", "bos", "unk")}
         sizes: dict[str, Any] = {"vocab_size": len(self.target), "source_vocab_size": len(self.source)}
-        return (
-            dict(self.inputs)
-            | sizes
-            | ids
-            | {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
-        )
+        sizes |= {"share_embeddings": self.shared, "decoder_start_token_id": ids["bos_token_id"]}
+        return {**self.inputs, **sizes, **ids}
 
     def source_to_target_ids(self) -> list[int]:
         """The target id of every source id: that of the same token, or the unknown token's."""
