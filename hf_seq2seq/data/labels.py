@@ -171,8 +171,9 @@ def _find_columns(splits: Splits, data: LabelledData) -> dict[str, str]:
     found = find_label_columns(splits[first].column_names, sample, data, splits.place(first))
     columns = {role: name for role, name in zip(("text", "text_pair", "label"), found, strict=True) if name}
     for split, rows in splits.items():
+        sample = row_sample(rows)
         for role, name in columns.items():
-            named_column(rows.column_names, row_sample(rows), f"{role}_column", name, splits.place(split))
+            named_column(rows.column_names, sample, f"{role}_column", name, splits.place(split))
     return columns
 
 

@@ -91,20 +91,22 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
     names = [name for name in names if name not in features_of(data)]
     if frames := frames_of(data):
         data = replace(data, source_column=frames)
-    template, source, target = find_sides(names, row_sample(splits[first]), data, place, need_target)
-    preferred = preference_columns(names, row_sample(splits[first]), data, place)
+    sample = row_sample(splits[first])
+    template, source, target = find_sides(names, sample, data, place, need_target)
+    preferred = preference_columns(names, sample, data, place)
     context, usual_target = data.context_column, target
     pairs: dict[str, Pairs] = {}
     for split, rows in splits.items():
         place, target = splits.place(split), usual_target
+        sample = row_sample(rows)
         if preferred and target == preferred[0] and target not in rows.column_names:
-            target = target_without_preferences(source, rows.column_names, row_sample(rows), data, place)
+            target = target_without_preferences(source, rows.column_names, sample, data, place)
         needed: list[tuple[str, str | None]] = [("source_column", source), ("context_column", context)]
         if template:
             needed = [("source_template", column) for column in template_columns(template)]
         for option, column in [*needed, ("target_column", target)]:
             if column:
-                named_column(rows.column_names, row_sample(rows), option, column, place)
+                named_column(rows.column_names, sample, option, column, place)
         rows = without_empty(rows, (source, target, context), place) if data.skip_empty else rows
         preferences = read_preferences(rows, preferred, place) if need_target else None
         references = _all_references(rows, target, place, kind_of(split) == "test", preferences)

@@ -76,8 +76,9 @@ def with_features_of(rows: Dataset, columns: Sequence[str], sources: list[str], 
     if not columns:
         return sources
     found: list[Features] = [{} for _ in sources]
+    sample = row_sample(rows)
     for column in columns:
-        named_column(rows.column_names, row_sample(rows), "feature_columns", column, place)
+        named_column(rows.column_names, sample, "feature_columns", column, place)
         for index, cell in enumerate(_cells(rows, column)):
             where = f"{place}: row {row_number(rows, index)}, column {column!r}"
             found[index][column] = split_features(cell, where)
