@@ -1,9 +1,10 @@
 """The attention on the source of the rows that a report shows, by layer and head."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from hf_seq2seq.analysis.records import Heat, Row
 from hf_seq2seq.data.collation import source_batch
@@ -24,18 +25,23 @@ def attention_of(generator: TextGenerator, shown: Mapping[int, Row], why: Mappin
         if not row["ids"]:
             continue
         with ONE_AT_A_TIME, evaluating(generator.model):
-            sources, unknown, _ = generator.read_sources([row["source"]])
-            pad = generator.tokenizers.source.pad_token_id or 0
-            batch = source_batch(sources, np.array([0]), pad, left=False) | searched(sources, np.array([0]))
-            batch = {name: part.to(generator.model.device) for name, part in batch.items()}
+            source, names, batch = one_source(generator, row["source"])
             weights = attention_weights(generator.model, batch, row["ids"])
-        names = reader.source_tokens(sources[0], unknown[0] if unknown else ())
-        names = legible(sources[0], names, generator.tokenizers.source)
         known = [token if token < len(target) else target.unk_token_id for token in row["ids"]]
-        links = align(weights.mean((0, 1)), reader.source_words(sources[0]), words_of(known, target))
+        links = align(weights.mean((0, 1)), reader.source_words(source), words_of(known, target))
         written = legible(row["ids"], row["tokens"], target)
         found.append(Heat(number, why[number], names, written, weights, pharaoh(links)))
     return found
+
+
+def one_source(generator: TextGenerator, text: Any) -> tuple[Any, list[str], dict[str, Tensor]]:
+    """A source as the model reads it: its ids, its tokens as text, and a batch of it on the model's device."""
+    sources, unknown, _ = generator.read_sources([text])
+    rows, pad = np.array([0]), generator.tokenizers.source.pad_token_id or 0
+    batch = source_batch(sources, rows, pad, left=False) | searched(sources, rows)
+    names = generator.reader.source_tokens(sources[0], unknown[0] if unknown else ())
+    names = legible(sources[0], names, generator.tokenizers.source)
+    return sources[0], names, {name: part.to(generator.model.device) for name, part in batch.items()}
 
 
 def legible(ids: Sequence[int] | np.ndarray, tokens: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:

@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from hf_seq2seq.data.collation import source_batch
-from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.decoding.alignment import words_of
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, evaluating
 from hf_seq2seq.decoding.scoring import attention_weights
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.alignment import Links, read_links
+from hf_seq2seq.reports.attention import one_source
 
 FLAG = "--gold-alignments"
 Pair = tuple[str, str]
@@ -81,15 +80,12 @@ def alignment_counts(generator: TextGenerator, pairs: Sequence[Pair], gold: Gold
 
 def _word_weights(generator: TextGenerator, source: str, reference: str) -> np.ndarray:
     """Attention of words on words, `(layers, heads, words of the reference, words of the source)`."""
-    target, pad = generator.tokenizers.target, generator.tokenizers.source.pad_token_id or 0
     with ONE_AT_A_TIME, evaluating(generator.model):
-        sources, _, _ = generator.read_sources([source])
+        read, _, batch = one_source(generator, source)
         ids = generator.encode_targets([source], [reference])[0].tolist()
-        batch = source_batch(sources, np.array([0]), pad, False) | searched(sources, np.array([0]))
-        batch = {name: part.to(generator.model.device) for name, part in batch.items()}
         weights = attention_weights(generator.model, batch, ids)
-    across = _members(generator.reader.source_words(sources[0]), len(source.split()))
-    down = _members(words_of(ids, target), len(reference.split()))
+    across = _members(generator.reader.source_words(read), len(source.split()))
+    down = _members(words_of(ids, generator.tokenizers.target), len(reference.split()))
     return np.asarray(np.einsum("tw,lhts,sv->lhwv", down, weights[..., : len(across)], across))
 
 

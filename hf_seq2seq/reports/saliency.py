@@ -5,12 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from hf_seq2seq.analysis.records import Heat, Row
-from hf_seq2seq.data.collation import source_batch
-from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, evaluating
 from hf_seq2seq.decoding.saliency import target_saliency
 from hf_seq2seq.decoding.text_generator import TextGenerator
-from hf_seq2seq.reports.attention import legible
+from hf_seq2seq.reports.attention import legible, one_source
 
 LONGEST = 150
 """Output tokens of a row that are looked at, each by a backward pass; the page shows no more."""
@@ -32,14 +30,8 @@ def saliency_of(
         if not ids:
             continue
         with ONE_AT_A_TIME, evaluating(generator.model):
-            sources, unknown, _ = generator.read_sources([row["source"]])
-            only = np.array([0])
-            batch = source_batch(sources, only, generator.tokenizers.source.pad_token_id or 0, left=False)
-            batch |= searched(sources, only)
-            batch = {name: part.to(generator.model.device) for name, part in batch.items()}
+            _, names, batch = one_source(generator, row["source"])
             source, earlier = (np.abs(part) for part in target_saliency(generator.model, batch, ids))
-        names = generator.reader.source_tokens(sources[0], unknown[0] if unknown else ())
-        names = legible(sources[0], names, generator.tokenizers.source)
         written = legible(ids, row["tokens"][: len(ids)], generator.tokenizers.target)
         weights = source / np.maximum(source.sum(1, keepdims=True), 1e-12)
         prefixes[number] = float(earlier.sum() / max(1e-12, earlier.sum() + source.sum()))
