@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -277,11 +278,30 @@ def training_words(request: CompareRequest, rows: ComparedRows) -> tuple[Counter
     """
     from hf_seq2seq.metrics.words import words
 
-    targets, place, asked = rows.targets, rows.training, request.config.comparing.train_file
+    asked = request.config.comparing.train_file
+    settings = next((run.settings for run in request.runs if run.settings), {})
     if asked is not None:
-        settings = next((run.settings for run in request.runs if run.settings), {})
         return words_in_training(asked, settings), asked
-    return None if targets is None else (Counter(word for text in targets for word in words(text)), place)
+    if rows.targets is None:
+        return words_of_run(settings)
+    return Counter(word for text in rows.targets for word in words(text)), rows.training
+
+
+def words_of_run(settings: Mapping[str, Any]) -> tuple[Counter[str], str] | None:
+    """Counts of the words of a run's own training file, and its place; None where it is not known, there or legible."""
+    file = own_training_file(settings)
+    if file is None:
+        return None
+    try:
+        return words_in_training(file, settings), file
+    except InputError:
+        return None
+
+
+def own_training_file(settings: Mapping[str, Any]) -> str | None:
+    """The files that a run was trained on, separated by commas; None where they are not known or not there."""
+    own = settings.get("train_file")
+    return own if isinstance(own, str) and own and all(Path(part).exists() for part in own.split(",")) else None
 
 
 def words_in_training(file: str, settings: Mapping[str, Any]) -> Counter[str]:

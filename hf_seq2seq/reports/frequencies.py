@@ -2,14 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hf_seq2seq.analysis.records import Record
-from hf_seq2seq.errors import InputError
-from hf_seq2seq.evaluation.compared_rows import words_in_training
+from hf_seq2seq.evaluation.compared_rows import words_in_training, words_of_run
 from hf_seq2seq.evaluation.comparison_texts import FREQUENCIES, f1, frequency_name, word_classes
 from hf_seq2seq.metrics.words import words
 
@@ -25,13 +23,7 @@ def training_counts(asked: str | None, run: Mapping[str, Any]) -> Trained | None
     """
     if asked is not None:
         return words_in_training(asked, run), asked
-    own = run.get("train_file")
-    if not isinstance(own, str) or not own or not all(Path(part).exists() for part in own.split(",")):
-        return None
-    try:
-        return words_in_training(own, run), own
-    except InputError:
-        return None
+    return words_of_run(run)
 
 
 def frequencies_of(record: Record, trained: Trained) -> dict[str, Any]:

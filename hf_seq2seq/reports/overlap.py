@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from hf_seq2seq.analysis.near_duplicates import NearDuplicates
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.decoding.classification import TextClassifier
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.compared_rows import own_training_file
 from hf_seq2seq.evaluation.model_scoring import labelled_rows
 from hf_seq2seq.reports.request import Request
 
@@ -21,10 +21,10 @@ def training_rows(request: Request, classifier: TextClassifier, run: Mapping[str
     Raises:
         InputError: the file asked for cannot be read.
     """
-    asked, own = request.config.report.train_file, run.get("train_file")
-    if asked is None and not (isinstance(own, str) and own and all(Path(part).exists() for part in own.split(","))):
+    asked = request.config.report.train_file
+    file = own_training_file(run) if asked is None else asked
+    if file is None:
         return None
-    file = str(asked or own)
     rows = replace(request.config.rows, test_file=file, dataset_name=None, test_split=None)
     first = run.get("max_train_samples") if run.get("train_samples_seed") is None else None
     rows = replace(rows, max_predict_samples=None if asked else first)
