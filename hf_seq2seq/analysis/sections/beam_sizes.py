@@ -25,7 +25,8 @@ def beam_sizes(record: Record) -> Section | None:
             "Beams of other sizes were not searched: they are left out by --beam-rows 0, and where outputs are sampled."
         )
         return Section("Beam size", left_out=why)
-    found, drop = by_size(record), fall(record)
+    scored = _scores(record)
+    found, drop = by_size(record, *scored), fall(record, *scored)
     key, count = record.facts["key"], len(record.beam_rows)
     rows = "all" if count == len(record) else f"{count:,} of {len(record):,}, drawn at random (--beam-rows)"
     text = (
@@ -60,12 +61,17 @@ def beam_sizes(record: Record) -> Section | None:
     return Section("Beam size", text, {"rows": count, "sizes": found, "fall": drop}, (table,), pictures)
 
 
-def by_size(record: Record) -> list[dict[str, Any]]:
-    """Figures of each size; `change` is the score minus that of the first size, on the same resamples."""
+def by_size(record: Record, scores: list[float], drawn: np.ndarray) -> list[dict[str, Any]]:
+    """Figures of each size; `change` is the score minus that of the first size, on the same resamples.
+
+    Args:
+        record: has the outputs of every size.
+        scores: of each size.
+        drawn: the same of resamples, `(sizes, draws, 1)`.
+    """
     values = np.stack([each.values for each in record.beam_sizes])
     best = np.fmax(np.nanmax(values, axis=0), record.figures["reference_value"][record.beam_rows])
     right = max(1.0, float(record.figures["reference_words"][record.beam_rows].sum()))
-    scores, drawn = _scores(record)
     found = []
     for number, each in enumerate(record.beam_sizes):
         low, high = _bounds(record, drawn[number])
@@ -87,9 +93,11 @@ def by_size(record: Record) -> list[dict[str, Any]]:
     return found
 
 
-def fall(record: Record) -> dict[str, Any]:
-    """How far the score of the largest beam lies below the best one's, with an interval: `best`, `points` and so on."""
-    scores, drawn = _scores(record)
+def fall(record: Record, scores: list[float], drawn: np.ndarray) -> dict[str, Any]:
+    """How far the score of the largest beam lies below the best one's, with an interval: `best`, `points` and so on.
+
+    The arguments are those of `by_size`.
+    """
     best = int(np.argmax(record.sign * np.array(scores)))
     low, high = _bounds(record, record.sign * (drawn[best] - drawn[-1]))
     points = record.sign * (scores[best] - scores[-1])
@@ -111,7 +119,7 @@ def _bounds(record: Record, drawn: np.ndarray) -> tuple[float, float]:
 
 
 def _verdict(drop: dict[str, Any], key: str, found: list[dict[str, Any]]) -> str:
-    ends = f"[{drop['low']:.2f}, {drop['high']:.2f}]"
+    ends = f"[{drop['low']:z.2f}, {drop['high']:z.2f}]"
     if drop["points"] > 0 and drop["low"] > 0:
         errors = f"{found[0]['search_errors']:.0f}% to {found[-1]['search_errors']:.0f}%"
         return (
@@ -120,6 +128,6 @@ def _verdict(drop: dict[str, Any], key: str, found: list[dict[str, Any]]) -> str
             "better: try a higher --length-penalty, or a smaller --num-beams."
         )
     return (
-        f"No beam-search curse beyond chance: {drop['largest']} beams lose {drop['points']:.2f} {ends} {key} against "
+        f"No beam-search curse beyond chance: {drop['largest']} beams lose {drop['points']:z.2f} {ends} {key} against "
         f"the best size, {drop['best']}."
     )
