@@ -12,7 +12,7 @@ from typing import Any
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
-from hf_seq2seq.analysis.page_parts import read_part, themed
+from hf_seq2seq.analysis.page_parts import NUMBER, read_part, table, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.system_charts import curves, pareto
 from hf_seq2seq.drafts import open_draft
@@ -149,7 +149,7 @@ def score_text(score: Found) -> Figure:
 def difference_text(found: Found) -> Figure:
     """A difference with its interval and p-value: `+1.20 [+0.40, +2.00] p = 0.004`."""
     p = f"p = {found['p']:.3f}" if found["p"] >= 0.001 else "p < 0.001"
-    text = f"{found['difference']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}] {p}"
+    text = f"{found['difference']:+z.2f} [{found['low']:+z.2f}, {found['high']:+z.2f}] {p}"
     return Figure(text, found["difference"])
 
 
@@ -173,7 +173,7 @@ def pictures(found: Found) -> dict[str, str]:
             for system in found["systems"]
             if name in system["costs"]
         }
-        if len(known) > 1:
+        if len({cost for cost, _ in known.values()}) > 1:  # equal costs say nothing beside the table
             greater, cheap = found["metrics"][key], name not in found["more_is_cheaper"]
             drawn[f"score-against-{name.replace('_', '-')}"] = pareto(known, key, label, greater, cheap)
     return drawn
@@ -311,20 +311,17 @@ def _agreement_table(found: Found) -> tuple[list[str], list[list[Any]]]:
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in rows)
-    caption = f"<caption><span>{escape(caption)}</span></caption>"
-    return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    return table(caption, columns, [list(map(_td, row)) for row in rows])
 
 
 def _td(value: Any) -> str:
     if isinstance(value, Marked):
         return f'<td dir="auto">{value}</td>'
     if isinstance(value, Figure):
-        return f'<td class="number" data-value="{value.value}">{escape(value)}</td>'
+        return f'<td{NUMBER} data-value="{value.value}">{escape(value)}</td>'
     if isinstance(value, str) or value is None:
         return f'<td dir="auto">{escape(_plain(value))}</td>'
-    return f'<td class="number" data-value="{value}">{_plain(value)}</td>'
+    return f'<td{NUMBER} data-value="{value}">{_plain(value)}</td>'
 
 
 def _plain(value: Any) -> str:
@@ -332,5 +329,5 @@ def _plain(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+        return f"{value:z,.0f}" if abs(value) >= 1000 else f"{value:z.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

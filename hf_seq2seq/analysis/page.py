@@ -17,7 +17,7 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
-from hf_seq2seq.analysis.page_parts import embedded, read_part, themed
+from hf_seq2seq.analysis.page_parts import NUMBER, embedded, read_part, table, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
@@ -157,7 +157,7 @@ def _section(name: str, section: Section) -> str:
         parts.append(f'<div class="heats" data-heats="{escape(name)}"></div>')
         parts += [f'<figure class="printed">{mean_picture(each, name)}</figure>' for each in section.heats[:PRINTED]]
     parts += map(_marked, section.marked)
-    parts += [_table(table) for table in section.tables]
+    parts += map(_table, section.tables)
     return "\n".join([*parts, "</section>"])
 
 
@@ -173,19 +173,14 @@ def _marked(each: Marked) -> str:
     return f'<h3 dir="auto">{head}</h3><p class="marked" dir="auto">{" ".join(words)}</p>'
 
 
-def _table(table: Table) -> str:
-    numeric = [value is not None and not isinstance(value, str) for value in (table.rows or [[None] * 99])[0]]
-    kinds = [' class="number"' if number else "" for number in numeric]
-    head = "".join(f'<th scope="col"{k}>{escape(c)}</th>' for c, k in zip(table.columns, kinds, strict=False))
-    rows = "\n".join(f"<tr>{''.join(map(_td, row))}</tr>" for row in table.rows)
-    caption = f"<caption><span>{escape(table.caption)}</span></caption>"
-    return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+def _table(shown: Table) -> str:
+    return table(shown.caption, shown.columns, [list(map(_td, row)) for row in shown.rows])
 
 
 def _td(value: Any) -> str:
     if isinstance(value, str) or value is None:
         return f'<td dir="auto">{_cell(value)}</td>'
-    return f'<td class="number" data-value="{value}">{_cell(value)}</td>'
+    return f'<td{NUMBER} data-value="{value}">{_cell(value)}</td>'
 
 
 def _cell(value: Any) -> str:
@@ -195,4 +190,4 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | np.integer):
         return f"{value:,}"
-    return f"{value:,.4g}" if isinstance(value, float | np.floating) else escape(str(value))
+    return f"{value:z,.4g}" if isinstance(value, float | np.floating) else escape(str(value))

@@ -1,6 +1,8 @@
 """Parts of the pages: frames, styles on the theme that all pages share, scripts, and data in a script."""
 
 import json
+from collections.abc import Sequence
+from html import escape
 from importlib.resources import files
 from typing import Any
 
@@ -13,6 +15,25 @@ def read_part(name: str) -> str:
 def themed(style: str) -> str:
     """A style with the theme before it: colors, light and dark."""
     return read_part("theme.css") + style
+
+
+NUMBER = ' class="number"'
+
+
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table that scrolls sideways; headings of numbers are aligned as these are.
+
+    Args:
+        caption: what it shows.
+        columns: the headings.
+        rows: cells as HTML, those of numbers with the class `number`.
+    """
+    numeric = [any(cell.startswith(f"<td{NUMBER}") for cell in column) for column in zip(*rows, strict=True)]
+    kinds = [NUMBER if number else "" for number in numeric] or [""] * len(columns)
+    head = "".join(f'<th scope="col"{k}>{escape(c)}</th>' for c, k in zip(columns, kinds, strict=True))
+    body = "\n".join(f"<tr>{''.join(row)}</tr>" for row in rows)
+    caption = f"<caption><span>{escape(caption)}</span></caption>"
+    return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def embedded(value: Any) -> str:

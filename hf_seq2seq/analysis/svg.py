@@ -147,8 +147,7 @@ def standalone(picture: str) -> str:
 
 
 def _scale(low: float, high: float):  # type: ignore[no-untyped-def]
-    span = (high - low) or 1.0
-    return lambda value: TOP + (high - value) / span * (HEIGHT - TOP - BOTTOM)
+    return lambda value: TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
 def round_numbers(low: float, high: float, most: int = 6) -> list[float]:
@@ -160,16 +159,18 @@ def round_numbers(low: float, high: float, most: int = 6) -> list[float]:
 
 
 def _rounded(low: float, high: float) -> tuple[float, float]:
-    """Bounds of an axis, widened to round numbers."""
-    step = np.diff(round_numbers(low, high)).max(initial=0.0) or (high - low) or 1.0
+    """Bounds of an axis, widened to round numbers; different ones, even of equal values."""
+    if high == low:
+        return low, low + 1.0
+    step = np.diff(round_numbers(low, high)).max(initial=0.0) or high - low
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
 def _axis(low: float, high: float, what: str, across: str) -> str:
     place = _scale(low, high)
     parts = []
-    for value in round_numbers(low, high if high > low else low + 1):
-        y = place(value) if high > low else TOP + (low + 1 - value) * (HEIGHT - TOP - BOTTOM)
+    for value in round_numbers(low, high):
+        y = place(value)
         ends = f'x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"'
         parts.append(f'<line {ends} stroke="currentColor" stroke-opacity="0.2"/>')
         parts.append(_text(LEFT - 6, y + 4, f"{value:.6g}", "end"))

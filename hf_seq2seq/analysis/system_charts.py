@@ -45,12 +45,15 @@ class Scale:
         return self.start + (value - low) / ((high - low) or 1.0) * (self.end - self.start)
 
     def ticks(self, count: int = 5) -> list[float]:
-        """About as many values at equal distances, round ones unless ratios take equal room."""
+        """About as many round values; where ratios take equal room powers of ten, or also 2 and 5 times those."""
         if self.high == self.low:
             return [self.low]
-        shares = [place / (count - 1) for place in range(count)]
-        if self.log:
-            return [self.low * (self.high / self.low) ** share for share in shares]
+        for times in ((1,), (1, 2, 5)) if self.log else ():
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            every = [float(f"{each}e{power}") for power in powers for each in times]
+            found = [value for value in every if self.low <= value <= self.high]
+            if len(found) >= 3:
+                return found if len(times) > 1 else found[:: math.ceil(len(found) / count)]
         return round_numbers(self.low, self.high, count + 1)
 
 

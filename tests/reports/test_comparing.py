@@ -1,6 +1,7 @@
 """`compare`: its figures against computations by hand, runs and their seeds, and what it refuses."""
 
 import json
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import hf_seq2seq
-from hf_seq2seq.analysis.system_charts import front
+from hf_seq2seq.analysis.system_charts import Scale, front
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.comparison_scores import Resampling, holm, length_groups, p_value, system_draws
 from hf_seq2seq.evaluation.comparison_texts import by_frequency, marked, ngrams_apart
@@ -145,8 +146,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_folders_of_runs_and_files(runs: Path, tmp_path: Path) -> None:
     """The rows come from the run, and a model without predictions writes its own."""
-    import shutil
-
     shutil.copytree(runs / "one", tmp_path / "two")
     (tmp_path / "two/generated_predictions.txt").unlink()
     (tmp_path / "three.txt").write_text("ab\n" * 6)
@@ -173,6 +172,34 @@ def test_flags_of_the_search_write_anew(runs: Path, tmp_path: Path) -> None:
     assert max(map(len, before.splitlines())) > 1
     assert all(len("".join(text for text, _ in row["second"])) <= 1 for row in found["apart"][0]["rows"])
     assert found["systems"][0]["costs"]["rows_per_second"] > 0
+
+
+def test_words_are_counted_in_the_runs_training_rows_whatever_is_tested(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.tsv").write_text("source\ttarget\nab\tba\nbb\tbb\n")
+    (tmp_path / "b.txt").write_text("ab\n" * 2)
+    flags: dict[str, Any] = {"test_file": str(tmp_path / "other.tsv"), "resamples": 100, "max_new_tokens": 1}
+    found = hf_seq2seq.compare([runs / "one", tmp_path / "b.txt"], output_dir=tmp_path / "out", **flags).figures
+    assert found["by_frequency"]["counted_in"] == str(runs / "train.tsv")
+
+
+def test_costs_are_drawn_where_they_differ_and_headings_stand_over_their_numbers(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "one", tmp_path / "two")
+    found = hf_seq2seq.compare([runs / "one", tmp_path / "two"], output_dir=tmp_path / "out", resamples=100)
+    assert not list(found.folder.glob("score-against-*.svg"))
+    assert '<th scope="col" class="number">parameters</th>' in found.page.read_text()
+    assert "-0.00" not in found.page.read_text()
+    results = tmp_path / "two/all_results.json"
+    figures = json.loads(results.read_text())
+    results.write_text(json.dumps(figures | {"train_cpu_time": 2 * figures["train_cpu_time"]}))
+    again = hf_seq2seq.compare([runs / "one", tmp_path / "two"], output_dir=tmp_path / "again", resamples=100)
+    assert [path.stem for path in again.folder.glob("score-against-*.svg")] == ["score-against-train-cpu-seconds"]
+
+
+def test_costs_have_round_ticks_at_equal_steps() -> None:
+    ticks = lambda low, high: Scale(low, high, 0, 1, log=True).ticks(6)  # noqa: E731
+    assert ticks(1.28e6, 3.45e6) == [1.5e6, 2e6, 2.5e6, 3e6]
+    assert ticks(0.02, 3) == [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]
+    assert ticks(1, 5e9) == [1, 100, 1e4, 1e6, 1e8]
 
 
 @pytest.mark.parametrize(

@@ -273,6 +273,9 @@ def test_axes_have_round_numbers_and_a_legend_above_the_lines() -> None:
     flat = lines({"a": [(0.0, 0.0), (1.0, 0.0)]}, "score", "beams", ticks=["1", "50"])
     assert "nan" not in flat
     assert re.findall(r">(50)</text>", flat)
+    zero = re.search(r'y="([\d.]+)"[^>]*>0</text>', flat)
+    assert zero is not None
+    assert {float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', flat)} == {float(zero[1]) - 4}
 
 
 def test_the_axes_of_systems_have_round_numbers_too() -> None:

@@ -20,7 +20,7 @@ def lengths(record: Record) -> Section | None:
         return None
     parts, ratios, errors = by_source_length(record), length_ratios(record), first_errors(record)
     key = record.facts["key"]
-    names = [f"{part['from']}-{part['to']}" for part in parts]
+    names = [f"{part['from']}-{part['to']}" if part["from"] < part["to"] else f"{part['from']}" for part in parts]
     pictures = {"source-lengths": columns(names, [part["score"] for part in parts], key, "words of the source")}
     shares = [each["share"] for each in ratios]
     pictures["length-ratios"] = columns(
