@@ -5,13 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import EncoderDecoderCache, PreTrainedModel
 
 from hf_seq2seq.architectures.cache import RecurrentCache
-from hf_seq2seq.data.inputs import source_of
+from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.inputs import searched, source_of
 from hf_seq2seq.decoding.beam_attention import attending_together, folds
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.start_tokens import start_token
 
 
@@ -175,6 +178,19 @@ def takes_places(model: PreTrainedModel) -> bool:
 def mean_attention(layers: tuple[Tensor, ...]) -> Tensor:
     """Weights averaged over layers and heads, `(batch, target, source)`."""
     return torch.stack(layers).mean((0, 2))
+
+
+def batch_of(model: PreTrainedModel, sources: Ragged, rows: np.ndarray, pad: int) -> dict[str, Tensor]:
+    """Some sources as searches and scores read them, on the model's device, with what is known of their languages.
+
+    Args:
+        model: an encoder-decoder, or a decoder-only model, for which sources are padded on the left.
+        sources: all sources.
+        rows: indices of those in the batch.
+        pad: id at padding.
+    """
+    batch = source_batch(sources, rows, pad, left=not model.config.is_encoder_decoder) | searched(sources, rows)
+    return {name: part.to(model.device) for name, part in batch.items()}
 
 
 def start_tokens(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:

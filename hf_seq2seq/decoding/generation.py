@@ -11,10 +11,9 @@ import torch
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.batches import cut, length_order, ordered_batches
-from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words, spell
-from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.decoding.decoder import batch_of
 from hf_seq2seq.decoding.float32 import quick_float32
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.search import Searcher
@@ -117,10 +116,8 @@ def generate_hypotheses(
     with evaluating(model), quick_float32(longest) if model.device.type == "cpu" else nullcontext():
         # Longest first: a batch that does not fit in memory fails immediately.
         for rows in reversed(batches(sources.lengths, searcher.search)):
-            batch = source_batch(sources, rows, pad, left=not model.config.is_encoder_decoder)
-            batch |= searched(sources, rows)
-            batch = {name: part.to(model.device) for name, part in batch.items()}
-            outputs = searcher(batch, [int(row) if numbers is None else numbers[row] for row in rows])
+            known = [int(row) if numbers is None else numbers[row] for row in rows]
+            outputs = searcher(batch_of(model, sources, rows, pad), known)
             for row, hypotheses in zip(rows, outputs, strict=True):
                 found[row] = hypotheses
             if advance:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_seq2seq.data.batches import ordered_batches
-from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.copying import Words
-from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.alignment import NOWHERE, align, pharaoh, replace_unknown, words_of
+from hf_seq2seq.decoding.decoder import batch_of
 from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.scoring import Scored, score_targets
 from hf_seq2seq.ragged import Ragged
@@ -118,12 +117,11 @@ class Reader:
     ) -> list[Scored]:
         """Scores of targets under the models, one target per source; `others` and `best` as in `score_targets`."""
         found: dict[int, Scored] = {}
-        pad, left = self.tokenizers.source.pad_token_id or 0, not self.models[0].config.is_encoder_decoder
+        pad = self.tokenizers.source.pad_token_id or 0
         attend = self.replacing or "alignment" in self.details
         lengths = np.array([[len(target), length] for target, length in zip(targets, sources.lengths, strict=True)])
         for rows in ordered_batches(lengths, self.batch_size) if len(targets) else []:
-            batch = source_batch(sources, rows, pad, left) | searched(sources, rows)
-            batch = {name: part.to(self.models[0].device) for name, part in batch.items()}
+            batch = batch_of(self.models[0], sources, rows, pad)
             more = None if others is None else [others[row] for row in rows]
             wanted = [targets[row] for row in rows]
             scored = score_targets(self.models, batch, wanted, self.average, attend, more, best)

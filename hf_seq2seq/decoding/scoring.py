@@ -99,11 +99,12 @@ def encode(model: Any, batch: dict[str, Tensor]) -> dict[str, Any]:
 
     Args:
         model: in evaluation mode.
-        batch: `input_ids` and `attention_mask` of one source, `(1, length)`, without padding.
+        batch: one source, without padding, as `batch_of` returns it.
     """
     if not model.config.is_encoder_decoder:
         return batch
-    return {"encoder_outputs": model.get_encoder()(**batch), "attention_mask": batch["attention_mask"]}
+    kept: dict[str, Any] = {name: batch[name] for name in ("attention_mask", "start_tokens") if name in batch}
+    return {"encoder_outputs": model.get_encoder()(**source_of(batch)), **kept}
 
 
 @torch.inference_mode()

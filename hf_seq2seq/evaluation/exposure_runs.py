@@ -48,8 +48,10 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
     Raises:
         InputError: there is no such model, it writes no text, or there are no test rows.
     """
+    import numpy as np
     import torch
 
+    from hf_seq2seq.decoding.decoder import batch_of
     from hf_seq2seq.decoding.scoring import encode, next_log_probs
     from hf_seq2seq.evaluation.exposure import Exposure, row_exposure
     from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq
@@ -65,13 +67,12 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
     request = Request(path, asked, {name: value for name, value in values.items() if name not in ("samples", "seed")})
     generator, network = generator_of(request, loaded), loaded[0].eval()
     draws = torch.Generator().manual_seed(config.continuations.seed)
-    found = []
+    found, pad = [], loaded[1].source.pad_token_id or 0
     for texts, references in text_rows(asked.rows, loaded, "exposure").values():
         sources, _, _ = generator.read_sources(list(texts))
         targets = generator.encode_targets(list(texts), [each[0] for each in references])
         for row in range(len(texts)):
-            ids = torch.tensor(sources[row][None].astype("int64"), device=network.device)
-            source = encode(network, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+            source = encode(network, batch_of(network, sources, np.array([row]), pad))
 
             def next_of(prefixes: torch.Tensor, batch: dict[str, Any] = source) -> torch.Tensor:
                 return next_log_probs(network, batch, prefixes.to(network.device)).cpu()

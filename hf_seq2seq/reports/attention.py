@@ -7,9 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from hf_seq2seq.analysis.records import Heat, Row
-from hf_seq2seq.data.collation import source_batch
-from hf_seq2seq.data.inputs import searched
 from hf_seq2seq.decoding.alignment import align, pharaoh, words_of
+from hf_seq2seq.decoding.decoder import batch_of
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, evaluating
 from hf_seq2seq.decoding.scoring import attention_weights
 from hf_seq2seq.decoding.text_generator import TextGenerator
@@ -37,11 +36,10 @@ def attention_of(generator: TextGenerator, shown: Mapping[int, Row], why: Mappin
 def one_source(generator: TextGenerator, text: Any) -> tuple[Any, list[str], dict[str, Tensor]]:
     """A source as the model reads it: its ids, its tokens as text, and a batch of it on the model's device."""
     sources, unknown, _ = generator.read_sources([text])
-    rows, pad = np.array([0]), generator.tokenizers.source.pad_token_id or 0
-    batch = source_batch(sources, rows, pad, left=False) | searched(sources, rows)
     names = generator.reader.source_tokens(sources[0], unknown[0] if unknown else ())
     names = legible(sources[0], names, generator.tokenizers.source)
-    return sources[0], names, {name: part.to(generator.model.device) for name, part in batch.items()}
+    pad = generator.tokenizers.source.pad_token_id or 0
+    return sources[0], names, batch_of(generator.model, sources, np.array([0]), pad)
 
 
 def legible(ids: Sequence[int] | np.ndarray, tokens: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:

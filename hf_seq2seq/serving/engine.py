@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hf_seq2seq.data.collation import source_batch
-from hf_seq2seq.data.inputs import joined, searched
+from hf_seq2seq.data.inputs import joined
+from hf_seq2seq.decoding.decoder import batch_of
 from hf_seq2seq.decoding.float32 import SHORT, quick_float32
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME
 from hf_seq2seq.decoding.hypothesis import Hypothesis
@@ -221,10 +221,7 @@ class Engine:
     def _batch(self, jobs: list[Job]) -> dict[str, Any]:
         model = jobs[0].ticket.searcher.model
         sources = joined([job.ticket.sources.select(np.array([job.row])) for job in jobs])
-        left = not model.config.is_encoder_decoder
-        rows = np.arange(len(jobs))
-        batch = source_batch(sources, rows, jobs[0].ticket.pad, left) | searched(sources, rows)
-        return {name: part.to(model.device) for name, part in batch.items()}
+        return batch_of(model, sources, np.arange(len(jobs)), jobs[0].ticket.pad)
 
     def _disown(self, place: tuple[Any, ...], jobs: list[Job]) -> None:
         self.owned[place].remove(jobs)

@@ -58,6 +58,15 @@ def test_the_next_token_after_prefixes_of_a_source_that_is_encoded_once(family: 
     torch.testing.assert_close(found[0], found[1][:1], rtol=1e-5, atol=1e-5)
 
 
+def test_an_encoded_source_keeps_the_token_that_starts_its_output(make_model: Make) -> None:
+    model, source = make_model("bart"), torch.tensor([[5, 6, 7, 8, 1]])
+    batch = {"input_ids": source, "attention_mask": torch.ones_like(source), "start_tokens": torch.tensor([9])}
+    found = next_log_probs(model, encode(model, batch), torch.tensor([[5, 6], [7, 8]]))
+    model.generation_config.decoder_start_token_id = 9
+    del batch["start_tokens"]
+    torch.testing.assert_close(found, next_log_probs(model, encode(model, batch), torch.tensor([[5, 6], [7, 8]])))
+
+
 def test_a_decoder_alone_scores_what_follows_its_prompt() -> None:
     torch.manual_seed(0)
     model = GPT2LMHeadModel(GPT2Config(vocab_size=11, n_embd=16, n_layer=2, n_head=2, n_positions=16)).eval()
