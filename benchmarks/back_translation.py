@@ -14,9 +14,9 @@ import gzip
 import json
 import os
 import shlex
-import subprocess
 from pathlib import Path
 
+import machine
 from machine import describe, table
 
 DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data")) / "multi30k"
@@ -97,13 +97,9 @@ def run(name: str, options: argparse.Namespace) -> None:
         command += f" {options.reverse_flags}" if name == "reverse" else ""
     places = {"here": OUTPUTS, "data": DATA, "source": source, "target": target, "seed": options.seed}
     words = ["hf-seq2seq", *shlex.split(command.format(**places, upsample=options.upsample))]
-    print(shlex.join(words), flush=True)
-    process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {shlex.join(words)}")
+    seconds, _ = machine.run(words)
     folder.mkdir(exist_ok=True)
-    (folder / "cost.json").write_text(json.dumps(usage.ru_utime + usage.ru_stime))
+    (folder / "cost.json").write_text(json.dumps(seconds))
 
 
 def report(name: str, seed: str) -> list[str]:

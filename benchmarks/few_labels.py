@@ -17,10 +17,10 @@ import os
 import random
 import shlex
 import statistics
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import machine
 from machine import describe, table
 
 DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -28,11 +28,7 @@ OUTPUTS = Path("outputs/few_labels")
 FILES = {"sst2": ("stsa.binary.train", "stsa.binary.test"), "trec": ("TREC.train.all", "TREC.test.all")}
 LABELS = ("50", "200", "1000", "all")
 STEPS, BATCH = 400, 16
-BASELINES = {
-    "majority": "majority",
-    "naive_bayes": "naive_bayes",
-    "logistic_regression": "logistic_regression",
-}
+BASELINES = ("majority", "naive_bayes", "logistic_regression")
 MODELS = (*BASELINES, "minilm")
 
 
@@ -76,13 +72,8 @@ def run(task: str, labels: str, model: str, seed: int) -> None:
         return
     train, test, drawn = write(task, labels, seed)
     command = command_of(model, (train, test), drawn, seed, folder)
-    print(shlex.join(command), flush=True)
-    process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {shlex.join(command)}")
-    cost = {"cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_bytes": usage.ru_maxrss * 1024}
-    (folder / "cost.json").write_text(json.dumps(cost))
+    seconds, peak = machine.run(command, Path(os.devnull))
+    (folder / "cost.json").write_text(json.dumps({"cpu_seconds": seconds, "peak_bytes": peak}))
 
 
 def row(task: str, model: str) -> list[str]:

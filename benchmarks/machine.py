@@ -2,7 +2,10 @@
 
 import os
 import platform
+import shlex
+import subprocess
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +28,25 @@ def processor() -> str:
     found = {name.strip(): value.strip() for name, _, value in pairs}
     name = found.get("model name", platform.machine())
     return f"{name} (family {found['cpu family']}, model {found['model']})" if "cpu family" in found else name
+
+
+def run(words: Sequence[str], output: Path | None = None) -> tuple[float, int]:
+    """Runs a command on one thread, and ends the program if it fails.
+
+    Args:
+        words: the command.
+        output: a file for its standard output.
+
+    Returns:
+        Its CPU seconds and its peak memory in bytes.
+    """
+    print(shlex.join(words), flush=True)
+    with output.open("w", encoding="utf-8") if output else nullcontext() as stream:
+        process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=stream)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"failed: {shlex.join(words)}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,10 +16,10 @@ import argparse
 import json
 import os
 import shlex
-import subprocess
 from itertools import permutations
 from pathlib import Path
 
+import machine
 from machine import describe, table
 
 from hf_seq2seq.time_limits import seconds_of
@@ -104,14 +104,7 @@ def evaluation(folder: Path, direction: str) -> list[str]:
 
 def call(words: list[str], output: Path | None = None) -> float:
     """Runs a command, whose standard output may go to a file; returns its CPU seconds."""
-    words = ["hf-seq2seq", *words]
-    print(shlex.join(words), flush=True)
-    stream = output.open("w", encoding="utf-8") if output else None
-    process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=stream)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {shlex.join(words)}")
-    return usage.ru_utime + usage.ru_stime
+    return machine.run(["hf-seq2seq", *words], output)[0]
 
 
 def scores_of(name: str, seed: str) -> dict[str, float]:

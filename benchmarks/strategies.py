@@ -15,10 +15,10 @@ import os
 import re
 import shlex
 import statistics
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import machine
 from machine import describe, table
 
 DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -164,13 +164,7 @@ def train(name: str, seed: str, flags: str = "") -> None:
 
 def _run(command: str) -> tuple[float, int]:
     """Runs a command of the toolkit; its CPU seconds and its peak memory in bytes."""
-    words = ["hf-seq2seq", *map(_placed, shlex.split(command))]
-    print(shlex.join(words), flush=True)
-    process = subprocess.Popen(words, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed: {shlex.join(words)}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    return machine.run(["hf-seq2seq", *map(_placed, shlex.split(command))])
 
 
 def _placed(word: str) -> str:
