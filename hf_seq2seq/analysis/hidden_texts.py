@@ -16,7 +16,7 @@ def hide_texts(record: Record) -> Record:
         overlap["rows"] = [each | {"training_text": ""} for each in overlap["rows"]]
     return replace(
         record,
-        hidden=True,
+        facts=record.facts | {"texts": False},
         heats=list(map(_numbered, record.heats)),
         saliency=list(map(_numbered, record.saliency)),
         marked=[_numbered_text(each) for each in record.marked],

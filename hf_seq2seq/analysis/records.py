@@ -149,7 +149,6 @@ class Record:
         beam_sizes: their outputs, from the smallest beam to the largest.
         frequencies: F1 of words by their frequency in training; empty where no training rows are known.
         shown: whole rows that the page shows, by number.
-        hidden: whether texts of rows are left out of the report; see `hf_seq2seq.analysis.hidden_texts`.
         labels: of a classifier: `scores`, probabilities `(rows, classes)` or numbers `(rows, 1)`, `truth` as in
             `Labelled.labels`, and the `names` of the classes.
     """
@@ -171,11 +170,15 @@ class Record:
     beam_sizes: list[BeamSize] = field(default_factory=list)
     frequencies: dict[str, Any] = field(default_factory=dict)
     shown: dict[int, Row] = field(default_factory=dict)
-    hidden: bool = False
     labels: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return int(self.facts["rows"])
+
+    @property
+    def hidden(self) -> bool:
+        """Whether texts of rows are left out of the report; see `hf_seq2seq.analysis.hidden_texts`."""
+        return not self.facts.get("texts", True)
 
     def rows(self) -> Iterator[Row]:
         """Every row, read from its file, for what shows texts or tokens; they are empty if they are hidden."""

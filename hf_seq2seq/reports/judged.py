@@ -6,6 +6,7 @@ import numpy as np
 
 from hf_seq2seq.analysis.records import Figures
 from hf_seq2seq.data.labelled_texts import Labelled
+from hf_seq2seq.decoding.label_kinds import THRESHOLD
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Judged:
         if self.problem == "regression":
             return f"{float(self.scores[row, 0]):.4g}"
         if self.problem == "multi_label":
-            return ", ".join(name for name, score in zip(self.names, self.scores[row], strict=True) if score > 0.5)
+            return self._listed(self.scores[row] > THRESHOLD)
         return self.names[int(self.scores[row].argmax())]
 
     def true(self, row: int) -> str:
@@ -49,7 +50,7 @@ class Judged:
         if self.problem == "regression":
             return f"{float(self.truth[row]):.4g}"
         if self.problem == "multi_label":
-            return ", ".join(name for name, label in zip(self.names, self.truth[row], strict=True) if label > 0.5)
+            return self._listed(self.truth[row] > 0.5)
         return self.names[int(self.truth[row])]
 
     def figures(self) -> Figures:
@@ -61,13 +62,16 @@ class Judged:
             return {"score": error.astype(np.float64), "exact": (error == 0).astype(np.float64)}
         if self.problem == "multi_label":
             true = self.truth > 0.5
-            score, right = np.where(true, self.scores, 1 - self.scores).mean(1), (self.scores > 0.5) == true
+            score, right = np.where(true, self.scores, 1 - self.scores).mean(1), (self.scores > THRESHOLD) == true
             exact = right.all(1)
         else:
             score = self.scores[np.arange(len(self.truth)), self.truth]
             exact = self.scores.argmax(1) == self.truth
         found = {"score": 100 * score, "exact": exact, "confidence": self._sure()}
         return {name: values.astype(np.float64) for name, values in found.items()}
+
+    def _listed(self, chosen: np.ndarray) -> str:
+        return ", ".join(name for name, one in zip(self.names, chosen, strict=True) if one)
 
     def _sure(self) -> np.ndarray:
         """The probability of what is predicted; of several labels, of each decision, as a mean."""

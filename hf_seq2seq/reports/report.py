@@ -135,10 +135,10 @@ def _place_of_rows(hidden: bool, folder: Path) -> Iterator[Path]:
 
 def _write(record: Record, folder: Path) -> dict[str, Section]:
     """Makes the sections, and writes the page, the figures and the pictures."""
-    if hidden := not record.facts["texts"]:
+    if record.hidden:
         record = hide_texts(record)
     sections = {name: made for name, make in SECTIONS.items() if (made := make(record)) is not None}
-    if hidden:
+    if record.hidden:
         sections = {name: without_empty_columns(section) for name, section in sections.items()}
         write_figures_of_rows(record, folder / ROWS)
     write_report(folder, record, sections, PAGE, FIGURES)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.analysis.records import Record, Section, Table
+from hf_seq2seq.decoding.label_kinds import THRESHOLD
 
 SUREST = 25
 CONFUSED = 25
@@ -47,7 +48,7 @@ def _unlabelled(scores: np.ndarray, names: list[str], problem: str) -> Section:
         table = Table("Predictions", ("% of rows up to", "number"), parts)
         return Section("Numbers", (), {"quantiles": parts}, (table,), left_out=LEFT_OUT)
     several = problem == "multi_label"
-    chosen = scores > 0.5 if several else scores.argmax(axis=1)[:, None] == np.arange(len(names))
+    chosen = scores > THRESHOLD if several else scores.argmax(axis=1)[:, None] == np.arange(len(names))
     found = [
         [name, int(rows.sum()), 100 * float(rows.mean()), float(own[rows].mean()) if rows.any() else None]
         for name, rows, own in zip(names, chosen.T, scores.T, strict=True)

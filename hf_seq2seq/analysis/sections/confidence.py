@@ -9,6 +9,7 @@ import numpy as np
 
 from hf_seq2seq.analysis.records import Record, Section, Table
 from hf_seq2seq.analysis.svg import columns, lines
+from hf_seq2seq.decoding.label_kinds import THRESHOLD
 
 BINS = 10
 
@@ -56,7 +57,7 @@ def _decisions(record: Record) -> tuple[np.ndarray, np.ndarray]:
     if record.facts.get("problem") != "multi_label":
         return record.figures["confidence"], record.figures["exact"]
     scores, truth = record.labels["scores"], record.labels["truth"] > 0.5
-    right = (scores > 0.5) == truth
+    right = (scores > THRESHOLD) == truth
     return np.maximum(scores, 1 - scores).reshape(-1), right.reshape(-1).astype(np.float64)
 
 

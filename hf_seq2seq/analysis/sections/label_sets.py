@@ -6,8 +6,8 @@ import numpy as np
 
 from hf_seq2seq.analysis.records import Record, Section, Table
 from hf_seq2seq.analysis.sections.classes import CONFUSED, SUREST
-
-THRESHOLD = 0.5
+from hf_seq2seq.decoding.label_kinds import THRESHOLD
+from hf_seq2seq.metrics.classification import macro_f1, micro_f1
 
 
 def label_sets(record: Record) -> Section | None:
@@ -18,9 +18,8 @@ def label_sets(record: Record) -> Section | None:
     chosen, true = scores > THRESHOLD, truth > 0.5
     per_label = [_figures(name, chosen[:, n], true[:, n]) for n, name in enumerate(names)]
     right = 100 * float((chosen == true).all(axis=1).mean())
-    micro = _f1(int((chosen & true).sum()), int(chosen.sum() + true.sum()))
-    macro = float(np.mean([each["f1"] or 0.0 for each in per_label]))
-    numbers = {"micro_f1": micro, "macro_f1": macro, "all_right": right, "labels": per_label}
+    numbers: dict[str, Any] = micro_f1(scores - THRESHOLD, truth) | macro_f1(scores - THRESHOLD, truth)
+    numbers |= {"all_right": right, "labels": per_label}
     numbers |= {"labels_per_row": float(true.sum(1).mean()), "predicted_per_row": float(chosen.sum(1).mean())}
     columns = ("label", "rows", "predicted", "precision", "recall", "F1")
     tables = (
@@ -29,15 +28,11 @@ def label_sets(record: Record) -> Section | None:
         Table("The surest errors", ("row", "label", "probability", "true", "text"), _surest(record, chosen != true)),
     )
     text = (
-        f"Micro F1: {0 if micro is None else micro:.2f}; macro F1: {macro:.2f}; all labels right in {right:.2f}% of "
-        f"rows. A row has {numbers['labels_per_row']:.2f} labels, and is given {numbers['predicted_per_row']:.2f}: "
+        f"Micro F1: {numbers['micro_f1']:.2f}; macro F1: {numbers['macro_f1']:.2f}; all labels right in {right:.2f}% "
+        f"of rows. A row has {numbers['labels_per_row']:.2f} labels, and is given {numbers['predicted_per_row']:.2f}: "
         f"those of a probability above {THRESHOLD}.",
     )
     return Section("Labels", text, numbers, tables)
-
-
-def _f1(right: int, both: int) -> float | None:
-    return 200 * right / both if both else None
 
 
 def _figures(name: str, chosen: np.ndarray, true: np.ndarray) -> dict[str, Any]:
@@ -45,7 +40,7 @@ def _figures(name: str, chosen: np.ndarray, true: np.ndarray) -> dict[str, Any]:
     found: dict[str, Any] = {"label": name, "rows": own, "predicted": given}
     found["precision"] = 100 * right / given if given else None
     found["recall"] = 100 * right / own if own else None
-    return found | {"f1": _f1(right, given + own)}
+    return found | {"f1": 200 * right / (given + own) if given + own else None}
 
 
 def _replaced(chosen: np.ndarray, true: np.ndarray, names: list[str]) -> list[list[Any]]:
