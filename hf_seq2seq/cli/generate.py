@@ -11,6 +11,7 @@ from hf_seq2seq.cli.rows import (
     open_output,
     report_cut,
     report_joined,
+    report_languages,
     report_outputs,
     report_split,
     report_unknown,
@@ -121,6 +122,7 @@ def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         others, settings = load_others(model, network, tokenizers, settings, config)
         languages = config.languages.source_lang, config.languages.target_lang
         generator = make_generator(config, values, network, tokenizers, settings, replies, languages)
+        report_languages(generator.languages, languages, settings.run)
         set_splitting(generator, config.splitting, replies)
         generator.others = others
         generator.average = config.ensemble.ensemble_average

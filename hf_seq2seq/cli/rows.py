@@ -2,19 +2,21 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_seq2seq.data.files.lines import one_line
 from hf_seq2seq.data.rows import Row, json_line
 from hf_seq2seq.drafts import FULL, open_draft
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.unknown import Unknown
     from hf_seq2seq.decoding.counts import Counts
+    from hf_seq2seq.decoding.languages import Languages
 
 
 @contextmanager
@@ -82,6 +84,21 @@ def write_text(stream: TextIO, *cells: str) -> int:
     lines = [one_line(text) for text in cells]
     stream.write("\t".join(lines) + "\n")
     return sum(line != text for line, text in zip(lines, cells, strict=True))
+
+
+def report_languages(known: "Languages | None", given: tuple[str | None, str | None], run: Mapping[str, Any]) -> None:
+    """Prints to standard error which flags of languages have no effect, as a model was never told of languages.
+
+    Args:
+        known: what the model knows of languages; None for nothing.
+        given: the languages of the source and of the output, if flags name them.
+        run: the configuration of its training, which may have been on one pair of languages.
+    """
+    sides = ("source_lang", "target_lang")
+    vain = [f"{flag(side)} {language}" for side, language in zip(sides, given, strict=True) if language]
+    knows = known is not None and bool(known.codes or known.tags)
+    if vain and not knows and not any(run.get(side) for side in sides):
+        print(f"{' and '.join(vain)}: no effect, as this model knows no languages", file=sys.stderr)
 
 
 def report_joined(count: int) -> None:

@@ -186,6 +186,12 @@ def test_a_pipe_shows_neither_progress_nor_reports(model_folder: Path, expected:
     assert found.stdout.splitlines() == expected
 
 
+def test_languages_without_effect_are_told(command, model_folder: Path, expected: list[str]) -> None:
+    result = command("generate", model_folder, *TEXTS, "--target-lang", "fr")
+    assert result.out.splitlines() == expected
+    assert "--target-lang fr: no effect, as this model knows no languages\n" in result.err
+
+
 def test_pipes_are_read_from_their_start(command, model_folder: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "texts"
     os.mkfifo(pipe)

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,7 +118,21 @@ def test_the_start_says_how_many_steps_are_left(make_task: MakeTask, capsys: pyt
     assert "rows: train 90, validation 17" in said
     assert "1,800 steps of 3,000 on 2 processes, 9 per epoch, 25.0% of the tokens are padding" in said
     assert f"t5: {task.model.num_parameters():,} parameters train" in said
+    assert f"\nfolder  {task.config.run.output_dir}\n" in said
     assert longest(task) == 10
+
+
+def test_the_start_names_evaluation_sets_that_are_training_rows(
+    make_task: MakeTask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = make_task(**SMALL)
+    data = replace(task.config.data, train_file="rows.csv", validation_file="other.csv", test_file="rows.csv")
+    task = replace(task, config=replace(task.config, data=data))
+    plan = type("Plan", (), {"padding": 0.25, "__len__": lambda self: 9})()
+    describe_start(task, plan, State(max_steps=3000), 1)
+    said = capsys.readouterr().err
+    assert "--test-file: is the --train-file, too; scores on it say nothing of new rows\n" in said
+    assert "--validation-file" not in said
 
 
 def labelled(problem: str, names: tuple[str, ...]) -> Any:

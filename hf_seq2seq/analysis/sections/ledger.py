@@ -201,9 +201,9 @@ def measured(record: Record, found: list[Fault]) -> list[Line]:
         gain = low = high = None
         if rows and (fault.mended or len(record) - rows >= FEWEST):
             other = Sample(record.metric, _table(record, fault))
-            gain = record.sign * float(other.score()[0] - score)
+            gain = record.sign * float(other.score()[0] - score) + 0.0  # not -0
             bounds = interval(record.sign * (bootstrap(other, draws, seed)[:, :1] - drawn), record.facts["confidence"])
-            low, high = (float(bound[0]) for bound in bounds)
+            low, high = (float(bound[0]) + 0.0 for bound in bounds)
         share = 100 * rows / len(record)
         lines.append(Line(fault.name, rows, share, gain, low, high, fault.oracle, fault.remedy))
     return lines

@@ -2,15 +2,17 @@
 
 The format is determined by the suffix, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. For
 any other file, such as a pipe, by its start: parquet, arrow, JSON lines if its first line is an object, tsv if that
-line contains a tab or the columns are numbered, and otherwise plain lines. Arrow, which takes longer to import than to
-read a short file, is imported only where needed.
+line contains a tab or the columns are numbered, csv if it is a header with a usual name, and otherwise plain lines.
+Arrow, which takes longer to import than to read a short file, is imported only where needed.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS
 from hf_seq2seq.data.columns.headers import UNKNOWN, Header
 from hf_seq2seq.data.files.delimited import Layout, delimited_rows
 from hf_seq2seq.data.files.json import json_document_rows, json_line_rows, parse_lines
@@ -156,7 +158,16 @@ def _form_by_start(file: Opened, encoding: str) -> str:
         raise InputError(f"{file.place}: unknown format; supported are {', '.join(FORMS)}, and .gz of text formats")
     if start.startswith(b"{") and _is_object(start):
         return "jsonl"
-    return "tsv" if b"\t" in start else "txt"
+    if b"\t" in start:
+        return "tsv"
+    return "csv" if _is_header(start) else "txt"
+
+
+def _is_header(line: bytes) -> bool:
+    """Whether a line is of names alone, separated by commas or semicolons, and one of them is a usual column's."""
+    names = re.split("[,;]", line.decode("utf-8-sig", "ignore").strip().replace('"', ""))
+    usual = {name for pair in PAIRS for name in pair} | set(TEXTS)
+    return len(names) > 1 and all(map(str.isidentifier, names)) and any(name.lower() in usual for name in names)
 
 
 def _is_object(line: bytes) -> bool:

@@ -217,6 +217,16 @@ def test_a_table_comes_through_a_pipe(pipe, name):
     assert list(iterate_rows(pipe("arrow", out.getvalue()))) == LONG
 
 
+@pytest.mark.parametrize("text", ["source,target\na,b\n", '\ufeff"Text";"label"\n"a";b\n', "id,text\na,b\n"])
+def test_a_header_of_usual_names_makes_a_pipe_csv(pipe, text):
+    assert [list(row.values()) for row in iterate_rows(pipe("63", text.encode()))] == [["a", "b"]]
+
+
+@pytest.mark.parametrize("text", ["source, target\na,b\n", "text\na,b\n", "ciao,mondo\na,b\n"])
+def test_other_first_lines_leave_a_pipe_plain_text(pipe, text):
+    assert [row["text"] for row in iterate_rows(pipe("63", text.encode()))] == text.splitlines()
+
+
 def test_parallel_pipes_are_read_side_by_side(pipe):
     value = ",".join([pipe("t.de", b"eins\nzwei\n"), pipe("t.en", b"one\ntwo\n")])
     assert list(iterate_rows(value)) == [{"de": "eins", "en": "one"}, {"de": "zwei", "en": "two"}]
