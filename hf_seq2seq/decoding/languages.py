@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.data.annotated_text import AnnotatedText, annotated, tagged, tags_of
-from hf_seq2seq.data.tokenizers.languages import code_of, language_codes, language_tags
+from hf_seq2seq.data.annotated_text import TAG, AnnotatedText, annotated, tagged
+from hf_seq2seq.data.tokenizers.languages import code_of, language_codes, language_tags, tag_ids
 from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ class Languages:
         source: the language of texts that do not know theirs.
         target: the language to write where a text does not know.
         may_lack: whether texts may come without a target: the model's own settings, or a prefix, say what to write.
+        tag_ids: ids of the tags that are one token.
     """
 
     codes: Mapping[str, int]
@@ -30,6 +31,7 @@ class Languages:
     source: str | None = None
     target: str | None = None
     may_lack: bool = False
+    tag_ids: frozenset[int] = frozenset()
 
     def __call__(self, texts: Sequence[Any]) -> list[Any]:
         """The texts with codes or tags; conversations, and texts for a model without languages, as they are.
@@ -68,7 +70,7 @@ class Languages:
         return tagged([annotated(text).in_language(lang, into)])[0]
 
     def _begins_with_tag(self, text: str) -> bool:
-        return bool(tags_of([AnnotatedText(text, None, language) for language in self.tags]))
+        return text.split(" ", 1)[0] in map(TAG.format, self.tags)
 
     def _known(self, text: Any) -> tuple[str | None, str | None]:
         own = text if isinstance(text, AnnotatedText) else AnnotatedText()
@@ -92,11 +94,11 @@ def languages_of(
         may_lack: as `Languages` says.
 
     Raises:
-        InputError: a language is given, and the model has one pair of languages alone.
+        InputError: a language is given, and the model has only one pair of languages.
     """
     codes, tags = language_codes(tokenizers.target), language_tags(tokenizers.source)
     only = run.get("target_lang")
     if not codes and not tags and target and only and re.split("[-_]", target)[0] != re.split("[-_]", only)[0]:
-        raise InputError(f"--target-lang: {target!r}, but this model writes {only} alone")
+        raise InputError(f"--target-lang: {target!r}, but this model writes only {only}")
     source = source or run.get("source_lang") if codes else source
-    return Languages(codes, tags, source, target, may_lack)
+    return Languages(codes, tags, source, target, may_lack, tag_ids(tokenizers.source) if tags else frozenset())

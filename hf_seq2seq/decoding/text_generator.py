@@ -17,7 +17,7 @@ from hf_seq2seq.data.copying import Words, name_source_words, name_target_words
 from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encode_texts
 from hf_seq2seq.data.features import FeatureSpace, with_features
 from hf_seq2seq.data.frames import as_matrices
-from hf_seq2seq.data.tokenizers.languages import tag_ids, wanted_of
+from hf_seq2seq.data.tokenizers.languages import wanted_of
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.choices import Choices, read_choices
@@ -358,7 +358,7 @@ class TextGenerator:
         """The object that describes outputs."""
         models = (self.model, *self.others)
         size = self.decoding.per_device_eval_batch_size
-        tags = tag_ids(self.tokenizers.source) if self.languages is not None and self.languages.tags else frozenset()
+        tags = self.languages.tag_ids if self.languages is not None else frozenset()
         is_text = self.languages is not None and self.languages.tags and not tags
         prefix = f"{self.prefix} {TAG}" if is_text else self.prefix
         return Reader(models, self.tokenizers, self.details, self.replacing, prefix, self.average, size, tags)

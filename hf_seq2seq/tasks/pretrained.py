@@ -109,10 +109,8 @@ def load_pretrained(
     with explained(name):
         config = AutoConfig.from_pretrained(name, **where)
         check_config(name, config)
-        if families and config.model_type not in families:
-            raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
-        for key, value in (changes | known_overrides(source, config)).items():
-            setattr(config, key, value)
+        _check_family(name, config, recipe, families)
+        _override(config, source, changes)
         options: dict[str, Any] = {"ignore_mismatched_sizes": True} if "id2label" in changes else {}
         options |= quantization or {}
         options |= {"config": config, "dtype": torch.float32, "output_loading_info": True, "use_safetensors": True}
@@ -120,6 +118,16 @@ def load_pretrained(
     keep_differentiable(loaded)
     meet_needs(loaded)
     return loaded, fresh_modules(loaded, [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])])
+
+
+def _check_family(name: str, config: "PreTrainedConfig", recipe: str, families: tuple[str, ...]) -> None:
+    if families and config.model_type not in families:
+        raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
+
+
+def _override(config: "PreTrainedConfig", source: Pretrained, changes: dict[str, Any]) -> None:
+    for key, value in (changes | known_overrides(source, config)).items():
+        setattr(config, key, value)
 
 
 def check_adapter_start(options: Adaptation, source: Pretrained) -> None:
@@ -144,14 +152,12 @@ def _load_merged(
 
     name = str(source.model_name_or_path)
     config = load_config(place, source.trust_remote_code)
-    if families and config.model_type not in families:
-        raise InputError(f"{name}: is a {config.model_type!r} checkpoint; {recipe} trains {', '.join(families)}")
+    _check_family(name, config, recipe, families)
     if "id2label" in changes:
         raise InputError(
             f"{name}: contains only an adapter; `hf-seq2seq export {name} NEW --format safetensors` merges it"
         )
-    for key, value in (changes | known_overrides(source, config)).items():
-        setattr(config, key, value)
+    _override(config, source, changes)
     options = {"dtype": torch.float32, "use_safetensors": True, "trust_remote_code": source.trust_remote_code}
     with explained(place):
         model, missing = load_adapted(auto, place, config, options)
