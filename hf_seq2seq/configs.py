@@ -203,7 +203,7 @@ class OneTokenizer(Tokenization):
     lowercase: bool = option(False, "Lowercase the text.")
 
     def __post_init__(self) -> None:
-        """Rejects what would change nothing about bytes."""
+        """Rejects options that have no effect on bytes."""
         super().__post_init__()
         for item in fields(self) if self.is_bytes else ():
             is_idle = item.name in ("vocab_size", "target_vocab_size", "min_frequency")

@@ -205,9 +205,9 @@ class EncoderModel(configs.PretrainedOrNew):
     pooling: str | None = option(None, "Pooling for the head; by default the model's own.", choices=POOLINGS)
     class_weights: str = option("none", "Weight classes in the loss.", choices=("none", "balanced"))
     stride: int | None = option(
-        None, "Read longer texts in windows of --max-source-length that overlap by so many tokens.", at_least=0
+        None, "Read longer texts in windows of --max-source-length that overlap by this many tokens.", at_least=0
     )
-    window_pooling: str = option("mean", "What counts of the windows' logits.", choices=("mean", "max", "first"))
+    window_pooling: str = option("mean", "How to pool the windows' logits.", choices=("mean", "max", "first"))
     r_drop: float = option(
         0.0, "Weight of the divergence between two passes with different dropout; 0 is one pass.", at_least=0
     )

@@ -1,4 +1,4 @@
-"""Fine-tune any encoder-decoder, or an encoder and a decoder joined to one, on pairs of text.
+"""Fine-tune any encoder-decoder, or an encoder and a decoder joined into one, on pairs of text.
 
     hf-seq2seq train seq2seq --model-name-or-path Helsinki-NLP/opus-mt-en-de --train-file train.tsv
     hf-seq2seq train seq2seq --encoder bert-base-cased --decoder gpt2 --train-file train.csv --output-dir outputs/mine

@@ -218,7 +218,7 @@ class Model:
             texts: the texts.
             pairs: a second text for each, for pairs such as entailment.
             max_source_length: longer texts are truncated to this many tokens; by default as in training.
-            stride: read longer texts in windows that overlap by so many tokens; by default as in training.
+            stride: read longer texts in windows that overlap by this many tokens; by default as in training.
             per_device_eval_batch_size: texts per batch.
             progress: called with the number of texts finished since the last call.
 

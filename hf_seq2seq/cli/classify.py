@@ -45,12 +45,12 @@ class Model(Inference):
     )
     stride: int | None = option(
         None,
-        "Read longer texts in windows that overlap by so many tokens; by default as in training.",
+        "Read longer texts in windows that overlap by this many tokens; by default as in training.",
         at_least=0,
     )
     window_pooling: str | None = option(
         None,
-        "What counts of the windows' logits; by default as in training, or mean.",
+        "How to pool the windows' logits; by default as in training, or mean.",
         choices=("mean", "max", "first"),
     )
     trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")

@@ -1,6 +1,6 @@
-"""Texts with what is known of them: their language, the language that is asked of their output, and features of words.
+"""Texts annotated with their language, the language of their output, and features.
 
-They are strings, so that everything that reads texts also reads these; a prefix keeps what is known.
+They are strings, so that whatever reads texts also reads these; a prefix keeps the annotations.
 """
 
 import re
@@ -19,12 +19,12 @@ Features = dict[str, tuple[str, ...]]
 
 
 class AnnotatedText(str):
-    """A text with what is known of it.
+    """A text with annotations.
 
     Attributes:
         lang: its language; None if unknown.
         into: the language of its output; None if that is unknown, or the text is an output.
-        is_told: whether the text itself says so: by a tag in front of it, or by a task's prefix.
+        is_told: whether the text itself names the output's language, by a tag in front of it or a task's prefix.
         features: by column, those of the whole text or one per word.
     """
 
@@ -41,17 +41,17 @@ class AnnotatedText(str):
         is_told: bool = False,
         features: Features | None = None,
     ) -> "AnnotatedText":
-        """The text with what is known of it."""
+        """An annotated text."""
         new = super().__new__(cls, text)
         new.lang, new.into, new.is_told, new.features = lang, into, is_told, features or {}
         return new
 
     def __radd__(self, prefix: str) -> "AnnotatedText":
-        """The text after a prefix, of which the same is known."""
+        """The text behind a prefix, with the same annotations."""
         return self.changed(str.__add__(prefix, self))
 
     def changed(self, text: str, is_told: bool | None = None) -> "AnnotatedText":
-        """Another text, of which the same is known."""
+        """Another text with the same annotations."""
         return AnnotatedText(text, self.lang, self.into, self.is_told if is_told is None else is_told, self.features)
 
     def in_language(self, lang: str | None, into: str | None, is_told: bool = False) -> "AnnotatedText":
@@ -65,12 +65,12 @@ class AnnotatedText(str):
 
 
 def annotated(text: str) -> "AnnotatedText":
-    """The text itself if it is annotated, or else one of which nothing is known."""
+    """The text itself if it is annotated, otherwise one without annotations."""
     return text if isinstance(text, AnnotatedText) else AnnotatedText(text)
 
 
 def tagged(texts: Sequence[str]) -> list[str]:
-    """The texts, each with the tag of the language that its output shall be in, unless that is told already."""
+    """The texts, each behind the tag of its output's language unless the text already names that."""
     return [_with_tag(text) if isinstance(text, AnnotatedText) else text for text in texts]
 
 
@@ -93,11 +93,11 @@ def directions(texts: Sequence[str]) -> list[str]:
 
 
 def check_code(code: str, place: str) -> str:
-    """A code of a language, once it is known to be one.
+    """Returns a language code that is valid.
 
     Raises:
         InputError: it has other characters than letters, digits, '_' and '-'.
     """
     if not _CODE.fullmatch(code):
-        raise InputError(f"{place}: {code!r} is not a code of a language, such as de or de_DE")
+        raise InputError(f"{place}: {code!r} is not a language code such as de or de_DE")
     return code

@@ -63,9 +63,6 @@ class FeatureSpace:
             texts: the sources.
             level: "row" or "word", of all columns; with "auto" a column has features of words if every row has as many
                 as the source has words, and some row several.
-
-        Raises:
-            InputError: a row has not as many features as words.
         """
         known = [text for text in texts if isinstance(text, AnnotatedText) and text.features]
         if not known:
@@ -116,7 +113,7 @@ def with_features(
         space: the features that the model knows; None if it reads none.
 
     Raises:
-        InputError: a text has not as many features as words.
+        InputError: a text has more features than words.
     """
     if space is None:
         return source

@@ -122,7 +122,7 @@ def matrix_of(cell: Any, where: str, folder: Path) -> np.ndarray:
         folder: in which files with relative names lie.
 
     Raises:
-        InputError: it is no matrix of finite numbers.
+        InputError: it is not a matrix of finite numbers.
     """
     if isinstance(cell, str):
         where, cell = f"{where}: {shorten(cell)}", _from_file(cell, where, folder)

@@ -1,4 +1,4 @@
-"""Encoded sources with what belongs to them besides their ids, and the names under which models read all that."""
+"""Encoded sources with more than their ids, and the names of models' inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from hf_seq2seq.data.frames import Frames
 from hf_seq2seq.ragged import Ragged, gathered
 
 SEARCHED = ("first_tokens", "start_tokens")
-"""What a search knows of sources and a model does not read."""
+"""Inputs of a search that the model does not read."""
 SOURCE = ("input_ids", "input_features", "feature_ids", "attention_mask")
-"""What models read of sources."""
+"""Inputs of models that describe sources."""
 
 
 def source_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -23,7 +23,7 @@ def source_of(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Inputs(Ragged):
-    """Sources of which more is known than their ids.
+    """Sources with more than their ids.
 
     Attributes:
         codes: of the language of each row's output, `(rows,)` int64, -1 where it is not known; None for no languages.
@@ -80,7 +80,7 @@ def joined(parts: Sequence[Ragged]) -> Ragged:
 
 
 def _filled(parts: Sequence[tuple[np.ndarray | None, int]], filler: int) -> np.ndarray | None:
-    """Arrays one after the other, padded to the same width; those that are missing have so many rows of filler."""
+    """Arrays one after the other, padded to the same width; for a missing one, as many rows of filler."""
     known = [part for part, _ in parts if part is not None]
     if not known:
         return None

@@ -71,7 +71,9 @@ def in_languages(
 ) -> tuple[list[str], list[list[str]]]:
     """Sources and references of rows that know their languages."""
     if any(isinstance(text, Matrix) for text in sources):
-        raise InputError("--frames-column: feature matrices cannot say a language; leave out the columns of languages")
+        raise InputError(
+            "--frames-column: feature matrices cannot be marked with a language; leave out the language columns"
+        )
     known: list[str] = [
         annotated(text).in_language(lang, into)
         for text, lang, into in zip(sources, languages["source"], languages["target"], strict=True)

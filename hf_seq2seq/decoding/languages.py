@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Languages:
-    """Makes texts say their languages in the way that a model has learned: by codes, or by a tag in front.
+    """Marks texts with their languages in the way that a model has learned: by codes, or by a tag in front.
 
     Attributes:
         codes: ids of the codes of its tokenizer; empty if it has none.
         tags: languages that its tokenizer has tags of; empty if it has none.
-        source: the language of texts that do not know theirs.
-        target: the language to write where a text does not know.
+        source: the language of texts without one.
+        target: the language to write where a text names none.
         may_lack: whether texts may come without a target: the model's own settings, or a prefix, say what to write.
         tag_ids: ids of the tags that are one token.
     """
@@ -89,7 +89,7 @@ def languages_of(
     Args:
         tokenizers: of the model.
         run: the configuration of its training, which may have been on one pair of languages.
-        source: the language of texts that do not know theirs, if it is given.
+        source: the language of texts without one, if it is given.
         target: the language to write, if it is given.
         may_lack: as `Languages` says.
 

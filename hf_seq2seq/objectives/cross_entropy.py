@@ -237,8 +237,8 @@ class TokenCrossEntropy(Objective):
     last token of a sequence is never an input. For a model whose logits are not a plain linear layer's output, the
     logits are computed directly.
 
-    What a family loses besides (`family_losses.py`) is added only in training, like label smoothing: the evaluation
-    loss is cross-entropy.
+    The losses of a model's family (`family_losses.py`) are added only in training, like label smoothing: the
+    evaluation loss is cross-entropy.
 
     Args:
         model: the model to train.
@@ -323,7 +323,7 @@ class TokenCrossEntropy(Objective):
         return self.with_auxiliary(loss, outputs, batch), states, outputs
 
     def with_auxiliary(self, loss: Tensor, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
-        """Adds in training what the model's family loses besides."""
+        """Adds the losses of the model's family in training."""
         if not self.training:
             return loss
         return with_family_losses(self.model, loss, outputs, batch, self.label_smoothing)

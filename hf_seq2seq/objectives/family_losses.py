@@ -1,4 +1,4 @@
-"""What some families lose in training besides the cross-entropy of the next token; evaluation is without it.
+"""Losses that some families add to cross-entropy in training; evaluation is without them.
 
 Every term is a sum over rows that depends on nothing but the row, so that neither batches nor processes change it.
 """

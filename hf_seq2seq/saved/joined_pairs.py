@@ -1,4 +1,4 @@
-"""Encoder-decoders joined of two checkpoints (`EncoderDecoderModel`): what their parts share."""
+"""Encoder-decoders joined from two checkpoints (`EncoderDecoderModel`): what their parts share."""
 
 from typing import Any
 

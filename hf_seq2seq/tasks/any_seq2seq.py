@@ -1,4 +1,4 @@
-"""Any encoder-decoder that transformers loads, or an encoder and a decoder joined to one, to fine-tune on pairs."""
+"""Any encoder-decoder that transformers loads, or an encoder and a decoder joined into one, to fine-tune on pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path

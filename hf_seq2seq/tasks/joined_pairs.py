@@ -1,4 +1,4 @@
-"""An encoder-decoder joined of any two checkpoints, whose attention on the source is new.
+"""An encoder-decoder joined from any two checkpoints, whose attention on the source is new.
 
 Paper: Rothe, Narayan and Severyn, 2020, https://aclanthology.org/2020.tacl-1.18
 """

@@ -112,7 +112,7 @@ def mixed_directions(
 
 
 def read_mixture(members: tuple[Member, ...], config: C) -> tuple[C, dict[str, Pairs], Mixture]:
-    """The rows of all tasks, and their sampling; what is open about their validation rows and metrics is chosen.
+    """The rows of all tasks, and their sampling; also chooses open options of validation rows and metrics.
 
     Raises:
         InputError: rows cannot be read; names the task.

@@ -54,7 +54,7 @@ def read_validated(config: C, data: D, read: Callable[[D, OpenShare], R]) -> tup
     Args:
         config: the recipe's.
         data: its section of the data.
-        read: gives the rows of such a section; told what share to hold out.
+        read: reads the rows of such a section; its second argument chooses the share to hold out.
 
     Returns:
         The configuration, with the share where one was chosen, and the rows.

@@ -69,7 +69,7 @@ def open_pairs(
     else:
         pairs = read_staged(config, data)
     config = settle_rows(config, pairs, model, joint)
-    return config, pairs if dialogue or model is None else with_tags(pairs)
+    return config, pairs if model is None else with_tags(pairs)
 
 
 def read_all_rows(data: PairData, share: OpenShare | None = None, dialogue: bool = False) -> Mapping[str, Rows]:

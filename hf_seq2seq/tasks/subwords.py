@@ -96,7 +96,7 @@ def refuse_rich_sources(source: Ragged, asked: str) -> None:
     if isinstance(source, Inputs):
         kind = "marked with codes of languages" if source.features is None else "read with features"
     if kind:
-        raise InputError(f"{asked}: changes texts alone, and sources are {kind}; leave it out")
+        raise InputError(f"{asked}: only changes texts, and sources are {kind}; leave it out")
 
 
 def refuse_subwords(config: TextRunConfig, rows: str) -> None:

@@ -128,7 +128,7 @@ def test_what_changes_texts_is_refused(flags: dict[str, Any], tmp_path: Path) ->
         "vocab_size": 300,
         "output_dir": str(tmp_path / "run"),
     }
-    with pytest.raises(InputError, match="--bpe-dropout: changes texts alone, and sources are read with features"):
+    with pytest.raises(InputError, match="--bpe-dropout: only changes texts, and sources are read with features"):
         rnn.prepare(build(rnn.Config, values | flags))
 
 
