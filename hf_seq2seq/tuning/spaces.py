@@ -18,8 +18,6 @@ FACTOR = 4
 SIZES = ("model_size", *WIDTHS, *LAYERS)
 USUAL_DROPOUTS = (0.1, 0.2, 0.3, 0.4, 0.5)
 SUBWORDS = ("bpe", "unigram", "wordpiece")
-FEW_PIECES = 500
-"""Subword vocabulary size to try besides characters, which are the default for single words."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,9 @@ def around_defaults(config_class: type, base: Mapping[str, Any]) -> dict[str, Do
         return space
     space |= dict(_sizes(known, base))
     if "tokenizer_type" in known and base.get("tokenizer_name") is None:
-        space["tokenizer"] = Choices(dict(_tokenizers(base)))
+        kinds = dict(_tokenizers(base))
+        if len(kinds) > 1:
+            space["tokenizer"] = Choices(kinds)
     return space
 
 
@@ -110,7 +110,11 @@ def _times(values: Mapping[str, int], factor: float) -> dict[str, Any]:
 
 
 def _tokenizers(base: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Other vocabularies; the target's own kind stays, which is closed where the source's is given."""
+    """Other vocabularies; the target's own kind stays, which is closed where the source's is given.
+
+    Single words are read by characters, to which there is no alternative: 500 subwords of 800 to 10,000 words were
+    never better than hopeless.
+    """
     kind, target = base["tokenizer_type"], base.get("target_tokenizer_type")
     names = ("tokenizer_type", "vocab_size", "target_tokenizer_type", "target_vocab_size")
     own = {name: base[name] for name in names if name in base}
@@ -122,8 +126,6 @@ def _tokenizers(base: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
         yield f"{kind}, half", own | half
         yield f"{kind}, double", own | double
         yield other, own | {"tokenizer_type": other} | ({"target_tokenizer_type": other} if target == kind else {})
-    elif kind == "char":
-        yield "bpe", own | {"tokenizer_type": "bpe", "vocab_size": FEW_PIECES}
 
 
 def size_of(settings: Mapping[str, Any]) -> dict[str, Any]:

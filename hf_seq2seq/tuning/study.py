@@ -25,6 +25,11 @@ RUNGS = 9
 """Parts of a trial: it is compared with the others after 1, 3 and 9 of them."""
 REDUCTION = 3
 """One of this many trials at a rung continues."""
+PATIENCE = 3
+"""The defaults of a family run for at least this many parts, as some families learn late."""
+HOPELESS = 2
+"""A family is not tried further if its defaults have this many times the error of another's, or its score is to theirs
+as one to this; both after as many parts."""
 STARTS = 3
 """How often a trial that ended without a word is started again."""
 REPEATS = 30
@@ -181,6 +186,8 @@ class Study:
         """Draws a trial's settings; says whether they are new."""
         several = len(self._families) > 1
         recipe = trial.suggest_categorical("recipe", list(self._families)) if several else next(iter(self._families))
+        if self._is_hopeless(recipe):
+            return False
         settings = self._families[recipe].draw(trial, self._prefixes[recipe])
         if (size := size_of(settings)) in self._too_large(recipe):
             settings = {name: value for name, value in settings.items() if name not in size}
@@ -189,6 +196,21 @@ class Study:
         folder = f"{len(self.records()):03}-{Path(recipe).stem}"
         trial.set_user_attr("run", {"recipe": recipe, "settings": settings, "folder": folder})
         return True
+
+    def _is_hopeless(self, recipe: str) -> bool:
+        """Whether the defaults of a family were stopped, far behind those of another at the same part."""
+        trials = {
+            trial.user_attrs["run"]["recipe"]: trial
+            for trial in self._study.get_trials(deepcopy=False)
+            if trial.user_attrs.get("run", {}).get("settings") == {}
+        }
+        own = trials.get(recipe)
+        if own is None or own.user_attrs.get("state") != STOPPED or own.last_step is None:
+            return False
+        value = own.intermediate_values[own.last_step]
+        others = [trial.intermediate_values.get(own.last_step) for name, trial in trials.items() if name != recipe]
+        known = [other for other in others if other is not None]
+        return any(value * HOPELESS < other if self.greater else value > other * HOPELESS for other in known)
 
     def _too_large(self, recipe: str) -> list[dict[str, Any]]:
         """The sizes of models for which a trial had too little time; the defaults' stands in for them."""
@@ -211,7 +233,8 @@ class Study:
         if part > (self._frozen(trial).last_step or 0):
             trial.report(value, part)
             is_behind = bool(trial.should_prune())  # which also notes the score at the rung, for the others
-            return is_behind and share < 1
+            is_early = part < PATIENCE and not self.record(trial).settings
+            return is_behind and not is_early and share < 1
         return False
 
     def tell(self, trial: Any, state: str, reason: str = "", **known: Any) -> None:

@@ -56,6 +56,22 @@ def test_trials_stop_at_a_rung_unless_they_are_among_the_best_third_there(tmp_pa
     assert [record.folder for record in study.ranked()] == ["000-rnn", "002-rnn", "001-rnn"]
 
 
+@pytest.mark.parametrize(("value", "further"), [(50.0, {"rnn", "transformer"}), (90.0, {"rnn"})])
+def test_a_family_far_behind_is_not_tried_further(value, further, tmp_path):
+    study = Study(tmp_path, [RNN, TRANSFORMER], greater=False, seed=1, most=14)
+    first = study.next_trial()
+    for part, score in ((1, 60.0), (3, 40.0)):
+        study.report(first, part / 9, score)
+    finish(study, first, 30.0)
+    second = study.next_trial()
+    assert not study.report(second, 1 / 9, 99.0)  # defaults are given time
+    assert study.report(second, 3 / 9, value)
+    study.tell(second, STOPPED, value=value)
+    while trial := study.next_trial():
+        finish(study, trial, 30.0)
+    assert {record.recipe for record in study.records()[2:]} == further
+
+
 def test_a_killed_search_goes_on_with_the_trial_that_it_left(tmp_path):
     study = Study(tmp_path, [RNN], greater=True, seed=1, most=3)
     finish(study, study.next_trial(), 1.0)
