@@ -23,8 +23,42 @@ def padded_tokens(lengths: np.ndarray) -> int:
 
 
 def length_order(lengths: np.ndarray) -> np.ndarray:
-    """Rows from short to long: by source, then by target."""
-    return np.lexsort(tuple(lengths[:, side] for side in reversed(range(lengths.shape[1]))))
+    """Rows from short to long: by source, then by target; rows of equal length stay in their order."""
+    keys = _keys(lengths)
+    if keys is None:
+        return np.lexsort(tuple(lengths[:, side] for side in reversed(range(lengths.shape[1]))))
+    # Numbers that contain the row, too, are all different, and can be sorted in place.
+    keys *= len(lengths)
+    keys += np.arange(len(lengths), dtype=np.int32)
+    keys.sort()
+    keys %= len(lengths)
+    return keys
+
+
+def in_length_order(lengths: np.ndarray) -> np.ndarray:
+    """The lengths of all rows from short to long, `(rows, sides)`."""
+    keys = _keys(lengths)
+    if keys is None:
+        return lengths[length_order(lengths)]
+    keys.sort()
+    ordered = np.empty_like(lengths)
+    for side in reversed(range(lengths.shape[1])):
+        width = int(lengths[:, side].max()) + 1
+        ordered[:, side] = keys % width
+        keys //= width
+    return ordered
+
+
+def _keys(lengths: np.ndarray) -> np.ndarray | None:
+    """One number per row, which orders rows like their lengths; None where it and the row number exceed 64 bits."""
+    widths = [int(width) + 1 for width in lengths.max(axis=0, initial=0)]
+    if not len(lengths) or math.prod(widths) * len(lengths) >= 2**63:
+        return None
+    keys = lengths[:, 0].astype(np.int64)
+    for side, width in list(enumerate(widths))[1:]:
+        keys *= width
+        keys += lengths[:, side]
+    return keys
 
 
 def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndarray:
@@ -44,13 +78,17 @@ def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndar
     if max_tokens is None:
         return np.append(np.arange(0, len(lengths), batch_size), len(lengths))
     _check_budget(lengths, max_tokens)
+    if not len(lengths):
+        return np.zeros(2, dtype=np.int64)
+    changes = np.flatnonzero((lengths[1:] != lengths[:-1]).any(axis=1)) + 1
     boundaries, start, widest = [0], 0, [0] * lengths.shape[1]
-    for row, sides in enumerate(lengths.tolist()):
-        wider = [max(pair) for pair in zip(widest, sides, strict=True)]
-        if (row + 1 - start) * sum(wider) > max_tokens:
-            boundaries.append(row)
-            start, wider = row, sides
-        widest = wider
+    for begin, end in pairwise([0, *changes.tolist(), len(lengths)]):  # rows of the same length
+        sides = lengths[begin].tolist()
+        widest = [max(pair) for pair in zip(widest, sides, strict=True)]
+        most, alone = (max_tokens // sum(each) if any(each) else len(lengths) for each in (widest, sides))
+        if end - start > most:
+            boundaries += range(max(begin, start + most), end, alone)
+            start, widest = boundaries[-1], sides
     return np.append(boundaries, len(lengths))
 
 
@@ -124,7 +162,7 @@ class BatchPlan:
         self, rows: np.ndarray, boundaries: np.ndarray, lengths: np.ndarray, random: np.random.Generator
     ) -> list[Step]:
         """The steps of an epoch's part, from short rows to long ones."""
-        shuffled = rows[random.permutation(len(rows))]
+        shuffled = random.permutation(rows)
         order = shuffled[length_order(lengths[shuffled])]
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
@@ -136,7 +174,7 @@ class BatchPlan:
         tokens, padded, usual = 0, 0, self._training.usual
         lengths = self._training.lengths_of(usual)
         for rows, boundaries in zip(self._training.parts(usual), self._boundaries, strict=True):
-            ordered = lengths[rows][length_order(lengths[rows])]
+            ordered = in_length_order(lengths[rows])
             tokens += int(ordered.sum())
             padded += sum(padded_tokens(ordered[a:b]) for a, b in pairwise(boundaries))
         return 1 - tokens / max(1, padded)
@@ -154,7 +192,7 @@ class BatchPlan:
         """The boundaries of the batches of each part of an epoch."""
         options, found = self._optimization, []
         for rows in parts:
-            ordered = lengths[rows][length_order(lengths[rows])]
+            ordered = in_length_order(lengths[rows])
             found.append(cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch))
         return found
 

@@ -1,6 +1,7 @@
 """An encoded split, from which batches are made and with which predictions are compared."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -101,7 +102,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.source)
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Tokens of each row, `(rows, sides)`: source, and target if there is one; if joined, they are one side.
 

@@ -66,7 +66,7 @@ class TrainingRows:
 
     def drawn(self, epoch: int) -> np.ndarray:
         """Numbers of the rows that an epoch holds, `(rows,)`; batches of similar length are made of them."""
-        return np.arange(len(self.lengths))
+        return np.arange(len(self.lengths), dtype=np.int32)
 
     def parts(self, epoch: int) -> list[np.ndarray]:
         """The numbers that `drawn` gives, in parts that are trained on one after the other; batches lie within one."""
