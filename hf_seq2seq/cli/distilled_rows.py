@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import tee
+from itertools import islice, tee
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_seq2seq.cli.source_rows import messages_column, read_sources, source_columns
@@ -33,6 +33,7 @@ class DistillRows(Section):
     source_lang: str | None = option(None, "Source language: key in `translation` columns, and file suffix.")
     target_lang: str | None = option(None, "Target language, likewise.")
     encoding: str = option("utf-8", "Encoding of the input.")
+    max_train_samples: int | None = option(None, "Read at most this many rows, the first ones.", at_least=1)
     output_file: str | None = option(
         None, "File of JSON lines to write: the rows with the teacher's outputs as targets."
     )
@@ -97,7 +98,7 @@ def read_items(rows: Iterator[Row], sample: list[Row], options: DistillRows, set
     Raises:
         InputError: columns cannot be found; during iteration, a cell is not text.
     """
-    rows, again = tee(rows)
+    rows, again = tee(islice(rows, options.max_train_samples))
     sources = read_sources(again, sample, options, settings, options.input_file)
     return (Item(row, sourced.source) for row, sourced in zip(rows, sources, strict=True))
 

@@ -89,6 +89,13 @@ def test_nearest_output_to_the_reference(
     assert utility_of("chrf")(chosen[0], chosen[0]) == pytest.approx(100)
 
 
+def test_only_the_first_rows(command: Any, model_folder: Path, rows_file: Path, tmp_path: Path) -> None:
+    flags = ["distill", model_folder, "--train-file", rows_file, *BEAMS, "--output-file"]
+    assert command(*flags, tmp_path / "all.jsonl").code == 0
+    assert command(*flags, tmp_path / "two.jsonl", "--max-train-samples", "2").code == 0
+    assert read(tmp_path / "two.jsonl") == read(tmp_path / "all.jsonl")[:2]
+
+
 def test_killed_runs_continue_to_the_same_file(
     command: Any, model_folder: Path, rows_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
