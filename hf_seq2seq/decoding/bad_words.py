@@ -67,17 +67,16 @@ class NoBadWords:
 
     Args:
         bad: the words.
-        prompt: tokens before an output.
         longest: maximum output length for each source, `(sources,)`.
     """
 
-    def __init__(self, bad: BadWords, prompt: int, longest: Tensor) -> None:
-        self.bad, self.prompt, self.longest = bad, prompt, longest.tolist()
+    def __init__(self, bad: BadWords, longest: Tensor) -> None:
+        self.bad, self.longest = bad, longest.tolist()
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`."""
-        for row, ids in enumerate(prefixes.tokens[:, self.prompt :].tolist()):
-            is_last = prefixes.length + 1 >= self.longest[int(prefixes.sources[row])]
+        for row, ids in enumerate(prefixes.outputs()):
+            is_last = len(ids) + 1 >= self.longest[int(prefixes.sources[row])]
             text = self.bad.decode(ids)
             ends = [end for word in self.bad.words for end in word.ends(text)]
             if ends:

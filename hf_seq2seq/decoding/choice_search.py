@@ -45,7 +45,7 @@ class ChoiceSettings:
     count: int
     width: int
     normalization: LengthNormalization
-    eos: Tensor
+    eos: Sequence[int]
 
 
 @dataclass
@@ -169,7 +169,7 @@ class _Search:
         active, fronts = list(range(len(self.parts))), [self._root(part) for part in self.parts]
         while True:
             rows = torch.tensor(active, device=tokens.device).repeat_interleave(len(tokens) // len(active))
-            log_probs = apply_rules(rules, Prefixes(tokens, depth, rows), logits.log_softmax(-1))
+            log_probs = apply_rules(rules, Prefixes(tokens, torch.full_like(rows, depth), rows), logits.log_softmax(-1))
             depth += 1
             grown = self._grow(active, fronts, log_probs, depth)
             left = [place for place, front in enumerate(grown) if len(front)]

@@ -103,16 +103,15 @@ class OnlyChoices:
 
     Args:
         choices: the choices.
-        prompt: tokens before an output.
     """
 
-    def __init__(self, choices: Choices, prompt: int) -> None:
-        self.choices, self.prompt = choices, prompt
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`; an output that is complete may go on with anything, as nothing reads it."""
         outside = torch.ones_like(scores, dtype=torch.bool)
-        for row, ids in enumerate(prefixes.tokens[:, self.prompt :].tolist()):
+        for row, ids in enumerate(prefixes.outputs()):
             try:
                 outside[row, torch.from_numpy(self.choices.allowed(ids)).to(scores.device)] = False
             except IndexError:  # the output of a row has ended

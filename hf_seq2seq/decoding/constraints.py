@@ -10,10 +10,8 @@ remainder of an even split goes to the fullest bank, which thereby gains a token
 import torch
 from torch import Tensor
 
-from hf_seq2seq.decoding.beam_search import Beam, BeamSettings
-from hf_seq2seq.decoding.decoder import Decoder
+from hf_seq2seq.decoding.beams import Beam, BeamSettings, Candidates, Place
 from hf_seq2seq.decoding.forced_words import ForcedWords, Ids
-from hf_seq2seq.decoding.hypothesis import Bounds
 from hf_seq2seq.decoding.rules import FORBIDDEN
 from hf_seq2seq.decoding.top_k import best
 
@@ -22,35 +20,34 @@ class ConstrainedBeam(Beam):
     """A beam whose finished hypotheses contain all words.
 
     Args:
-        decoder: as for `Beam`.
-        bounds: as for `Beam`.
+        prompt: as for `Beam`.
         search: as for `Beam`.
         words: words that must appear.
     """
 
-    def __init__(self, decoder: Decoder, bounds: Bounds, search: BeamSettings, words: ForcedWords) -> None:
-        super().__init__(decoder, bounds, search)
+    def __init__(self, prompt: Tensor, search: BeamSettings, words: ForcedWords) -> None:
+        super().__init__(prompt, search)
         self.words = words
 
-    def _outputs(self) -> list[list[Ids]]:
-        return [[tuple(ids) for ids in row] for row in self.tokens[:, :, self.prompt :].tolist()]
+    def _outputs(self, place: Place) -> list[list[Ids]]:
+        return [[tuple(ids) for ids in row] for row in self.outputs(place)]
 
-    def _candidates(self, totals: Tensor) -> Tensor:
+    def _candidates(self, totals: Tensor, place: Place) -> Tensor:
         """The best overall, the best of every hypothesis, and all that make progress.
 
         EOS only if all words are present.
         """
         vocabulary, likely = totals.shape[2], best(totals, 2 * self.search.width)
         found = []
-        for row, outputs in enumerate(self._outputs()):
+        for row, outputs in enumerate(self._outputs(place)):
             wanted = set(likely[row].tolist())
-            for place, ids in enumerate(outputs):
+            for rank, ids in enumerate(outputs):
                 progress = self.words.progress(ids)
-                first = place * vocabulary
+                first = rank * vocabulary
                 # Some of the best tokens after a word may continue it.
                 count = min(self.search.width, vocabulary) if progress.fresh else 1
-                wanted |= {first + token for token in totals[row, place].topk(count).indices.tolist()}
-                ends = {first + int(token) for token in self.bounds.eos}
+                wanted |= {first + token for token in totals[row, rank].topk(count).indices.tolist()}
+                ends = {first + token for token in place.bounds.ends_with}
                 wanted = wanted | ends if progress.complete else wanted - ends
                 wanted |= {first + token for token in progress.onward}
             found.append(sorted(index for index in wanted if index < totals[row].numel()))
@@ -59,28 +56,27 @@ class ConstrainedBeam(Beam):
         scores = torch.cat([totals.flatten(1), totals.new_full((len(totals), 1), FORBIDDEN)], 1).gather(1, index)
         return index.gather(1, scores.argsort(dim=1, descending=True, stable=True))
 
-    def _finishing(self, parents: Tensor, tokens: Tensor, ends: Tensor) -> Tensor:
+    def _finishing(self, chosen: Candidates, ends: Tensor, place: Place) -> Tensor:
         """Those that end and contain all words."""
         found = ends.clone()
-        outputs = self._outputs()
-        for row, place in ends.nonzero().tolist():
-            ids, token = outputs[row][int(parents[row, place])], int(tokens[row, place])
-            ids = ids if token in self.bounds.eos else (*ids, token)
-            found[row, place] = self.words.progress(ids).complete
+        outputs = self._outputs(place)
+        for row, rank in ends.nonzero().tolist():
+            ids, token = outputs[row][int(chosen.parents[row, rank])], int(chosen.tokens[row, rank])
+            ids = ids if token in place.bounds.ends_with else (*ids, token)
+            found[row, rank] = self.words.progress(ids).complete
         return found
 
-    def _onward(self, parents: Tensor, tokens: Tensor, sums: Tensor) -> Tensor:
+    def _onward(self, chosen: Candidates, sums: Tensor, place: Place) -> Tensor:
         """A share of the beam for each bank, the rest for the best of all."""
-        outputs, chosen = self._outputs(), []
-        for row in range(len(parents)):
+        onward = []
+        each = zip(chosen.parents.tolist(), chosen.tokens.tolist(), sums.tolist(), strict=True)
+        for outputs, (parents, tokens, totals) in zip(self._outputs(place), each, strict=True):
             banks: dict[int, list[int]] = {}
-            for place, (parent, token, total) in enumerate(
-                zip(parents[row].tolist(), tokens[row].tolist(), sums[row].tolist(), strict=True)
-            ):
+            for rank, (parent, token, total) in enumerate(zip(parents, tokens, totals, strict=True)):
                 if total > FORBIDDEN:
-                    banks.setdefault(self.words.progress((*outputs[row][parent], token)).tokens, []).append(place)
-            chosen.append(self._allot(banks, parents.shape[1]))
-        return torch.tensor(chosen, device=parents.device)
+                    banks.setdefault(self.words.progress((*outputs[parent], token)).tokens, []).append(rank)
+            onward.append(self._allot(banks, len(parents)))
+        return torch.tensor(onward, device=sums.device)
 
     def _allot(self, banks: dict[int, list[int]], candidates: int) -> list[int]:
         """Indices of the candidates that continue, best first overall."""

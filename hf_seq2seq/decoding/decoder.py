@@ -43,11 +43,12 @@ class Decoder(Protocol):
         """Reads one token per row, `(rows,)`, and returns logits of the next, `(rows, vocabulary)` float32."""
         ...
 
-    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+    def keep(self, rows: Tensor | None, sources: Tensor | None) -> None:
         """Continues with these rows.
 
         Args:
-            rows: the current row that each new row continues; the rows of a source are adjacent.
+            rows: the current row that each new row continues; the rows of a source are adjacent. None if every row goes
+                on.
             sources: the current sources that remain; None if all do, with as many rows as before.
         """
         ...
@@ -97,8 +98,10 @@ class CausalDecoder:
         self.cache = output.past_key_values
         return output.logits[:, -1].float()
 
-    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+    def keep(self, rows: Tensor | None, sources: Tensor | None) -> None:
         """As `Decoder` says."""
+        if rows is None:
+            return
         self.cache.reorder_cache(rows)
         self.mask, self.places = self.mask[rows], self.places[rows]
 
@@ -151,8 +154,10 @@ class CrossDecoder:
         """Tells the model which of its previous tokens are padding: none, as all rows have the same length."""
         return {}
 
-    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+    def keep(self, rows: Tensor | None, sources: Tensor | None) -> None:
         """As `Decoder` says."""
+        if rows is None:
+            return
         both = isinstance(self.cache, EncoderDecoderCache)
         own: Any = self.cache.self_attention_cache if both else self.cache
         kept = rows if self.repeats else sources

@@ -55,7 +55,7 @@ class EnsembleDecoder:
         """As `Decoder` says."""
         return average([each.step(tokens) for each in self.decoders], self.kind)
 
-    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+    def keep(self, rows: Tensor | None, sources: Tensor | None) -> None:
         """As `Decoder` says."""
         for each in self.decoders:
             each.keep(rows, sources)

@@ -19,9 +19,10 @@ class ForcedFirst:
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`; the forced token costs nothing."""
-        if prefixes.length == 0:
-            scores = scores.fill_(FORBIDDEN)
-            scores[:, self.token] = 0
+        first = prefixes.lengths == 0
+        if first.any():
+            scores[first] = FORBIDDEN
+            scores[first, self.token] = 0
         return scores
 
 
@@ -35,12 +36,17 @@ class ForcedFirsts:
 
     tokens: Tensor
 
+    @property
+    def matters(self) -> bool:
+        """Whether it has any effect."""
+        return bool((self.tokens >= 0).any())
+
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`; a forced token costs nothing."""
-        if prefixes.length == 0:
-            tokens = self.tokens[prefixes.sources]
-            forced = tokens >= 0
-            scores = scores.masked_fill(forced[:, None], FORBIDDEN)
+        tokens = self.tokens[prefixes.sources]
+        forced = (tokens >= 0) & (prefixes.lengths == 0)
+        if forced.any():
+            scores[forced] = FORBIDDEN
             scores[forced, tokens[forced]] = 0
         return scores
 
@@ -64,7 +70,7 @@ class ForcedLast:
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`; the forced token costs nothing."""
-        last = self.longest[prefixes.sources] == prefixes.length + 1
+        last = self.longest[prefixes.sources] == prefixes.lengths + 1
         scores[last] = FORBIDDEN
         for token in self.tokens:
             scores[:, token] = scores[:, token].masked_fill(last, 0)
@@ -90,7 +96,7 @@ class MinimumLength:
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`."""
-        short = self.shortest[prefixes.sources] > prefixes.length
+        short = self.shortest[prefixes.sources] > prefixes.lengths
         scores[:, self.eos] = scores[:, self.eos].masked_fill(short[:, None], FORBIDDEN)
         return scores
 
@@ -114,6 +120,8 @@ class Suppressed:
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`."""
-        if prefixes.length == 0 or not self.only_first:
+        if not self.only_first:
             scores[:, self.tokens] = FORBIDDEN
+        elif (first := prefixes.lengths == 0).any():
+            scores[:, self.tokens] = scores[:, self.tokens].masked_fill(first[:, None], FORBIDDEN)
         return scores

@@ -1,7 +1,8 @@
 """The result of a search, and its bounds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, isin
@@ -36,7 +37,7 @@ class Hypothesis:
         return self.ids if self.end is None else [*self.ids, self.end]
 
     @classmethod
-    def of(cls, ids: list[int], score: float, eos: Tensor) -> "Hypothesis":
+    def of(cls, ids: list[int], score: float, eos: Collection[int]) -> "Hypothesis":
         """Builds one from ids whose last may be EOS.
 
         Args:
@@ -44,7 +45,7 @@ class Hypothesis:
             score: its score.
             eos: the tokens that end outputs.
         """
-        ended = bool((eos == ids[-1]).any())
+        ended = ids[-1] in eos
         return cls(ids[:-1], score, ids[-1]) if ended else cls(ids, score)
 
 
@@ -53,7 +54,7 @@ class Bounds:
     """When outputs end.
 
     Attributes:
-        eos: tokens that end an output.
+        eos: tokens that end an output, `(tokens,)`.
         longest: maximum output length for each source in tokens, including EOS, `(sources,)`.
         stops: whether the text of an output ends it; None if none does.
     """
@@ -62,19 +63,24 @@ class Bounds:
     longest: Tensor
     stops: Callable[[Sequence[int]], bool] | None = None
 
+    @cached_property
+    def ends_with(self) -> frozenset[int]:
+        """The tokens that end an output."""
+        return frozenset(self.eos.tolist())
+
     def stopped(self, outputs: Sequence[Sequence[int]]) -> Tensor:
         """Whether the text of each output ends it, `(outputs,)`."""
         stops = self.stops
         found = [stops is not None and stops(ids) for ids in outputs]
         return torch.tensor(found, dtype=torch.bool, device=self.longest.device)
 
-    def ends(self, tokens: Tensor, length: int, sources: Tensor) -> Tensor:
+    def ends(self, tokens: Tensor, lengths: Tensor, sources: Tensor) -> Tensor:
         """Whether hypotheses end with a token.
 
         Args:
             tokens: `(sources, ...)`.
-            length: tokens of each hypothesis, including this one.
+            lengths: tokens of each hypothesis, including this one, `(sources,)`.
             sources: indices of their sources.
         """
-        full = (self.longest[sources] <= length).view(-1, *[1] * (tokens.dim() - 1))
+        full = (self.longest[sources] <= lengths).view(-1, *[1] * (tokens.dim() - 1))
         return isin(tokens, self.eos) | full

@@ -48,8 +48,10 @@ class JoinedCrossDecoder(CrossDecoder):
         """As `CrossDecoder` says; a recurrent decoder has no previous tokens."""
         return {} if self.kind == "rnn-seq2seq" else {"decoder_attention_mask": self.read}
 
-    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+    def keep(self, rows: Tensor | None, sources: Tensor | None) -> None:
         """As `Decoder` says."""
+        if rows is None:
+            return
         super().keep(rows, sources)
         self.read = self.read[rows]
         if spare := _spare(self.read):
@@ -68,8 +70,10 @@ class JoinedCrossDecoder(CrossDecoder):
 class JoinedCausalDecoder(CausalDecoder):
     """A decoder-only model, which continues its prompt; arguments as for `CausalDecoder`."""
 
-    def keep(self, rows: Tensor, sources: Tensor | None) -> None:
+    def keep(self, rows: Tensor | None, sources: Tensor | None) -> None:
         """As `Decoder` says."""
+        if rows is None:
+            return
         super().keep(rows, sources)
         if spare := _spare(self.mask):
             self.mask = self.mask[:, spare:]

@@ -144,7 +144,7 @@ def search_by_library(
     rows = [_cut(row, settings.pad_token_id, eos) for row in found.sequences[:, start:].tolist()]
     scores = found.sequences_scores.tolist() if search.num_beams > 1 else _scores(found, start, rows, search)
     hypotheses = iter(
-        Hypothesis.of(row, score, torch.tensor(eos)) if row else Hypothesis([], score)
+        Hypothesis.of(row, score, eos) if row else Hypothesis([], score)
         for row, score in zip(rows, scores, strict=True)
     )
     return [list(part) for part in zip(*[hypotheses] * search.num_return_sequences, strict=True)]

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 from transformers import GenerationConfig
 from transformers.generation.logits_process import (
-    ExponentialDecayLengthPenalty,
     LogitNormalization,
     LogitsProcessor,
     NoBadWordsLogitsProcessor,
@@ -67,16 +67,39 @@ def bad_words(own: GenerationConfig, eos: Tensor) -> Iterator[LibraryRule]:
         yield LibraryRule(NoBadWordsLogitsProcessor, own.bad_words_ids, eos)
 
 
-def length_decay(own: GenerationConfig, eos: Tensor, prompt: int) -> Iterator[LibraryRule]:
-    """Increasingly raises the score of EOS from a given length on.
+@dataclass(frozen=True)
+class LengthDecay:
+    """Increasingly raises the score of EOS from a given length on, as transformers does.
 
-    Args:
-        own: the model's generation settings.
+    Attributes:
         eos: tokens that end an output.
-        prompt: tokens before the output, including padding.
+        start: tokens of an output before it begins.
+        factor: by which the score grows with each further token.
+    """
+
+    eos: Tensor
+    start: int
+    factor: float
+
+    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
+        """See `Rule`."""
+        beyond = (prefixes.lengths - self.start).clamp(min=0)
+        ends = scores[:, self.eos]
+        growth = ends.abs() * (self.factor ** beyond.to(scores.dtype) - 1)[:, None]
+        scores[:, self.eos] = ends + growth.masked_fill(~ends.isfinite(), 0)
+        return scores
+
+
+def length_decay(own: GenerationConfig, eos: Tensor) -> Iterator[LengthDecay]:
+    """The increase of the score of EOS with the length that the settings ask for.
+
+    Raises:
+        InputError: they are no pair of numbers.
     """
     if own.exponential_decay_length_penalty and len(eos):
-        yield LibraryRule(ExponentialDecayLengthPenalty, own.exponential_decay_length_penalty, eos, prompt)
+        with as_input_error():
+            start, factor = own.exponential_decay_length_penalty
+            yield LengthDecay(eos, int(start), float(factor))
 
 
 def renormalization(own: GenerationConfig) -> Iterator[LibraryRule]:

@@ -7,21 +7,37 @@ from typing import Protocol
 from torch import Tensor
 
 FORBIDDEN = float("-inf")
+PADDING = -1
+"""Stands before shorter prompts and outputs."""
 
 
 @dataclass(frozen=True)
 class Prefixes:
-    """Partial hypotheses.
+    """Partial hypotheses, whose outputs may differ in length.
 
     Attributes:
-        tokens: prompt and output, `(rows, length)`, -1 at padding.
-        length: tokens of the output.
+        tokens: prompt and output, `(rows, length)`, -1 at padding on the left.
+        lengths: tokens of the output of each row, `(rows,)`.
         sources: the index of each row's source, `(rows,)`.
     """
 
     tokens: Tensor
-    length: int
+    lengths: Tensor
     sources: Tensor
+
+    def outputs(self) -> list[list[int]]:
+        """The tokens of the output of each row."""
+        return last(self.tokens, self.lengths)
+
+
+def last(tokens: Tensor, lengths: Tensor) -> list[list[int]]:
+    """So many of the last tokens of each row.
+
+    Args:
+        tokens: `(rows, length)`.
+        lengths: `(rows,)`.
+    """
+    return [ids[len(ids) - length :] for ids, length in zip(tokens.tolist(), lengths.tolist(), strict=True)]
 
 
 class Rule(Protocol):

@@ -3,43 +3,38 @@
 Each row has its own random generator, so its output does not depend on its batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hf_seq2seq.decoding.hypothesis import Bounds, Hypothesis
+from hf_seq2seq.decoding.hypothesis import Hypothesis
 from hf_seq2seq.decoding.normalization import LengthNormalization
-from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, Rule, apply_rules
-from hf_seq2seq.decoding.steps import Prediction, Step, Steps
-
-Choose = Callable[[Prefixes, Tensor], Tensor]
-
-
-def greedy(prefixes: Prefixes, scores: Tensor) -> Tensor:
-    """The token of the highest score in each row, `(rows,)`."""
-    return scores.argmax(-1)
+from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes, apply_rules, last
+from hf_seq2seq.decoding.steps import Prediction, Rules, Running, Sources, Step, join_tokens
 
 
 class Draw:
     """Samples with random numbers per row: the first token whose cumulative probability exceeds the number.
 
     Args:
-        seed: seed for all rows.
+        seeds: the seed of each source.
         numbers: indices that identify the sources independently of their batch.
         samples: outputs per source.
         longest: maximum output length in tokens.
     """
 
-    def __init__(self, seed: int, numbers: Sequence[int], samples: int, longest: int) -> None:
-        self.uniform = torch.stack([_uniform(seed, number, samples, longest) for number in numbers])
+    def __init__(self, seeds: Sequence[int], numbers: Sequence[int], samples: int, longest: int) -> None:
+        each = zip(seeds, numbers, strict=True)
+        self.uniform = torch.stack([_uniform(seed, number, samples, longest) for seed, number in each])
 
-    def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
-        """Tokens `(rows,)` from `softmax(scores)`."""
-        rows = torch.arange(len(scores), device=scores.device)
-        sample = rows % self.uniform.shape[1]
-        return choose_tokens(scores, self.uniform.to(scores.device)[prefixes.sources, sample, prefixes.length])
+    def __call__(self, lengths: Tensor, scores: Tensor) -> Tensor:
+        """Tokens `(rows,)` from `softmax(scores)`, given the tokens of each source's outputs so far, `(sources,)`."""
+        numbers = self.uniform.to(scores.device)
+        index = lengths[:, None, None].expand(-1, numbers.shape[1], 1)
+        return choose_tokens(scores, numbers.gather(2, index).flatten())
 
 
 def choose_tokens(scores: Tensor, numbers: Tensor) -> Tensor:
@@ -55,56 +50,109 @@ def _uniform(seed: int, number: int, samples: int, longest: int) -> Tensor:
     return torch.rand(samples, longest, dtype=torch.float64, generator=torch.Generator().manual_seed(mixed))
 
 
-def one_by_one(
-    first: Prediction,
-    prompt: Tensor,
-    rules: Sequence[Rule],
-    bounds: Bounds,
-    normalization: LengthNormalization,
-    choose: Choose = greedy,
-    samples: int = 1,
-) -> Steps:
+class OneByOne(Running):
     """Generates outputs token by token; finished sources leave the batch.
 
     There are `samples` outputs of every source, fewer if the rules allow no token; their scores are relative to the
     distribution after the rules.
 
     Args:
-        first: the prediction of the first token.
         prompt: tokens before the output, `(sources, length)`, -1 at padding.
-        rules: rules of the next token.
-        bounds: when outputs end.
         normalization: of their scores.
-        choose: chooses the next token of every row.
+        draw: chooses the tokens; None for the best ones.
         samples: outputs per source.
     """
-    device = prompt.device
-    found: list[dict[int, Hypothesis]] = [{} for _ in prompt]
-    rows = torch.arange(len(found), device=device).repeat_interleave(samples)
-    tokens, logits = prompt[rows], first.logits[rows]
-    sums, writing = torch.zeros(len(rows), device=device), torch.ones(len(rows), dtype=torch.bool, device=device)
-    length, start = 0, tokens.shape[1]
-    while True:
-        prefixes = Prefixes(tokens, length, rows)
-        scores = apply_rules(rules, prefixes, logits)
-        chosen, length = choose(prefixes, scores), length + 1
-        writing = writing & (scores.amax(-1) > FORBIDDEN)
-        sums = sums + scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
-        tokens = torch.cat([tokens, chosen[:, None]], 1)
-        ends = bounds.ends(chosen, length, rows)
-        if bounds.stops is not None:
-            ends = ends | bounds.stopped(tokens[:, start:].tolist())
-        ends = writing & ends
-        for row in ends.nonzero()[:, 0].tolist():
-            score = float(sums[row] / normalization.divisor(length))
-            hypothesis = Hypothesis.of(tokens[row, start:].tolist(), score, bounds.eos)
-            found[int(rows[row])][row % samples] = hypothesis
-        writing = writing & ~ends
-        left = writing.view(-1, samples).any(1)
-        if not left.any():
-            return [[outputs[sample] for sample in range(samples) if sample in outputs] for outputs in found]
-        kept = left.repeat_interleave(samples).nonzero()[:, 0]
-        leaving = length == 1 or len(kept) < len(rows)
-        before = kept // samples if length == 1 else kept
-        rows, tokens, sums, writing = (part[kept] for part in (rows, tokens, sums, writing))
-        logits = (yield Step(before, left.nonzero()[:, 0] if leaving else None, tokens[:, -1])).logits
+
+    def __init__(
+        self,
+        keys: Sequence[Hashable],
+        sources: Sources,
+        rules: Rules,
+        prompt: Tensor,
+        normalization: LengthNormalization,
+        draw: Draw | None = None,
+        samples: int = 1,
+    ) -> None:
+        super().__init__(keys, sources, rules)
+        self.normalization, self.draw, self.samples, self.begun = normalization, draw, samples, False
+        self.tokens = prompt.repeat_interleave(samples, 0)
+        self.sums = torch.zeros(len(self.tokens), device=prompt.device)
+        self.writing = torch.ones(len(self.tokens), dtype=torch.bool, device=prompt.device)
+        self.found: list[dict[int, Hypothesis]] = [{} for _ in self.keys]
+
+    def advance(self, prediction: Prediction) -> Step | None:
+        """As `Running` says."""
+        begins, self.begun = not self.begun, True
+        logits = prediction.logits.repeat_interleave(self.samples, 0) if begins else prediction.logits
+        scores = apply_rules(self.rules, self._prefixes(), logits)
+        chosen = scores.argmax(-1) if self.draw is None else self.draw(self.lengths, scores)
+        self.writing = self.writing & (scores.amax(-1) > FORBIDDEN)
+        self.sums = self.sums + scores.gather(1, chosen[:, None])[:, 0] - scores.logsumexp(-1)
+        self.tokens, self.lengths = torch.cat([self.tokens, chosen[:, None]], 1), self.lengths + 1
+        self._finish(chosen)
+        staying = self.writing.view(-1, self.samples).any(1)
+        left = staying.nonzero()[:, 0]
+        leaving = len(left) < len(staying)
+        if leaving:
+            self._leave(staying.tolist())
+            if not len(left):
+                return None
+            self.keep(left)
+        if begins:
+            return Step(left.repeat_interleave(self.samples), left, self.tokens[:, -1])
+        return Step(self._rows(left) if leaving else None, left if leaving else None, self.tokens[:, -1])
+
+    def _prefixes(self) -> Prefixes:
+        if self.samples == 1:
+            return Prefixes(self.tokens, self.lengths, self.left)
+        lengths, sources = (part.repeat_interleave(self.samples) for part in (self.lengths, self.left))
+        return Prefixes(self.tokens, lengths, sources)
+
+    def _rows(self, sources: Tensor) -> Tensor:
+        if self.samples == 1:
+            return sources
+        return (sources[:, None] * self.samples + torch.arange(self.samples, device=sources.device)).flatten()
+
+    def _finish(self, chosen: Tensor) -> None:
+        """Stores the outputs that end with the chosen tokens."""
+        prefixes = self._prefixes()
+        ends = self.bounds.ends(chosen, prefixes.lengths, prefixes.sources)
+        if self.bounds.stops is not None:
+            ends = ends | self.bounds.stopped(prefixes.outputs())
+        rows = (self.writing & ends).nonzero()[:, 0]
+        if not len(rows):
+            return
+        self.writing = self.writing & ~ends
+        lengths = prefixes.lengths[rows]
+        scores = (self.sums[rows] / self.normalization.divisor(lengths)).tolist()
+        for row, ids, score in zip(rows.tolist(), last(self.tokens[rows], lengths), scores, strict=True):
+            hypothesis = Hypothesis.of(ids, score, self.bounds.ends_with)
+            self.found[row // self.samples][row % self.samples] = hypothesis
+
+    def _leave(self, staying: list[bool]) -> None:
+        for key, outputs, stays in zip(self.keys, self.found, staying, strict=True):
+            if not stays:
+                self.ended.append((key, [outputs[sample] for sample in sorted(outputs)]))
+
+    def keep(self, left: Tensor) -> None:
+        """As `Running` says."""
+        super().keep(left)
+        rows = self._rows(left)
+        self.tokens, self.sums, self.writing = self.tokens[rows], self.sums[rows], self.writing[rows]
+        self.found = [self.found[source] for source in left.tolist()]
+        if self.draw is not None:
+            self.draw.uniform = self.draw.uniform[left]
+
+    def join(self, other: Self) -> None:
+        """As `Running` says."""
+        super().join(other)
+        self.tokens, self.found = join_tokens(self.tokens, other.tokens), self.found + other.found
+        self.sums, self.writing = torch.cat([self.sums, other.sums]), torch.cat([self.writing, other.writing])
+        if self.draw is not None and other.draw is not None:
+            self.draw.uniform = torch.cat([self.draw.uniform, other.draw.uniform])
+
+    def so_far(self) -> list[tuple[Any, list[int]]]:
+        """As `Running` says."""
+        if self.samples > 1:
+            return []
+        return list(zip(self.keys, last(self.tokens, self.lengths), strict=True))

@@ -1,6 +1,6 @@
 """Search from settings: sets up a batch's rules, bounds and strategy."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_seq2seq.decoding.bad_words import BadWords, NoBadWords
-from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
+from hf_seq2seq.decoding.beam_search import BeamSearch
+from hf_seq2seq.decoding.beams import Beam, BeamSettings
 from hf_seq2seq.decoding.choice_search import ChoiceSettings, search_choices
 from hf_seq2seq.decoding.choices import Choices, OnlyChoices
 from hf_seq2seq.decoding.constraints import ConstrainedBeam
@@ -26,9 +27,9 @@ from hf_seq2seq.decoding.library_rules import bad_words, length_decay, renormali
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.repetition import NgramBlocking, RepetitionPenalty
 from hf_seq2seq.decoding.rules import Rule
-from hf_seq2seq.decoding.sampling import Draw, greedy, one_by_one
+from hf_seq2seq.decoding.sampling import Draw, OneByOne
 from hf_seq2seq.decoding.search_options import SAMPLING, Search
-from hf_seq2seq.decoding.steps import Prediction, Steps, alone
+from hf_seq2seq.decoding.steps import Running, Sources, alone
 from hf_seq2seq.decoding.stopping import ForcedPrefix, StopStrings
 from hf_seq2seq.decoding.warping import WARPERS, Warper
 from hf_seq2seq.errors import InputError
@@ -77,26 +78,30 @@ class Searcher:
         if self.choices and self.repeats:
             return self._best_choices(batch, self.choices, numbers)
         with self._decoder(batch) as decoder:
-            return alone(decoder, lambda first: self.steps(decoder, first, numbers))
+            return alone(decoder, self.begin(decoder.prompt, self.sources(decoder, numbers), range(len(numbers))))
 
-    def steps(self, decoder: Decoder, first: Prediction, numbers: Sequence[int]) -> Steps:
-        """The search as a sequence of steps.
+    def sources(self, decoder: Decoder, numbers: Sequence[int]) -> Sources:
+        """What is known of the sources that a decoder has read; for `numbers` see a call."""
+        return Sources.of(decoder, numbers, [self.search.seed] * len(numbers))
+
+    def begin(self, prompt: Tensor, sources: Sources, keys: Sequence[Hashable]) -> Running:
+        """A search that waits for the prediction of the first token.
 
         Args:
-            decoder: a decoder that has read the sources; only its prompt and their lengths are used.
-            first: its prediction of the first token.
-            numbers: as for a call.
+            prompt: tokens before the output, `(sources, length)`, -1 at padding.
+            sources: what is known of the sources.
+            keys: what the caller knows them by.
         """
-        bounds = find_bounds(decoder, self.search, self.settings, self.longest)
-        if self.search.stop_strings and self.tokenizer:
-            bounds = replace(bounds, stops=StopStrings(self.search.stop_strings, self.tokenizer))
-        rules, normalization = self._rules(decoder, bounds, numbers), self._normalization
+        count = self.search.num_return_sequences
         if self.search.num_beams > 1:
-            beams = self._beams(decoder, bounds, normalization)
-            return beam_search(first, rules, beams, self.search.num_return_sequences)
-        samples = self.search.num_return_sequences
-        drawn = Draw(self.search.seed, numbers, samples, self.longest) if self.search.do_sample else greedy
-        return one_by_one(first, decoder.prompt, rules, bounds, normalization, drawn, samples)
+            return BeamSearch(keys, sources, self.rules, self._beams(prompt), count)
+        draw = Draw(sources.seeds, sources.numbers, count, self.longest) if self.search.do_sample else None
+        return OneByOne(keys, sources, self.rules, prompt, self._normalization, draw, count)
+
+    def shares(self, other: "Searcher") -> bool:
+        """Whether sources can be searched together: the settings are equal but for the seed."""
+        search = other.search if other.search.seed == self.search.seed else replace(other.search, seed=self.search.seed)
+        return search == self.search and replace(other, search=self.search) == self
 
     @property
     def repeats(self) -> bool:
@@ -116,17 +121,18 @@ class Searcher:
     def _normalization(self) -> LengthNormalization:
         return LengthNormalization(self.search.length_penalty, self.search.length_normalization)
 
-    def _rules(self, decoder: Decoder, bounds: Bounds, numbers: Sequence[int]) -> list[Rule]:
-        rules = find_rules(decoder, self.search, self.settings, bounds, self.first_token)
-        if self.first_token is None and (firsts := getattr(decoder, "first_tokens", None)) is not None:
-            rules.append(ForcedFirsts(firsts))
-        prompt, first = decoder.prompt.shape[1], list[Rule]()
+    def rules(self, sources: Sources) -> tuple[Bounds, list[Rule]]:
+        """The bounds and rules of some sources."""
+        bounds = find_bounds(sources, self.search, self.settings, self.longest)
+        if self.search.stop_strings and self.tokenizer:
+            bounds = replace(bounds, stops=StopStrings(self.search.stop_strings, self.tokenizer))
+        rules, first = find_rules(sources, self.search, self.settings, bounds, self.first_token), list[Rule]()
         if self._bad_words is not None:
-            first.append(NoBadWords(self._bad_words, prompt, bounds.longest))
+            first.append(NoBadWords(self._bad_words, bounds.longest))
         if self.choices and not self.repeats:
-            first.append(OnlyChoices(self.choices, prompt))
-        begun = ForcedPrefix([self.prefixes.get(number, ()) for number in numbers])
-        return [*first, *rules, *([begun] if begun.matters else [])]
+            first.append(OnlyChoices(self.choices))
+        begun = ForcedPrefix([self.prefixes.get(number, ()) for number in sources.numbers])
+        return bounds, [*first, *rules, *([begun] if begun.matters else [])]
 
     def _best_choices(
         self, batch: dict[str, Tensor], choices: Choices, numbers: Sequence[int]
@@ -136,19 +142,18 @@ class Searcher:
         @contextmanager
         def decode(sources: list[int]) -> Iterator[tuple[Decoder, list[Rule]]]:
             with self._decoder({name: part[sources] for name, part in batch.items()}) as decoder:
-                bounds = find_bounds(decoder, self.search, self.settings, self.longest)
-                yield decoder, self._rules(decoder, bounds, [numbers[source] for source in sources])
+                yield decoder, self.rules(self.sources(decoder, [numbers[source] for source in sources]))[1]
 
-        count, eos = self.search.num_return_sequences, torch.tensor(as_list(self.settings.eos_token_id))
+        count, eos = self.search.num_return_sequences, as_list(self.settings.eos_token_id)
         width = max(8, 2 * self.search.num_beams, 2 * count)
         settings = ChoiceSettings(choices, count, width, self._normalization, eos)
         return search_choices(decode, len(batch["attention_mask"]), settings)
 
-    def _beams(self, decoder: Decoder, bounds: Bounds, normalization: LengthNormalization) -> list[Beam]:
-        settings = beam_settings(complete(self.search, self.settings), normalization)
+    def _beams(self, prompt: Tensor) -> list[Beam]:
+        settings = beam_settings(complete(self.search, self.settings), self._normalization)
         if self.words:
-            return [ConstrainedBeam(decoder, bounds, settings, self.words) for _ in range(settings.beams)]
-        return [Beam(decoder, bounds, settings) for _ in range(settings.beams)]
+            return [ConstrainedBeam(prompt, settings, self.words) for _ in range(settings.beams)]
+        return [Beam(prompt, settings) for _ in range(settings.beams)]
 
     @contextmanager
     def _decoder(self, batch: dict[str, Tensor]) -> Iterator[Decoder]:
@@ -200,16 +205,16 @@ def beam_settings(search: Search, normalization: LengthNormalization) -> BeamSet
     )
 
 
-def find_bounds(decoder: Decoder, search: Search, own: GenerationConfig, max_new_tokens: int) -> Bounds:
+def find_bounds(sources: Sources, search: Search, own: GenerationConfig, max_new_tokens: int) -> Bounds:
     """EOS, and the maximum output length for every source."""
-    longest = torch.full_like(decoder.lengths, max_new_tokens)
+    longest = torch.full_like(sources.lengths, max_new_tokens)
     if search.max_length_ratio is not None:
-        longest = longest.minimum((decoder.lengths * search.max_length_ratio).ceil().clamp(1, max_new_tokens).long())
+        longest = longest.minimum((sources.lengths * search.max_length_ratio).ceil().clamp(1, max_new_tokens).long())
     return Bounds(torch.tensor(as_list(own.eos_token_id), dtype=torch.long, device=longest.device), longest)
 
 
 def find_rules(
-    decoder: Decoder, search: Search, own: GenerationConfig, bounds: Bounds, first_token: int | None
+    sources: Sources, search: Search, own: GenerationConfig, bounds: Bounds, first_token: int | None
 ) -> list[Rule]:
     """The rules, in transformers' order."""
     search, rules = complete(search, own), list[Rule](sequence_bias(own))
@@ -218,26 +223,28 @@ def find_rules(
     if search.no_repeat_ngram_size:
         rules.append(NgramBlocking(search.no_repeat_ngram_size))
     rules += bad_words(own, bounds.eos)
-    rules.append(MinimumLength(bounds.eos, find_shortest(decoder, search, own, bounds.longest)))
-    if own.forced_bos_token_id is not None and decoder.prompt.shape[1] == 1:
-        first_token = own.forced_bos_token_id if first_token is None else first_token
-    if first_token is not None:
+    rules.append(MinimumLength(bounds.eos, find_shortest(sources, search, own, bounds.longest)))
+    if first_token is None and own.forced_bos_token_id is not None:
+        rules.append(ForcedFirsts(torch.where(sources.prompts == 1, own.forced_bos_token_id, -1)))
+    elif first_token is not None:
         rules.append(ForcedFirst(first_token))
     rules.append(ForcedLast(as_list(own.forced_eos_token_id), bounds.longest))
-    rules += length_decay(own, bounds.eos, decoder.prompt.shape[1])
+    rules += length_decay(own, bounds.eos)
     rules.append(Suppressed(as_list(own.suppress_tokens)))
     rules.append(Suppressed(as_list(own.begin_suppress_tokens), only_first=True))
     rules += [Warper(name, getattr(search, name)) for name in WARPERS if getattr(search, name) is not None]
     rules += renormalization(own)
+    if first_token is None:
+        rules.append(ForcedFirsts(sources.first_tokens))
     return [rule for rule in rules if getattr(rule, "matters", True)]
 
 
-def find_shortest(decoder: Decoder, search: Search, own: GenerationConfig, longest: Tensor) -> Tensor:
+def find_shortest(sources: Sources, search: Search, own: GenerationConfig, longest: Tensor) -> Tensor:
     """Minimum output length for each source in tokens, without EOS, `(sources,)`."""
-    shortest = torch.full_like(decoder.lengths, search.min_new_tokens or 0)
+    shortest = torch.full_like(sources.lengths, search.min_new_tokens or 0)
     if search.min_new_tokens is None and own.min_length:
-        shortest = own.min_length - (decoder.lengths if decoder.prompt.shape[1] > 1 else torch.ones_like(shortest))
+        shortest = own.min_length - sources.prompts
     if search.min_length_ratio is not None:
-        wanted = (decoder.lengths * search.min_length_ratio).floor()
+        wanted = (sources.lengths * search.min_length_ratio).floor()
         shortest = shortest.maximum(wanted.minimum(longest.float()).long())
     return shortest

@@ -47,8 +47,8 @@ class ForcedPrefix:
 
     def __call__(self, prefixes: Prefixes, scores: Tensor) -> Tensor:
         """See `Rule`."""
-        for row, source in enumerate(prefixes.sources.tolist()):
-            if prefixes.length < len(self.ids[source]):
+        for row, (source, length) in enumerate(zip(prefixes.sources.tolist(), prefixes.lengths.tolist(), strict=True)):
+            if length < len(self.ids[source]):
                 scores[row] = FORBIDDEN
-                scores[row, self.ids[source][prefixes.length]] = 0
+                scores[row, self.ids[source][length]] = 0
         return scores

@@ -18,14 +18,13 @@ from hf_seq2seq.data.inputs import joined
 from hf_seq2seq.decoding.decoder import batch_of
 from hf_seq2seq.decoding.float32 import SHORT, quick_float32
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME
-from hf_seq2seq.decoding.hypothesis import Hypothesis
-from hf_seq2seq.decoding.joined_decoders import joins
-from hf_seq2seq.decoding.library import library_reason
-from hf_seq2seq.decoding.pool import Pool
-from hf_seq2seq.serving.sessions import Answer, Job, Listener, Session, Stopped, Ticket
+from hf_seq2seq.decoding.pool import Arrival, Ended, Pool
+from hf_seq2seq.serving.sessions import Answer, Job, Listener, Session, Stopped, Ticket, place_of
 
 BUDGET = 65_536
 """Tokens that are decoded together, sources and longest outputs counted, once for each hypothesis."""
+EVERY = 4
+"""Steps after which new sources enter, because entering costs about as much as a step, whatever their number."""
 BURST = 64
 """Steps after which other users of the models get a turn."""
 
@@ -43,7 +42,8 @@ class Engine:
         self.tickets: deque[Ticket] = deque()
         self.calls: deque[tuple[Callable[[], Any], Answer]] = deque()
         self.pools: dict[tuple[Any, ...], Pool] = {}
-        self.owned: dict[tuple[Any, ...], list[list[Job]]] = {}
+        self.owned: dict[tuple[Any, ...], set[Job]] = {}
+        self.turns = 0
         self.sessions: set[Session] = set()
         self.stopping = False
         self.thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -58,7 +58,7 @@ class Engine:
     @property
     def rows(self) -> int:
         """Sources being decoded."""
-        return sum(len(jobs) for groups in list(self.owned.values()) for jobs in list(groups))
+        return sum(len(jobs) for jobs in list(self.owned.values()))
 
     @contextmanager
     def session(self, deadline: float | None = None, listen: Listener | None = None) -> Iterator[Session]:
@@ -141,20 +141,22 @@ class Engine:
         for work, answer in calls:
             answer.run(work)
         self._drop_ended()
-        for jobs in grouped(self._admit()):
-            self._begin(jobs)
+        self.turns += 1
+        if not self.owned or self.turns % EVERY == 0:
+            for place, jobs in groupby(sorted(self._admit(), key=place_of), key=place_of):
+                self._begin(place, list(jobs))
         for place in list(self.owned):
             self._step(place)
 
     def _drop_ended(self) -> None:
-        for place, groups in list(self.owned.items()):
-            for jobs in [jobs for jobs in groups if all(job.ticket.done.is_set() for job in jobs)]:
-                self.pools[place].drop(jobs)
-                self._disown(place, jobs)
+        for place, jobs in list(self.owned.items()):
+            if ended := frozenset(job for job in jobs if job.ticket.done.is_set()):
+                self.pools[place].drop(ended)
+                self._disown(place, ended)
 
     def _admit(self) -> list[Job]:
         """The sources that enter now: one of each ticket in turn, within the budget."""
-        spent = sum(job.cost for groups in self.owned.values() for jobs in groups for job in jobs)
+        spent = sum(job.cost for jobs in self.owned.values() for job in jobs)
         admitted: list[Job] = []
         with self.changed:
             while self.tickets:
@@ -170,44 +172,40 @@ class Engine:
                 self.tickets.rotate(-1)
         return admitted
 
-    def _begin(self, jobs: list[Job]) -> None:
-        """Begins the search for sources that share their settings."""
-        ticket = jobs[0].ticket
-        model, place = ticket.searcher.model, jobs[0].place
-        if ticket.searcher.others or ticket.searcher.repeats or library_reason(model) or not joins(model):
-            self._alone(jobs)
+    def _begin(self, place: tuple[Any, ...], jobs: list[Job]) -> None:
+        """Begins the search for sources that can share a pool."""
+        groups = grouped(jobs)
+        if not place[-1]:
+            for group in groups:
+                self._alone(group)
             return
-        pool = self.pools.get(place) or Pool(model, watch=place[2])
-        try:
-            outputs = pool.add(jobs, ticket.searcher, self._batch(jobs), [job.number for job in jobs])
-        except Exception as error:
-            _fail(jobs, error)
-            return
-        if outputs is None:
-            self.pools[place] = pool
-            self.owned.setdefault(place, []).append(jobs)
-        else:
-            _deliver(jobs, outputs)
+        self.pools.setdefault(place, Pool(jobs[0].ticket.searcher.model, watch=jobs[0].watches))
+        self.owned.setdefault(place, set()).update(jobs)
+        arrivals = [Arrival(group[0].ticket.searcher, group, [job.number for job in group]) for group in groups]
+        self._run_pool(place, lambda pool: pool.add(arrivals, self._batch([job for group in groups for job in group])))
 
     def _step(self, place: tuple[Any, ...]) -> None:
-        pool = self.pools[place]
+        self._run_pool(place, Pool.step)
+        jobs = self.owned.get(place, ())
+        if any(job.ticket.session.listen for job in jobs):
+            for job, ids in self.pools[place].so_far():
+                if job.ticket.session.listen and not job.ticket.done.is_set():
+                    job.ticket.session.listen(job.number, ids)
+
+    def _run_pool(self, place: tuple[Any, ...], work: Callable[[Pool], Ended]) -> None:
+        """Lets a pool work, and delivers what has ended."""
         try:
-            ended = pool.step()
+            ended = work(self.pools[place])
         except Exception:
             # It may be the fault of one of them, so each is tried by itself.
-            groups = self.owned.pop(place)
+            jobs = self.owned.pop(place)
             del self.pools[place]
-            for jobs in groups:
-                self._alone(jobs)
+            for job in jobs:
+                self._alone([job])
             return
-        for jobs, outputs in ended:
-            _deliver(jobs, outputs)
-            self._disown(place, jobs)
-        for member in pool.members:
-            for source in member.left if member.ids else ():
-                job = member.owner[source]
-                if job.ticket.session.listen and not job.ticket.done.is_set():
-                    job.ticket.session.listen(job.number, member.ids[source])
+        for job, outputs in ended:
+            job.ticket.take(job.row, outputs)
+        self._disown(place, frozenset(job for job, _ in ended))
 
     def _alone(self, jobs: list[Job]) -> None:
         """Decodes sources by a search of their own."""
@@ -216,39 +214,30 @@ class Engine:
         except Exception as error:
             _fail(jobs, error)
         else:
-            _deliver(jobs, outputs)
+            for job, each in zip(jobs, outputs, strict=True):
+                job.ticket.take(job.row, each)
 
     def _batch(self, jobs: list[Job]) -> dict[str, Any]:
         model = jobs[0].ticket.searcher.model
         sources = joined([job.ticket.sources.select(np.array([job.row])) for job in jobs])
         return batch_of(model, sources, np.arange(len(jobs)), jobs[0].ticket.pad)
 
-    def _disown(self, place: tuple[Any, ...], jobs: list[Job]) -> None:
-        self.owned[place].remove(jobs)
+    def _disown(self, place: tuple[Any, ...], jobs: frozenset[Job]) -> None:
+        self.owned[place] -= jobs
         if not self.owned[place]:
             del self.owned[place], self.pools[place]
 
 
 def grouped(jobs: Iterable[Job]) -> list[list[Job]]:
-    """Sources that can begin as one search: same pool, same settings."""
-    found: list[list[Job]] = []
-    for _, part in groupby(sorted(jobs, key=lambda job: job.place), key=lambda job: job.place):
-        groups: list[list[Job]] = []
-        for job in part:
-            ticket = job.ticket
-            fitting = (g for g in groups if g[0].ticket.searcher == ticket.searcher and g[0].ticket.pad == ticket.pad)
-            group = next(fitting, None)
-            if group is None:
-                groups.append([job])
-            else:
-                group.append(job)
-        found += groups
-    return found
-
-
-def _deliver(jobs: list[Job], outputs: list[list[Hypothesis]]) -> None:
-    for job, each in zip(jobs, outputs, strict=True):
-        job.ticket.take(job.row, each)
+    """Sources that share their settings."""
+    groups: list[list[Job]] = []
+    for job in jobs:
+        group = next((each for each in groups if each[0].ticket.searcher == job.ticket.searcher), None)
+        if group is None:
+            groups.append([job])
+        else:
+            group.append(job)
+    return groups
 
 
 def _fail(jobs: list[Job], error: BaseException) -> None:

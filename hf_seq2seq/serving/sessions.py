@@ -5,12 +5,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from hf_seq2seq.decoding.generation import Advance, Runner
 from hf_seq2seq.decoding.hypothesis import Hypothesis
+from hf_seq2seq.decoding.joined_decoders import joins
+from hf_seq2seq.decoding.library import library_reason
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.ragged import Ragged
 
@@ -69,17 +72,30 @@ class Job:
     row: int
     number: int
 
-    @property
+    @cached_property
     def cost(self) -> int:
         """Tokens that it may need."""
         return width_of(self.ticket.searcher) * (len(self.ids) + self.ticket.searcher.max_new_tokens)
 
     @property
+    def watches(self) -> bool:
+        """Whether its search reads the attention on the source."""
+        return self.ticket.searcher.search.coverage_penalty > 0
+
+    @cached_property
     def place(self) -> tuple[Any, ...]:
-        """The pool that it can join: same model and number of hypotheses, a source of similar length."""
-        searcher = self.ticket.searcher
-        watch = searcher.search.coverage_penalty > 0
-        return id(searcher.model), width_of(searcher), watch, max(6, (len(self.ids) - 1).bit_length() + 1 & ~1)
+        """The pool that it can join: same model and number of hypotheses, a source of similar length.
+
+        The last item is whether it can join any.
+        """
+        searcher, length = self.ticket.searcher, max(6, (len(self.ids) - 1).bit_length() + 1 & ~1)
+        apart = searcher.others or searcher.repeats or library_reason(searcher.model) or not joins(searcher.model)
+        return id(searcher.model), self.ticket.pad, width_of(searcher), self.watches, length, not apart
+
+
+def place_of(job: Job) -> tuple[Any, ...]:
+    """The pool that a source can join."""
+    return job.place
 
 
 def width_of(searcher: Searcher) -> int:

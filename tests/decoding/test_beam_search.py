@@ -11,13 +11,14 @@ import torch
 from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.decoding.beam_search import Beam, BeamSettings, beam_search
+from hf_seq2seq.decoding.beam_search import BeamSearch
+from hf_seq2seq.decoding.beams import Beam, BeamSettings
 from hf_seq2seq.decoding.decoder import CrossDecoder
 from hf_seq2seq.decoding.hypothesis import Bounds
 from hf_seq2seq.decoding.normalization import LengthNormalization
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
-from hf_seq2seq.decoding.steps import alone
+from hf_seq2seq.decoding.steps import Sources, alone
 
 Make = Callable[[str], Any]
 LIMIT = 14
@@ -197,6 +198,7 @@ def test_under_a_negative_length_penalty_an_output_is_not_given_up_for_the_great
     """Two poor outputs end first; [1, 2] is better, though at 40 tokens its beginning would be worse than both."""
     bounds = Bounds(eos=torch.tensor([0]), longest=torch.tensor([40]))
     search = BeamSettings(2, normalization=LengthNormalization(-1.0), early_stopping=early_stopping)
-    (found,) = alone(Chain(), lambda first: beam_search(first, [], [Beam(Chain(), bounds, search)], 2))
+    sources, beams = Sources.of(Chain(), [0], [0]), [Beam(Chain.prompt, search)]
+    (found,) = alone(Chain(), BeamSearch([0], sources, lambda _: (bounds, []), beams, 2))
     assert found[0].ids == [1, 2]
     assert found[0].score == pytest.approx(3 * math.log(0.97 * 0.89 * 0.99), rel=1e-5)

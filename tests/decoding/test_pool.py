@@ -14,7 +14,7 @@ from hf_seq2seq.data.collation import source_batch
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.hypothesis import Hypothesis
-from hf_seq2seq.decoding.pool import Pool
+from hf_seq2seq.decoding.pool import Arrival, Pool
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
 from tests.decoding.conftest import transformer, widen
@@ -38,21 +38,24 @@ SETTINGS: dict[int, list[dict[str, Any]]] = {
 }
 
 
-def in_turn(model: Any, batches: list[Any], searches: list[Search], watch: bool) -> dict[int, list[list[Hypothesis]]]:
-    """Adds a search every two steps."""
-    pool, found, step = Pool(model, watch), {}, 0
-    while len(found) < len(searches):
-        if step % 2 == 0 and step // 2 < len(searches):
+Found = dict[Any, list[Hypothesis]]
+
+
+def arrival(model: Any, search: Search, name: int) -> Arrival:
+    return Arrival(Searcher(model, search, LIMIT), [(name, row) for row in range(3)], range(3))
+
+
+def in_turn(model: Any, batches: list[Any], searches: list[Search], watch: bool) -> Found:
+    """Adds a search every two steps, round after round, so that it meets an earlier one with the same settings."""
+    pool, found, step = Pool(model, watch), Found(), 0
+    while step < 2 * len(batches) or pool.decoder is not None:
+        if step % 2 == 0 and step // 2 < len(batches):
             number = step // 2
-            searcher = Searcher(model, searches[number], LIMIT)
-            numbers = range(len(batches[number]["input_ids"]))
-            outputs = pool.add(number, searcher, batches[number], numbers)
-            if outputs is not None:
-                found[number] = outputs
+            found |= dict(pool.add([arrival(model, searches[number % len(searches)], number)], batches[number]))
+            assert len(pool.groups) <= len(searches)
         found |= dict(pool.step())
         step += 1
         assert step < 100
-    assert not pool.searching
     return found
 
 
@@ -60,13 +63,15 @@ def check(model: Any, tokenizers: Tokenizers, texts: list[str], rows: int, watch
     left, model = not model.config.is_encoder_decoder, model.double()  # rounding must not decide
     searches = [Search(**each, coverage_penalty=0.2 * (watch and "num_beams" in each)) for each in SETTINGS[rows]]
     batches = []
-    for number in range(len(searches)):
+    texts = [*texts, *reversed(texts)]
+    for number in range(2 * len(searches)):
         sources, _ = encode_texts(texts[3 * number : 3 * number + 3], tokenizers.source, 64)
         batches.append(source_batch(sources, range(3), 0, left))
     found = in_turn(model, batches, searches, watch)
-    for number, (batch, search) in enumerate(zip(batches, searches, strict=True)):
-        expected = Searcher(model, search, LIMIT)(batch, range(3))
-        for ours, alone in zip(found[number], expected, strict=True):
+    for number, batch in enumerate(batches):
+        expected = Searcher(model, searches[number % len(searches)], LIMIT)(batch, range(3))
+        for row, alone in enumerate(expected):
+            ours = found[number, row]
             assert [each.ids for each in ours] == [each.ids for each in alone]
             assert [each.score for each in ours] == pytest.approx([each.score for each in alone], rel=1e-5)
 
@@ -127,29 +132,31 @@ def test_a_dropped_search_leaves_the_others_alone(make_model: Make, tokenizers: 
     sources, _ = encode_texts(texts[:6], tokenizers.source, 64)
     batches = [source_batch(sources, rows, 0) for rows in (range(3), range(3, 6))]
     pool = Pool(model)
+    found = Found()
     for number, batch in enumerate(batches):
-        assert pool.add(number, Searcher(model, search, LIMIT), batch, range(3)) is None
+        assert not pool.add([arrival(model, search, number)], batch)
         assert not pool.step()
-    pool.drop(0)
-    found: dict[int, Any] = {}
-    while pool.searching:
+    assert len(pool.groups) == 1
+    pool.drop(frozenset({(0, 0), (0, 1), (0, 2), (1, 1)}))
+    while pool.decoder is not None:
         found |= dict(pool.step())
-    assert list(found) == [1]
-    assert found[1] == Searcher(model, search, LIMIT)(batches[1], range(3))
+    assert set(found) == {(1, 0), (1, 2)}
+    expected = Searcher(model, search, LIMIT)(batches[1], range(3))
+    assert [found[1, 0], found[1, 2]] == [expected[0], expected[2]]
 
 
 def test_the_tokens_so_far_of_one_hypothesis_each(make_model: Make, tokenizers: Tokenizers, texts: list[str]) -> None:
     model = make_model("transformer")
     sources, _ = encode_texts(texts[:2], tokenizers.source, 64)
     pool, batch = Pool(model), source_batch(sources, range(2), 0)
-    assert pool.add("both", Searcher(model, Search(), LIMIT), batch, range(2)) is None
-    seen = [[list(ids) for ids in pool.arriving[0][0].ids]]
-    while pool.searching:
-        ended = pool.step()
-        if not ended:
-            seen.append([list(ids) for ids in pool.members[0].ids])
-    (_, outputs) = ended[0]
+    assert not pool.add([Arrival(Searcher(model, Search(), LIMIT), "ab", range(2))], batch)
+    seen, found = [dict(pool.so_far())], Found()
+    while pool.decoder is not None:
+        found |= dict(pool.step())
+        seen.append(dict(pool.so_far()))
+    assert seen[0].keys() == found.keys() == {"a", "b"}
     for before, after in pairwise(seen):
-        assert all(new[: len(old)] == old for old, new in zip(before, after, strict=True))
-    assert all(each[0].ids[: len(ids)] == ids for each, ids in zip(outputs, seen[-1], strict=True))
+        assert all(ids[:-1] == before[key] for key, ids in after.items())
+    for each in seen:
+        assert all(found[key][0].whole[: len(ids)] == ids for key, ids in each.items())
     assert torch.is_inference_mode_enabled() is False

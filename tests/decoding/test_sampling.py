@@ -13,7 +13,6 @@ from transformers.generation.logits_process import TopPLogitsWarper
 from hf_seq2seq.data.encoding import encode_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import generate_hypotheses
-from hf_seq2seq.decoding.rules import Prefixes
 from hf_seq2seq.decoding.sampling import Draw
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
@@ -78,8 +77,8 @@ def test_outputs_are_drawn_as_often_as_the_model_says(make_sized: Callable[[str,
 
 def test_a_draw_never_takes_what_is_forbidden() -> None:
     scores = TopPLogitsWarper(0.5)(torch.zeros(200, 1, dtype=torch.long), torch.randn(200, 50))
-    draw = Draw(0, range(200), 1, 1)
-    found = draw(Prefixes(torch.zeros(200, 1), 0, torch.arange(200)), scores)
+    draw = Draw([0] * 200, range(200), 1, 1)
+    found = draw(torch.zeros(200, dtype=torch.long), scores)
     assert bool((scores.gather(1, found[:, None]) > float("-inf")).all())
     assert len(found.unique()) > 10
 

@@ -111,11 +111,11 @@ def test_a_word_spelled_by_characters_may_only_become_another_word():
     from hf_seq2seq.decoding.rules import Prefixes
 
     tokenizer = train_tokenizers(["cat dog"], [], NewTokenizer(tokenizer_type="char"), specials=SEQ2SEQ).target
-    rule = NoBadWords(BadWords(("cat",), tokenizer), 1, torch.tensor([9]))
+    rule = NoBadWords(BadWords(("cat",), tokenizer), torch.tensor([9]))
 
     def allowed(text):
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-        prefixes = Prefixes(torch.tensor([[0, *ids]]), len(ids), torch.tensor([0]))
+        prefixes = Prefixes(torch.tensor([[0, *ids]]), torch.tensor([len(ids)]), torch.tensor([0]))
         scores = rule(prefixes, torch.zeros(1, len(tokenizer)))[0]
         return {token for token in tokenizer.get_vocab() if scores[tokenizer.get_vocab()[token]] == 0}
 
