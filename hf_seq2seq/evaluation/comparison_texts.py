@@ -22,7 +22,7 @@ COMPARED_WORDS = 2000
 """Words of a text that are compared one by one, which takes time with their square."""
 
 
-@lru_cache(maxsize=1 << 18)
+@lru_cache(maxsize=1 << 14)  # a text takes about a kilobyte
 def _words(text: str) -> tuple[str, ...]:
     return tuple(words(text))
 

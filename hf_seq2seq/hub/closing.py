@@ -1,6 +1,7 @@
 """The summary at the end of a run: every score with its interval, file locations, and the next command."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from hf_seq2seq.data.evaluation_sets import title_of
@@ -13,7 +14,9 @@ Results = dict[str, float]
 MANY_SETS = 3
 
 
-def closing_summary(folder: Path, task: Task, results: Results, intervals: Intervals) -> list[str]:
+def closing_summary(
+    folder: Path, task: Task, results: Results, intervals: Intervals, notes: Sequence[str] = ()
+) -> list[str]:
     """Lines for people.
 
     Args:
@@ -21,9 +24,11 @@ def closing_summary(folder: Path, task: Task, results: Results, intervals: Inter
         task: the trained task.
         results: all results, by name.
         intervals: lower and upper bounds of scores, by the same names, where estimated.
+        notes: what is to be said of the scores.
     """
     return [
         *(score_lines(task, results, intervals) or ["no scores: the run had neither validation nor test rows"]),
+        *notes,
         f"folder  {folder}",
         f"card    {folder / 'README.md'}",
         f"next    {next_command(folder, task)}",

@@ -1,10 +1,11 @@
 """One pass over test rows: outputs, their likelihood and that of the references, attention, and scores per row.
 
-Rows are read in chunks, and of each only figures stay in memory; its texts and tokens go to a file.
+Rows are read in chunks, and of each only figures stay in memory; texts, tokens and candidates' statistics go to files.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -43,32 +44,34 @@ class RowReader:
         generator: the model's generator; its search returns all beams.
         metric: a metric with statistics per row.
         attends: whether the model has attention on the source.
+        rows: how many there are.
+        folder: of the report, where statistics of candidates lie meanwhile.
+        figures: of all rows, `(rows,)` each; NaN of those not read yet.
+        statistics: the metric's of the outputs, `(rows, statistics)`; 0 of rows not read yet.
     """
 
     generator: TextGenerator
     metric: Metric
     attends: bool
+    rows: int
+    folder: Path
     counts: Counts = field(default_factory=Counts)
     exposure: PositionSums = field(default_factory=PositionSums)
-    _figures: list[Figures] = field(default_factory=list)
-    _statistics: list[np.ndarray] = field(default_factory=list)
+    figures: Figures = field(init=False)
+    statistics: np.ndarray = field(init=False)
     _mended: dict[str, Tables] = field(default_factory=dict)
-    _nbest: Tables = field(default_factory=Tables)
+    _nbest: Tables = field(init=False)
 
-    @property
-    def figures(self) -> Figures:
-        """The figures of all rows so far, `(rows,)` each."""
-        return {name: np.concatenate([part[name] for part in self._figures]) for name in FIGURES}
-
-    @property
-    def statistics(self) -> np.ndarray:
-        """The metric's statistics of the outputs, `(rows, statistics)`."""
-        return np.concatenate(self._statistics)
+    def __post_init__(self) -> None:
+        """Takes the memory of all rows at once: parts that are joined at the end would take it twice."""
+        self.figures = {name: np.full(self.rows, np.nan) for name in FIGURES}
+        self.statistics = np.zeros((self.rows, 0))
+        self._nbest = Tables(self.folder)
 
     @property
     def mended(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """By fault, the rows that have it, and their statistics once it is mended."""
-        best = Tables()
+        best = Tables(self.folder)
         for row, table in best_of(self._nbest, self.statistics, self.metric) if len(self._nbest) else ():
             best.add(row, table[None])
         every = self._mended | {"nbest": best}
@@ -76,7 +79,7 @@ class RowReader:
 
     def read(self, sources: list[Any], references: list[list[str]], first: int, stream: TextIO) -> None:
         """Reads one chunk, of which `first` is the first row's number."""
-        figures = {name: np.full(len(sources), np.nan) for name in FIGURES}
+        figures = {name: values[first : first + len(sources)] for name, values in self.figures.items()}
         with ONE_AT_A_TIME, evaluating(self.generator.model):
             outputs = self._write(sources, first, figures)
             targets = self._reference_ids(sources, references, outputs, figures)
@@ -86,8 +89,10 @@ class RowReader:
         for row, source in enumerate(sources):
             texts = Candidates(source if isinstance(source, str) else "", list(outputs[row].texts), references[row])
             statistics.append(self._score(row, replace(texts, forced=forced.get(row)), figures, first))
-        self._figures.append(figures)
-        self._statistics.append(np.stack(statistics))
+        table = np.stack(statistics)
+        if not first:
+            self.statistics = np.zeros((self.rows, table.shape[1]))
+        self.statistics[first : first + len(table)] = table
         for row, source in enumerate(sources):
             line = {"source": source, "output": outputs[row].texts[0], "references": references[row]}
             line |= {name: round(float(figures[name][row]), 4) for name in IN_FILE}
@@ -220,7 +225,9 @@ class RowReader:
         if len({tuple(table) for table in tables}) > 1:
             self._nbest.add(first + row, tables)
         for name, table in mended.items():
-            self._mended.setdefault(name, Tables()).add(first + row, np.asarray(table, dtype=np.float64)[None])
+            self._mended.setdefault(name, Tables(self.folder)).add(
+                first + row, np.asarray(table, dtype=np.float64)[None]
+            )
         return np.asarray(tables[0])
 
     def _table(self, texts: Sequence[str], references: Sequence[str]) -> Any:
@@ -234,7 +241,7 @@ class RowReader:
 
 def best_of(
     candidates: Iterable[tuple[int, np.ndarray]], outputs: np.ndarray, metric: Metric
-) -> list[tuple[int, np.ndarray]]:
+) -> Iterator[tuple[int, np.ndarray]]:
     """The candidate of each row that lifts the score of all rows most, if one does.
 
     The best one by the score of its row alone may lower the whole: chrF leaves out orders for which a short text has no
@@ -246,11 +253,10 @@ def best_of(
         metric: the metric.
     """
     assert metric.score is not None
-    sums, sign, key, found = outputs.sum(axis=0), 1 if metric.greater_is_better else -1, metric.keys[0], []
+    sums, sign, key = outputs.sum(axis=0), 1 if metric.greater_is_better else -1, metric.keys[0]
     base = sign * metric.score(sums)[key]
     for row, tables in candidates:
         scores = [sign * metric.score(sums - outputs[row] + table)[key] for table in tables]
         best = int(np.argmax(scores))
         if scores[best] > base + 1e-9:
-            found.append((row, tables[best]))
-    return found
+            yield row, tables[best]

@@ -159,7 +159,7 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path, file: Path) -> R
     generator = _generator(request, loaded)
     sources, references = one_set(text_rows(config.rows, loaded, "analyze", may_lack=True))
     chosen = chosen_rows(config.report, len(sources))
-    reader = RowReader(generator, metric, has_attention(loaded[0]))
+    reader = RowReader(generator, metric, has_attention(loaded[0]), len(sources), folder)
     aligned = _aligned(config.report.gold_alignments, generator, (sources, references), reader.attends)
     trained = training_counts(config.report.train_file, loaded[2].run) if any(references) else None
     make_folder(folder)

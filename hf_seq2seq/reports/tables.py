@@ -1,59 +1,66 @@
-"""Statistics of candidates of many rows, packed: an array per row would take several times the memory."""
+"""Statistics of candidates of many rows, in an unnamed file: in memory they would outweigh what else a row leaves."""
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 
-TOGETHER = 4096  # rows that are packed at once
+from hf_seq2seq.ragged import offsets_of
 
 
 @dataclass
 class Tables:
     """Tables of statistics by row, in the order in which they were added.
 
-    Whole numbers, which most statistics are, take four bytes each.
+    Of each row its number and the size of its table, 16 bytes, stay in memory.
+
+    Attributes:
+        folder: where the file lies, which has no name and is gone when this is. A folder of temporary files may be in
+            memory itself.
     """
 
-    _packed: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
-    _new: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    folder: Path
+    _rows: "array[int]" = field(default_factory=lambda: array("q"))
+    _sizes: "array[int]" = field(default_factory=lambda: array("q"))
+    _width: int = 0
+    _file: IO[bytes] | None = None
 
     def add(self, row: int, table: np.ndarray) -> None:
-        """Adds a row's table, `(candidates, statistics)`."""
-        self._new.append((row, table))
-        if len(self._new) == TOGETHER:
-            self._pack()
+        """Adds a row's table, `(candidates, statistics)`; all tables have as many statistics.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._file is None:
+            self._file, self._width = TemporaryFile(dir=self.folder), table.shape[1]  # noqa: SIM115
+        self._rows.append(row)
+        self._sizes.append(len(table))
+        self._file.write(np.asarray(table, dtype=np.float64).tobytes())
 
     def __len__(self) -> int:
-        return len(self._new) + sum(len(rows) for rows, _, _ in self._packed)
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         """The rows and their tables."""
-        self._pack()
-        for rows, sizes, values in self._packed:
-            ends = np.concatenate([[0], sizes.cumsum()])
-            for row, (start, end) in zip(rows.tolist(), pairwise(ends.tolist()), strict=True):
-                yield row, values[start:end]
+        every = self.tables
+        for row, (start, end) in zip(self._rows, pairwise(offsets_of(np.array(self._sizes))), strict=True):
+            yield row, every[start:end]
 
     @property
     def numbers(self) -> np.ndarray:
         """The numbers of the rows, `(rows,)` int64."""
-        self._pack()
-        return np.concatenate([rows for rows, _, _ in self._packed])
+        return np.array(self._rows, dtype=np.int64)
 
     @property
     def tables(self) -> np.ndarray:
-        """All tables, one below the other, `(candidates of all rows, statistics)`."""
-        self._pack()
-        return np.concatenate([values for _, _, values in self._packed])
-
-    def _pack(self) -> None:
-        if not self._new:
-            return
-        values = np.concatenate([table for _, table in self._new])
-        small = values.astype(np.float32)
-        rows = np.array([row for row, _ in self._new], dtype=np.int64)
-        sizes = np.array([len(table) for _, table in self._new], dtype=np.int64)
-        self._packed.append((rows, sizes, small if np.array_equal(small, values) else values))
-        self._new = []
+        """All tables, one below the other, `(candidates of all rows, statistics)` float64, mapped from the file."""
+        shape = sum(self._sizes), self._width
+        if self._file is None or not min(shape):
+            return np.zeros(shape)
+        self._file.flush()
+        return np.memmap(self._file, np.float64, "r", shape=shape)

@@ -29,6 +29,7 @@ class Selection:
         self._has_validation = bool(sets)
         self._every = schedule.eval_steps or steps_per_epoch
         self._save_steps = schedule.save_steps
+        self._eval_beams = schedule.eval_beams
         self._patience = schedule.early_stopping_patience
         self._metric = schedule.metric_for_best_model.removeprefix("eval_")
         measured = dict.fromkeys(metric for own in sets.values() for metric in own) or task.metrics
@@ -76,6 +77,19 @@ class Selection:
             return best
         tried = state.evaluations_without_gain
         return f"stopped early at step {state.global_step}: {name} did not improve in {tried} evaluations; {best}"
+
+    def below_best(self, state: State, results: dict[str, float], beams: int) -> list[str]:
+        """A line if the final score is worse than the best checkpoint's, which other beams than these had given."""
+        best, value, name = state.best_metric, results.get(f"eval_{self._metric}"), self._metric
+        if name == "loss" or best is None or value is None or self._eval_beams in (None, beams):
+            return []
+        if value >= best if self._greater else value <= best:
+            return []
+        return [
+            f"{name} of the validation rows: {value:.4g} with --num-beams {beams}, {best:.4g} with --eval-beams "
+            f"{self._eval_beams}, by which {state.best_model_checkpoint} was selected; try generate --num-beams "
+            f"{self._eval_beams}"
+        ]
 
     def _likelier(self, state: State, value: float, results: dict[str, float]) -> bool:
         """Whether an evaluation ties with the best so far and has a lower loss: a metric can be 0 for long."""

@@ -24,6 +24,7 @@ from hf_seq2seq.folders import fill_folder, locked_folder
 from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
+from hf_seq2seq.inference import Decoding
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.task import Predictions, Task
@@ -33,6 +34,7 @@ from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
 from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.origin import code_of
 from hf_seq2seq.training.output_folder import SCORES, make_room
 from hf_seq2seq.training.state import State
@@ -238,7 +240,11 @@ def save_results(
         if predictions:
             write_predictions(draft, task, predictions)
     intervals = _write_card(folder, task, results, predictions)
-    print("", *closing_summary(folder, task, results, intervals), sep="\n", file=sys.stderr)
+    notes = list[str]()
+    if decoding := section_of(task.config, Decoding):
+        selection = Selection(task.config.schedule, task, state.steps_per_epoch)
+        notes = selection.below_best(state, results, decoding.num_beams)
+    print("", *closing_summary(folder, task, results, intervals, notes), sep="\n", file=sys.stderr)
 
 
 def _write_card(folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions]) -> Intervals:

@@ -141,13 +141,13 @@ def test_the_best_candidate_lifts_the_score_of_all_rows() -> None:
     texts = [[" ".join(generator.choice(list("ABCD"), size=n)) for n in (9, 2, 1, 8)] for _ in range(30)]
     every = [np.array(CHRF.statistics(row, [["A B C D A B C D"]] * 4)) for row in texts]
     outputs = np.stack([tables[0] for tables in every])
-    found = best_of(list(enumerate(every)), outputs, CHRF)
+    found = list(best_of(list(enumerate(every)), outputs, CHRF))
     base = CHRF.score(outputs.sum(0))["chrf"]
     assert all(CHRF.score(outputs.sum(0) - outputs[row] + table)["chrf"] > base for row, table in found)
     rows, tables = np.array([row for row, _ in found]), np.stack([table for _, table in found])
     outputs[rows] = tables
     assert CHRF.score(outputs.sum(0))["chrf"] > base + 3
-    assert not best_of([(0, tables[:1])], tables[[0, 0]], CHRF)
+    assert not list(best_of([(0, tables[:1])], tables[[0, 0]], CHRF))
 
 
 def test_the_flags_to_try_exist(plant: Plant) -> None:
