@@ -9,7 +9,6 @@ Needs $HF_SEQ2SEQ_DATA or ../shared/data; the classification rows also the weigh
 """
 
 import argparse
-import gzip
 import importlib.util
 import json
 import os
@@ -24,7 +23,6 @@ from machine import describe, table
 
 DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OUTPUTS = Path("outputs/defaults")
-ABSTRACTS = (OUTPUTS / "scitldr").absolute()
 PRESET = Path(__file__).parents[1] / "recipes" / "configs" / "inflection.yaml"
 
 
@@ -96,8 +94,8 @@ ROWS = {
         "92.8",
     ),
     "scitldr": Row(
-        f"""bart --from-scratch --train-file {ABSTRACTS}/train.jsonl --validation-file {ABSTRACTS}/dev.jsonl
-        --test-file {ABSTRACTS}/test.jsonl""",
+        """bart --from-scratch --train-file scitldr/train.jsonl.gz --validation-file scitldr/dev.jsonl.gz
+        --test-file scitldr/test.jsonl.gz""",
         "predict_rougeL",
         "",
     ),
@@ -115,24 +113,12 @@ def main() -> None:
     names = options.rows or list(ROWS)
     if unknown := [name for name in names if name not in ROWS]:
         parser.error(f"{unknown[0]!r} is not a row: {', '.join(ROWS)}")
-    if "scitldr" in names and not options.report:
-        join_sentences()
     for name in [] if options.report else names:
         for seed in options.seeds.split(","):
             train(ROWS[name], OUTPUTS / f"{name}-{seed}", seed)
     print(describe(), end="\n\n")
     heads = ["", "score", "published", "median", "each seed", "CPU minutes"]
     print(table(heads, [row for name in names if (row := report(name))]))
-
-
-def join_sentences() -> None:
-    """Writes SciTLDR with each abstract as one text; the set has lists of sentences."""
-    ABSTRACTS.mkdir(parents=True, exist_ok=True)
-    for split in ("train", "dev", "test"):
-        lines = gzip.decompress((DATA / f"scitldr/{split}.jsonl.gz").read_bytes()).decode().splitlines()
-        rows = [json.loads(line) for line in lines]
-        joined = [{"source": " ".join(row["source"]), "target": row["target"]} for row in rows]
-        (ABSTRACTS / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in joined))
 
 
 def train(row: Row, folder: Path, seed: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.annotated_text import annotated
-from hf_seq2seq.data.rows import Row, names_of, text_cell
+from hf_seq2seq.data.rows import Row, names_of, source_cell
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
 
     for number, row in enumerate(rows, start=1):
         others = {name: value for name, value in row.items() if name not in columns}
-        found = [text_cell(row, column, number, place) for column in columns if column]
+        found = [source_cell(row, column, number, place) for column in columns if column]
         yield Sourced(about(*found) if len(found) > 1 else found[0], others)
 
 

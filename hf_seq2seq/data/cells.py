@@ -57,7 +57,12 @@ def is_text(arrow_type: pa.DataType) -> bool:
     return pa.types.is_string(arrow_type) or pa.types.is_large_string(arrow_type) or pa.types.is_string_view(arrow_type)
 
 
-def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False) -> list[str]:
+def _are_lists(arrow_type: pa.DataType) -> bool:
+    """Whether cells of this type are lists of strings."""
+    return (pa.types.is_list(arrow_type) or pa.types.is_large_list(arrow_type)) and is_text(arrow_type.value_type)
+
+
+def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False, may_be_lists: bool = False) -> list[str]:
     """The texts of a column.
 
     Args:
@@ -65,11 +70,15 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False) ->
         column: one of its columns.
         place: the file or data set, for messages.
         may_be_empty: whether a text may be empty or blank.
+        may_be_lists: whether cells may be lists of texts, such as sentences; they are joined by spaces, which is told.
 
     Raises:
         InputError: a cell is null, not text, or empty.
     """
     cells = column_cells(rows, column)
+    if may_be_lists and _are_lists(cells.type):
+        logger.warning("%s: column %r: lists of texts are joined by spaces", place, column)
+        cells = pc.binary_join(cells, " ")
     if not is_text(cells.type):
         values = cells.to_pylist()
         # The first cell that is not null is more informative than a null.

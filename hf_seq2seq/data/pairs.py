@@ -113,7 +113,7 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
         if frames:
             sources: list[str] = [*read_frames(rows, source, place, _width_of(pairs))]
         else:
-            sources = _filled(rows, template, place) if template else texts(rows, source, place)
+            sources = _filled(rows, template, place) if template else texts(rows, source, place, may_be_lists=True)
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
         columns = f"{source}, {context}" if context else source, target

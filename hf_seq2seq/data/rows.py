@@ -115,6 +115,20 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} {wrong}")
 
 
+def source_cell(row: Row, column: str, number: int, place: str) -> str:
+    """As `text_cell`; a list of texts, such as sentences, is joined by spaces, as in training.
+
+    Raises:
+        InputError: the cell is neither text nor a list of texts.
+    """
+    from hf_seq2seq.data.columns.finding import cell
+
+    value = cell(row, column)
+    if isinstance(value, list) and value and all(isinstance(part, str) and is_unicode(part) for part in value):
+        return " ".join(value)
+    return text_cell(row, column, number, place)
+
+
 def is_unicode(text: str) -> bool:
     """Whether a text is valid: no lone surrogates, which JSON's escapes can contain, and no undecodable bytes."""
     try:

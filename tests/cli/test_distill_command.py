@@ -130,6 +130,7 @@ def test_killed_runs_continue_to_the_same_file(
         ("in.txt", "the dog\nold cat\n", [], {"text": "the dog"}),
         ("in.tsv", "source\ttarget\nthe dog\told\n", ["--keep-reference"], {"source": "the dog", "reference": "old"}),
         ("in.tsv", "the dog\told cat\nred\tgreen\n", ["--source-column", "1"], {"1": "the dog"}),
+        ("in.ndjson", '{"source": ["the", "dog"], "target": "old"}\n', [], {"source": ["the", "dog"]}),
         ("in.jsonl", '{"translation": {"de": "the dog", "en": "cat"}}\n', ["--source-column", "translation.de"], {}),
         (
             "in.jsonl",

@@ -112,7 +112,7 @@ def test_a_cell_that_is_no_text_is_refused_with_its_place(write, bad, message):
     [
         (5, "row 1, column 'source': number 5 instead of text; write it as text"),
         (True, "row 1, column 'source': true or false True instead of text"),
-        (["a", "b"], "row 1, column 'source': list ['a', 'b'] instead of text; join its parts into one text"),
+        ([1, 2], "row 1, column 'source': list [1, 2] instead of text; join its parts into one text"),
         ({"x": "a"}, "row 1, column 'source': object {'x': 'a'} instead of text; name the intended part"),
         (None, "row 1, column 'source': null"),
     ],
@@ -121,6 +121,18 @@ def test_a_column_that_is_no_text_is_refused(write, cell, message):
     with pytest.raises(InputError) as error:
         read(train_file=write("a.jsonl", jsonl({"source": cell, "target": "b"}, {"source": cell, "target": "b"})))
     assert f"a.jsonl: {message}" in str(error.value)
+
+
+def test_sentences_of_a_source_are_joined_and_told(write, caplog):
+    path = write("a.jsonl", jsonl({"source": ["a b.", "c."], "target": ["b"]}, {"source": ["d."], "target": ["c"]}))
+    assert read(train_file=path)["train"].sources == ["a b. c.", "d."]
+    assert "a.jsonl: column 'source': lists of texts are joined by spaces" in caplog.text
+
+
+@pytest.mark.parametrize("cell", [[], ["a", None], [" "]])
+def test_lists_without_text_are_refused(write, cell):
+    with pytest.raises(InputError, match="row 2, column 'source': "):
+        read(train_file=write("a.jsonl", jsonl({"source": ["a"], "target": "b"}, {"source": cell, "target": "b"})))
 
 
 @pytest.mark.parametrize(
