@@ -30,7 +30,8 @@ class Sources(Section):
     streaming: bool = option(False, "Read only the first --max-train-samples rows of a Hub data set.")
     train_file: str | None = option(
         None,
-        "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
+        "csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet, arrow, txt; several by a pattern, 'data/*.tsv', or "
+        "their folder; or two line-aligned files: train.de,train.en.",
     )
     validation_file: str | None = option(
         None, "The same for validation; several named sets with separate scores: a=a.tsv,b=b.tsv."

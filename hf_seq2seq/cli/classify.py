@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Rows(Section):
     """Input and output."""
 
-    input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
+    input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet or arrow.")
     text_column: str | None = option(None, "Column of the text.", aliases=("text_column_name",))
     text_pair_column: str | None = option(None, "Column of a second text, for pairs such as entailment.")
     encoding: str = option("utf-8", "Encoding of the input.")

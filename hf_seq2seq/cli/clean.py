@@ -26,7 +26,8 @@ class Rows(Section):
 
     input_file: str | None = option(
         None,
-        "csv, tsv, json, jsonl (each also .gz), parquet, arrow, txt; or two line-aligned files: train.de,train.en.",
+        "csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet, arrow, txt; several by a pattern, 'data/*.tsv', or "
+        "their folder; or two line-aligned files: train.de,train.en.",
         aliases=("train_file",),
     )
     dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")

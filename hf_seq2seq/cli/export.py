@@ -54,7 +54,7 @@ class Target(Section):
 class Check(Section):
     """Check: the rows on which to compare the export with the model; by default the run's test rows."""
 
-    input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
+    input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet or arrow.")
     source_column: str | None = option(None, "Column of the text.", aliases=("text_column",))
     text_pair_column: str | None = option(None, "Column of a second text, for classifiers of pairs.")
     encoding: str = option("utf-8", "Encoding of the input.")
@@ -156,14 +156,14 @@ def _rows(check: Check, run: dict[str, Any], labelled: bool) -> tuple[list[str],
 
 def _file_of(run: dict[str, Any]) -> str | None:
     """The run's test file, or else its validation file, if it still exists and has texts."""
-    from hf_seq2seq.data.files.lines import split_paths
+    from hf_seq2seq.data.files.patterns import existing
     from hf_seq2seq.data.messages import is_dialogue
 
     if is_dialogue(run):
         return None
     for name in ("test_file", "validation_file"):
         file = run.get(name)
-        if file and all(path.is_file() for path in split_paths(file)):
+        if file and existing(file):
             return str(file)
     return None
 

@@ -56,7 +56,7 @@ DETAILS = ("score", "tokens", "log_probs", "alignment")
 class Rows(Section):
     """Input and output."""
 
-    input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow.")
+    input_file: str | None = option(None, "txt, csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet or arrow.")
     source_column: str | None = option(None, "Column of the source text.", aliases=("text_column",))
     context_column: str | None = option(None, "Column of a question's context.")
     source_template: str | None = option(None, "Source text composed of several columns, such as '{lemma} {features}'.")

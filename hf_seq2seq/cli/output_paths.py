@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hf_seq2seq.data.files.lines import rejoined, split_paths
+from hf_seq2seq.data.files.lines import rejoined
+from hf_seq2seq.data.files.patterns import shards
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_is_folder
 from hf_seq2seq.sections import flag
@@ -31,7 +32,7 @@ def check_outputs(
     for name, value in inputs.items():
         told = "is the input file" if name == INPUT else f"is read by {flag(name)}"
         for part in rejoined(value) if isinstance(value, tuple) else [value or ""]:
-            taken |= {_identity(path): told for path in split_paths(part, languages) if part}
+            taken |= {_identity(path): told for paths in (shards(part, languages) if part else ()) for path in paths}
     for name, path in outputs:
         if path.is_dir():
             raise InputError(f"{flag(name)} {path}: is a folder")

@@ -11,7 +11,8 @@ class Rows(Section):
     """Input and output."""
 
     input_file: str | None = option(
-        None, "Monolingual text of the target side: txt, csv, tsv, json, jsonl (each also .gz), parquet or arrow."
+        None,
+        "Text of the target side: txt, csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet or arrow.",
     )
     text_column: str | None = option(None, "Its column, if the file has several.")
     encoding: str = option("utf-8", "Encoding of the input.")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from hf_seq2seq.data.cleaning.cleaner import Cleaner
 from hf_seq2seq.data.cleaning.options import Cleaning
 from hf_seq2seq.data.cleaning.rules import Pair, Seen
+from hf_seq2seq.data.files.compression import bare_name
 from hf_seq2seq.errors import InputError
 
 
@@ -103,7 +104,7 @@ def check_direction(
             f"{model}: translates {reads or '?'} to {writes or '?'}; pairs of {source or '?'} and {target or '?'} need "
             f"a reverse model from {target or '?'} to {source or '?'}"
         )
-    suffix = Path((input_file or "").removesuffix(".gz")).suffix[1:]
+    suffix = Path(bare_name(Path(input_file or ""))).suffix[1:]
     if reads and writes and reads != writes and suffix == writes and not target:
         raise InputError(
             f"--input-file {input_file}: seems to be {writes}, but {model} reads {reads}; a reverse model reads the "

@@ -11,18 +11,19 @@ import numpy as np
 from hf_seq2seq.configs import Mixing
 
 
-def mixing_rates(sizes: Sequence[int], options: Mixing) -> np.ndarray:
+def mixing_rates(sizes: Sequence[int], options: Mixing, factors: Sequence[float] = ()) -> np.ndarray:
     """The share of each task among the rows of an epoch, `(tasks,)` float64.
 
     With s_m = min(rows of task m, cap), the rate of m is s_m^(1/T) / sum over n of s_n^(1/T): examples-proportional
-    with T = 1, temperature-scaled with another T, equal as T grows without bound.
+    with T = 1, temperature-scaled with another T, equal as T grows without bound. Factors then multiply the rates.
 
     Args:
         sizes: training rows of each task.
         options: the mixing, its cap and its temperature.
+        factors: `mixing_weight` of each task; empty for 1.
     """
     exponent = {"examples_proportional": 1.0, "temperature": 1 / options.mixing_temperature, "equal": 0.0}
-    weights = capped(sizes, options).astype(np.float64) ** exponent[options.mixing]
+    weights = capped(sizes, options).astype(np.float64) ** exponent[options.mixing] * (factors or 1)
     return weights / weights.sum()
 
 
@@ -31,14 +32,14 @@ def capped(sizes: Sequence[int], options: Mixing) -> np.ndarray:
     return np.minimum(sizes, options.mixing_cap or np.inf).astype(np.int64)
 
 
-def draws_an_epoch(sizes: Sequence[int], options: Mixing) -> np.ndarray:
+def draws_an_epoch(sizes: Sequence[int], options: Mixing, factors: Sequence[float] = ()) -> np.ndarray:
     """The number of rows of each task per epoch, `(tasks,)`: the rates times its rows, rounded.
 
     An epoch has as many rows as all tasks together after the cap. So without a cap, examples-proportional mixing shows
     every row once per epoch. No task is left out: one whose share is below one row contributes one.
     """
     total = int(capped(sizes, options).sum())
-    quota = mixing_rates(sizes, options) * total
+    quota = mixing_rates(sizes, options, factors) * total
     counts = np.floor(quota).astype(np.int64)
     largest = np.argsort(counts - quota, kind="stable")[: total - int(counts.sum())]
     counts[largest] += 1

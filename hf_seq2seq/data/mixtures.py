@@ -21,16 +21,24 @@ from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.data.training_rows import Renewed, TrainingRows
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import build_from_lines, flag
+from hf_seq2seq.sections import Section, build_from_lines, flag, option
 from hf_seq2seq.settings_files import Setting, read_sections
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighting(Section):
+    """Mixture: a task's part in it."""
+
+    mixing_weight: float = option(1.0, "Factor of the task's sampling rate.", above=0)
 
 
 @dataclass(frozen=True)
 class MemberOptions:
     """The allowed keys below a task's name."""
 
+    weighting: Weighting = field(default_factory=Weighting)
     data: PairData = field(default_factory=PairData)
     evaluation: Evaluation = field(default_factory=Evaluation)
 
@@ -44,12 +52,14 @@ class Member:
         data: its rows, columns and prefix.
         metrics: metrics on its sets.
         has_own_metrics: whether they were written below its name.
+        weight: factor of its sampling rate.
     """
 
     name: str
     data: PairData
     metrics: tuple[str, ...]
     has_own_metrics: bool = False
+    weight: float = 1.0
 
     @property
     def validation_sets(self) -> list[str]:
@@ -131,7 +141,9 @@ def _member(name: str, settings: Mapping[str, Setting], path: str, evaluation: E
         raise InputError(f"{path}: {name!r} is not a valid task name; use letters, digits, '_', '.' and '-'")
     options = build_from_lines(MemberOptions, settings, path)
     own = "metrics" in settings
-    return Member(name, options.data, (options.evaluation if own else evaluation).metrics, own)
+    return Member(
+        name, options.data, (options.evaluation if own else evaluation).metrics, own, options.weighting.mixing_weight
+    )
 
 
 def read_member_pairs(member: Member, path: str, share: OpenShare | None = None) -> dict[str, Pairs]:
@@ -200,7 +212,7 @@ def mix(
                     raise InputError(f"{options.mixture}: two sets have the name {name_of(name)!r}; rename a task")
                 splits[name] = own[split]
     sizes = tuple(len(own["train"]) for own in pairs)
-    draws = tuple(int(count) for count in draws_an_epoch(sizes, options))
+    draws = tuple(int(count) for count in draws_an_epoch(sizes, options, [member.weight for member in members]))
     return splits, Mixture(members, MixedEpochs(sizes, draws, seed))
 
 

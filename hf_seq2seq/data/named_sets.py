@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from hf_seq2seq.configs import Sources
+from hf_seq2seq.data.files.patterns import is_saved
 from hf_seq2seq.data.given_rows import find_given
 from hf_seq2seq.errors import InputError, nearest
 
@@ -29,7 +30,7 @@ def load_folder(folder: Path) -> Mapping[str, Dataset]:
     Raises:
         InputError: the folder is something else, or is damaged.
     """
-    if not any((folder / marker).exists() for marker in ("state.json", "dataset_dict.json")):
+    if not is_saved(folder):
         raise InputError(f"{folder}: not a folder written by save_to_disk; give data files with --train-file")
     try:
         found = datasets.load_from_disk(str(folder))

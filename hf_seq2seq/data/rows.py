@@ -25,6 +25,7 @@ def read_rows(
     encoding: str,
     names: Sequence[str | None] = (),
     numbered: bool = False,
+    languages: tuple[str | None, ...] = (),
 ) -> tuple[Iterator[Row], list[Row]]:
     """Rows, read lazily; arguments and lines of standard input are rows with the single column "text".
 
@@ -34,6 +35,7 @@ def read_rows(
         encoding: of the file or standard input.
         names: known columns of the file, or their numbers.
         numbered: whether the model's training rows had no header.
+        languages: suffixes of parallel files that are named by their stem.
 
     Returns:
         All rows, and for a file its first ones, to detect columns.
@@ -52,7 +54,7 @@ def read_rows(
         if sys.stdin.isatty():
             print("reading one text per line; Ctrl-D ends", file=sys.stderr)
         return iterate_rows(_own_reader() if is_live(texts, file) else sys.stdin, encoding), []
-    rows = iterate_rows(file, encoding, Header.of(*names, numbered=numbered))
+    rows = iterate_rows(file, encoding, Header.of(*names, numbered=numbered), languages=languages)
     if is_live(texts, file):
         arriving = Arriving(rows)
         rows, sample = iter(arriving), arriving.take(SAMPLE_ROWS)
@@ -83,7 +85,7 @@ def is_live(texts: Sequence[str] | None, file: str | None) -> bool:
     if texts:
         return False
     if file is not None:
-        return Path(file).exists() and not Path(file).is_file()
+        return Path(file).exists() and not Path(file).is_file() and not Path(file).is_dir()
     try:
         return not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode)
     except (OSError, ValueError):  # not backed by a file

@@ -14,11 +14,12 @@ from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
 from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
-from hf_seq2seq.data.files.lines import split_paths
+from hf_seq2seq.data.files.patterns import is_saved, shards
 from hf_seq2seq.data.files.readers import read_table
 from hf_seq2seq.data.files.tables import Misfit, Table, kind
 from hf_seq2seq.data.given_rows import find_given, is_given
 from hf_seq2seq.data.given_tables import table_of
+from hf_seq2seq.data.joined_files import numbered_in_file, read_joined
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.rows import is_unicode
 from hf_seq2seq.data.samples import sample_path
@@ -106,7 +107,7 @@ def _all_capped(splits: Splits, sources: Sources, classes: Classes | None) -> Sp
 def paths_of(sources: Sources) -> list[Path]:
     """The local files of all splits, parallel ones separately."""
     files = [value for value in _files(sources).values() if not is_given(value)]
-    found = [split_paths(value, _languages(sources)) for value in files]
+    found = [paths for value in files for paths in shards(value, _languages(sources))]
     return [path for paths in found for path in paths]
 
 
@@ -120,11 +121,14 @@ def places_of(sources: Sources, splits: Iterable[str]) -> dict[str, str]:
     return named | {split: files[split] for split in splits if split in files}
 
 
-def row_number(rows: Dataset, index: int) -> int:
-    """The number of a row in its file or data set, counted from 1, regardless of dropped or held-out rows."""
+def row_number(rows: Dataset, index: int) -> str:
+    """The number of a row in its file or data set, counted from 1, regardless of dropped or held-out rows.
+
+    It is followed by the name of its file if there are several.
+    """
     # `datasets` has no public name for the indices of a selection.
     chosen = rows._indices
-    return (index if chosen is None else chosen.column(0)[index].as_py()) + 1
+    return numbered_in_file(rows, (index if chosen is None else chosen.column(0)[index].as_py()) + 1)
 
 
 def chosen_rows(rows: Dataset, indices: np.ndarray) -> Dataset:
@@ -165,17 +169,22 @@ def _check_options(sources: Sources) -> None:
 
 
 def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
-    """Reads one file, parallel files, a folder written by `save_to_disk`, or rows given from Python."""
+    """Reads files as of `patterns.shards`, a folder written by `save_to_disk`, or rows given from Python."""
     if (rows := find_given(value)) is not None:
         found = table_of(rows, value)
         return found if isinstance(found, Dataset) else _dataset(found, value, sources)
-    if Path(value).expanduser().is_dir():
+    if is_saved(Path(value).expanduser()):
         saved = load_folder(Path(value).expanduser())
         if len(saved) > 1:
             raise InputError(f"{value}: contains the splits {', '.join(saved)}; use --dataset-name")
         return next(iter(saved.values()))
-    table = read_table(split_paths(value, _languages(sources)), sources.encoding, header)
-    return _dataset(table, value, sources)
+    files = shards(value, _languages(sources))
+
+    def read(paths: tuple[Path, ...], header: Header) -> Dataset:
+        place = value if len(files) == 1 else ",".join(map(str, paths))
+        return _dataset(read_table(paths, sources.encoding, header), place, sources)
+
+    return read_joined(files, value, read, header)
 
 
 def _dataset(table: Table, place: str, sources: Sources) -> Dataset:

@@ -5,11 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.files.patterns import existing
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.compared_systems import ComparedRun, ComparedSystem
 from hf_seq2seq.evaluation.comparison_options import CompareConfig
@@ -301,7 +301,7 @@ def words_of_run(settings: Mapping[str, Any]) -> tuple[Counter[str], str] | None
 def own_training_file(settings: Mapping[str, Any]) -> str | None:
     """The files that a run was trained on, separated by commas; None where they are not known or not there."""
     own = settings.get("train_file")
-    return own if isinstance(own, str) and own and all(Path(part).exists() for part in own.split(",")) else None
+    return own if isinstance(own, str) and existing(own) else None
 
 
 def words_in_training(file: str, settings: Mapping[str, Any]) -> Counter[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hf_seq2seq.configs import RunConfig
+from hf_seq2seq.data.files.patterns import existing
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_is_folder, remove
@@ -63,10 +64,10 @@ def _check_inputs(config: RunConfig, folder: Path) -> None:
     lost = {place / name for name in (*WRITTEN, *LEFT_BEHIND, TARGET_FOLDER)}
     lost |= {path.resolve() for path in list_checkpoints(folder)}
     for name in (*FOLDERS, *FILES):
-        for part in str(given.get(name) or "").split(","):
-            path = Path(part.rpartition("=")[2]).expanduser()
+        parts = str(given.get(name) or "").split(",")
+        for path in (path for part in parts for path in existing(part.rpartition("=")[2])):
             found = path.resolve()
-            if part and path.exists() and (found == place or not lost.isdisjoint((found, *found.parents))):
+            if found == place or not lost.isdisjoint((found, *found.parents)):
                 raise InputError(
                     f"--output-dir: {folder} contains {path}, which {flag(name)} reads; give another folder"
                 )

@@ -1,6 +1,5 @@
 """Small files to read."""
 
-import gzip
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -8,18 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from hf_seq2seq.data.files.compression import compressed
+
 Write = Callable[[str, str | bytes], str]
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a file into the test's folder, compressed where its name ends in .gz, and returns its path."""
+    """Writes a file into the test's folder, compressed where its name says so, and returns its path."""
 
     def written(name: str, content: str | bytes) -> str:
         data = content.encode() if isinstance(content, str) else content
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        with path.open("wb") as stream, compressed(stream, path) as packed:
+            packed.write(data)
         return str(path)
 
     return written

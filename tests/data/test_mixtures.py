@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, DatasetDict
 
 from hf_seq2seq.configs import Evaluation, Mixing, PairData
 from hf_seq2seq.data.mixtures import Member, all_metrics, mix, read_member_pairs, read_members
@@ -51,12 +52,26 @@ def test_each_task_has_its_own_data_prefix_and_metrics(file: Path) -> None:
     assert (mixture.epochs.sizes, mixture.epochs.draws) == ((3, 2), (3, 2))
 
 
+def test_data_sets_with_weights(file: Path) -> None:
+    rows = {"source": [f"s{n}" for n in range(60)], "target": [f"t{n}" for n in range(60)]}
+    Dataset.from_dict(rows).save_to_disk("one")
+    DatasetDict({"train": Dataset.from_dict(rows)}).save_to_disk("two")
+    file.write_text(
+        "a:\n  dataset_name: one\n  mixing_weight: 3\nb:\n  dataset_name: two\nc:\n  train_file: pairs.tsv\n"
+    )
+    options = Mixing(mixture="tasks.yaml", mixing="equal")
+    members = read_members(options, PairData(), Evaluation())
+    _, mixture = mix(members, [read_member_pairs(m, "tasks.yaml") for m in members], options, seed=0)
+    assert (mixture.epochs.sizes, mixture.epochs.draws) == ((60, 60, 3), (74, 25, 24))
+
+
 BAD = {
     "": r"tasks.yaml: contains no task",
     "copy:\n": r"tasks.yaml:1: 'copy' needs lines below it",
     "copy: {}\n": r"task 'copy': no data: give --train-file",
     "copy:\n  train_file: pairs.tsv\n  sorce_prefix: x\n": r"tasks.yaml:3: unknown option 'sorce_pre.*source_prefix",
     "copy:\n  train_file: pairs.tsv\n  max_train_samples: -1\n": r"tasks.yaml:3: --max-train-samples: -1 is too small",
+    "copy:\n  train_file: pairs.tsv\n  mixing_weight: 0\n": r"tasks.yaml:3: --mixing-weight: 0.* must be",
     "copy:\n  learning_rate: 1\n": r"tasks.yaml:2: unknown option 'learning_rate'",
     "copy:\n  train_file: pears.tsv\n": r"task 'copy': pears.tsv: no such file; did you mean 'pairs.tsv'",
     "copy:\n  train_file: empty.tsv\n": r"task 'copy': empty.tsv: has no rows",

@@ -3,13 +3,14 @@ import sys
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_seq2seq.configs import LabelledData, PairData, Sources
-from hf_seq2seq.data.sources import load_splits, places_of, row_number
+from hf_seq2seq.data.sources import chosen_rows, load_splits, paths_of, places_of, row_number
 from hf_seq2seq.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -125,7 +126,7 @@ def test_rows_keep_their_numbers_whatever_happens_to_them(write):
     for split in load_splits(data).values():
         for index, source in enumerate(sources_of(split)):
             number = int(source.removeprefix("row"))
-            assert row_number(split, index) == (1 if number == 1 else number + 1)
+            assert row_number(split, index) == str(1 if number == 1 else number + 1)
 
 
 def test_numbered_columns_and_parallel_stems(write, tmp_path):
@@ -253,3 +254,22 @@ def test_samples_that_the_package_ships():
     assert splits["train"].column_names == splits["test"].column_names == ["word", "phonemes"]
     with pytest.raises(InputError, match=r"no sample is named 'cmudict.trian.tsv.gz'; did you mean 'cmudict.train"):
         load_splits(Sources(train_file="sample:cmudict.trian.tsv.gz"))
+
+
+def test_rows_of_several_files_follow_each_other_and_are_named(write, tmp_path, caplog):
+    for name, rows in (("b", ["b1", "b2"]), ("a", ["a1", "a2", "a3"]), ("c", ["c1"])):
+        write(f"d/{name}.csv", csv(rows))
+    data = Sources(train_file=str(tmp_path / "d" / "*.csv"), validation_split_percentage=0)
+    train = load_splits(data)["train"]
+    assert sources_of(train) == ["a1", "a2", "a3", "b1", "b2", "c1"]
+    assert f"d/*.csv: 3 files, in this order: {tmp_path}/d/a.csv, {tmp_path}/d/b.csv" in caplog.text
+    assert row_number(train, 0) == f"1 of {tmp_path}/d/a.csv"
+    assert row_number(chosen_rows(train, np.array([4, 5])), 0) == f"2 of {tmp_path}/d/b.csv"
+    assert [path.name for path in paths_of(data)] == ["a.csv", "b.csv", "c.csv"]
+
+
+def test_cells_of_several_kinds_in_several_files(write, tmp_path):
+    write("d/a.jsonl", '{"source": "a", "n": 1}\n')
+    write("d/b.jsonl", '{"source": "b", "n": "one"}\n')
+    with pytest.raises(InputError, match=r"d: a column has cells of different kinds: .*\bn\b"):
+        load_splits(Sources(train_file=str(tmp_path / "d")))

@@ -14,10 +14,12 @@ from hf_seq2seq.data.cleaning.rules import Pair
 from hf_seq2seq.data.columns.finding import cell
 from hf_seq2seq.data.columns.headers import Header, numbered
 from hf_seq2seq.data.columns.templates import about, fill, template_columns
-from hf_seq2seq.data.files.lines import rejoined, split_paths
-from hf_seq2seq.data.files.readers import FORMS, file_form, iterate_rows, layout_of
+from hf_seq2seq.data.files.forms import named_form
+from hf_seq2seq.data.files.lines import rejoined
+from hf_seq2seq.data.files.patterns import is_saved, shards
+from hf_seq2seq.data.files.readers import file_form, iterate_rows, layout_of
 from hf_seq2seq.data.files.separators import NONE
-from hf_seq2seq.data.files.text_files import bare_name, opened
+from hf_seq2seq.data.files.text_files import opened
 from hf_seq2seq.data.files.writers import Shape, arrow_schema
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.pairs import find_sides
@@ -86,13 +88,14 @@ def read_pair_rows(data: PairData) -> PairRows:
     path = data.train_file or ""
     if data.dataset_name:
         return _of_data_set(load_named(data)["train"], data, data.dataset_name)
-    if Path(path).expanduser().is_dir():
+    if is_saved(Path(path).expanduser()):
         saved = load_folder(Path(path).expanduser())
         if len(saved) > 1:
             raise InputError(f"{path}: contains the splits {', '.join(saved)}; use --dataset-name")
         return _of_data_set(next(iter(saved.values())), data, path)
-    paths = split_paths(path, (data.source_lang, data.target_lang))
-    rows = iterate_rows(",".join(map(str, paths)), data.encoding, _header(data))
+    languages = (data.source_lang, data.target_lang)
+    paths = shards(path, languages)[0]
+    rows = iterate_rows(path, data.encoding, _header(data), languages=languages)
     found = _with_columns(rows, data, path)
     if len(paths) > 1:
         return replace(found, form="txt")
@@ -162,7 +165,7 @@ def output_paths(value: str | None, read: PairRows) -> tuple[Path, ...]:
     if value is None:
         return ()
     paths = tuple(Path(part.strip()).expanduser() for part in value.split(",")) if "," in value else (Path(value),)
-    known = Path(bare_name(paths[0])).suffix.lower() in FORMS
+    known = named_form(paths[0]) is not None
     if read.form == "txt" and len(paths) == 1 and not known and len(read.shape.names) > 1:
         return tuple(Path(f"{value}.{name}") for name in read.shape.names)
     return paths

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from hf_seq2seq.data.files.text_files import bare_name, lines, opened
+from hf_seq2seq.data.files.compression import NAMES, bare_name
+from hf_seq2seq.data.files.text_files import lines, opened
 from hf_seq2seq.errors import InputError
 
 
@@ -24,7 +25,7 @@ def split_paths(value: str, languages: tuple[str | None, ...] = ()) -> tuple[Pat
         return (path,)
     if "," in value:
         return tuple(Path(part).expanduser() for part in rejoined(value.split(",")))
-    for ending in ("", ".gz"):
+    for ending in ("", *NAMES):
         named = tuple(Path(f"{path}.{language}{ending}") for language in languages if language)
         if len(named) > 1 and all(p.exists() for p in named):
             return named

@@ -1,23 +1,28 @@
 """Readers for local files of all formats, as a table or as a stream of rows.
 
-The format is determined by the suffix, with or without `.gz` after it: csv, tsv, json, jsonl, parquet, arrow, txt. For
-any other file, such as a pipe, by its start: parquet, arrow, JSON lines if its first line is an object, tsv if that
-line contains a tab or the columns are numbered, csv if it is a header with a usual name, and otherwise plain lines.
+The format is determined by the suffix, with or without `.gz`, `.xz` or `.zst` after it: csv, tsv, json, jsonl, parquet,
+arrow, txt. For any other file, such as a pipe, by its start: parquet, arrow, JSON lines if its first line is an object,
+tsv if that line contains a tab or the columns are numbered, csv if it is a header with a usual name, and otherwise
+plain lines.
 Arrow, which takes longer to import than to read a short file, is imported only where needed.
 """
 
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS
 from hf_seq2seq.data.columns.headers import UNKNOWN, Header
+from hf_seq2seq.data.files.compression import SUFFIXES
 from hf_seq2seq.data.files.delimited import Layout, delimited_rows
+from hf_seq2seq.data.files.forms import FORMS, named_form
 from hf_seq2seq.data.files.json import json_document_rows, json_line_rows, parse_lines
-from hf_seq2seq.data.files.lines import column_names, line_rows, split_paths
-from hf_seq2seq.data.files.text_files import Opened, bare_name, lines, opened
+from hf_seq2seq.data.files.lines import column_names, line_rows
+from hf_seq2seq.data.files.patterns import check_same_columns, shards
+from hf_seq2seq.data.files.text_files import Opened, lines, opened
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,18 +30,6 @@ if TYPE_CHECKING:
 
     from hf_seq2seq.data.files.tables import Table
 
-FORMS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".feather": "arrow",
-    ".txt": "txt",
-}
 MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 """Magic numbers of binary files."""
 
@@ -98,15 +91,20 @@ def layout_of(path: Path, encoding: str, columns: Sequence[str]) -> Layout | Non
 
 
 def iterate_rows(
-    source: str | Path | TextIO, encoding: str = "utf-8", header: Header = UNKNOWN, form: str = "txt"
+    source: str | Path | TextIO,
+    encoding: str = "utf-8",
+    header: Header = UNKNOWN,
+    form: str = "txt",
+    languages: tuple[str | None, ...] = (),
 ) -> Iterator[dict[str, Any]]:
     """Streams rows in order, with little more than one in memory (a .json document is read whole).
 
     Args:
-        source: a file as in `read_table`, parallel files joined by commas, or an open stream such as `sys.stdin`.
+        source: files as of `patterns.shards`, whose rows follow each other, or an open stream such as `sys.stdin`.
         encoding: of text files and of a stream that has bytes below.
         header: what is known of the first row of delimited files; the columns of one without names are "1", "2", …
         form: the format of a stream: "txt" lines or "jsonl" objects. A file's format is determined by its name.
+        languages: suffixes of parallel files that are named by their stem.
 
     Yields:
         Each row by column name; a line of plain text is `{"text": line}`.
@@ -117,7 +115,18 @@ def iterate_rows(
     if not isinstance(source, str | Path):
         yield from _stream_rows(source, encoding, form)
         return
-    paths = split_paths(str(source))
+    first: list[str] | None = None
+    for paths in shards(str(source), languages):
+        rows = _shard_rows(paths, encoding, header)
+        for row in islice(rows, 1):
+            first = first or list(row)
+            header = header.after(list(row))
+            check_same_columns(paths, list(row), first)
+            yield row
+        yield from rows
+
+
+def _shard_rows(paths: tuple[Path, ...], encoding: str, header: Header) -> Iterator[dict[str, Any]]:
     if len(paths) > 1:
         names = column_names(paths)
         yield from (dict(zip(names, cells, strict=True)) for cells in line_rows(paths, encoding))
@@ -145,7 +154,7 @@ def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: Header 
     Raises:
         InputError: the file is binary and of an unsupported format.
     """
-    form = FORMS.get(Path(bare_name(path)).suffix.lower()) or _form_by_start(file, encoding)
+    form = named_form(path) or _form_by_start(file, encoding)
     return "tsv" if form == "txt" and header.known is False else form
 
 
@@ -155,7 +164,9 @@ def _form_by_start(file: Opened, encoding: str) -> str:
         return magic
     wide = start.startswith((b"\xff\xfe", b"\xfe\xff")) or "\n".encode(encoding) != b"\n"
     if b"\0" in start and not wide:
-        raise InputError(f"{file.place}: unknown format; supported are {', '.join(FORMS)}, and .gz of text formats")
+        raise InputError(
+            f"{file.place}: unknown format; supported are {', '.join(FORMS)}, and {SUFFIXES} of text formats"
+        )
     if start.startswith(b"{") and _is_object(start):
         return "jsonl"
     if b"\t" in start:

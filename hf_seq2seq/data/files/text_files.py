@@ -1,22 +1,20 @@
-"""Text files, plain or gzip: checked before opening and decoded strictly, with the place of errors."""
+"""Text files, plain or compressed: checked before opening and decoded strictly, with the place of errors."""
 
 import codecs
 import difflib
-import gzip
 import io
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from hf_seq2seq.data.files.compression import compression_of, damage_told, decompressed, named_compression
 from hf_seq2seq.errors import InputError, nearest
 
 ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1251", "iso8859-15", "shift_jis", "gb18030", "big5", "euc-kr")
 # Bytes of a file's first line to inspect.
 LOOK_AT = 1 << 16
-GZIP = b"\x1f\x8b"
 
 
 def check_file(path: Path) -> None:
@@ -36,11 +34,6 @@ def check_file(path: Path) -> None:
     raise InputError(f"{path}: no such file" + (f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""))
 
 
-def bare_name(path: Path) -> str:
-    """The file's name without `.gz`."""
-    return path.name.removesuffix(".gz")
-
-
 class Opened:
     """A file that is opened once: bytes inspected in advance are read again, so that a pipe loses nothing.
 
@@ -50,16 +43,17 @@ class Opened:
 
     Attributes:
         start: its first line, or as much of it as is inspected.
-        compressed: whether it is gzip, which is decompressed.
+        compressed: whether it is gzip, xz or Zstandard, which is decompressed.
     """
 
     def __init__(self, stream: BinaryIO, place: str) -> None:
         self.place = place
         self.start = stream.readline(LOOK_AT)
         self._stream = stream
-        self.compressed = self.start.startswith(GZIP)
-        if self.compressed:
-            self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=self.raw()))
+        compression = compression_of(self.start)
+        self.compressed = compression is not None
+        if compression:
+            self._stream = decompressed(self.raw(), compression)
             self.start = self._stream.readline(LOOK_AT)
 
     def raw(self) -> io.BufferedReader:
@@ -123,22 +117,17 @@ def _is_mac(start: str) -> bool:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Opened]:
-    """Opens a file, gzip or not; errors while reading inside the `with` become an `InputError`.
+    """Opens a file, compressed or not; errors while reading inside the `with` become an `InputError`.
 
     Raises:
-        InputError: there is no such file, it may not be read, or it is a damaged gzip file.
+        InputError: there is no such file, it may not be read, or it is a damaged compressed file.
     """
     check_file(path)
-    try:
-        with path.open("rb") as stream:
-            file = Opened(stream, str(path))
-            if path.suffix == ".gz" and file.start and not file.compressed:
-                raise gzip.BadGzipFile("it is not compressed")
-            yield file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: damaged gzip file: {error}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    with damage_told(path), path.open("rb") as stream:
+        file = Opened(stream, str(path))
+        if (named := named_compression(path)) and file.start and not file.compressed:
+            raise InputError(f"{path}: damaged {named} file: it is not compressed")
+        yield file
 
 
 def text_encoding(encoding: str) -> str:

@@ -1,7 +1,6 @@
 """Writers of rows for local files of all formats that `readers` reads, one row at a time."""
 
 import csv
-import gzip
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hf_seq2seq import strict_json
-from hf_seq2seq.data.files.readers import FORMS
-from hf_seq2seq.data.files.text_files import bare_name
+from hf_seq2seq.data.files.compression import compressed, named_compression
+from hf_seq2seq.data.files.forms import named_form
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError, shorten
 
@@ -75,17 +74,17 @@ def open_rows(paths: Sequence[Path], shape: Shape, form: str = "jsonl") -> Itera
 
 @contextmanager
 def _opened(path: Path, shape: Shape, form: str) -> Iterator[Write]:
-    form = FORMS.get(Path(bare_name(path)).suffix.lower(), form)
+    form = named_form(path) or form
     form = "tsv" if form == "txt" and len(shape.names) > 1 else form
     with open_draft(path) as draft:
         if form in ("parquet", "arrow"):
             with _arrow_writer(draft.buffer, path, form, shape) as write:
                 yield write
             return
-        if path.suffix.lower() != ".gz":
+        if named_compression(path) is None:
             yield from _text_writer(draft, path, form, shape)
             return
-        with gzip.GzipFile("", "wb", fileobj=draft.buffer, mtime=0) as packed:
+        with compressed(draft.buffer, path) as packed:
             text = io.TextIOWrapper(packed, "utf-8", newline="\n")
             yield from _text_writer(text, path, form, shape)
             text.flush()

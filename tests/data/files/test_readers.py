@@ -30,7 +30,7 @@ def both_ways(path: str, **options) -> list[dict]:
     return whole
 
 
-@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("ending", ["", ".gz", ".xz", ".zst"])
 @pytest.mark.parametrize("name", CONTENT)
 def test_text_formats(write, name, ending):
     assert both_ways(write(name + ending, CONTENT[name])) == ROWS

@@ -17,7 +17,7 @@ def test_a_line_ends_at_a_line_feed_and_nowhere_else(write):
     assert read(path) == ["one\u2028still one\x85\x0c", "two", "", "four"]
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.txt.xz", "a.txt.zst"])
 def test_a_byte_order_mark_is_skipped(write, name):
     assert read(write(name, b"\xef\xbb\xbfeins\nzwei\n")) == ["eins", "zwei"]
 
@@ -27,7 +27,7 @@ def test_other_encodings_are_read_when_named(write, encoding):
     assert read(write("a.txt", "Käse\nÖl\n".encode(encoding)), encoding) == ["Käse", "Öl"]
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz", "a.txt.xz", "a.txt.zst"])
 def test_an_undecodable_byte_is_named_with_line_and_place_and_a_way_out(write, name):
     path = write(name, b"fine\n" * 5000 + b"K\xe4se\n")
     with pytest.raises(InputError) as error:
