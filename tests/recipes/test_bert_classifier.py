@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -47,15 +48,18 @@ def texts(rows: int, seed: int) -> list[str]:
     return [" ".join([word, *draw.choices(WORDS[2:], k=draw.randint(1, 5))]) for word in first]
 
 
-def train(encoder: str, tmp_path: Path, label: Callable[[str], object], **values: object) -> dict[str, float]:
+def configured(encoder: str, tmp_path: Path, label: Callable[[str], object], **values: object) -> Any:
     files = {}
     for split, rows, seed in (("train", 200, 1), ("validation", 40, 2), ("test", 30, 3)):
         path = tmp_path / f"{split}.jsonl"
         path.write_text("".join(json.dumps({"text": t, "label": label(t)}) + "\n" for t in texts(rows, seed)))
         files[f"{split}_file"] = str(path)
     defaults = {"model_name_or_path": encoder, "learning_rate": 3e-3, "num_train_epochs": 6, "logging_steps": 5}
-    config = build(bert_classifier.Config, files | defaults | {"output_dir": str(tmp_path / "out")} | values)
-    bert_classifier.main(config)
+    return build(bert_classifier.Config, files | defaults | {"output_dir": str(tmp_path / "out")} | values)
+
+
+def train(encoder: str, tmp_path: Path, label: Callable[[str], object], **values: object) -> dict[str, float]:
+    bert_classifier.main(configured(encoder, tmp_path, label, **values))
     return json.loads((tmp_path / "out" / "all_results.json").read_text())
 
 
@@ -267,6 +271,26 @@ def test_what_the_head_sees_is_kept(encoder: str, tmp_path: Path) -> None:
     options = {"learning_rate": 1e-12, "max_steps": 1}
     again = train(str(tmp_path / "first"), tmp_path, lambda text: "ab"["good" in text], **options)
     assert again["predict_loss"] == pytest.approx(found["predict_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("modes", "flags", "expected"),
+    [
+        ({"pooling_mode_mean_tokens": True}, {}, "mean"),
+        ({"pooling_mode_mean_tokens": True}, {"pooling": "cls"}, "cls"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, {}, None),
+        ({"pooling_mode_lasttoken": True}, {}, "last"),
+    ],
+)
+def test_an_encoder_of_sentences_pools_as_it_learned(
+    encoder: str, tmp_path: Path, modes: dict[str, bool], flags: dict[str, str], expected: str | None
+) -> None:
+    settings = Path(encoder) / "1_Pooling" / "config.json"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"word_embedding_dimension": 32, "pooling_mode_cls_token": False} | modes))
+    task = bert_classifier.prepare(configured(encoder, tmp_path, lambda text: "ab"["good" in text], **flags))
+    assert task.config.model.pooling == expected
+    assert getattr(task.model.config, "pooling", None) == (expected if expected != "cls" else None)
 
 
 def test_a_decoder_classifies_by_its_last_token(
