@@ -1,5 +1,6 @@
 """`hf-seq2seq compare SYSTEM SYSTEM...`: scores, costs and differences of several systems on the same test rows."""
 
+import sys
 from typing import Annotated
 
 from hf_seq2seq import strict_json
@@ -30,11 +31,8 @@ def compare(systems: Systems, *, values: Values) -> None:
     read = read_systems(systems, config.rows.encoding or "utf-8")
     with counted("rows") as advance:
         found = compare_systems(CompareRequest(read, config, values, advance))
-    if config.comparing.json:
-        print(strict_json.dumps(found.figures))
-        return
-    print(found.table)
-    print(f"\n{found.page}")
+    print(strict_json.dumps(found.figures) if config.comparing.json else found.table)
+    print(f"\npage, table, figures and pictures (--output-dir): {found.page}", file=sys.stderr)
 
 
 COMMAND = FlagCommand(compare, CompareConfig)

@@ -11,13 +11,15 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_seq2seq.data.files.tables import kind
-from hf_seq2seq.data.rows import shown
+from hf_seq2seq.data.rows import cell_place, shown
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
 
 SAMPLE_ROWS = 100
+SAMPLE_CELLS = 100_000
+"""Cells of a sample: of wide rows it has fewer."""
 NANS = ("nan", "NaN")
 HINTS = {
     "null": "fill it in, or give --skip-empty",
@@ -30,10 +32,11 @@ HINTS = {
 
 def row_sample(rows: Dataset) -> list[dict[str, Any]]:
     """The first rows, to inspect their cells."""
+    count = min(SAMPLE_ROWS, max(1, SAMPLE_CELLS // max(1, len(rows.column_names))))
     # Directly from Arrow: `datasets` copies its description of every column for a selection.
-    first = rows.data.slice(0, SAMPLE_ROWS)
+    first = rows.data.slice(0, count)
     if rows._indices is not None:
-        first = rows.data.table.take(rows._indices.column(0).slice(0, SAMPLE_ROWS))
+        first = rows.data.table.take(rows._indices.column(0).slice(0, count))
     return first.to_pylist()
 
 
@@ -94,8 +97,8 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False, ma
         row, count = row_number(rows, int(missing.argmax())), int(missing.sum())
         others = f", the first of {count} such rows" if count > 1 else ""
         raise InputError(
-            f"{place}: row {row}, column {column!r}: 'nan' stands for a missing text{others}; fill it in or remove the "
-            "row (--skip-empty)"
+            f"{cell_place(place, row, column)}: 'nan' stands for a missing text{others}; fill it in or remove the row "
+            "(--skip-empty)"
         )
     return ["" if gone else text for text, gone in zip(found, missing, strict=True)] if missing.any() else found
 
@@ -143,7 +146,7 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
     if count:
         row = row_number(rows, pc.index(empty, True).as_py())
         others = f", the first of {count} such rows" if count > 1 else ""
-        raise InputError(f"{place}: row {row}, column {column!r}: empty text{others}; fill it in, or give --skip-empty")
+        raise InputError(f"{cell_place(place, row, column)}: empty text{others}; fill it in, or give --skip-empty")
 
 
 def without_empty(rows: Dataset, columns: Sequence[str | None], place: str, label: str | None = None) -> Dataset:
@@ -182,4 +185,4 @@ def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> No
     """
     hint = HINTS.get(kind(value), "convert it to text")
     detail = "null" if value is None else f"{kind(value)} {shown(value)} instead of text"
-    raise InputError(f"{place}: row {row_number(rows, index)}, column {column!r}: {detail}; {hint}")
+    raise InputError(f"{cell_place(place, row_number(rows, index), column)}: {detail}; {hint}")

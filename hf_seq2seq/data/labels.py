@@ -27,7 +27,7 @@ from hf_seq2seq.data.label_lists import (
     separator,
 )
 from hf_seq2seq.data.labelled_texts import Labelled
-from hf_seq2seq.data.rows import shown
+from hf_seq2seq.data.rows import cell_place, shown
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError, nearest
@@ -116,7 +116,7 @@ class _LabelCells:
 
     def refuse(self, index: int, problem: str) -> NoReturn:
         """Raises an error about a cell, naming its place."""
-        raise InputError(f"{self.place}: row {row_number(self.rows, index)}, column {self.column!r}: {problem}")
+        raise InputError(f"{cell_place(self.place, row_number(self.rows, index), self.column)}: {problem}")
 
 
 def _texts_of(columns: Mapping[str, str]) -> list[str]:

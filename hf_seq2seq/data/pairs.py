@@ -25,6 +25,7 @@ from hf_seq2seq.data.preferences import (
     target_without_preferences,
 )
 from hf_seq2seq.data.row_languages import in_languages, other_columns, read_languages
+from hf_seq2seq.data.rows import cell_place
 from hf_seq2seq.data.source_columns import features_of, frames_of, read_frames, with_features_of
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
@@ -252,7 +253,7 @@ def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> l
         if not isinstance(wrong, str):
             refuse(rows, index, column, references, place)
         if not references or (not may_be_empty and not all(r.strip() for r in references)):
-            number = row_number(rows, index)
+            where = cell_place(place, row_number(rows, index), column)
             problem = "an empty text among the references" if references else "no reference"
-            raise InputError(f"{place}: row {number}, column {column!r}: {problem}; fill it in, or give --skip-empty")
+            raise InputError(f"{where}: {problem}; fill it in, or give --skip-empty")
     return found

@@ -7,6 +7,7 @@ from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.annotated_text import AnnotatedText, annotated, check_code
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.frames import Matrix
+from hf_seq2seq.data.rows import cell_place
 from hf_seq2seq.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _codes(rows: "Dataset", side: str, column: str, place: str) -> list[str]:
     codes = texts(rows, column, place)
     first = {code: index for index, code in reversed(list(enumerate(codes)))}
     for code, index in first.items():
-        check_code(code, f"{place}: row {row_number(rows, index)}, column {column!r}")
+        check_code(code, cell_place(place, row_number(rows, index), column))
     return codes
 
 

@@ -4,6 +4,7 @@ The readers, which import pyarrow and datasets, are imported lazily, because com
 """
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from hf_seq2seq.errors import InputError
 
 Row = dict[str, Any]
 SAMPLE_ROWS = 100
+_TABLE = re.compile(r"\.[ct]sv(\.\w+)?$", re.IGNORECASE)
 
 
 def read_rows(
@@ -114,7 +116,19 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     if isinstance(value, str) and is_unicode(value):
         return value
     wrong = "contains half a character" if isinstance(value, str) else "is not text"
-    raise InputError(f"{place}: row {number}, column {column!r}: {shown(value)} {wrong}")
+    raise InputError(f"{cell_place(place, number, column)}: {shown(value)} {wrong}")
+
+
+def cell_place(place: str, number: int, column: str) -> str:
+    """Where a cell is, for messages: in a table with a header, rows are not the lines that an editor numbers.
+
+    Args:
+        place: the file or data set.
+        number: of the row, from 1.
+        column: its name, or its number in a file without a header.
+    """
+    header = " after the header" if _TABLE.search(place) and not column.isdecimal() else ""
+    return f"{place}: row {number}{header}, column {column!r}"
 
 
 def source_cell(row: Row, column: str, number: int, place: str) -> str:

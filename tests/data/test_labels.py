@@ -103,7 +103,7 @@ def test_the_names_of_a_trained_model_fix_the_ids(write):
     path = write("t.csv", csv("b", "b"))
     splits, names = read(names=("c", "b", "a"), test_file=path)
     assert (splits["test"].labels.tolist(), names) == ([1, 1], ("c", "b", "a"))
-    with pytest.raises(InputError, match="row 1, column 'label': label 'b' was not seen in training"):
+    with pytest.raises(InputError, match="row 1 after the header, column 'label': label 'b' was not seen in training"):
         read(names=("x", "y"), test_file=path)
 
 
@@ -250,7 +250,7 @@ def test_a_label_that_is_none_is_refused_with_its_place(write, problem, labels, 
 def test_a_label_that_training_never_saw_is_refused(write, problem):
     with pytest.raises(InputError) as error:
         read(problem, train_file=write("a.csv", csv("ham", "spam")), test_file=write("t.csv", csv("ham", "spm")))
-    place = "t.csv: row 2, column 'label': "
+    place = "t.csv: row 2 after the header, column 'label': "
     assert f"{place}label 'spm' was not seen in training; did you mean 'spam'?" in str(error.value)
 
 

@@ -36,6 +36,9 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
+AFTER = {"csv": " after the header", "jsonl": "", "parquet": ""}
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("missing", [None, NAN, "nan", "NaN"])
 @pytest.mark.parametrize("side", ["source", "target"])
@@ -43,7 +46,8 @@ def test_a_missing_text_is_no_text(write: Write, form: str, missing: Any, side: 
     cells = {name: ["a b", "c d", "e f"] for name in ("source", "target")}
     cells[side][1] = missing
     data = PairData(train_file=write(form, **cells))
-    with pytest.raises(InputError, match=rf"rows.{form}: row 2, column '{side}': (null|'nan' stands for a missing)"):
+    place = rf"rows.{form}: row 2{AFTER[form]}, column '{side}'"
+    with pytest.raises(InputError, match=rf"{place}: (null|'nan' stands for a missing)"):
         read_pairs(load_splits(data), data)
     data = PairData(train_file=data.train_file, skip_empty=True)
     found = read_pairs(load_splits(data), data)["train"]
@@ -62,7 +66,7 @@ def test_a_missing_text_is_no_text(write: Write, form: str, missing: Any, side: 
 )
 def test_a_missing_label_is_no_class(write: Write, form: str, problem: str, cells: list[Any], missing: str) -> None:
     data = LabelledData(train_file=write(form, text=["a b", "c d", "e f"], label=cells))
-    with pytest.raises(InputError, match=rf"rows.{form}: row 2, column 'label': {missing}"):
+    with pytest.raises(InputError, match=rf"rows.{form}: row 2{AFTER[form]}, column 'label': {missing}"):
         read_labelled(load_labelled_splits(data, problem), data, problem)
     data = LabelledData(train_file=data.train_file, skip_empty=True)
     rows, names = read_labelled(load_labelled_splits(data, problem), data, problem)

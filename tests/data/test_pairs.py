@@ -153,19 +153,19 @@ def test_references_are_checked_too(write, target, message):
 
 def test_empty_texts_are_counted_and_allowed_as_targets_of_a_test(write, caplog):
     path = write("a.tsv", "source\ttarget\na\tb\nc\t\nd\t \n")
-    message = "row 2, column 'target': empty text, the first of 2 such rows"
+    message = "row 2 after the header, column 'target': empty text, the first of 2 such rows"
     for split in ("train", "validation"):
         with pytest.raises(InputError, match=message):
             read(**{f"{split}_file": path})
     assert read(test_file=path)["test"].references == [["b"], [""], [" "]]
     assert "a.tsv: 2 of 3 targets are empty, and are scored as such" in caplog.text
-    with pytest.raises(InputError, match="row 1, column 'source': empty text;"):
+    with pytest.raises(InputError, match="row 1 after the header, column 'source': empty text;"):
         read(test_file=write("b.tsv", "source\ttarget\n\tb\n"))
 
 
 def test_a_refused_row_has_its_number_in_the_file(write):
     rows = "a,b\na,b\na,b\nc,d\ne,\n"
-    with pytest.raises(InputError, match="row 5, column 'target': empty"):
+    with pytest.raises(InputError, match="row 5 after the header, column 'target': empty"):
         read(train_file=write("a.csv", "source,target\n" + rows), deduplicate=True)
 
 
