@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import check_is_folder
 from hf_seq2seq.reports.options import Report
 
 
@@ -10,13 +11,12 @@ def find_folder(report: Report, path: str) -> Path:
     """The folder of the report.
 
     Raises:
-        InputError: it is a file, or the model is no folder and none is given.
+        InputError: it is a file, cannot be written, or the model is no folder and none is given.
     """
     if report.output_dir is None and not Path(path).is_dir():
         raise InputError(f"analyze: {path} is not a folder that a report could be put in; give --output-dir")
     folder = Path(report.output_dir) if report.output_dir else Path(path) / "analysis"
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--output-dir {folder}: is a file")
+    check_is_folder(folder)
     return folder
 
 

@@ -246,3 +246,19 @@ def test_what_cannot_be_compared(
         compare(systems, values={"output_dir": "refused"} | flags)
     assert len(str(error.value).splitlines()) <= 2
     assert not (runs / "refused").exists()
+
+
+@pytest.mark.parametrize("json_asked", [False, True])
+def test_the_command_says_where_its_page_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], json_asked: bool
+) -> None:
+    from hf_seq2seq.cli.compare import compare
+
+    for name, texts in (("a", BAD), ("b", GOOD), ("right", [row[0] for row in REFERENCES])):
+        (tmp_path / name).write_text("".join(f"{text}\n" for text in texts))
+    flags = {"references": str(tmp_path / "right"), "output_dir": str(tmp_path / "out"), "metrics": "exact_match"}
+    compare([str(tmp_path / "a"), str(tmp_path / "b")], values=flags | {"json": json_asked, "resamples": 100})
+    printed = capsys.readouterr()
+    assert str(tmp_path / "out/comparison.html") in printed.err
+    assert "comparison.html" not in printed.out
+    assert json.loads(printed.out)["rows"] == len(BAD) if json_asked else printed.out.startswith("|")

@@ -147,7 +147,7 @@ def test_rows_do_not_depend_on_the_chunk(recurrent: Path, tmp_path: Path, monkey
         ({"metric": "blue"}, "did you mean 'bleu'"),
         ({"metric": "cider"}, "does not score single rows"),
         ({"test_file": "a=x.tsv"}, "x.tsv"),
-        ({"output_dir": "/dev/null/new"}, "--output-dir /dev/null/new: cannot be made: Not a directory"),
+        ({"output_dir": "/dev/null/new"}, "--output-dir: /dev/null is a file"),
     ],
 )
 def test_bad_flags(recurrent: Path, tmp_path: Path, flags: dict[str, Any], message: str) -> None:
