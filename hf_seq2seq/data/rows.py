@@ -119,12 +119,12 @@ def text_cell(row: Row, column: str, number: int, place: str) -> str:
     raise InputError(f"{cell_place(place, number, column)}: {shown(value)} {wrong}")
 
 
-def cell_place(place: str, number: int, column: str) -> str:
+def cell_place(place: str, number: int | str, column: str) -> str:
     """Where a cell is, for messages: in a table with a header, rows are not the lines that an editor numbers.
 
     Args:
         place: the file or data set.
-        number: of the row, from 1.
+        number: of the row, from 1; its file may follow.
         column: its name, or its number in a file without a header.
     """
     header = " after the header" if _TABLE.search(place) and not column.isdecimal() else ""
