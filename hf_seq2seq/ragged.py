@@ -1,10 +1,11 @@
 """Token ids of many rows in one flat array: four bytes per token, no Python objects per row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+TOKENS_AT_A_TIME = 1 << 20
 IGNORE = -100
 """The label of tokens to ignore, as in transformers and torch."""
 
@@ -33,6 +34,15 @@ class Ragged:
     def lengths(self) -> np.ndarray:
         """Tokens of each row, `(rows,)`."""
         return np.diff(self.offsets)
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """The ids of all rows, in arrays of a size that fits in memory."""
+        for start in range(0, len(self.values), TOKENS_AT_A_TIME):
+            yield self.values[start : start + TOKENS_AT_A_TIME]
+
+    def without_first(self) -> "Ragged":
+        """The rows without the first id of each."""
+        return Ragged.of(self[row][1:] for row in range(len(self)))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -41,6 +41,7 @@ class Config(run_configs.DecoderRun):
 
 def prepare(config: Config) -> "Task":
     """Reads pairs, conversations or documents, loads or trains the tokenizer, loads or builds the model."""
+    from hf_seq2seq.data.mapped.texts import sampled
     from hf_seq2seq.tasks.causal_lm import joined_task, text_task
     from hf_seq2seq.tasks.dialogue import dialogue_task, settle_dialogue
     from hf_seq2seq.tasks.open_options import settle_fine_tuning
@@ -61,7 +62,8 @@ def prepare(config: Config) -> "Task":
     config, rows = open_pairs(config, config.data, dialogue, choices, joint=True)
     pairs: Any = rows
     train = pairs["train"]
-    texts = train.contents if dialogue else [*chain(*texts_to_learn(train))]
+    learned = () if dialogue else texts_to_learn(train)
+    texts = train.contents if dialogue else [*chain(*map(sampled, learned) if new else learned)]
     settle = partial(settle_dialogue if dialogue else settle_joined, pairs=pairs)
     config, model, tokenizer = start(config, texts=texts, settle=settle)
     if not new:

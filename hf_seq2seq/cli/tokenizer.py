@@ -1,6 +1,7 @@
 """`hf-seq2seq tokenizer`: train one from files, and show how one splits a text."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,13 +49,14 @@ def train_tokenizer(values: Values) -> None:
     check_folder(folder, config.output.overwrite_output_dir)
     if not config.data.train_file and not config.data.dataset_name:
         raise InputError("tokenizer train: give --train-file or --dataset-name")
+    from hf_seq2seq.data.mapped.texts import sampled
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.data.tabbed_text import split_at_tabs
     from hf_seq2seq.data.tokenizers.unknown import lacks_spaces, no_spaces, reads_words
     from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER, train_tokenizers
 
     sources, targets = _texts(load_splits(config.data, arrange=split_at_tabs), config.data)
-    tokenizers = train_tokenizers(sources, targets, config.tokens)
+    tokenizers = train_tokenizers(sampled(sources), sampled(targets), config.tokens)
     sides = {"source": (tokenizers.source, sources), "target": (tokenizers.target, targets)}
     for side in [side for side, (read, texts) in sides.items() if reads_words(read) and lacks_spaces(texts)]:
         print(no_spaces(side), file=sys.stderr)
@@ -64,7 +66,7 @@ def train_tokenizer(values: Values) -> None:
     print(f"{folder}: {' and '.join(f'{size:,}' for size in sorted(sizes))} pieces from {len(sources):,} rows")
 
 
-def _texts(splits: "Splits", data: PairData) -> tuple[list[str], list[str]]:
+def _texts(splits: "Splits", data: PairData) -> tuple[Sequence[str], Sequence[str]]:
     """Sources and targets of the training rows; no targets if the rows have one column of text."""
     from hf_seq2seq.data.cells import row_sample
     from hf_seq2seq.data.columns.finding import text_columns

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from hf_seq2seq.data.files.tables import kind
+from hf_seq2seq.data.mapped.texts import LARGE, ArrowTexts
 from hf_seq2seq.data.rows import cell_place, shown
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.errors import InputError
@@ -36,23 +37,31 @@ def row_sample(rows: Dataset) -> list[dict[str, Any]]:
     # Directly from Arrow: `datasets` copies its description of every column for a selection.
     first = rows.data.slice(0, count)
     if rows._indices is not None:
-        first = rows.data.table.take(rows._indices.column(0).slice(0, count))
+        chosen = rows._indices.column(0).slice(0, count)
+        # Rows are taken from few, because Arrow first joins all chunks that it takes them from.
+        first = rows.data.table.slice(0, (pc.max(chosen).as_py() or 0) + 1).take(chosen)
     return first.to_pylist()
 
 
 def column_cells(rows: Dataset, column: str) -> pa.ChunkedArray:
     """The cells of a column, `(rows,)`, NaN as null; a dotted name reaches into objects."""
-    outer = column
-    while outer and outer not in rows.column_names:
-        outer = outer.rpartition(".")[0]
+    outer, keys = _nested(rows, column)
     # Directly from Arrow: `datasets` reads selected rows one by one, ten times slower.
     cells = rows.data.column(outer)
     if rows._indices is not None:
         cells = cells.take(rows._indices.column(0))
-    for key in column[len(outer) + 1 :].split(".") if column != outer else ():
+    for key in keys:
         cells = pc.struct_field(cells, key)
     # A missing number is NaN in the files of some libraries.
     return pc.if_else(pc.is_nan(cells), None, cells) if pa.types.is_floating(cells.type) else cells
+
+
+def _nested(rows: Dataset, column: str) -> tuple[str, list[str]]:
+    """The column that a dotted name begins with, and the keys of the objects in it."""
+    outer = column
+    while outer and outer not in rows.column_names:
+        outer = outer.rpartition(".")[0]
+    return outer, column[len(outer) + 1 :].split(".") if column != outer else []
 
 
 def is_text(arrow_type: pa.DataType) -> bool:
@@ -101,6 +110,26 @@ def texts(rows: Dataset, column: str, place: str, may_be_empty: bool = False, ma
             "(--skip-empty)"
         )
     return ["" if gone else text for text, gone in zip(found, missing, strict=True)] if missing.any() else found
+
+
+def kept_texts(rows: Dataset, column: str) -> ArrowTexts | None:
+    """The texts of a column without Python strings.
+
+    None if rows are few, or a cell is null, not text, blank or `nan`, of which `texts` says more.
+    """
+    if len(rows) < LARGE:
+        return None
+    outer, keys = _nested(rows, column)
+    chunks = rows.data.column(outer).chunks
+    for key in keys:
+        chunks = [pc.struct_field(chunk, key) for chunk in chunks]
+    chosen = None if rows._indices is None else np.concatenate([c.to_numpy() for c in rows._indices.column(0).chunks])
+    found = ArrowTexts(chunks, None if chosen is None else chosen.astype(np.int32 if len(rows.data) < 2**31 else int))
+    unwanted = pa.array(["", *NANS], pa.string())
+    for part in found.parts() if all(is_text(chunk.type) for chunk in chunks) else [pa.nulls(1)]:
+        if part.null_count or pc.any(pc.is_in(pc.utf8_trim_whitespace(part.cast(pa.string())), unwanted)).as_py():
+            return None
+    return found
 
 
 def written_nans(cells: pa.ChunkedArray, column: str, place: str) -> np.ndarray:

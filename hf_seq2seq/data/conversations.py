@@ -203,7 +203,7 @@ def _exchanges(splits: Splits, data: PairData) -> dict[str, Conversations]:
             [{"role": USER, "content": source}, {"role": ASSISTANT, "content": target}]
             for source, target in zip(pairs.sources, pairs.targets, strict=True)
         ]
-        found[split] = Conversations(messages, pairs.columns[0], splits.place(split), pairs.references)
+        found[split] = Conversations(messages, pairs.columns[0], splits.place(split), [*pairs.references])
     return found
 
 

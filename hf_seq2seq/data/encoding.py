@@ -11,6 +11,7 @@ from hf_seq2seq import configs
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.frames import Matrix, encode_frames
 from hf_seq2seq.data.inputs import Inputs, in_order
+from hf_seq2seq.data.mapped.texts import ArrowTexts, behind
 from hf_seq2seq.data.tokenizers.languages import (
     begins_with_code,
     groups_by,
@@ -19,7 +20,7 @@ from hf_seq2seq.data.tokenizers.languages import (
     language_codes,
     wanted_of,
 )
-from hf_seq2seq.data.tokenizers.spelled import spells_control
+from hf_seq2seq.data.tokenizers.spelled import control_tokens, spells_control
 from hf_seq2seq.data.tokenizers.unicode_text import valid_text
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
@@ -56,7 +57,7 @@ def encode_pairs(
     Raises:
         InputError: a limit leaves no room for text besides the special tokens.
     """
-    sources = [prefix + text for text in pairs.sources]
+    sources = behind(prefix, pairs.sources)
     source, cut_sources = encode_texts(sources, tokenizers.source, limits.max_source_length)
     target, cut_targets = encode_targets(pairs.targets, tokenizers.target, limits.max_target_length, start)
     preferred: dict[str, Ragged] = {}
@@ -139,6 +140,8 @@ def _by_language(
     encode: "Callable[[Sequence[str], PreTrainedTokenizerBase, int], tuple[Ragged, int]]",
 ) -> tuple[Ragged, int]:
     """Encodes the texts of each language together, marked with its code."""
+    if isinstance(texts, ArrowTexts):  # which know no languages
+        return encode(texts, tokenizer, max_length)
     parts = []
     for code, rows in groups_by(langs_of(texts)).items():
         with in_language(tokenizer, side, code):
@@ -167,7 +170,7 @@ def encode_targets(
         ids, truncated = _encode_targets(texts, tokenizer, max_length)
         wrapped = tokenizer(text_target=["a"])["input_ids"][0]
         repeats = len(wrapped) > 1 and wrapped[0] == start
-        return Ragged.of(ids[row][1:] for row in range(len(ids))) if repeats else ids, truncated
+        return ids.without_first() if repeats else ids, truncated
     return _by_language(texts, tokenizer, max_length, "tgt_lang", _encode_targets)
 
 
@@ -237,6 +240,8 @@ def _encode(
 
     `wrapped` adds the tokenizer's special tokens around a text; `plain` text contains none, whatever it spells.
     """
+    if plain and (found := _encode_kept(tokenizer, limit, sides, outputs, ending, wrapped)):
+        return {"input_ids": found[0]}, found[1]
     values: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype=np.int32)] for name in outputs}
     lengths, truncated = [0], 0
     for start in range(0, len(next(iter(sides.values()))), CHUNK):
@@ -250,6 +255,40 @@ def _encode(
             values[name].append(np.fromiter(flat, dtype=np.int32))
     offsets = np.cumsum(lengths, dtype=np.int64)
     return {name: Ragged(np.concatenate(parts), offsets) for name, parts in values.items()}, truncated
+
+
+def _encode_kept(
+    tokenizer: "PreTrainedTokenizerBase",
+    limit: int,
+    sides: Mapping[str, Sequence[str]],
+    outputs: Sequence[str],
+    ending: Sequence[int],
+    wrapped: bool,
+) -> tuple[Ragged, int] | None:
+    """Encodes many texts outside of memory; None for texts in memory, and where that is not possible."""
+    side, texts = next(iter(sides.items()))
+    if not (isinstance(texts, ArrowTexts) and [*outputs] == ["input_ids"] and tokenizer.is_fast):
+        return None
+    from hf_seq2seq.data.mapped.ids import encoded_once
+    from hf_seq2seq.data.mapped.worker import Coding
+
+    languages = [getattr(tokenizer, name) for name in ("src_lang", "tgt_lang") if hasattr(tokenizer, name)]
+    coding = Coding(
+        tokenizer=tokenizer.backend_tokenizer.to_str(),
+        limit=limit,
+        ending=tuple(ending),
+        wrapped=wrapped,
+        all_as_text=tokenizer.split_special_tokens,
+        as_text=tuple(control_tokens(tokenizer)),
+        truncation_side=tokenizer.truncation_side,
+        mode=" ".join(map(str, [side, *languages])) if languages else "",
+    )
+
+    def tokenize(few: list[str]) -> tuple[Ragged, int]:
+        columns, truncated = _encode(tokenizer, limit, {side: few}, outputs, ending, wrapped)
+        return columns["input_ids"], truncated
+
+    return encoded_once(texts, coding, tokenize)
 
 
 def _tokenize_plain(

@@ -1,5 +1,6 @@
 """An encoded split, from which batches are made and with which predictions are compared."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -84,9 +85,9 @@ class Examples:
     """
 
     source: Ragged
-    texts: list[str]
+    texts: Sequence[str]
     target: Ragged | None = None
-    references: list[list[str]] | None = None
+    references: Sequence[list[str]] | None = None
     labels: np.ndarray | None = None
     token_types: Ragged | None = None
     unknown: list[tuple[str, ...]] | None = None

@@ -11,12 +11,13 @@ import pyarrow as pa
 from datasets import Dataset
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.cells import column_cells, refuse, row_sample, texts, without_empty
+from hf_seq2seq.data.cells import column_cells, kept_texts, refuse, row_sample, texts, without_empty
 from hf_seq2seq.data.columns.finding import cell, named_column, reference_columns, text_columns
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.data.columns.templates import about, fill, template_columns, usual_template
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.frames import Matrix
+from hf_seq2seq.data.mapped.texts import OneReference, first_references
 from hf_seq2seq.data.preferences import (
     Preferences,
     columns_beside,
@@ -48,8 +49,8 @@ class Pairs:
         preferences: the better and the worse output of every row; None if the rows have none.
     """
 
-    sources: list[str]
-    references: list[list[str]]
+    sources: Sequence[str]
+    references: Sequence[list[str]]
     columns: tuple[str, str]
     table: Dataset | None = field(default=None, compare=False, repr=False)
     preferences: Preferences | None = None
@@ -58,9 +59,9 @@ class Pairs:
         return len(self.sources)
 
     @property
-    def targets(self) -> list[str]:
+    def targets(self) -> Sequence[str]:
         """The first reference of every row, used for training."""
-        return [references[0] for references in self.references]
+        return first_references(self.references)
 
     @cached_property
     def sides(self) -> tuple[Side, Side]:
@@ -110,11 +111,11 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
                 named_column(rows.column_names, sample, option, column, place)
         rows = without_empty(rows, (source, target, context), place) if data.skip_empty else rows
         preferences = read_preferences(rows, preferred, place) if need_target else None
-        references = _all_references(rows, target, place, kind_of(split) == "test", preferences)
+        references = _all_references(rows, target, place, kind_of(split), preferences)
         if frames:
-            sources: list[str] = [*read_frames(rows, source, place, _width_of(pairs))]
+            sources: Sequence[str] = [*read_frames(rows, source, place, _width_of(pairs))]
         else:
-            sources = _filled(rows, template, place) if template else texts(rows, source, place, may_be_lists=True)
+            sources = _filled(rows, template, place) if template else _texts(rows, source, place, kind_of(split))
         if context:
             sources = [about(*row) for row in zip(sources, texts(rows, context, place), strict=True)]
         columns = f"{source}, {context}" if context else source, target
@@ -221,12 +222,20 @@ def has_texts(sample: list[dict[str, Any]], column: str) -> bool:
     return any(isinstance(value, Mapping) and isinstance(value.get("text"), list) for value in cells)
 
 
+def _texts(rows: Dataset, column: str, place: str, kind: str) -> Sequence[str]:
+    """The texts of a column; those of many training rows stay outside of memory."""
+    return (kept_texts(rows, column) if kind == "train" else None) or texts(rows, column, place, may_be_lists=True)
+
+
 def _all_references(
-    rows: Dataset, column: str, place: str, may_be_empty: bool, preferences: Preferences | None
-) -> list[list[str]]:
+    rows: Dataset, column: str, place: str, kind: str, preferences: Preferences | None
+) -> Sequence[list[str]]:
     """The references of every row; of a row that has none but a better output, that output."""
     if not column:
         return [[] for _ in range(len(rows))]
+    may_be_empty = kind == "test"
+    if kind == "train" and preferences is None and (outside := kept_texts(rows, column)):
+        return OneReference(outside)
     absent = column_cells(rows, column).is_null().to_numpy()
     if preferences is None or not absent.any():
         return _references(rows, column, place, may_be_empty)

@@ -67,7 +67,7 @@ def features_of(data: PairData) -> tuple[str, ...]:
     return data.feature_columns if isinstance(data, PairsOrDialogue) else ()
 
 
-def with_features_of(rows: Dataset, columns: Sequence[str], sources: list[str], place: str) -> list[str]:
+def with_features_of(rows: Dataset, columns: Sequence[str], sources: Sequence[str], place: str) -> Sequence[str]:
     """Sources that know their features.
 
     Raises:

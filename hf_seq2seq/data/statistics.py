@@ -8,8 +8,10 @@ import numpy as np
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.frames import Matrix
+from hf_seq2seq.data.mapped.texts import first_references
 from hf_seq2seq.data.tokenizers.spelled import describe_spelled
 from hf_seq2seq.data.tokenizers.unknown import (
+    Unknown,
     count_unknown,
     lacks_spaces,
     learned_whole,
@@ -66,7 +68,7 @@ def describe_lengths(examples: Examples, tokenizers: Tokenizers) -> dict[str, Le
         # The length of an actual row, not a mean of two.
         percentiles = np.percentile(lengths, PERCENTILES, method="inverted_cdf")
         whole = {percent: int(length) for percent, length in zip(PERCENTILES, percentiles, strict=True)}
-        unknown = count_unknown(ids.values, tokenizer).share
+        unknown = sum((count_unknown(part, tokenizer) for part in ids.parts()), Unknown()).share
         described[side] = Lengths(whole, int(lengths.sum()), 100 * cut / len(lengths), unknown)
     return described
 
@@ -91,7 +93,7 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
     Words without spaces between them, for a word tokenizer; a vocabulary of whole sources; characters that vanish;
     special tokens spelled in texts; one side of a pair that is a label.
     """
-    targets = [references[0] for references in train.references or []]
+    targets = first_references(train.references or [])
     sides = {"source": (tokenizers.source, train.texts), "target": (tokenizers.target, targets)}
     if any(isinstance(text, Matrix) for text in train.texts[:1]):  # which no tokenizer reads
         del sides["source"]
@@ -108,8 +110,11 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
 
 def _as_labels(side: str, texts: Sequence[str]) -> list[str]:
     """A line where a few texts are all that a side of the pairs has."""
-    found = len(set(texts))
-    if found > min(MOST_LABELS, len(texts) / ROWS_PER_LABEL):
-        return []
+    most, different = min(MOST_LABELS, len(texts) / ROWS_PER_LABEL), set()
+    for text in texts:
+        different.add(text)
+        if len(different) > most:
+            return []
+    found = len(different)
     detail = f"the {side}s are {found} different text{'s' * (found != 1)} in {len(texts):,} rows, as labels are"
     return [f"warning: {detail}; the recipe bert_classifier learns to predict labels"]

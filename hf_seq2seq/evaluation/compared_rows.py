@@ -176,8 +176,8 @@ def _rows_of(settings: dict[str, Any]) -> ComparedRows:
     training = [name for name in ("train",) if name in splits]
     pairs = read_pairs(splits.only([*training, *names]), data)
     texts = pairs[names[0]].sources
-    found = ComparedRows(texts, with_sources(pairs[names[0]].references, texts), splits.place(names[0]))
-    return replace(found, targets=pairs["train"].targets, training=splits.place("train")) if training else found
+    found = ComparedRows([*texts], with_sources(pairs[names[0]].references, texts), splits.place(names[0]))
+    return replace(found, targets=[*pairs["train"].targets], training=splits.place("train")) if training else found
 
 
 def _splits_of(settings: Mapping[str, Any]) -> tuple[PairData, Any]:

@@ -189,7 +189,7 @@ def _in_languages(pairs: "Pairs", data: PairData) -> tuple[list[str], list[list[
     from hf_seq2seq.data.row_languages import in_languages
 
     if not data.target_lang or any(isinstance(text, AnnotatedText) for text in pairs.sources):
-        return pairs.sources, pairs.references
+        return [*pairs.sources], [*pairs.references]
     languages: dict[str, list[str | None]] = {
         "source": [data.source_lang] * len(pairs),
         "target": [data.target_lang] * len(pairs),

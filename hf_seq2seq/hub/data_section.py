@@ -42,9 +42,11 @@ def data_section(task: Task) -> list[str]:
 
 def _marked(train: Examples | None, tokens: Iterable[str]) -> list[str]:
     """How many training sources begin with each added token, as back-translated ones do."""
-    starts = Counter(str(text).split(maxsplit=1)[0] for text in (train.texts if train else ()) if str(text).strip())
+    marks = (BACK_TRANSLATED, *tokens)
+    marked = (text for text in map(str, train.texts if train else ()) if text.lstrip().startswith(marks))
+    starts = Counter(text.split(maxsplit=1)[0] for text in marked)
     parts = []
-    for token in dict.fromkeys((BACK_TRANSLATED, *tokens)):
+    for token in dict.fromkeys(marks):
         if count := starts[token]:
             share = f"{count:,} of {len(train or ()):,} training sources ({100 * count / len(train or ()):.1f} %)"
             note = ", the tag of synthetic, back-translated sources" if token == BACK_TRANSLATED else ""

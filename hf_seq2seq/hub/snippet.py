@@ -1,5 +1,6 @@
 """The "how to use" of a model card: a program that runs unmodified with the current transformers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -62,7 +63,7 @@ def encode_line(texts: str, longest: int) -> str:
     return f'inputs = tokenizer({texts}, return_tensors="pt", padding=True, truncation=True, max_length={longest})'
 
 
-def unseen_texts(task: Task) -> list[str]:
+def unseen_texts(task: Task) -> Sequence[str]:
     """Texts from the data, unseen in training where there are any."""
     split = next(split for kind in ("test", "validation", "train") for split in sets_of(task.splits, kind))
     return task.splits[split].texts

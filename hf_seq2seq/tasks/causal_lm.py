@@ -15,6 +15,7 @@ from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.documents import pack
 from hf_seq2seq.data.encoding import encode_continuations, encode_documents, encode_texts
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.mapped.texts import behind
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -93,7 +94,7 @@ def encode_joined(
     pairs: Pairs, tokenizer: "PreTrainedTokenizerBase", limits: PairTokenization, prefix: str = ""
 ) -> Examples:
     """Encodes the source as a prompt, and the first reference of every row."""
-    prompts, cut_sources = encode_texts([prefix + s for s in pairs.sources], tokenizer, limits.max_source_length)
+    prompts, cut_sources = encode_texts(behind(prefix, pairs.sources), tokenizer, limits.max_source_length)
     targets, cut_targets = encode_continuations(pairs.targets, tokenizer, limits.max_target_length)
     return Examples(
         prompts, pairs.sources, targets, pairs.references, truncated=(cut_sources, cut_targets), joined=True

@@ -136,7 +136,7 @@ def loss_under(path: str, task: Task) -> np.ndarray:
     sections = _Scoring(Model(), search)
     values = {"per_device_eval_batch_size": search.per_device_eval_batch_size}
     generator = make_generator(sections, values, model, tokenizers, settings)
-    found, _ = generator.likelihoods(examples.texts, [references[:1] for references in examples.references])
+    found, _ = generator.likelihoods([*examples.texts], [references[:1] for references in examples.references])
     return -found[:, 0] / found[:, 1]
 
 

@@ -1,6 +1,7 @@
 """What a run learns from its data besides weights: read from the checkpoint if a run is resumed."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,14 @@ from hf_seq2seq.configs import NewTokenizer, PairData, PairsOrDialogue, Run
 from hf_seq2seq.data.annotated_text import tags_of
 from hf_seq2seq.data.features import FeatureSpace
 from hf_seq2seq.data.frames import Matrix
+from hf_seq2seq.data.mapped.texts import sampled
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.model_paths import config_place
 from hf_seq2seq.training.resuming import resume_point
 
+logger = logging.getLogger(__name__)
 SOURCE_FIELDS = ("input_width", "feature_names", "feature_columns", "feature_of_words", "feature_joining")
 
 
@@ -36,6 +39,9 @@ def start_tokenizers(
     """
     if kept := kept_tokenizers(config.run):
         return kept
+    if len(sources) > len(learned := sampled(sources)):
+        logger.warning("tokenizers learn from %s of %s rows", f"{len(learned):,}", f"{len(sources):,}")
+    sources, targets = learned, sampled(targets)
     inputs = source_settings(config, sources)
     sources = [] if "input_width" in inputs else sources
     prefix = config.data.source_prefix if isinstance(config.data, PairData) else ""

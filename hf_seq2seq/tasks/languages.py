@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_seq2seq.data.annotated_text import AnnotatedText, tagged
+from hf_seq2seq.data.annotated_text import tagged
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.mixtures import Member
 from hf_seq2seq.data.pairs import Pairs
@@ -68,7 +68,7 @@ def with_languages(pairs: Mapping[str, R], model: "PreTrainedModel", tokenizers:
 
 def in_many_languages(texts: Sequence[str]) -> bool:
     """Whether texts know the languages of their outputs."""
-    return any(isinstance(text, AnnotatedText) and text.into for text in texts)
+    return any(wanted_of(texts))
 
 
 def check_languages(members: Sequence[Member], file: str, tokenizers: Tokenizers) -> None:

@@ -12,6 +12,7 @@ from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.frames import size_of
+from hf_seq2seq.data.mapped.texts import longest_texts
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.data.text_kinds import Side
@@ -217,8 +218,8 @@ def measure(
     train = pairs["train"]
     step = -(-len(train) // MEASURED)
     learned = [texts_to_learn(rows) for rows in pairs.values()]
-    sources = longest_rows((text for texts, _ in learned for text in texts), size_of)
-    targets = longest_rows(texts_to_learn(train)[1], len)
+    sources = longest_rows((text for texts, _ in learned for text in longest_texts(texts, MEASURED)), size_of)
+    targets = longest_rows(longest_texts(texts_to_learn(train)[1], MEASURED), len)
     means = [
         _sources(tokenizers, train.sources[::step], prefix, most[0]),
         _targets(tokenizers, train.targets[::step], most[1]),

@@ -1,6 +1,6 @@
 """Runs in stages: the rows of every named set, and a task whose training rows come stage by stage."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -45,7 +45,7 @@ class StagedPairs(Pairs):
     modified_targets: tuple[str, ...] = ()
 
 
-def texts_to_learn(rows: Pairs | Conversations) -> tuple[list[str], list[str]]:
+def texts_to_learn(rows: Pairs | Conversations) -> tuple[Sequence[str], Sequence[str]]:
     """Sources and targets that a new tokenizer learns from; where stages modify rows, also some of those."""
     if not isinstance(rows, StagedPairs):
         return rows.sources, rows.targets

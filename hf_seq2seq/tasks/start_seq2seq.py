@@ -1,6 +1,6 @@
 """Encoder-decoders of the pretrained families: a checkpoint to fine-tune, or a size to train from scratch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ def _check_objective(recipe: str, names: tuple[str, ...]) -> None:
 
 
 def start_seq2seq(
-    family: Family, config: Seq2SeqRun, sources: list[str], targets: list[str]
+    family: Family, config: Seq2SeqRun, sources: Sequence[str], targets: Sequence[str]
 ) -> tuple["PreTrainedModel", Tokenizers]:
     """The checkpoint and its tokenizer, or random weights and a tokenizer trained on the texts."""
     from transformers import AutoModelForSeq2SeqLM

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.mapped.texts import OneReference, add_texts
 from hf_seq2seq.defaults.choosing import DERIVABLE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
@@ -176,9 +178,9 @@ def contents(splits: Mapping[str, Examples]) -> dict[str, list[Any]]:
 
 def _digest(examples: Examples) -> str:
     found = hashlib.blake2b(digest_size=8)
-    for row in (examples.texts, *(examples.references or ())):
-        for text in row:
-            found.update(text.encode("utf-8", "surrogatepass") + b"\0")
+    references = examples.references or []
+    add_texts(found, examples.texts)
+    add_texts(found, references.texts if isinstance(references, OneReference) else chain.from_iterable(references))
     if examples.labels is not None and examples.source_labels is None:  # which are redrawn every epoch
         found.update(examples.labels.tobytes())
     return found.hexdigest()

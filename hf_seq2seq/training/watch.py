@@ -170,8 +170,10 @@ def unigram_entropy(task: Task) -> float | None:
         return _entropy(weights, smoothing, len(task.label_names))
     if not isinstance(objective, TokenCrossEntropy) or not _is_likelihood(task) or examples.target is None:
         return None
-    tokens = examples.target.values
-    return _entropy(np.bincount(tokens[tokens != IGNORE]).astype(float), smoothing, _vocabulary(task))
+    counts = np.zeros(_vocabulary(task))
+    for tokens in examples.target.parts():
+        counts += np.bincount(tokens[tokens != IGNORE], minlength=len(counts))
+    return _entropy(counts, smoothing, _vocabulary(task))
 
 
 def _is_likelihood(task: Task) -> bool:

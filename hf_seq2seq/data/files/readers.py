@@ -10,6 +10,7 @@ Arrow, which takes longer to import than to read a short file, is imported only 
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -45,8 +46,11 @@ def read_table(paths: tuple[Path, ...], encoding: str = "utf-8", header: Header 
     Raises:
         InputError: the file cannot be read or has no rows; the message names the place.
     """
+    from hf_seq2seq.data.files.kept_tables import kept_table
     from hf_seq2seq.data.files.tables import Table, text_table
 
+    if (kept := kept_table(paths, encoding, header, partial(_batches, paths, encoding, header))) is not None:
+        return Table(kept)
     if len(paths) > 1:
         table = Table(text_table(column_names(paths), line_rows(paths, encoding)))
     else:
@@ -73,6 +77,31 @@ def _table(file: Opened, path: Path, encoding: str, header: Header) -> "Table":
         return Table(text_table(column_names((path,)), ((line,) for line in lines(file.lines(encoding)))))
     batches = list(_arrow_batches(file, path, form))
     return Table(pa.Table.from_batches(batches) if batches else pa.table({}))
+
+
+def _batches(paths: tuple[Path, ...], encoding: str, header: Header) -> "Iterator[pa.RecordBatch]":
+    """The rows of `read_table`, with few of them in memory.
+
+    Raises:
+        NotUniformError: objects do not all have the same keys, with values of the same types.
+    """
+    from hf_seq2seq.data.files.kept_tables import uniform_batches
+    from hf_seq2seq.data.files.tables import text_batches
+
+    if len(paths) > 1:
+        yield from text_batches(column_names(paths), line_rows(paths, encoding))
+        return
+    with opened(paths[0]) as file:
+        form = file_form(file, paths[0], encoding, header)
+        if form in ("csv", "tsv"):
+            layout, rows = delimited_rows(file, form, encoding, header)
+            yield from text_batches(layout.columns, (cells for _, cells in rows))
+        elif form in ("json", "jsonl"):
+            yield from uniform_batches(_json_rows(file, form, encoding))
+        elif form == "txt":
+            yield from text_batches(column_names(paths), ((line,) for line in lines(file.lines(encoding))))
+        else:
+            yield from _arrow_batches(file, paths[0], form)
 
 
 def layout_of(path: Path, encoding: str, columns: Sequence[str]) -> Layout | None:

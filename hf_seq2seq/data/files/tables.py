@@ -66,12 +66,18 @@ def batched(rows: Iterable[T], size: int = ROWS_AT_A_TIME) -> Iterator[list[T]]:
 
 def text_table(names: list[str], rows: Iterable[Iterable[str]]) -> pa.Table:
     """A table of text cells; every row has a cell for every name."""
-    schema = pa.schema([(name, pa.string()) for name in names])
-    batches = []
+    return pa.Table.from_batches(list(text_batches(names, rows)), schema=_text_schema(names))
+
+
+def text_batches(names: list[str], rows: Iterable[Iterable[str]]) -> Iterator[pa.RecordBatch]:
+    """The batches of such a table, one at a time."""
     for block in batched(rows):
         columns = [pa.array(cells, pa.string()) for cells in zip(*block, strict=True)]
-        batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
-    return pa.Table.from_batches(batches, schema=schema)
+        yield pa.RecordBatch.from_arrays(columns, schema=_text_schema(names))
+
+
+def _text_schema(names: list[str]) -> pa.Schema:
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 class _Column:

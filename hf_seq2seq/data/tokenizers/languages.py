@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from hf_seq2seq.data.annotated_text import TAG, AnnotatedText
+from hf_seq2seq.data.mapped.texts import ArrowTexts
 from hf_seq2seq.errors import InputError, nearest
 
 L = TypeVar("L")
@@ -113,5 +114,7 @@ def langs_of(texts: Sequence[Any]) -> list[str | None]:
 
 
 def wanted_of(texts: Sequence[Any]) -> list[str | None]:
-    """The language of each text's output, None where it is not known."""
+    """The language of each text's output, None where it is not known; empty for texts of a kind that knows none."""
+    if isinstance(texts, ArrowTexts):
+        return []
     return [text.into if isinstance(text, AnnotatedText) else None for text in texts]

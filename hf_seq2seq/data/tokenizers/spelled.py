@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from hf_seq2seq.data.mapped.texts import containing
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -41,7 +43,7 @@ def read_as_text(tokenizer: "PreTrainedTokenizerBase", texts: Iterable[str]) -> 
     """
     controls = control_tokens(tokenizer)
     meant = [token for token in map(str, tokenizer.all_special_tokens) if token not in controls]
-    if tokenizer.chat_template is None and not (meant and _any_spells(texts, meant)):
+    if tokenizer.chat_template is None and next(containing(texts, meant), None) is None:
         tokenizer.split_special_tokens = tokenizer.init_kwargs["split_special_tokens"] = True
 
 
@@ -49,17 +51,8 @@ def describe_spelled(texts: Iterable[str], tokenizer: "PreTrainedTokenizerBase",
     """A line that says how many texts spell special tokens that are read as text; empty if none do."""
     tokens = [str(token) for token in tokenizer.all_special_tokens]
     tokens = tokens if tokenizer.split_special_tokens else control_tokens(tokenizer)
-    pattern = _pattern(tokens)
-    found = [match[0] for text in texts if (match := pattern.search(text))] if tokens else []
-    if not found:
+    found = containing(texts, tokens)
+    if (first := next(found, None)) is None:
         return []
-    return [f"{len(found):,} {side} texts spell special tokens, such as {found[0]}, which are read as text"]
-
-
-def _any_spells(texts: Iterable[str], tokens: Sequence[str]) -> bool:
-    pattern = _pattern(tokens)
-    return any(pattern.search(text) for text in texts)
-
-
-def _pattern(tokens: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(map(re.escape, tokens)))
+    count, spelled = 1 + sum(1 for _ in found), re.findall("|".join(map(re.escape, tokens)), first)[0]
+    return [f"{count:,} {side} texts spell special tokens, such as {spelled}, which are read as text"]
