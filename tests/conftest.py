@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 torch.set_num_threads(1)
+os.fsync = lambda handle: None  # as `forking.spare_the_disk`
 # A suite started in the background or by nohup ignores these, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -40,10 +41,21 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 REPOSITORY = Path(__file__).parent.parent
 
 
+_IMPORTED = [0]
+"""Modules when the collector of garbage was last spared what they hold."""
+
+
 def pytest_collection_finish() -> None:
     """Spares the collector of garbage the hundreds of thousands of objects that imports and collection leave."""
+    _IMPORTED[0] = len(sys.modules)
     gc.collect()
     gc.freeze()
+
+
+def pytest_runtest_logfinish() -> None:
+    """Spares it also what tests import: transformers alone would cost every collection a quarter of a second."""
+    if len(sys.modules) > _IMPORTED[0] + 200:
+        pytest_collection_finish()
 
 
 @pytest.fixture(autouse=True)
