@@ -15,7 +15,7 @@ from hf_seq2seq.presentation import Curriculum, Staging
 from hf_seq2seq.presentation import Mixing as Mixing
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, flag, option
 from hf_seq2seq.time_limits import TimeLimits
-from hf_seq2seq.training_options import Averaging, Instruments, Loss, Subwords
+from hf_seq2seq.training_options import Averaging, Instruments, Launching, Loss, Subwords
 from hf_seq2seq.training_options import Denoising as Denoising
 from hf_seq2seq.training_options import Masking as Masking
 
@@ -334,11 +334,8 @@ class Hub(Publication):
     push_to_hub: bool = option(False, "Publish the run when it is finished and saved.")
 
 
-MOST_PROCESSES = 1024
-
-
 @dataclass(frozen=True, kw_only=True)
-class Run(Section):
+class Run(Launching):
     """Run: output folder, seed and processes."""
 
     output_dir: str = option("outputs/run", "Folder of the model, its checkpoints, results and card.")
@@ -347,14 +344,6 @@ class Run(Section):
     seed: int = option(
         42, "Seed of the initial weights, the order of batches and dropout.", at_least=0, at_most=LARGEST_SEED
     )
-    num_processes: int | None = option(
-        None, "Start this many processes, one per GPU or on CPU.", at_least=1, at_most=MOST_PROCESSES
-    )
-    gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
-    accelerate_config: str | None = option(
-        None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file written by `accelerate config`."
-    )
-    use_cpu: bool = option(False, "Use the CPU even if there is a GPU.")
     report_to: tuple[str, ...] = option((), "Trackers.", choices=("tensorboard", "wandb", "trackio"))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import Section, option
+from hf_seq2seq.sections import MANY, Section, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,3 +126,28 @@ class Masking(Section):
     whole_word_masking: bool = option(False, "Mask whole words.")
     next_sentence_prediction: bool = option(False, "Also predict whether one segment follows another.")
     sentence_language: str = option("en", "Language of the text, whose abbreviations do not end a sentence.")
+
+
+MOST_PROCESSES = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launching(Section):
+    """Run: processes and machines."""
+
+    num_processes: int | None = option(
+        None,
+        "Start this many processes, one per GPU or on CPU; of several machines, all together.",
+        at_least=1,
+        at_most=MOST_PROCESSES,
+    )
+    num_machines: int = option(1, "Machines that share the run.", at_least=1, at_most=MOST_PROCESSES)
+    machine_rank: int = option(0, "Which of them this one is; 0 is the main one.", at_least=0, at_most=MOST_PROCESSES)
+    main_process_ip: str | None = option(None, "Address or name of the main machine.")
+    main_process_port: int = option(29500, "Port on which it listens.", at_least=1, at_most=65535)
+    machine_timeout: int = option(300, "Seconds to wait for all machines to join.", at_least=1, at_most=MANY)
+    gpus: str | None = option(None, "GPUs to use, such as 0,1; starts one process for each.")
+    accelerate_config: str | None = option(
+        None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file written by `accelerate config`."
+    )
+    use_cpu: bool = option(False, "Use the CPU even if there is a GPU.")

@@ -32,7 +32,7 @@ DEEPSPEED = {
     "deepspeed_config_file": "DEEPSPEED_CONFIG_FILE",
 }
 """Options of `deepspeed_config`, and the variables in which Accelerate's plugin expects them."""
-TYPES = {"distributed_type": Enum, "num_processes": int, "num_machines": int}
+TYPES = {"distributed_type": Enum, "num_processes": int, "num_machines": int, "machine_rank": int}
 TYPES |= {"fsdp_config": dict, "deepspeed_config": dict}
 """Remaining errors in a file that Accelerate can read."""
 SEVERAL_MACHINES = ("deepspeed_multinode_launcher", "deepspeed_hostfile")
@@ -45,12 +45,14 @@ class LaunchFile:
     Attributes:
         kind: Accelerate's `distributed_type`.
         processes: number of processes; None if not set in the file.
+        machines: options of several machines, by their names; empty for one.
         gpus: indices such as 0,1; None for all.
         environment: variables with the remaining settings for Accelerate.
     """
 
     kind: str
     processes: int | None
+    machines: dict[str, Any]
     gpus: str | None
     environment: dict[str, str]
 
@@ -70,6 +72,7 @@ def apply_launch_file(run: Run) -> Run:
     os.environ.update(file.environment)
     if rank() is not None:
         return run
+    run = dataclasses.replace(run, **{} if run.num_machines > 1 else file.machines)
     given = run.gpus is not None or run.num_processes is not None
     run = dataclasses.replace(
         run,
@@ -78,7 +81,8 @@ def apply_launch_file(run: Run) -> Run:
         use_cpu=run.use_cpu or "ACCELERATE_USE_CPU" in file.environment,
     )
     if run.gpus is None and run.num_processes is None:
-        run = dataclasses.replace(run, num_processes=1 if file.kind == "NO" else gpus_there(run) or None)
+        here = 1 if file.kind == "NO" else gpus_there(run)
+        run = dataclasses.replace(run, num_processes=here * run.num_machines or None)
     if processes(run) == 1 and (file.kind == "FSDP" or run.num_processes is None):
         raise InputError(f"--accelerate-config {run.accelerate_config}: give --num-processes or --gpus, two or more")
     return run
@@ -105,14 +109,18 @@ def read_launch_file(name: str) -> LaunchFile:
         _check_installed(config.deepspeed_config, flag)
     if kind not in KINDS:
         raise InputError(f"{flag}: distributed_type {kind} is not supported; choose from {', '.join(KINDS)}")
-    if config.num_machines > 1:
-        raise InputError(f"{flag}: num_machines {config.num_machines}: run accelerate launch on each machine instead")
     return LaunchFile(
         kind,
         processes=config.num_processes if config.num_processes > 0 else None,
+        machines=_machines(config) if config.num_machines > 1 else {},
         gpus=None if config.gpu_ids in (None, "all") else str(config.gpu_ids),
         environment=_environment(config, kind, flag),
     )
+
+
+def _machines(config: Any) -> dict[str, Any]:
+    found = {name: getattr(config, name) for name in ("num_machines", "machine_rank", "main_process_ip")}
+    return found | ({"main_process_port": config.main_process_port} if config.main_process_port else {})
 
 
 def _load(path: Path, flag: str) -> Any:

@@ -1,4 +1,4 @@
-"""Several processes from one command with PyTorch's elastic launcher, on GPUs or on CPU."""
+"""Several processes from one command with PyTorch's elastic launcher, on GPUs or on CPU, of one machine or several."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.cli.machines import Machines
 from hf_seq2seq.training.processes import devices, rank, show_only
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ def end_with_launcher() -> None:
 def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
     """Runs `hf-seq2seq` with the arguments in `count` processes and exits with their code.
 
+    Of several machines, each starts its part of the processes once all have joined.
+
     SIGINT, SIGTERM and SIGHUP are forwarded to the processes, which save a checkpoint before they exit.
 
     Raises:
-        InputError: there are more processes than GPUs.
+        InputError: there are more processes than GPUs, or a machine does not join.
         SystemExit: with the exit code of the process that failed, or 128 + the number of the signal.
     """
     show_only(run)
+    count //= run.num_machines
     if not devices(count, run):
         os.environ["ACCELERATE_USE_CPU"] = "true"  # otherwise Accelerate treats each process as a separate run
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
@@ -63,25 +67,43 @@ def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
     os.environ[STARTED_HERE] = str(os.getpid())
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under `nohup`
         os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGQUIT")
+    machines = Machines(run, count) if run.num_machines > 1 else None
+    if machines is None:
+        code = _launched(arguments, _settings(count), count)
+    else:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hosts without a name are no news
+        machines.join()
+        with machines.watching() as ended:
+            code = ended(_launched(arguments, _settings_of_several(count, run), count, machines))
+    if code:
+        sys.exit(code)
+
+
+def _launched(arguments: Sequence[str], settings: Any, count: int, machines: Machines | None = None) -> int:
+    """Runs the processes to their end, says what went wrong, and returns the exit code."""
     import tempfile
 
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
     logging.disable(logging.ERROR)  # the launcher's own messages; the processes report errors themselves
     with tempfile.TemporaryDirectory() as logs:
+        settings.logs_specs = DefaultLogsSpecs(log_dir=logs)
         try:
-            elastic_launch(_settings(count, logs), sys.executable)("-m", "hf_seq2seq", *arguments)
+            elastic_launch(settings, sys.executable)("-m", "hf_seq2seq", *arguments)
         except ChildFailedError as error:
-            sys.exit(_explain(error.failures, count))
+            if machines and machines.failed_elsewhere():
+                print(f"error: {machines.lost}", file=sys.stderr)
+                return machines.code
+            return _explain(error.failures, count)
         except SignalException as error:
-            sys.exit(128 + int(error.sigval))
+            return 128 + int(error.sigval)
+    return 0
 
 
-def _settings(count: int, logs: str) -> Any:
+def _settings(count: int) -> Any:
     """One machine, a free port, no restarts."""
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.launcher.api import LaunchConfig
 
     return LaunchConfig(
@@ -93,7 +115,22 @@ def _settings(count: int, logs: str) -> Any:
         rdzv_endpoint="127.0.0.1:0",
         local_addr="127.0.0.1",
         max_restarts=0,
-        logs_specs=DefaultLogsSpecs(log_dir=logs),
+    )
+
+
+def _settings_of_several(count: int, run: "Run") -> Any:
+    """The same for one of several machines, whose ranks are given."""
+    from torch.distributed.launcher.api import LaunchConfig
+
+    return LaunchConfig(
+        min_nodes=run.num_machines,
+        max_nodes=run.num_machines,
+        nproc_per_node=count,
+        run_id="hf-seq2seq",
+        rdzv_backend="static",
+        rdzv_endpoint=f"{run.main_process_ip}:{run.main_process_port}",
+        rdzv_configs={"rank": run.machine_rank, "timeout": run.machine_timeout},
+        max_restarts=0,
     )
 
 

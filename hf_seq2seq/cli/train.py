@@ -42,7 +42,7 @@ def train(request: Request) -> None:
     in_group = rank() is None and USE_DEEPSPEED in os.environ  # it needs a process group even for one process
     if count > 1 or in_group:
         check_pipes(section_of(request.config, Sources), f"{count} processes need a file")
-        with locked_folder(folder):
+        with nullcontext() if run.machine_rank else locked_folder(folder):
             pass  # errors are reported once, before all processes start
         with hint_when_ended_early(folder):
             launch(["train", *request.arguments], count, run)

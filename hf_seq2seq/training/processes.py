@@ -23,16 +23,40 @@ def processes(run: "Run") -> int:
     """How many processes to start: 1 by default, and inside a launched process.
 
     Raises:
-        InputError: `--gpus` is not a list of numbers, or disagrees with `--num-processes`.
+        InputError: `--gpus` is not a list of numbers, or disagrees with `--num-processes`; or the options of several
+            machines contradict each other.
     """
     if rank() is not None:
         return 1
+    check_machines(run)
     gpus = _gpu_numbers(run.gpus)
     if gpus and run.use_cpu:
         raise InputError("--gpus and --use-cpu exclude each other")
-    if gpus and run.num_processes not in (None, len(gpus)):
+    total = len(gpus) * run.num_machines
+    if gpus and run.num_processes not in (None, total):
         raise InputError(f"--num-processes {run.num_processes} does not match --gpus {run.gpus}: one process per GPU")
-    return len(gpus) or run.num_processes or 1
+    return total or run.num_processes or run.num_machines
+
+
+def check_machines(run: "Run") -> None:
+    """Rejects options of several machines that contradict each other.
+
+    Raises:
+        InputError: names the option.
+    """
+    several = run.num_machines > 1
+    if run.machine_rank >= run.num_machines:
+        ranks = f"with --num-machines {run.num_machines} ranks go from 0 to {run.num_machines - 1}"
+        raise InputError(f"--machine-rank {run.machine_rank}: {ranks if several else 'give --num-machines, too'}")
+    if run.main_process_ip is not None and not several:
+        raise InputError("--main-process-ip: give --num-machines, too")
+    if several and run.main_process_ip is None:
+        raise InputError(f"--num-machines {run.num_machines}: give --main-process-ip, the address of machine 0")
+    if run.num_processes and run.num_processes % run.num_machines:
+        raise InputError(
+            f"--num-processes {run.num_processes}: are those of all {run.num_machines} machines, of which each starts "
+            "the same number"
+        )
 
 
 def shared_by(run: "Run") -> int:

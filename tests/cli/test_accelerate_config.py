@@ -124,7 +124,7 @@ def test_gpus_of_a_file(tmp_path: Path) -> None:
         ({"distributed_type": "MEGATRON_LM"}, "MEGATRON_LM is not supported; choose from NO"),
         ({"distributed_type": "FSPD"}, "Accelerate cannot read it: 'FSPD' is not a valid"),
         ({"num_processes": 2}, "A `distributed_type` must be specified"),
-        (FSDP | {"num_machines": 2}, "num_machines 2: run accelerate launch"),
+        (FSDP | {"machine_rank": "one"}, "machine_rank: .one. is not a valid value"),
         (FSDP | {"fsdp_config": {"fsdp_offload_parms": 1}}, "'fsdp_offload_parms'; did you mean 'fsdp_offload_params'"),
         (FSDP | {"processes": 2}, r"unknown keys \(\['processes'\]\)"),
     ],
