@@ -27,6 +27,7 @@ Advance = Callable[[int], None]
 ONE_AT_A_TIME = RLock()
 """Held while computing, because settings of model and torch that all threads share are changed temporarily."""
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -49,6 +50,10 @@ class Runner:
         """Lets a function compute while nothing else does."""
         with ONE_AT_A_TIME:
             return work()
+
+    def each(self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+        """Lets a function compute the results of items, perhaps a few at a time."""
+        return self.call(lambda: work(items))
 
 
 HERE = Runner()

@@ -87,9 +87,14 @@ class Reader:
     batch_size: int = 64
     tags: frozenset[int] = frozenset()
 
+    @property
+    def reads_again(self) -> bool:
+        """Whether the models have to read the outputs."""
+        return self.replacing or bool(set(self.details) & set(READ_AGAIN))
+
     def describe(self, written: Sequence[Written]) -> list[list[Output]]:
         """The outputs of every source."""
-        if not self.replacing and not set(self.details) & set(READ_AGAIN):
+        if not self.reads_again:
             wanted = "score" in self.details
             return [
                 [Output(text, {"score": each.score} if wanted else {}) for each, text in one.pairs()] for one in written

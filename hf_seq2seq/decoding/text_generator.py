@@ -216,7 +216,8 @@ class TextGenerator:
         self, texts: list[Any], numbers: list[int], begun: Mapping[int, list[int]] | None = None
     ) -> tuple[list[list[Output]], Counts]:
         written, counts = self.write(texts, numbers, begun)
-        return self.runner.call(lambda: self.reader.describe(written)), counts
+        reader = self.reader
+        return (self.runner.each(reader.describe, written) if reader.reads_again else reader.describe(written)), counts
 
     def write(
         self, texts: list[Any], numbers: list[int], begun: Mapping[int, list[int]] | None = None

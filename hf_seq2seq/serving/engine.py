@@ -135,10 +135,11 @@ class Engine:
         return SHORT + long
 
     def _turn(self) -> None:
-        """Calls, admits, and lets every search take one step."""
+        """Calls one function, admits, and lets every search take one step."""
         with self.changed:
-            calls, self.calls = self.calls, deque()
-        for work, answer in calls:
+            call = self.calls.popleft() if self.calls else None
+        if call is not None:
+            work, answer = call
             answer.run(work)
         self._drop_ended()
         self.turns += 1

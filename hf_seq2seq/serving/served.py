@@ -14,7 +14,7 @@ from hf_seq2seq.decoding.counts import Counted
 from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.decoding.splitting_options import AGAIN
 from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS
-from hf_seq2seq.serving.answering import outputs_of
+from hf_seq2seq.serving.answering import in_slices, outputs_of
 from hf_seq2seq.serving.options import Limits
 from hf_seq2seq.serving.refusals import Refusal
 from hf_seq2seq.serving.sessions import Session
@@ -87,19 +87,26 @@ class Served:
     def score(self, session: Session, sources: Sequence[Source], targets: list[str]) -> Counted[dict[str, Any]]:
         """Likelihoods of targets."""
         generator = self.model.generator(sources, {}, None, ("tokens", "log_probs"))
-        return session.call(lambda: generator.score(self.model.sources(sources), targets))
+        rows = self.model.sources(sources)
+        return in_slices(session, lambda part: generator.score(rows[part], targets[part], part.start), sources, targets)
 
     def attend(self, session: Session, source: str, target: str | None) -> dict[str, Any]:
         """Tokens and attention weights of a target, by default the model's own output."""
-        targets = None if target is None else [target]
-        (found,) = session.call(lambda: self.model.attention([source], targets))
+        if target is None:
+            target = self.generate(session, [source], {})[0][0].text
+        (found,) = session.call(lambda: self.model.attention([source], [target]))
         return asdict(found) | {"weights": found.weights.round(4).tolist()}
 
     def classify(self, session: Session, texts: list[str], pairs: list[str] | None) -> Counted[Any]:
         """Labels of texts."""
         model = self.model
         limit = {"batch_size": 64, "max_source_length": model.settings.max_source_length}
-        return session.call(lambda: classified(model.network, model.tokenizers, texts, pairs, **limit))
+
+        def work(part: slice) -> Counted[Any]:
+            beside = None if pairs is None else pairs[part]
+            return classified(model.network, model.tokenizers, texts[part], beside, **limit)
+
+        return in_slices(session, work, texts, pairs)
 
     def remarks(self, found: Counted[Any], flags: Mapping[str, Any]) -> list[str]:
         """What the counts of a call have to say."""

@@ -17,7 +17,10 @@ from hf_seq2seq.decoding.library import library_reason
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.ragged import Ragged
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
+FEW = 4
+"""Items that are computed between two steps."""
 Listener = Callable[[int, list[int]], None]
 """Called with the sampling number of a source and its tokens so far, after each step of a search without beams."""
 
@@ -181,6 +184,15 @@ class Session(Runner):
         if answer.error is not None:
             raise answer.error
         return answer.result  # type: ignore[return-value]
+
+    def each(self, work: Callable[[Sequence[Item]], list[Result]], items: Sequence[Item]) -> list[Result]:
+        """As `Runner` says; searches take steps in between.
+
+        Raises:
+            Ended: as for `decode`.
+        """
+        parts = (items[start : start + FEW] for start in range(0, len(items), FEW))
+        return [result for part in parts for result in self.call(lambda part=part: work(part))]  # type: ignore[misc]
 
     def cancel(self) -> None:
         """Ends the request: its client is gone."""
