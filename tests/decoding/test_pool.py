@@ -1,6 +1,7 @@
 """Searches that enter a batch at different times find what each finds alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ SETTINGS: dict[int, list[dict[str, Any]]] = {
     1: [
         {},
         {"do_sample": True, "seed": 3},
+        {"do_sample": True, "seed": 9},
         {"no_repeat_ngram_size": 2, "min_new_tokens": 5},
         {"do_sample": True, "seed": 4, "temperature": 0.7, "top_k": 5},
         {"repetition_penalty": 1.5, "max_length_ratio": 0.5},
@@ -52,7 +54,7 @@ def in_turn(model: Any, batches: list[Any], searches: list[Search], watch: bool)
         if step % 2 == 0 and step // 2 < len(batches):
             number = step // 2
             found |= dict(pool.add([arrival(model, searches[number % len(searches)], number)], batches[number]))
-            assert len(pool.groups) <= len(searches)
+            assert len(pool.groups) <= len({replace(each, seed=0) for each in searches})
         found |= dict(pool.step())
         step += 1
         assert step < 100
@@ -63,7 +65,7 @@ def check(model: Any, tokenizers: Tokenizers, texts: list[str], rows: int, watch
     left, model = not model.config.is_encoder_decoder, model.double()  # rounding must not decide
     searches = [Search(**each, coverage_penalty=0.2 * (watch and "num_beams" in each)) for each in SETTINGS[rows]]
     batches = []
-    texts = [*texts, *reversed(texts)]
+    texts = [*texts, *reversed(texts), *texts]
     for number in range(2 * len(searches)):
         sources, _ = encode_texts(texts[3 * number : 3 * number + 3], tokenizers.source, 64)
         batches.append(source_batch(sources, range(3), 0, left))

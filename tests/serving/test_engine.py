@@ -13,6 +13,7 @@ import pytest
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.decoding.text_generator import TextGenerator
+from hf_seq2seq.serving.answering import slices
 from hf_seq2seq.serving.engine import Engine
 from hf_seq2seq.serving.sessions import Cancelled, OutOfTime, Stopped
 from tests.decoding.conftest import make_texts
@@ -108,6 +109,41 @@ def test_deadlines_and_clients_that_leave(
     quick = make_generator(generator.model, tokenizers, Search())
     assert outputs_of(engine, quick, ["the dog runs"]) == quick.outputs(["the dog runs"])
     assert not engine.owned
+
+
+def test_searches_take_steps_between_slices_of_other_work(
+    engine: Engine, make_model: Callable[[str], Any], tokenizers: Tokenizers
+) -> None:
+    generator = make_generator(make_model("rnn"), tokenizers, Search(min_new_tokens=200), 300)
+    turns: list[int] = []
+
+    def work(items: Any) -> list[int]:
+        turns.append(engine.turns)
+        return [item + 1 for item in items]
+
+    with ThreadPoolExecutor(1) as threads:
+        searching = threads.submit(outputs_of, engine, generator, ["the dog runs"])
+        while not engine.owned:
+            time.sleep(0.001)
+        with engine.session() as session:
+            assert session.each(work, range(10)) == list(range(1, 11))
+        assert not searching.done()
+        searching.result()
+    assert len(set(turns)) == len(turns) == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ([["a" * 3000, "b" * 1000, "c" * 1000, "d"]], [slice(0, 2), slice(2, 4)]),
+        ([["a" * 9000, "", "b" * 5000]], [slice(0, 1), slice(1, 2), slice(2, 3)]),
+        ([["a" * 2000, "b" * 2000], ["c" * 2000, "d" * 97]], [slice(0, 1), slice(1, 2)]),
+        ([[""]], [slice(0, 1)]),
+        ([[]], []),
+    ],
+)
+def test_slices_are_bounded_by_characters(columns: Any, expected: list[slice]) -> None:
+    assert list(slices(columns)) == expected
 
 
 def test_the_tokens_so_far_are_heard(engine: Engine, make_model: Callable[[str], Any], tokenizers: Tokenizers) -> None:

@@ -255,15 +255,15 @@ def test_openai_s_client(served: tuple[str, Server], models: dict[str, Any]) -> 
             asking.completions.create(model="rnnn", prompt=TEXT)
 
 
-def test_libretranslate_s_client(served: tuple[str, Server], models: dict[str, Any]) -> None:
+def test_libretranslate_s_client(served: tuple[str, Server], models: dict[str, Any], client: httpx.Client) -> None:
     libretranslatepy = pytest.importorskip("libretranslatepy")
     asking = libretranslatepy.LibreTranslateAPI(served[0] + "/")
     (expected,) = models["t5"].generate([TEXT])
     assert asking.translate(TEXT, "source", "target") == expected
     assert asking.languages() == [{"code": "source", "name": "source", "targets": ["target"]}]
-    both = httpx.post(served[0] + "/translate", json={"q": [TEXT, TEXT], "source": "auto", "target": "target"})
+    both = client.post("/translate", json={"q": [TEXT, TEXT], "source": "auto", "target": "target"})
     assert both.json() == {"translatedText": [expected, expected]}
-    wrong = httpx.post(served[0] + "/translate", json={"q": TEXT, "source": "sourc", "target": "target"})
+    wrong = client.post("/translate", json={"q": TEXT, "source": "sourc", "target": "target"})
     assert wrong.json() == {"error": "source: 'sourc' is not supported; did you mean 'source'?"}
 
 
