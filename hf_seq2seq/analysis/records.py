@@ -4,7 +4,7 @@ A text's words are those between spaces, and its characters where it is written 
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,19 @@ class BeamSize:
     words: np.ndarray
 
 
+@dataclass(frozen=True)
+class Mended:
+    """What the metric's statistics would be without one fault.
+
+    Attributes:
+        rows: numbers of the rows that have it.
+        read: reads their statistics, `(rows, statistics)`, which may lie in a file.
+    """
+
+    rows: np.ndarray
+    read: Callable[[], np.ndarray]
+
+
 def without_texts(row: Row, task: str) -> Row:
     """A row with its figures and empty texts; of a classifier's rows the labels stay."""
     kept = {name: value for name, value in row.items() if name not in ("pair", "ids", "tokens")}
@@ -157,7 +170,7 @@ class Record:
     figures: Figures
     metric: Metric
     statistics: np.ndarray
-    mended: dict[str, tuple[np.ndarray, np.ndarray]]
+    mended: Mapping[str, Mended]
     file: Path
     heats: list[Heat] = field(default_factory=list)
     saliency: list[Heat] = field(default_factory=list)

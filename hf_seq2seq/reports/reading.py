@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from hf_seq2seq import strict_json
-from hf_seq2seq.analysis.records import FIGURES, Figures
+from hf_seq2seq.analysis.records import FIGURES, Figures, Mended
 from hf_seq2seq.data.copying import Words, name_target_words
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.decoding.counts import Counts
@@ -69,13 +69,13 @@ class RowReader:
         self._nbest = Tables(self.folder)
 
     @property
-    def mended(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def mended(self) -> dict[str, Mended]:
         """By fault, the rows that have it, and their statistics once it is mended."""
         best = Tables(self.folder)
         for row, table in best_of(self._nbest, self.statistics, self.metric) if len(self._nbest) else ():
             best.add(row, table[None])
         every = self._mended | {"nbest": best}
-        return {name: (found.numbers, found.tables) for name, found in every.items() if len(found)}
+        return {name: Mended(found.numbers, found.read) for name, found in every.items() if len(found)}
 
     def read(self, sources: list[Any], references: list[list[str]], first: int, stream: TextIO) -> None:
         """Reads one chunk, of which `first` is the first row's number."""

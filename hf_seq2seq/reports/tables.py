@@ -3,21 +3,19 @@
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
 import numpy as np
 
-from hf_seq2seq.ragged import offsets_of
-
 
 @dataclass
 class Tables:
     """Tables of statistics by row, in the order in which they were added.
 
-    Of each row its number and the size of its table, 16 bytes, stay in memory.
+    Of each row its number and the size of its table, 16 bytes, stay in memory; add all rows before you read any.
 
     Attributes:
         folder: where the file lies, which has no name and is gone when this is. A folder of temporary files may be in
@@ -46,21 +44,23 @@ class Tables:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        """The rows and their tables."""
-        every = self.tables
-        for row, (start, end) in zip(self._rows, pairwise(offsets_of(np.array(self._sizes))), strict=True):
-            yield row, every[start:end]
+        """The rows and their tables, each read when it is asked for; only one iteration at a time."""
+        stream = self._start()
+        for row, size in zip(self._rows, self._sizes, strict=True):
+            values = np.frombuffer(stream.read(8 * size * self._width), dtype=np.float64)
+            yield row, values.reshape(size, self._width)
 
     @property
     def numbers(self) -> np.ndarray:
         """The numbers of the rows, `(rows,)` int64."""
         return np.array(self._rows, dtype=np.int64)
 
-    @property
-    def tables(self) -> np.ndarray:
-        """All tables, one below the other, `(candidates of all rows, statistics)` float64, mapped from the file."""
-        shape = sum(self._sizes), self._width
-        if self._file is None or not min(shape):
-            return np.zeros(shape)
-        self._file.flush()
-        return np.memmap(self._file, np.float64, "r", shape=shape)
+    def read(self) -> np.ndarray:
+        """All tables, one below the other, `(candidates of all rows, statistics)` float64."""
+        return np.frombuffer(self._start().read(), dtype=np.float64).reshape(sum(self._sizes), self._width)
+
+    def _start(self) -> IO[bytes]:
+        if self._file is None:
+            return BytesIO()
+        self._file.seek(0)  # which writes what is still in memory
+        return self._file

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hf_seq2seq.analysis.records import FIGURES, Record
+from hf_seq2seq.analysis.records import FIGURES, Mended, Record
 from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.reports.text_figures import Candidates, mended_texts, text_figures
 
@@ -44,7 +45,10 @@ def planted(file: Path, rows: list[dict[str, Any]], attends: bool = True, **fact
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))
     every = {"model": "planted", "task": "text", "rows": len(rows), "metric": "chrf", "key": "chrf", "beams": 2}
     every |= {"confidence": 95.0, "resamples": 100, "resampling_seed": 1, "attends": attends}
-    done = {name: (np.array([n for n, _ in each]), np.stack([t for _, t in each])) for name, each in mended.items()}
+    done = {
+        name: Mended(np.array([n for n, _ in each]), partial(np.stack, [t for _, t in each]))
+        for name, each in mended.items()
+    }
     shown = {number: line | {"why": "worst"} for number, line in enumerate(lines)}
     return Record(every | facts, figures, metric, np.array(statistics), done, file, shown=shown)
 

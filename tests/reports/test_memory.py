@@ -27,7 +27,7 @@ def test_tables_of_candidates_lie_in_a_file(tmp_path: Path) -> None:
     assert held < 40 * len(right) + 9000, held / len(right)  # the file has a buffer of 8 KiB
     assert len(tables) == len(right)
     assert all(a == b and np.array_equal(x, y) for (a, x), (b, y) in zip(tables, right, strict=True))
-    np.testing.assert_array_equal(tables.tables, np.concatenate([table for _, table in right]))
+    np.testing.assert_array_equal(tables.read(), np.concatenate([table for _, table in right]))
     assert tables.numbers.tolist() == [row for row, _ in right]
     assert not list(tmp_path.iterdir())  # the file has no name, so that nothing of a broken run is left
     assert not len(Tables(tmp_path)) + len(list(Tables(tmp_path)))

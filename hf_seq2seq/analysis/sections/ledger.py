@@ -181,7 +181,7 @@ def _suspects(record: Record) -> np.ndarray:
 def _mended(record: Record, name: str, key: str, oracle: str, remedy: str) -> Fault:
     rows = np.zeros(len(record), dtype=bool)
     if key in record.mended:
-        rows[record.mended[key][0]] = True
+        rows[record.mended[key].rows] = True
     return Fault(name, rows, oracle, remedy, key)
 
 
@@ -214,8 +214,8 @@ def _table(record: Record, fault: Fault) -> np.ndarray:
     if fault.mended is None:
         table[fault.rows] = 0
     elif fault.rows.any():
-        rows, statistics = record.mended[fault.mended]
-        table[rows] = statistics
+        mended = record.mended[fault.mended]
+        table[mended.rows] = mended.read()
     return table
 
 

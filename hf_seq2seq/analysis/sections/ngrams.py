@@ -8,7 +8,7 @@ from hf_seq2seq.analysis.text_faults import words
 
 LONGEST = 4
 SHOWN = 25
-MOST = 200_000
+MOST = 100_000
 """Sequences counted at once: with more, those whose counts differ least are forgotten."""
 
 
