@@ -27,7 +27,12 @@ class Sources(Section):
     dataset_name: str | None = option(None, "Data set on the Hub, or a folder written by `save_to_disk`.")
     dataset_config_name: str | None = option(None, "Configuration of the data set on the Hub.")
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
-    streaming: bool = option(False, "Read only the first --max-train-samples rows of a Hub data set.")
+    streaming: bool = option(
+        False, "Read training pairs during training, --max-steps long; with --max-train-samples only a Hub set's first."
+    )
+    shuffle_buffer_size: int = option(
+        10_000, "Rows of a stream that are read and shuffled together.", at_least=1, at_most=MANY
+    )
     train_file: str | None = option(
         None,
         "csv, tsv, json, jsonl (each also .gz, .xz, .zst), parquet, arrow, txt; several by a pattern, 'data/*.tsv', or "

@@ -7,6 +7,7 @@ regardless of the number of processes and accumulated batches.
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -122,6 +123,7 @@ class BatchPlan:
         self._lengths = rows.lengths
         self._optimization = optimization
         self._seed = seed
+        self._counts: dict[int, int] = {}
         self._batches_a_step = optimization.gradient_accumulation_steps * processes
         _check_budget(self._lengths, optimization.max_tokens_per_batch)
         self._boundaries = self._cut(rows.parts(rows.usual), rows.lengths_of(rows.usual))
@@ -142,10 +144,16 @@ class BatchPlan:
         """The epoch of a step, and the number of earlier steps in that epoch."""
         if not self._training.redrawn:
             return divmod(step, len(self))
-        number = 0
+        number, before = self._training.origin
+        step -= before
         while step >= (steps := self._steps(number)):
             number, step = number + 1, step - steps
         return number, step
+
+    def position(self, step: int) -> dict[str, Any]:
+        """What a checkpoint before a step must keep to find the rows of that step."""
+        number, done = self.locate(step)
+        return self._training.position(number, step - done)
 
     def epoch(self, number: int) -> list[Step]:
         """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
@@ -156,7 +164,9 @@ class BatchPlan:
         for rows, boundaries in zip(parts, bounds, strict=True):
             grouped = self._grouped(rows, boundaries, lengths, random)
             steps += [grouped[index] for index in self._training.order(number, grouped, random)]
-        return steps[: self._training.most_steps(number)]
+        steps = steps[: self._training.most_steps(number)]
+        self._counts[number] = len(steps)
+        return steps
 
     def _grouped(
         self, rows: np.ndarray, boundaries: np.ndarray, lengths: np.ndarray, random: np.random.Generator
@@ -198,6 +208,8 @@ class BatchPlan:
 
     def _steps(self, epoch: int, bounds: list[np.ndarray] | None = None) -> int:
         """Optimizer steps of an epoch; without draws they are the same in every epoch."""
+        if epoch in self._counts:
+            return self._counts[epoch]
         if bounds is None:
             redrawn = self._training.redrawn
             bounds = (

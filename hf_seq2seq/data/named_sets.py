@@ -39,12 +39,13 @@ def load_folder(folder: Path) -> Mapping[str, Dataset]:
     return found if isinstance(found, DatasetDict) else {"train": found}
 
 
-def load_named(sources: Sources) -> dict[str, Dataset]:
+def load_named(sources: Sources, without: str = "") -> dict[str, Dataset]:
     """Loads the splits of `--dataset-name`.
 
     Args:
         sources: the data set's name and which of its splits to use. With `streaming`, only the first rows are
             downloaded, up to the caps.
+        without: one of our splits that is not read.
 
     Returns:
         The rows by "train", "validation" and "test"; the latter two only if the data set has them.
@@ -52,24 +53,39 @@ def load_named(sources: Sources) -> dict[str, Dataset]:
     Raises:
         InputError: there is no such folder, data set, configuration, revision or split; or the Hub cannot be reached.
     """
-    name = sources.dataset_name or ""
-    folder = Path(name).expanduser()
-    if (given := find_given(name)) is not None:
-        found = given if isinstance(given, Mapping) else {"train": given}
-    elif folder.is_dir():
-        found = load_folder(folder)
-    elif folder.exists():
-        raise InputError(f"{name}: is a file; use --train-file")
-    elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"{name}: no such folder, and not a valid name of a data set on the Hub")
-    else:
-        found = _load_hub(sources)
+    name, found = sources.dataset_name or "", _open(sources)
     caps = {"train": sources.max_train_samples, "validation": sources.max_eval_samples}
     caps["test"] = sources.max_predict_samples
     return {
         ours: _in_memory(found[theirs], caps[ours], f"{name}, split {theirs}")
         for ours, theirs in _split_names(found, sources).items()
+        if ours != without
     }
+
+
+def open_stream(sources: Sources) -> IterableDataset:
+    """The training rows of `--dataset-name` as a stream.
+
+    Raises:
+        InputError: as for `load_named`.
+    """
+    found = _open(sources)
+    rows = found[_split_names(found, sources)["train"]]
+    return rows if isinstance(rows, IterableDataset) else rows.to_iterable_dataset()
+
+
+def _open(sources: Sources) -> Mapping[str, Any]:
+    name = sources.dataset_name or ""
+    folder = Path(name).expanduser()
+    if (given := find_given(name)) is not None:
+        return given if isinstance(given, Mapping) else {"train": given}
+    if folder.is_dir():
+        return load_folder(folder)
+    if folder.exists():
+        raise InputError(f"{name}: is a file; use --train-file")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError(f"{name}: no such folder, and not a valid name of a data set on the Hub")
+    return _load_hub(sources)
 
 
 def _load_hub(sources: Sources) -> Mapping[str, Any]:

@@ -163,7 +163,7 @@ def _check_options(sources: Sources) -> None:
     if sources.streaming and not sources.dataset_name:
         raise InputError("--streaming is for data sets on the Hub; give --dataset-name, or leave it out")
     if sources.streaming and sources.max_train_samples is None:
-        raise InputError("--streaming reads only the first rows: set their number with --max-train-samples")
+        raise InputError("--streaming: only pairs are streamed; set their number with --max-train-samples")
     if sources.streaming and sources.train_samples_seed is not None:
         raise InputError("--train-samples-seed: --streaming reads only the first rows; give one of them")
 

@@ -5,7 +5,7 @@ tasks, a curriculum, stages. Neither the batches nor the training loop know whic
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class TrainingRows:
 
     redrawn = False
     """Whether epochs hold different rows, so that the number of steps may differ, too."""
+    origin = (0, 0)
+    """An epoch, and the steps before it, from which on a step's place is counted."""
     logged: tuple[str, ...] = ()
     """Names of the figures that it adds to the step log."""
 
@@ -90,6 +92,13 @@ class TrainingRows:
             rows: numbers of its rows, `(rows,)`.
         """
         return {}
+
+    def position(self, epoch: int, first_step: int) -> dict[str, Any]:
+        """What a checkpoint must keep, besides the step, to go on within an epoch whose first step has this number."""
+        return {}
+
+    def resume(self, position: dict[str, Any]) -> None:
+        """Goes on from what a checkpoint kept."""
 
     def describe(self) -> list[str]:
         """Lines for people about what is special in how the rows come."""

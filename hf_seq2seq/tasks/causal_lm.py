@@ -35,6 +35,7 @@ from hf_seq2seq.tasks.languages import with_languages
 from hf_seq2seq.tasks.open_conversations import settle_steps
 from hf_seq2seq.tasks.open_text import lengths_of, settle_text
 from hf_seq2seq.tasks.stages import settle_stages, with_stages
+from hf_seq2seq.tasks.streams import with_stream
 from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def joined_task(
     task = with_curriculum(task, getattr(pairs["train"], "table", None))
     again = deepcopy(tokenizer)  # rows are encoded in a thread of their own
     prefix = config.data.source_prefix
-    return with_stages(task, pairs["train"], lambda rows: encode_joined(rows, again, tokens, prefix))
+    task = with_stages(task, pairs["train"], lambda rows: encode_joined(rows, again, tokens, prefix))
+    return with_stream(task, pairs["train"], lambda rows: encode_joined(rows, again, tokens, prefix))
 
 
 def check_room(model: "PreTrainedModel", tokens: PairTokenization) -> None:

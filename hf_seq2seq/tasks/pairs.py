@@ -36,6 +36,7 @@ from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.tasks.stages import read_staged, refuse_stages, settle_stages, with_stages
+from hf_seq2seq.tasks.streams import is_streamed, read_streamed, with_stream
 from hf_seq2seq.tasks.subwords import refuse_rich_sources, subword_pairs
 from hf_seq2seq.training.checks import check_positions
 
@@ -62,7 +63,9 @@ def open_pairs(
     Raises:
         InputError: there are no training rows.
     """
-    if config.staging.stages is None:
+    if is_streamed(data) and not dialogue:
+        pairs: Mapping[str, Rows] = read_streamed(config, data)
+    elif config.staging.stages is None:
         config, pairs = read_validated(config, data, partial(read_all_rows, dialogue=dialogue))
     elif dialogue:
         refuse_stages(config, "conversations")
@@ -158,7 +161,8 @@ def encoded_task(
     )
     task = with_curriculum(task, getattr(pairs["train"], "table", None))
     again = deepcopy(tokenizers)  # rows are encoded in a thread of their own
-    return with_stages(task, pairs["train"], lambda rows: _encode(rows, model, again, config))
+    task = with_stages(task, pairs["train"], lambda rows: _encode(rows, model, again, config))
+    return with_stream(task, pairs["train"], lambda rows: _encode(rows, model, again, config))
 
 
 def normalize_frames(model: "PreTrainedModel", frames: Frames) -> None:

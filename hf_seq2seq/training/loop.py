@@ -156,6 +156,7 @@ class Loop:
             state.max_steps = self.state.max_steps
         self.budget.resume(state)
         self.state = state
+        self.task.training_rows.resume(state.stream)
         if self.budget.meters and state.planned:
             self._note_plan()
         load_weights(self.weights, checkpoint, self.task.objective)
@@ -305,8 +306,7 @@ class Loop:
         factor = learning_rate_factor(self.state.global_step, self.rates, self.state.max_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.optimization.learning_rate * factor
-        limit = self.optimization.max_grad_norm or math.inf
-        self._norm = self.weights.update(self.optimizer, limit, self.accelerator)
+        self._norm = self.weights.update(self.optimizer, self.optimization.max_grad_norm or math.inf, self.accelerator)
         self.evaluated.update(self.state.global_step + 1)
 
     def _norm_of_gradient(self) -> Tensor:
@@ -377,6 +377,7 @@ class Loop:
         self._check_finite()
         self.state.unlogged_loss = float(self.accelerator.reduce(self._loss, "sum"))
         self.state.unlogged_weight, self.state.unlogged_figures = self._weight, self._figures()
+        self.state.stream = self.plan.position(self.state.global_step)
         if (main := self.accelerator.is_main_process) or self.weights.sharded:
             trained, optimizer = self.evaluated.trained(), optimizer_state(self.optimizer)
             with self.evaluated.applied():
@@ -385,9 +386,8 @@ class Loop:
                     write = partial(self._write, weights=weights, trained=trained, optimizer=optimizer)
                     save_checkpoint(self.output_dir, self.state, write)
         if main:
-            needed = needed_later(self.state, self.averaging)
             best, limit = self.state.best_model_checkpoint, self.schedule.save_total_limit
-            prune_checkpoints(self.output_dir, limit, best, needed)
+            prune_checkpoints(self.output_dir, limit, best, needed_later(self.state, self.averaging))
         self.accelerator.wait_for_everyone()
 
     def _write(

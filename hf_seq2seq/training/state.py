@@ -44,6 +44,7 @@ class State:
         budget: measurements for each time limit, by its name (see `budget.Meter`).
         averaged_steps: steps of the checkpoints that the schedule asked for, if the final model is a mean of them.
         watch: what the run was watched by: `told`, and the `losses` and `norms` of its log.
+        stream: where a stream of training rows goes on; empty without one.
         files: size in bytes of every other file of a checkpoint.
     """
 
@@ -74,6 +75,7 @@ class State:
     averaged_steps: list[int] = field(default_factory=list)
     budget: dict[str, dict[str, float]] = field(default_factory=dict)
     watch: dict[str, list[Any]] = field(default_factory=dict)
+    stream: dict[str, Any] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,130 @@
+"""Training rows of any number, read in order, a buffer at a time; the position in them is the one of `datasets`."""
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from datasets import Dataset, IterableDataset
+
+from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.training_rows import TrainingRows
+from hf_seq2seq.errors import InputError
+
+State = dict[str, Any]
+"""Where a stream goes on: `round`, how often it began anew, `rows`, how many are before, and `source` of `datasets`."""
+
+
+class Stream:
+    """The rows of a stream that begins anew when it ends.
+
+    Args:
+        source: all rows in order.
+        place: their file or data set, for messages.
+        size: rows per buffer.
+
+    Attributes:
+        start: the state before the first row.
+    """
+
+    def __init__(self, source: IterableDataset, place: str, size: int) -> None:
+        self._source, self._place, self._size = source, place, size
+        self.start: State = {"round": 0, "rows": 0, "source": copy.deepcopy(source.state_dict())}
+        self._state, self._rows = self.start, iter(source)
+
+    def read(self, state: State) -> tuple[Dataset, str, State]:
+        """The rows of the next buffer, their place for messages, and the state behind them.
+
+        Raises:
+            InputError: the stream has no rows, or cannot be read further.
+        """
+        if state != self._state:
+            self._go_to(state)
+        place = f"{self._place}, behind row {state['rows']}" if state["rows"] else self._place
+        found = self._taken(self._size)
+        number, count = state["round"], state["rows"] + len(found)
+        while len(found) < self._size:
+            self._go_to(self.start)
+            more = self._taken(self._size - len(found))
+            if not more:
+                raise InputError(f"{self._place}: has no rows")
+            found, number, count = found + more, number + 1, len(more)
+        self._state = {"round": number, "rows": count, "source": copy.deepcopy(self._source.state_dict())}
+        return Dataset.from_list(found), place, self._state
+
+    def _go_to(self, state: State) -> None:
+        self._source.load_state_dict(copy.deepcopy(state["source"]))
+        self._rows = iter(self._source)
+
+    def _taken(self, count: int) -> list[dict[str, Any]]:
+        try:
+            return list(islice(self._rows, count))
+        except InputError:
+            raise
+        except Exception as error:  # of any library that reads a format, or the network
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(f"{self._place}: cannot be read further: {reason}") from error
+
+
+class StreamedRows(TrainingRows):
+    """Rows of a stream: every epoch is the next buffer of them, shuffled, in batches of similar length.
+
+    Args:
+        examples: the rows of the first buffer.
+        stream: all rows.
+        encode: makes examples of a buffer; told its place.
+    """
+
+    redrawn = True
+
+    def __init__(self, examples: Examples, stream: Stream, encode: Callable[[Dataset, str], Examples]) -> None:
+        super().__init__(examples)
+        self._stream, self._encode = stream, encode
+        self._states: dict[int, State] = {0: stream.start}
+        self._buffers: dict[int, Examples] = {}
+        self._lock = threading.Lock()  # batches are prepared in a thread of their own
+
+    def of_epoch(self, epoch: int) -> Examples:
+        """The rows of a buffer, counted from 0; besides the first one, the last two that were read are kept."""
+        if epoch == 0:
+            return self.examples
+        with self._lock:
+            if epoch not in self._buffers:
+                self._buffers = dict([*self._buffers.items()][-1:]) | {epoch: self._read(epoch)}
+            return self._buffers[epoch]
+
+    def _read(self, epoch: int) -> Examples:
+        first = max(number for number in self._states if number <= epoch)
+        for number in range(first, epoch + 1):
+            rows, place, self._states[number + 1] = self._stream.read(self._states[number])
+        return self._encode(rows, place)
+
+    def lengths_of(self, epoch: int) -> np.ndarray:
+        """The tokens of each row of a buffer, `(rows, sides)`."""
+        return self.of_epoch(epoch).lengths
+
+    def drawn(self, epoch: int) -> np.ndarray:
+        """All rows of a buffer."""
+        return np.arange(len(self.of_epoch(epoch)), dtype=np.int32)
+
+    def position(self, epoch: int, first_step: int) -> dict[str, Any]:
+        """What a checkpoint keeps to go on within a buffer whose first step has this number."""
+        with self._lock:
+            return {"epoch": epoch, "first_step": first_step, "rows": self._states[epoch]}
+
+    def resume(self, position: dict[str, Any]) -> None:
+        """Goes on where a checkpoint was saved."""
+        if position:
+            self.origin = position["epoch"], position["first_step"]
+            self._states[position["epoch"]] = position["rows"]
+
+    def describe(self) -> list[str]:
+        """Says that they are streamed."""
+        return ["rows are read in their order, and shuffled within buffers, which count as epochs"]
+
+
+def rows_of(read: Callable[[], Iterator[dict[str, Any]]]) -> IterableDataset:
+    """Rows of local files as a stream of `datasets`."""
+    return IterableDataset.from_generator(read)
