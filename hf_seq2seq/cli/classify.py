@@ -74,6 +74,7 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     rows, sample = read_rows(texts, options.input_file, options.encoding, names, numbered_columns(model))
     live = is_live(texts, options.input_file)
     with open_output(options.output_file, options.input_file, live) as stream:
+        from hf_seq2seq.data.labelled_lines import split_stream_at_labels
         from hf_seq2seq.decoding.classification import TextClassifier, windows_of
         from hf_seq2seq.saved.loading import load_classifier
 
@@ -84,7 +85,9 @@ def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
         told = config.model.stride, config.model.window_pooling
         windows = windows_of(tokenizer, limit, settings.run, *told)
         classifier = TextClassifier(network, tokenizer, size, limit, windows=windows)
-        found = _texts(rows, _columns(sample, options, settings), options.input_file or "standard input")
+        place = options.input_file or "standard input"
+        rows, sample = split_stream_at_labels(rows, sample, place, classifier.label_names)
+        found = _texts(rows, _columns(sample, options, settings), place)
         with counted("texts") as classifier.advance:
             counts = _write(stream, Arriving(found) if live else found, classifier, options.json_lines)
     report_cut(counts.truncated, limit, counts.texts)

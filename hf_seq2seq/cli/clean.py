@@ -1,5 +1,6 @@
 """`hf-seq2seq clean`: drop pairs that are not worth training on, and count them by rule."""
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from hf_seq2seq.sections import Section, build, option
 if TYPE_CHECKING:
     from hf_seq2seq.data.cleaning.cleaner import Cleaner
     from hf_seq2seq.data.cleaning.pair_rows import PairRows
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +68,17 @@ def clean(*, values: Values) -> None:
     """Drops pairs that are not worth training on: broken, repeated, misaligned, or in the test set."""
     config = build(CleanConfig, values, origin="clean")
     rows = config.rows
-    from hf_seq2seq.data.cleaning.cleaner import Cleaner, describe
+    from hf_seq2seq.data.cleaning.cleaner import OF_LABELS, Cleaner, describe
     from hf_seq2seq.data.cleaning.pair_rows import read_pair_rows, sides_of_files
 
     data = PairData(train_file=rows.input_file, **{name: getattr(rows, name) for name in SHARED})
     languages = {"source": rows.source_lang, "target": rows.target_lang}
     seen = sides_of_files(config.rules.against, data) if config.rules.against else None
-    cleaner = Cleaner(config.rules, languages, seen)
     read = read_pair_rows(data)
+    cleaner = Cleaner(config.rules, languages, seen, read.labels)
+    if read.labels:
+        detail = f"{', '.join(OF_LABELS)} see them, all other rules the texts alone"
+        logger.warning("%s: the %ss are few different texts, as labels are; %s", read.place, read.labels, detail)
     _write(read, cleaner, rows, config.rules.against)
     if rows.json:
         print(strict_json.dumps(cleaner.counts))

@@ -2,14 +2,14 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import pyarrow as pa
 from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 
-from hf_seq2seq.data.rows import shown
+from hf_seq2seq.data.rows import Row, shown
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.errors import InputError, shorten
 
@@ -44,7 +44,7 @@ class LabelledLines:
         if not found:
             return rows
         labels, texts = found
-        logger.warning("%s: each line is read as a label and a text, such as %r: %r", place, labels[0], texts[0][:40])
+        _report(place, labels[0], texts[0])
         return Dataset(pa.table({"label": labels, "text": texts}), fingerprint=generate_random_fingerprint())
 
     def _refuse(self, labels: list[str], place: str) -> NoReturn:
@@ -75,6 +75,55 @@ def lines_lack_labels(rows: Dataset, names: Sequence[str]) -> bool:
     marked = sum(bool(_MARK.search(line)) for line in lines)
     known = sum(line.split(maxsplit=1)[0] in names for line in lines)
     return bool(lines) and 2 * max(marked, known) < len(lines)
+
+
+def split_stream_at_labels(
+    rows: Iterator[Row], sample: list[Row], place: str, names: Sequence[str]
+) -> tuple[Iterator[Row], list[Row]]:
+    """`LabelledLines` for streamed rows of a trained model's labels, judged by a sample.
+
+    Lines without fastText's labels need a sample of two, because a single text may begin with a word that is a label.
+
+    Args:
+        rows: all rows, of plain text with the single column "text".
+        sample: the first ones.
+        place: the file, for the message.
+        names: the labels.
+
+    Returns:
+        The rows and their sample; a row without a label has only the text.
+    """
+    lines = [row["text"] for row in sample if list(row) == ["text"] and isinstance(row["text"], str)]
+    lines = [line for line in lines if line.strip()] if len(lines) == len(sample) else []
+    first = [line.split(maxsplit=1) for line in lines]
+    if 2 * sum(bool(_MARK.search(line)) for line in lines) > len(lines):
+        split = _split_at_mark
+    elif (
+        len(lines) > 1
+        and all(len(parts) == 2 for parts in first)
+        and sum(label in names for label, _ in first) >= MOSTLY * len(lines)
+    ):
+        split = _split_at_first_word
+    else:
+        return rows, sample
+    found = list(map(split, sample))
+    example = next(row for row in found if "label" in row)
+    _report(place, example["label"], example["text"])
+    return map(split, rows), found
+
+
+def _split_at_mark(row: Row) -> Row:
+    labels, text = _MARK.findall(row["text"]), _AROUND.sub(" ", row["text"]).strip()
+    return {"label": labels[0] if len(labels) == 1 else labels, "text": text} if labels else {"text": text}
+
+
+def _split_at_first_word(row: Row) -> Row:
+    parts = row["text"].split(maxsplit=1)
+    return {"label": parts[0], "text": parts[1].rstrip()} if len(parts) == 2 else row
+
+
+def _report(place: str, label: str | list[str], text: str) -> None:
+    logger.warning("%s: each line is read as a label and a text, such as %r: %r", place, label, text[:40])
 
 
 def _lines(rows: Dataset) -> list[str]:

@@ -9,6 +9,7 @@ from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.mapped.texts import first_references
+from hf_seq2seq.data.text_kinds import different_labels
 from hf_seq2seq.data.tokenizers.spelled import describe_spelled
 from hf_seq2seq.data.tokenizers.unknown import (
     Unknown,
@@ -25,9 +26,6 @@ from hf_seq2seq.data.tokenizers.unknown import (
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
 PERCENTILES = (50, 90, 95, 99, 100)
-MOST_LABELS = 100
-ROWS_PER_LABEL = 10
-"""No more different texts than this, and as many rows for each on average, are taken for labels."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,8 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
 
 def _as_labels(side: str, texts: Sequence[str]) -> list[str]:
     """A line where a few texts are all that a side of the pairs has."""
-    most, different = min(MOST_LABELS, len(texts) / ROWS_PER_LABEL), set()
-    for text in texts:
-        different.add(text)
-        if len(different) > most:
-            return []
-    found = len(different)
+    found = different_labels(texts, len(texts))
+    if found is None:
+        return []
     detail = f"the {side}s are {found} different text{'s' * (found != 1)} in {len(texts):,} rows, as labels are"
     return [f"warning: {detail}; the recipe bert_classifier learns to predict labels"]

@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hf_seq2seq.data.tokenizers.unicode_text import TAG, is_unspaced
@@ -15,6 +15,9 @@ STOPS = "。！？｡"
 """Ends of sentences in scripts without spaces, where words alone have none."""
 SAMPLE = 20_000
 """Rows that are looked at, evenly spaced over all of them."""
+MOST_LABELS = 100
+ROWS_PER_LABEL = 10
+"""No more different texts than this, and as many rows for each on average, are taken for labels."""
 SYMBOLS, FORMS, UNSPACED, SENTENCES = "symbols", "forms", "unspaced", "sentences"
 TITLES = {
     SYMBOLS: "symbols separated by spaces",
@@ -86,3 +89,18 @@ def _kind(split: list[list[str]], counts: Counter[str], total: int) -> str:
 def _letters(word: str) -> int:
     """Characters that are not marks of the one before: `t͡s` counts 2, `ɔ̃ː` 1."""
     return sum(unicodedata.category(character) not in ("Mn", "Mc", "Me", "Lm") for character in word)
+
+
+def different_labels(texts: Iterable[str], rows: int) -> int | None:
+    """The number of different texts where they are so few that they are labels; otherwise None.
+
+    Args:
+        texts: one side of pairs.
+        rows: their number.
+    """
+    most, different = min(MOST_LABELS, rows / ROWS_PER_LABEL), set()
+    for text in texts:
+        different.add(text)
+        if len(different) > most:
+            return None
+    return len(different) or None

@@ -178,3 +178,19 @@ def test_json_lines_replace_no_column_of_the_input(command, classifier: Path, tm
     assert row["label"] != "old"
     kept = {name: row[name] for name in ("input_text", "input_label", "input_score", "n")}
     assert kept == {"input_text": "t", "input_label": "old", "input_score": 3, "n": 1}
+
+
+@pytest.mark.parametrize("form", ["{} {}\n", "{}\t{}\n", "__label__{} {}\n"])
+def test_labels_before_the_texts_are_no_part_of_them(command, classifier: Path, tmp_path: Path, form, caplog) -> None:
+    labels = ["no", "yes", "maybe", "no"]
+    path = tmp_path / "in.txt"
+    path.write_text("".join(form.format(*row) for row in zip(labels, TEXTS, strict=True)))
+    result = command("classify", classifier, "--input-file", path, "--json-lines")
+    rows = [json.loads(line) for line in result.out.splitlines()]
+    assert f"{path}: each line is read as a label and a text, such as 'no': 'the small dog'" in caplog.text
+    assert [row["text"] for row in rows] == TEXTS
+    assert [row["input_label"] for row in rows] == labels
+    caplog.clear()
+    path.write_text("no dog\n" + "".join(f"{text}\n" for text in TEXTS[1:]))
+    command("classify", classifier, "--input-file", path)
+    assert "is read as a label" not in caplog.text

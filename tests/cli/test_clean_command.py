@@ -152,3 +152,16 @@ def test_a_cell_that_does_not_fit_the_format(command, tmp_path: Path) -> None:
     assert found.code == 2
     assert "contains a tab; write .jsonl or .csv" in found.err
     assert not (tmp_path / "out.tsv").exists()
+
+
+def test_labels_are_not_compared_with_their_texts(command, tmp_path: Path, caplog) -> None:
+    rows = [
+        ("ham" if row % 2 else "spam", f"a message of many more words than its label has, {row}") for row in range(30)
+    ]
+    rows += [("ham", "Ham"), ("spam", ""), rows[0]]
+    (tmp_path / "in.tsv").write_text("".join(f"{label}\t{text}\n" for label, text in rows))
+    flags = ["--input-file", tmp_path / "in.tsv", "--min-words", "1", "--against", tmp_path / "in.txt"]
+    (tmp_path / "in.txt").write_text("ham\n" + rows[1][1])
+    dropped = run(command, *flags)["dropped"]
+    assert {rule: count for rule, count in dropped.items() if count} == {"empty": 1, "overlap": 2, "duplicate": 1}
+    assert "in.tsv: the sources are few different texts, as labels are" in caplog.text

@@ -8,6 +8,8 @@ from hf_seq2seq.data.cleaning.rules import Pair, Rule, Seen, make_rules
 
 NOT_TEXT = "not_text"
 """The count of rows with a cell that is not text, to which no rule can be applied."""
+OF_LABELS = ("empty", "broken_encoding", "duplicate")
+"""The rules that also see a side that is labels; the others compare it with its text, or take it for one."""
 KEEPING = {
     NOT_TEXT: "lists are joined by --source-template '{column}'",
     "empty": "--skip-rules empty",
@@ -31,6 +33,7 @@ class Cleaner:
         options: the options of the rules.
         languages: of "source" and "target".
         seen: what --against contains, if it is given.
+        labels: the side that is labels, if one is; most rules see the other side alone.
 
     Attributes:
         rows: pairs seen.
@@ -40,16 +43,23 @@ class Cleaner:
         InputError: options are incompatible, or a package is missing.
     """
 
-    def __init__(self, options: Cleaning, languages: Mapping[str, str | None], seen: Seen | None = None) -> None:
+    def __init__(
+        self,
+        options: Cleaning,
+        languages: Mapping[str, str | None],
+        seen: Seen | None = None,
+        labels: str | None = None,
+    ) -> None:
         self.rules: dict[str, Rule] = make_rules(options, languages, seen)
-        self.rows = 0
+        self.rows, self._labels = 0, labels
         self.dropped = dict.fromkeys(self.rules, 0)
 
     def __call__(self, pair: Pair) -> tuple[str, str] | None:
         """The rule that drops a pair and its reason; None if the pair is kept."""
         self.rows += 1
+        texts = pair._replace(**{self._labels: None}) if self._labels else pair
         for name, rule in self.rules.items():
-            if (reason := rule(pair)) is not None:
+            if (reason := rule(pair if name in OF_LABELS else texts)) is not None:
                 self.dropped[name] += 1
                 return name, reason
         return None

@@ -1,6 +1,7 @@
 """Rows with a source and a target, read one by one, in every format and from every column that training reads."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -25,7 +26,11 @@ from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.pairs import find_sides
 from hf_seq2seq.data.rows import SAMPLE_ROWS, Row, names_of, shown
 from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
+from hf_seq2seq.data.text_kinds import different_labels
 from hf_seq2seq.errors import InputError
+
+ROWS_FOR_LABELS = 1000
+"""First rows in which a side is looked at for labels."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class PairRows:
         source: its column otherwise.
         context: the column of a question's context.
         target: the column of the target.
+        labels: the side, "source" or "target", that is labels; None for pairs of texts.
     """
 
     rows: Iterator[Row]
@@ -51,6 +57,7 @@ class PairRows:
     source: str
     context: str | None
     target: str
+    labels: str | None = None
 
     def pair(self, row: Row) -> Pair:
         """The source and the target of a row; of several targets the first, on which models are trained.
@@ -116,7 +123,21 @@ def _with_columns(rows: Iterator[Row], data: PairData, place: str, schema: Any =
         raise InputError(f"{place}: has no rows")
     names = names_of(sample)
     template, source, target = find_sides(names, sample, data, place)
-    return PairRows(rows, "jsonl", Shape(names, schema=schema), place, template, source, data.context_column, target)
+    shape = Shape(names, schema=schema)
+    first = list(islice(rows, ROWS_FOR_LABELS))
+    found = PairRows(chain(first, rows), "jsonl", shape, place, template, source, data.context_column, target)
+    return replace(found, labels=_label_side(found, first))
+
+
+def _label_side(read: PairRows, first: Sequence[Row]) -> str | None:
+    """The side that is labels in the first rows; None if neither is, or both."""
+    pairs = []
+    for row in first:
+        with suppress(InputError):  # which is counted when the row's turn comes
+            pairs.append(read.pair(row))
+    texts = {side: [str(getattr(pair, side)) for pair in pairs] for side in SIDES}
+    found = [side for side in SIDES if different_labels(texts[side], len(pairs))]
+    return found[0] if len(found) == 1 else None
 
 
 def _of_data_set(rows: Any, data: PairData, place: str) -> PairRows:
