@@ -119,21 +119,31 @@ class OnlyChoices:
         return scores.masked_fill(outside, FORBIDDEN)
 
 
-def read_choices(file: str, encode: Callable[[list[str]], Ragged]) -> Choices:
+def listed(texts: Sequence[str]) -> str:
+    """The value of `--choices` that holds these choices itself, none of which has a line break."""
+    return "".join(f"{text}\n" for text in texts)
+
+
+def name_of(given: str) -> str:
+    """What messages call a value of `--choices`."""
+    return "--choices" if "\n" in given else f"--choices {given}"
+
+
+def read_choices(given: str, encode: Callable[[list[str]], Ragged]) -> Choices:
     """The choices of a file, one per line; empty lines and repeated ones are left out.
 
     Args:
-        file: its path.
+        given: its path, or choices as `listed` gives them.
         encode: encodes outputs as in training.
 
     Raises:
         InputError: it cannot be read, or has no line.
     """
     try:
-        lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+        lines = given.split("\n") if "\n" in given else Path(given).expanduser().read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--choices {file}: cannot be read: {error}") from None
+        raise InputError(f"--choices {given}: cannot be read: {error}") from None
     texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not texts:
-        raise InputError(f"--choices {file}: holds no choice; write one output per line")
+        raise InputError(f"{name_of(given)}: holds no choice; write one output per line")
     return Choices(encode(texts), texts)

@@ -20,7 +20,7 @@ from hf_seq2seq.data.frames import as_matrices
 from hf_seq2seq.data.tokenizers.languages import wanted_of
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.decoding.choices import Choices, read_choices
+from hf_seq2seq.decoding.choices import Choices, name_of, read_choices
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.decoding.forced_words import find_words
 from hf_seq2seq.decoding.generation import HERE, ONE_AT_A_TIME, Advance, Runner, as_search, evaluating, texts_of
@@ -125,10 +125,10 @@ class TextGenerator:
         found = read_choices(file, lambda texts: self.encode_targets([""] * len(texts), texts))
         room = longest_sequence(self.model)
         if found.longest > (room or UNBOUNDED):
-            raise InputError(f"--choices {file}: one has {found.longest} tokens; this model has {room} positions")
+            raise InputError(f"{name_of(file)}: one has {found.longest} tokens; this model has {room} positions")
         if found.left_out:
             detail = f"{found.left_out} have the same tokens as another one, and are left out"
-            print(f"--choices {file}: {detail}", file=sys.stderr)
+            print(f"{name_of(file)}: {detail}", file=sys.stderr)
         return found
 
     def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hf_seq2seq.data.messages import check_messages
+from hf_seq2seq.decoding.choices import listed
 from hf_seq2seq.decoding.counts import Counted
 from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.serving.bodies import check_names, is_switch, is_text, read_fields, take, texts_of
@@ -18,7 +19,7 @@ from hf_seq2seq.serving.schemas import documented
 from hf_seq2seq.serving.served import FIELDS, Served
 from hf_seq2seq.serving.server import Server
 
-GENERATE = ("model", "text", "messages", "details", "stream", *FIELDS)
+GENERATE = ("model", "text", "messages", "details", "stream", "choices", *FIELDS)
 
 
 class Native:
@@ -54,6 +55,8 @@ class Native:
         details = tuple(take(fields, "details", (), _is_names, 'a list of names such as ["score"]'))
         sources = sources_of(fields, self.limits.max_texts)
         flags = {name: fields[name] for name in FIELDS if fields.get(name) is not None}
+        if fields.get("choices") is not None:
+            flags["choices"] = listed(choices_of(fields["choices"]))
         served.check(flags, details)
         if growing and len(sources) != 1:
             raise Refusal(400, "stream: only one text can be streamed at a time", "stream")
@@ -115,6 +118,20 @@ def sources_of(fields: dict[str, Any], most: int) -> list[Any]:
     if "text" in fields:
         raise Refusal(400, "messages: exclude text; send either", "messages")
     return [check_messages(fields["messages"], "messages", reply=False)]
+
+
+def choices_of(given: Any) -> list[str]:
+    """The only outputs to choose from.
+
+    Raises:
+        Refusal: they are no list of lines of text.
+    """
+    if not isinstance(given, list) or not given:
+        raise Refusal(400, 'choices: send a list of texts, such as ["yes", "no"]', "choices")
+    for number, text in enumerate(given, start=1):
+        if not is_text(text) or not text.strip() or "\n" in text or "\r" in text:
+            raise Refusal(400, f"choices: item {number} is not a line of text", "choices")
+    return given
 
 
 def _described(served: Served, found: Counted[list[Output]], flags: dict[str, Any]) -> dict[str, Any]:

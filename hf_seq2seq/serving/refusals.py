@@ -51,7 +51,7 @@ def refusal_of(error: BaseException) -> Refusal:
         return error
     if isinstance(error, InputError):
         message = without_flags(str(error))
-        name = re.match(r"[a-z][a-z0-9_]*(?=:)", message)
+        name = re.match(r"[a-z][a-z0-9_]*(?=((, | and )[a-z0-9_]+)*:)", message)
         return Refusal(400, message, name and name[0])
     if isinstance(error, OutOfTime):
         return Refusal(504, "the request took longer than this server allows")

@@ -31,6 +31,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "items": {"enum": ["score", "tokens", "log_probs", "alignment"]},
         "description": "What to tell about outputs.",
     },
+    "choices": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "The only outputs to choose from; the best of them are found exactly.",
+    },
     "stream": {"type": "boolean", "description": "Send the text as it grows, as server-sent events."},
 }
 

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -102,10 +103,26 @@ def test_scores_labels_and_attention(client: httpx.Client, models: dict[str, Any
     assert kinds == {"t5": "generate", "rnn": "generate", "labels": "classify"}
 
 
+def test_an_output_is_one_of_the_choices_of_a_request(
+    client: httpx.Client, models: dict[str, Any], tmp_path: Path
+) -> None:
+    listed = ["a dog", "the cat runs", "a bird"]
+    (tmp_path / "listed.txt").write_text("\n".join(listed))
+    answer = ask(client, "/generate", {"text": [TEXT, "a cat"], "choices": listed, "num_return_sequences": 2})
+    file = str(tmp_path / "listed.txt")
+    assert texts_of(answer) == models["t5"].generate([TEXT, "a cat"], choices=file, num_return_sequences=2)
+    assert (
+        ask(client, "/generate", {"text": "a", "choices": ["a bird"]})["results"][0]["outputs"][0]["text"] == "a bird"
+    )
+
+
 WRONG: list[tuple[str, Any, int, str, str | None]] = [
     ("/generate", {}, 400, "text: missing; send a text or a list of texts", "text"),
     ("/generate", {"text": 3}, 400, "text: a number is neither a text nor a list of texts", "text"),
     ("/generate", {"text": ["a", None]}, 400, "text: item 2 is null, not text", "text"),
+    ("/generate", {"text": "a", "choices": "/etc/passwd"}, 400, "choices: send a list of texts", "choices"),
+    ("/generate", {"text": "a", "choices": ["a", "b\nc"]}, 400, "choices: item 2 is not a line of text", "choices"),
+    ("/generate", {"text": "a", "choices": ["a"], "stop_strings": ["b"]}, 400, "choices and stop_strings", "choices"),
     ("/generate", {"text": ["a"] * 9}, 400, "text: 9 texts are too many; the maximum is 8", "text"),
     ("/generate", {"text": "a", "num_beam": 2}, 400, "num_beam: no such field; did you mean 'num_beams'?", "num_beam"),
     ("/generate", {"text": "a", "num_beams": "x"}, 400, "num_beams: 'x' is not an integer", "num_beams"),
