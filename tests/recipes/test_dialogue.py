@@ -22,7 +22,8 @@ CHATML = (
 )
 SMALL: dict[str, Any] = {
     "objective": "dialogue", "max_tokens_per_batch": 1200, "max_source_length": 96, "max_target_length": 12,
-    "learning_rate": 1e-2, "max_steps": 30, "logging_steps": 10, "metrics": "exact_match,bleu",
+    "learning_rate": 1e-2, "max_steps": 30, "logging_steps": 10, "eval_steps": 15,
+    "metrics": "exact_match,bleu",
 }  # fmt: skip
 
 

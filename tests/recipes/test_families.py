@@ -15,6 +15,7 @@ from hf_seq2seq.sections import build
 
 SMALL: dict[str, Any] = {
     "max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10,
+    "eval_steps": 40,
 }  # fmt: skip
 
 

@@ -114,7 +114,13 @@ def test_raw_text_and_then_pairs(
     architecture: str, text_file: str, pair_files: dict[str, str], tmp_path: Path, fresh_process: Callable[[str], str]
 ) -> None:
     texts = {"objective": "causal", "train_file": text_file, "validation_file": text_file, "block_size": 32}
-    steps = {"max_steps": 40, "learning_rate": 3e-3, "per_device_train_batch_size": 8, "logging_steps": 10}
+    steps = {
+        "max_steps": 40,
+        "learning_rate": 3e-3,
+        "per_device_train_batch_size": 8,
+        "logging_steps": 10,
+        "eval_steps": 20,
+    }
     first = train(tmp_path / "first", texts | steps | SCRATCH | TINY | {"architecture": architecture})
     assert losses(tmp_path / "first")[-1] < losses(tmp_path / "first")[0] * 0.6
     assert first["eval_perplexity"] == pytest.approx(2.718281828 ** first["eval_loss"])

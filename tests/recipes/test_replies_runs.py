@@ -16,7 +16,7 @@ from hf_seq2seq.sections import both_sides, build
 
 SMALL: dict[str, Any] = {
     "objective": "dialogue", "tokenizer_type": "char", "max_steps": 40, "max_tokens_per_batch": 1200,
-    "max_source_length": 48, "max_target_length": 8, "learning_rate": 3e-3, "logging_steps": 10,
+    "max_source_length": 48, "max_target_length": 8, "learning_rate": 3e-3, "logging_steps": 10, "eval_steps": 20,
     "metrics": "exact_match,bleu",
 }  # fmt: skip
 START: dict[str, dict[str, Any]] = {

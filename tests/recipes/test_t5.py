@@ -8,7 +8,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import t5
 from hf_seq2seq.sections import build
 
-SMALL = {"max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10}
+SMALL = {"max_tokens_per_batch": 400, "max_target_length": 10, "metrics": "chrf", "logging_steps": 10, "eval_steps": 20}
 
 
 def losses(folder: Path) -> list[float]:
