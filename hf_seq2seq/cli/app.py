@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying
 from hf_seq2seq.cli.other_names import flag_here
+from hf_seq2seq.clocks import count_from_process_start
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.training.processes import rank
@@ -50,6 +51,8 @@ def main() -> NoReturn:
 
     The exit code is 0, 2 after bad input, 1 after an internal error, or 128 + the number of the signal that ended it.
     """
+    if sys._getframe(1).f_globals.get("__name__") == "__main__":  # the process is for this command alone
+        count_from_process_start()
     unwind_on_signals()
     end_with_launcher()
     open_closed_streams()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.cli.machines import Machines
+from hf_seq2seq.clocks import tell_launched
 from hf_seq2seq.training.processes import devices, rank, show_only
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SHUTDOWN_SECONDS)
     os.environ[STARTED_HERE] = str(os.getpid())
+    tell_launched()
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under `nohup`
         os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGQUIT")
     machines = Machines(run, count) if run.num_machines > 1 else None

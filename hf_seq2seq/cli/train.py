@@ -12,6 +12,7 @@ from typing import Any
 from hf_seq2seq.cli.accelerate_config import USE_DEEPSPEED, apply_launch_file
 from hf_seq2seq.cli.launch import is_started_here, launch
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
+from hf_seq2seq.clocks import command_began
 from hf_seq2seq.configs import Hub, Sources
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
@@ -48,7 +49,7 @@ def train(request: Request) -> None:
             launch(["train", *request.arguments], count, run)
     else:
         choose_gpu(run)
-        origin = current_origin() or Origin(shlex.join(["hf-seq2seq", *sys.argv[1:]]))
+        origin = current_origin() or Origin(shlex.join(["hf-seq2seq", *sys.argv[1:]]), clocks=command_began())
         with (
             nullcontext() if rank() else locked_folder(folder),
             hint_when_ended_early(folder),

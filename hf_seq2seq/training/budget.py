@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from accelerate import Accelerator
 
+from hf_seq2seq.clocks import clocks
 from hf_seq2seq.configs import Schedule
 from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.errors import InputError
@@ -20,7 +21,7 @@ from hf_seq2seq.sections import MANY, flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.evaluation import evaluate_sample
-from hf_seq2seq.training.origin import clocks, started_at
+from hf_seq2seq.training.origin import started_at
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.weights.moving_average import check_averaging
 
@@ -45,6 +46,10 @@ NAMES = ("max_time", "max_cpu_time")
 KINDS = ("validation", "test")
 CLOSING = 3.0
 """Seconds for the card, the pictures and the intervals of the scores, besides saving and scoring."""
+CLOSING_OF_START = 0.3
+"""The same as a share of what the start took, which is long where the machine is busy; 0.1-0.2 was measured."""
+LEAST_EVALUATION = 0.1
+"""An evaluation is at least this share of what it took with its checkpoint."""
 
 
 @dataclass
@@ -56,13 +61,15 @@ class Meter:
         spent: so far, over all resumed runs.
         tokens: source and target tokens of the steps that were measured lately.
         seconds: that they took.
-        evaluation: of one evaluation and the checkpoint after it.
+        start: before the first step, from when the command began.
+        evaluation: of one evaluation.
         scoring: after the last step, of the validation and the test sets.
         saving: of one checkpoint.
     """
 
     limit: float
     spent: float = 0.0
+    start: float = 0.0
     tokens: float = 0.0
     seconds: float = 0.0
     evaluation: float = 0.0
@@ -72,12 +79,12 @@ class Meter:
     @property
     def closing(self) -> float:
         """Everything after the last step."""
-        return self.scoring + self.saving + min(CLOSING, self.limit / 10)
+        return self.scoring + self.saving + max(min(CLOSING, self.limit / 10), CLOSING_OF_START * self.start)
 
     @property
     def pause(self) -> float:
-        """What interrupts training now and then: an evaluation, or without validation rows a checkpoint."""
-        return self.evaluation or self.saving
+        """What interrupts training now and then: an evaluation, if there are validation rows, and a checkpoint."""
+        return self.evaluation + self.saving
 
     def time_of(self, tokens: float) -> float:
         """What training on so many tokens takes."""
@@ -156,6 +163,7 @@ class Budget:
         spent = [float(start[:, 0].max()), float(start[:, 1].sum())]
         for number, name in enumerate(NAMES):
             if meter := self.meters.get(name):
+                meter.start = spent[number]
                 meter.evaluation = times[number] * rows["validation"] / sampled
                 meter.scoring = times[number] * sum(rows.values()) / sampled
                 self._check(name, spent[number], sum(rows.values()))
@@ -217,9 +225,10 @@ class Budget:
         if self._pause == "saving":
             meter.saving = rest
             return
+        evaluation = max(rest - meter.saving, LEAST_EVALUATION * rest)
         if meter.evaluation:
-            meter.scoring *= max(0.0, rest - meter.saving) / meter.evaluation
-        meter.evaluation = rest
+            meter.scoring *= evaluation / meter.evaluation
+        meter.evaluation = evaluation
 
     def _is_due(self, state: State) -> bool:
         if not state.planned:

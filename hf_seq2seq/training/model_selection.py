@@ -4,6 +4,7 @@ from hf_seq2seq.configs import Schedule
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric
+from hf_seq2seq.sections import MANY
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.guarding import Guarding
 from hf_seq2seq.training.state import State
@@ -27,6 +28,7 @@ class Selection:
     def __init__(self, schedule: Schedule, task: Task, steps_per_epoch: int) -> None:
         sets = {name_of(split): task.metrics_of(split) for split in sets_of(task.splits, "validation")}
         self._has_validation = bool(sets)
+        self._is_given = schedule.eval_steps is not None
         self._every = schedule.eval_steps or steps_per_epoch
         self._save_steps = schedule.save_steps
         self._eval_beams = schedule.eval_beams
@@ -41,13 +43,14 @@ class Selection:
             raise InputError(f"{flag} needs validation rows: --validation-file or --validation-split-percentage")
 
     def evaluates(self, state: State) -> bool:
-        """Whether the run is to be evaluated now."""
-        return self._has_validation and (state.global_step % (state.eval_steps or self._every) == 0 or state.finished)
+        """Whether the run is to be evaluated now; not before a limit of time is planned, unless at a given interval."""
+        every = self._every if state.planned or self._is_given else MANY
+        return self._has_validation and (state.global_step % (state.eval_steps or every) == 0 or state.finished)
 
     def saves(self, state: State) -> bool:
         """Whether a checkpoint is due now."""
-        every = self._save_steps or state.eval_steps or self._every
-        return state.global_step % every == 0 or state.finished
+        every = self._every if state.planned or self._is_given else MANY
+        return state.global_step % (self._save_steps or state.eval_steps or every) == 0 or state.finished
 
     def update(self, state: State, results: dict[str, float]) -> bool:
         """Records an evaluation in the state; returns whether it is the best so far."""

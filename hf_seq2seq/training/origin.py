@@ -1,7 +1,6 @@
 """How a run was started, for its card, and the callback for its steps."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from hf_seq2seq.clocks import clocks, command_began
 from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.data.given_rows import describe_given, is_given
 from hf_seq2seq.sections import build, flatten
@@ -17,11 +17,6 @@ Progress = Callable[[dict[str, Any]], None]
 CALL = "HF_SEQ2SEQ_CALL"
 """The environment variable with the Python call to show in the card, for processes started by the call."""
 WIDTH = 110
-
-
-def clocks() -> tuple[float, float]:
-    """Seconds of the clock, and of this process's CPU; only differences of them mean anything."""
-    return time.perf_counter(), time.process_time()
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,8 @@ def current_origin() -> Origin | None:
 
 @cache
 def _told(code: str) -> Origin:
-    """The start given by another process, and this one's clocks when first needed."""
-    return Origin(code)
+    """The start given by another process; the time counts from this one's command, or from when first needed."""
+    return Origin(code, clocks=command_began())
 
 
 def started_at() -> tuple[float, float]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from hf_seq2seq import configs
 from hf_seq2seq.api import recipe_files
+from hf_seq2seq.clocks import command_began
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, flag, options
-from hf_seq2seq.training.origin import clocks
 from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data
 from hf_seq2seq.tuning.baseline_entries import baseline_entries
 from hf_seq2seq.tuning.budget import Budget, budget_of
@@ -47,7 +47,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     Raises:
         InputError: as the command line refuses it.
     """
-    began = clocks()
+    began = command_began()
     config = build(AutoConfig, flags, origin="auto")
     values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
     recipes = config.search.recipes or _fitting(config.data)
@@ -102,7 +102,7 @@ def search_recipe(
     Raises:
         InputError: as the command line refuses it.
     """
-    began = clocks()
+    began = command_began()
     module = recipe_files.load(recipe)
     space, decoding = split_decoding(parse_space(text, module.Config))
     run = configs.Run(**{k: v for k, v in values.items() if k in options(module.Config) and _is_of_run(module, k)})

@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 
+from hf_seq2seq.clocks import clocks
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 from hf_seq2seq.time_limits import duration, seconds_of
-from hf_seq2seq.training.origin import clocks
 
 SEARCH_SHARE = 0.55
 CLOSING_SHARE = 0.1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.training.origin import clocks
+from hf_seq2seq.clocks import clocks
 from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.decoding_settings import Validation
 from hf_seq2seq.tuning.domains import Domain

@@ -15,6 +15,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.budget import Budget, Meter, late_starts
 from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.resuming import describe_changes
 from hf_seq2seq.training.run import run
 from hf_seq2seq.training.state import State
@@ -191,3 +192,32 @@ def test_what_never_begins_in_a_planned_run_is_told(make_task: MakeTask) -> None
     sampling, average = late_starts(task, 50)
     assert "start: 50 is too late, for the run has 50 steps" in sampling
     assert average == "--ema-start: 60 is not before the last step, 50"
+
+
+def test_the_time_of_the_final_scores_stays_known_however_often_checkpoints_follow_evaluations() -> None:
+    budget, state = Budget(Schedule(max_time="100s"), TOKENS), State()
+    budget.begin(state)
+    meter, clock = budget.meters["max_time"], 0.0
+    meter.evaluation, meter.scoring, meter.saving = 1.0, 2.0, 0.5
+    for step in range(40):
+        budget.look([clock, clock], state)
+        budget.done(TOKENS, "evaluation" if step % 4 == 3 else "")
+        clock += 0.1 + 1.5 * (step % 4 == 3)
+    assert meter.scoring == pytest.approx(2.0, rel=0.1)
+    assert meter.pause == pytest.approx(1.5, rel=0.1)
+
+
+def test_a_busy_start_leaves_more_for_the_end() -> None:
+    assert Meter(100.0, start=5.0).closing == 3.0
+    assert Meter(100.0, start=30.0).closing == pytest.approx(9.0)
+
+
+def test_nothing_is_evaluated_or_saved_before_the_plan_unless_asked_for(make_task: MakeTask) -> None:
+    task = make_task(metrics="exact_match")
+    before, planned = State(global_step=6, max_steps=100, planned=False), State(global_step=6, max_steps=100)
+    for schedule, expected in ((Schedule(), False), (Schedule(eval_steps=3), True)):
+        selection = Selection(schedule, task, 6)
+        assert (selection.evaluates(before), selection.saves(before)) == (expected, expected)
+        assert selection.evaluates(planned)
+        assert selection.saves(planned)
+    assert Selection(Schedule(), task, 6).evaluates(State(global_step=6, max_steps=6, planned=False))
