@@ -65,7 +65,7 @@ def resolve_baseline(name: str, flags: Mapping[str, Any], path: str | None = Non
     build_from_lines(config_class, settings, str(path))
     names = canonical_names(config_class)
     merged = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items()} | dict(flags)
-    return build(config_class, merged, origin="command line"), skipped
+    return build(config_class, merged, origin="options"), skipped
 
 
 def _file_settings(path: str, config_class: type) -> tuple[dict[str, Setting], list[str]]:

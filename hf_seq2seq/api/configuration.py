@@ -25,7 +25,7 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     build_from_lines(config_class, settings, str(path))
     names = canonical_names(config_class)
     merged = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items()} | dict(flags)
-    config = build(config_class, merged, origin="command line")
+    config = build(config_class, merged, origin="options")
     run = getattr(config, "run", None)
     if run is None or run.resume_from_checkpoint is None or not hasattr(config, "given"):
         return config

@@ -73,6 +73,6 @@ def columns_of(rows: Any) -> list[Any]:
 def is_rows(value: Any) -> bool:
     """Whether an object contains rows rather than naming files."""
     if isinstance(value, list | tuple):
-        return bool(value) and all(isinstance(row, Mapping) for row in value)
+        return all(isinstance(row, Mapping) for row in value)  # also none, which is refused as rows
     names = any(hasattr(value, name) for name in ("column_names", "iloc"))
     return names and not isinstance(value, str)

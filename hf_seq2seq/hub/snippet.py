@@ -1,5 +1,6 @@
 """The "how to use" of a model card: a program that runs unmodified with the current transformers."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hf_seq2seq.saved.pooling import recorded_pooling
 from hf_seq2seq.task import Task
 
 LONGEST_SAMPLE = 300  # characters
+LONGEST_ARGUMENT = 60
 
 
 def how_to_use(folder: Path, task: Task) -> str:
@@ -73,3 +75,10 @@ def sample(task: Task) -> str:
     """A short text from the data, preferably unseen in training."""
     texts = unseen_texts(task)
     return next((text for text in texts if len(text) <= LONGEST_SAMPLE), texts[0][:LONGEST_SAMPLE])
+
+
+def argument(task: Task) -> str:
+    """A short text from the data as a command's argument, quoted for a shell; "a text" if the first ones are long."""
+    short = (text for text in unseen_texts(task)[:100] if len(text) <= LONGEST_ARGUMENT)
+    plain = (text for text in short if text.strip() and text.isprintable() and not text.startswith("-"))
+    return shlex.quote(next(plain, "a text"))

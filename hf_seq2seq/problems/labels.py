@@ -10,7 +10,7 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.windows import logits_of
 from hf_seq2seq.hub.markdown import cell
-from hf_seq2seq.hub.snippet import encode_line, load_lines, sample, takes_pairs
+from hf_seq2seq.hub.snippet import argument, encode_line, load_lines, sample, takes_pairs
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.task import Judged, Predictions, Problem, Task
 
@@ -79,7 +79,7 @@ class LabelProblem(Problem):
 
     def next_command(self, task: Task, place: str) -> str:
         """`classify`."""
-        return f"hf-seq2seq classify {place} " + ("--input-file PAIRS.csv" if takes_pairs(task) else '"a text"')
+        return f"hf-seq2seq classify {place} " + ("--input-file PAIRS.csv" if takes_pairs(task) else argument(task))
 
     def program(self, task: Task) -> list[str]:
         """Loads the model and prints the answer."""

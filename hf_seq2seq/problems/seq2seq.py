@@ -26,7 +26,10 @@ class Seq2SeqProblem(WritingProblem):
         longest_output: maximum output length in tokens.
     """
 
-    units = "The loss is in nats per target token; the package's other scores are on 0-100, rates in percent."
+    units = (
+        "The loss is in nats per target token; scores are on 0-100, error rates in percent, which may exceed 100, "
+        "edit distances in characters."
+    )
     measure = "chrF"
 
     def __init__(self, decoding: Decoding, longest_output: int) -> None:

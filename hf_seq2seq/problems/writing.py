@@ -2,7 +2,7 @@
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.messages import is_dialogue
-from hf_seq2seq.hub.snippet import encode_line, load_lines, sample
+from hf_seq2seq.hub.snippet import argument, encode_line, load_lines, sample
 from hf_seq2seq.saved.global_attention import attends_globally
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Problem, Task
@@ -37,8 +37,10 @@ class WritingProblem(Problem):
 
     def next_command(self, task: Task, place: str) -> str:
         """`generate`."""
-        frames = getattr(task.model.config, "input_width", None) is not None
-        return f"hf-seq2seq generate {place} " + ("frames.npy" if frames else '"a text"')
+        if getattr(task.model.config, "input_width", None) is not None:
+            return f"hf-seq2seq generate {place} frames.npy"
+        text = "hello" if is_dialogue(flatten(task.config)) else argument(task)
+        return f"hf-seq2seq generate {place} {text}"
 
     def program(self, task: Task) -> list[str]:
         """Loads the model and generates the output for a text."""

@@ -26,6 +26,7 @@ from hf_seq2seq.serving.native import Native
 from hf_seq2seq.serving.openai import openai_routes
 from hf_seq2seq.serving.options import LOOPBACK
 from hf_seq2seq.serving.page import page_routes
+from hf_seq2seq.serving.reference import add_reference
 from hf_seq2seq.serving.refusals import Refusal, refusal_of
 from hf_seq2seq.serving.replies import reply
 from hf_seq2seq.serving.server import Server
@@ -43,12 +44,13 @@ def make_app(server: Server) -> FastAPI:
         yield
         await asyncio.to_thread(server.stop)
 
-    app = FastAPI(title="hf-seq2seq", version=version("hf-seq2seq"), lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="hf-seq2seq", version=version("hf-seq2seq"), lifespan=lifespan, docs_url=None, redoc_url=None)
     figures = Figures(server)
     app.include_router(Native(server).routes())
     app.include_router(openai_routes(server))
     app.include_router(libretranslate_routes(server))
     app.include_router(page_routes())
+    add_reference(app)
 
     @app.get("/health", tags=["server"])
     async def health() -> Response:
@@ -119,8 +121,9 @@ class Around:
                 await reply(body, refusal.status, refusal.headers)(scope, receive, numbered)
         seconds = time.monotonic() - began
         self.figures.count(request, status, seconds)
-        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "id": number, "method": request.method}
-        line |= {"path": request.url.path[:200], "status": str(status), "seconds": f"{seconds:.3f}"}
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line: dict[str, Any] = {"time": moment, "id": number, "method": request.method}
+        line |= {"path": request.url.path[:200], "status": status, "seconds": round(seconds, 3)}
         print(json.dumps(line), file=sys.stderr, flush=True)
 
 

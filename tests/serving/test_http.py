@@ -296,6 +296,16 @@ def test_health_figures_and_request_numbers(client: httpx.Client) -> None:
     assert "--" not in str(described)
 
 
+def test_the_reference_describes_every_endpoint_without_other_hosts(client: httpx.Client) -> None:
+    page = client.get("/docs")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert not re.search("https?://|<script", page.text)
+    documented = client.get("/openapi.json").json()["paths"]
+    assert all(f"{method.upper()} {path}<" in page.text for path, each in documented.items() for method in each)
+    assert "<code>num_beams</code></td><td>integer, at least 1</td>" in page.text
+    assert "list of one of score, tokens, log_probs, alignment" in page.text
+
+
 def test_a_key_is_needed_where_one_is_set(models: dict[str, Any], capfd: pytest.CaptureFixture[str]) -> None:
     with running(models, key="secret-1") as (place, _), httpx.Client(base_url=place) as client:
         for headers in ({}, {"Authorization": "Bearer secret-2"}, {"X-API-Key": "é".encode()}):
