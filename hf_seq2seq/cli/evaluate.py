@@ -9,6 +9,7 @@ from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.decoding.search_options import check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import EvaluateConfig
+from hf_seq2seq.evaluation.scored_files import COLUMN_OPTIONS
 from hf_seq2seq.evaluation.scoring import Found, Truth, score_files
 from hf_seq2seq.evaluation.significance import print_table
 from hf_seq2seq.sections import build
@@ -58,9 +59,10 @@ def _check_names(names: tuple[str, ...]) -> None:
 def _score_files(config: EvaluateConfig) -> Found:
     asked = config.measures
     assert asked.predictions is not None
+    columns = {name: getattr(config.rows, option) for name, option in COLUMN_OPTIONS.items()}
     return score_files(
         asked.predictions,
-        Truth(asked.references, asked.sources),
+        Truth(asked.references, asked.sources, columns),
         asked.metrics,
         config.significance,
         config.rows.encoding or "utf-8",

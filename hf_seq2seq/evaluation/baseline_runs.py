@@ -84,12 +84,14 @@ class Outcome:
         predictions: lines of every set, as they are written: texts, or objects with a label.
         predict: the trained baseline.
         train: rows that it was trained on, and seconds that it took.
+        metrics: names of those that it was scored by.
     """
 
     found: dict[str, Found]
     predictions: dict[str, list[Any]]
     predict: Callable[..., Any]
     train: dict[str, float]
+    metrics: tuple[str, ...]
 
     @property
     def results(self) -> dict[str, float]:
@@ -147,6 +149,7 @@ def run(name: str, config: Any) -> Outcome:
     if held_out:
         config = replace(config, data=replace(config.data, validation_split_percentage=held_out[0]))
     if config.output.output_dir is not None:
+        config = replace(config, output=replace(config.output, metrics=outcome.metrics))
         save(Path(config.output.output_dir), name, config, outcome)
     return outcome
 
@@ -187,7 +190,7 @@ def _score_pairs(name: str, baseline: Baseline, config: Any, share: OpenShare) -
         )
         for split, rows in sets.items()
     }
-    return Outcome(found, predictions, write, train)
+    return Outcome(found, predictions, write, train, tuple(chosen))
 
 
 def _usual_metrics(rows: Any) -> tuple[str, ...]:
@@ -216,7 +219,7 @@ def _score_labels(name: str, baseline: Baseline, config: Any, share: OpenShare) 
     logits = {split: classify(rows.texts, rows.pairs) for split, rows in sets.items()}
     found = {split: score_rows(chosen, logits[split], rows.labels, config.significance) for split, rows in sets.items()}
     predictions = {split: [_label_row(row, names, problem) for row in rows] for split, rows in logits.items()}
-    return Outcome(found, predictions, classify, train)
+    return Outcome(found, predictions, classify, train, tuple(chosen))
 
 
 def _read_labels(
@@ -275,7 +278,7 @@ def _score_text(name: str, baseline: Baseline, config: Any, share: OpenShare) ->
         for split, texts in sets.items()
     }
     rows = {split: [{"log_probability": p, "tokens": int(n)} for p, n in likelihoods[split].tolist()] for split in sets}
-    return Outcome(found, rows, read, train)
+    return Outcome(found, rows, read, train, tuple(chosen))
 
 
 RUNS: dict[str, Callable[[str, Baseline, Any, OpenShare], Outcome]] = {

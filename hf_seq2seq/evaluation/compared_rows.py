@@ -13,7 +13,7 @@ from hf_seq2seq.data.files.patterns import existing
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.compared_systems import ComparedRun, ComparedSystem
 from hf_seq2seq.evaluation.comparison_options import CompareConfig
-from hf_seq2seq.evaluation.scored_files import Files, Texts, read_cells
+from hf_seq2seq.evaluation.scored_files import COLUMN_OPTIONS, Files, Texts, read_cells
 from hf_seq2seq.metrics.metric import with_sources
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def find_rows(request: CompareRequest) -> ComparedRows:
     asked = request.config.comparing
     references = asked.references if request.texts is None else (request.texts,)
     if references:
-        return _given_rows(references, asked.sources, request.encoding)
+        columns = {name: getattr(request.config.rows, option) for name, option in COLUMN_OPTIONS.items()}
+        return _given_rows(references, asked.sources, request.encoding, columns)
     if asked.sources is not None:
         raise InputError("--sources: belongs to --references")
     if any(name in request.values for name in ROWS[:2]):
@@ -108,12 +109,14 @@ def find_rows(request: CompareRequest) -> ComparedRows:
     return rows
 
 
-def _given_rows(references: Sequence[str], sources: str | None, encoding: str) -> ComparedRows:
-    windows = [found for _, found in Files([], references, encoding)] if references else []
+def _given_rows(
+    references: Sequence[str], sources: str | None, encoding: str, columns: Mapping[str, str | None]
+) -> ComparedRows:
+    windows = [found for _, found in Files([], references, encoding, columns=columns)] if references else []
     accepted = [row for window in windows for row in window]
     if not accepted:
         raise InputError(f"--references {references[0]}: contains no rows")
-    texts = [] if sources is None else [str(cell) for cell in read_cells(sources, "source", encoding)]
+    texts = [] if sources is None else [str(cell) for cell in read_cells(sources, "source", encoding, columns)]
     if texts and len(texts) != len(accepted):
         raise InputError(f"--sources {sources}: {len(texts)} sources for {len(accepted)} references")
     place = references[0]

@@ -19,6 +19,8 @@ BASELINE_FILE = "baseline.yaml"
 BASELINE_PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")
 BASELINE_LIKELIHOODS = "likelihoods*.jsonl"
 """Of each document of a test set: its log-probability under a language model, and the number of its tokens."""
+COLUMN_OPTIONS = {"reference": "target_column", "source": "source_column"}
+"""The flags that name columns of the files of `--references` and `--sources`."""
 Cell = str | list[str]
 
 
@@ -48,6 +50,7 @@ class Files:
         encoding: of text files.
         may_be_empty: whether a reference may be an empty text.
         sources: a file of the rows' sources, for metrics that read them.
+        columns: of references and sources, as for `read_cells`.
 
     Raises:
         InputError: a file cannot be read.
@@ -60,6 +63,7 @@ class Files:
         encoding: str,
         may_be_empty: bool = False,
         sources: str | None = None,
+        columns: Mapping[str, str | None] | None = None,
     ) -> None:
         read = () if sources is None else (sources,)
         self._names = [*predictions, *references, *read]
@@ -68,8 +72,8 @@ class Files:
             raise InputError(f"--compare {twice}: is given twice; compare different systems")
         self._systems, self._may_be_empty = len(predictions), may_be_empty
         self._columns = [read_cells(file, "prediction", encoding) for file in predictions]
-        self._columns += [read_cells(file, "reference", encoding) for file in references]
-        self._columns += [read_cells(file, "source", encoding) for file in read]
+        self._columns += [read_cells(file, "reference", encoding, columns) for file in references]
+        self._columns += [read_cells(file, "source", encoding, columns) for file in read]
         self._references, self._sourced, self._rows = len(references), bool(read), 0
 
     def __iter__(self) -> Iterator[tuple[list[list[str]], list[list[str]]]]:
@@ -158,13 +162,16 @@ def read_likelihoods(place: str) -> list[tuple[float, float]]:
     return found
 
 
-def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
-    """The texts of a file: its lines, its column of this name, or its only column.
+def read_cells(
+    file: str, column: str, encoding: str, columns: Mapping[str, str | None] | None = None
+) -> Iterator[Cell]:
+    """The texts of a file: its lines, its column of this name, the one that a flag names, or its only column.
 
     Args:
         file: text, or a table as in training; or texts themselves.
         column: "prediction", "source", or "reference", of which a cell may also be a list.
         encoding: of text files.
+        columns: of a command with `COLUMN_OPTIONS`, their values by "reference" and "source".
 
     Raises:
         InputError: the file cannot be read, has no such column, or has a cell that is not text.
@@ -173,18 +180,33 @@ def read_cells(file: str, column: str, encoding: str) -> Iterator[Cell]:
         return _given_cells(file, several=column == "reference")
     if is_baseline(file):
         file = _predictions_of(file)
-    from hf_seq2seq.data.rows import names_of, read_rows, text_cell
+    from hf_seq2seq.data.columns.finding import cell
+    from hf_seq2seq.data.rows import read_rows, text_cell
 
-    rows, sample = read_rows(None, file, encoding, ("prediction", "reference"))
-    names = names_of(sample)
-    if column not in names and len(names) > 1:
-        raise InputError(f"{file}: has columns {', '.join(names)}, but none named {column!r}")
-    found = column if column in names else names[0]
+    asked = (columns or {}).get(column)
+    rows, sample = read_rows(None, file, encoding, ("prediction", "reference", asked))
+    found = _column(file, column, sample, columns)
     lists = column == "reference"
     return (
-        _list(row[found]) if lists and _is_list(row.get(found)) else text_cell(row, found, number, file)
+        _list(cell(row, found)) if lists and _is_list(cell(row, found)) else text_cell(row, found, number, file)
         for number, row in enumerate(rows, start=1)
     )
+
+
+def _column(file: str, column: str, sample: list[Any], columns: Mapping[str, str | None] | None) -> str:
+    """The name of the column to read; see `read_cells`."""
+    from hf_seq2seq.data.columns.finding import named_column
+    from hf_seq2seq.data.rows import names_of
+    from hf_seq2seq.sections import flag
+
+    names, option = names_of(sample), COLUMN_OPTIONS.get(column, "")
+    asked = (columns or {}).get(column)
+    if asked:
+        return named_column(names, sample, option, asked, file)
+    if column not in names and len(names) > 1:
+        hint = f"; name one by {flag(option)}" if columns is not None and option else ""
+        raise InputError(f"{file}: has columns {', '.join(names)}, but none named {column!r}{hint}")
+    return column if column in names else names[0]
 
 
 def _given_cells(texts: Texts, several: bool) -> Iterator[Cell]:

@@ -23,10 +23,12 @@ class Truth:
     Attributes:
         references: files, or `Texts`; none if no metric compares with references.
         sources: a file of sources, or `Texts`, for metrics that read them.
+        columns: of these files, where flags may name them; see `read_cells`.
     """
 
     references: Sequence[str]
     sources: str | None = None
+    columns: Mapping[str, str | None] | None = None
 
 
 def score_files(
@@ -63,7 +65,7 @@ def score_files(
     files = (predictions, *(significance.compare if others is None else others))
     systems = {file: Corpus(chosen, keep=significance.resamples) for file in files}
     may_be_empty = any(metric.empty_rows for metric in chosen.values())
-    windows = Files(files, truth.references, encoding, may_be_empty, truth.sources)
+    windows = Files(files, truth.references, encoding, may_be_empty, truth.sources, truth.columns)
     if all(of_texts):
         empty = score_windows(systems, windows, any(metric.aligned for metric in chosen.values()))
         return _with_empty(report(systems, chosen, significance), {} if may_be_empty else empty)

@@ -14,6 +14,7 @@ from hf_seq2seq.cli.root import app
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.settings_files import read_yaml_object
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -52,6 +53,9 @@ def test_the_files_are_those_of_another_system(pairs: Path, capsys: pytest.Captu
     assert Path("near/generated_predictions.txt").read_text() == "talked\njumped\n"
     results = json.loads(Path("near/all_results.json").read_text())
     assert (results["predict_exact_match"], results["predict_samples"], results["train_samples"]) == (50, 2, 6)
+    Path("spoken.tsv").write_text("source\ttarget\nab\tAE B IY\ncd\tS IY D IY\n")
+    run("baseline", "nearest", "--train-file", "spoken.tsv", "--test-file", "spoken.tsv", "--output-dir", "spoken")
+    assert "phoneme_error_rate" in read_yaml_object(Path("spoken/baseline.yaml"))["metrics"]
     assert "baseline: nearest" in Path("near/baseline.yaml").read_text()
     Path("mine.txt").write_text("talked\nbumped\n")
     Path("right.txt").write_text("talked\nbumped\n")

@@ -326,3 +326,14 @@ def test_what_is_no_finite_number_is_refused(command, folder: Path, number: str)
     result = command("evaluate", *LABELS, "pearson,mse")
     assert (result.code, result.out) == (2, "")
     assert f"said.txt: row 2: '{number}' is not a number" in result.err
+
+
+def test_columns_of_references_and_sources_are_named_by_flags(command, folder: Path) -> None:
+    lines = Path("right.txt").read_text().splitlines()
+    Path("table.tsv").write_text("".join(f"a source {n}\t{line}\n" for n, line in enumerate(lines)))
+    flags = ["evaluate", "--predictions", "found.txt", "--metrics", "bleu", "--json", "--references"]
+    expected = command(*flags, "right.txt").out
+    assert command(*flags, "table.tsv", "--target-column", "2").out == expected
+    found = command(*flags, "table.tsv")
+    assert "has columns 1, 2, but none named 'reference'; name one by --target-column" in found.err
+    assert "no column '3' (--target-column)" in command(*flags, "table.tsv", "--target-column", "3").err
