@@ -116,11 +116,13 @@ class LabelCollator:
         if self.windows is None:
             batch = source_batch(examples.source, rows, self.pad_token_id)
         else:
-            ids, owners = self.windows.of(examples.source, rows)
+            ids, types, owners = self.windows.of(examples.source, rows, examples.token_types)
             batch = _input_batch(ids, self.pad_token_id)
+            if types is not None:
+                batch["token_type_ids"] = pad(types, 0)
             if not self.windows.leaves_out:
                 batch[ROWS[self.windows.pooling]] = torch.from_numpy(owners)
-        if examples.token_types is not None:
+        if self.windows is None and examples.token_types is not None:
             batch["token_type_ids"] = pad([examples.token_types[row] for row in rows], 0)
         if examples.labels is not None:
             batch["labels"] = torch.from_numpy(examples.labels[rows])

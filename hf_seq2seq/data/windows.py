@@ -1,4 +1,7 @@
-"""Texts that are longer than an encoder's limit, in windows that overlap; the logits of a text's windows are pooled."""
+"""Texts that are longer than an encoder's limit, in windows that overlap; the logits of a text's windows are pooled.
+
+Of a pair, every window has the whole shorter text, up to half of the window, and a part of the longer one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +32,8 @@ class Windows:
         pooling: "mean" or "max" of the windows' logits, or "first": the first window alone.
         head: special tokens at the beginning of a text.
         tail: special tokens at its end.
+        middle: special tokens between the two texts of a pair; 0 for single texts.
+        special: ids of special tokens, to find those of a pair.
     """
 
     size: int
@@ -36,23 +41,74 @@ class Windows:
     pooling: str = MEAN
     head: int = 1
     tail: int = 1
+    middle: int = 0
+    special: frozenset[int] = frozenset()
 
     def cut(self, ids: np.ndarray) -> list[np.ndarray]:
         """The windows of a text, each with its special tokens; together they have all its tokens."""
-        if len(ids) <= self.size:
-            return [ids]
-        head, tail = ids[: self.head], ids[len(ids) - self.tail :]
-        content = ids[self.head : len(ids) - self.tail]
-        room = self.size - self.head - self.tail
-        count = 1 if self.pooling == FIRST else 1 + -(-(len(content) - room) // (room - self.stride))
-        starts = [number * (room - self.stride) for number in range(count)]
-        return [np.concatenate([head, content[start : start + room], tail]) for start in starts]
+        return [ids[places] for places in self.places(ids)]
 
-    def of(self, source: Ragged, rows: Sequence[int] | np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-        """The windows of some texts, and the place among these of the text of each window, `(windows,)` int64."""
-        found = [self.cut(source[int(row)]) for row in rows]
+    def places(self, ids: np.ndarray) -> list[np.ndarray]:
+        """The places of each window's tokens in a text, or in a pair, of which the longer text is cut into windows."""
+        everything, end = np.arange(len(ids)), len(ids) - self.tail
+        if len(ids) <= self.size:
+            return [everything]
+        if not self.middle:
+            return self._along(everything[: self.head], everything[self.head : end], everything[end:])
+        first = self._length_of_first(ids)
+        second = self.head + first + self.middle
+        one, other = everything[self.head : self.head + first], everything[second:end]
+        between = everything[self.head + first : second]
+        if len(one) > len(other):
+            other = other[: self._most_of_shorter]
+            return self._along(everything[: self.head], one, np.concatenate([between, other, everything[end:]]))
+        before = np.concatenate([everything[: self.head], one[: self._most_of_shorter], between])
+        return self._along(before, other, everything[end:])
+
+    def _along(self, before: np.ndarray, long: np.ndarray, after: np.ndarray) -> list[np.ndarray]:
+        room = self.size - len(before) - len(after)
+        count = 1 if self.pooling == FIRST else 1 + -(-max(0, len(long) - room) // (room - self.stride))
+        starts = [number * (room - self.stride) for number in range(count)]
+        return [np.concatenate([before, long[start : start + room], after]) for start in starts]
+
+    @property
+    def _most_of_shorter(self) -> int:
+        """Tokens of a pair's shorter text in a window, so that half of it is left to the longer one."""
+        return (self.size - self.head - self.middle - self.tail) // 2
+
+    def _length_of_first(self, ids: np.ndarray) -> int:
+        special = np.isin(ids[self.head :], list(self.special))
+        return int(special.argmax())
+
+    def shortened(self, source: Ragged) -> int:
+        """How many pairs lose tokens of their shorter text, as it is longer than half a window."""
+        if not self.middle or self.leaves_out:
+            return 0
+        long = [source[int(row)] for row in np.flatnonzero(source.lengths > self.size)]
+        firsts = [self._length_of_first(ids) for ids in long]
+        around = self.head + self.middle + self.tail
+        shorter = [min(first, len(ids) - first - around) for ids, first in zip(long, firsts, strict=True)]
+        return sum(length > self._most_of_shorter for length in shorter)
+
+    def of(
+        self, source: Ragged, rows: Sequence[int] | np.ndarray, types: Ragged | None = None
+    ) -> tuple[list[np.ndarray], list[np.ndarray] | None, np.ndarray]:
+        """The windows of some texts or pairs.
+
+        Args:
+            source: ids of all rows.
+            rows: numbers of those to cut.
+            types: segment ids aligned with `source`.
+
+        Returns:
+            The ids of each window; its segment ids if there are any; and the place among the rows of the text of each
+            window, `(windows,)` int64.
+        """
+        found = [self.places(source[int(row)]) for row in rows]
         owners = np.repeat(np.arange(len(found)), [len(windows) for windows in found])
-        return [window for windows in found for window in windows], owners
+        pieces = [(int(row), places) for row, windows in zip(rows, found, strict=True) for places in windows]
+        segments = None if types is None else [types[row][places] for row, places in pieces]
+        return [source[row][places] for row, places in pieces], segments, owners
 
     @property
     def leaves_out(self) -> bool:
@@ -60,21 +116,28 @@ class Windows:
         return self.pooling == FIRST
 
 
-def make_windows(tokenizer: "PreTrainedTokenizerBase", size: int, stride: int, pooling: str) -> Windows:
-    """Windows for a tokenizer's texts.
+def make_windows(
+    tokenizer: "PreTrainedTokenizerBase", size: int, stride: int, pooling: str, pairs: bool = False
+) -> Windows:
+    """Windows for a tokenizer's texts, or pairs of texts.
 
     Raises:
         InputError: a window has no token that the one before it lacks.
     """
-    special, ids = set(tokenizer.all_special_ids), tokenizer("a")["input_ids"]
-    inside = [place for place, token in enumerate(ids) if token not in special or token == tokenizer.unk_token_id]
+    special = frozenset(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    ids = tokenizer("a", *["a"] * pairs)["input_ids"]
+    inside = [place for place, token in enumerate(ids) if token not in special]
     head, tail = (inside[0], len(ids) - 1 - inside[-1]) if inside else (len(ids), 0)
-    if stride >= size - head - tail:
+    middle = sum(token in special for token in ids) - head - tail if pairs and inside else 0
+    room = size - head - middle - tail
+    room -= room // 2 if pairs else 0
+    if stride >= room:
+        shared = " and half of the rest may be the shorter text" if pairs else ""
         raise InputError(
-            f"--stride: {stride} tokens are shared by windows of {size} (--max-source-length), of which {head + tail} "
-            f"are special tokens; choose at most {size - head - tail - 1}"
+            f"--stride: {stride} tokens are shared by windows of {size} (--max-source-length), of which "
+            f"{head + middle + tail} are special tokens{shared}; choose at most {room - 1}"
         )
-    return Windows(size, stride, pooling, head, tail)
+    return Windows(size, stride, pooling, head, tail, middle, special)
 
 
 def pool_windows(logits: Tensor, owners: Tensor, rows: int, pooling: str) -> Tensor:

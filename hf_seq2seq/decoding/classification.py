@@ -87,15 +87,10 @@ class TextClassifier:
     @torch.inference_mode()
     def read(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> tuple[np.ndarray, Counts]:
         """The logits, and the counts of the texts."""
-        if pairs is not None and self.windows is not None:
-            raise InputError("--stride: not supported for pairs of texts")
         collate = LabelCollator(self.tokenizer.pad_token_id or 0)
         with ONE_AT_A_TIME, evaluating(self.model):
             whole = self._encoded(texts, pairs)
-            examples, owners = whole, np.arange(len(texts))
-            if self.windows is not None:
-                ids, owners = self.windows.of(whole.source, range(len(texts)))
-                examples = replace(whole, source=Ragged.of(ids), labels=np.zeros(len(ids), dtype=np.int64))
+            examples, owners, shortened = self._in_windows(whole, pairs is not None)
             is_first = np.append(True, owners[1:] != owners[:-1])[: len(owners)]
             found = np.zeros((len(owners), len(self.label_names)), dtype=np.float32)
             for numbers in reversed(ordered_batches(examples.source.lengths[:, None], self.batch_size)):
@@ -107,7 +102,20 @@ class TextClassifier:
             parts = torch.from_numpy(found), torch.from_numpy(owners)
             found = pool_windows(*parts, len(texts), self.windows.pooling).numpy()
         unknown = count_unknown(whole.source.values, self.tokenizer)
-        return found, Counts(texts=len(texts), truncated=whole.truncated[0], unknown=unknown)
+        return found, Counts(texts=len(texts), truncated=whole.truncated[0] + shortened, unknown=unknown)
+
+    def _in_windows(self, whole: Examples, pairs: bool) -> tuple[Examples, np.ndarray, int]:
+        """A row per window, the number of the text of each, and how many pairs lose a part of their shorter text."""
+        if self.windows is None:
+            return whole, np.arange(len(whole.source)), 0
+        windows = self.windows
+        if pairs:
+            windows = make_windows(self.tokenizer, windows.size, windows.stride, windows.pooling, pairs=True)
+        ids, types, owners = windows.of(whole.source, range(len(whole.source)), whole.token_types)
+        segments = None if types is None else Ragged.of(types)
+        labels = np.zeros(len(ids), dtype=np.int64)
+        examples = replace(whole, source=Ragged.of(ids), labels=labels, token_types=segments)
+        return examples, owners, windows.shortened(whole.source)
 
     def saliency(
         self, text: str, pair: str | None, score_of: Callable[[torch.Tensor], torch.Tensor]

@@ -12,6 +12,7 @@ from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.labelled_sources import load_labelled_splits
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.labels import read_labelled
@@ -136,6 +137,8 @@ def label_task(
     if windows is not None and not windows.leaves_out:
         limits = dataclasses.replace(limits, max_source_length=UNBOUNDED)
     examples = {name: encode_labelled(rows, tokenizer, limits) for name, rows in splits.items()}
+    if windows is not None and windows.middle:
+        examples = {name: _counting_shortened(rows, windows) for name, rows in examples.items()}
     task = Task(
         recipe="bert_classifier",
         config=config,
@@ -157,9 +160,12 @@ def _windows(config: EncoderRun, tokenizer: "PreTrainedTokenizerBase", train: La
     model = config.model
     if model.stride is None:
         return None
-    if train.pairs is not None:
-        raise InputError("--stride: not supported for pairs of texts")
-    return make_windows(tokenizer, config.tokens.max_source_length, model.stride, model.window_pooling)
+    limit, pairs = config.tokens.max_source_length, train.pairs is not None
+    return make_windows(tokenizer, limit, model.stride, model.window_pooling, pairs)
+
+
+def _counting_shortened(rows: Examples, windows: Windows) -> Examples:
+    return dataclasses.replace(rows, truncated=(rows.truncated[0] + windows.shortened(rows.source), 0))
 
 
 def _objective(

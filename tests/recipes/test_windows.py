@@ -12,10 +12,14 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from hf_seq2seq.api.models import load
 from hf_seq2seq.cli.app import main
+from hf_seq2seq.configs import Tokenization
+from hf_seq2seq.data.encoding import encode_labelled
+from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.windows import Windows, make_windows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.recipes import bert_classifier
+from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.sections import build
 
 WORDS = ["good", "bad", "film", "plot", "the", "was"]
@@ -138,6 +142,55 @@ def test_windows_have_every_token() -> None:
         assert all(len(window) <= 6 and window[0] == 101 and window[-1] == 102 for window in found)
         assert all(one[-2] == other[1] for one, other in pairwise(found))
     assert len(Windows(size=6, stride=1, pooling="first").cut(np.arange(30))) == 1
+
+
+def test_windows_of_pairs_have_the_shorter_text_and_every_token_of_the_longer(trained) -> None:
+    tokenizer = load(trained["cut"]).tokenizers
+    windows = make_windows(tokenizer, LIMIT, 1, "mean", pairs=True)
+    pad, special = tokenizer.convert_tokens_to_ids("the"), set(tokenizer.all_special_ids)
+    for one, other in ((20, 2), (2, 20), (0, 20), (20, 0), (12, 12), (3, 4)):
+        first, second = ["the"] * one, ["film"] * other
+        pair = Labelled([" ".join(first)], [" ".join(second)], np.zeros(1), {})
+        encoded = encode_labelled(pair, tokenizer, Tokenization(max_source_length=UNBOUNDED))
+        ids = encoded.source[0]
+        found, segments, owners = windows.of(encoded.source, [0], encoded.token_types)
+        assert all(len(window) <= LIMIT for window in found)
+        assert owners.tolist() == [0] * len(found)
+        for window, kinds in zip(found, segments, strict=True):
+            content = [token for token in window.tolist() if token not in special]
+            assert len(window) - len(content) == 3
+            assert sum(token != pad for token in content) == int((kinds == 1).sum()) - 1
+        places = [place for row in windows.places(ids) for place in row]
+        lost = max(0, min(one, other) - 3)  # of 7 places beside the special tokens, 3 are for the shorter text
+        assert len(ids) - len(set(places)) == (lost if one + other + 3 > LIMIT else 0)
+        assert windows.shortened(Ragged.of([ids])) == (lost > 0)
+    with pytest.raises(InputError, match=r"of which 3 are special tokens and half of the rest .*; choose at most 3"):
+        make_windows(tokenizer, LIMIT, 4, "mean", pairs=True)
+
+
+def test_pairs_are_trained_and_classified_in_windows(trained, tmp_path) -> None:
+    folder = trained["cut"].parent
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    lines = [{"text": "film", "second": row["text"], "label": row["label"]} for row in rows]
+    (file := tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    values = {
+        "model_name_or_path": str(folder / "encoder"),
+        "train_file": str(file),
+        "output_dir": str(tmp_path / "run"),
+    }
+    values |= {"text_column": "text", "text_pair_column": "second", "stride": 2, "window_pooling": "max"}
+    values |= {"max_source_length": LIMIT, "max_steps": 2, "validation_split_percentage": 0}
+    values |= {"output_dir": str(tmp_path / "run")}
+    bert_classifier.main(build(bert_classifier.Config, values))
+    model = load(tmp_path / "run")
+    text, long = "film", "the film was " * 7 + "good"
+    (found,) = model.classify([text], pairs=[long])
+    words, logits = long.split(), []
+    for start in range(0, len(words) - 2, 4):  # 6 words, 2 of them shared
+        part = model.tokenizers(text, " ".join(words[start : start + 6]), return_tensors="pt")
+        with torch.no_grad():
+            logits.append(model.network(**part).logits[0])
+    assert found.score == pytest.approx(float(torch.stack(logits).amax(0).softmax(0).max()), abs=1e-5)
 
 
 def test_refuses_windows_that_share_all_tokens(trained) -> None:
