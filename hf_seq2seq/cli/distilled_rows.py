@@ -7,7 +7,7 @@ from itertools import islice, tee
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_seq2seq.cli.source_rows import messages_column, read_sources, source_columns
-from hf_seq2seq.data.rows import Row, names_of, read_rows, shown
+from hf_seq2seq.data.rows import Row, cell_place, names_of, read_rows, shown
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
 
@@ -176,9 +176,7 @@ class Distilled:
         found: list[Any] = value if isinstance(value, list) else [value]
         if not found or not all(isinstance(text, str) for text in found):
             needed = "--nearest-to-reference" if self.metric else "--keep-reference"
-            raise InputError(
-                f"{self.place}: row {number}, column {self.target!r}: {shown(value)} is no text ({needed})"
-            )
+            raise InputError(f"{cell_place(self.place, number, self.target)}: {shown(value)} is no text ({needed})")
         return found
 
     @staticmethod

@@ -129,7 +129,7 @@ def test_a_mixture_of_languages(recipe: Any, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"validation_file": [("en", "es")]}, "validation rows: no training row is written in 'es'"),
-        ({"train_file": [("en", "")]}, "row 1, column 'target_lang': empty text"),
+        ({"train_file": [("en", "")]}, "row 1 after the header, column 'target_lang': empty text"),
         ({"target_lang_column": "into"}, r"no column 'into' \(--target-lang-column\)"),
     ],
 )
