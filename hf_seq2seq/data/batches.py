@@ -23,26 +23,32 @@ def padded_tokens(lengths: np.ndarray) -> int:
     return int(len(lengths) * lengths.max(axis=0).sum()) if len(lengths) else 0
 
 
-def length_order(lengths: np.ndarray) -> np.ndarray:
-    """Rows from short to long: by source, then by target; rows of equal length stay in their order."""
-    keys = _keys(lengths)
+def length_order(lengths: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """Rows from short to long: by source, then by target; rows of equal length stay in their order.
+
+    Args:
+        lengths: tokens of each row, `(rows, sides)`.
+        rows: the rows that count, whose places among these are returned; None for all.
+    """
+    keys = _keys(lengths, rows)
     if keys is None:
-        return np.lexsort(tuple(lengths[:, side] for side in reversed(range(lengths.shape[1]))))
+        few = lengths if rows is None else lengths[rows]
+        return np.lexsort(tuple(few[:, side] for side in reversed(range(few.shape[1]))))
     # Numbers that contain the row, too, are all different, and can be sorted in place.
-    keys *= len(lengths)
-    keys += np.arange(len(lengths), dtype=np.int32)
+    keys *= len(keys)
+    keys += np.arange(len(keys), dtype=np.int32)
     keys.sort()
-    keys %= len(lengths)
+    keys %= len(keys)
     return keys
 
 
-def in_length_order(lengths: np.ndarray) -> np.ndarray:
-    """The lengths of all rows from short to long, `(rows, sides)`."""
-    keys = _keys(lengths)
+def in_length_order(lengths: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The lengths of some rows from short to long, `(rows, sides)`."""
+    keys = _keys(lengths, rows)
     if keys is None:
-        return lengths[length_order(lengths)]
+        return lengths[rows][length_order(lengths[rows])]
     keys.sort()
-    ordered = np.empty_like(lengths)
+    ordered = np.empty((len(rows), lengths.shape[1]), dtype=lengths.dtype)
     for side in reversed(range(lengths.shape[1])):
         width = int(lengths[:, side].max()) + 1
         ordered[:, side] = keys % width
@@ -50,15 +56,16 @@ def in_length_order(lengths: np.ndarray) -> np.ndarray:
     return ordered
 
 
-def _keys(lengths: np.ndarray) -> np.ndarray | None:
+def _keys(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray | None:
     """One number per row, which orders rows like their lengths; None where it and the row number exceed 64 bits."""
     widths = [int(width) + 1 for width in lengths.max(axis=0, initial=0)]
     if not len(lengths) or math.prod(widths) * len(lengths) >= 2**63:
         return None
-    keys = lengths[:, 0].astype(np.int64)
+    chosen = slice(None) if rows is None else rows
+    keys = lengths[chosen, 0].astype(np.int64)
     for side, width in list(enumerate(widths))[1:]:
         keys *= width
-        keys += lengths[:, side]
+        keys += lengths[chosen, side]
     return keys
 
 
@@ -173,7 +180,7 @@ class BatchPlan:
     ) -> list[Step]:
         """The steps of an epoch's part, from short rows to long ones."""
         shuffled = random.permutation(rows)
-        order = shuffled[length_order(lengths[shuffled])]
+        order = shuffled[length_order(lengths, shuffled)]
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
         return [batches[start : start + size] for start in range(0, len(batches), size)]
@@ -184,7 +191,7 @@ class BatchPlan:
         tokens, padded, usual = 0, 0, self._training.usual
         lengths = self._training.lengths_of(usual)
         for rows, boundaries in zip(self._training.parts(usual), self._boundaries, strict=True):
-            ordered = in_length_order(lengths[rows])
+            ordered = in_length_order(lengths, rows)
             tokens += int(ordered.sum())
             padded += sum(padded_tokens(ordered[a:b]) for a, b in pairwise(boundaries))
         return 1 - tokens / max(1, padded)
@@ -202,7 +209,7 @@ class BatchPlan:
         """The boundaries of the batches of each part of an epoch."""
         options, found = self._optimization, []
         for rows in parts:
-            ordered = in_length_order(lengths[rows])
+            ordered = in_length_order(lengths, rows)
             found.append(cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch))
         return found
 

@@ -123,13 +123,22 @@ def kept_texts(rows: Dataset, column: str) -> ArrowTexts | None:
     chunks = rows.data.column(outer).chunks
     for key in keys:
         chunks = [pc.struct_field(chunk, key) for chunk in chunks]
-    chosen = None if rows._indices is None else np.concatenate([c.to_numpy() for c in rows._indices.column(0).chunks])
-    found = ArrowTexts(chunks, None if chosen is None else chosen.astype(np.int32 if len(rows.data) < 2**31 else int))
+    found = ArrowTexts(chunks, _chosen(rows))
     unwanted = pa.array(["", *NANS], pa.string())
     for part in found.parts() if all(is_text(chunk.type) for chunk in chunks) else [pa.nulls(1)]:
         if part.null_count or pc.any(pc.is_in(pc.utf8_trim_whitespace(part.cast(pa.string())), unwanted)).as_py():
             return None
     return found
+
+
+def _chosen(rows: Dataset) -> np.ndarray | None:
+    """The numbers of the rows of a selection, the same array for every column; None for all."""
+    if rows._indices is None:
+        return None
+    if not hasattr(rows, "_chosen"):
+        numbers = np.concatenate([chunk.to_numpy() for chunk in rows._indices.column(0).chunks])
+        rows._chosen = numbers.astype(np.int32 if len(rows.data) < 2**31 else np.int64)
+    return rows._chosen
 
 
 def written_nans(cells: pa.ChunkedArray, column: str, place: str) -> np.ndarray:

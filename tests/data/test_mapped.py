@@ -48,6 +48,7 @@ def test_as_a_list(texts: ArrowTexts, rows: np.ndarray | None, monkeypatch: pyte
     assert list(behind("in: ", found)) == list(behind("in: ", expected))
     assert list(containing(found, ["<", "9"])) == list(containing(expected, ["<", "9"])) != []
     assert list(longest_texts(found, 8)) == [t for t in expected if t in sorted(expected, key=len)[-8:]]
+    assert found.digest == ArrowTexts([pa.array(expected, pa.large_string())]).digest != texts.behind(" ").digest
     with pytest.raises(IndexError):
         found[len(expected)]
 

@@ -6,7 +6,7 @@ Arrow is imported only where such texts are made, because whatever encodes a tex
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, reduce
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -74,8 +74,14 @@ class ArrowTexts(Sequence[str]):
     @cached_property
     def digest(self) -> str:
         """A digest of all texts in order."""
+        import pyarrow as pa
+
         found = hashlib.blake2b(digest_size=16)
-        add_texts(found, self)
+        for part in self.parts():
+            _, places, content = part.cast(pa.large_binary()).buffers()
+            offsets = np.frombuffer(places, dtype=np.int64)[part.offset : part.offset + len(part) + 1]
+            found.update(np.diff(offsets).tobytes())
+            found.update(content[int(offsets[0]) : int(offsets[-1])] if content else b"")
         return found.hexdigest()
 
     def _parts(self, places: range) -> "Iterator[pa.Array]":
@@ -88,16 +94,23 @@ class ArrowTexts(Sequence[str]):
         import pyarrow.compute as pc
 
         rows = places if self._rows is None else self._rows[places]
-        owners = np.searchsorted(self._starts, rows, side="right") - 1
-        order = np.argsort(owners, kind="stable")
-        found = [
-            self._chunks[owner].take(pa.array(rows[order[owners[order] == owner]] - self._starts[owner]))
-            for owner in np.unique(owners)
-        ]
-        joined = pa.concat_arrays(found) if found else pa.array([], pa.string())
-        if (np.diff(order) != 1).any():
+        order = None if (np.diff(rows) > 0).all() else np.argsort(rows, kind="stable")
+        ordered = rows if order is None else rows[order]
+        joined = pa.concat_arrays(self._slices(ordered)) if len(rows) else pa.array([], pa.string())
+        if order is not None:
             joined = joined.take(pa.array(np.argsort(order)))
         return pc.binary_join_element_wise(self._prefix, joined, "") if self._prefix else joined
+
+    def _slices(self, rows: np.ndarray) -> "list[pa.Array]":
+        """The texts of rows in ascending order, chunk by chunk."""
+        import pyarrow as pa
+
+        first, last = np.searchsorted(self._starts, rows[[0, -1]], side="right") - 1
+        bounds = np.searchsorted(rows, self._starts[first : last + 2])
+        return [
+            self._chunks[owner].take(pa.array(rows[begin:end] - self._starts[owner]))
+            for owner, (begin, end) in enumerate(pairwise(bounds), start=first)
+        ]
 
 
 class OneReference(Sequence[list[str]]):
@@ -168,7 +181,7 @@ def behind(prefix: str, texts: Sequence[str]) -> Sequence[str]:
 
 
 def add_texts(digest: Any, texts: Iterable[str]) -> None:
-    """Adds texts to a digest, each with a zero byte behind it."""
-    texts = iter(texts)
+    """Adds texts to a digest: each with a zero byte behind it, or the digest of very many."""
+    texts = iter([texts.digest] if isinstance(texts, ArrowTexts) else texts)
     while block := "".join(f"{text}\0" for text in islice(texts, PART)):
         digest.update(block.encode("utf-8", "surrogatepass"))
