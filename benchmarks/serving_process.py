@@ -32,7 +32,12 @@ class Process:
         words = [sys.executable, str(Path(__file__).with_name("serving_servers.py")), model, kind, str(port)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())

@@ -88,9 +88,9 @@ def tokenizers_of(folder: str) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
 
     other = Path(folder) / "target_tokenizer"
-    source = AutoTokenizer.from_pretrained(folder)
+    source = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
     source.model_input_names = ["input_ids", "attention_mask"]
-    return source, AutoTokenizer.from_pretrained(other) if other.is_dir() else source
+    return source, AutoTokenizer.from_pretrained(other, trust_remote_code=True) if other.is_dir() else source
 
 
 def app_of(write: Any) -> Any:

@@ -1,12 +1,14 @@
 """The page of `serve` in a real browser, with a real server."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hf_seq2seq.api.models import load
 from hf_seq2seq.serving.server import Server
 from tests.serving.conftest import running
 
@@ -125,6 +127,60 @@ def test_copies_of_the_request(page: Any, served: tuple[str, Server]) -> None:
     assert f"curl {served[0]}/generate" in curl
     assert "it'\\''s" in curl
     compile(python, "copied", "exec")
+
+
+def test_attention_of_a_t5_as_a_map(page: Any, models: dict[str, Any]) -> None:
+    set_length(page)
+    page.fill("#text", TEXT)
+    page.click("#go")
+    page.wait_for_selector(".score")
+    page.click("text=Attention on the source")
+    page.wait_for_selector(".map td")
+    (found,) = models["t5"].attention([TEXT], [page.inner_text(".output")])
+    assert page.locator(".map tbody tr").count() == len(found.target_tokens)
+    assert page.locator(".map tbody tr:first-child td").count() == len(found.source_tokens)
+
+
+def test_a_file_is_dropped(page: Any, models: dict[str, Any]) -> None:
+    set_length(page)
+    script = """() => {
+        const data = new DataTransfer();
+        data.items.add(new File(["the cat\\n"], "b.txt", { type: "text/plain" }));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(script)
+    page.wait_for_selector("#batch-download:not([hidden])")
+    with page.expect_download() as download:
+        page.click("#batch-download")
+    (expected,) = models["t5"].generate(["the cat"], max_new_tokens=8)
+    assert json.loads(Path(download.value.path()).read_text()) == {"source": "the cat", "prediction": expected}
+
+
+def test_a_conversation(browser: Any, folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["t5"], tmp_path / "talker")
+    for file in (tmp_path / "talker").rglob("tokenizer_config.json"):
+        template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"chat_template": template}))
+    (tmp_path / "talker" / "run.yaml").write_text("recipe: t5\nobjective: dialogue\nmax_target_length: 6\n")
+    model = load(tmp_path / "talker")
+    said = [{"role": "user", "content": "the dog"}]
+    (first,) = model.generate([said])
+    said += [{"role": "assistant", "content": first}, {"role": "user", "content": "a cat"}]
+    (second,) = model.generate([said])
+    with running({"talker": model}) as (place, _):
+        page = browser.new_page()
+        page.goto(place)
+        page.wait_for_selector("#model option[value=talker]", state="attached")
+        for number, text in enumerate(("the dog", "a cat"), start=1):
+            page.fill("#text", text)
+            page.press("#text", "Control+Enter")
+            page.locator(".output").nth(2 * number - 1).wait_for()
+            page.locator("#status", has_text="Answered").wait_for()
+        shown = [each.strip() for each in page.locator(".output").all_inner_texts()]
+        assert shown == ["the dog", first, "a cat", second]
+        page.click("#clear")
+        assert page.locator(".output").count() == 0
+        page.close()
 
 
 def test_a_key_is_asked_for(browser: Any, models: dict[str, Any]) -> None:
