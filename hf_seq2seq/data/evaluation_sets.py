@@ -4,8 +4,9 @@ As splits, an unnamed set is "validation" or "test", and a named one "test_engli
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
@@ -52,6 +53,23 @@ def files_of(option: str, value: str, name: str) -> str:
     sets = named_files(option, value)
     fitting = [known for known in sets if name == known or name.startswith(f"{known}_" if known else "")]
     return sets[max(fitting, key=len)] if fitting else value
+
+
+def learned_by_heart(options: Mapping[str, Any]) -> list[str]:
+    """Sentences about evaluation sets whose file is that of the training rows.
+
+    Args:
+        options: the options that name files; others do not matter.
+    """
+    train = options.get("train_file")
+    files = {name: options.get(name) for name in ("validation_file", "test_file")}
+    same = [name for name, value in files.items() if train and value and _is_among(train, named_files(name, value))]
+    return [f"{flag(name)}: is the --train-file, too; scores on it say nothing of new rows" for name in same]
+
+
+def _is_among(file: str, sets: Mapping[str, str]) -> bool:
+    whole = Path(file).expanduser().resolve()
+    return any(value == file or Path(value).expanduser().resolve() == whole for value in sets.values())
 
 
 def _is_path(value: str) -> bool:

@@ -9,6 +9,7 @@ from hf_seq2seq.configs import LabelledData, PairData, PairsOrDialogue
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.options import EvaluateConfig, Rows
+from hf_seq2seq.evaluation.row_options import data_options
 from hf_seq2seq.evaluation.scored_labels import confusion
 from hf_seq2seq.evaluation.scoring import NO_LABELS, Found, score_rows
 from hf_seq2seq.evaluation.systems import MODEL, DocumentReader, Systems
@@ -25,19 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ONE_SOURCE = ("source_column", "context_column", "source_template")
-COLUMNS = {
-    "seq2seq": (
-        *("source_column", "target_column", "context_column", "source_template"),
-        *("source_lang", "target_lang", "source_lang_column", "target_lang_column"),
-    ),
-    "classifier": ("text_column", "text_pair_column", "label_column"),
-}
-ROWS = ("dataset_name", "dataset_config_name", "dataset_revision", "test_file", "test_split", "encoding")
 TextRows = dict[str, tuple[Any, list[list[str]]]]
 """Sources, or conversations, and references of each test set."""
-RICH_SOURCES = ("frames_column", "feature_columns")
-"""Columns of sources that are more than text, which are those of training."""
 Loaded = tuple[Any, Any, Any]
 """A model, its tokenizers (a classifier's tokenizer) and its settings."""
 
@@ -163,7 +153,7 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: b
     from hf_seq2seq.data.tabbed_text import split_at_tabs
 
     model, _, settings = loaded
-    data: PairData = PairsOrDialogue(**_data("seq2seq", rows, settings.run, command))
+    data: PairData = PairsOrDialogue(**data_options("seq2seq", rows, settings.run, command))
     if not is_dialogue(settings.run):
         splits = load_splits(data, arrange=split_at_tabs)
         tests = splits.only(_test_names(splits))
@@ -278,7 +268,7 @@ def _score_documents(request: Request, loaded: Loaded) -> Found:
     rows = config.decoding.per_device_eval_batch_size
     model = DocumentReader.of(loaded, rows)
     others = {place: DocumentReader.of(_other(place, run, config), rows) for place in systems.folders}
-    data = PairData(**_data("seq2seq", config.rows, run))
+    data = PairData(**data_options("seq2seq", config.rows, run))
     sets = _test_sets(read_documents(data, bool(run.get("one_document")), train=False)[0])
     systems.check([len(found) for found in sets.values()])
     if config.significance.resamples and min(map(len, sets.values())) == 1:
@@ -329,7 +319,7 @@ def labelled_rows(
     from hf_seq2seq.data.labels import read_labelled
 
     problem, label_names = classifier.problem, classifier.label_names
-    data = LabelledData(**_data("classifier", rows, run, command))
+    data = LabelledData(**data_options("classifier", rows, run, command))
     splits = load_labelled_splits(data, problem, label_names)
     return read_labelled(splits.only(_test_names(splits)), data, problem, label_names)[0]
 
@@ -348,23 +338,8 @@ def unlabelled_rows(
 
     if rows.label_column is not None:
         return None
-    found = load_unlabelled(LabelledData(**_data("classifier", rows, run, command)), classifier.label_names)
+    found = load_unlabelled(LabelledData(**data_options("classifier", rows, run, command)), classifier.label_names)
     return None if found is None else _test_sets(found)
-
-
-def _data(kind: str, rows: Rows, run: dict[str, Any], command: str = "evaluate") -> dict[str, Any]:
-    """Options of the test rows: from the flags, and otherwise from the run."""
-    elsewhere = rows.test_file is not None or rows.dataset_name is not None
-    trained = ("encoding", *COLUMNS[kind]) if elsewhere else (*ROWS, *COLUMNS[kind])
-    found = {name: run[name] for name in trained if run.get(name) is not None}
-    if kind == "seq2seq" and (rows.source_column or rows.context_column or rows.source_template):
-        found = {name: value for name, value in found.items() if name not in ONE_SOURCE}
-    if kind == "seq2seq":
-        found |= {name: run[name] for name in RICH_SOURCES if run.get(name)}
-    found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
-    if not found.get("test_file") and not found.get("dataset_name"):
-        raise InputError(f"{command}: the training run has no test rows; give --test-file or --dataset-name")
-    return found | {"max_predict_samples": rows.max_predict_samples}
 
 
 def _test_sets(splits: Mapping[str, Any]) -> dict[str, Any]:

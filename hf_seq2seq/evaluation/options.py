@@ -34,7 +34,12 @@ class Rows(Section):
     dataset_revision: str | None = option(None, "Revision of the data set on the Hub.")
     test_split: str | None = option(None, "Split of the Hub data set; by default test.")
     encoding: str | None = option(None, "Encoding of local text files; by default that of the training run, or UTF-8.")
-    max_predict_samples: int | None = option(None, "Use at most this many rows.", at_least=1, at_most=MANY)
+    max_predict_samples: int | None = option(
+        None,
+        "Use at most this many rows; by default, of the run's own, those that it scored.",
+        at_least=1,
+        at_most=MANY,
+    )
     source_column: str | None = option(None, "Column of the source text.")
     target_column: str | None = option(None, "Column of the target text.", aliases=("summary_column",))
     context_column: str | None = option(None, "Column of a question's context.")

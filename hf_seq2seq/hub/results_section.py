@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, split_of, title_of
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, learned_by_heart, name_of, sets_of, split_of, title_of
 from hf_seq2seq.data.tokenizers.unknown import TOO_LOW, percent
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.markdown import code, table
 from hf_seq2seq.hub.metadata import SCORES, scores
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, check_metrics
+from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 
 LOSSES = ("loss", "masked_loss", "target_loss")
@@ -46,6 +47,7 @@ def results_section(
     titles = [title_of(split) if split in task.splits else f"{split}, mean" for split in measured]
     return [
         table(["Score", *titles], rows),
+        *(f"{line}." for line in learned_by_heart(flatten(task.config))),
         f"Arrows show which direction is better. {task.problem.units}{BRACKETS if intervals else ''}",
         *_unknown(results),
         *(["\n".join(f"- {name}: {code(text)}" for name, text in signatures.items())] if signatures else []),

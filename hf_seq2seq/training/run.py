@@ -12,9 +12,9 @@ from accelerate.utils import set_seed
 from torch import Tensor
 from transformers.utils.logging import disable_progress_bar
 
-from hf_seq2seq.configs import Adaptation, Hub, RunConfig, Sources
+from hf_seq2seq.configs import Adaptation, Hub, RunConfig
 from hf_seq2seq.data.batches import BatchPlan
-from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of, title_of
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, learned_by_heart, name_of, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
 from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
@@ -26,7 +26,7 @@ from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
 from hf_seq2seq.inference import Decoding
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
-from hf_seq2seq.sections import flag, section_of
+from hf_seq2seq.sections import flag, flatten, section_of
 from hf_seq2seq.task import Predictions, Task
 from hf_seq2seq.training.attention_kernels import use_kernels
 from hf_seq2seq.training.checks import runs_on_cpu
@@ -163,21 +163,13 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
         *mixed,
         *(f"  {line}\n" for line in task.training_rows.describe()),
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
-        *(f"{line}\n" for line in _learned_by_heart(task.config)),
+        *(f"{line}\n" for line in learned_by_heart(flatten(task.config))),
         f"folder  {task.config.run.output_dir}\n",
         f"{_steps_to_go(task, state)} on {processes} {kind}, "
         f"{len(plan):,} per epoch, {plan.padding:.1%} of the tokens are padding",
         sep="",
         file=sys.stderr,
     )
-
-
-def _learned_by_heart(config: RunConfig) -> list[str]:
-    """Lines about evaluation sets that are the file of training rows."""
-    data = section_of(config, Sources)
-    train = getattr(data, "train_file", None)
-    same = (name for name in ("validation_file", "test_file") if train and getattr(data, name, None) == train)
-    return [f"{flag(name)}: is the --train-file, too; scores on it say nothing of new rows" for name in same]
 
 
 def _steps_to_go(task: Task, state: State) -> str:

@@ -118,6 +118,15 @@ def test_a_run_s_own_test_rows_are_the_default(command, folder: Path, model_fold
     assert f"{run}: has no run.yaml with the metrics of its training; scores bleu" in caplog.text
     (run / "run.yaml").write_text("test_file: test.csv\nmetrics: [chrf]\ntarget_column: answer\n")
     assert list(json.loads(command("evaluate", run, "--json").out)) == ["chrf", "samples", "signatures"]
+    Path("test.csv").write_text("question,answer\n" + "the dog,a cat\n" * 3)
+    (run / "run.yaml").write_text(
+        "train_file: ./test.csv\ntest_file: test.csv\nmetrics: [chrf]\ntarget_column: answer\nmax_predict_samples: 2\n"
+    )
+    assert json.loads(command("evaluate", run, "--json").out)["samples"] == 2
+    assert "at most 2 test rows are read, those that the training run scored" in caplog.text
+    assert "--test-file: is the --train-file, too; scores on it say nothing of new rows" in caplog.text
+    assert json.loads(command("evaluate", run, "--json", "--test-file", "test.csv").out)["samples"] == 3
+    assert json.loads(command("evaluate", run, "--json", "--max-predict-samples", "9").out)["samples"] == 3
     (run / "run.yaml").write_text("source_column: de\ntarget_column: en\nmetrics: [chrf]\n")
     result = command("evaluate", run, "--test-file", "test.csv", "--json")
     assert list(json.loads(result.out)) == ["chrf", "samples", "signatures"], result.err

@@ -286,6 +286,13 @@ def test_misleading_scores_are_reported(tmp_path, monkeypatch):
     assert "validation, bleu: in" not in card
 
 
+def test_results_on_training_rows_are_called_so(tmp_path):
+    card = card_of(tmp_path / "run", t5_task(train_file="a.tsv", test_file="a.tsv", validation_file="b.tsv"), RESULTS)
+    results = card.partition("## Results")[2].partition("\n## ")[0]
+    assert "\n--test-file: is the --train-file, too; scores on it say nothing of new rows.\n" in results
+    assert "--validation-file" not in results
+
+
 def test_a_run_without_evaluation_says_so(tmp_path):
     card = card_of(tmp_path / "run", t5_task(), {"train_runtime": 3.0})
     assert "Nothing was evaluated" in card
