@@ -77,6 +77,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         call=call,
         baselines=partial(baseline_entries, looked[0].family.base, goal, for_labels),
         began=began,
+        test_share=looked[0].test_share,
     )
     return search(request)
 
@@ -126,6 +127,7 @@ def search_recipe(
         seed=run.seed,
         call=call,
         began=began,
+        test_share=looked.test_share,
     )
     return search(request)
 

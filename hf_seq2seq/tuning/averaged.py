@@ -21,6 +21,8 @@ from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.chosen import Chosen, best_checkpoint
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 
+OF_MEAN = "averaged-"
+"""Begins the name of the folder with the mean of a run."""
 FEWEST = 3
 """Checkpoints of which a mean is tried."""
 
@@ -36,7 +38,7 @@ def averaged(chosen: Chosen, request: SearchRequest) -> Chosen:
     whole = all((checkpoint / WEIGHTS_FILE).is_file() for checkpoint in checkpoints)
     if request.validation is None or request.goal.metric == "loss" or len(checkpoints) < FEWEST or not whole:
         return chosen
-    folder = request.output_dir / FOLDER / f"averaged-{chosen.folder.name}"
+    folder = request.output_dir / FOLDER / f"{OF_MEAN}{chosen.folder.name}"
     remove(folder)
     _write_mean(checkpoints, folder)
     before, after = (score_of(best_checkpoint(place), request) for place in (chosen.folder, folder))

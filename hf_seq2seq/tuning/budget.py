@@ -1,6 +1,8 @@
 """How a search divides its time: trials first, then the best one to its end, then decoding and the final scores."""
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hf_seq2seq.clocks import clocks
@@ -12,6 +14,10 @@ SEARCH_SHARE = 0.55
 CLOSING_SHARE = 0.1
 FULL_TRIALS = 4
 """So many trials of full length have room in the search's share; most are stopped after a ninth or a third of one."""
+SPARE = 1.2
+"""What comes after the last run may take this many times what the trials say."""
+DRAWING = 0.3
+"""The leaderboard and its picture take about this share of the search's own start, which imports as much."""
 LONGER = 1.25
 """The best settings are retrained if there is time for this many times the length of a trial."""
 NEEDED = re.compile(r"--max-(?:cpu-)?time: .*give at least ([\d.]+ \w+(?: \d+ \w+)?)")
@@ -47,15 +53,27 @@ class Budget:
         """Of one trial that is never stopped, where the first one starts after `used`."""
         return max(0.0, self.search - used) / FULL_TRIALS
 
-    @property
-    def closing(self) -> float:
-        """For decoding settings and final scores."""
-        return self.total * CLOSING_SHARE
+    def for_longer_run(self, used: float, trial: float, closing: float) -> float | None:
+        """Time left to retrain the best settings after `used`; None if too little beside that of a `trial`.
 
-    def for_longer_run(self, used: float, trial: float) -> float | None:
-        """Time left to retrain the best settings after `used`; None if too little beside that of a `trial`."""
-        left = self.total - self.closing - used
+        Args:
+            used: until now.
+            trial: of one.
+            closing: for the final scores; a tenth is left in any case, also for averages and decoding settings.
+        """
+        left = self.total - max(closing, self.total * CLOSING_SHARE) - used
         return left if left >= LONGER * trial else None
+
+    def for_all(self, start: float, trial: float, families: int) -> str:
+        """About the time in which every family is tried, in minutes: `10m`.
+
+        Args:
+            start: that the search took before its first trial.
+            trial: the longest one yet.
+            families: their number.
+        """
+        enough = max(1.5 * self.total, SPARE * (start + families * trial) / SEARCH_SHARE)
+        return f"{math.ceil(enough / 60)}m"
 
     def refusal(self, used: float, trial: float = 0.0) -> InputError:
         """The error for a budget in which not even one trial fits.
@@ -82,6 +100,17 @@ def budget_of(**limits: str | None) -> Budget | None:
     if len(given) > 1:
         raise InputError(f"{' and '.join(map(flag, given))}: a search keeps to one of them; give one")
     return next((Budget(seconds, name) for name, seconds in given.items()), None)
+
+
+def closing_seconds(meter: Mapping[str, float], took: float, test_share: float) -> float:
+    """The time of a run without steps that scores the validation and the test rows, as measured by a trial.
+
+    Args:
+        meter: what the trial's state has of the limit; see `training.budget.Meter`.
+        took: the whole trial, from outside.
+        test_share: number of test rows by that of validation rows.
+    """
+    return max(0.0, took - meter["spent"]) + meter.get("start", 0.0) + test_share * meter.get("scoring", 0.0)
 
 
 def needed_seconds(reason: str) -> float | None:

@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,15 @@ USUAL: dict[str, Domain] = {
     "num_beams": Choices.of("num_beams", [1, 4, 8]),
     "length_penalty": Choices.of("length_penalty", [0.5, 1.0, 1.5]),
 }
+
+
+def usual(base: Mapping[str, Any]) -> dict[str, Domain]:
+    """The usual settings, and those that the run has without a search."""
+    return {
+        name: Choices.of(name, [base[name], *(found[name] for found in domain.options.values() if name in found)])
+        for name, domain in USUAL.items()
+        if name in base and isinstance(domain, Choices)
+    }
 
 
 @dataclass(frozen=True)
@@ -61,28 +70,28 @@ class DecodingSearch:
     base: dict[str, Any]
     space: dict[str, Domain]
 
-    def best(self, model: Path, seconds: float) -> tuple[dict[str, Any], float]:
+    def best(self, model: Path, left: Callable[[], float]) -> tuple[dict[str, Any], float]:
         """The settings that differ from the base, and their score; equal scores keep the base.
 
         Args:
             model: a folder.
-            seconds: after which no further setting is tried.
+            left: seconds that are left; no further setting is tried that would take longer than any before.
         """
         from hf_seq2seq.api.models import load
 
-        started = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         family = Family("decoding", {}, self.base, self.space)
         study = Study(self.folder, [family], self.goal.greater, seed=0, most=MOST)
         loaded = load(model)
-        while not study.records() or time.monotonic() - started < seconds:
+        while not study.records() or left() > max(record.seconds for record in study.records()):
             trial = study.next_trial()
             if trial is None:
                 break
             self._try(study, trial, loaded)
         best, first = study.ranked()[0], study.records()[0]
         assert best.value is not None
-        return ({}, best.value) if best.value == first.value else (best.settings, best.value)
+        is_base = not first.settings and best.value == first.value
+        return ({} if is_base else best.settings), best.value
 
     def _try(self, study: Study, trial: Any, loaded: Any) -> None:
         began = time.monotonic()

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.averaged import link_folder
 from hf_seq2seq.tuning.chosen import Chosen, best_checkpoint
-from hf_seq2seq.tuning.decoding_settings import DecodingSearch
+from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, usual
 from hf_seq2seq.tuning.following import follow, progress_of, start_run
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
-from hf_seq2seq.tuning.train_server import TrainServer
+from hf_seq2seq.tuning.train_server import TrainServer, reason_of
 
+FINAL_OUTPUT = "final.txt"
 CLOSING = ("test_file", "max_predict_samples", "push_to_hub", "save_total_limit")
 """Flags of the search that its trials had otherwise."""
 LIMITS = ("max_time", "max_cpu_time")
+LATE = 1.05
+"""A longer run is stopped where it takes so many times its limit, which it keeps to itself."""
 AVERAGED = 4
 """Checkpoints of the longer run to keep besides the best, so that their mean can be tried."""
 
@@ -43,7 +47,7 @@ def longer_run(
         values = own | best.values | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
         tell(f"final run   {seconds:.0f} s with the best settings")
         start_run(server, best.recipe, values, folder)
-        ending = follow(server, folder, request.goal, math.inf if budget.is_cpu else seconds * 1.3)
+        ending = follow(server, folder, request.goal, math.inf if budget.is_cpu else seconds * LATE)
         done = ending.progress
         if ending.code and not ending.stopped:
             tell(f"final run   failed: {ending.reason}; the best trial it is")
@@ -53,8 +57,8 @@ def longer_run(
     return dataclasses.replace(best, folder=folder, score=done.value)
 
 
-def tuned(chosen: Chosen, request: SearchRequest, seconds: float) -> Chosen:
-    """The run with the decoding settings that are best on the validation rows."""
+def tuned(chosen: Chosen, request: SearchRequest, left: Callable[[], float]) -> Chosen:
+    """The run with the decoding settings that are best on the validation rows, of those that `left` seconds allow."""
     metric = request.goal.metric
     if request.validation is None or not request.decoding or metric == "loss":
         return chosen
@@ -62,8 +66,8 @@ def tuned(chosen: Chosen, request: SearchRequest, seconds: float) -> Chosen:
     base: dict[str, Any] = {name: chosen.base[name] for name in ("num_beams", "length_penalty") if name in chosen.base}
     base |= {name: value for name, value in request.values.items() if name in base}
     study = request.output_dir / FOLDER / f"decoding-{chosen.folder.name}"
-    trying = DecodingSearch(study, request.validation, request.goal, base, request.decoding)
-    settings, score = trying.best(model, seconds)
+    space = usual(base) if request.decoding == USUAL else request.decoding
+    settings, score = DecodingSearch(study, request.validation, request.goal, base, space).best(model, left)
     tell(f"decoding    {describe_settings(settings)}: validation {metric} {score:.4g}")
     return dataclasses.replace(chosen, decoding=settings, score=score)
 
@@ -85,10 +89,17 @@ def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[s
     values |= chosen.decoding | {"max_steps": State.load(newest).global_step}
     values |= {"output_dir": str(target), "resume_from_checkpoint": "last", "overwrite_output_dir": False}
     values = {name: value for name, value in values.items() if name not in ("recipe", *LIMITS)}
-    server.start(chosen.recipe, values, None, request.call)
+    output = target / FOLDER / FINAL_OUTPUT
+    output.unlink(missing_ok=True)
+    server.start(chosen.recipe, values, output, request.call)
     ending = follow(server, target, request.goal, float("inf"))
     if ending.code:
-        raise InputError(f"{target}: the final scores could not be measured; the chosen run is {chosen.folder}")
+        raise InputError(
+            f"{target}: the final scores could not be measured: {reason_of(output, ending.code)}; "
+            f"the chosen run is {chosen.folder}"
+        )
+    if lines := summary_of(output):
+        tell(*lines)
     results = strict_json.loads((target / "all_results.json").read_bytes())
     return {
         "run": chosen.folder.name,
@@ -96,6 +107,12 @@ def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[s
         "settings": chosen.values | chosen.decoding,
         "scores": {name: value for name, value in results.items() if name.startswith(("eval_", "predict_"))},
     }
+
+
+def summary_of(output: Path) -> list[str]:
+    """What a run printed of its results: all after the first empty line, before which it tells how it started."""
+    lines = output.read_text("utf-8", "replace").split("\n") if output.exists() else []
+    return lines[lines.index("") : -1] if "" in lines else lines
 
 
 def _link_checkpoints(source: Path, target: Path) -> Path:

@@ -32,6 +32,7 @@ class Looked:
         goal: what the recipe compares checkpoints by, or would.
         validation: the rows of pairs; None for others.
         training_rows: their number.
+        test_share: number of test rows by that of validation rows.
     """
 
     family: Family
@@ -39,6 +40,7 @@ class Looked:
     goal: Goal
     validation: Validation | None
     training_rows: int
+    test_share: float = 0.0
 
 
 def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Looked:
@@ -63,7 +65,9 @@ def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Lo
             "no validation rows to choose by: give --validation-file, or --validation-split-percentage to hold some out"
         )
     family = Family(recipe, dict(given), flatten(task.config), {})
-    return Looked(family, module.Config, _goal(task, values), _validation(task), len(task.splits["train"]))
+    tested, validated = (sum(len(task.splits[s]) for s in sets_of(task.splits, k)) for k in ("test", "validation"))
+    found = (family, module.Config, _goal(task, values), _validation(task), len(task.splits["train"]))
+    return Looked(*found, test_share=tested / validated)
 
 
 def _goal(task: "Task", values: Mapping[str, Any]) -> Goal:

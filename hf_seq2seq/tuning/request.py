@@ -39,6 +39,7 @@ class SearchRequest:
         seed: of the sampler.
         call: the command that repeats it.
         baselines: trains systems that need no search, and returns their entries.
+        test_share: number of test rows by that of validation rows.
         began: what `clocks` returned when the search was called.
     """
 
@@ -54,6 +55,7 @@ class SearchRequest:
     seed: int = 42
     call: str = ""
     baselines: Callable[[], tuple[Entry, ...]] = tuple[Entry, ...]
+    test_share: float = 0.0
     began: tuple[float, float] = field(default_factory=clocks)
 
     def fingerprint(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A search: trials within a budget, then the best one to its end, then its scores on the test rows, once."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from contextlib import closing
@@ -16,8 +17,9 @@ from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.sections import flag
 from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.tuning.averaged import averaged
-from hf_seq2seq.tuning.budget import Budget, needed_seconds
+from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning.averaged import OF_MEAN, averaged
+from hf_seq2seq.tuning.budget import DRAWING, SPARE, Budget, closing_seconds, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, tuned
@@ -73,6 +75,8 @@ class _Search:
         self.study.check_same(request.fingerprint())
         self.used_before = self.study.seconds
         self.baselines: tuple[Entry, ...] = ()
+        if self.study.noted("start") is None:
+            self.study.note("start", self.used)
         self.trial_seconds: float | None = self.study.noted("trial_seconds")
         if self.trial_seconds is None and request.budget is not None:
             self._give_trials(request.budget.trial(self.used))
@@ -100,10 +104,17 @@ class _Search:
         self.note_time()
         self._compare()
         chosen = self._chosen()
-        chosen = averaged(chosen, self.request)
-        chosen = tuned(chosen, self.request, self._left())
+        if self._left() > 0:
+            chosen = averaged(chosen, self.request)
+        if self._left() > 0:
+            chosen = tuned(chosen, self.request, self._left)
+        elif self.request.decoding:
+            tell("decoding    not tuned: no time was left")
         found = close(chosen, self.request, self.server)
-        entries = self._entries()
+        chosen = dataclasses.replace(
+            chosen, score=found["scores"].get(f"eval_{self.request.goal.metric}", chosen.score)
+        )
+        entries = [self._final(chosen, found), *self._entries()]
         if together := ensembled(chosen, self._costs(), self.request):
             entries.append(together.entry)
             found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
@@ -123,18 +134,40 @@ class _Search:
             advice = "; a pretrained model may beat both: --model-name-or-path MODEL" if fresh else ""
             tell(f"the baseline {best.name} is better: {detail}{advice}")
 
+    def _final(self, chosen: Chosen, found: Mapping[str, Any]) -> Entry:
+        """The entry of the model in the output folder."""
+        trial = self.folder / TRIALS / chosen.folder.name.removeprefix(OF_MEAN)
+        seconds = self._costs().get(trial, self.study.noted("final_seconds") or 0.0)
+        settings = ({"from": chosen.folder.name} if trial in self._costs() else {}) | found["settings"]
+        loss = found["scores"].get("eval_loss")
+        return Entry("final", chosen.recipe, settings, score=chosen.score, seconds=seconds, loss=loss)
+
     def _costs(self) -> dict[Path, float]:
         return {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}
 
+    @property
+    def _closing(self) -> float:
+        """Seconds for the final scores and the leaderboard, by what the trials took for theirs."""
+        return SPARE * (self.study.noted("closing") or 0.0) + DRAWING * self.study.noted("start")
+
     def _left(self) -> float:
-        return math.inf if self.request.budget is None else max(0.0, self.request.budget.total - self.used) / 2
+        """Seconds for averages and decoding settings, each of which takes about as long as the final scores."""
+        budget = self.request.budget
+        return math.inf if budget is None else budget.total - self.used - 2 * self._closing
+
+    def _has_time(self) -> bool:
+        """Whether one more trial may begin; the first one always does."""
+        budget = self.request.budget
+        if budget is None or not self.study.records():
+            return True
+        used = self.used
+        return used < budget.search and used + (self.trial_seconds or 0.0) + self._closing < budget.total
 
     def _try_all(self) -> None:
-        budget = self.request.budget
-        while budget is None or self.used < budget.search or not self.study.records():
+        while self._has_time():
             trial = self.study.next_trial()
             if trial is None:
-                break
+                return
             record = self._try(trial)
             tell(_line(record, self.request.goal))
             self.note_time()
@@ -142,6 +175,19 @@ class _Search:
             self._check(record)
             self._compare()
             self._clear()
+
+        self._tell_missing()
+
+    def _tell_missing(self) -> None:
+        """Says which families had no time for a trial."""
+        budget, records = self.request.budget, self.study.records()
+        missing = [name for name in self.families if name not in {record.recipe for record in records}]
+        if budget is None or not missing:
+            return
+        longest = max(record.seconds for record in records)
+        enough = budget.for_all(self.study.noted("start"), longest, len(self.families))
+        were = "was" if len(missing) == 1 else "were"
+        tell(f"{' and '.join(missing)} {were} not tried: no time was left; give about {flag(budget.name)} {enough}")
 
     def _compare(self) -> None:
         """Trains the baselines, once, when a trial has shown that the search can give something."""
@@ -184,7 +230,19 @@ class _Search:
             assert progress.value is not None
             return not self.study.report(trial, progress.share, progress.value)
 
-        return follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+        before = self.used
+        ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+        if ending.code == 0:
+            self._measure_end(folder, self.used - before)
+        return ending
+
+    def _measure_end(self, folder: Path, took: float) -> None:
+        """Notes what a run needs beside its steps, by a trial that `took` so long."""
+        budget, checkpoints = self.request.budget, list_checkpoints(folder)
+        meter = State.load(checkpoints[-1]).budget.get(budget.name) if budget and checkpoints else None
+        if meter:
+            seconds = closing_seconds(meter, took, self.request.test_share)
+            self.study.note("closing", max(seconds, self.study.noted("closing") or 0.0))
 
     def _refuse_little_time(self, budget: Budget, needed: float) -> None:
         """Ends a search whose first trial has no room.
@@ -256,8 +314,12 @@ class _Search:
         tell(f"best trial  {best.folder}: {describe_settings(best.settings)}")
         chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0)
         budget = self.request.budget
-        seconds = None if budget is None else budget.for_longer_run(self.used, self.trial_seconds or 0.0)
-        return longer_run(chosen, self.request, self.server, self.folder / "final", seconds)
+        seconds = None if budget is None else budget.for_longer_run(self.used, self.trial_seconds or 0.0, self._closing)
+        before = self.used
+        chosen = longer_run(chosen, self.request, self.server, self.folder / "final", seconds)
+        if self.study.noted("final_seconds") is None:
+            self.study.note("final_seconds", self.used - before)
+        return chosen
 
     def _entries(self) -> list[Entry]:
         return [*(Entry.of(record) for record in self.study.records()), *self.baselines]

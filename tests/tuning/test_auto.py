@@ -31,7 +31,7 @@ def test_settings_are_tried_and_the_best_is_a_model_with_scores(files, tmp_path)
     assert found.chosen["scores"]["predict_samples"] == found.results["predict_samples"] == len(WORDS)
     board = found.leaderboard
     assert {system["name"]: system["state"] for system in board} == {
-        "000-rnn": "complete", "001-rnn": "failed", "002-rnn": "complete", "ensemble": "complete"
+        "000-rnn": "complete", "001-rnn": "failed", "002-rnn": "complete", "ensemble": "complete", "final": "complete"
     }  # fmt: skip
     assert "3" in board[-1]["reason"]
     together = found.chosen["ensemble"]

@@ -1,18 +1,22 @@
 """A search over runs that a stand-in trains: it writes the checkpoints that the real one would."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 import yaml
 
+from hf_seq2seq.clocks import clocks
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning import search as searching
 from hf_seq2seq.tuning.auto import _fitting, search_recipe
 from hf_seq2seq.tuning.auto_config import Data
-from hf_seq2seq.tuning.budget import Budget
+from hf_seq2seq.tuning.budget import Budget, closing_seconds
+from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, usual
 from hf_seq2seq.tuning.domains import Choices
+from hf_seq2seq.tuning.final import summary_of
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.request import SearchRequest
@@ -98,11 +102,13 @@ def test_the_best_trial_is_measured_on_the_test_rows_once(trainer, tmp_path):
     board = json.loads((tmp_path / "out/search/leaderboard.json").read_text())
     assert [(s["name"], s["state"], s["score"]) for s in board["systems"]] == [
         ("001-rnn", "complete", 45.0),
+        ("final", "complete", 45),
         ("000-rnn", "complete", 18.0),
         ("003-rnn", "stopped", 4.0),
         ("002-rnn", "stopped", 1.0),
     ]
     assert board["final"]["run"] == "001-rnn"
+    assert board["systems"][1]["settings"] == {"from": "001-rnn", "gain": 5}
     assert "| 001-rnn | 45 " in (tmp_path / "out/search/leaderboard.md").read_text()
     assert (tmp_path / "out/search/leaderboard.png").read_bytes().startswith(b"\x89PNG")
     assert yaml.safe_load((tmp_path / "out/search/trials/002-rnn/run.yaml").read_text())["gain"] == 1
@@ -160,6 +166,52 @@ def test_a_trial_is_given_the_time_that_it_says_it_needs(trainer, tmp_path):
     assert not (tmp_path / "short").exists()
 
 
+def test_families_without_time_are_named_with_the_time_that_they_need(trainer, tmp_path, capsys, monkeypatch):
+    def busy(self, trial):
+        record = tried(self, trial)
+        self.used_before += 60
+        return record
+
+    tried = searching._Search._try
+    monkeypatch.setattr(searching._Search, "_try", busy)
+    now = clocks()
+    asked = request(tmp_path, [1, 2], budget=Budget(240), began=(now[0] - 100, now[1]))
+    other = dataclasses.replace(asked.families[0], recipe="transformer")
+    searching.search(dataclasses.replace(asked, families=(*asked.families, other)))
+    told = capsys.readouterr().err
+    assert "transformer was not tried: no time was left; give about --max-time 6m\n" in told
+
+
+def test_what_follows_the_last_run_is_reserved_as_the_trials_measured_it():
+    meter = {"limit": 30.0, "spent": 25.0, "start": 10.0, "scoring": 2.0}
+    assert closing_seconds(meter, took=34.0, test_share=3.0) == 9 + 10 + 6
+    budget = Budget(240)
+    assert budget.for_longer_run(used=150, trial=30, closing=25) == pytest.approx(65)
+    assert budget.for_longer_run(used=150, trial=30, closing=60) is None
+    assert budget.for_longer_run(used=150, trial=30, closing=0) == pytest.approx(66)  # a tenth is left in any case
+
+
+def test_final_scores_begin_where_the_run_has_told_how_it_started(tmp_path):
+    output = tmp_path / "final.txt"
+    output.write_text("resuming from checkpoint-122\n  changed: --max-time none (was 67s)\n\n  validation\nLoss  1\n")
+    assert summary_of(output) == ["", "  validation", "Loss  1"]
+
+
+def test_decoding_settings_start_from_those_of_the_run(tmp_path, monkeypatch):
+    class Model:
+        def generate(self, sources, num_beams, length_penalty):
+            return ["a b" if num_beams == 5 else "b"]
+
+    monkeypatch.setattr("hf_seq2seq.api.models.load", lambda model: Model())
+    base = {"num_beams": 5, "length_penalty": 1.0}
+    rows = Validation(["x"], [["a b"]], ("exact_match",))
+    trying = DecodingSearch(tmp_path, rows, Goal("exact_match", True), base, usual(base))
+    assert trying.best(tmp_path, lambda: 0.0) == ({}, 100.0)
+    space = {"num_beams": USUAL["num_beams"]}
+    greedy = DecodingSearch(tmp_path / "other", rows, Goal("exact_match", True), base, space)
+    assert greedy.best(tmp_path, lambda: 0.0)[0] == {"num_beams": 1}  # which are not the defaults
+
+
 def test_cpu_time_is_that_of_this_process_and_of_its_runs(trainer, tmp_path, monkeypatch):
     monkeypatch.setattr(trainer, "cpu_seconds", 300.0, raising=False)
     searching.search(request(tmp_path / "out", [1, 2], budget=Budget(600, "max_cpu_time")))
@@ -171,7 +223,8 @@ def test_equal_scores_are_ordered_by_loss(trainer, tmp_path):
     found = searching.search(request(tmp_path, [1, 3, 2], values={"alike": True}))
     assert found["settings"] == {"gain": 3}
     board = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"]
-    assert [(system["score"], system["loss"]) for system in board] == [(0.0, 2.0), (0.0, 3.0), (0.0, 4.0)]
+    trials = [system for system in board if system["name"] != "final"]
+    assert [(system["score"], system["loss"]) for system in trials] == [(0.0, 2.0), (0.0, 3.0), (0.0, 4.0)]
 
 
 def test_baselines_are_trained_once_and_only_where_a_trial_has_a_score(trainer, tmp_path, capsys):
