@@ -1,5 +1,6 @@
 """Checks that a model has an embedding for every token of its tokenizers, and adds missing ones."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -47,6 +48,37 @@ def resize_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers) -> None:
                 parts.resize_source_embeddings(tokens)
             else:
                 model.resize_token_embeddings(tokens)
+
+
+def old_pieces(tokenizers: Tokenizers, tokens: Sequence[str]) -> dict[str, dict[str, list[int]]]:
+    """The ids of the pieces that each new token consists of so far, by side; those that are known are left out."""
+    found = {}
+    for side, tokenizer in (("source", tokenizers.source), ("target", tokenizers.target)):
+        known = tokenizer.get_vocab()
+        new = [token for token in tokens if token not in known]
+        found[side] = {token: tokenizer(token, add_special_tokens=False)["input_ids"] for token in new}
+    return found
+
+
+def start_at_means(model: "PreTrainedModel", tokenizers: Tokenizers, old: dict[str, dict[str, list[int]]]) -> None:
+    """Starts the embeddings of new tokens at the means of those of their old pieces; also their output weights.
+
+    Args:
+        model: modified in place.
+        tokenizers: with the new tokens.
+        old: as of `old_pieces`, before they were added.
+    """
+    for side, embeddings, _ in _sides(model, tokenizers):
+        tokenizer, tables = getattr(tokenizers, side), [embeddings.weight]
+        outputs: Any = model.get_output_embeddings() if side == "target" else None
+        if outputs is not None:
+            tables += [outputs.weight] * (outputs.weight is not embeddings.weight)
+            tables += [outputs.bias] * (getattr(outputs, "bias", None) is not None)
+        for token, pieces in old[side].items():
+            row = tokenizer.convert_tokens_to_ids(token)
+            for table in tables:
+                if pieces and row < len(table):
+                    table.data[row] = table.data[pieces].mean(dim=0)
 
 
 def _sides(model: "PreTrainedModel", tokenizers: Tokenizers) -> "list[tuple[str, nn.Embedding, int]]":

@@ -9,7 +9,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import NEEDS_SENTENCEPIECE, Tokenizer
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.adapters import load_adapted, merge_adapter
-from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
+from hf_seq2seq.saved.embeddings import check_embeddings, old_pieces, resize_embeddings, start_at_means
 from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.loading import explained, load_config
 from hf_seq2seq.saved.model_paths import adapter_copy, find_model, is_adapter, tokenizer_place
@@ -183,12 +183,15 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
     """
     from transformers import set_seed
 
-    with_tokens(tokenizers, getattr(config.tokens, "added_tokens", ()))
+    added = getattr(config.tokens, "added_tokens", ())
+    before = old_pieces(tokenizers, added)
+    with_tokens(tokenizers, added)
     own = getattr(config.tokens, "tokenizer_name", None)
     place = own or source.model_name_or_path or getattr(source, "decoder", None)
     assert place is not None
     if not source.resize_embeddings:
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
+        start_at_means(model, tokenizers, before)
         return
     adaptation = section_of(config, Adaptation)
     if adaptation is not None and adaptation.has_adapter:
@@ -196,6 +199,7 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
     set_seed(config.run.seed)  # new embeddings are random
     with explained(place):
         resize_embeddings(model, tokenizers)
+    start_at_means(model, tokenizers, before)
 
 
 def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]:
