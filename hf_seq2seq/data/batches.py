@@ -7,7 +7,7 @@ regardless of the number of processes and accumulated batches.
 
 import math
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 
 Step = list[np.ndarray]
+ROWS_AT_A_TIME = 1 << 20
 
 
 def padded_tokens(lengths: np.ndarray) -> int:
@@ -42,18 +43,39 @@ def length_order(lengths: np.ndarray, rows: np.ndarray | None = None) -> np.ndar
     return keys
 
 
-def in_length_order(lengths: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The lengths of some rows from short to long, `(rows, sides)`."""
+class Runs(NamedTuple):
+    """Rows in some order as runs of rows of equal lengths.
+
+    Attributes:
+        begins: where each run begins, and the number of rows, `(runs + 1,)`.
+        sides: the lengths of its rows, `(runs, sides)`.
+    """
+
+    begins: np.ndarray
+    sides: np.ndarray
+
+
+def runs_of(lengths: np.ndarray) -> Runs:
+    """The runs of rows in the order that they are in."""
+    changes = np.flatnonzero((lengths[1:] != lengths[:-1]).any(axis=1)) + 1
+    begins = np.concatenate([[0] * (len(lengths) > 0), changes, [len(lengths)]]).astype(np.int64)
+    return Runs(begins, lengths[begins[:-1]])
+
+
+def runs_in_order(lengths: np.ndarray, rows: np.ndarray) -> Runs:
+    """The runs of some rows from short to long, in less memory than the sorted rows take."""
     keys = _keys(lengths, rows)
     if keys is None:
-        return lengths[rows][length_order(lengths[rows])]
+        return runs_of(lengths[rows][length_order(lengths[rows])])
+    if keys.max(initial=0) < 2**31:
+        keys = keys.astype(np.int32)
     keys.sort()
-    ordered = np.empty((len(rows), lengths.shape[1]), dtype=lengths.dtype)
+    begins = np.concatenate([[0] * (len(keys) > 0), np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]])
+    rest = keys[begins[:-1].astype(np.int64)].astype(np.int64)
+    sides = np.empty((len(rest), lengths.shape[1]), dtype=np.int64)
     for side in reversed(range(lengths.shape[1])):
-        width = int(lengths[:, side].max()) + 1
-        ordered[:, side] = keys % width
-        keys //= width
-    return ordered
+        rest, sides[:, side] = np.divmod(rest, int(lengths[:, side].max()) + 1)
+    return Runs(begins.astype(np.int64), sides)
 
 
 def _keys(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray | None:
@@ -61,11 +83,13 @@ def _keys(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray | None:
     widths = [int(width) + 1 for width in lengths.max(axis=0, initial=0)]
     if not len(lengths) or math.prod(widths) * len(lengths) >= 2**63:
         return None
-    chosen = slice(None) if rows is None else rows
-    keys = lengths[chosen, 0].astype(np.int64)
-    for side, width in list(enumerate(widths))[1:]:
-        keys *= width
-        keys += lengths[chosen, side]
+    keys = np.empty(len(lengths) if rows is None else len(rows), dtype=np.int64)
+    for start in range(0, len(keys), ROWS_AT_A_TIME):
+        block = slice(start, start + ROWS_AT_A_TIME)
+        few = lengths[block if rows is None else rows[block]].astype(np.int64)
+        keys[block] = few[:, 0]
+        for side, width in list(enumerate(widths))[1:]:
+            keys[block] = keys[block] * width + few[:, side]
     return keys
 
 
@@ -83,21 +107,33 @@ def cut(lengths: np.ndarray, batch_size: int, max_tokens: int | None) -> np.ndar
     Raises:
         InputError: a single row exceeds the budget.
     """
+    return _cut_runs(runs_of(lengths), batch_size, max_tokens)
+
+
+def _cut_runs(runs: Runs, batch_size: int, max_tokens: int | None) -> np.ndarray:
+    """The boundaries of batches of rows that are in runs, as for `cut`."""
+    rows = int(runs.begins[-1])
     if max_tokens is None:
-        return np.append(np.arange(0, len(lengths), batch_size), len(lengths))
-    _check_budget(lengths, max_tokens)
-    if not len(lengths):
-        return np.zeros(2, dtype=np.int64)
-    changes = np.flatnonzero((lengths[1:] != lengths[:-1]).any(axis=1)) + 1
-    boundaries, start, widest = [0], 0, [0] * lengths.shape[1]
-    for begin, end in pairwise([0, *changes.tolist(), len(lengths)]):  # rows of the same length
-        sides = lengths[begin].tolist()
+        return np.append(np.arange(0, rows, batch_size), rows)
+    _check_budget(runs.sides, max_tokens)
+    boundaries, start, widest = [0], 0, [0] * runs.sides.shape[1]
+    for (begin, end), sides in zip(pairwise(runs.begins.tolist()), runs.sides.tolist(), strict=True):
         widest = [max(pair) for pair in zip(widest, sides, strict=True)]
-        most, alone = (max_tokens // sum(each) if any(each) else len(lengths) for each in (widest, sides))
+        most, alone = (max_tokens // sum(each) if any(each) else rows for each in (widest, sides))
         if end - start > most:
             boundaries += range(max(begin, start + most), end, alone)
             start, widest = boundaries[-1], sides
-    return np.append(boundaries, len(lengths))
+    return np.append(boundaries, rows)
+
+
+def padded_in_runs(runs: Runs, boundaries: np.ndarray) -> int:
+    """The cost of batches of rows that are in runs, padding included."""
+    if boundaries[-1] == 0:
+        return 0
+    pieces = np.union1d(runs.begins[:-1], boundaries[:-1])
+    sides = runs.sides[np.searchsorted(runs.begins, pieces, side="right") - 1]
+    longest = np.maximum.reduceat(sides, np.searchsorted(pieces, boundaries[:-1]))
+    return int((np.diff(boundaries) * longest.sum(axis=1)).sum())
 
 
 def _check_budget(lengths: np.ndarray, max_tokens: int | None) -> None:
@@ -180,7 +216,10 @@ class BatchPlan:
     ) -> list[Step]:
         """The steps of an epoch's part, from short rows to long ones."""
         shuffled = random.permutation(rows)
-        order = shuffled[length_order(lengths, shuffled)]
+        order = length_order(lengths, shuffled)
+        for start in range(0, len(order), ROWS_AT_A_TIME):  # in place, because there may be very many rows
+            order[start : start + ROWS_AT_A_TIME] = shuffled[order[start : start + ROWS_AT_A_TIME]]
+        order = order.astype(shuffled.dtype)
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
         return [batches[start : start + size] for start in range(0, len(batches), size)]
@@ -191,9 +230,9 @@ class BatchPlan:
         tokens, padded, usual = 0, 0, self._training.usual
         lengths = self._training.lengths_of(usual)
         for rows, boundaries in zip(self._training.parts(usual), self._boundaries, strict=True):
-            ordered = in_length_order(lengths, rows)
-            tokens += int(ordered.sum())
-            padded += sum(padded_tokens(ordered[a:b]) for a, b in pairwise(boundaries))
+            runs = runs_in_order(lengths, rows)
+            tokens += int((np.diff(runs.begins) * runs.sides.sum(axis=1)).sum())
+            padded += padded_in_runs(runs, boundaries)
         return 1 - tokens / max(1, padded)
 
     def tokens(self, step: Step) -> int:
@@ -209,8 +248,8 @@ class BatchPlan:
         """The boundaries of the batches of each part of an epoch."""
         options, found = self._optimization, []
         for rows in parts:
-            ordered = in_length_order(lengths, rows)
-            found.append(cut(ordered, options.per_device_train_batch_size, options.max_tokens_per_batch))
+            runs = runs_in_order(lengths, rows)
+            found.append(_cut_runs(runs, options.per_device_train_batch_size, options.max_tokens_per_batch))
         return found
 
     def _steps(self, epoch: int, bounds: list[np.ndarray] | None = None) -> int:

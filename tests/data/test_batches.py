@@ -54,6 +54,20 @@ def test_cut_against_the_plain_rule(lengths: np.ndarray) -> None:
     assert cut(ordered, 1, 500).tolist() == [*expected, len(ordered)]
 
 
+def test_rows_are_sorted_and_counted_as_by_the_plain_rules(
+    lengths: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hf_seq2seq.data.batches.ROWS_AT_A_TIME", 100)
+    rows = np.random.default_rng(1).permutation(len(lengths))[:700]
+    for sides in (lengths, lengths * 10**7):  # of which the second does not fit into one number
+        expected = np.lexsort((sides[rows, 1], sides[rows, 0]))
+        assert length_order(sides, rows).tolist() == expected.tolist()
+    found = plan(lengths, max_tokens_per_batch=700)
+    batches = [batch for step in found.epoch(0) for batch in step]
+    padded = sum(padded_tokens(lengths[batch]) for batch in batches)
+    assert found.padding == pytest.approx(1 - lengths.sum() / padded, rel=1e-12)
+
+
 def test_fixed_size(lengths: np.ndarray) -> None:
     sizes = [len(batch) for step in plan(lengths, per_device_train_batch_size=16).epoch(0) for batch in step]
     assert sorted(sizes) == [1003 % 16] + [16] * (1003 // 16)
