@@ -22,6 +22,7 @@ from hf_seq2seq.configs import Hub, Publication, RunConfig
 from hf_seq2seq.data.given_rows import given, name_of_given
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
+from hf_seq2seq.python_modules import module_command
 from hf_seq2seq.sections import build, section_of
 from hf_seq2seq.training.origin import CALL, Origin, Progress, python_call, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
@@ -168,7 +169,7 @@ def _train_elsewhere(
         file = Path(folder) / "flags.yaml"
         settings = {} if config is None else _settings(config)
         file.write_text(yaml.safe_dump(settings | _plain(values), allow_unicode=True), encoding="utf-8")
-        command = [sys.executable, "-m", "hf_seq2seq", "train", recipe, "--config", str(file)]
+        command = [*module_command("hf_seq2seq"), "train", recipe, "--config", str(file)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {CALL: origin.code}) as run:
             assert run.stderr is not None
             last = ""

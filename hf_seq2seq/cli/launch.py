@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.cli.machines import Machines
 from hf_seq2seq.clocks import tell_launched
+from hf_seq2seq.python_modules import module_command
 from hf_seq2seq.training.processes import devices, rank, show_only
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _launched(arguments: Sequence[str], settings: Any, count: int, machines: Mac
     with tempfile.TemporaryDirectory() as logs:
         settings.logs_specs = DefaultLogsSpecs(log_dir=logs)
         try:
-            elastic_launch(settings, sys.executable)("-m", "hf_seq2seq", *arguments)
+            python, *module = module_command("hf_seq2seq")
+            elastic_launch(settings, python)(*module, *arguments)
         except ChildFailedError as error:
             if machines and machines.failed_elsewhere():
                 print(f"error: {machines.lost}", file=sys.stderr)

@@ -17,6 +17,7 @@ from hf_seq2seq.data.cleaning.options import BACK_TRANSLATED
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
+from hf_seq2seq.python_modules import module_command
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
 from hf_seq2seq.tuning.train_server import end_with_parent
 
@@ -202,7 +203,7 @@ def run_step(step: Step) -> None:
 
 def execute(words: list[str]) -> int:
     """Runs a command of this program in a new process, which ends with this one; returns its exit code."""
-    command = [sys.executable, "-m", "hf_seq2seq", *words]
+    command = [*module_command("hf_seq2seq"), *words]
     return subprocess.run(command, check=False, preexec_fn=end_with_parent).returncode
 
 

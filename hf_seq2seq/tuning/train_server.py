@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.python_modules import module_command
 
 REFUSED, FAILED = 2, 1
 PR_SET_PDEATHSIG = 1
@@ -92,7 +93,7 @@ class TrainServer:
 
     @staticmethod
     def _launch() -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "hf_seq2seq.tuning.train_server"]
+        command = module_command("hf_seq2seq.tuning.train_server")
         environment = os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # a process that uses a GPU cannot fork
         pipe = subprocess.PIPE
         # In a session of its own Ctrl-C does not reach it: whoever searches stops the run in good order.

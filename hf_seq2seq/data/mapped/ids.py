@@ -20,6 +20,7 @@ from hf_seq2seq.data.mapped.cache import made_once
 from hf_seq2seq.data.mapped.files import read_batches
 from hf_seq2seq.data.mapped.texts import PART, ArrowTexts
 from hf_seq2seq.data.mapped.worker import Coding, Encoder, write_shard
+from hf_seq2seq.python_modules import module_command
 from hf_seq2seq.ragged import Ragged
 
 FORMAT = 1
@@ -156,8 +157,11 @@ class _Worker:
     """A process that encodes one shard at a time."""
 
     def __init__(self, coding: Coding) -> None:
-        environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-m", "hf_seq2seq.data.mapped.worker"]
+        environment = os.environ | {
+            "TOKENIZERS_PARALLELISM": "false",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
+        command = module_command("hf_seq2seq.data.mapped.worker")
         pipe = subprocess.PIPE
         # In a session of its own Ctrl-C does not reach it: it ends with its input.
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, start_new_session=True)
