@@ -14,12 +14,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants
 
-from hf_seq2seq.drafts import sync
+from hf_seq2seq.drafts import failure_of_writing, sync
 
 logger = logging.getLogger(__name__)
 LISTING = "contents.json"
@@ -56,9 +57,14 @@ def made_once(kind: str, key: str, make: Make) -> Kept | None:
         with _lock(root / f"{key}.lock"):
             return _whole(root / key) or _made(root, key, make)
     except OSError as error:
-        reason = error.strerror or str(error)
-        logger.warning("%s: %s; this run holds its rows in memory instead", root, reason)
+        _tell(root.parent, failure_of_writing(error) or error.strerror or str(error))
         return None
+
+
+@cache
+def _tell(place: Path, reason: str) -> None:
+    """Says once that nothing can be kept."""
+    logger.warning("%s: %s; this run holds its rows in memory instead", place, reason)
 
 
 def _made(root: Path, key: str, make: Make) -> Kept:

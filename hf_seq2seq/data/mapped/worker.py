@@ -5,6 +5,7 @@ number of bytes, and so many bytes of an Arrow stream of texts. Each job is answ
 input, and so with whoever started it.
 """
 
+import errno
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -119,7 +120,7 @@ def main() -> None:
         try:
             answer = {"truncated": encode_shard(encoder, texts, Path(job["path"]))}
         except OSError as error:
-            answer = {"errno": error.errno or 5}
+            answer = {"errno": error.errno or errno.EIO}
         print(json.dumps(answer), flush=True)
 
 
