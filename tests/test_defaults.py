@@ -164,6 +164,7 @@ def test_rows_that_are_held_out_give_no_notice_twice(tmp_path: Path, caplog: pyt
 def test_at_most_a_thousand_rows_are_held_out() -> None:
     (choice,) = choosing.validation_choices(40_000, 40_000)
     assert choice.value == 2.5
+    assert "1,000 rows, 2.5 % of the 40,000 training rows;" in choice.reason
     assert not list(choosing.validation_choices(99, 40_000))
 
 
@@ -171,7 +172,7 @@ def test_a_run_on_few_of_many_rows_validates_on_few() -> None:
     """A tenth of the rows that are trained on is held out, not a tenth of all."""
     (choice,) = choosing.validation_choices(300, 30_000)
     assert choice.value == 0.1
-    assert "30,000 training rows" in choice.reason
+    assert "; these are 30 rows, a tenth of the 300 that are trained on; 0 holds none out" in choice.reason
 
 
 def test_rows_of_inflection_are_told_how_to_be_read(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The command `hf-seq2seq`."""
 
 import errno
+import logging
 import os
 import signal
 import sys
@@ -56,6 +57,7 @@ def main() -> NoReturn:
     unwind_on_signals()
     end_with_launcher()
     open_closed_streams()
+    say_notices_once()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -79,6 +81,21 @@ def main() -> NoReturn:
         if getattr(error, "errno", None) in (*FULL, errno.EBADF):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise exiting would try to write again
     sys.exit(code)
+
+
+def say_notices_once() -> None:
+    """Lets a notice about data appear once on standard error, however often the data are read."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        known = message in said
+        if record.name.startswith("hf_seq2seq.data."):
+            said.add(message)
+        return not known
+
+    if logging.lastResort:  # the handler of programs that set up none
+        logging.lastResort.filters[:] = [is_new]
 
 
 def open_closed_streams() -> None:
@@ -174,4 +191,6 @@ def _usage_message(error: Exception) -> str:
         return f"{command}: unknown flag {wrong!r}{hint}"
     message: str = error.format_message()  # type: ignore[attr-defined]
     hint = f" `{command} --help` lists the commands." if message == "Missing command." else ""
+    if "extra argument" in message and command.endswith(" push"):
+        hint = "; the repository is named by a flag: push FOLDER --hub-model-id me/model"
     return f"{command}: {message}{hint}"

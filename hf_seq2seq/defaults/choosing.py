@@ -91,6 +91,10 @@ def validation_choices(rows: int, available: int) -> Iterator[Choice]:
         available: that the share is of.
     """
     if rows >= ROWS_TO_HOLD_OUT:
-        share = min(10.0, 100 * MOST_HELD_OUT / rows) * rows / available
-        reason = f"no validation set is given; 0 holds none of the {available:,} training rows out"
-        yield Choice("validation_split_percentage", float(f"{share:.3g}"), reason)
+        part = min(10.0, 100 * MOST_HELD_OUT / rows)
+        share = float(f"{part * rows / available:.3g}")
+        trained = f"{rows:,} that are trained on" if rows < available else f"{rows:,} training rows"
+        ratio = "a tenth" if part == 10 else f"{part:.3g} %"
+        held_out = f"{round(available * share / 100):,} rows, {ratio} of the {trained}"
+        reason = f"no validation set is given; these are {held_out}; 0 holds none out"
+        yield Choice("validation_split_percentage", share, reason)

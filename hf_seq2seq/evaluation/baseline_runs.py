@@ -19,7 +19,6 @@ from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of
 from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import (
-    BASELINE_FILE,
     BASELINE_LIKELIHOODS,
     BASELINE_PREDICTIONS,
     read_likelihoods,
@@ -28,6 +27,7 @@ from hf_seq2seq.evaluation.scoring import Found, check_others, read_others, scor
 from hf_seq2seq.evaluation.significance import Significance as AnySignificance
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.inference import DEFAULT_METRICS
+from hf_seq2seq.saved.model_paths import BASELINE_FILE
 from hf_seq2seq.sections import Section, flatten, option
 
 FILES = (BASELINE_FILE, "all_results.json", "eval_results.json", "predict_results.json")

@@ -12,8 +12,9 @@ from statistics import mean, median
 from typing import Any
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.evaluation.scored_files import BASELINE_FILE, BASELINE_PREDICTIONS, Texts, read_cells
+from hf_seq2seq.evaluation.scored_files import BASELINE_PREDICTIONS, Texts, read_cells
 from hf_seq2seq.folders import named_place
+from hf_seq2seq.saved.model_paths import BASELINE_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.settings_files import read_json_object
 

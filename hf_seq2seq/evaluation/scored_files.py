@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.metrics.metric import with_sources
+from hf_seq2seq.saved.model_paths import BASELINE_FILE
 
 if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
 
 WINDOW = 1000
-BASELINE_FILE = "baseline.yaml"
-"""The flags of a baseline, in the folder of its predictions."""
 BASELINE_PREDICTIONS = ("generated_predictions*.txt", "predictions*.jsonl")
 BASELINE_LIKELIHOODS = "likelihoods*.jsonl"
 """Of each document of a test set: its log-probability under a language model, and the number of its tokens."""

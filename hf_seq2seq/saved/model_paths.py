@@ -12,6 +12,8 @@ from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.settings_files import read_json_object
 
 WEIGHTS_FILE = "model.safetensors"
+BASELINE_FILE = "baseline.yaml"
+"""The flags of a baseline, in the folder of its predictions."""
 ADAPTER_FILE = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 BASE_CONFIG = "base_config.json"
@@ -19,6 +21,10 @@ BASE_CONFIG = "base_config.json"
 REPORT_FILE = "export_report.json"
 """Metadata of an export, in its folder."""
 CONNECT_SECONDS = 5.0
+BASELINE_USES = (
+    "`hf-seq2seq evaluate --predictions FOLDER --references FILE` scores it, and `hf-seq2seq compare FOLDER OTHER` "
+    "compares it"
+)
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _ADAPTER_FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "run.yaml"]
 """What is downloaded of an adapter: nothing that could run."""
@@ -124,6 +130,8 @@ def _check_folder(path: Path) -> None:
     if (path / REPORT_FILE).is_file():
         _check_export(path, read_json_object(path / REPORT_FILE).get("format"))
     if not (path / "config.json").is_file() and not (path / ADAPTER_CONFIG).is_file():
+        if (path / BASELINE_FILE).is_file():
+            raise InputError(f"{path}: is a baseline, which keeps predictions and no model; {BASELINE_USES}")
         inner = [file.parent for file in path.glob("*/config.json")]
         named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
         hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"

@@ -1,5 +1,6 @@
 """The command itself: fast, complete, and it ends as it should."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -44,6 +45,7 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["recipes", "lst"], "Did you mean 'list'?"),
         (["generate"], "Missing argument 'MODEL'"),
         (["generate", "x", "--beam-size", "3"], "unknown flag '--beam-size'; here it is `--num-beams`"),
+        (["push", "run", "me/x"], "named by a flag: push FOLDER --hub-model-id me/model"),
         (["train", "rnn", "--lr", "1"], "unknown flag '--lr'; here it is `--learning-rate`"),
         (["train", "rnn", "--teacher", "x"], "here it is `--loss-type distillation --loss-args teacher=DIR`"),
         (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),
@@ -55,6 +57,16 @@ def test_wrong_words_are_refused_in_one_line(command, arguments: list[str], mess
     assert result.err.startswith("error: ")
     assert message in result.err
     assert len(result.err.splitlines()) == 1
+
+
+def test_a_notice_about_data_appears_once(command, capsys: pytest.CaptureFixture[str]) -> None:
+    command("--version")
+    assert logging.lastResort
+    for name in ("hf_seq2seq.data.sources", "hf_seq2seq.training"):
+        for text in ("one", "two", "one"):
+            logging.lastResort.handle(logging.makeLogRecord({"name": name, "msg": f"{name}: {text}"}))
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(": ")[2] for line in said] == ["one", "two", "one", "two", "one"]
 
 
 @pytest.mark.parametrize(

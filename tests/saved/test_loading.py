@@ -107,7 +107,11 @@ def test_places_without_a_model_are_refused(saved_model: Path, tmp_path: Path) -
     copy(saved_model, tmp_path / "outputs" / "best")
     empty = tmp_path / "empty"
     empty.mkdir()
+    baseline = tmp_path / "near"
+    baseline.mkdir()
+    (baseline / "baseline.yaml").write_text("baseline: nearest\n")
     for place, message in {
+        baseline: "near: is a baseline, which keeps predictions and no model; `hf-seq2seq evaluate --predictions",
         empty: "contains no model: it has no config.json",
         tmp_path / "outputs" / "bst": "no such folder; did you mean .*outputs/best",
         tmp_path / "nowhere" / "at" / "all": "no such folder",

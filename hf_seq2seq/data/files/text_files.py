@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import io
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from hf_seq2seq.data.files.compression import compression_of, damage_told, decompressed, named_compression
+from hf_seq2seq.data.files.forms import named_form
 from hf_seq2seq.errors import InputError, nearest
 
 ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1251", "iso8859-15", "shift_jis", "gb18030", "big5", "euc-kr")
@@ -29,9 +31,16 @@ def check_file(path: Path) -> None:
         return
     if not path.parent.is_dir():
         raise InputError(f"{path}: no such file; there is no folder {str(path.parent)!r} either")
-    names = sorted(entry.name for entry in path.parent.iterdir())
+    names = sorted(entry.name for entry in path.parent.iterdir() if _may_be_meant(path, entry))
     close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
     raise InputError(f"{path}: no such file" + (f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""))
+
+
+def _may_be_meant(path: Path, entry: Path) -> bool:
+    """Whether a path that is not there may be this one: a file, or for a path without a suffix a folder of data."""
+    if not entry.is_dir():
+        return True
+    return not path.suffix and os.access(entry, os.R_OK | os.X_OK) and any(map(named_form, entry.iterdir()))
 
 
 class Opened:

@@ -59,6 +59,18 @@ def test_a_missing_file_names_the_nearest_one(write):
     assert str(error.value).endswith(f"trian.de: no such file; did you mean {path!r}?")
 
 
+def test_a_folder_is_proposed_only_where_it_has_data(write, tmp_path):
+    (tmp_path / "outputs").mkdir()
+    for name in ("outputs.tsv", "output"):
+        with pytest.raises(InputError, match=r"no such file$"):
+            read(str(tmp_path / name))
+    (tmp_path / "outputs" / "a.tsv").write_text("a\tb\n")
+    with pytest.raises(InputError, match=r"did you mean '.*outputs'\?"):
+        read(str(tmp_path / "output"))
+    with pytest.raises(InputError, match=r"no such file$"):
+        read(str(tmp_path / "outputs.tsv"))
+
+
 def test_a_missing_folder_is_reported(tmp_path):
     with pytest.raises(InputError, match=r"x/a\.txt: no such file; there is no folder '.*x' either"):
         read(str(tmp_path / "x" / "a.txt"))
