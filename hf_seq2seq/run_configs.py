@@ -147,6 +147,12 @@ class CheckpointTokens(configs.PairTokenization):
     added_tokens: tuple[str, ...] = option(
         (), "Marks in the text that are one token each, such as the tag <BT> of back-translation."
     )
+    added_languages: tuple[str, ...] = option(
+        (),
+        "New languages of NLLB or of a model with tags: kbd_Cyrl, which starts at the mean of all languages, or "
+        "kbd_Cyrl=rus_Cyrl+kaz_Cyrl.",
+        aliases=("add_language",),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from hf_seq2seq.tasks.joined_pairs import check_pair, join_pair, join_tokenizers
 from hf_seq2seq.tasks.kept import kept_tokenizers
 from hf_seq2seq.tasks.languages import check_languages, in_many_languages
 from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, open_mixed
+from hf_seq2seq.tasks.new_languages import add_languages
 from hf_seq2seq.tasks.open_options import settle_fine_tuning
 from hf_seq2seq.tasks.pretrained import check_adapter_start, fit_embeddings, load_pretrained, load_tokenizer
 from hf_seq2seq.tasks.stages import refuse_stages, texts_to_learn
@@ -118,9 +119,10 @@ def start_any(
         tokenizers = kept or load_tokenizers(config)
     for tokenizer in () if kept else (tokenizers.source, tokenizers.target):
         read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
+    new = add_languages(tokenizers.target, config.tokens.added_languages, config.adaptation.has_adapter)
     if not in_many_languages(sources):
         set_languages(model, tokenizers.target, config.data)
-    fit_embeddings(model, tokenizers, config, config.model)
+    fit_embeddings(model, tokenizers, config, config.model, new)
     set_seed(config.run.seed)
     adapt(model, config.adaptation, fresh)
     return model, tokenizers

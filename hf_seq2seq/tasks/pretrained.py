@@ -169,7 +169,13 @@ def _load_merged(
     return model
 
 
-def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: RunConfig, source: Pretrained) -> None:
+def fit_embeddings(
+    model: "PreTrainedModel",
+    tokenizers: Tokenizers,
+    config: RunConfig,
+    source: Pretrained,
+    languages: dict[str, list[int]] | None = None,
+) -> None:
     """Adds embeddings missing from a checkpoint for its tokenizer, if `resize_embeddings` is set.
 
     Args:
@@ -177,24 +183,29 @@ def fit_embeddings(model: "PreTrainedModel", tokenizers: Tokenizers, config: Run
         tokenizers: the tokenizers for training.
         config: the recipe's configuration.
         source: the section that names the checkpoint.
+        languages: as of `add_languages`.
 
     Raises:
         InputError: some are missing and that is not set, or an adapter is trained, which cannot store them.
     """
     from transformers import set_seed
 
+    adaptation = section_of(config, Adaptation)
+    adapted = adaptation is not None and adaptation.has_adapter
     added = getattr(config.tokens, "added_tokens", ())
-    before = old_pieces(tokenizers, added)
+    # An adapter is saved without embeddings, which must then stay those of its base.
+    before = {} if adapted else old_pieces(tokenizers, added)
     with_tokens(tokenizers, added)
+    new = languages or {}
+    before = {side: before.get(side, {}) | new for side in ("source", "target")}
     own = getattr(config.tokens, "tokenizer_name", None)
     place = own or source.model_name_or_path or getattr(source, "decoder", None)
     assert place is not None
-    if not source.resize_embeddings:
+    if not source.resize_embeddings and not new:
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
         start_at_means(model, tokenizers, before)
         return
-    adaptation = section_of(config, Adaptation)
-    if adaptation is not None and adaptation.has_adapter:
+    if adapted:
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them, but an adapter cannot store them")
     set_seed(config.run.seed)  # new embeddings are random
     with explained(place):
