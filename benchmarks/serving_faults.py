@@ -74,7 +74,7 @@ BAD: dict[str, dict[str, Any]] = {
 def slow_sender(port: int) -> int:
     """Sends a part of a body, waits, and leaves."""
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+        connection.sendall(b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
         connection.sendall(b'Content-Length: 99\r\n\r\n{"te')
         time.sleep(0.2)
     return 0
@@ -84,8 +84,8 @@ def dropped(port: int) -> int:
     """Asks for a text, and leaves before the answer."""
     body = b'{"text": "a", "min_new_tokens": 40}'
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        head = f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        connection.sendall(b"POST /generate HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")
+        connection.sendall(f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
     return 0
 
 
