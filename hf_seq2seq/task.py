@@ -76,8 +76,12 @@ class Problem:
         """
         raise NotImplementedError
 
+    def measure_of(self, task: "Task") -> str:
+        """What `judged` gives of a row."""
+        return self.measure
+
     def judged(self, task: "Task", examples: Examples, found: Predictions) -> list[Judged]:
-        """The first rows of a split with their predictions and a measure of each."""
+        """The first rows of a split with their predictions and a measure of each, of which the greatest is the best."""
         raise NotImplementedError
 
     def purpose(self, task: "Task") -> str:

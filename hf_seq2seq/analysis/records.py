@@ -27,6 +27,7 @@ FIGURES = {
     "output_tokens": "tokens of the output, EOS included",
     "reference_tokens": "tokens of the reference that the model prefers, EOS included",
     "source_words": "words of the source",
+    "source_characters": "characters of the source",
     "output_words": "words of the output",
     "reference_words": "words of the reference whose length is nearest to the output's",
     "unknown_source": "unknown tokens of the source",

@@ -13,7 +13,7 @@ def divided(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     rows: dict[str, Any] = {}
 
     def named(value: Any, name: str) -> Any:
-        if is_rows(value):
+        if is_rows(value) and (not isinstance(value, list | tuple) or value or name.endswith("_file")):
             rows[name_of_given(name)] = value
             return name_of_given(name)
         if isinstance(value, Mapping):

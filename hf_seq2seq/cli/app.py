@@ -1,6 +1,7 @@
 """The command `hf-seq2seq`."""
 
 import errno
+import gc
 import logging
 import os
 import signal
@@ -80,6 +81,7 @@ def main() -> NoReturn:
         code = _refuse(message)
         if getattr(error, "errno", None) in (*FULL, errno.EBADF):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise exiting would try to write again
+    gc.freeze()  # so that the end, which takes seconds on a busy machine, does not look through all that was imported
     sys.exit(code)
 
 

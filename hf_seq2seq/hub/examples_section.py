@@ -22,13 +22,17 @@ def examples_section(task: Task, predictions: dict[str, Any]) -> list[str]:
     split, found = list(predictions.items())[-1]
     examples = task.splits[split]
     rows = task.problem.judged(task, examples, found[:MOST_ROWS])
+    rows = sorted(rows, key=lambda row: -len(row[1][0]))  # of equal rows, long ones say more
     ranked = sorted(rows, key=lambda row: -row[0])
     count = min(SHOWN, max(1, len(ranked) // 2))
     of = f"{'' if len(rows) == len(examples) else 'the first '}{len(rows):,} {title_of(split)} rows"
-    best, worst = ranked[:count], ranked[count:][-count:]
-    paragraphs = [f"The best {count} of {of} by {task.problem.measure}:", _table(task, best)]
+    best, rest = ranked[:count], ranked[count:]
+    worst = sorted(rest, key=lambda row: row[0])[:count][::-1]
+    paragraphs = [f"The best {count} of {of} by {task.problem.measure_of(task)}:", _table(task, best)]
     return paragraphs + ([f"The worst {len(worst)}:", _table(task, worst)] if worst else [])
 
 
 def _table(task: Task, rows: list[Judged]) -> str:
-    return table(["Source", "Prediction", "Reference", task.problem.measure], [cells for _, cells in rows], texts=3)
+    return table(
+        ["Source", "Prediction", "Reference", task.problem.measure_of(task)], [cells for _, cells in rows], texts=3
+    )

@@ -56,6 +56,11 @@ def _key(name: str) -> str:
     return name.replace(":", "_").replace("-", "_")
 
 
+def _no_4_grams(sums: Sequence[float]) -> str:
+    """Says that outputs are too short; sacreBLEU's statistics are two lengths, and matched and all n-grams by order."""
+    return "no output has 4 words, so BLEU is 0" if not sums[-1] else ""
+
+
 def _unsplit(predictions: Sequence[str], references: TextRows) -> int:
     return count_unsplit(row[0] for row in references)
 
@@ -73,7 +78,7 @@ def make_bleu(argument: str) -> Metric:
         InputError: there is no such tokenizer, or what it needs is not installed.
     """
     name = f"bleu:{check_tokenizer('bleu', argument, tuple(SACREBLEU))}"
-    return _metric(name, True, **(SPACED if argument in ("13a", "intl", "none") else {}))
+    return _metric(name, True, emptiness=_no_4_grams, **(SPACED if argument in ("13a", "intl", "none") else {}))
 
 
 @lru_cache
@@ -95,7 +100,7 @@ def make_sentence_bleu(argument: str = "13a") -> Callable[[str, Sequence[str]], 
 
 UNSPLIT = "text is written without spaces, so that its words are not found"
 SPACED = {"doubts": _unsplit, "doubt": f"{UNSPLIT}; bleu:zh, bleu:ja-mecab, bleu:flores200, bleu:char or chrf suit it"}
-BLEU = _metric("bleu", True, **SPACED)
+BLEU = _metric("bleu", True, emptiness=_no_4_grams, **SPACED)
 CHRF = _metric("chrf", True)
 CHRF_PLUS_PLUS = _metric("chrf++", True)
 TER = _metric(

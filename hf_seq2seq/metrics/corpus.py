@@ -71,11 +71,15 @@ class Corpus:
 
     def doubts(self) -> list[str]:
         """Warnings about misleading scores."""
-        return [
+        said = [
             f"{name}: in {count} of {self.rows} rows {self._metrics[name].doubt}"
             for name, count in self._doubts.items()
             if count
         ]
+        for name, sums in self._sums.items():
+            if (empty := self._metrics[name].emptiness) is not None and (why := empty(sums)):
+                said.append(f"{name}: {why}")
+        return said
 
     def tell_doubts(self) -> None:
         """Prints the warnings to standard error."""

@@ -60,6 +60,7 @@ class Metric:
         aligned: whether a prediction must have as many words as its reference, as for files of tags.
         needs_sources: whether rows have to be made by `with_sources`.
         needs_references: False if rows may lack references.
+        emptiness: given the summed statistics, why the score is 0 whatever the texts say; "" where it is not.
         doubt: what is wrong with those rows, and what to use instead; it follows "in 3 of 5 rows".
     """
 
@@ -77,6 +78,7 @@ class Metric:
     aligned: bool = False
     needs_sources: bool = False
     needs_references: bool = True
+    emptiness: Callable[[Any], str] | None = None
 
 
 def summed(

@@ -13,9 +13,13 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.files.lines import one_line
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.hub.markdown import cell, code
+from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.problems.writing import WritingProblem
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Judged, Predictions, Task
+
+GRADED = ("phoneme_error_rate", "token_error_rate", "levenshtein", "edit_accuracy", "chrf", "chrf++", "ter")
+"""Metrics by which a card orders rows: they tell nearly right rows from wrong ones, and cost little."""
 
 
 class Seq2SeqProblem(WritingProblem):
@@ -61,15 +65,23 @@ class Seq2SeqProblem(WritingProblem):
             print(detail, file=sys.stderr)
 
     def judged(self, task: Task, examples: Examples, found: Predictions) -> list[Judged]:
-        """The chrF of each row, 0 to 100."""
-        from sacrebleu.metrics import CHRF
-
-        scorer = CHRF()
+        """The run's own metric of each row where that grades rows, or chrF; the negative where less is better."""
+        name = _row_metric(task)
+        metric = TEXT_METRICS[name]
+        assert metric.statistics is not None
+        assert metric.score is not None
+        references = (examples.references or [])[: len(found)]
         rows = []
-        for source, text, references in zip(examples.texts, found, examples.references or [], strict=False):
-            score = scorer.sentence_score(text, references).score
-            rows.append((score, [cell(source), cell(text), cell(references[0]), f"{score:.1f}"]))
+        statistics = metric.statistics(found[: len(references)], references)
+        for source, text, right, row in zip(examples.texts, found, references, statistics, strict=False):
+            score = metric.score(row)[metric.keys[0]]
+            cells = [cell(source), cell(text), cell(right[0]), f"{score:.1f}"]
+            rows.append((score if metric.greater_is_better else -score, cells))
         return rows
+
+    def measure_of(self, task: Task) -> str:
+        """The metric's name."""
+        return self.measure if (name := _row_metric(task)) == "chrf" else name.replace("_", " ")
 
     def purpose(self, task: Task) -> str:
         """By the columns."""
@@ -84,6 +96,11 @@ class Seq2SeqProblem(WritingProblem):
         if task.columns.get("target") in ("summary", "highlights") or "summarize" in prefix:
             return "summarization"
         return "text-generation"
+
+
+def _row_metric(task: Task) -> str:
+    """The first of a run's metrics that grades single rows, or chrF."""
+    return next((name for name in task.metrics if name in GRADED), "chrf")
 
 
 def _called(column: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hf_seq2seq.analysis.comparison_page import PAGE, markdown, write_comparison
+from hf_seq2seq.analysis.sections.lengths import unit_of
 from hf_seq2seq.evaluation.compared_rows import (
     ComparedRows,
     CompareRequest,
@@ -175,9 +176,9 @@ def _by_length(systems: Sequence[Scored], rows: ComparedRows, metric: str, resam
     """Scores by the length of the source, or of the reference where no sources are known."""
     texts = list(map(source_text, rows.sources)) or [accepted[0] for accepted in rows.references]
     lengths = [len(text.split()) for text in texts]
-    unit = "words"
-    if np.median(lengths) <= 2:
-        lengths, unit = [len(text) for text in texts], "characters"
+    unit = unit_of(lengths)
+    if unit == "characters":
+        lengths = list(map(len, texts))
     groups = by_length(systems, lengths, metric, resampling)
     return {"text": "source" if rows.sources else "reference", "unit": unit, "groups": groups}
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.metrics.metric import Metric
 
 POOR = ("bleu", "exact_match")
-"""Metrics that give most single rows 0: only used if they are asked for."""
+"""Metrics that give most single rows 0, or no grades between 0 and 100: only used if they are asked for."""
 Read = tuple[Record, Counts, tuple[int | None, int | None]]
 PAGE, FIGURES, ROWS = "analysis.html", "analysis.json", "rows.jsonl"
 

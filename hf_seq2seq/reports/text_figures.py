@@ -50,6 +50,7 @@ def text_figures(row: Candidates) -> dict[str, float]:
     found: dict[str, float] = {
         "empty": not output,
         "source_words": len(words(row.source)),
+        "source_characters": len(row.source),
         "output_words": len(output),
         "looped_words": len(output) - len(without_loops(output)),
     }

@@ -83,6 +83,7 @@ class TrainServer:
         self.stop()
         while self._run is not None and self.poll(1.0) is None:
             pass
+        self._server.kill()  # it holds nothing, and to end by itself it would look through all that it imported
         self._server.communicate()
         self._server = None
 

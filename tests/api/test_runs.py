@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from hf_seq2seq import InputError, preview, train
+from hf_seq2seq.api.flags import divided
 from hf_seq2seq.api.runs import TrainingRun
 from hf_seq2seq.folders import LOCK, locked_folder
 
@@ -193,3 +194,9 @@ def test_the_package_says_what_it_has() -> None:
     assert {"load", "train", "evaluate", "preview", "__version__"} <= set(dir(hf_seq2seq))
     with pytest.raises(AttributeError, match="has no attribute 'lode'"):
         _ = hf_seq2seq.lode
+
+
+def test_an_empty_list_is_rows_only_where_rows_may_be() -> None:
+    rows, values = divided({"train_file": [], "difficulty_thresholds": [], "metrics": ()})
+    assert list(rows) == [values["train_file"]] == ["memory:train_file"]
+    assert (values["difficulty_thresholds"], values["metrics"]) == ([], ())

@@ -1,5 +1,6 @@
 """The best and the worst predictions of a card, chosen against values worked out by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,19 @@ def test_texts_are_ranked_by_their_own_chrf() -> None:
     assert worst[-1] == ["| `s5`", "(nothing)", "`word5`", "0.0 |"]
     assert len(worst) == 5
     assert not {row[0] for row in best} & {row[0] for row in worst}
+
+
+def test_pronunciations_are_ranked_by_their_phonemes_and_long_ones_come_first() -> None:
+    references = [["a"], ["a b c d e f"], ["t͡ʃ a o"], ["b a"]]
+    predictions = ["a", "a b c d e f", "t͡s a o", "o u"]
+    asked = replace(
+        task("seq2seq", ["x", "xxxxxx", "ciao", "ba"], references=references),
+        metrics=("word_error_rate", "phoneme_error_rate"),
+    )
+    found = examples_section(asked, {"test": predictions})
+    assert found[0] == "The best 2 of 4 test rows by phoneme error rate:"
+    assert [row[0] for row in rows(found[1])] == ["| `xxxxxx`", "| `x`"]
+    assert [row[-1] for row in rows(found[3])] == ["33.3 |", "100.0 |"]
 
 
 def test_texts_cannot_break_the_table() -> None:

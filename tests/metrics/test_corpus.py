@@ -62,3 +62,15 @@ def test_scores_of_words_that_spaces_do_not_divide_are_doubted(name, reference, 
     doubts = corpus.doubts()
     assert len(doubts) == bool(told)
     assert not told or (doubts[0].startswith(f"{name}: in 1 of 2 rows ") and told in doubts[0])
+
+
+@pytest.mark.parametrize(
+    ("outputs", "told"),
+    [(["a dog runs", "the cat"], ["bleu: no output has 4 words, so BLEU is 0"]), (["a dog runs home", "the cat"], [])],
+)
+def test_outputs_too_short_for_bleu_are_said(outputs, told):
+    corpus = Corpus({name: TEXT_METRICS[name] for name in ("bleu", "chrf")})
+    for output in outputs:
+        corpus.add([output], [[output]])
+    assert corpus.doubts() == told
+    assert bool(corpus.scores()["bleu"]) != bool(told)

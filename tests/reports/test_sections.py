@@ -189,6 +189,16 @@ def test_lengths(plant: Plant) -> None:
     assert (chances[2], chances[3], chances[4]) == (0, 50, 0)
 
 
+def test_lengths_of_single_words_are_in_characters(plant: Plant) -> None:
+    found = lengths(
+        plant([row(GOOD, source="ab") for _ in range(10)] + [row(GOOD, source="abcdef") for _ in range(10)])
+    )
+    assert found is not None
+    assert found.numbers["unit"] == "characters"
+    assert [(part["from"], part["rows"]) for part in found.numbers["parts"]] == [(2, 10), (4, 10)]
+    assert "by characters of the source" in found.tables[0].caption
+
+
 def test_calibration(plant: Plant) -> None:
     rows = [row(GOOD if n < 8 else "x", log_prob=float(np.log(0.75)), confidence=0.9 - n / 100) for n in range(10)]
     found = confidence(plant(rows))

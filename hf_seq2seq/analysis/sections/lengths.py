@@ -1,5 +1,6 @@
 """Quality by length of the source, the lengths of outputs, and where outputs first go wrong."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,18 @@ PARTS = 6
 FEWEST = 5  # rows of a part
 RATIOS = (0, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 4.0)
 PLACES = 20
+FEW_WORDS = 2
 
 
 def lengths(record: Record) -> Section | None:
     """The score of short and long sources, length ratios, and the chance of the first error at each word."""
     if record.facts["task"] != "text" or not record.supervised:
         return None
-    parts, ratios, errors = by_source_length(record), length_ratios(record), first_errors(record)
+    unit = unit_of(record.figures["source_words"])
+    parts, ratios, errors = by_source_length(record, unit), length_ratios(record), first_errors(record)
     key = record.facts["key"]
     names = [f"{part['from']}-{part['to']}" if part["from"] < part["to"] else f"{part['from']}" for part in parts]
-    pictures = {"source-lengths": columns(names, [part["score"] for part in parts], key, "words of the source")}
+    pictures = {"source-lengths": columns(names, [part["score"] for part in parts], key, f"{unit} of the source")}
     shares = [each["share"] for each in ratios]
     pictures["length-ratios"] = columns(
         [f"{each['from']:g}" for each in ratios], shares, "% of rows", "output / reference"
@@ -30,7 +33,7 @@ def lengths(record: Record) -> Section | None:
     pictures["first-errors"] = lines(points, "% that go wrong here", "word of the output")
     tables = (
         Table(
-            f"{key} by words of the source",
+            f"{key} by {unit} of the source",
             ("from", "to", "rows", key, "interval from", "to ", "length ratio"),
             [list(part.values()) for part in parts],
         ),
@@ -39,12 +42,19 @@ def lengths(record: Record) -> Section | None:
         "Sources are divided into parts of about as many rows. The last picture shows how many of the outputs that "
         "were right so far go wrong at each word: a rising line means that errors become more likely further on.",
     )
-    return Section("Lengths", text, {"parts": parts, "ratios": ratios, "first_errors": errors}, tables, pictures)
+    return Section(
+        "Lengths", text, {"unit": unit, "parts": parts, "ratios": ratios, "first_errors": errors}, tables, pictures
+    )
 
 
-def by_source_length(record: Record) -> list[dict[str, Any]]:
-    """Scores with intervals of parts of the rows, from short to long sources."""
-    sizes = record.figures["source_words"]
+def unit_of(words: np.ndarray | Sequence[int]) -> str:
+    """What lengths of texts with so many words are counted in: "words", or "characters" where most are single words."""
+    return "characters" if np.median(words) <= FEW_WORDS else "words"
+
+
+def by_source_length(record: Record, unit: str) -> list[dict[str, Any]]:
+    """Scores with intervals of parts of the rows, from short to long sources, counted in `unit`."""
+    sizes = record.figures[f"source_{unit}"]
     edges = np.unique(np.quantile(sizes, np.linspace(0, 1, PARTS + 1)).astype(int))
     starts = edges[:-1] if len(edges) > 1 else edges
     found = []
