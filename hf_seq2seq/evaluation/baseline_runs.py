@@ -15,7 +15,7 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.baselines import BASELINES
 from hf_seq2seq.baselines.baseline import Baseline, LabelledTexts
 from hf_seq2seq.configs import LabelledData, PairData
-from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, name_of, sets_of
+from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, learned_by_heart, name_of, sets_of
 from hf_seq2seq.data.sources import OpenShare
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import (
@@ -144,6 +144,8 @@ def run(name: str, config: Any) -> Outcome:
         paths = [Path(part.rpartition("=")[2]) for value in filter(None, inputs) for part in value.split(",")]
         folder = Path(config.output.output_dir)
         check_folder(folder, config.output.overwrite_output_dir, paths, _replaced(folder))
+    for line in learned_by_heart(flatten(config)):
+        print(line, file=sys.stderr)
     held_out: list[float] = []
     outcome = RUNS[baseline.task](name, baseline, config, partial(_share, held_out))
     if held_out:

@@ -56,7 +56,7 @@ def test_the_files_are_those_of_another_system(pairs: Path, capsys: pytest.Captu
     Path("spoken.tsv").write_text("source\ttarget\nab\tAE B IY\ncd\tS IY D IY\n")
     run("baseline", "nearest", "--train-file", "spoken.tsv", "--test-file", "spoken.tsv", "--output-dir", "spoken")
     assert "phoneme_error_rate" in read_yaml_object(Path("spoken/baseline.yaml"))["metrics"]
-    capsys.readouterr()
+    assert "--test-file: is the --train-file, too" in capsys.readouterr().err
     assert "baseline: nearest" in Path("near/baseline.yaml").read_text()
     Path("mine.txt").write_text("talked\nbumped\n")
     Path("right.txt").write_text("talked\nbumped\n")
