@@ -1,18 +1,23 @@
 """The recipe for any encoder-decoder: each family trains, resumes, generates, saves, and reloads in transformers."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
+from hf_seq2seq.data.annotated_text import AnnotatedText
 from hf_seq2seq.data.collation import source_batch
+from hf_seq2seq.data.inputs import searched
+from hf_seq2seq.data.tokenizers.languages import language_codes
 from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
@@ -128,8 +133,6 @@ def test_export(family: str, tiny_family: Find, few_pairs: dict[str, str], tmp_p
 def test_a_run_ends_with_scores_and_a_card_whose_program_runs(
     tiny_family: Find, few_pairs: dict[str, str], tmp_path: Path, fresh_process: Callable[[str], str]
 ) -> None:
-    import re
-
     out = tmp_path / "out"
     values = SMALL | few_pairs | {"test_file": few_pairs["validation_file"], "output_dir": str(out)}
     seq2seq.main(build(seq2seq.Config, values | start_of("led", tiny_family)))
@@ -206,3 +209,29 @@ def test_wrong_starts_are_refused(
 def test_the_encoder_of_led_reads_more_than_its_decoder_writes(tiny_family: Find, few_pairs: dict[str, str]) -> None:
     values = SMALL | few_pairs | {"model_name_or_path": tiny_family("led"), "max_source_length": 64}
     assert seq2seq.prepare(build(seq2seq.Config, values)).config.tokens.max_source_length == 64
+
+
+def test_a_mixture_in_many_languages_from_start_to_end(
+    tiny_family: Find, few_pairs: dict[str, str], tmp_path: Path
+) -> None:
+    train, dev = few_pairs["train_file"], few_pairs["validation_file"]
+    lines = [f"  train_file: {train}", f"  validation_file: {dev}", f"  test_file: {dev}"]
+    directions = {"one": ("deu_Latn", "eng_Latn"), "two": ("eng_Latn", "fra_Latn"), "three": ("fra_Latn", "deu_Latn")}
+    tasks = []
+    for name, (source, target) in directions.items():
+        weight = ["  mixing_weight: 2"] * (name == "two")
+        tasks += [f"{name}:", *lines, f"  source_lang: {source}", f"  target_lang: {target}", *weight]
+    (tmp_path / "tasks.yaml").write_text("\n".join(tasks) + "\n")
+    kept = {name: value for name, value in SMALL.items() if name not in ("source_lang", "target_lang")}
+    values = kept | {"model_name_or_path": tiny_family("nllb"), "mixture": str(tmp_path / "tasks.yaml")}
+    out = tmp_path / "out"
+    seq2seq.main(build(seq2seq.Config, values | {"output_dir": str(out), "metrics": ["chrf"]}))
+    results = json.loads((out / "all_results.json").read_text())
+    assert {f"predict_{name}_chrf" for name in directions} <= set(results)
+    assert re.search(r"\| `two` \|.*\| 12 \| 18 \| 50.00 % \|", (out / "README.md").read_text())
+    codes = language_codes(AutoTokenizer.from_pretrained(out))
+    network, tokenizers, *_ = load_seq2seq(str(out))
+    texts = [AnnotatedText("abc", "eng_Latn", code) for code in ("deu_Latn", "fra_Latn")]
+    encoded = TextGenerator(network, tokenizers, Search(num_beams=1), 12).encode(texts)[0]
+    assert [ids[0] for ids in (encoded[0], encoded[1])] == [codes["eng_Latn"]] * 2
+    assert searched(encoded, np.array([0, 1]))["first_tokens"].tolist() == [codes["deu_Latn"], codes["fra_Latn"]]
