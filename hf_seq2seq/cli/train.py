@@ -37,6 +37,8 @@ def train(request: Request) -> None:
 
         check_publication(hub)  # not only after hours of training
     if request.own.search.search is not None:
+        if run.num_machines > 1:
+            raise InputError(f"--num-machines {run.num_machines}: --search runs its trials on one machine")
         search(request)
         return
     count, folder = processes(run), Path(run.output_dir)

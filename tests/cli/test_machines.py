@@ -178,3 +178,10 @@ def test_processes_are_those_of_all_machines() -> None:
     machines = {"num_machines": 4, "main_process_ip": "host"}
     assert [processes(Run(**machines | more)) for more in ({}, {"num_processes": 8}, {"gpus": "0,1"})] == [4, 8, 8]
     assert os.environ.get("WORLD_SIZE") is None
+
+
+def test_a_search_stays_on_one_machine(command, tmp_path: Path) -> None:
+    (tmp_path / "rows.tsv").write_text("source\ttarget\na\tb\n")
+    flags = ["--train-file", tmp_path / "rows.tsv", "--search", "1h", "--num-machines", "2", "--main-process-ip", "a"]
+    result = command("train", "rnn", *flags)
+    assert (result.code, result.err) == (2, "error: --num-machines 2: --search runs its trials on one machine\n")
