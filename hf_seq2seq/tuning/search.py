@@ -33,6 +33,8 @@ from hf_seq2seq.tuning.train_server import TrainServer
 TRIALS = "trials"
 KEPT = 3
 """Trials whose checkpoints are kept: the best ones; twice as many as an ensemble has, of which some may not fit."""
+TOO_LITTLE = "too little time was left"
+"""Begins the reason of a trial that had no room in the rest of the search's time."""
 FAILURES = 3
 """The search ends where so many trials fail before any has a score."""
 
@@ -74,6 +76,7 @@ class _Search:
         self.families = {family.recipe: family for family in request.families}
         self.study.check_same(request.fingerprint())
         self.used_before = self.study.seconds
+        self._longest = 0.0
         self.baselines: tuple[Entry, ...] = ()
         if self.study.noted("start") is None:
             self.study.note("start", self.used)
@@ -167,7 +170,7 @@ class _Search:
         while self._has_time():
             trial = self.study.next_trial()
             if trial is None:
-                return
+                break
             record = self._try(trial)
             tell(_line(record, self.request.goal))
             self.note_time()
@@ -181,10 +184,15 @@ class _Search:
     def _tell_missing(self) -> None:
         """Says which families had no time for a trial."""
         budget, records = self.request.budget, self.study.records()
-        missing = [name for name in self.families if name not in {record.recipe for record in records}]
+        short = {record.recipe for record in records if record.reason.startswith(TOO_LITTLE)}
+        tried = {record.recipe for record in records if not record.reason.startswith(TOO_LITTLE)}
+        open_ones = (
+            short if self._has_time() else set(self.families)
+        )  # with time left, the number of trials was reached
+        missing = [name for name in self.families if name in open_ones - tried]
         if budget is None or not missing:
             return
-        longest = max(record.seconds for record in records)
+        longest = max(self._longest, *(record.seconds for record in records))
         enough = budget.for_all(self.study.noted("start"), longest, len(self.families))
         were = "was" if len(missing) == 1 else "were"
         tell(f"{' and '.join(missing)} {were} not tried: no time was left; give about {flag(budget.name)} {enough}")
@@ -205,6 +213,8 @@ class _Search:
         if budget is not None and needed is not None:
             if self.used + needed > budget.search:
                 self._refuse_little_time(budget, needed)
+                self._longest = max(self._longest, needed)
+                ending = dataclasses.replace(ending, reason=f"{TOO_LITTLE}: a trial needs {duration(needed)}")
             else:
                 self._give_trials(needed)
                 ending = self._run(trial, record)

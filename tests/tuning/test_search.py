@@ -182,6 +182,15 @@ def test_families_without_time_are_named_with_the_time_that_they_need(trainer, t
     assert "transformer was not tried: no time was left; give about --max-time 6m\n" in told
 
 
+def test_a_family_that_needs_more_than_is_left_counts_as_not_tried(trainer, tmp_path, capsys):
+    asked = request(tmp_path, [1], budget=Budget(200), began=(clocks()[0] - 30, clocks()[1]))
+    slow = dataclasses.replace(asked.families[0], recipe="transformer", given={"needs": 90})
+    searching.search(dataclasses.replace(asked, families=(*asked.families, slow)))
+    told = capsys.readouterr().err
+    assert "001-transformer  no score  0 s  failed: too little time was left: a trial needs 1 min 30 s" in told
+    assert "transformer was not tried: no time was left; give about --max-time 8m\n" in told
+
+
 def test_what_follows_the_last_run_is_reserved_as_the_trials_measured_it():
     meter = {"limit": 30.0, "spent": 25.0, "start": 10.0, "scoring": 2.0}
     assert closing_seconds(meter, took=34.0, test_share=3.0) == 9 + 10 + 6
