@@ -16,7 +16,7 @@ from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 
 Step = list[np.ndarray]
-ROWS_AT_A_TIME = 1 << 20
+ROWS_AT_A_TIME = 1 << 16
 
 
 def padded_tokens(lengths: np.ndarray) -> int:
@@ -36,8 +36,10 @@ def length_order(lengths: np.ndarray, rows: np.ndarray | None = None) -> np.ndar
         few = lengths if rows is None else lengths[rows]
         return np.lexsort(tuple(few[:, side] for side in reversed(range(few.shape[1]))))
     # Numbers that contain the row, too, are all different, and can be sorted in place.
-    keys *= len(keys)
-    keys += np.arange(len(keys), dtype=np.int32)
+    for start in range(0, len(keys), ROWS_AT_A_TIME):
+        few = keys[start : start + ROWS_AT_A_TIME]
+        few *= len(keys)
+        few += np.arange(start, start + len(few))
     keys.sort()
     keys %= len(keys)
     return keys
@@ -64,11 +66,9 @@ def runs_of(lengths: np.ndarray) -> Runs:
 
 def runs_in_order(lengths: np.ndarray, rows: np.ndarray) -> Runs:
     """The runs of some rows from short to long, in less memory than the sorted rows take."""
-    keys = _keys(lengths, rows)
+    keys = _keys(lengths, rows, narrow=True)
     if keys is None:
         return runs_of(lengths[rows][length_order(lengths[rows])])
-    if keys.max(initial=0) < 2**31:
-        keys = keys.astype(np.int32)
     keys.sort()
     begins = np.concatenate([[0] * (len(keys) > 0), np.flatnonzero(keys[1:] != keys[:-1]) + 1, [len(keys)]])
     rest = keys[begins[:-1].astype(np.int64)].astype(np.int64)
@@ -78,18 +78,23 @@ def runs_in_order(lengths: np.ndarray, rows: np.ndarray) -> Runs:
     return Runs(begins.astype(np.int64), sides)
 
 
-def _keys(lengths: np.ndarray, rows: np.ndarray | None) -> np.ndarray | None:
-    """One number per row, which orders rows like their lengths; None where it and the row number exceed 64 bits."""
+def _keys(lengths: np.ndarray, rows: np.ndarray | None, narrow: bool = False) -> np.ndarray | None:
+    """One number per row, which orders rows like their lengths; None where it and the row number exceed 64 bits.
+
+    `narrow` makes it one of 32 bits where that is enough.
+    """
     widths = [int(width) + 1 for width in lengths.max(axis=0, initial=0)]
     if not len(lengths) or math.prod(widths) * len(lengths) >= 2**63:
         return None
-    keys = np.empty(len(lengths) if rows is None else len(rows), dtype=np.int64)
+    kind = np.int32 if narrow and math.prod(widths) < 2**31 else np.int64
+    keys = np.empty(len(lengths) if rows is None else len(rows), dtype=kind)
     for start in range(0, len(keys), ROWS_AT_A_TIME):
         block = slice(start, start + ROWS_AT_A_TIME)
         few = lengths[block if rows is None else rows[block]].astype(np.int64)
-        keys[block] = few[:, 0]
+        found = few[:, 0]
         for side, width in list(enumerate(widths))[1:]:
-            keys[block] = keys[block] * width + few[:, side]
+            found = found * width + few[:, side]
+        keys[block] = found
     return keys
 
 
@@ -201,11 +206,11 @@ class BatchPlan:
     def epoch(self, number: int) -> list[Step]:
         """The steps of one epoch in order; a step is a list of batches, a batch an array of rows."""
         random = np.random.default_rng([self._seed, number])
-        parts, lengths = self._training.parts(number), self._training.lengths_of(number)
+        parts, lengths = [*self._training.parts(number)], self._training.lengths_of(number)
         bounds = self._cut(parts, lengths) if self._training.redrawn else self._boundaries
         steps: list[Step] = []
-        for rows, boundaries in zip(parts, bounds, strict=True):
-            grouped = self._grouped(rows, boundaries, lengths, random)
+        for boundaries in bounds:
+            grouped = self._grouped(parts.pop(0), boundaries, lengths, random)
             steps += [grouped[index] for index in self._training.order(number, grouped, random)]
         steps = steps[: self._training.most_steps(number)]
         self._counts[number] = len(steps)
@@ -215,11 +220,13 @@ class BatchPlan:
         self, rows: np.ndarray, boundaries: np.ndarray, lengths: np.ndarray, random: np.random.Generator
     ) -> list[Step]:
         """The steps of an epoch's part, from short rows to long ones."""
-        shuffled = random.permutation(rows)
+        shuffled, kind = random.permutation(rows), rows.dtype
+        del rows  # there may be very many, as of what follows
         order = length_order(lengths, shuffled)
-        for start in range(0, len(order), ROWS_AT_A_TIME):  # in place, because there may be very many rows
+        for start in range(0, len(order), ROWS_AT_A_TIME):  # in place
             order[start : start + ROWS_AT_A_TIME] = shuffled[order[start : start + ROWS_AT_A_TIME]]
-        order = order.astype(shuffled.dtype)
+        del shuffled
+        order = order.astype(kind)
         batches = [order[a:b] for a, b in pairwise(boundaries)]
         size = self._batches_a_step
         return [batches[start : start + size] for start in range(0, len(batches), size)]
