@@ -34,7 +34,8 @@ def command_began() -> tuple[float, float]:
 def tell_launched() -> None:
     """Lets the processes that this one starts count from when its own command began."""
     with suppress(AttributeError):  # elsewhere than on Linux
-        os.environ.setdefault(LAUNCHED, f"{_boot_clock() - _age()}")
+        if _IS_COMMAND:
+            os.environ.setdefault(LAUNCHED, f"{_boot_clock() - _age()}")
 
 
 def _age() -> float:

@@ -1,5 +1,6 @@
 """The time of a command counts from the start of its process."""
 
+import os
 import subprocess
 import sys
 import time
@@ -34,3 +35,9 @@ def test_processes_that_are_launched_count_from_the_start_of_the_launcher(monkey
     monkeypatch.setattr(clocks, "_IS_COMMAND", True)
     monkeypatch.setenv(clocks.LAUNCHED, str(time.clock_gettime(time.CLOCK_BOOTTIME) - 50))
     assert time.perf_counter() - clocks.command_began()[0] == pytest.approx(50, abs=1)
+    monkeypatch.delenv(clocks.LAUNCHED)
+    own = time.perf_counter() - clocks.command_began()[0]
+    clocks.tell_launched()
+    assert time.perf_counter() - clocks.command_began()[0] == pytest.approx(own, abs=1)
+    assert clocks.LAUNCHED in os.environ
+    monkeypatch.delenv(clocks.LAUNCHED)

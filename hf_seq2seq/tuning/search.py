@@ -186,10 +186,9 @@ class _Search:
         budget, records = self.request.budget, self.study.records()
         short = {record.recipe for record in records if record.reason.startswith(TOO_LITTLE)}
         tried = {record.recipe for record in records if not record.reason.startswith(TOO_LITTLE)}
-        open_ones = (
-            short if self._has_time() else set(self.families)
-        )  # with time left, the number of trials was reached
-        missing = [name for name in self.families if name in open_ones - tried]
+        # With time left, the number of trials was reached.
+        untried = short if self._has_time() else set(self.families)
+        missing = [name for name in self.families if name in untried - tried]
         if budget is None or not missing:
             return
         longest = max(self._longest, *(record.seconds for record in records))
