@@ -31,10 +31,8 @@ def serve(models: Models, *, values: Values) -> None:
     key = check_key(config.network)
     check_extra()
     with listening(config.network) as listener:
-        from hf_seq2seq.saved.model_paths import local_copy
-
         for path in places.values():
-            local_copy(path)
+            check_place(path, config.loading.engine)
         loaded = {name: load_served(name, path, config) for name, path in places.items()}
         _run(loaded, config, key, listener)
 
@@ -56,6 +54,21 @@ def named(models: Sequence[str]) -> dict[str, str]:
             raise InputError(f"{given}: another model is already named {name!r}; give it a name: OTHER={path}")
         found[name] = path
     return found
+
+
+def check_place(path: str, engine: str) -> None:
+    """Rejects what an engine cannot load, before anything is.
+
+    Raises:
+        InputError: there is no model, or not one for this engine.
+    """
+    from hf_seq2seq.decoding.ctranslate2_loading import read_report
+    from hf_seq2seq.saved.model_paths import local_copy
+
+    if engine == "ctranslate2":
+        read_report(Path(path).expanduser())
+    else:
+        local_copy(path)
 
 
 def check_key(network: Network) -> str | None:

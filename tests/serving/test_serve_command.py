@@ -32,6 +32,17 @@ def test_names_of_models(tmp_path: Path) -> None:
         serve.named(["a="])
 
 
+def test_places_are_those_of_the_engine(folders: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "export_report.json").write_text('{"format": "ctranslate2", "is_encoder_decoder": true}')
+    (tmp_path / "model.bin").touch()
+    serve.check_place(str(tmp_path), "ctranslate2")
+    serve.check_place(str(folders["rnn"]), "transformers")
+    with pytest.raises(InputError, match="contains no CTranslate2 model"):
+        serve.check_place(str(folders["rnn"]), "ctranslate2")
+    with pytest.raises(InputError, match="contains an export to ctranslate2"):
+        serve.check_place(str(tmp_path), "transformers")
+
+
 def test_addresses_that_cannot_be_listened_to(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
