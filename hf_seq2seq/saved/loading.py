@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER, Tokenizers, has_two_vocabularies
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.adapters import load_adapted
 from hf_seq2seq.saved.embeddings import check_embeddings
@@ -59,7 +59,10 @@ def load_seq2seq(path: str, trust_remote_code: bool = False) -> tuple["PreTraine
     tokenizers = Tokenizers.load(tokenizer_place(place), trust_remote_code)
     check_embeddings(model, tokenizers, path)
     with explained(place):
-        return model, tokenizers, read_settings(place, model, tokenizers.source)
+        settings = read_settings(place, model, tokenizers.source)
+    if tokenizers.target is tokenizers.source and has_two_vocabularies(settings.run):
+        raise InputError(f"{path}: has no {TARGET_FOLDER}, though its run.yaml names a vocabulary of targets")
+    return model, tokenizers, settings
 
 
 def load_classifier(

@@ -4,13 +4,22 @@ from typing import Any
 
 from torch import Tensor
 
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import IGNORE
 
 
 def start_token(model: Any) -> int:
-    """The first input of an encoder-decoder's decoder."""
-    own = model.generation_config
-    return int(own.bos_token_id if own.decoder_start_token_id is None else own.decoder_start_token_id)
+    """The first input of an encoder-decoder's decoder.
+
+    Raises:
+        InputError: neither the settings of generation nor the configuration name one.
+    """
+    own, config = model.generation_config, model.config
+    named = (own.decoder_start_token_id, getattr(config, "decoder_start_token_id", None), own.bos_token_id)
+    found = next((token for token in named if token is not None), None)
+    if found is None:
+        raise InputError("decoder_start_token_id: neither generation_config.json nor config.json has it")
+    return int(found)
 
 
 def given_start(model: Any) -> int | None:

@@ -200,3 +200,12 @@ def test_an_empty_list_is_rows_only_where_rows_may_be() -> None:
     rows, values = divided({"train_file": [], "difficulty_thresholds": [], "metrics": ()})
     assert list(rows) == [values["train_file"]] == ["memory:train_file"]
     assert (values["difficulty_thresholds"], values["metrics"]) == ([], ())
+
+
+def test_a_preview_needs_no_place_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").write_text("a file, so that no run can lie in outputs/")
+    rows = [{"source": "a" * n, "target": "b" * n} for n in range(1, 9)]
+    assert preview("rnn", train_file=rows).rows["train"] == 8
+    with pytest.raises(InputError, match="outputs is a file"):
+        preview("rnn", train_file=rows, output_dir="outputs/mine")

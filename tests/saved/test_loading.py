@@ -17,6 +17,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.generation import generate_texts
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.loading import is_classifier, load_classifier, load_config, load_seq2seq
+from hf_seq2seq.saved.start_tokens import start_token
 
 
 def copy(folder: Path, target: Path) -> Path:
@@ -249,3 +250,24 @@ def test_a_pickle_alone_is_one_line_and_runs_nothing(
     )
     assert "\n" not in said
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_whose_target_tokenizer_is_gone_is_refused(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    make_model("rnn").save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    (tmp_path / "run.yaml").write_text("tokenizer_type: char\ntarget_tokenizer_type: word\n")
+    shutil.rmtree(tmp_path / "target_tokenizer", ignore_errors=True)
+    with pytest.raises(InputError, match=r"has no target_tokenizer, though its run.yaml names a vocabulary of targets"):
+        load_seq2seq(str(tmp_path))
+
+
+def test_the_start_token_is_read_where_it_is(make_model: Callable[[str], Any]) -> None:
+    model = make_model("t5")
+    expected = start_token(model)
+    model.generation_config.decoder_start_token_id = model.generation_config.bos_token_id = None
+    assert start_token(model) == expected
+    model.config.decoder_start_token_id = None
+    with pytest.raises(InputError, match="decoder_start_token_id: neither"):
+        start_token(model)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,13 @@ class Tokenizers:
         return cls(source, _load(name, TARGET_FOLDER, where) if separate else source)
 
 
+def has_two_vocabularies(options: Mapping[str, Any]) -> bool:
+    """Whether sources and targets have tokenizers of their own, by the options of new tokenizers."""
+    kind, size = options.get("tokenizer_type"), options.get("vocab_size")
+    target = options.get("target_tokenizer_type") or kind, options.get("target_vocab_size") or size
+    return bool(options.get("separate_vocabularies")) or target != (kind, size)
+
+
 def train_tokenizers(
     sources: Sequence[str],
     targets: Sequence[str],
@@ -129,7 +136,7 @@ def train_tokenizers(
     assert isinstance(options, configs.NewTokenizer)
     target_kind = options.target_tokenizer_type or options.tokenizer_type
     target_size = options.target_vocab_size or options.vocab_size
-    if not options.separate_vocabularies and (target_kind, target_size) == (plan.kind, plan.vocab_size):
+    if not has_two_vocabularies(asdict(options)):
         longest = max(options.max_source_length, options.max_target_length)
         both = _wrap(trained_once([*sources, *targets], "source and target", plan), specials, longest)
         return Tokenizers(both, both)
