@@ -192,15 +192,19 @@ def _run_as_python(
     os.environ.update(environment)
     sys.executable = command
     os.getppid = lambda: parent  # of the process that this one stands for
-    while arguments[0] in ("-u", "-W"):
-        if arguments.pop(0) == "-u":
+    is_safe = False
+    while (option := arguments[0]) in ("-u", "-W", "-P"):
+        del arguments[0]
+        if option == "-u":
             sys.stdout.reconfigure(line_buffering=True)
+        elif option == "-P":
+            is_safe = True
         else:
             warnings._setoption(arguments.pop(0))  # type: ignore[attr-defined]
     kind, name = (arguments[0], arguments[1]) if arguments[0] in ("-m", "-c") else ("", arguments[0])
     sys.argv = [kind or name, *arguments[2 if kind else 1 :]]
     first = str(Path(name).resolve().parent) if not kind else cwd
-    sys.path[:1] = [first, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:1] = [*([] if is_safe else [first]), *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
     try:
         if kind == "-c":
             exec(compile(name, "<string>", "exec"), {"__name__": "__main__"})

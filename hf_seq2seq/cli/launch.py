@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,10 +49,10 @@ def end_with_launcher() -> None:
         os.kill(os.getpid(), signal.SIGTERM)  # it had already ended
 
 
-def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
+def launch(arguments: Sequence[str], count: int, run: "Run", options: Mapping[str, Any]) -> None:
     """Runs `hf-seq2seq` with the arguments in `count` processes and exits with their code.
 
-    Of several machines, each starts its part of the processes once all have joined.
+    Of several machines, each starts its part of the processes once all have joined, with the same options.
 
     SIGINT, SIGTERM and SIGHUP are forwarded to the processes, which save a checkpoint before they exit.
 
@@ -70,7 +70,7 @@ def launch(arguments: Sequence[str], count: int, run: "Run") -> None:
     tell_launched()
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under `nohup`
         os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGQUIT")
-    machines = Machines(run, count) if run.num_machines > 1 else None
+    machines = Machines(run, count, options) if run.num_machines > 1 else None
     if machines is None:
         code = _launched(arguments, _settings(count), count)
     else:

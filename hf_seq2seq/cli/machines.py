@@ -4,17 +4,19 @@ The main machine, of rank 0, serves a store of keys at one port, which the launc
 launcher counts up a key of its own every few seconds; one whose key stands still is taken for dead.
 """
 
+import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from hf_seq2seq.configs import Run
@@ -26,6 +28,11 @@ SILENCE = 60.0
 GRACE = 10.0
 """Seconds that the processes here have to end by themselves once another machine has failed."""
 POLL = 0.2
+OF_A_MACHINE = (
+    *("machine_rank", "main_process_ip", "machine_timeout", "num_processes", "gpus", "accelerate_config", "use_cpu"),
+    *("train_file", "validation_file", "test_file", "model_name_or_path", "tokenizer_name", "report_to"),
+)
+"""Options that may differ: places of files, and what each machine has."""
 
 
 class Machines:
@@ -34,13 +41,15 @@ class Machines:
     Args:
         run: which machine this is, and where the main one is.
         count: processes of each machine.
+        options: values that must be the same on all machines, by option.
 
     Attributes:
         lost: what became of a machine that ended too early, for a message; None if none did.
         code: the exit code for it.
     """
 
-    def __init__(self, run: "Run", count: int) -> None:
+    def __init__(self, run: "Run", count: int, options: Mapping[str, Any] | None = None) -> None:
+        self.options = {name: str(value) for name, value in (options or {}).items() if name not in OF_A_MACHINE}
         self.rank, self.number, self.count = run.machine_rank, run.num_machines, count
         self.address = (str(run.main_process_ip), run.main_process_port)
         self.seconds = run.machine_timeout
@@ -70,6 +79,7 @@ class Machines:
         if self._store.add(f"joined/{self.rank}", 1) > 1:
             raise InputError(f"--machine-rank {self.rank}: another machine has joined {ip}:{port} with this rank")
         plan = f"{self.number} machines with {self.count} processes each"
+        self._store.set(f"options/{self.rank}", json.dumps(self.options))
         self._store.set(f"plan/{self.rank}", plan)
         for rank in self._others:
             while not self._store.check([f"plan/{rank}"]):
@@ -81,6 +91,14 @@ class Machines:
                 time.sleep(POLL)
             if (theirs := self._store.get(f"plan/{rank}").decode()) != plan:
                 raise InputError(f"machine {rank} was told of {theirs}, this one of {plan}; give all the same numbers")
+            self._compare_options(rank)
+
+    def _compare_options(self, rank: int) -> None:
+        theirs: dict[str, str] = json.loads(self._store.get(f"options/{rank}"))
+        for name, value in self.options.items():
+            if (other := theirs.get(name)) != value:
+                detail = f"{value} here, {'not an option' if other is None else other} on machine {rank}"
+                raise InputError(f"{flag(name)}: {detail}; give all machines the same flags")
 
     def _await_main(self, deadline: float) -> None:
         ip, port = self.address

@@ -16,7 +16,7 @@ from hf_seq2seq.clocks import command_began
 from hf_seq2seq.configs import Hub, Sources
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
-from hf_seq2seq.sections import flag, section_of
+from hf_seq2seq.sections import flag, flatten, section_of
 from hf_seq2seq.training.origin import Origin, current_origin, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
 from hf_seq2seq.tuning.auto_config import SearchConfig
@@ -48,7 +48,7 @@ def train(request: Request) -> None:
         with nullcontext() if run.machine_rank else locked_folder(folder):
             pass  # errors are reported once, before all processes start
         with hint_when_ended_early(folder):
-            launch(["train", *request.arguments], count, run)
+            launch(["train", *request.arguments], count, run, flatten(request.config))
     else:
         choose_gpu(run)
         origin = current_origin() or Origin(shlex.join(["hf-seq2seq", *sys.argv[1:]]), clocks=command_began())

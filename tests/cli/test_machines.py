@@ -130,6 +130,13 @@ def test_machines_that_disagree() -> None:
     )
     assert said[1].startswith("machine 0 was told of 2 machines with 1 processes each")
     port = free_port()
+    options = [{"learning_rate": rate, "train_file": f"{rate}.tsv", "machine_rank": rate} for rate in (1, 2)]
+    said = together(*(Machines(run_of(rank, port), 1, options[rank]).join for rank in range(2)))
+    assert said == [
+        "--learning-rate: 1 here, 2 on machine 1; give all machines the same flags",
+        "--learning-rate: 2 here, 1 on machine 0; give all machines the same flags",
+    ]
+    port = free_port()
     three = {"num_machines": 3, "machine_timeout": 4}
     said = together(*(Machines(run_of(rank, port, **three), 1).join for rank in (0, 1, 1)))
     assert "--machine-rank 1: another machine has joined" in "".join(said[1:])
