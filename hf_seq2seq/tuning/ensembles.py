@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -57,18 +57,20 @@ def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchReque
 
     began, model = time.monotonic(), load(request.output_dir)
     others = (trial for trial in trials if trial != chosen.folder and list_checkpoints(trial))
-    fitting = list(islice((trial for trial in others if _fits(model, best_checkpoint(trial))), request.ensemble - 1))
-    members = [_kept(trial, request.output_dir / FOLDER) for trial in fitting]
-    if not members:
+    fitting = list(islice((trial for trial in others if _fits(model, best_checkpoint(trial))), 2 * request.ensemble))
+    if not fitting:
         tell("ensemble    no other trial has the vocabulary of the best model; search without the tokenizer")
         return None
+    helpful, score = _helpful(model, fitting, request, chosen.score)
+    if not helpful:
+        tell(f"ensemble    none of {len(fitting)} other trials is as good beside the best model as that is alone")
+        return None
+    members = [_kept(trial, request.output_dir / FOLDER) for trial in helpful]
     flags: dict[str, Any] = {"ensemble": tuple(map(str, members))}
     with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
-        outputs = model.generate(request.validation.sources, **flags)
         scores = model.evaluate(confidence=95, **flags) if request.values.get("test_file") else {}
-    score = request.validation.score(outputs, request.goal)
     names = [chosen.folder.name, *(member.name for member in members)]
-    cost = time.monotonic() - began + sum(trials[trial] for trial in {*fitting, chosen.folder} if trial in trials)
+    cost = time.monotonic() - began + sum(trials[trial] for trial in {*helpful, chosen.folder} if trial in trials)
     entry = Entry(FOLDER, FOLDER, {"of": "+".join(names)}, score=score, seconds=cost)
     metric = request.goal.metric
     tell(f"ensemble    of {len(names)}: validation {metric} {score:.4g} (the single best has {chosen.score:.4g})")
@@ -77,6 +79,26 @@ def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchReque
         tell(f"            test {metric} {scores[metric]:.4g} ({low:.4g}–{high:.4g})")
     tell(f"            hf-seq2seq generate {request.output_dir} --ensemble {','.join(map(str, members))}")
     return Ensembled(members, entry, scores)
+
+
+def _helpful(model: "Model", trials: Sequence[Path], request: SearchRequest, alone: float) -> tuple[list[Path], float]:
+    """The trials that are added one by one, each if the validation score is no worse with it; and that score.
+
+    Paper: Caruana et al., 2004, https://doi.org/10.1145/1015330.1015432
+    """
+    assert request.validation is not None
+    chosen: list[Path] = []
+    best = alone
+    for trial in trials:
+        if len(chosen) == request.ensemble - 1:
+            break
+        together = tuple(str(best_checkpoint(each)) for each in (*chosen, trial))
+        with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
+            outputs = model.generate(request.validation.sources, ensemble=together)
+        score = request.validation.score(outputs, request.goal)
+        if not request.goal.better(best, score):
+            chosen, best = [*chosen, trial], score
+    return chosen, best
 
 
 def _fits(model: "Model", other: Path) -> bool:
