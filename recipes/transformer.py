@@ -36,6 +36,9 @@ class Model(Section):
     position_embedding_type: str = option(
         "sinusoidal", "Positional encoding.", choices=("sinusoidal", "learned", "rotary", "relative_bias", "none")
     )
+    attention_window: int | None = option(
+        None, "Tokens to each side that the encoder's self-attention sees; by default all.", at_least=1
+    )
     norm_placement: str = option("pre", "Layer norm before or after a sublayer.", choices=("post", "pre", "none"))
     initialization: str = option("default", "Glorot, or for deep stacks.", choices=("default", "deepnet", "tfixup"))
     dropout: float = option(0.1, "Dropout on embeddings and sublayers.", at_least=0, at_most=0.95)

@@ -94,6 +94,8 @@ class TransformerSeq2SeqConfig(TransformerConfig):
         encoder_layers, decoder_layers: layers of each stack.
         encoder_attention_heads, decoder_attention_heads: attention heads in each layer.
         encoder_ffn_dim, decoder_ffn_dim: inner width of the feed-forward networks.
+        attention_window: how many tokens to each side the encoder's self-attention sees; None for all. Its cost grows
+            with the length, not with its square. Paper: Beltagy et al., 2020, https://arxiv.org/abs/2004.05150
         decoder_start_token_id: first input of the decoder; None means `bos_token_id`.
         input_width: numbers per frame of feature matrices, which are read in place of tokens; None for tokens.
         feature_names: features of tokens, "COLUMN=VALUE", whose ids are 1, 2 and so on; None if there are none.
@@ -121,6 +123,7 @@ class TransformerSeq2SeqConfig(TransformerConfig):
     encoder_ffn_dim: int = 2048
     decoder_ffn_dim: int = 2048
     is_encoder_decoder: bool = True
+    attention_window: int | None = None
     decoder_start_token_id: int | None = None
     input_width: int | None = None
     feature_names: list[str] | None = None
@@ -137,6 +140,13 @@ class TransformerSeq2SeqConfig(TransformerConfig):
             raise ValueError(
                 f"share_embeddings needs one vocabulary, but source_vocab_size={self.source_vocab_size} and "
                 f"vocab_size={self.vocab_size}; use a shared tokenizer or share_embeddings=False"
+            )
+        if self.attention_window is not None and self.attention_window < 1:
+            raise ValueError(f"attention_window={self.attention_window} is too small; the minimum is 1")
+        if self.attention_window is not None and self.position_embedding_type == "relative_bias":
+            raise ValueError(
+                f"attention_window={self.attention_window} with position_embedding_type='relative_bias': choose "
+                "position_embedding_type='rotary', which knows distances, too"
             )
         check_source_inputs(self)
         super().__post_init__(**kwargs)

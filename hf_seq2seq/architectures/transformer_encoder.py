@@ -15,6 +15,7 @@ from .positions import positions_of
 from .source_inputs import feature_module, frame_module, known_frames
 from .transformer_layers import TransformerEncoderLayer
 from .transformer_stack import TransformerStack
+from .windowed_attention import window_mask
 
 
 class TransformerEncoder(TransformerStack):
@@ -60,8 +61,12 @@ class TransformerEncoder(TransformerStack):
         """
         embedded = self._embedded(input_ids, inputs_embeds, input_features, feature_ids)
         positions = positions_of(embedded, attention_mask)
-        mask: Any = create_bidirectional_mask(self.config, embedded, attention_mask)
-        mask = self.bias(mask, positions, positions, embedded.dtype)
+        mask: Any
+        if getattr(self.config, "attention_window", None) is None:
+            mask = create_bidirectional_mask(self.config, embedded, attention_mask)
+            mask = self.bias(mask, positions, positions, embedded.dtype)
+        else:
+            mask = window_mask(self.config, embedded, attention_mask)
         rotation = self.rotation(positions, embedded.dtype)
         hidden = self.dropout(self.positions(embedded, positions))
         states, attentions = [hidden], []

@@ -10,6 +10,7 @@ from .dropout import Dropout
 from .feed_forward import FeedForward
 from .multi_head_attention import CrossAttention, SelfAttention
 from .positions import Rotation
+from .windowed_attention import WindowedSelfAttention
 
 
 class AddNorm(nn.Module):
@@ -60,7 +61,8 @@ class TransformerEncoderLayer(GradientCheckpointingLayer):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         scaling = depth_scaling(config, "encoder")
-        self.self_attn = SelfAttention(config, config.encoder_attention_heads, scaling.gain)
+        kind = SelfAttention if getattr(config, "attention_window", None) is None else WindowedSelfAttention
+        self.self_attn = kind(config, config.encoder_attention_heads, scaling.gain)
         self.self_attn_residual = AddNorm(config, scaling.residual)
         self.feed_forward = build_feed_forward(config, config.encoder_ffn_dim, scaling.gain)
         self.feed_forward_residual = AddNorm(config, scaling.residual)

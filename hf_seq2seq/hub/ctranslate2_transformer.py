@@ -19,12 +19,18 @@ def check_transformer(config: TransformerConfig) -> None:
     """Rejects models that CTranslate2 cannot express.
 
     Raises:
-        InputError: the layers have no norm, or the model is decoder-only with relative positions.
+        InputError: the layers have no norm, the encoder sees a window, or the model is decoder-only with relative
+            positions.
     """
     if not config.is_encoder_decoder and config.position_embedding_type == "relative_bias":
         raise InputError(
             "--format ctranslate2: a decoder-only model reads its prompt at once, for which its relative positions "
             "are not implemented; --format onnx supports it"
+        )
+    if getattr(config, "attention_window", None) is not None:
+        raise InputError(
+            f"--format ctranslate2: its encoders see the whole source, and this model's a window "
+            f"(attention_window={config.attention_window}); --format onnx supports it"
         )
     if config.norm_placement == "none":
         raise InputError(
