@@ -67,9 +67,37 @@ class Machines:
     def join(self) -> None:
         """Waits until all machines are there.
 
+        Signals interrupt it, even while a connection hangs.
+
         Raises:
             InputError: one did not come in time, two have the same rank, or they disagree about the run.
         """
+        failures: list[InputError | None] = []
+        _within(self.seconds + GRACE, partial(self._try_to_meet, failures))
+        if not failures:
+            ip, port = self.address
+            raise InputError(
+                f"{ip}:{port} accepts connections but did not answer as the main machine of a run within "
+                f"{self.seconds} seconds (--machine-timeout); if something else listens there, choose another port"
+            )
+        failure = failures.pop()
+        try:
+            if failure is not None:
+                raise failure
+        finally:
+            del failure  # which holds this frame, and with it the store and its port
+
+    def _try_to_meet(self, failures: list[InputError | None]) -> None:
+        try:
+            self._meet()
+        except InputError as error:
+            failures.append(error)
+        except RuntimeError as error:  # of the store
+            failures.append(InputError(f"{':'.join(map(str, self.address))}: {str(error).splitlines()[0]}"))
+        else:
+            failures.append(None)
+
+    def _meet(self) -> None:
         deadline = time.monotonic() + self.seconds
         ip, port = self.address
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _interface(ip))

@@ -121,6 +121,16 @@ def test_a_machine_that_never_joins() -> None:
         Machines(run_of(0, port), 1).join()
 
 
+def test_something_else_at_the_main_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "GRACE", 1.0)
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(InputError, match=r"accepts connections but did not answer|127\.0\.0\.1:\d+: "),
+    ):
+        Machines(run_of(1, port, machine_timeout=1), 1).join()
+
+
 def test_machines_that_disagree() -> None:
     port = free_port()
     said = together(*(Machines(run_of(rank, port), 1 + rank).join for rank in range(2)))
