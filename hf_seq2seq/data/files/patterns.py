@@ -41,6 +41,8 @@ def shards(value: str, languages: tuple[str | None, ...] = ()) -> tuple[Paths, .
     if path.is_file() or not (path.is_dir() or "," in value or WILDCARD.search(value)):
         return (split_paths(value, languages),)
     parts = (value,) if path.is_dir() else rejoined(value.split(","))
+    if not parts:
+        raise InputError(f"{value!r}: names no file")
     found = [_files(part) for part in parts]
     if len(parts) == 1 or all(_is_table(file) for files in found for file in files):
         return tuple((file,) for files in found for file in files)

@@ -143,13 +143,16 @@ def text_encoding(encoding: str) -> str:
     """The codec of a name; that of UTF-8 skips a byte order mark.
 
     Raises:
-        InputError: Python has no such text encoding.
+        InputError: Python has no such text encoding, or it is one of names rather than of texts, such as `idna`.
     """
     try:
         io.TextIOWrapper(io.BytesIO(), encoding)
+        b"a\xff".decode(encoding, "ignore")
         return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
     except LookupError as error:
         raise InputError(f"--encoding: unknown encoding {encoding!r}{nearest(encoding, ENCODINGS)}") from error
+    except UnicodeError as error:
+        raise InputError(f"--encoding: {encoding!r} is not for texts; files are usually utf-8") from error
 
 
 def lines(stream: Iterable[str]) -> Iterator[str]:

@@ -64,6 +64,7 @@ def test_parallel_patterns(write, tmp_path, monkeypatch):
     [
         ("d/*.csv", r"^d/\*\.csv: no file matches; the nearest name is 'd/[abc]\.tsv"),
         ("e/*.tsv", r"^e/\*\.tsv: no file matches; there is no folder 'e'$"),
+        (",", "^',': names no file$"),
         ("d/a.tsv,d/x*.tsv", r"^d/x\*\.tsv: no file matches; the nearest name is 'd/[ab]\.tsv'$"),
     ],
 )

@@ -52,6 +52,12 @@ def test_an_unknown_encoding_is_refused(write, wrong, hint):
         read(write("a.txt", "a\n"), wrong)
 
 
+@pytest.mark.parametrize("encoding", ["idna", "undefined"])
+def test_an_encoding_of_names_is_refused(encoding, write):
+    with pytest.raises(InputError, match=f"--encoding: '{encoding}' is not for texts"):
+        read(write("a.txt", "a"), encoding)
+
+
 def test_a_missing_file_names_the_nearest_one(write):
     path = write("train.de", "a\n")
     with pytest.raises(InputError) as error:
