@@ -1,6 +1,7 @@
 """Loads a saved model with its tokenizers, lengths and decoding settings."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from hf_seq2seq.saved.setting_types import check_config, check_generation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 _AUTO = {
     "seq2seq": "AutoModelForSeq2SeqLM",
@@ -145,15 +148,34 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
         else:
             model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
             missing = sorted(report["missing_keys"])
+            _tell_surplus(path, sorted(report["unexpected_keys"]))
     keep_differentiable(model)
     meet_needs(model)
     if kind == "classifier":
         apply_pooling(model)
     if missing:
         raise InputError(f"{path}: lacks {len(missing)} of the model's weights, such as {missing[0]}; {_OTHER[kind]}")
+    _check_numbers(path, model)
     with explained(path):
         check_generation(path, model)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _tell_surplus(path: str, surplus: list[str]) -> None:
+    """Warns of weights that the configuration has no place for, as where it names fewer layers than there are."""
+    if surplus:
+        logger.warning("%s: %d of its weights are not used, such as %s", path, len(surplus), surplus[0])
+
+
+def _check_numbers(path: str, model: "PreTrainedModel") -> None:
+    """Rejects weights of which some are not numbers, as of a run that diverged.
+
+    Raises:
+        InputError: names the first.
+    """
+    for name, weight in model.named_parameters():
+        if weight.is_floating_point() and not weight.detach().sum().isfinite():
+            raise InputError(f"{path}: {name} has values that are not finite numbers; the model diverged or is damaged")
 
 
 def check_kind(kind: str, path: str, config: "PreTrainedConfig") -> None:

@@ -271,3 +271,29 @@ def test_the_start_token_is_read_where_it_is(make_model: Callable[[str], Any]) -
     model.config.decoder_start_token_id = None
     with pytest.raises(InputError, match="decoder_start_token_id: neither"):
         start_token(model)
+
+
+def test_weights_that_are_no_numbers_are_refused(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    model = make_model("t5")
+    with torch.no_grad():
+        next(model.decoder.parameters())[0, 0] = float("nan")
+    model.save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    with pytest.raises(InputError, match="has values that are not finite numbers"):
+        load_seq2seq(str(tmp_path))
+
+
+def test_weights_without_a_place_are_told(
+    make_model: Callable[[str], Any], tokenizers: Tokenizers, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_model("bart")
+    layers = model.config.decoder_layers
+    model.save_pretrained(tmp_path)
+    tokenizers.save(tmp_path)
+    load_seq2seq(str(tmp_path))
+    assert "are not used" not in caplog.text
+    rewrite(tmp_path / "config.json", decoder_layers=layers - 1)
+    load_seq2seq(str(tmp_path))
+    assert "of its weights are not used, such as model.decoder.layers." in caplog.text
