@@ -51,7 +51,7 @@ FILES = {
     "broken.jsonl": ('{"source": "a", "target": "b"}\n{"source": "a",\n', "broken.jsonl:2"),
     "null.jsonl": ('{"source": "a", "target": "b"}\n{"source": null, "target": "b"}\n', "row 2"),
     "number.jsonl": ('{"source": "a", "target": "b"}\n{"source": "c", "target": 7}\n', "number.jsonl:2"),
-    "list.jsonl": ('{"source": ["a"], "target": "b"}\n{"source": ["c"], "target": "b"}\n', "row 1"),
+    "list.jsonl": ('{"source": [1], "target": "b"}\n{"source": [2], "target": "b"}\n', "row 1"),
 }
 
 

@@ -62,7 +62,9 @@ def preview_run(recipe: Recipe, config: RunConfig) -> Preview:
     show_only(config.run)
     # A finished run's configuration can also be previewed: nothing is written, so nothing is overwritten.
     run = replace(config.run, overwrite_output_dir=True, resume_from_checkpoint=None)
-    if "output_dir" not in (config.given or ()):  # the usual one is below the current folder, which may be read-only
+    if "output_dir" not in (
+        getattr(config, "given", None) or ()
+    ):  # the usual one is below the current folder, which may be read-only
         run = replace(run, output_dir=str(Path(tempfile.gettempdir()) / "hf-seq2seq-preview"))
     task = recipe.prepare(replace(config, run=run))
     examples = [describe_example(task, row) for row in range(min(EXAMPLES, len(task.splits["train"])))]

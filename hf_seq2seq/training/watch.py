@@ -172,7 +172,9 @@ def unigram_entropy(task: Task) -> float | None:
         return None
     counts = np.zeros(_vocabulary(task))
     for tokens in examples.target.parts():
-        counts += np.bincount(tokens[tokens != IGNORE], minlength=len(counts))
+        found = np.bincount(tokens[tokens != IGNORE])
+        counts.resize(max(len(counts), len(found)))  # copied words have ids beyond the vocabulary
+        counts[: len(found)] += found
     return _entropy(counts, smoothing, _vocabulary(task))
 
 

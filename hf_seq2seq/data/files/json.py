@@ -73,13 +73,13 @@ def json_document_rows(file: Opened, encoding: str) -> Iterator[Row]:
     if rest:
         line, column = _position(text, len(text) - len(rest))
         raise InputError(f"{path}:{line}:{column}: broken JSON: text after the end of the document")
-    for number, item in enumerate(_items(document), 1):
+    for number, item in enumerate(_items(document, path), 1):
         if not isinstance(item, dict):
             raise InputError(f"{path}: item {number}, {json.dumps(item)[:60]}, is not a JSON object with columns")
         yield number, item
 
 
-def _items(document: Any) -> list[Any]:
+def _items(document: Any, place: str) -> list[Any]:
     if isinstance(document, list):
         return document
     if not isinstance(document, dict):
@@ -89,6 +89,9 @@ def _items(document: Any) -> list[Any]:
     columns = list(document.values())
     if columns and all(isinstance(c, list) and len(c) == len(columns[0]) for c in columns):
         return [dict(zip(document, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    if columns and all(isinstance(column, list) for column in columns):
+        lengths = ", ".join(f"{name!r} {len(column)}" for name, column in document.items())
+        raise InputError(f"{place}: columns of different lengths: {lengths}")
     return [document]
 
 
