@@ -100,6 +100,10 @@ class Model:
     settings: "RunSettings"
     flags: ModelFlags = field(default_factory=ModelFlags)
 
+    def __repr__(self) -> str:
+        """The place and the kind of model in a line, for notebooks."""
+        return f"Model({self.path!r}, {type(self.network).__name__})"
+
     @cached_property
     def classifies(self) -> bool:
         """Whether it predicts labels rather than text."""

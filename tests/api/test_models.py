@@ -51,6 +51,10 @@ def test_texts_and_details_are_those_of_the_command(
         assert " ".join(f"{a}-{b}" for a, b in sorted(found.alignment or ())) == line["alignment"]
 
 
+def test_a_model_is_shown_in_a_line(model: Model) -> None:
+    assert repr(model) == f"Model({model.path!r}, {type(model.network).__name__})"
+
+
 def test_one_seed_gives_one_answer_from_any_thread(model: Model) -> None:
     def ask(seed: int) -> list[list[str]]:
         return model.generate(TEXTS, do_sample=True, seed=seed, num_return_sequences=2)
