@@ -36,9 +36,7 @@ class Model(Section):
     position_embedding_type: str = option(
         "sinusoidal", "Positional encoding.", choices=("sinusoidal", "learned", "rotary", "relative_bias", "none")
     )
-    attention_window: int | None = option(
-        None, "Tokens to each side that the encoder's self-attention sees; by default all.", at_least=1
-    )
+    attention_window: int | None = option(None, "Tokens to each side that the encoder sees.", at_least=1)
     norm_placement: str = option("pre", "Layer norm before or after a sublayer.", choices=("post", "pre", "none"))
     initialization: str = option("default", "Glorot, or for deep stacks.", choices=("default", "deepnet", "tfixup"))
     dropout: float = option(0.1, "Dropout on embeddings and sublayers.", at_least=0, at_most=0.95)
@@ -70,9 +68,8 @@ def prepare(config: Config) -> "Task":
     members, new = check_mixed_run(config, "transformer-seq2seq"), config.start.model_name_or_path is None
     config, pairs, mixture = open_mixed(config, members, transformer_choices if new else None)
     if not new:
-        return mixed_task(
-            "transformer", config, *load_own("transformer", "transformer-seq2seq", config), pairs, mixture
-        )
+        own = load_own("transformer", "transformer-seq2seq", config)
+        return mixed_task("transformer", config, *own, pairs, mixture)
     tokenizers = start_tokenizers(config, *texts_to_learn(pairs["train"]))
     model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
     return mixed_task("transformer", config, model, tokenizers, pairs, mixture, new=True)
