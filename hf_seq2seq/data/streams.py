@@ -14,11 +14,11 @@ from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 
 State = dict[str, Any]
-"""Where a stream goes on: `round`, how often it began anew, `rows`, how many are before, and `source` of `datasets`."""
+"""Where a stream goes on: `round`, its starts so far, `rows`, how many are before, and `source` of `datasets`."""
 
 
 class Stream:
-    """The rows of a stream that begins anew when it ends.
+    """The rows of a stream that starts again when it ends.
 
     Args:
         source: all rows in order.

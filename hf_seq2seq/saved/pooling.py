@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.utils import cached_file
 
+from hf_seq2seq.data.tokenizers.vocabulary import optional_file
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.heads import reads_forward
+from hf_seq2seq.saved.model_paths import find_model
 from hf_seq2seq.settings_files import read_json_object
 
 POOLINGS = ("cls", "mean", "last")
@@ -74,17 +75,13 @@ def sentence_pooling(name: str, revision: str | None = None) -> str | None:
 
     Returns:
         None where there are no such settings, or they name a pooling that classifiers do not have.
+
+    Raises:
+        InputError: there is no model.
     """
-    folder = str(Path(name).expanduser())
-    found = cached_file(
-        folder if Path(folder).is_dir() else name,
-        "config.json",
-        subfolder="1_Pooling",
-        revision=revision,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+    place = Path(name).expanduser()
+    where = place if place.is_dir() else name
+    found = optional_file(where, "1_Pooling/config.json", find_model(name)["local_files_only"], revision)
     settings = read_json_object(Path(found)) if found else {}
     chosen = [pooling for field, pooling in _SENTENCE_TRANSFORMERS.items() if settings.get(field) is True]
     others = [field for field, on in settings.items() if field.startswith("pooling_mode_") and on is True]

@@ -86,7 +86,7 @@ class Tokenizers:
         # Both set explicitly, because by default the terminal, or an unresponsive Hub, would be asked.
         where = {"trust_remote_code": trust_remote_code, "local_files_only": not _on_hub(name)}
         source = _load(name, "", where)
-        separate = _has_file(name, f"{TARGET_FOLDER}/tokenizer.json", where["local_files_only"])
+        separate = optional_file(name, f"{TARGET_FOLDER}/tokenizer.json", where["local_files_only"])
         return cls(source, _load(name, TARGET_FOLDER, where) if separate else source)
 
 
@@ -206,16 +206,18 @@ def lacks_sentencepiece(error: Exception) -> bool:
     return isinstance(error, ImportError) and "sentencepiece" in str(error).lower()
 
 
-def _has_file(name: str | Path, file: str, local_files_only: bool) -> bool:
-    found = cached_file(
+def optional_file(name: str | Path, file: str, local_files_only: bool, revision: str | None = None) -> str | None:
+    """The path of a file that a folder or a Hub repository may have; None if it has none, or cannot be reached."""
+    found: str | None = cached_file(
         str(name),
         file,
         local_files_only=local_files_only,
+        revision=revision,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
-    return found is not None
+    return found
 
 
 def _ready(name: str, options: configs.OneTokenizer, specials: SpecialTokens) -> Tokenizers:
