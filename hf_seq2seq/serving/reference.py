@@ -45,7 +45,7 @@ def _section(method: str, path: str, operation: dict[str, Any]) -> str:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     fields = [*_fields(body.get("properties", {}), body.get("required", []))]
     head = "<tr><th>field</th><th>type</th><th>meaning</th></tr>"
-    table = f'<div class="map"><table>{head}{"".join(fields)}</table></div>' if fields else ""
+    table = f'<div class="fields"><table>{head}{"".join(fields)}</table></div>' if fields else ""
     about = escape(operation.get("description") or operation.get("summary") or "")
     return f"<details><summary>{method} {escape(path)}</summary><p>{about}</p>{table}</details>"
 
