@@ -8,7 +8,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
 
 TRIALS = 30
-ENSEMBLE = "Also score an ensemble of so many models: the best one and the next best trials with its vocabulary."
+ENSEMBLE = "Also score an ensemble of so many models: the best, and others with its settings or vocabulary."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,16 +53,14 @@ class Budget:
         """Of one trial that is never stopped, where the first one starts after `used`."""
         return max(0.0, self.search - used) / FULL_TRIALS
 
-    def for_longer_run(self, used: float, trial: float, closing: float) -> float | None:
-        """Time left to retrain the best settings after `used`; None if too little beside that of a `trial`.
+    def for_runs(self, used: float, closing: float) -> float:
+        """Time left after `used` for further runs of the best settings.
 
         Args:
             used: until now.
-            trial: of one.
             closing: for the final scores; a tenth is left in any case, also for averages and decoding settings.
         """
-        left = self.total - max(closing, self.total * CLOSING_SHARE) - used
-        return left if left >= LONGER * trial else None
+        return self.total - max(closing, self.total * CLOSING_SHARE) - used
 
     def for_all(self, start: float, trial: float, families: int) -> str:
         """About the time in which every family is tried, in minutes: `10m`.

@@ -19,12 +19,13 @@ from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.averaged import OF_MEAN, averaged
-from hf_seq2seq.tuning.budget import DRAWING, SPARE, Budget, closing_seconds, needed_seconds
+from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, closing_seconds, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, tuned
 from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
 from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, ordered, table, write_leaderboard
+from hf_seq2seq.tuning.members import Member, other_seeds
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
 from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, STOPPED, Study, TrialRecord
@@ -78,6 +79,7 @@ class _Search:
         self.used_before = self.study.seconds
         self._longest = 0.0
         self.baselines: tuple[Entry, ...] = ()
+        self.members: list[Member] = []
         if self.study.noted("start") is None:
             self.study.note("start", self.used)
         self.trial_seconds: float | None = self.study.noted("trial_seconds")
@@ -139,14 +141,16 @@ class _Search:
 
     def _final(self, chosen: Chosen, found: Mapping[str, Any]) -> Entry:
         """The entry of the model in the output folder."""
-        trial = self.folder / TRIALS / chosen.folder.name.removeprefix(OF_MEAN)
-        seconds = self._costs().get(trial, self.study.noted("final_seconds") or 0.0)
-        settings = ({"from": chosen.folder.name} if trial in self._costs() else {}) | found["settings"]
-        loss = found["scores"].get("eval_loss")
-        return Entry("final", chosen.recipe, settings, score=chosen.score, seconds=seconds, loss=loss)
+        seconds = {folder.name: took for folder, took in self._costs().items()}
+        name = chosen.folder.name.removeprefix(OF_MEAN)
+        settings = ({"from": chosen.folder.name} if name in seconds else {}) | found["settings"]
+        took, loss = seconds.get(name, self.study.noted("final_seconds") or 0.0), found["scores"].get("eval_loss")
+        return Entry("final", chosen.recipe, settings, score=chosen.score, seconds=took, loss=loss)
 
     def _costs(self) -> dict[Path, float]:
-        return {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}
+        """The runs that a model was chosen from, those of an ensemble first, and what they took."""
+        members = {member.folder: member.seconds for member in self.members}
+        return members | {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}
 
     @property
     def _closing(self) -> float:
@@ -246,7 +250,8 @@ class _Search:
         return ending
 
     def _measure_end(self, folder: Path, took: float) -> None:
-        """Notes what a run needs beside its steps, by a trial that `took` so long."""
+        """Notes what a run needs beside its steps, by a trial that `took` so long of the budget's time."""
+        self.study.note(f"took {folder.name}", took)
         budget, checkpoints = self.request.budget, list_checkpoints(folder)
         meter = State.load(checkpoints[-1]).budget.get(budget.name) if budget and checkpoints else None
         if meter:
@@ -322,16 +327,34 @@ class _Search:
         values = family.given | best.settings
         tell(f"best trial  {best.folder}: {describe_settings(best.settings)}")
         chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0)
+        if self.request.ensemble and self.request.budget is not None:
+            needed = self.study.noted(f"took {best.folder}") or self.trial_seconds or 0.0
+            self.members = other_seeds(chosen, self.request, self.server, needed, self._left_for_training)
+        if not self.members:
+            return self._longer(chosen)
+        first, goal = self.members[0], self.request.goal
+        if goal.better(first.score, chosen.score):
+            return dataclasses.replace(chosen, folder=first.folder, score=first.score)
+        return chosen
+
+    def _left_for_training(self) -> float:
+        """Seconds for further runs of the best settings."""
         budget = self.request.budget
-        seconds = None if budget is None else budget.for_longer_run(self.used, self.trial_seconds or 0.0, self._closing)
+        return 0.0 if budget is None else budget.for_runs(self.used, self._closing)
+
+    def _longer(self, chosen: Chosen) -> Chosen:
+        """A longer run with the chosen settings, where there is time for one and it is better."""
+        seconds, trial = self._left_for_training(), self.trial_seconds or 0.0
         before = self.used
-        chosen = longer_run(chosen, self.request, self.server, self.folder / "final", seconds)
+        room = seconds if self.request.budget is not None and seconds >= LONGER * trial else None
+        chosen = longer_run(chosen, self.request, self.server, self.folder / "final", room)
         if self.study.noted("final_seconds") is None:
             self.study.note("final_seconds", self.used - before)
         return chosen
 
     def _entries(self) -> list[Entry]:
-        return [*(Entry.of(record) for record in self.study.records()), *self.baselines]
+        trials = [Entry.of(record) for record in self.study.records()]
+        return [*trials, *(member.entry() for member in self.members), *self.baselines]
 
 
 def _opened(folder: Path, request: SearchRequest) -> Study:

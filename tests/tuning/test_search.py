@@ -195,9 +195,30 @@ def test_what_follows_the_last_run_is_reserved_as_the_trials_measured_it():
     meter = {"limit": 30.0, "spent": 25.0, "start": 10.0, "scoring": 2.0}
     assert closing_seconds(meter, took=34.0, test_share=3.0) == 9 + 10 + 6
     budget = Budget(240)
-    assert budget.for_longer_run(used=150, trial=30, closing=25) == pytest.approx(65)
-    assert budget.for_longer_run(used=150, trial=30, closing=60) is None
-    assert budget.for_longer_run(used=150, trial=30, closing=0) == pytest.approx(66)  # a tenth is left in any case
+    assert budget.for_runs(used=150, closing=25) == pytest.approx(65)
+    assert budget.for_runs(used=150, closing=0) == pytest.approx(66)  # a tenth is left in any case
+
+
+def test_an_ensemble_has_runs_of_the_best_settings_with_other_seeds(trainer, tmp_path, monkeypatch):
+    def save(self, gain):
+        Trainer.save(self, gain + 0.1 * (self.values.get("seed", 42) == 44))
+
+    monkeypatch.setattr(searching, "TrainServer", type("Seeded", (Trainer,), {"save": save}))
+    asked = request(tmp_path, [1, 2], budget=Budget(600), ensemble=3)
+    family = dataclasses.replace(asked.families[0], base=asked.families[0].base | {"seed": 42})
+    found = searching.search(dataclasses.replace(asked, families=(family,)))
+    trials, members = trainer.started[:2], trainer.started[2:4]
+    assert all("seed" not in values for values in trials)
+    assert [(values["gain"], values["seed"]) for values in members] == [(2, 43), (2, 44)]
+    first, second = (float(values["max_time"][:-1]) for values in members)
+    assert first == pytest.approx(540 / 2, abs=30)  # of what the closing leaves
+    assert second == pytest.approx(540, abs=30)  # as the first one took no time
+    assert found["run"] == "seed-44"
+    board = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"]
+    assert [system["name"] for system in board][:3] == ["final", "seed-44", "001-rnn"]
+    again = len(trainer.started)
+    searching.search(dataclasses.replace(asked, families=(family,)))
+    assert [values.get("seed") for values in trainer.started[again:]] == [None]  # the closing run alone
 
 
 def test_final_scores_begin_where_the_run_has_told_how_it_started(tmp_path):
