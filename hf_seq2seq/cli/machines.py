@@ -27,6 +27,8 @@ SILENCE = 60.0
 """Seconds without one after which a machine is taken for dead."""
 GRACE = 10.0
 """Seconds that the processes here have to end by themselves once another machine has failed."""
+MARGIN = 1.0
+"""Seconds after the limit in which a store that hangs may still say itself what is wrong."""
 POLL = 0.2
 OF_A_MACHINE = (
     *("machine_rank", "main_process_ip", "machine_timeout", "num_processes", "gpus", "accelerate_config", "use_cpu"),
@@ -56,6 +58,7 @@ class Machines:
         self.lost: str | None = None
         self.code = 1
         self._store: Any = None
+        self._is_connecting = False
         self._left = threading.Event()
         self._heard = {rank: (b"", time.monotonic()) for rank in self._others}
         self._told = time.monotonic()
@@ -73,7 +76,9 @@ class Machines:
             InputError: one did not come in time, two have the same rank, or they disagree about the run.
         """
         failures: list[InputError | None] = []
-        _within(self.seconds + GRACE, partial(self._try_to_meet, failures))
+        meeting = _within(self.seconds + MARGIN, partial(self._try_to_meet, failures))
+        if not (failures or self._is_connecting):
+            meeting.join(GRACE)  # it is about to say who is missing
         if not failures:
             ip, port = self.address
             raise InputError(
@@ -103,9 +108,11 @@ class Machines:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", _interface(ip))
         if self.rank:
             self._await_main(deadline)
+        self._is_connecting = True
         self._store = self._connected(serves=self.rank == 0)
         if self._store.add(f"joined/{self.rank}", 1) > 1:
             raise InputError(f"--machine-rank {self.rank}: another machine has joined {ip}:{port} with this rank")
+        self._is_connecting = False
         plan = f"{self.number} machines with {self.count} processes each"
         self._store.set(f"options/{self.rank}", json.dumps(self.options))
         self._store.set(f"plan/{self.rank}", plan)
@@ -241,11 +248,12 @@ def _interface(ip: str) -> str:
     return next((name for name, addresses in there if any(each.address == own for each in addresses)), "")
 
 
-def _within(seconds: float, call: Callable[[], None]) -> None:
+def _within(seconds: float, call: Callable[[], None]) -> threading.Thread:
     """Calls what may hang, as a machine without power does not answer, and waits so long at most."""
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
     thread.join(seconds)
+    return thread
 
 
 def _noted(codes: list[int], code: int) -> int:

@@ -19,6 +19,7 @@ from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import flag, flatten, section_of
 from hf_seq2seq.training.origin import Origin, current_origin, started_by
 from hf_seq2seq.training.processes import choose_gpu, processes, rank
+from hf_seq2seq.training.state import LOG_FILE
 from hf_seq2seq.tuning.auto_config import SearchConfig
 
 FILES = ("train_file", "validation_file", "test_file")
@@ -76,13 +77,19 @@ def hint_when_ended_early(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not rank() and not is_started_here() and _can_hint():
+        if not rank() and not is_started_here() and _has_begun(folder, started) and _can_hint():
             from hf_seq2seq.training.resuming import how_to_go_on
 
             with suppress(OSError):  # the terminal may be closed
                 if hint := how_to_go_on(folder, started):
                     print(hint, file=sys.stderr)
         raise
+
+
+def _has_begun(folder: Path, since: float) -> bool:
+    """Whether a step was logged: before that there is nothing to go on from, and the hint takes seconds to import."""
+    log = folder / LOG_FILE
+    return log.exists() and log.stat().st_mtime >= since
 
 
 def _can_hint() -> bool:

@@ -13,9 +13,7 @@ from tqdm import tqdm
 from hf_seq2seq import strict_json
 from hf_seq2seq.drafts import naming, open_draft
 from hf_seq2seq.training.origin import current_origin
-from hf_seq2seq.training.state import State
-
-FILE = "train_log.jsonl"
+from hf_seq2seq.training.state import LOG_FILE, State
 
 
 class StepLog:
@@ -30,7 +28,7 @@ class StepLog:
     def __init__(self, accelerator: Accelerator, output_dir: Path, state: State) -> None:
         self._accelerator = accelerator
         self._state = state
-        self._path = output_dir / FILE
+        self._path = output_dir / LOG_FILE
         self._started = self._last = time.perf_counter()
         self._first_step = state.global_step
         self._told = False  # what gradients are not, which holds for all steps

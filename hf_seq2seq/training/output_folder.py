@@ -11,8 +11,8 @@ from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, WEIGHTS_F
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.sections import flag, flatten
 from hf_seq2seq.training.checkpoints import list_checkpoints
-from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.state import FILE as STATE_FILE
+from hf_seq2seq.training.state import LOG_FILE
 
 WEIGHTS = (WEIGHTS_FILE, ADAPTER_FILE)
 WRITTEN = ("README.md", "config.json", "tokenizer.json", "tokenizer_config.json", RUN_FILE, "loss.png")

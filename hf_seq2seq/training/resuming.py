@@ -18,9 +18,8 @@ from hf_seq2seq.saved.weight_names import weight_shapes
 from hf_seq2seq.sections import flag, flatten, options
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.damage import damage
-from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.output_folder import SCORES
-from hf_seq2seq.training.state import State
+from hf_seq2seq.training.state import LOG_FILE, State
 
 LAST = ("last", "true")
 MODEL_SECTIONS = ("model", "alignment", "stack")

@@ -32,12 +32,11 @@ from hf_seq2seq.training.attention_kernels import use_kernels
 from hf_seq2seq.training.checks import runs_on_cpu
 from hf_seq2seq.training.evaluation import evaluate_and_predict
 from hf_seq2seq.training.files import write_json, write_model
-from hf_seq2seq.training.log import FILE as LOG_FILE
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.origin import code_of
 from hf_seq2seq.training.output_folder import SCORES, make_room
-from hf_seq2seq.training.state import State
+from hf_seq2seq.training.state import LOG_FILE, State
 from hf_seq2seq.training.trackers import start_trackers
 from hf_seq2seq.training.weights import zero_settings
 from hf_seq2seq.training.weights.precision import Weights

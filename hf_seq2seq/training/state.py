@@ -10,6 +10,8 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 
 FILE = "trainer_state.json"
+LOG_FILE = "train_log.jsonl"
+"""The log of steps beside it."""
 
 
 @dataclass

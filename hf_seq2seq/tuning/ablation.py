@@ -30,7 +30,10 @@ from hf_seq2seq.tuning.request import tell
 from hf_seq2seq.tuning.train_server import REFUSED, TrainServer, reason_of
 
 BASE_FILE, COMPARISON, DECODED = "ablation.json", "comparison", "decoded"
-NOT_OF_RUNS = ("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "push_to_hub", "num_processes")
+NOT_OF_RUNS = (
+    *("output_dir", "overwrite_output_dir", "resume_from_checkpoint", "push_to_hub", "num_processes"),
+    *("num_machines", "machine_rank", "main_process_ip", "main_process_port", "machine_timeout"),
+)
 
 
 @dataclass(frozen=True)

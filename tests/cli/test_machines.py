@@ -14,6 +14,7 @@ import pytest
 
 from hf_seq2seq.cli import machines
 from hf_seq2seq.cli.machines import Machines
+from hf_seq2seq.cli.train import hint_when_ended_early
 from hf_seq2seq.configs import Run
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.processes import processes
@@ -121,14 +122,22 @@ def test_a_machine_that_never_joins() -> None:
         Machines(run_of(0, port), 1).join()
 
 
-def test_something_else_at_the_main_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machines, "GRACE", 1.0)
+def test_something_else_at_the_main_address() -> None:
     port = free_port()
+    began = time.monotonic()
     with (
         socket.create_server(("127.0.0.1", port)),
         pytest.raises(InputError, match=r"accepts connections but did not answer|127\.0\.0\.1:\d+: "),
     ):
         Machines(run_of(1, port, machine_timeout=1), 1).join()
+    assert time.monotonic() - began < 1 + machines.GRACE / 2
+
+
+def test_who_is_ended_while_waiting_imports_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "checkpoint-1").mkdir()  # of an earlier run
+    monkeypatch.setitem(sys.modules, "hf_seq2seq.training.resuming", None)  # cannot be imported
+    with pytest.raises(SystemExit), hint_when_ended_early(tmp_path):
+        sys.exit(143)
 
 
 def test_machines_that_disagree() -> None:

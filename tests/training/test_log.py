@@ -39,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / log.FILE).read_text().splitlines()]
+    return [json.loads(line) for line in (folder / log.LOG_FILE).read_text().splitlines()]
 
 
 def test_speed_and_time_left(clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +85,7 @@ def test_one_process_speaks_and_writes(clock: Clock, tmp_path: Path, capsys: pyt
 
 
 def test_a_log_that_continues_is_cut_back(tmp_path: Path) -> None:
-    path = tmp_path / log.FILE
+    path = tmp_path / log.LOG_FILE
     path.write_text('{"step": 2}\nx\n{"step": 3}\n[1]\n{"step": 4}\n{"step": 5}\n{"step": 5, "ev')
     StepLog(Processes(), tmp_path, State(global_step=4, max_steps=9)).close()  # type: ignore[arg-type]
     assert path.read_text() == '{"step": 2}\n{"step": 3}\n{"step": 4}\n'

@@ -62,6 +62,8 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_grid_is_trained_once_and_compared(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    machines = "num_machines: 2\nmachine_rank: 1\nmain_process_ip: 127.0.0.1\nmachine_timeout: 1\n"
+    base.write_text(base.read_text() + machines)  # runs are made here
     asked: dict[str, Any] = {"vary": "attention=none,general,num_beams=1,2", "resamples": 100}
     found = ablate(str(base), asked).figures
     names = [f"attention={a}, num_beams={b}" for a in ("none", "general") for b in (1, 2)]
