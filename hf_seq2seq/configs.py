@@ -15,7 +15,7 @@ from hf_seq2seq.presentation import Curriculum, Staging
 from hf_seq2seq.presentation import Mixing as Mixing
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, flag, option
 from hf_seq2seq.time_limits import TimeLimits
-from hf_seq2seq.training_options import Averaging, Instruments, Launching, Loss, Subwords
+from hf_seq2seq.training_options import Averaging, Instruments, Launching, Loss, Subwords, VocabularyUpdate
 from hf_seq2seq.training_options import Denoising as Denoising
 from hf_seq2seq.training_options import Masking as Masking
 
@@ -199,7 +199,7 @@ TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece", "byte")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneTokenizer(Tokenization):
+class OneTokenizer(VocabularyUpdate, Tokenization):
     """Tokens: limits, and training of a tokenizer for a model from scratch."""
 
     tokenizer_name: str | None = option(None, "Pretrained tokenizer (Hub id or folder) to use instead of training one.")

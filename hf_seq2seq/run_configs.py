@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hf_seq2seq import configs
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MOST_LAYERS, Section, option
+from hf_seq2seq.training_options import VocabularyUpdate
 
 PROBLEMS = ("single_label", "multi_label", "regression")
 POOLINGS = ("cls", "mean", "last")
@@ -140,7 +141,7 @@ class CheckpointOrPair(configs.Pretrained):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointTokens(configs.PairTokenization):
+class CheckpointTokens(VocabularyUpdate, configs.PairTokenization):
     """Tokens: limits, and the tokenizer if it is not the checkpoint's."""
 
     tokenizer_name: str | None = option(None, "Tokenizer (Hub id or folder), if not the checkpoint's.")

@@ -90,6 +90,16 @@ class Subwords(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class VocabularyUpdate(Section):
+    """Tokens: new pieces of a checkpoint's vocabulary."""
+
+    update_vocabulary: tuple[str, ...] = option(
+        (), "Text file from which a checkpoint's tokenizer learns new pieces; SOURCE,TARGET for two vocabularies."
+    )
+    new_pieces: int = option(1000, "Most new pieces that it learns.", at_least=1, at_most=MANY)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instruments(Section):
     """Instruments: measurements while training."""
 

@@ -15,6 +15,7 @@ from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.mapped.texts import sampled
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.model_paths import config_place
 from hf_seq2seq.training.resuming import resume_point
@@ -39,6 +40,8 @@ def start_tokenizers(
     """
     if kept := kept_tokenizers(config.run):
         return kept
+    if config.tokens.update_vocabulary:
+        raise InputError("--update-vocabulary: a model from scratch learns its vocabulary from its rows; leave it out")
     if len(sources) > len(learned := sampled(sources)):
         logger.warning("tokenizers learn from %s of %s rows", f"{len(learned):,}", f"{len(sources):,}")
     sources, targets = learned, sampled(targets)

@@ -18,6 +18,7 @@ from hf_seq2seq.saved.setting_types import check_config
 from hf_seq2seq.sections import MOST_LAYERS, flag, section_of
 from hf_seq2seq.settings_files import explained_yaml
 from hf_seq2seq.tasks.kept import kept_tokenizers
+from hf_seq2seq.tasks.new_pieces import update_vocabulary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -197,11 +198,12 @@ def fit_embeddings(
     before = {} if adapted else old_pieces(tokenizers, added)
     with_tokens(tokenizers, added)
     new = languages or {}
-    before = {side: before.get(side, {}) | new for side in ("source", "target")}
+    pieces = update_vocabulary(tokenizers, config)
+    before = {side: before.get(side, {}) | new | pieces.get(side, {}) for side in ("source", "target")}
     own = getattr(config.tokens, "tokenizer_name", None)
     place = own or source.model_name_or_path or getattr(source, "decoder", None)
     assert place is not None
-    if not source.resize_embeddings and not new:
+    if not source.resize_embeddings and not _grows(config):
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
         start_at_means(model, tokenizers, before)
         return
@@ -211,6 +213,11 @@ def fit_embeddings(
     with explained(place):
         resize_embeddings(model, tokenizers)
     start_at_means(model, tokenizers, before)
+
+
+def _grows(config: RunConfig) -> bool:
+    """Whether a run gives its tokenizer pieces or languages, so that the model needs embeddings for them."""
+    return any(getattr(config.tokens, name, ()) for name in ("update_vocabulary", "added_languages"))
 
 
 def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]:
