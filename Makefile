@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 SOURCES := $(shell find hf_seq2seq recipes -name '*.py')
 INSTALL := $(BIN)/pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint pytest format clean
 .DELETE_ON_ERROR:
 
 demo: $(DEMO)/.trained
@@ -27,7 +27,11 @@ $(DEMO)/.trained: recipes/configs/cmudict.yaml $(SOURCES) | $(VENV)/.run-stamp
 	$(BIN)/hf-seq2seq train --config $< --output-dir $(DEMO) --overwrite-output-dir
 	touch $@
 
-test: lint
+# The linters, which use one core, run beside the tests.
+test: $(VENV)/.test-stamp
+	@$(MAKE) --jobs 2 lint pytest
+
+pytest: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 lint: $(VENV)/.test-stamp

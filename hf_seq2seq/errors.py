@@ -43,3 +43,14 @@ def _words(name: str) -> set[str]:
 def shorten(text: str) -> str:
     """Returns a value for a message, truncated if very long."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def reason_of_panic(error: BaseException) -> str | None:
+    """What to say of an exception of a library in Rust that gave up, such as a tokenizer; None of any other.
+
+    It is no `Exception`, and its class has no module that could be imported.
+    """
+    if type(error).__name__ != "PanicException":
+        return None
+    first = (str(error).strip().splitlines() or ["it panicked"])[0]
+    return f"the tokenizer cannot read this text: {shorten(first)}; the patterns in its tokenizer.json may be at fault"

@@ -30,6 +30,22 @@ def named_place(word: str) -> tuple[str | None, str]:
     return (None, word) if not equals or Path(word).expanduser().exists() else (name, place)
 
 
+def check_link(path: Path) -> None:
+    """Rejects a symbolic link that leads nowhere.
+
+    Raises:
+        InputError: names where it leads.
+    """
+    if not path.is_symlink() or path.exists():
+        return
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{path}: is a symbolic link that leads back to itself") from None
+    raise InputError(f"{path}: is a symbolic link to {str(path.readlink())!r}, which is not there")
+
+
 def check_is_folder(folder: Path, name: str = "--output-dir") -> None:
     """Rejects a path that is not and cannot become a folder.
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave
 from hf_seq2seq.cli.other_names import flag_here
 from hf_seq2seq.clocks import count_from_process_start
 from hf_seq2seq.drafts import FULL
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError, nearest, reason_of_panic
 from hf_seq2seq.training.processes import rank
 
 SECONDS_FOR_RANK_0 = 30.0
@@ -73,7 +74,7 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
-    except Exception as error:
+    except BaseException as error:
         message = _outside_reason(error)
         if message is None:
             leave_after(error)
@@ -153,12 +154,14 @@ def _repeat_after_import(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def _outside_reason(error: Exception) -> str | None:
+def _outside_reason(error: BaseException) -> str | None:
     """The message for an error with an external cause: a flag, a path, the disk, lack of memory."""
     # Recent versions of Typer vendor click, so its errors have no class that can be named.
     if hasattr(error, "format_message"):
         return _usage_message(error)
     first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    if (reason := reason_of_panic(error)) or (reason := _unknown_home(error)):
+        return reason
     if isinstance(error, OSError) and error.errno in FULL:
         return f"{error.filename or 'standard output'}: {error.strerror}; files saved before are complete"
     if isinstance(error, OSError) and error.errno == errno.EBADF and error.filename is None:
@@ -168,6 +171,18 @@ def _outside_reason(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or any(words in first for words in NO_MEMORY):
         return f"out of memory ({first}); use a smaller model, shorter texts or smaller batches"
     return None
+
+
+def _unknown_home(error: BaseException) -> str | None:
+    """What to say of a path such as `~nobody/rows.tsv`; the path is that of the innermost frame."""
+    if not isinstance(error, RuntimeError) or "home directory" not in str(error):
+        return None
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    path = frame.tb_frame.f_locals.get("self") if frame else None
+    whose = f"there is no user {path.parts[0][1:]!r}" if isinstance(path, Path) and path.parts[0] != "~" else "no home"
+    return f"{path or '~'}: {whose}; a name in this folder that begins with ~ is written ./{path or '~'}"
 
 
 def _refuse(message: str) -> int:
@@ -181,7 +196,7 @@ def _refuse(message: str) -> int:
     return REFUSED
 
 
-def _usage_message(error: Exception) -> str:
+def _usage_message(error: BaseException) -> str:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "hf-seq2seq"
     wrong = getattr(error, "option_name", None)

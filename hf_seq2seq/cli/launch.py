@@ -138,7 +138,7 @@ def _settings_of_several(count: int, run: "Run") -> Any:
     )
 
 
-def leave_after(error: Exception) -> None:
+def leave_after(error: BaseException) -> None:
     """Immediately ends a process started by this launcher, leaving its traceback for the launcher to print.
 
     When one process fails, the others fail as a consequence: only the first traceback is useful. Shutting a process

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -14,6 +15,7 @@ from hf_seq2seq.data.files.tables import kind
 from hf_seq2seq.data.mapped.texts import LARGE, ArrowTexts
 from hf_seq2seq.data.rows import cell_place, shown
 from hf_seq2seq.data.sources import chosen_rows, row_number
+from hf_seq2seq.data.tokenizers.unicode_text import BLANKS, is_blank
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -125,8 +127,9 @@ def kept_texts(rows: Dataset, column: str) -> ArrowTexts | None:
         chunks = [pc.struct_field(chunk, key) for chunk in chunks]
     found = ArrowTexts(chunks, _chosen(rows))
     unwanted = pa.array(["", *NANS], pa.string())
+    trimmed = partial(pc.utf8_trim, characters=BLANKS)
     for part in found.parts() if all(is_text(chunk.type) for chunk in chunks) else [pa.nulls(1)]:
-        if part.null_count or pc.any(pc.is_in(pc.utf8_trim_whitespace(part.cast(pa.string())), unwanted)).as_py():
+        if part.null_count or pc.any(pc.is_in(trimmed(part.cast(pa.string())), unwanted)).as_py():
             return None
     return found
 
@@ -163,7 +166,7 @@ def written_nans(cells: pa.ChunkedArray, column: str, place: str) -> np.ndarray:
 
 def missing_label(value: Any, codes: bool = False) -> bool:
     """Whether a label is missing: null, blank, or `nan` unless the labels are codes, where it is Min Nan Chinese."""
-    return value is None or (isinstance(value, str) and (not value.strip() or (value.strip() in NANS and not codes)))
+    return value is None or (isinstance(value, str) and (is_blank(value) or (value.strip() in NANS and not codes)))
 
 
 def are_codes(labels: Iterable[Any]) -> bool:
@@ -178,7 +181,7 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
         InputError: there is one.
     """
     # Chunk by chunk: trimming all cells at once would take twice the column's memory in addition.
-    blank = [pc.equal(pc.utf8_trim_whitespace(chunk.cast(pa.large_string())), "") for chunk in cells.chunks]
+    blank = [pc.equal(pc.utf8_trim(chunk.cast(pa.large_string()), BLANKS), "") for chunk in cells.chunks]
     empty = pa.chunked_array(blank, pa.bool_())
     count = pc.sum(empty).as_py()
     if count:
@@ -212,7 +215,7 @@ def without_empty(rows: Dataset, columns: Sequence[str | None], place: str, labe
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+    return value is None or value == [] or (isinstance(value, str) and is_blank(value))
 
 
 def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> NoReturn:

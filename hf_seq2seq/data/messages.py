@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hf_seq2seq.data.rows import shown
+from hf_seq2seq.data.tokenizers.unicode_text import is_blank
 from hf_seq2seq.errors import InputError, nearest
 
 Messages = list[dict[str, str]]
@@ -63,7 +64,7 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
             raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
         if role not in ROLES:
             raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")
-        if role in (USER, ASSISTANT) and not content.strip():
+        if role in (USER, ASSISTANT) and is_blank(content):
             raise InputError(f"{place}: message {number}, of the {role}, is empty; fill it in or remove the row")
         messages.append({"role": role, "content": content})
     if (messages[-1]["role"] == ASSISTANT) != reply:

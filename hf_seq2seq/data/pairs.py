@@ -31,6 +31,7 @@ from hf_seq2seq.data.source_columns import features_of, frames_of, read_frames, 
 from hf_seq2seq.data.sources import chosen_rows, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.data.text_kinds import Side, look_at
+from hf_seq2seq.data.tokenizers.unicode_text import is_blank
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
@@ -249,7 +250,7 @@ def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> l
     cells = column_cells(rows, column)
     if not (pa.types.is_list(cells.type) or pa.types.is_large_list(cells.type)):
         targets = texts(rows, column, place, may_be_empty)
-        if empty := sum(not text.strip() for text in targets):
+        if empty := sum(map(is_blank, targets)):
             logger.warning(
                 "%s: %s of %s targets are empty, and are scored as such", place, f"{empty:,}", f"{len(targets):,}"
             )
@@ -261,7 +262,7 @@ def _references(rows: Dataset, column: str, place: str, may_be_empty: bool) -> l
         wrong = next((r for r in references if not isinstance(r, str)), "")
         if not isinstance(wrong, str):
             refuse(rows, index, column, references, place)
-        if not references or (not may_be_empty and not all(r.strip() for r in references)):
+        if not references or (not may_be_empty and any(map(is_blank, references))):
             where = cell_place(place, row_number(rows, index), column)
             problem = "an empty text among the references" if references else "no reference"
             raise InputError(f"{where}: {problem}; fill it in, or give --skip-empty")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,6 +17,8 @@ from hf_seq2seq.data.encoding import encode_continuations, encode_targets, encod
 from hf_seq2seq.data.features import FeatureSpace, with_features
 from hf_seq2seq.data.frames import as_matrices
 from hf_seq2seq.data.tokenizers.languages import wanted_of
+from hf_seq2seq.data.tokenizers.locked import tokenizing
+from hf_seq2seq.data.tokenizers.unicode_text import is_blank
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.choices import Choices, name_of, read_choices
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 WINDOW = 4096
-TOKENIZING = Lock()
-"""Held while encoding: truncation is a setting of the tokenizer itself."""
 
 
 @dataclass
@@ -134,7 +133,7 @@ class TextGenerator:
     def read_sources(self, texts: list[Any]) -> tuple[Ragged, list[Words] | None, Counts]:
         """Encodes texts, with ids for the unknown words that a model copies; counts those that remain unknown."""
         texts = self.spoken(texts)
-        with TOKENIZING:
+        with tokenizing():
             encoded, cut = self.encode(texts)
             if space := FeatureSpace.of_config(self.model.config):
                 prefixed = [self.prefix + text for text in texts]
@@ -160,7 +159,7 @@ class TextGenerator:
         Raises:
             InputError: a text is too long, and was to be refused; or a prefix is.
         """
-        asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or text.strip()]
+        asked = [row for row, text in enumerate(texts) if not isinstance(text, str) or not is_blank(text)]
         found, counts = [[Output("")] for _ in texts], Counts(texts=len(texts))
         if asked:
             begun = self.begun([texts[row] for row in asked], [prefixes[row] for row in asked]) if prefixes else ()
@@ -177,7 +176,7 @@ class TextGenerator:
         Raises:
             InputError: one has as many tokens as an output may have.
         """
-        with TOKENIZING:
+        with tokenizing():
             encoded = self.encode_targets(texts, list(prefixes))
         ends = {self.tokenizers.target.eos_token_id, self.tokenizers.target.sep_token_id}
         found = [encoded[row].tolist() if text.strip() else [] for row, text in enumerate(prefixes)]
@@ -207,7 +206,7 @@ class TextGenerator:
 
     def count_tokens(self, texts: list[str]) -> list[int]:
         """The tokens of each text with the prefix and special tokens, before any truncation."""
-        with TOKENIZING:
+        with tokenizing():
             sources = [self.prefix + text for text in self.spoken(texts)]
             encoded, _ = encode_texts(sources, self.tokenizers.source, UNBOUNDED)
         return [int(length) for length in encoded.lengths]
@@ -310,7 +309,7 @@ class TextGenerator:
         """Ids of every source and target, unknown words that they stand for, and the scores of the targets."""
         with ONE_AT_A_TIME, evaluating(self.model):
             sources, unknown, counts = self.read_sources(texts)
-            with TOKENIZING:
+            with tokenizing():
                 encoded = self.encode_targets(texts, targets)
             self._check_positions(sources, encoded, numbers)
             if unknown is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER, Tokenizers, has_two_vocabularies
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.adapters import load_adapted
+from hf_seq2seq.saved.config_sizes import check_sizes
 from hf_seq2seq.saved.embeddings import check_embeddings
 from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.heads import read_segments
@@ -102,6 +103,7 @@ def load_config(path: str, trust_remote_code: bool = False, revision: str = "mai
     # An adapter without its base's configuration has that from the base's own place.
     found = path if place == path or Path(place).is_file() else place
     where = find_model(found) | {"revision": revision if found == path else None}
+    check_sizes(Path(path).expanduser())
     with explained(path):
         config = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code, **where)
         check_config(path, config)

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hf_seq2seq.errors import InputError, nearest, shorten
+from hf_seq2seq.folders import check_link
 from hf_seq2seq.settings_files import read_json_object
 
 WEIGHTS_FILE = "model.safetensors"
@@ -46,6 +47,7 @@ def find_model(name: str) -> dict[str, bool]:
         return {"local_files_only": True}
     if path.is_file():
         raise InputError(f"{name}: a file, not a model folder; give the folder that contains config.json")
+    check_link(path)
     if not _HUB_NAME.fullmatch(name) or (path.parent != Path() and path.parent.is_dir()):
         raise InputError(f"{name}: no such folder{_nearest_folder(path)}")
     return {"local_files_only": not hub_answers()}

@@ -29,6 +29,8 @@ AIM = 0.95
 """Share of the limit that is planned for."""
 SLACK = 0.03
 """Share of the limit by which a plan may be wrong before the run is replanned."""
+USED = 0.8
+"""Share of the limit below which a run says why it does not take longer."""
 TOLD = 0.1
 """A new plan is told where its steps differ by this share from those that were told last."""
 WARM_UP = 2
@@ -281,7 +283,16 @@ class Budget:
         pause = f", an evaluation of {duration(meter.evaluation)} every {every:,}" if meter.evaluation else ""
         return (
             f"{flag(name)} {getattr(self._schedule, name)}: {state.max_steps:,} steps at {speed:,.0f} tokens/s, "
-            f"{left:,} to go{pause}; {duration(meter.closing)} for the end"
+            f"{left:,} to go{pause}; {duration(meter.closing)} for the end{self._left_over(state)}"
+        )
+
+    def _left_over(self, state: State) -> str:
+        """Says why a run ends long before its limits, if it does."""
+        ends = [self._end(meter, state) / meter.limit for meter in self.meters.values()]
+        if state.max_steps < self._most or max(ends) > USED:
+            return ""
+        return (
+            f"; ends early, after {max(ends):.0%} of the time: --max-steps is {self._most:,}, give more to use it all"
         )
 
 

@@ -26,6 +26,8 @@ from hf_seq2seq.tuning.search import search
 from hf_seq2seq.tuning.spaces import around_defaults, split_decoding
 
 LABEL_RECIPES = ("bert_classifier",)
+STARTS = 3
+"""A search, its trials and its last run each start for about as long: all import the same and read the same rows."""
 OWN_MODELS = ("rnn", "transformer")
 """Recipes of hand-built models, whose checkpoints no other recipe reads."""
 OF_THE_SEARCH = (
@@ -114,6 +116,7 @@ def search_recipe(
     _make_room(run)
     common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
     looked = look(recipe, {}, common)
+    _check_start(budget, began)
     request = SearchRequest(
         families=spaces_of([looked], [space]),
         values=_compared_by(looked.goal.metric, [looked], common),
@@ -144,9 +147,14 @@ def _look_at_all(
     for recipe in recipes:
         with silenced(logging.WARNING if looked else logging.NOTSET):  # the rows have the same remarks for each
             looked.append(_look(recipe, values))
-        if budget is not None and budget.since(began) > budget.search:
-            raise budget.refusal(budget.since(began))
+        _check_start(budget, began)
     return looked
+
+
+def _check_start(budget: Budget | None, began: tuple[float, float]) -> None:
+    """Refuses a budget in which nothing can be tried, as the start shows: a trial has one, too, and so has the end."""
+    if budget is not None and STARTS * (used := budget.since(began)) > budget.total:
+        raise budget.refusal(used, used)
 
 
 def _look(recipe: str, values: Mapping[str, Any]) -> Looked:

@@ -56,6 +56,21 @@ def test_unknown_tokens_and_missing_spaces_are_reported(command, flags: list[str
     assert "no spaces" not in command("preview", "rnn", *flags, "--tokenizer-type", "char").out
 
 
+def test_rows_of_several_splits_are_counted(command, flags: list[str], tmp_path: Path) -> None:
+    Path("dev.tsv").write_text("source\ttarget\na cat\tcat a\na cat\tcat a\na cat\ta cat\n")
+    Path("test.tsv").write_text("source\ttarget\na cat\ta cat\nthe cat\tcat the\n")
+    out = command("preview", "rnn", *flags, "--test-file", "test.tsv").out
+    assert [line for line in out.splitlines() if "are also" in line] == [
+        "warning: 2 of 3 validation rows are also train rows; `clean --against` drops them",
+        "warning: 1 of 2 test rows are also validation rows; `clean --against` drops them",
+    ]
+    Path("train.tsv").write_text("label\ttext\n" + "1\tgood good\n0\tbad bad\n" * 4)
+    Path("dev.tsv").write_text("label\ttext\n1\tgood good\n1\tbad bad\n")
+    sizes = ["--from-scratch", "--config-overrides", "hidden_size=8,num_attention_heads=2,num_hidden_layers=1"]
+    out = command("preview", "bert_classifier", *flags[:4], *sizes, "--tokenizer-type", "word").out
+    assert "warning: 1 of 2 validation rows are also train rows" in out
+
+
 def test_parameters_and_memory(command, flags: list[str]) -> None:
     out = command("preview", "rnn", *flags).out
     found = re.search(r"parameters  ([\d,]+), of which ([\d,]+) are trained", out)

@@ -99,6 +99,7 @@ GOOD = {"source": "a", "target": "b"}
             "row 2, column 'source': empty text; fill it in, or give --skip-empty",
         ),
         ({"source": "a", "target": ""}, "row 2, column 'target': empty text"),
+        ({"source": "\u200b \ufeff", "target": "b"}, "row 2, column 'source': empty text; fill it in"),
     ],
 )
 def test_a_cell_that_is_no_text_is_refused_with_its_place(write, bad, message):

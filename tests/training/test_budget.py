@@ -97,6 +97,20 @@ def test_the_tighter_limit_and_a_given_number_of_steps_count() -> None:
     assert three.global_step == 3
 
 
+@pytest.mark.parametrize(("most", "early"), [(500, True), (5_000, False)])
+def test_a_run_that_ends_long_before_its_limit_says_why(most: int, early: bool) -> None:
+    budget, state = Budget(Schedule(max_time="20m", max_steps=most), TOKENS), State()
+    budget.begin(state)
+    clock, told = 10.0, ""
+    while not told:
+        told = budget.look([clock, clock], state)
+        clock += 0.5
+        state.global_step += 1
+        budget.done(TOKENS)
+    assert state.max_steps <= most
+    assert ("; ends early, after 22% of the time: --max-steps is 500, give more to use it all" in told) == early
+
+
 def test_a_given_interval_of_evaluations_stays() -> None:
     end, _, _, evaluated = simulate(Schedule(max_time="20m", eval_steps=150), steady, 20, 20)
     assert end <= 1200

@@ -3,6 +3,7 @@
 import pytest
 
 import hf_seq2seq
+from hf_seq2seq.clocks import clocks
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.tuning.auto import auto, search_recipe
 
@@ -61,6 +62,19 @@ def test_what_auto_cannot_do_is_one_clear_line(files, tmp_path, flags, message):
     with pytest.raises(InputError) as error:
         auto(**files, output_dir=str(tmp_path / "out"), **flags)
     assert message in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_budget_that_starting_again_uses_up_is_refused(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_seq2seq.tuning.auto.command_began", lambda: tuple(now - 25 for now in clocks()))
+    message = (
+        r"^--max-time: 1 min is too little to try anything: the start took \d+ s, and a trial needs at least \d+ s"
+    )
+    values = files | TINY | {"max_time": "60s", "output_dir": str(tmp_path / "out")}
+    with pytest.raises(InputError, match=message):
+        auto(recipes="rnn", **{name: value for name, value in values.items() if name not in TINY})
+    with pytest.raises(InputError, match=message):
+        search_recipe("rnn", "dropout=0.1,0.2", values)
     assert not (tmp_path / "out").exists()
 
 

@@ -12,7 +12,7 @@ from hf_seq2seq.data.cleaning.languages import Identify, language_code, language
 from hf_seq2seq.data.cleaning.normal_form import hash_of
 from hf_seq2seq.data.cleaning.options import RULES, SIDES, Cleaning
 from hf_seq2seq.data.cleaning.scripts import script_words, share_in_script
-from hf_seq2seq.data.tokenizers.unicode_text import IDEOGRAMS, character_class
+from hf_seq2seq.data.tokenizers.unicode_text import IDEOGRAMS, character_class, is_blank
 from hf_seq2seq.errors import InputError
 
 _IDEOGRAM = re.compile(f"[{character_class(IDEOGRAMS)}]")
@@ -36,8 +36,8 @@ Seen = Mapping[str, frozenset[int]]
 
 
 def empty(pair: Pair) -> str | None:
-    """A side without a character that is not a space."""
-    return next((f"the {side} is empty" for side, text in pair.sides() if not text.strip()), None)
+    """A side in which there is nothing to see."""
+    return next((f"the {side} is empty" for side, text in pair.sides() if is_blank(text)), None)
 
 
 def broken_encoding(pair: Pair) -> str | None:

@@ -4,19 +4,25 @@ import codecs
 import difflib
 import io
 import os
+import sys
+import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from hf_seq2seq.data.files.compression import compression_of, damage_told, decompressed, named_compression
 from hf_seq2seq.data.files.forms import named_form
+from hf_seq2seq.data.files.other_formats import refuse_other_formats
 from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.folders import check_link
 
 ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "cp1251", "iso8859-15", "shift_jis", "gb18030", "big5", "euc-kr")
 # Bytes of a file's first line to inspect.
 LOOK_AT = 1 << 16
+PATIENCE = 1.0
+"""Seconds for which a pipe is waited for in silence."""
 
 
 def check_file(path: Path) -> None:
@@ -29,6 +35,7 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path}: is a folder, not a file")
     if path.exists():
         return
+    check_link(path)
     if not path.parent.is_dir():
         raise InputError(f"{path}: no such file; there is no folder {str(path.parent)!r} either")
     names = sorted(entry.name for entry in path.parent.iterdir() if _may_be_meant(path, entry))
@@ -129,14 +136,34 @@ def opened(path: Path) -> Iterator[Opened]:
     """Opens a file, compressed or not; errors while reading inside the `with` become an `InputError`.
 
     Raises:
-        InputError: there is no such file, it may not be read, or it is a damaged compressed file.
+        InputError: there is no such file, it may not be read, it is a damaged compressed file, or a document or
+            picture of another program.
     """
     check_file(path)
-    with damage_told(path), path.open("rb") as stream:
-        file = Opened(stream, str(path))
+    with damage_told(path), ExitStack() as stack:
+        with _told_when_waiting(path):
+            stream = stack.enter_context(path.open("rb"))
+            file = Opened(stream, str(path))
+        refuse_other_formats(file.start, path)
         if (named := named_compression(path)) and file.start and not file.compressed:
             raise InputError(f"{path}: damaged {named} file: it is not compressed")
         yield file
+
+
+@contextmanager
+def _told_when_waiting(path: Path) -> Iterator[None]:
+    """Says so when a pipe is waited for, which nothing may ever write to."""
+    if path.is_file():
+        yield
+        return
+    said = f"waiting for a program to write to {path}, which is a pipe"
+    timer = threading.Timer(PATIENCE, print, [said], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def text_encoding(encoding: str) -> str:

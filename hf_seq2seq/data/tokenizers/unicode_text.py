@@ -4,6 +4,10 @@ from functools import lru_cache
 
 TAG = "⟨[^⟨⟩]*⟩"
 """The pattern of a feature of a word, `⟨PL⟩`, which is one token among characters."""
+BLANKS = "".join(code for code in map(chr, range(0x3001)) if code.isspace()) + (
+    "\u00ad\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+)
+"""Spaces, and characters that are not seen: a text of these alone is empty."""
 Ranges = tuple[tuple[int, int], ...]
 
 # Han, kana, bopomofo and Yi; Thai, Lao and Tibetan; Burmese; Khmer; the Tai and Javanese scripts.
@@ -18,6 +22,11 @@ IDEOGRAMS: Ranges = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20
 def character_class(ranges: Ranges) -> str:
     """The ranges as part of a regular expression, to be put between brackets."""
     return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last in ranges)
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to see in a text."""
+    return not text.strip(BLANKS)
 
 
 @lru_cache(maxsize=2**16)
