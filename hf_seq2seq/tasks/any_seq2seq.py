@@ -119,10 +119,10 @@ def start_any(
         tokenizers = kept or load_tokenizers(config)
     for tokenizer in () if kept else (tokenizers.source, tokenizers.target):
         read_as_text(tokenizer, [config.data.source_prefix, *sources, *targets])
-    new = add_languages(tokenizers.target, config.tokens.added_languages, config.adaptation.has_adapter)
+    new = add_languages(tokenizers.target, config.tokens.added_languages)
     if not in_many_languages(sources):
         set_languages(model, tokenizers.target, config.data)
-    fit_embeddings(model, tokenizers, config, config.model, new)
+    rows = fit_embeddings(model, tokenizers, config, config.model, new)
     set_seed(config.run.seed)
-    adapt(model, config.adaptation, fresh)
+    adapt(model, config.adaptation, fresh, rows)
     return model, tokenizers

@@ -13,25 +13,21 @@ OPTION = "--added-languages"
 NLLB = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
 
-def add_languages(tokenizer: Any, asked: Sequence[str], adapted: bool) -> dict[str, list[int]]:
+def add_languages(tokenizer: Any, asked: Sequence[str]) -> dict[str, list[int]]:
     """Adds languages to a tokenizer, where it does not know them.
 
     Args:
         tokenizer: modified in place.
         asked: codes, each alone, or as `NEW=OLD+OLD` with the languages that it is like.
-        adapted: whether an adapter is trained.
 
     Returns:
         The ids at whose mean each new token starts.
 
     Raises:
-        InputError: the tokenizer cannot have more languages, a code is not of its form, or an adapter is trained, which
-            is saved without embeddings.
+        InputError: the tokenizer cannot have more languages, or a code is not of its form.
     """
     if not asked:
         return {}
-    if adapted:
-        raise InputError(f"{OPTION}: an adapter cannot store the embedding of a language; leave out the adapter")
     known = _known(tokenizer)
     found = {}
     for new, _, like in (each.partition("=") for each in asked):

@@ -9,7 +9,13 @@ from hf_seq2seq.data.tokenizers.vocabulary import NEEDS_SENTENCEPIECE, Tokenizer
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.adapters import load_adapted, merge_adapter
-from hf_seq2seq.saved.embeddings import check_embeddings, old_pieces, resize_embeddings, start_at_means
+from hf_seq2seq.saved.embeddings import (
+    check_embeddings,
+    old_pieces,
+    resize_embeddings,
+    start_at_means,
+    token_tables,
+)
 from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.loading import explained, load_config
 from hf_seq2seq.saved.model_paths import adapter_copy, find_model, is_adapter, tokenizer_place
@@ -19,6 +25,7 @@ from hf_seq2seq.sections import MOST_LAYERS, flag, section_of
 from hf_seq2seq.settings_files import explained_yaml
 from hf_seq2seq.tasks.kept import kept_tokenizers
 from hf_seq2seq.tasks.new_pieces import update_vocabulary
+from hf_seq2seq.training.adaptation import NewRows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -176,7 +183,7 @@ def fit_embeddings(
     config: RunConfig,
     source: Pretrained,
     languages: dict[str, list[int]] | None = None,
-) -> None:
+) -> NewRows:
     """Adds embeddings missing from a checkpoint for its tokenizer, if `resize_embeddings` is set.
 
     Args:
@@ -186,16 +193,18 @@ def fit_embeddings(
         source: the section that names the checkpoint.
         languages: as of `add_languages`.
 
+    Returns:
+        For an adapter, which leaves the other weights as they are: the tables of tokens, and the rows of new ones.
+
     Raises:
-        InputError: some are missing and that is not set, or an adapter is trained, which cannot store them.
+        InputError: some are missing and that is not set.
     """
     from transformers import set_seed
 
     adaptation = section_of(config, Adaptation)
-    adapted = adaptation is not None and adaptation.has_adapter
+    sizes = {side: len(tables[0]) for side, tables in token_tables(model, tokenizers).items()}
     added = getattr(config.tokens, "added_tokens", ())
-    # An adapter is saved without embeddings, which must then stay those of its base.
-    before = {} if adapted else old_pieces(tokenizers, added)
+    before = old_pieces(tokenizers, added)
     with_tokens(tokenizers, added)
     new = languages or {}
     pieces = update_vocabulary(tokenizers, config)
@@ -205,14 +214,27 @@ def fit_embeddings(
     assert place is not None
     if not source.resize_embeddings and not _grows(config):
         check_embeddings(model, tokenizers, place, "--resize-embeddings adds them")
-        start_at_means(model, tokenizers, before)
-        return
-    if adapted:
-        check_embeddings(model, tokenizers, place, "--resize-embeddings adds them, but an adapter cannot store them")
-    set_seed(config.run.seed)  # new embeddings are random
-    with explained(place):
-        resize_embeddings(model, tokenizers)
+    else:
+        set_seed(config.run.seed)  # new embeddings are random
+        with explained(place):
+            resize_embeddings(model, tokenizers)
     start_at_means(model, tokenizers, before)
+    if adaptation is None or not adaptation.has_adapter:
+        return []
+    asked = bool(added) or _grows(config)
+    first = Tokenizers.load(tokenizer_place(adapter_copy(place)), source.trust_remote_code) if asked else tokenizers
+    return _new_rows(model, tokenizers, first, sizes)
+
+
+def _new_rows(model: "PreTrainedModel", tokenizers: Tokenizers, first: Tokenizers, sizes: dict[str, int]) -> NewRows:
+    """The tables of tokens, and the rows of tokens that the checkpoint's tokenizers or its model lack."""
+    found = []
+    for side, tables in token_tables(model, tokenizers).items():
+        known, vocabulary = getattr(first, side).get_vocab(), getattr(tokenizers, side).get_vocab()
+        new = {number for token, number in vocabulary.items() if token not in known}
+        rows = sorted(new | {*range(sizes[side], len(tables[0]))})
+        found += [(table, rows) for table in tables if rows]
+    return found
 
 
 def _grows(config: RunConfig) -> bool:

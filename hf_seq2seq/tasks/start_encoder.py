@@ -14,7 +14,7 @@ from hf_seq2seq.tasks.labelled import check_labelled_run
 from hf_seq2seq.tasks.pretrained import check_start, fit_embeddings, known_overrides
 from hf_seq2seq.tasks.starting import build_overridden, load_start, start_tokenizer
 from hf_seq2seq.tasks.trained_heads import prepare_head
-from hf_seq2seq.training.adaptation import adapt
+from hf_seq2seq.training.adaptation import NewRows, adapt
 from hf_seq2seq.training.checks import check_run
 
 if TYPE_CHECKING:
@@ -88,17 +88,18 @@ def start_encoder(
         read_as_text(tokenizer, texts)
     set_seed(config.run.seed)
     fresh: list[str] = [""]
+    rows: NewRows = []
     if model.from_scratch:
         encoder = new_encoder(config, sizes[model.model_size], tokenizer, head)
     else:
         paired = config.masking.next_sentence_prediction
         who, families = ("--next-sentence-prediction", PAIRED) if paired else ("bert_classifier", ())
         encoder, fresh = load_start(who, families, _auto(config), config, **head)
-        fit_embeddings(encoder, Tokenizers(tokenizer, tokenizer), config, model)
+        rows = fit_embeddings(encoder, Tokenizers(tokenizer, tokenizer), config, model)
     read_segments(tokenizer, encoder)
     if head:
         fresh = prepare_head(encoder, model, tokenizer, fresh)
-    adapt(encoder, config.adaptation, fresh)
+    adapt(encoder, config.adaptation, fresh, rows)
     return encoder, tokenizer, fresh
 
 

@@ -58,9 +58,9 @@ def adapt_start(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", config: PretrainedRun, fresh: Sequence[str]
 ) -> None:
     """Gives a checkpoint the embeddings that it lacks, and the adapter that is asked for, which starts at random."""
-    fit_embeddings(model, Tokenizers(tokenizer, tokenizer), config, config.model)
+    rows = fit_embeddings(model, Tokenizers(tokenizer, tokenizer), config, config.model)
     set_seed(config.run.seed)
-    adapt(model, config.adaptation, fresh)
+    adapt(model, config.adaptation, fresh, rows)
 
 
 def build_overridden(build: "Callable[[], PreTrainedModel]") -> "PreTrainedModel":

@@ -1,5 +1,6 @@
 """Training fewer weights: adapters, and frozen parts of a model."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,11 @@ from transformers.pytorch_utils import Conv1D
 from hf_seq2seq.configs import Adaptation
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import AnySeq2SeqRun, PretrainedRun
+from hf_seq2seq.saved.embeddings import train_rows
 from hf_seq2seq.saved.heads import head_parts, reads_forward
 from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
 from hf_seq2seq.sections import flag
+from hf_seq2seq.training.weights.sharding import DEEPSPEED, SWITCH
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,6 +36,7 @@ NAMED_ALIKE = (
 """Names of queries and values, or of both with keys, in other families."""
 INITIALIZED = ("pissa", "olora")
 """Variants that take their start from the weights under them, and change those."""
+NewRows = list[tuple[nn.Parameter, list[int]]]
 KEYS_AND_VALUES = (("k_proj", "v_proj"), ("k", "v"), ("key", "value"), ("k_lin", "v_lin"))
 LAST_LAYERS = ("fc2", "down_proj", "wo", "lin2")
 """Names of the last linear layers of feed-forward parts."""
@@ -91,7 +95,9 @@ def quantization(config: PretrainedRun | AnySeq2SeqRun) -> dict[str, Any]:
     return four_bits(compute, on_cpu=config.run.use_cpu or not torch.cuda.is_available())
 
 
-def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = ()) -> None:
+def adapt(
+    model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = (), new_rows: NewRows | None = None
+) -> None:
     """Freezes parts, and adds an adapter if requested.
 
     By default a low-rank adapter changes queries and values (section 4.2), and also keys if one layer computes all.
@@ -105,9 +111,11 @@ def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = 
         model: modified in place.
         options: the section.
         fresh: randomly initialized modules, which are trained in full and saved with the adapter, such as a head.
+        new_rows: tables of tokens, which are saved with the adapter, and the rows of them that are trained with it.
 
     Raises:
-        InputError: target modules match nothing or cannot be merged, or there is no encoder to freeze.
+        InputError: target modules match nothing or cannot be merged, there is no encoder to freeze, or weights with
+            new rows would be sharded.
     """
     _freeze(model, options.freeze, fresh)
     if not options.has_adapter:
@@ -116,6 +124,10 @@ def adapt(model: "PreTrainedModel", options: Adaptation, fresh: Sequence[str] = 
     fresh = [name for name in fresh if name.split(".")[0] not in heads]
     shared = {"modules_to_save": list(dict.fromkeys([*heads, *fresh])) or None, "task_type": _task_type(model)}
     model.add_adapter(_low_rank(model, options, shared) if options.lora_r else _factors(model, shared))
+    if new_rows and any(os.environ.get(name, "").lower() == "true" for name in (SWITCH, DEEPSPEED)):
+        raise InputError("new tokens beside an adapter cannot be combined with FSDP or DeepSpeed; leave out either")
+    for table, rows in new_rows or ():
+        train_rows(table, rows, is_frozen=options.freeze == "embeddings")
 
 
 def _low_rank(model: "PreTrainedModel", options: Adaptation, shared: dict[str, Any]) -> Any:

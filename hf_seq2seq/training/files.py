@@ -11,7 +11,8 @@ from torch import Tensor
 from hf_seq2seq import strict_json
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.objectives.objective import Objective
-from hf_seq2seq.saved.adapters import is_adapted
+from hf_seq2seq.saved.adapters import ADAPTED, is_adapted
+from hf_seq2seq.saved.embeddings import TRAINED_ROWS
 from hf_seq2seq.saved.joined_pairs import separate_copies
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG
 from hf_seq2seq.saved.run_settings import RUN_FILE
@@ -34,18 +35,29 @@ def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
         model.save_pretrained(folder, state_dict=state, max_shard_size="1000GB")
         if is_adapted(model):
             write_adapter_base(folder, model)
-            _name_magnitudes(folder / ADAPTER_FILE)
+            _complete_adapter(folder / ADAPTER_FILE, model, state)
     finally:
         model.config.dtype = dtype
     task.tokenizers.save(folder)
     write_run_file(folder, task)
 
 
-def _name_magnitudes(path: Path) -> None:
-    """Gives the magnitudes of DoRA the names by which transformers finds them too; by PEFT's it would not."""
-    state = load_file(path)
-    if any(name.endswith(MAGNITUDES) for name in state):
-        named = {f"{name}.weight" if name.endswith(MAGNITUDES) else name: value for name, value in state.items()}
+def _complete_adapter(path: Path, model: Any, state: dict[str, Tensor]) -> None:
+    """Adds the tables of tokens that have new rows to an adapter's file, as PEFT does where it sees that they grew.
+
+    As there, output weights are written also if they are tied: transformers separates them where it loads an adapter.
+
+    Also gives the magnitudes of DoRA the names by which transformers finds them, too; by PEFT's it would not.
+    """
+    saved = load_file(path)
+    named = {f"{name}.weight" if name.endswith(MAGNITUDES) else name: value for name, value in saved.items()}
+    outputs = model.get_output_embeddings()
+    first = {name for name, _ in model.named_parameters()}
+    first |= {f"{name}.weight" for name, module in model.named_modules() if module is outputs}
+    weights = model.named_parameters(remove_duplicate=False)
+    tables = [name for name, weight in weights if name in first and hasattr(weight, TRAINED_ROWS)]
+    named |= {f"{ADAPTED}{name}": state[name].detach().cpu().clone() for name in tables}
+    if named.keys() != saved.keys():
         save_file(named, path, {"format": "pt"})
 
 
@@ -95,9 +107,10 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
     names = {id(value): name for name, value in state.items()}  # a tensor's shard has no address to compare
-    inside = {f"base_model.model.{name}": names[id(value)] for name, value in saved.items()}
+    inside = {f"{ADAPTED}{name}": names[id(value)] for name, value in saved.items()}
     found = load_file(folder / ADAPTER_FILE)
-    loaded = {inside[name.replace(f"{MAGNITUDES}.weight", MAGNITUDES)]: value for name, value in found.items()}
+    found = {name.replace(f"{MAGNITUDES}.weight", MAGNITUDES): value for name, value in found.items()}
+    loaded = {inside.get(name, name.removeprefix(ADAPTED)): value for name, value in found.items()}
     weights.load_state_dict(objective.trained_weights(loaded, extra))
 
 

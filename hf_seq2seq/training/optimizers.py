@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.embeddings import TRAINED_ROWS
 from hf_seq2seq.training.weights.sharding import full_tensor, shard_like
 
 PACKAGES = {"schedule_free_adamw": ("schedulefree", "schedulefree"), "adamw_8bit": ("bitsandbytes", "quantization")}
@@ -34,7 +35,9 @@ def check_optimizer(options: Optimization, on_cpu: bool = False) -> None:
 
 
 def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:
-    """The optimizer over the trainable parameters; vectors (biases, norms) have no weight decay.
+    """The optimizer over the trainable parameters.
+
+    Vectors (biases, norms) have no weight decay, nor have tables of tokens of which only some rows are trained.
 
     Adafactor uses the given learning rate (no relative step). With `scale_parameter` it is relative to each parameter's
     root mean square (section 8), as needed for T5 from scratch: its embeddings start at a standard deviation of 1, its
@@ -46,9 +49,11 @@ def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimizat
         Dettmers et al., 2022, https://arxiv.org/abs/2110.02861 (8 bits)
     """
     trained = [p for p in named_parameters.values() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim >= 2 and not hasattr(p, TRAINED_ROWS)]
+    others = [p for p in trained if p.ndim < 2 or hasattr(p, TRAINED_ROWS)]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": options.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if options.optim == "adafactor":

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bert_classifier, gpt, rnn, t5
-from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings
+from hf_seq2seq.saved.embeddings import check_embeddings, resize_embeddings, resize_tokens
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 from hf_seq2seq.sections import build
 
@@ -117,10 +118,23 @@ def test_training_refuses_such_a_checkpoint_or_resizes_it(recipe: Any, tmp_path:
     assert len(weights[0]) == len(found[0].tokenizers.source)
     assert weights[0].equal(weights[1])  # drawn with the seed
     if hasattr(found[0].config, "adaptation"):
-        with pytest.raises(InputError, match=r"an adapter cannot store them"):
-            recipe.prepare(config(recipe, tmp_path, **start, resize_embeddings=True, lora_r=2))
+        adapted = recipe.prepare(config(recipe, tmp_path, **start, resize_embeddings=True, lora_r=2)).model
+        assert adapted.get_input_embeddings().weight.trained_rows == [*range(len(weights[0]) - 3, len(weights[0]))]
 
 
 def test_a_model_from_scratch_needs_no_resizing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--resize-embeddings: a model --from-scratch"):
         t5.prepare(config(t5, tmp_path, from_scratch=True, resize_embeddings=True))
+
+
+def test_output_weights_that_only_the_checkpoint_separates_stay_apart(tiny_family: Any, tmp_path: Path) -> None:
+    model = AutoModelForSeq2SeqLM.from_pretrained(tiny_family("byt5"))
+    model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
+    model.save_pretrained(tmp_path)
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    before = [each.weight.detach().clone() for each in (model.shared, model.lm_head)]
+    resize_tokens(model, len(before[0]) + 3)
+    after = [each.weight.detach()[:-3] for each in (model.shared, model.lm_head)]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert model.encoder.embed_tokens.weight is model.decoder.embed_tokens.weight is model.shared.weight
+    assert model.config.tie_word_embeddings

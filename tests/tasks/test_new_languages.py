@@ -49,12 +49,12 @@ def test_a_tag_starts_at_the_mean_of_tags() -> None:
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0)]
     tokenizer = T5TokenizerFast(vocab=pieces, extra_ids=0)
     with pytest.raises(InputError, match="--added-languages: this checkpoint has neither codes nor tags of languages"):
-        add_languages(tokenizer, ["fr"], adapted=False)
+        add_languages(tokenizer, ["fr"])
     tokenizer.add_tokens(["<2de>", "<2en>"])
     ids = tokenizer.convert_tokens_to_ids(["<2de>", "<2en>"])
-    assert add_languages(tokenizer, ["fr", "it=de"], adapted=False) == {"<2fr>": ids, "<2it>": ids[:1]}
+    assert add_languages(tokenizer, ["fr", "it=de"]) == {"<2fr>": ids, "<2it>": ids[:1]}
     assert language_tags(tokenizer) == ["de", "en", "fr", "it"]
-    assert add_languages(tokenizer, ["fr"], adapted=False) == {}
+    assert add_languages(tokenizer, ["fr"]) == {}
 
 
 REFUSED = {
@@ -70,8 +70,6 @@ def test_refusals(asked: str, tiny_family: Any, tmp_path: Path) -> None:
         seq2seq.prepare(values_of(tiny_family("nllb"), tmp_path, add_language=asked))
 
 
-def test_an_adapter_and_fixed_languages_are_refused(tiny_family: Any, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="an adapter cannot store the embedding of a language; leave out the adapter"):
-        seq2seq.prepare(values_of(tiny_family("nllb"), tmp_path, add_language="kbd_Cyrl", lora_r=2))
+def test_fixed_languages_are_refused(tiny_family: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the languages of MBart50 are fixed; checkpoints of NLLB take new ones"):
         seq2seq.prepare(values_of(tiny_family("mbart50"), tmp_path, add_language="kbd_Cyrl"))

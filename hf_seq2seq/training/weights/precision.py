@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.embeddings import TRAINED_ROWS
 
 
 class Weights:
@@ -90,6 +91,9 @@ class MasterWeights(Weights):
         self._buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
         self._attention = model.config._attn_implementation  # type: ignore[union-attr]
         self.parameters = {name: nn.Parameter(p.detach().clone(), p.requires_grad) for name, p in self._low.items()}
+        for name, low in self._low.items():
+            if hasattr(low, TRAINED_ROWS):
+                setattr(self.parameters[name], TRAINED_ROWS, getattr(low, TRAINED_ROWS))
         model.to(torch.bfloat16)
 
     def collect_gradients(self) -> None:
