@@ -9,12 +9,22 @@ from typing import Any, NamedTuple
 
 from hf_seq2seq.errors import InputError
 
+AS_WRITTEN: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
+
 
 class Setting(NamedTuple):
     """A value of a YAML file and its line number, counted from 1."""
 
     value: Any
     line: int
+
+
+def yaml_text(values: dict[str, Any]) -> str:
+    """Values as YAML, in their order; written by libyaml where that spells every character as it is."""
+    import yaml
+
+    text: str = yaml.dump(values, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), **AS_WRITTEN)
+    return text if "\\U" not in text else yaml.dump(values, Dumper=yaml.SafeDumper, **AS_WRITTEN)
 
 
 def read_settings(path: str) -> dict[str, Setting]:

@@ -163,6 +163,8 @@ def comet_checkpoint(tmp_path: Path) -> Callable[..., Path]:
 
 def _module(name: str) -> Any:
     """A sibling module."""
+    if name in sys.modules:
+        return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, REPOSITORY / "tests" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -188,12 +190,33 @@ def tiny_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str
     return find
 
 
+@pytest.fixture(scope="session")
+def hub_server() -> Iterator[Any]:
+    """The server of `loopback_hub`, at the same address for all tests."""
+    server = _module("loopback_hub").start_server()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture
-def loopback_hub() -> Iterator[Any]:
+def loopback_hub(hub_server: Any) -> Any:
     """A Hub of the test's own on the loopback interface, as `loopback_hub.py` describes it."""
-    hub = _module("loopback_hub").LoopbackHub()
-    yield hub
-    hub.close()
+    return _module("loopback_hub").LoopbackHub(hub_server)
+
+
+@pytest.fixture(scope="session")
+def hub_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of programs that take `hub_server` for the Hub: a link, which a test directs to a folder of its own."""
+    return tmp_path_factory.mktemp("hub") / "home"
+
+
+@pytest.fixture(scope="session")
+def hub_python(hub_server: Any, hub_home: Path) -> Iterator[str]:
+    """A `forked_python` whose libraries take `hub_server` for the Hub and `hub_home` for their cache."""
+    environment = _module("loopback_hub").environment_of(hub_server) | {"HF_HOME": str(hub_home)}
+    with _module("forking").forked_python(environment) as command:
+        yield command
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,6 @@ TRANSFORMERS = (*TORCH, "transformers.generation", "transformers.modeling_utils"
 PACKAGE = (*TRANSFORMERS, "hf_seq2seq.training.run", "hf_seq2seq.tasks.pairs", "hf_seq2seq.tasks.labelled",
            "hf_seq2seq.hub.card", "hf_seq2seq.cli.train", "hf_seq2seq.recipes.rnn",
            "hf_seq2seq.recipes.t5")  # fmt: skip
-SOCKET = "HF_SEQ2SEQ_TEST_FORKS"
-"""The environment variable with the socket of the server that a `forked_python` asks."""
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -116,21 +114,25 @@ def _become(arguments: list[str], program: str, cwd: str, environment: dict[str,
 
 
 @contextmanager
-def forked_python() -> Iterator[str]:
-    """The path of a command for `-m`, `-c` and scripts that has this package imported; `sys.executable` elsewhere."""
+def forked_python(environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The path of a command for `-m`, `-c` and scripts that has this package imported; `sys.executable` elsewhere.
+
+    Args:
+        environment: what differs from this process's while it is imported, for what libraries read only then.
+    """
     if sys.platform != "linux":
         yield sys.executable
         return
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listening:
         command, place = Path(folder, "python"), str(Path(folder, "socket"))
-        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -SEs "{__file__}" ask "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -SEs "{__file__}" ask "{place}" "$@"\n')
         command.chmod(0o755)
         listening.bind(place)
         listening.listen(64)
         program = [sys.executable, __file__, "listen", str(listening.fileno()), str(command), *PACKAGE]
-        process = subprocess.Popen(program, pass_fds=[listening.fileno()], stdin=subprocess.PIPE)
+        begun = os.environ | (environment or {})
+        process = subprocess.Popen(program, pass_fds=[listening.fileno()], stdin=subprocess.PIPE, env=begun)
         listening.close()  # the server's alone, so that who asks is refused when it is gone
-        os.environ[SOCKET] = place
         yield str(command)
         process.communicate()
 
@@ -216,10 +218,10 @@ def _run_as_python(
         gc.freeze()
 
 
-def ask(arguments: list[str]) -> None:
-    """Asks the server for a process, and stands for it: passes signals on, and ends as it does."""
+def ask(place: str, arguments: list[str]) -> None:
+    """Asks the server at a socket for a process, and stands for it: passes signals on, and ends as it does."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(os.environ[SOCKET])
+    connection.connect(place)
     ignored = [number for number in FORWARDED if signal.getsignal(number) == signal.SIG_IGN]
     request = {"arguments": arguments, "cwd": str(Path.cwd()), "environment": dict(os.environ)}
     request |= {"ignored": ignored, "parent": os.getppid()}
@@ -238,7 +240,7 @@ def ask(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1] == "ask":
-        ask(sys.argv[2:])
+        ask(sys.argv[2], sys.argv[3:])
     elif sys.argv[1] == "listen":
         listen(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
     elif request := serve(int(sys.argv[1]), sys.argv[2:]):

@@ -98,7 +98,7 @@ class LoopbackHub:
         dies_at: a pattern of "METHOD /path"; the first request that matches is cut off, and no later one is answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, server: ThreadingHTTPServer | None = None) -> None:
         self.tokens = {"hf_loopbackWRITEsecret": ("me", "write"), "hf_loopbackREADsecret": ("me", "read")}
         self.organizations = {"me": ["team"]}
         self.repos: dict[tuple[str, str], Repo] = {}
@@ -111,24 +111,15 @@ class LoopbackHub:
         self.dies_at: str | None = None
         self.dead = False
         self.lock = threading.Lock()
-        hub = self
-
-        class Handler(_Handler):
-            pass
-
-        Handler.hub = hub
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.storage = f"http://localhost:{self.server.server_port}"  # another host, which must not see a token
         self.leaks: list[str] = []
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
-        self.thread.start()
+        self.server = server or start_server()
+        self.server.RequestHandlerClass.hub = self
+        self.url = environment_of(self.server)["HF_ENDPOINT"]
+        self.storage = f"http://localhost:{self.server.server_port}"  # another host, which must not see a token
 
     def environment(self, token: str | None = "hf_loopbackWRITEsecret") -> dict[str, str]:
         """What a process needs to take this for the Hub."""
-        names = {"HF_ENDPOINT": self.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
-        return names | {"HF_TOKEN": token or ""}
+        return environment_of(self.server) | {"HF_TOKEN": token or ""}
 
     def add(self, kind: str, name: str, files: dict[str, bytes]) -> Repo:
         """A repository that is there from the start."""
@@ -138,9 +129,23 @@ class LoopbackHub:
         repo.commit("main", blobs, "initial commit")
         return repo
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+
+def environment_of(server: ThreadingHTTPServer) -> dict[str, str]:
+    """What makes programs take a server for the Hub, as far as libraries read it when they are imported."""
+    url = f"http://127.0.0.1:{server.server_port}"
+    return {"HF_ENDPOINT": url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1"}
+
+
+def start_server() -> ThreadingHTTPServer:
+    """A server at a port of its own, which answers for the last `LoopbackHub` that was made with it."""
+
+    class Handler(_Handler):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    return server
 
 
 KIND = r"/api/(?P<kind>model|dataset)s/(?P<name>[\w.-]+(?:/[\w.-]+)?)"

@@ -13,6 +13,7 @@ from hf_seq2seq.data.collation import LabelCollator
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.labelled_texts import Labelled
+from hf_seq2seq.data.tokenizers.locked import tokenizing
 from hf_seq2seq.data.tokenizers.unknown import count_unknown
 from hf_seq2seq.data.windows import MEAN, Windows, make_windows, pool_windows
 from hf_seq2seq.decoding.counts import Counts
@@ -140,7 +141,8 @@ class TextClassifier:
         rows = Labelled(list(texts), None if pairs is None else list(pairs), labels, {})
         reads_all = self.windows is not None and not self.windows.leaves_out
         limit = UNBOUNDED if reads_all else self.max_source_length or UNBOUNDED
-        return encode_labelled(rows, self.tokenizer, Tokenization(max_source_length=limit))
+        with tokenizing():
+            return encode_labelled(rows, self.tokenizer, Tokenization(max_source_length=limit))
 
     def _batch(self, collate: LabelCollator, examples: Examples, numbers: np.ndarray) -> dict[str, torch.Tensor]:
         batch = {name: tensor.to(self.model.device) for name, tensor in collate(examples, numbers).items()}

@@ -4,8 +4,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.statistics import describe_lengths
 from hf_seq2seq.drafts import open_draft
@@ -19,6 +17,7 @@ from hf_seq2seq.hub.results_section import results_section
 from hf_seq2seq.hub.snippet import how_to_use, is_hand_built, with_peft
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.sections import flatten
+from hf_seq2seq.settings_files import yaml_text
 from hf_seq2seq.task import Task
 
 OWN_CODE = "The architecture is Python code stored with the weights; `trust_remote_code=True` runs it."
@@ -115,7 +114,7 @@ def _training(task: Task, results: dict[str, float], command: str) -> list[str]:
     done = [text.format(results[key]) for key, text in known.items() if results.get(key)]
     libraries = [f"{name} {found}" for name in ("hf-seq2seq", "transformers", "torch") if (found := _version(name))]
     resolved = {"recipe": task.recipe} | flatten(task.config)
-    configuration = fence(yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True), "yaml")
+    configuration = fence(yaml_text(resolved), "yaml")
     return [
         fence(command, "python" if command.startswith("from ") else "bash"),
         f"{', '.join(done)}; {', '.join(libraries)}." if done else f"{', '.join(libraries)}.",

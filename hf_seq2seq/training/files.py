@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.saved.weight_names import read_weights
 from hf_seq2seq.sections import flatten
+from hf_seq2seq.settings_files import yaml_text
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.weights.precision import Weights
 
@@ -80,7 +80,7 @@ def write_adapter_base(folder: Path, model: Any) -> None:
 def write_run_file(folder: Path, task: Task) -> None:
     """Writes the resolved configuration, with which the run can be repeated."""
     values = {"recipe": task.recipe} | flatten(task.config)
-    (folder / RUN_FILE).write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    (folder / RUN_FILE).write_text(yaml_text(values))
 
 
 def set_output_length(task: Task) -> None:

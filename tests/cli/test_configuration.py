@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.settings_files import read_settings
+from hf_seq2seq.settings_files import read_settings, yaml_text
 
 
 @pytest.fixture
@@ -128,3 +129,14 @@ def test_a_recipe_must_be_named_somewhere(command, file: Path) -> None:
         result = command("train", *arguments)
         assert result.code == 2
         assert "name a recipe first: bart, bert_classifier, " in result.err
+
+
+@pytest.mark.parametrize(
+    "text", ["é 你好", "😀", "\\U", "a: b", " x ", "~", "yes", "\u2028", "x " * 90, "1\n\n2", "\x07"]
+)
+def test_settings_are_written_as_they_look(text: str) -> None:
+    values = {"b": text, "a": [text, 1.5, None, True]}
+    written = yaml_text(values)
+    assert yaml.safe_load(written) == values
+    assert list(yaml.safe_load(written)) == ["b", "a"]
+    assert (text in written) == (text in yaml.safe_dump(values, allow_unicode=True))

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,13 +30,23 @@ def pairs(path: Path, rows: int, seed: int) -> Path:
 
 
 @pytest.fixture
-def hub_command(loopback_hub: Any, torch_processes: Any, tmp_path: Path) -> HubCommand:
-    """Runs `hf-seq2seq` in a process of its own; no token may show in what it prints and writes."""
+def hub_command(
+    loopback_hub: Any, hub_home: Path, torch_processes: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> HubCommand:
+    """Runs `hf-seq2seq`, or a program without it, in a process of its own; no token may show in what it leaves."""
+    (tmp_path / "cache").mkdir()
+    hub_home.unlink(missing_ok=True)
+    hub_home.symlink_to(tmp_path / "cache")
 
     def run(*arguments: str | Path, token: str | None = "hf_loopbackWRITEsecret", program: str = "") -> Said:
-        environment = os.environ | loopback_hub.environment(token) | {"HF_HOME": str(tmp_path / "cache")}
+        environment = os.environ | loopback_hub.environment(token) | {"HF_HOME": str(hub_home)}
         environment |= {"PYTHONPATH": str(ROOT)}
-        done = torch_processes.run(*map(str, arguments), program=program, cwd=tmp_path, environment=environment)
+        if "train" in arguments[:1]:  # which imports more than the others
+            command = [request.getfixturevalue("hub_python"), "-m", "hf_seq2seq", *map(str, arguments)]
+            pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+            done = subprocess.run(command, cwd=tmp_path, env=environment, check=False, **pipes)
+        else:
+            done = torch_processes.run(*map(str, arguments), program=program, cwd=tmp_path, environment=environment)
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         for secret in {*loopback_hub.tokens, *([token] if token else [])}:
             assert secret not in done.stdout + done.stderr

@@ -59,6 +59,7 @@ def test_addresses_that_cannot_be_listened_to(monkeypatch: pytest.MonkeyPatch) -
     assert serve.check_key(Network(host="0.0.0.0")) == "secret"
 
 
+@pytest.mark.usefixtures("forked")
 def test_sigterm_finishes_what_was_taken(folders: dict[str, Path]) -> None:
     words = [sys.executable, "-m", "hf_seq2seq", "serve", str(folders["rnn"]), "--port", "0"]
     flags = ["--max-new-tokens-limit", "5000", "--request-seconds", "100"]

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,20 @@ def serve(hub: Any) -> list[str]:
     return [f"/cdn/{blobs[path].sha256}" for path in files if "train" in path]
 
 
-def test_a_run_on_shards_goes_on_where_it_was_killed(loopback_hub: Any, torch_processes: Any, tmp_path: Path) -> None:
+def test_a_run_on_shards_goes_on_where_it_was_killed(
+    loopback_hub: Any, hub_python: str, hub_home: Path, tmp_path: Path
+) -> None:
     shards = serve(loopback_hub)
-    environment = os.environ | loopback_hub.environment(None) | {"HF_HOME": str(tmp_path / "cache")}
-    asked = json.dumps(VALUES)
-    done = torch_processes.run(asked, program=PROGRAM, environment=environment, cwd=tmp_path)
+    (tmp_path / "cache").mkdir()
+    hub_home.unlink(missing_ok=True)
+    hub_home.symlink_to(tmp_path / "cache")
+    environment = os.environ | loopback_hub.environment(None) | {"HF_HOME": str(hub_home)}
+
+    def run(program: str) -> subprocess.CompletedProcess[str]:
+        command = [hub_python, "-c", program, json.dumps(VALUES)]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    done = run(PROGRAM)
     assert done.stdout.splitlines() == ["whole 0", "killed -9", "killed 0"], done.stderr
     assert not (tmp_path / "cache" / "datasets" / "team___pairs").exists()  # no file was kept
     assert "resuming from killed/checkpoint-8" in done.stderr
@@ -101,7 +111,7 @@ def test_a_run_on_shards_goes_on_where_it_was_killed(loopback_hub: Any, torch_pr
     # The storage is cut off behind the first buffer.
     loopback_hub.dies_at = f"GET {shards[2]}"
     alone = PROGRAM[: PROGRAM.index('\nrun("whole")')] + ALONE
-    cut = torch_processes.run(asked, program=alone, environment=environment, cwd=tmp_path)
+    cut = run(alone)
     said, code = cut.stdout.splitlines()
     assert code == "cut off 2", cut.stderr
     assert said.startswith("team/pairs, split train: cannot be read further: ")
