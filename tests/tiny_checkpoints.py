@@ -176,7 +176,7 @@ MADE: dict[str, tuple[Callable[[Path], Any], Callable[..., Any], str]] = {
         configured(
             hf.NllbMoeConfig,
             **BART,
-            num_experts=2,
+            num_experts=4,
             encoder_sparse_step=1,
             decoder_sparse_step=1,
             expert_capacity=64,

@@ -75,6 +75,19 @@ def row_exposure(
     return RowExposure(*(np.array(figures, dtype=float) for figures in (reference, own, accumulated)))
 
 
+def beginning_with(next_of: Next, token: int) -> Next:
+    """A model whose outputs have to begin with a token, such as the code of a language, which costs nothing."""
+
+    def forced(prefixes: Tensor) -> Tensor:
+        found = next_of(prefixes)
+        if not prefixes.shape[1]:
+            found = torch.full_like(found, -math.inf)
+            found[:, token] = 0.0
+        return found
+
+    return forced
+
+
 def _influences(
     next_of: Next, gold: Tensor, best: Sequence[tuple[int, float]], end: int, samples: int, generator: torch.Generator
 ) -> Iterator[list[tuple[float, float]]]:

@@ -53,7 +53,7 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
 
     from hf_seq2seq.decoding.decoder import batch_of
     from hf_seq2seq.decoding.scoring import encode, next_log_probs
-    from hf_seq2seq.evaluation.exposure import Exposure, row_exposure
+    from hf_seq2seq.evaluation.exposure import Exposure, beginning_with, row_exposure
     from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq
     from hf_seq2seq.saved.model_paths import local_copy
 
@@ -72,13 +72,22 @@ def model_exposure(path: str, config: ExposureConfig, values: Mapping[str, Any],
         sources, _, _ = generator.read_sources(list(texts))
         targets = generator.encode_targets(list(texts), [each[0] for each in references])
         for row in range(len(texts)):
-            source = encode(network, batch_of(network, sources, np.array([row]), pad))
+            batch = batch_of(network, sources, np.array([row]), pad)
+            source = encode(network, batch)
 
             def next_of(prefixes: torch.Tensor, batch: dict[str, Any] = source) -> torch.Tensor:
                 return next_log_probs(network, batch, prefixes.to(network.device)).cpu()
 
             target = targets[row].tolist()
-            found.append(row_exposure(next_of, target, target[-1], config.continuations.samples, draws))
+            asked_next = beginning_with(next_of, target[0]) if target[0] in _forced(network, batch) else next_of
+            found.append(row_exposure(asked_next, target, target[-1], config.continuations.samples, draws))
             if advance is not None:
                 advance(1)
     return Exposure.of(found)
+
+
+def _forced(model: Any, batch: Mapping[str, Any]) -> list[int]:
+    """The token that an output of one source is forced to begin with, if any: the source's own, or else the model's."""
+    own = batch["first_tokens"].tolist() if "first_tokens" in batch else [-1]
+    first = getattr(model.generation_config, "forced_bos_token_id", None)
+    return [first] if own == [-1] and first is not None else own

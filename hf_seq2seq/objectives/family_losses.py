@@ -18,8 +18,8 @@ def asked_outputs(model: Any) -> dict[str, bool]:
 
 
 def has_router(model: Any) -> bool:
-    """Whether a model has a router of the Switch Transformer's kind, whose loss counts."""
-    return model.config.model_type == "switch_transformers"
+    """Whether a model has a router to experts, whose loss counts."""
+    return model.config.model_type in ("switch_transformers", "nllb-moe")
 
 
 def with_family_losses(model: Any, loss: Tensor, outputs: Any, batch: dict[str, Tensor], smoothing: float) -> Tensor:
@@ -67,6 +67,8 @@ def _mean_of_streams(first: Tensor, later: Tensor, labels: Tensor, smoothing: fl
 def router_losses(model: Any, outputs: Any, source: Tensor, target: Tensor) -> Tensor:
     """The weighted losses of a router, balance and size of its logits, of each row's real tokens, `(batch,)`.
 
+    Each token of NLLB-MoE has two experts, and only the balance counts, as in transformers.
+
     Paper: Fedus et al., 2022, equations 4 to 6, https://arxiv.org/abs/2101.03961; Zoph et al., 2022, equation 5,
     https://arxiv.org/abs/2202.08906
 
@@ -78,19 +80,28 @@ def router_losses(model: Any, outputs: Any, source: Tensor, target: Tensor) -> T
     """
     total = torch.zeros(len(source), device=source.device)
     sides = ((outputs.encoder_router_logits, source), (outputs.decoder_router_logits, target))
+    has_two = model.config.model_type == "nllb-moe"
     for layers, mask in sides:
-        if layers:
-            logits = torch.cat(layers, dim=1).float()
-            counted = mask.repeat(1, len(layers)).float()
-            size = _row_mean(logits.logsumexp(-1)[..., None] ** 2, counted)[:, 0]
-            total = total + model.router_z_loss_coef * size + model.router_aux_loss_coef * _imbalance(logits, counted)
+        if layers:  # none where a whole layer was dropped
+            logits = torch.cat([layer.unflatten(0, (len(mask), -1)) if has_two else layer for layer in layers], 1)
+            logits, counted = logits.float(), mask.repeat(1, len(layers)).float()
+            total = total + model.router_aux_loss_coef * _imbalance(logits, counted, 1 + has_two)
+            if not has_two:
+                size = _row_mean(logits.logsumexp(-1)[..., None] ** 2, counted)[:, 0]
+                total = total + model.router_z_loss_coef * size
     return total
 
 
-def _imbalance(logits: Tensor, counted: Tensor) -> Tensor:
-    """The product of each expert's share of tokens and mean probability, summed, times the experts, `(batch,)`."""
+def _imbalance(logits: Tensor, counted: Tensor, chosen: int) -> Tensor:
+    """The product of each expert's share of tokens and mean probability, summed, times the experts, `(batch,)`.
+
+    Args:
+        logits: of a router, `(batch, positions, experts)`.
+        counted: 1 at the positions that count, `(batch, positions)`.
+        chosen: experts of a token.
+    """
     experts = logits.shape[-1]
-    shares = _row_mean(F.one_hot(logits.argmax(-1), experts).float(), counted)
+    shares = _row_mean(F.one_hot(logits.topk(chosen).indices, experts).sum(-2).float(), counted)
     return experts * (shares * _row_mean(logits.softmax(-1), counted)).sum(-1)
 
 

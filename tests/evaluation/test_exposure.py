@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 from hf_seq2seq.cli.root import app
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.exposure import Exposure, Next, PositionSums, RowExposure, row_exposure
+from hf_seq2seq.evaluation.exposure_runs import Continuations, ExposureConfig, FewRows, model_exposure
 
 NO_END = 9
 
@@ -144,3 +146,17 @@ def test_sums_by_position_are_means_with_intervals() -> None:
     assert first["own"] == pytest.approx(np.mean([own[0] for _, own in rows]), abs=1e-5)
     assert [each["rows"] for each in (first, second, third)] == [4, 3, 2]
     assert len(sums.table(95, 3)) == 2
+
+
+def test_an_output_begins_with_the_language_of_its_row(tiny_family: Any, tmp_path: Path) -> None:
+    rows = [("abc", "cba", "en", "de"), ("ab", "ba", "en", "fr"), ("abcd", "dcba", "de", "en")]
+    head = "source\ttarget\tsource_lang\ttarget_lang\n"
+    (tmp_path / "rows.tsv").write_text(head + "".join("\t".join(row) + "\n" for row in rows))
+    flags = ["--model-name-or-path", tiny_family("mbart50"), "--train-file", str(tmp_path / "rows.tsv"), "--use-cpu"]
+    flags += ["--max-steps", "1", "--metrics", "", "--validation-split-percentage", "0", "--max-source-length", "16"]
+    app(["train", "seq2seq", *flags, "--output-dir", str(tmp_path / "run")], standalone_mode=False)
+    config = ExposureConfig(rows=FewRows(test_file=str(tmp_path / "rows.tsv")), continuations=Continuations(samples=2))
+    found = model_exposure(str(tmp_path / "run"), config, {"test_file": str(tmp_path / "rows.tsv")})
+    assert found.reference[0] == found.own[0] == 0
+    assert found.reference[1] == pytest.approx(found.own[1])  # after the same code
+    assert found.reference[1] > 0

@@ -15,10 +15,14 @@ from hf_seq2seq.saved.prophetnet import order_streams
 
 FAMILIES = (
     *("marian", "m2m_100", "nllb", "mbart50", "led", "longt5", "umt5", "switch_transformers", "prophetnet"),
-    *("blenderbot", "t5gemma", "t5gemma2", "byt5"),
+    *("blenderbot", "t5gemma", "t5gemma2", "byt5", "nllb_moe"),
+)
+DROPOUTS = (
+    *("p", "dropout", "layerdrop", "jitter_noise", "activation_dropout", "attention_dropout", "moe_token_dropout"),
 )
 PLAIN = ("prophetnet", "t5gemma")
 """Logits that are more than a linear layer's output: two streams, or capped."""
+ROUTED = ("switch_transformers", "nllb-moe")
 ROWS = ([4, 5, 6, 7, 1], [7, 8, 2]), ([5, 4, 1], [6, 5, 8, 4, 7, 2])
 
 
@@ -32,7 +36,7 @@ def models(tiny_family: Callable[[str], str]) -> Callable[[str], tuple[PreTraine
             model = AutoModelForSeq2SeqLM.from_pretrained(tiny_family(family)).train()
             configs = [module.config for module in model.modules() if hasattr(module, "config")]
             for module in (*configs, *model.modules()):
-                for name in ("p", "dropout", "layerdrop", "jitter_noise", "activation_dropout", "attention_dropout"):
+                for name in DROPOUTS:
                     if isinstance(getattr(module, name, None), float):
                         setattr(module, name, 0.0)
             found.append(model)
@@ -57,7 +61,7 @@ def batch_of(rows: Any, pad: int) -> dict[str, Tensor]:
 
 def own_loss(model: Any, row: dict[str, Tensor]) -> Tensor:
     """The model's own loss of one row, summed."""
-    more = {"output_router_logits": True} if model.config.model_type == "switch_transformers" else {}
+    more = {"output_router_logits": True} if model.config.model_type in ROUTED else {}
     if model.config.model_type == "led":
         more["global_attention_mask"] = torch.zeros_like(row["input_ids"]).index_fill(1, torch.tensor([0]), 1)
     loss: Tensor = model(**row, **more).loss
@@ -118,3 +122,15 @@ def test_a_balanced_router_loses_less(models: Any) -> None:
         outputs = type("Outputs", (), {"encoder_router_logits": (logits,), "decoder_router_logits": ()})
         found.append(float(router_losses(model, outputs, torch.ones(1, 2), torch.ones(1, 1))))
     assert found[1] - found[0] == pytest.approx(model.router_aux_loss_coef, rel=1e-3)  # 2 experts: 2 instead of 1
+
+
+def test_a_row_of_nllb_moe_does_not_depend_on_its_batch(tiny_family: Callable[[str], str]) -> None:
+    off = dict.fromkeys(("dropout", "attention_dropout", "encoder_layerdrop", "decoder_layerdrop"), 0.0)
+    place = tiny_family("nllb_moe")
+    model = AutoModelForSeq2SeqLM.from_pretrained(place, expert_capacity=1, moe_token_dropout=0.0, **off)
+    meet_needs(model)
+    objective = TokenCrossEntropy(model)
+    for training in (True, False, True):
+        objective.train(training)
+        alone = sum(float(objective(batch_of([row], 1)).detach()) for row in ROWS)
+        assert float(objective(batch_of(ROWS, 1)).detach()) == pytest.approx(alone, rel=1e-6)
