@@ -110,7 +110,7 @@ def test_every_choice_names_an_option(name: str) -> None:
         *pairs.t5_choices(side, side),
         *pairs.metric_choices(side, side, validated=True),
         *schedules.length_choices(Lengths(5, 5, 5, 5)),
-        *schedules.schedule_choices(side, Lengths(5, 5, 5, 5), 1, validated=True),
+        *schedules.schedule_choices((None, side), Lengths(5, 5, 5, 5), 1, validated=True),
         *labels.classifier_choices(side),
         *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
@@ -239,6 +239,22 @@ def test_more_rows_take_fewer_epochs() -> None:
     assert epochs[2] == pytest.approx(40)
 
 
+def test_summaries_take_few_epochs_and_do_not_repeat_themselves() -> None:
+    side = replace(look_at(WORDS), kind="sentences", rows=2_000)
+    long, short = replace(side, words=150.0), replace(side, words=20.0)
+
+    def chosen(source: Side, target: Side) -> dict[str, Any]:
+        lengths = Lengths(2_000, 400, 40, 300.0)
+        found = [*schedules.schedule_choices((source, target), lengths, 1, validated=True)]
+        return {choice.name: choice.value for choice in [*found, *pairs.transformer_choices(source, target)]}
+
+    summaries, others = chosen(long, short), chosen(short, short)
+    assert summaries["no_repeat_ngram_size"] == 3
+    assert "no_repeat_ngram_size" not in others
+    assert summaries["max_steps"] == pytest.approx(others["max_steps"] / 8, rel=0.02)
+    assert (summaries["learning_rate"], others["learning_rate"]) == (1e-3, 3e-3)
+
+
 def test_preview_tells_every_choice_with_its_reason(tmp_path: Path) -> None:
     page = preview("rnn", **_pronunciations(tmp_path)).text
     assert "tokenizer_type char: sources: 120 rows of single words, 10 characters" in page
@@ -282,7 +298,7 @@ def test_under_a_time_limit_warm_up_is_a_share_and_the_limit_schedules_evaluatio
     side = look_at(["a b c"] * 1000)
     chosen = {
         c.name: c.value
-        for c in schedules.schedule_choices(side, Lengths(1000, 5, 5, 8.0), 1, validated=True, timed=True)
+        for c in schedules.schedule_choices((None, side), Lengths(1000, 5, 5, 8.0), 1, validated=True, timed=True)
     }
     assert chosen["warmup_ratio"] == 0.1
     assert not {"warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)

@@ -25,7 +25,7 @@ DERIVABLE = frozenset(
         *("metrics", "metric_for_best_model", "max_source_length", "max_target_length", "max_tokens_per_batch"),
         *("max_steps", "num_train_epochs", "logging_steps", "warmup_steps", "warmup_ratio", "lr_scheduler_type"),
         *("learning_rate", "optim", "scale_parameter", "label_smoothing_factor", "num_beams", "eval_beams"),
-        *("eval_steps", "early_stopping_patience", "validation_split_percentage"),
+        *("no_repeat_ngram_size", "eval_steps", "early_stopping_patience", "validation_split_percentage"),
     }
 )
 """The options that the rules of this module choose."""

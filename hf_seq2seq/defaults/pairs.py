@@ -116,10 +116,12 @@ def transformer_choices(source: Side, target: Side) -> Iterator[Choice]:
     """
     rows, reason = source.rows, f"{source.rows:,} rows of {TITLES[target.kind]}"
     small = target.kind in CHARACTER_MODELS
+    summaries = are_summaries(source, target)
     size = {"d_model": 256, "dropout": 0.3} if rows < 200_000 else {"d_model": 256, "dropout": 0.1}
     rate = 1e-3
     if not small and rows < 50_000:
-        size, rate = {"d_model": 128, "dropout": 0.2} | both_sides(layers=4, ffn_dim=512), 3e-3
+        size = {"d_model": 128, "dropout": 0.2} | both_sides(layers=4, ffn_dim=512)
+        rate = 1e-3 if summaries else 3e-3
     elif not small and rows >= 500_000:
         size = {"d_model": 512, "dropout": 0.1} | both_sides(layers=6, ffn_dim=2048, attention_heads=8)
     for name, value in size.items():
@@ -159,6 +161,19 @@ def _chosen(reason: str, **values: object) -> Iterator[Choice]:
         yield Choice(name, value, reason)
 
 
+# Summaries ----------------------------------------------------------------------------------------------------------
+
+
+def are_summaries(source: Side, target: Side) -> bool:
+    """Whether the targets say in few words what long sources say."""
+    return target.kind == SENTENCES and source.words >= 60 and source.words >= 3 * target.words
+
+
+def summaries_reason(source: Side, target: Side) -> str:
+    """Says why rows are taken for summaries."""
+    return f"sources of {source.words:.0f} words, targets of {target.words:.0f}: summaries"
+
+
 # Metrics ------------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +191,6 @@ def _metrics(source: Side, target: Side) -> tuple[tuple[str, ...], str, str]:
         return ("word_error_rate", "phoneme_error_rate"), "word_error_rate", reason
     if target.kind == FORMS:
         return ("exact_match", "levenshtein"), "exact_match", reason
-    if source.words >= 60 and source.words >= 3 * target.words and find_spec("rouge_score"):
-        return ("rouge",), "rougeL", f"sources of {source.words:.0f} words, targets of {target.words:.0f}: summaries"
+    if are_summaries(source, target) and find_spec("rouge_score"):
+        return ("rouge",), "rougeL", summaries_reason(source, target)
     return ("bleu", "chrf"), "chrf" if target.kind == UNSPACED else "bleu", reason

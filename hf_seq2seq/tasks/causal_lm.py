@@ -64,7 +64,7 @@ def joined_task(
     }
     train = pairs["train"]
     if config.model.from_scratch and isinstance(train, Pairs):
-        config = settle_steps(config, train.sides[1], lengths_of(splits["train"].lengths), splits)
+        config = settle_steps(config, train.sides, lengths_of(splits["train"].lengths), splits)
     config = settle_stages(config, train)
     source, target = train.columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)

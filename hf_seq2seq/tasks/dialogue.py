@@ -67,7 +67,7 @@ def dialogue_task(
     }
     if config.model.from_scratch and config.given is not None:
         side = exchanges(conversations["train"]).replies
-        config = settle_steps(config, side, lengths_of(splits["train"].lengths), splits)
+        config = settle_steps(config, (None, side), lengths_of(splits["train"].lengths), splits)
     columns = {"source": conversations["train"].column, "target": "the last reply"}
     problem = Seq2SeqProblem(config.decoding, config.tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, columns, problem)

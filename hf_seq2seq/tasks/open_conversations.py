@@ -96,7 +96,7 @@ def settle_turns(
         min(longest.target, limits.max_target_length),
         float(sources.mean() + targets.mean()),
     )
-    return settle_steps(config, exchanges(conversations["train"]).replies, lengths, conversations)
+    return settle_steps(config, (None, exchanges(conversations["train"]).replies), lengths, conversations)
 
 
 def settle_shared_turns(
@@ -109,17 +109,17 @@ def settle_shared_turns(
     return settle(config, shared_length_choices(longest, most))
 
 
-def settle_steps(config: C, side: Side, lengths: Lengths, splits: Mapping[str, Sized]) -> C:
+def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, splits: Mapping[str, Sized]) -> C:
     """Chooses batches, steps and evaluations of a model from scratch that writes targets.
 
     Args:
         config: the recipe's.
-        side: what the targets look like.
+        sides: what the sources look like, if they are single texts, and the targets.
         lengths: tokens of the training rows.
         splits: all rows.
     """
     validated, timed = bool(sets_of(splits, "validation")), bool(config.schedule.limits())
-    return settle(config, schedule_choices(side, lengths, shared_by(config.run), validated, timed))
+    return settle(config, schedule_choices(sides, lengths, shared_by(config.run), validated, timed))
 
 
 def longest_turns(conversations: Iterable[Conversations], tokenizers: Tokenizers) -> Lengths:

@@ -200,7 +200,7 @@ def settle_schedule(
     limits = config.tokens
     if lengths.source > limits.max_source_length or lengths.target > limits.max_target_length:
         lengths = measure(rows, tokenizers, config.data.source_prefix, limits)
-    return settle_steps(config, train.sides[1], lengths, pairs)
+    return settle_steps(config, train.sides, lengths, pairs)
 
 
 def measure(
