@@ -17,6 +17,7 @@ from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
 
 LETTERS = "abcdefghij"
+SMALL = "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"
 
 
 def write_pairs(path: Path, rows: int, seed: int) -> Path:
@@ -74,6 +75,8 @@ def make_task(pairs: dict[str, str], tmp_path: Path) -> MakeTask:
             "metrics": "exact_match",
             "output_dir": str(tmp_path / "run"),
         }
+        if values.get("from_scratch", True):
+            defaults["config_overrides"] = SMALL
         config = build(t5.Config, pairs | defaults | values)
         task = t5.prepare(replace(config, given=None))  # nothing is chosen from the rows
         for module in task.model.modules():

@@ -15,7 +15,7 @@ from hf_seq2seq.training.loop import Loop
 @pytest.mark.parametrize("limit", [500_000, 3_000_000])
 def test_the_last_good_checkpoint_survives(make_task: Callable[..., Task], tmp_path: Path, limit: int) -> None:
     """A limit on file sizes stands in for a full disk: it stops the weights, or only the larger optimizer's state."""
-    options = {"save_steps": 2, "eval_steps": 2}
+    options = {"save_steps": 2, "eval_steps": 2, "config_overrides": ""}  # of the usual size
     (tmp_path / "out").mkdir()
     Loop(make_task(max_steps=2, **options), Accelerator(cpu=True), tmp_path / "out").run()
     loop = Loop(make_task(max_steps=4, **options), Accelerator(cpu=True), tmp_path / "out", "last")
