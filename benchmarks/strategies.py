@@ -64,7 +64,7 @@ ROWS = {
     "multi30k": Rows(MULTI30K, "predict_bleu"),
 }
 HALF_RNN = "--hidden-size 192 --embedding-size 96"
-FROM_TRAINED = "--model-name-or-path {cross_entropy} --num-train-epochs 3 --learning-rate 5e-4"
+FROM_TRAINED = "--model-name-or-path {cross_entropy} --num-train-epochs 3 --learning-rate 1e-4"
 PHONEMES = ("g2p", "g2p-fre", "g2p-ita")
 TRANSLATIONS = ("multi30k-2000", "multi30k")
 REWARDS = {

@@ -75,10 +75,13 @@ def read_document(texts: Sequence[str] | None, file: str | None, encoding: str) 
     """
     if texts:
         raise InputError("--one-document: texts are given as arguments; it reads --input-file or standard input")
-    try:
-        content = sys.stdin.read() if file is None else Path(file).read_text(encoding=encoding)
-    except (OSError, LookupError, UnicodeDecodeError) as error:
-        raise InputError(f"{file or 'standard input'}: cannot be read as text: {error}") from None
+    if file is None:
+        content = sys.stdin.read().removeprefix("\ufeff")
+    else:
+        from hf_seq2seq.data.files.text_files import opened
+
+        with opened(Path(file).expanduser()) as text:
+            content = text.text(encoding).replace("\r\n", "\n").replace("\r", "\n")
     return iter([{"text": content}])
 
 

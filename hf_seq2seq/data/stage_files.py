@@ -4,12 +4,12 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.data.modifiers import MODIFIERS, NEEDED, OPTIONS, TERM_TEMPLATE, Modifier
 from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.settings_files import read_tree
+from hf_seq2seq.text_lines import read_lines
 
 KEYS = ("datasets", "stages", "modifiers")
 PARTS = ("mix", "modifiers")
@@ -195,7 +195,7 @@ def _modifier(node: Any, path: str) -> Modifier:
 def _terms(file: str, place: str) -> dict[str, str]:
     """The terms of a file: a term, a tab and its translation per line."""
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        lines = read_lines(file)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{place}: {file}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
     terms = {}

@@ -131,6 +131,10 @@ def make_windows(
     middle = sum(token in special for token in ids) - head - tail if pairs and inside else 0
     room = size - head - middle - tail
     room -= room // 2 if pairs else 0
+    if room < 1:
+        raise InputError(
+            f"--max-source-length {size}: the {size - room} special tokens leave no room for text; give more"
+        )
     if stride >= room:
         shared = " and half of the rest may be the shorter text" if pairs else ""
         raise InputError(

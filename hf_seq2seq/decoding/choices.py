@@ -8,7 +8,6 @@ Paper: De Cao et al., 2021, section 3.2, https://arxiv.org/abs/2010.00904
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.text_lines import read_lines
 
 PADDING = -1
 KEPT = 2**14  # nodes whose children are remembered
@@ -140,7 +140,7 @@ def read_choices(given: str, encode: Callable[[list[str]], Ragged]) -> Choices:
         InputError: it cannot be read, or has no line.
     """
     try:
-        lines = given.split("\n") if "\n" in given else Path(given).expanduser().read_text("utf-8").splitlines()
+        lines = given.split("\n") if "\n" in given else read_lines(given)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--choices {given}: cannot be read: {error}") from None
     texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 WINDOW = 4096
+LONG_CHOICE = 1024
+"""Tokens of an entry of `--choices` beyond which a search is announced to be long."""
 
 
 @dataclass
@@ -125,6 +127,9 @@ class TextGenerator:
         room = longest_sequence(self.model)
         if found.longest > (room or UNBOUNDED):
             raise InputError(f"{name_of(file)}: one has {found.longest} tokens; this model has {room} positions")
+        if found.longest > LONG_CHOICE:
+            detail = f"one has {found.longest:,} tokens, and the search may take as many steps for each text"
+            print(f"{name_of(file)}: {detail}", file=sys.stderr)
         if found.left_out:
             detail = f"{found.left_out} have the same tokens as another one, and are left out"
             print(f"{name_of(file)}: {detail}", file=sys.stderr)
@@ -174,13 +179,17 @@ class TextGenerator:
         """The first tokens of outputs that begin with certain texts; none for a blank one.
 
         Raises:
-            InputError: one has as many tokens as an output may have.
+            InputError: one has as many tokens as an output may have, or characters or words that the vocabulary lacks.
         """
         with tokenizing():
             encoded = self.encode_targets(texts, list(prefixes))
         ends = {self.tokenizers.target.eos_token_id, self.tokenizers.target.sep_token_id}
         found = [encoded[row].tolist() if text.strip() else [] for row, text in enumerate(prefixes)]
         found = [ids[:-1] if ids and ids[-1] in ends else ids for ids in found]
+        for text, ids in zip(prefixes, found, strict=True):
+            if self.tokenizers.target.unk_token_id in ids:
+                detail = f"{shorten(repr(text))} has characters or words that are not in the vocabulary of outputs"
+                raise InputError(f"--target-prefix-column: {detail}")
         longest: list[int] = max(found, key=len, default=[])
         if len(longest) >= self.max_new_tokens:
             text = prefixes[found.index(longest)]

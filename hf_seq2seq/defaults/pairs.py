@@ -180,8 +180,8 @@ def summaries_reason(source: Side, target: Side) -> str:
 def metric_choices(source: Side, target: Side, validated: bool) -> Iterator[Choice]:
     """The metrics that the field reports for such targets; the first one also chooses the best checkpoint.
 
-    Of ROUGE that is ROUGE-2: a model that has just begun to learn writes one common sentence for every source, which has
-    a high ROUGE-L.
+    Of ROUGE that is ROUGE-2: a model that has just begun to learn writes one common sentence for every source, and that
+    has a high ROUGE-L.
     """
     names, best, reason = _metrics(source, target)
     yield Choice("metrics", names, reason)

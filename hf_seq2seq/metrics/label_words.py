@@ -5,10 +5,10 @@ Written `label_words` where the labels are all references, and `label_words:FILE
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from pathlib import Path
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.metric import Metric, TextRows, averaged, check_rows
+from hf_seq2seq.text_lines import read_lines
 
 KEYS = ("label_accuracy", "label_share")
 
@@ -43,7 +43,7 @@ def make_label_words(argument: str = "") -> Metric:
     if not argument:
         return LABEL_WORDS
     try:
-        lines = Path(argument).read_text(encoding="utf-8").splitlines()
+        lines = read_lines(argument)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"metric 'label_words': {argument}: {error}") from None
     labels = frozenset(line.strip() for line in lines if line.strip())

@@ -1,7 +1,6 @@
 """Alignments by attention of sources with their first references, against a gold standard, by layer and head."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics.alignment import Links, read_links
 from hf_seq2seq.reports.attention import one_source
+from hf_seq2seq.text_lines import read_lines
 
 FLAG = "--gold-alignments"
 Pair = tuple[str, str]
@@ -31,7 +31,7 @@ def read_gold(path: str, pairs: Sequence[Pair]) -> Gold:
         InputError: the file cannot be read, or does not fit the rows.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = read_lines(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{FLAG} {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(lines) != len(pairs):

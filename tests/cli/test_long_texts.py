@@ -28,6 +28,8 @@ def test_pieces_are_put_back_into_the_spacing(command, model_folder: Path, tmp_p
     assert whole.out == wanted
     assert "1 of 1 texts were read in pieces, 3 in all" in whole.err
     assert command("generate", model_folder, *flags, stdin=DOCUMENT.encode()).out == wanted
+    (tmp_path / "in.txt").write_bytes("\ufeff".encode() + DOCUMENT.replace("\n", "\r\n").encode())
+    assert command("generate", model_folder, "--input-file", tmp_path / "in.txt", *flags).out == wanted
     assert outputs_of(command, model_folder, [DOCUMENT, ""], "--split", "paragraphs")[1] == ""
     assert load(model_folder).generate([DOCUMENT], split="sentences") == [wanted]
 

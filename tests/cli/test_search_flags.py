@@ -244,6 +244,9 @@ def test_outputs_begin_as_a_column_says(command, model_folder: Path, tmp_path: P
     flags = ["--input-file", tmp_path / "in.jsonl", "--target-prefix-column", "begin"]
     found = command("generate", model_folder, *flags, "--num-beams", 2).out.splitlines()
     assert [text.startswith(row["begin"]) for text, row in zip(found, given, strict=True)] == [True] * 3
+    (tmp_path / "in.jsonl").write_text(json.dumps({"question": "a", "begin": "日本"}) + "\n")
+    refused = command("generate", model_folder, *flags)
+    assert (refused.code, refused.out, "'日本' has characters or words that are not in" in refused.err) == (2, "", True)
     refused = command("generate", model_folder, "a cat", "--target-prefix-column", "begin")
     assert (refused.code, "--target-prefix-column needs --input-file" in refused.err) == (2, True)
     refused = command("generate", model_folder, *flags, "--split", "sentences")

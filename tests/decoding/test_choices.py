@@ -122,10 +122,10 @@ def test_refuses_files(tmp_path, content, message):
 
 
 def test_reads_files_without_repetition(tmp_path):
-    (tmp_path / "list").write_text(" b \na\n\nb\n")
+    (tmp_path / "list").write_text("\ufeff b \r\na\n\nb\nc\u2028d\x0ce\n", encoding="utf-8")
     seen = []
     read_choices(str(tmp_path / "list"), lambda texts: seen.extend(texts) or Ragged.of([[3, 1], [4, 1]]))
-    assert seen == ["b", "a"]
+    assert seen == ["b", "a", "c\u2028d\x0ce"]
 
 
 def test_refuses_other_constraints():

@@ -196,3 +196,5 @@ def test_pairs_are_trained_and_classified_in_windows(trained, tmp_path) -> None:
 def test_refuses_windows_that_share_all_tokens(trained) -> None:
     with pytest.raises(InputError, match="of which 2 are special tokens; choose at most 7"):
         make_windows(load(trained["cut"]).tokenizers, LIMIT, 8, "mean")
+    with pytest.raises(InputError, match="--max-source-length 2: the 2 special tokens leave no room for text"):
+        make_windows(load(trained["cut"]).tokenizers, 2, 0, "mean")
