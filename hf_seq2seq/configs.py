@@ -166,6 +166,9 @@ class Adaptation(Section):
     lora_target_modules: tuple[str, ...] = option((), "Linear layers to adapt; by default those usual for the family.")
     lora_variant: str = option("lora", "Form or start of the low-rank adapter.", choices=LORA_VARIANTS)
     ia3: bool = option(False, "Train factors of keys, values and feed-forward layers ((IA)³) instead of the weights.")
+    prompt_tokens: int | None = option(
+        None, "Train this many vectors in front of every source (prompt tuning) instead of the weights.", at_least=1
+    )
     load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
     merge_adapter: bool = option(False, "Merge the adapter into the weights at the end, and save a plain model.")
     freeze: str = option("none", "Parts of the model not to train.", choices=FROZEN)
@@ -173,7 +176,13 @@ class Adaptation(Section):
     @property
     def has_adapter(self) -> bool:
         """Whether an adapter is trained."""
-        return self.ia3 or self.lora_r is not None
+        return self.adapter_flag is not None
+
+    @property
+    def adapter_flag(self) -> str | None:
+        """The flag of the adapter that is trained, if any."""
+        given = {"--lora-r": self.lora_r is not None, "--ia3": self.ia3, "--prompt-tokens": self.prompt_tokens}
+        return next((name for name, asked in given.items() if asked), None)
 
 
 @dataclass(frozen=True, kw_only=True)

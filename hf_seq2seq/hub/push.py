@@ -74,7 +74,7 @@ def check_run_publication(config: RunConfig) -> None:
     """
     given = flatten(config)
     check_card_options(section_of(config, Hub) or Hub())
-    alone = (given.get("lora_r") is not None or given.get("ia3")) and not given.get("merge_adapter")
+    alone = (any(given.get(name) for name in ("lora_r", "ia3", "prompt_tokens"))) and not given.get("merge_adapter")
     base = given.get("model_name_or_path")
     if given.get("push_to_hub") and alone and base and Path(base).expanduser().is_dir():
         raise InputError(f"--push-to-hub: the adapter needs {base}, which is not on the Hub; add --merge-adapter")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.embeddings import resize_tokens
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, find_model
+from hf_seq2seq.saved.prompts import KIND, is_prompted, load_prompt
+from hf_seq2seq.saved.setting_types import GENERATION
 from hf_seq2seq.settings_files import read_json_object
 
 if TYPE_CHECKING:
@@ -21,11 +23,17 @@ VOCABULARIES = ("vocab_size", "source_vocab_size")
 
 def is_adapted(model: Any) -> bool:
     """Whether a model has an adapter; if so, only that is trained and saved."""
-    return bool(getattr(model, "_hf_peft_config_loaded", False))
+    return bool(getattr(model, "_hf_peft_config_loaded", False)) or is_prompted(model)
 
 
 def merge_adapter(model: "PreTrainedModel") -> None:
-    """Merges the adapter into the weights; the model is then like one that never had an adapter."""
+    """Merges the adapter into the weights; the model is then like one that never had an adapter.
+
+    Raises:
+        InputError: it is a prompt.
+    """
+    if is_prompted(model):
+        raise InputError(f"{model.name_or_path}: its adapter is a prompt, which cannot be merged into weights")
     from peft.tuners.tuners_utils import BaseTunerLayer
     from peft.utils.other import ModulesToSaveWrapper
 
@@ -110,6 +118,8 @@ def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: di
     Raises:
         InputError: the base differs in size from the model that was adapted.
     """
+    from transformers import GenerationConfig
+
     settings = read_json_object(Path(folder) / ADAPTER_CONFIG)
     if settings.get("megatron_config"):
         raise InputError(f"{folder}: {ADAPTER_CONFIG} names a Python module to run; such adapters are not supported")
@@ -123,5 +133,10 @@ def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: di
 
     if wrong := others(key for key, *_ in report["mismatched_keys"]):
         raise InputError(f"{folder}: contains an adapter of another model than {base}: the sizes of {wrong[0]} differ")
+    if (Path(folder) / GENERATION).is_file() and hasattr(model, "generation_config"):
+        model.generation_config = GenerationConfig.from_pretrained(folder)  # such as the language that was learned
+    if settings.get("peft_type") == KIND:
+        load_prompt(model, folder, settings)
+        return model, others(report["missing_keys"])
     found = _load_weights(model, folder, own)
     return model, others(report["missing_keys"]) + sorted(found.missing_keys)

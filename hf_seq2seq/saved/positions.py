@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from hf_seq2seq.saved.joined_pairs import is_joined
+from hf_seq2seq.saved.prompts import prompt_length
 
 SIDES = ("encoder", "decoder")
 
@@ -18,8 +19,13 @@ def longest_sequence(model: Any, side: str | None = None) -> int | None:
     Args:
         model: a transformers model, or anything with its configuration.
         side: "encoder" for sources or "decoder" for targets, which differ in LED, T5Gemma and joined models; None for
-            the smaller.
+            the smaller. A prompt in front of every source takes its share.
     """
+    most = _longest(model, side)
+    return most if most is None or side == "decoder" else most - prompt_length(model)
+
+
+def _longest(model: Any, side: str | None) -> int | None:
     config = model.config
     if all(hasattr(config, _field(each)) for each in SIDES):  # LED's
         found = [getattr(config, _field(each)) for each in SIDES if side in (None, each)]

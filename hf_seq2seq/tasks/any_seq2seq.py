@@ -59,8 +59,9 @@ def check_start(config: AnySeq2SeqRun) -> str:
     if model.encoder is not None or model.decoder is not None:
         options = config.adaptation
         if options.has_adapter and not options.merge_adapter:
-            asked = "--ia3" if options.ia3 else "--lora-r"
-            raise InputError(f"{asked}: an adapter names one base, and a pair has two; also give --merge-adapter")
+            raise InputError(
+                f"{options.adapter_flag}: an adapter names one base, and a pair has two; also give --merge-adapter"
+            )
         return check_pair(model)
     if model.model_name_or_path is None:
         raise InputError(f"{RECIPE}: give --model-name-or-path, or --encoder and --decoder")

@@ -13,6 +13,8 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import AnySeq2SeqRun, PretrainedRun
 from hf_seq2seq.saved.embeddings import train_rows
 from hf_seq2seq.saved.heads import head_parts, reads_forward
+from hf_seq2seq.saved.prompts import OPTION as PROMPT
+from hf_seq2seq.saved.prompts import add_prompt, sampled_prompt
 from hf_seq2seq.saved.quantization import HEADS, check_quantization, four_bits
 from hf_seq2seq.sections import flag
 from hf_seq2seq.training.weights.sharding import DEEPSPEED, SWITCH
@@ -55,7 +57,7 @@ def check_adaptation(options: Adaptation, from_scratch: bool = False, bf16_on_cp
     """
     adapted = options.has_adapter
     if from_scratch and (adapted or options.freeze != "none"):
-        name = ("--ia3" if options.ia3 else "--lora-r") if adapted else "--freeze"
+        name = options.adapter_flag or "--freeze"
         raise InputError(f"{name}: freezes weights, which are random with --from-scratch")
     for name, given in (("--merge-adapter", options.merge_adapter), ("--load-in-4bit", options.load_in_4bit)):
         if given and not adapted:
@@ -84,6 +86,11 @@ def _check_form(options: Adaptation) -> None:
             raise InputError(f"{flag(name)}: there is no low-rank adapter; also give --lora-r")
     if options.ia3 and options.lora_r is not None:
         raise InputError("--ia3 and --lora-r are two adapters; leave out one of them")
+    if options.prompt_tokens is not None:
+        if options.adapter_flag != PROMPT:
+            raise InputError(f"{PROMPT} and {options.adapter_flag} are two adapters; leave out one of them")
+        if options.merge_adapter:
+            raise InputError(f"--merge-adapter: the prompt of {PROMPT} cannot be merged into weights; leave it out")
 
 
 def quantization(config: PretrainedRun | AnySeq2SeqRun) -> dict[str, Any]:
@@ -119,6 +126,11 @@ def adapt(
     """
     _freeze(model, options.freeze, fresh)
     if not options.has_adapter:
+        return
+    if options.prompt_tokens is not None:
+        if new_rows:
+            raise InputError(f"{PROMPT}: a prompt is saved without the embeddings of new tokens; use --lora-r")
+        add_prompt(model, sampled_prompt(model, options.prompt_tokens))
         return
     heads = [name for name in _heads(model) if name != "lm_head"]
     fresh = [name for name in fresh if name.split(".")[0] not in heads]

@@ -14,6 +14,7 @@ from hf_seq2seq.saved.adapters import ADAPTED, is_adapted
 from hf_seq2seq.saved.embeddings import TRAINED_ROWS
 from hf_seq2seq.saved.joined_pairs import separate_copies
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, BASE_CONFIG
+from hf_seq2seq.saved.prompts import SAVED, STATE, is_prompted, save_prompt
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.saved.weight_names import read_weights
 from hf_seq2seq.sections import flatten
@@ -32,8 +33,12 @@ def write_model(folder: Path, task: Task, state: dict[str, Tensor]) -> None:
     set_output_length(task)
     dtype, model.config.dtype = model.config.dtype, "float32"
     try:
-        model.save_pretrained(folder, state_dict=state, max_shard_size="1000GB")
-        if is_adapted(model):
+        if is_prompted(model):
+            save_prompt(folder, model, state)
+            write_adapter_base(folder, model)
+        else:
+            model.save_pretrained(folder, state_dict=state, max_shard_size="1000GB")
+        if is_adapted(model) and not is_prompted(model):
             write_adapter_base(folder, model)
             _complete_adapter(folder / ADAPTER_FILE, model, state)
     finally:
@@ -103,6 +108,10 @@ def load_weights(weights: Weights, folder: Path, objective: Objective) -> None:
     extra = load_file(path) if path.is_file() else {}
     if not is_adapted(weights.model):
         weights.load_state_dict(objective.trained_weights(read_weights(weights.model, folder), extra))
+        return
+    if is_prompted(weights.model):
+        loaded = {STATE: load_file(folder / ADAPTER_FILE)[SAVED]}
+        weights.load_state_dict(objective.trained_weights(loaded, extra))
         return
     state = weights.model.state_dict()
     saved = weights.model.get_adapter_state_dict(state_dict=state)  # type: ignore[operator]
