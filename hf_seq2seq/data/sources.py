@@ -161,7 +161,7 @@ def _check_options(sources: Sources) -> None:
     if not sources.dataset_name and not _files(sources):
         raise InputError("no data: give --train-file or --dataset-name")
     if sources.streaming and not sources.dataset_name:
-        raise InputError("--streaming is for data sets on the Hub; give --dataset-name, or leave it out")
+        raise InputError("--streaming: of files only pairs are streamed, and not the first ones alone; leave it out")
     if sources.streaming and sources.max_train_samples is None:
         raise InputError("--streaming: only pairs are streamed; set their number with --max-train-samples")
     if sources.streaming and sources.train_samples_seed is not None:

@@ -96,10 +96,8 @@ def _others(data: PairData) -> Splits:
 def _check(config: TextRunConfig, data: PairData) -> None:
     """Rejects what needs all rows at once."""
     if config.schedule.max_steps is None:
-        raise InputError(
-            "--streaming: a stream has no end that is known, so give --max-steps (or --max-train-samples, to read "
-            "only the first rows)"
-        )
+        first = " (or --max-train-samples, to read only the first rows)" if data.dataset_name else ""
+        raise InputError(f"--streaming: a stream has no end that is known, so give --max-steps{first}")
     asked: dict[str, Any] = {
         "--deduplicate": data.deduplicate,
         "--train-samples-seed": data.train_samples_seed is not None,

@@ -62,7 +62,8 @@ class Selection:
         if improved:
             state.best_metric = value
             state.best_model_checkpoint = f"checkpoint-{state.global_step}"
-        state.evaluations_without_gain = 0 if gained else state.evaluations_without_gain + 1
+        learns = gained or (improved and not self._has_moved(state))
+        state.evaluations_without_gain = 0 if learns else state.evaluations_without_gain + 1
         state.stopped_early |= self._patience is not None and state.evaluations_without_gain >= self._patience
         return improved
 
@@ -100,3 +101,8 @@ class Selection:
             return False
         best = [entry for entry in state.log_history if f"checkpoint-{entry['step']}" == state.best_model_checkpoint]
         return bool(best) and results["eval_loss"] < best[-1].get("eval_loss", float("-inf"))
+
+    def _has_moved(self, state: State) -> bool:
+        """Whether the metric was ever another one: the loss alone shows that a model learns until then."""
+        values = {entry[name] for entry in state.log_history if (name := f"eval_{self._metric}") in entry}
+        return len(values) > 1

@@ -215,7 +215,7 @@ def test_a_file_may_stand_in_for_a_split_of_a_named_data_set(tmp_path, write):
     [
         ({}, "no data: give --train-file or --dataset-name"),
         ({"train_file": "a.csv", "dataset_name": "b"}, "--train-file and --dataset-name: give only one of them"),
-        ({"train_file": "a.csv", "streaming": True}, "--streaming is for data sets on the Hub"),
+        ({"train_file": "a.csv", "streaming": True}, "--streaming: of files only pairs are streamed"),
         ({"dataset_name": "a/b", "streaming": True}, "--streaming.* set their number with --max-train-samples"),
         ({"train_file": "nothing/a.csv"}, "nothing/a.csv: no such file"),
     ],

@@ -56,20 +56,28 @@ def test_a_final_score_below_the_best_is_explained_by_its_beams(make_task: MakeT
 
 
 def test_of_equal_scores_the_one_with_the_lower_loss_is_kept(make_task: MakeTask) -> None:
-    """Exact match can be 0 until late; patience still counts these evaluations."""
+    """Exact match can be 0 until late; patience counts these evaluations once it has moved."""
     schedule = Schedule(eval_steps=10, metric_for_best_model="exact_match", early_stopping_patience=3)
     selection = Selection(schedule, make_task(), steps_per_epoch=7)
     state = State(max_steps=1000)
     outcomes = []
-    for step, loss in ((10, 3.0), (20, 2.0), (30, 2.5), (40, 1.5)):
+    for step, score, loss in (
+        *((10, 0.0, 3.0), (20, 0.0, 2.0), (30, 0.0, 2.5), (40, 0.0, 2.2), (50, 0.0, 1.5), (60, 1.0, 1.4)),
+        *((70, 1.0, 1.3), (80, 1.0, 1.35), (90, 1.0, 1.2)),
+    ):
         state.global_step = step
-        results = {"eval_exact_match": 0.0, "eval_loss": loss}
+        results = {"eval_exact_match": score, "eval_loss": loss}
         outcomes.append((selection.update(state, results), state.best_model_checkpoint, state.stopped_early))
     assert outcomes == [
         (True, "checkpoint-10", False),
         (True, "checkpoint-20", False),
         (False, "checkpoint-20", False),
-        (True, "checkpoint-40", True),
+        (False, "checkpoint-20", False),
+        (True, "checkpoint-50", False),  # it learns, though no row is right
+        (True, "checkpoint-60", False),
+        (True, "checkpoint-70", False),
+        (False, "checkpoint-70", False),
+        (True, "checkpoint-90", True),
     ]
 
 
