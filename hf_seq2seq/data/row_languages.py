@@ -1,5 +1,6 @@
 """The languages of rows: from columns that name them, or the same for all."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,9 @@ from hf_seq2seq.data.annotated_text import AnnotatedText, annotated, check_code
 from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.rows import cell_place
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.data.tokenizers.languages import are_alike
+from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.sections import flag
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -41,9 +44,12 @@ def read_languages(rows: "Dataset", data: PairData, place: str) -> dict[str, lis
     """The languages of source and target of every row, by side; None if no column names them.
 
     Raises:
-        InputError: a named column is not there, or a cell is not a code of a language.
+        InputError: a named column is not there, a cell is not a code of a language, or a flag contradicts a column.
     """
     columns = language_columns(rows.column_names, data)
+    for side, usual in USUAL.items():
+        if side not in columns and usual in rows.column_names:
+            _check_agrees(rows, side, str(getattr(data, f"{side}_lang")), place)
     if not columns:
         return None
     found: dict[str, list[str | None]] = {}
@@ -53,6 +59,21 @@ def read_languages(rows: "Dataset", data: PairData, place: str) -> dict[str, lis
         else:
             found[side] = [getattr(data, f"{side}_lang")] * len(rows)
     return found
+
+
+def _check_agrees(rows: "Dataset", side: str, given: str, place: str) -> None:
+    """Refuses one language for all rows that is not the one which they name themselves."""
+    from hf_seq2seq.data.cells import column_cells
+
+    counts = Counter(column_cells(rows, USUAL[side]).to_pylist())
+    others = {code: count for code, count in counts.items() if isinstance(code, str) and code.strip()}
+    others = {code: count for code, count in others.items() if not are_alike(code, given)}
+    if others:
+        name, most = flag(f"{side}_lang"), max(others, key=lambda code: others[code])
+        raise InputError(
+            f"{place}: {sum(others.values()):,} of {len(rows):,} rows have another {USUAL[side]} than {name} {given}, "
+            f"such as {shorten(repr(most))}; leave out {name}, or give {name}-column {USUAL[side]}"
+        )
 
 
 def _codes(rows: "Dataset", side: str, column: str, place: str) -> list[str]:

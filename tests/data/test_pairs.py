@@ -197,3 +197,15 @@ def test_rows_with_an_empty_cell_are_left_out_on_request_and_counted(write, capl
     data = PairData(train_file=write("c.csv", "source,target\na,\n,b\n"), skip_empty=True)
     with pytest.raises(InputError, match=r"each of its 2 rows has an empty cell; none are left \(--skip-empty\)"):
         read_pairs(load_splits(data), data)
+
+
+@pytest.mark.parametrize("side", ["source", "target"])
+def test_a_language_for_all_rows_may_not_contradict_their_columns(write, side):
+    column, flag = f"{side}_lang", f"--{side}-lang"
+    rows = [{"source": "abba", "target": "bee", column: code} for code in ("de", "DE", "deu_Latn", "en", "fr", "fr")]
+    path = write("a.jsonl", jsonl(*rows))
+    with pytest.raises(InputError, match=f"3 of 6 rows have another {column} than {flag} de, such as 'fr'; leave out"):
+        read(train_file=path, **{column: "de"})
+    assert len(read(train_file=path, **{column: "de", f"{column}_column": column})["train"]) == 6
+    agreeing = write("b.jsonl", jsonl(*rows[:3], {"source": "ecke", "target": "dad", column: ""}))
+    assert read(train_file=agreeing, **{column: "de"})["train"].sources == ["abba"] * 3 + ["ecke"]

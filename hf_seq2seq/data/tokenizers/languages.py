@@ -76,6 +76,13 @@ def code_of(language: str, codes: Iterable[str], place: str) -> str:
     return found[0]
 
 
+def are_alike(one: str, other: str) -> bool:
+    """Whether two codes name one language: `de` is `DE`, `de_DE` and `deu_Latn`, but `pt_BR` is not `pt_PT`."""
+    parts = [code.strip().lower().replace("-", "_").split("_") for code in (one, other)]
+    first, second = (THREE_LETTERS.get(each[0], each[0]) for each in parts)
+    return parts[0] == parts[1] or (first == second and 1 in map(len, parts))
+
+
 def begins_with_code(tokenizer: Any) -> bool:
     """Whether a target begins with the code of its language (mBART-50, M2M100, NLLB) rather than ending with it."""
     codes = language_codes(tokenizer)
