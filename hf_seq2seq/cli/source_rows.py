@@ -160,12 +160,15 @@ def _column(sample: list[Row], options: SourceOptions, settings: "RunSettings") 
     """The column of the source: from the flag, the training run, or detected."""
     if not sample:
         return "text"
-    from hf_seq2seq.data.columns.pairs import find_source_column
+    from hf_seq2seq.data.columns.pairs import find_source_column, source_as_trained
 
-    trained, names = settings.run.get("source_column"), names_of(sample)
+    run, names, place = settings.run, names_of(sample), str(options.input_file)
+    trained, target = run.get("source_column"), getattr(options, "target_column", None)
     column = options.source_column or (trained if trained in names else None)
-    data = PairData(source_column=column, source_lang=settings.run.get("source_lang"))
-    return find_source_column(names, sample, data, str(options.input_file))
+    data = PairData(source_column=column, source_lang=run.get("source_lang"))
+    if column or "source_column" not in run:
+        return find_source_column(names, sample, data, place)
+    return source_as_trained(names, sample, data, place, target or run.get("target_column"))
 
 
 def _context_column(sample: list[Row], options: SourceOptions, settings: "RunSettings") -> str | None:

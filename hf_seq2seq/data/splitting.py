@@ -35,9 +35,17 @@ class Pieces(NamedTuple):
     texts: list[str]
     gaps: list[str]
 
-    def joined(self, outputs: Sequence[str]) -> str:
-        """Outputs of the pieces, with the spacing of the text."""
-        return "".join(gap + output for gap, output in zip(self.gaps, outputs, strict=False)) + self.gaps[-1]
+    def joined(self, outputs: Sequence[str], between: str = "") -> str:
+        """Outputs of the pieces, with the spacing of the text.
+
+        Args:
+            outputs: one of each piece.
+            between: what stands between two outputs whose pieces had no space between them.
+        """
+        text = ""
+        for gap, output in zip(self.gaps, outputs, strict=False):
+            text += (gap or (between if text and output else "")) + output
+        return text + self.gaps[-1]
 
 
 def check_language(language: str) -> None:

@@ -51,6 +51,7 @@ class PieceReader:
         room: most tokens of a source; None for no limit.
         generate: outputs of texts, none of them blank, with numbers that seed their sampling.
         tells: whether an output's details have its pieces.
+        between: what stands between outputs of pieces of one word.
     """
 
     options: Splitting
@@ -58,6 +59,7 @@ class PieceReader:
     room: int | None
     generate: Generate
     tells: bool = False
+    between: str = ""
 
     def check(self, texts: Sequence[str], numbers: Sequence[int]) -> None:
         """Refuses texts that do not fit, if asked to.
@@ -103,7 +105,7 @@ class PieceReader:
 
     def _again(self, one: _Text, outputs: Sequence[Output]) -> _Text | None:
         """What is to be read next: the outputs as a text; None if that is all."""
-        joined = one.pieces.joined([output.text for output in outputs])
+        joined = one.pieces.joined([output.text for output in outputs], self.between)
         if self.options.combine != AGAIN or len(outputs) == 1 or one.rounds == ROUNDS or not joined.strip():
             return None
         pieces = self._split(joined, one.like, "tokens")
@@ -111,7 +113,7 @@ class PieceReader:
         return replace(one, pieces=pieces) if len(pieces.texts) < len(one.pieces.texts) else None
 
     def _output(self, one: _Text, outputs: Sequence[Output]) -> Output:
-        joined = one.pieces.joined([output.text for output in outputs])
+        joined = one.pieces.joined([output.text for output in outputs], self.between)
         if len(one.parts) == 1:
             return Output(joined, outputs[0].details)
         said: dict[str, Any] = {"pieces": one.parts} if self.tells else {}

@@ -19,7 +19,7 @@ from hf_seq2seq.data.frames import as_matrices
 from hf_seq2seq.data.tokenizers.languages import wanted_of
 from hf_seq2seq.data.tokenizers.locked import tokenizing
 from hf_seq2seq.data.tokenizers.unicode_text import is_blank
-from hf_seq2seq.data.tokenizers.unknown import count_unknown
+from hf_seq2seq.data.tokenizers.unknown import count_unknown, reads_words
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.decoding.choices import Choices, name_of, read_choices
 from hf_seq2seq.decoding.counts import Counted, Counts
@@ -207,7 +207,8 @@ class TextGenerator:
         if getattr(self.model.config, "input_width", None) is not None:
             raise InputError("--split, --on-too-long: only texts are split or refused, and this model reads matrices")
         tells = bool(self.details) or options.combine == AGAIN
-        reader = PieceReader(options, self.count_tokens, self.max_source_length, self._outputs, tells)
+        between = " " if reads_words(self.tokenizers.target) else ""
+        reader = PieceReader(options, self.count_tokens, self.max_source_length, self._outputs, tells, between)
         if options.kind is None:
             reader.check(texts, numbers)
             return self._outputs(texts, numbers, begun)

@@ -70,3 +70,18 @@ def test_a_single_row_is_data_where_training_numbered_its_columns(tmp_path) -> N
         assert found == ("go⟨V⟩⟨PST⟩", {"2": "went"})
     (tmp_path / "named.tsv").write_text("source\ttarget\ngo\twent\n")
     assert read_rows(None, str(tmp_path / "named.tsv"), "utf-8", numbered=True)[1][0]["source"] == "go"
+
+
+def test_the_columns_that_training_found_are_found_again(caplog) -> None:
+    row = {"id": "7", "spelling": "cat", "sounds": "k æ t"}
+    trained = settings(source_column=None, target_column=None)
+    assert sources(row, trained).source == "cat"
+    assert "sources are read from column 'spelling', as in training, and 'sounds' is their target" in caplog.text
+    caplog.clear()
+    assert sources(row, trained, target_column="spelling").source == "k æ t"
+    assert sources({"sounds": "k æ t"}, settings(source_column=None, target_column="sounds")).source == "k æ t"
+    assert not caplog.text
+    with pytest.raises(InputError, match="name the columns by --source-column"):
+        sources(row, settings())
+    with pytest.raises(InputError, match="name the columns by --source-column"):
+        sources(row | {"meaning": "an animal"}, trained)

@@ -273,3 +273,14 @@ def test_cells_of_several_kinds_in_several_files(write, tmp_path):
     write("d/b.jsonl", '{"source": "b", "n": "one"}\n')
     with pytest.raises(InputError, match=r"d: a column has cells of different kinds: .*\bn\b"):
         load_splits(Sources(train_file=str(tmp_path / "d")))
+
+
+def test_a_header_below_rows_without_one_is_told(write, caplog):
+    train = write("train.csv", "cat,k æ t\nbee,b iː\nsea,s iː\n")
+    test = write("test.csv", "spelling,sounds\n" + "dog,d ɒ g\nant,æ n t\nowl,aʊ l\n")
+    load_splits(PairData(train_file=train, test_file=test))
+    assert "test.csv: the first row (spelling | sounds) looks like names of columns" in caplog.text
+    caplog.clear()
+    load_splits(PairData(train_file=train, test_file=write("b.csv", "dog,d ɒ g\nant,æ n t\n")))
+    load_splits(PairData(test_file=test, source_column="1", target_column="2"))
+    assert "looks like" not in caplog.text

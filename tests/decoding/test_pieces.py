@@ -39,3 +39,12 @@ def test_500_documents_of_1_to_5000_words() -> None:
             assert [word for piece in read[number] for word in piece.split()] == text.split()
             assert all(len(piece.split()) < ROOM for piece in read[number])
         assert counts.pieces == sum(map(len, read.values()))
+
+
+def test_symbols_of_a_word_in_pieces_stay_apart() -> None:
+    def spell(sources: list[str], seeds: list[int]) -> tuple[list[list[Output]], Counts]:
+        return [[Output(" ".join(source))] for source in sources], Counts()
+
+    reader = PieceReader(Splitting(split="tokens"), lambda texts: list(map(len, texts)), 4, spell, between=" ")
+    ((output,),), _ = reader(["abcdefg hi"], [0])
+    assert output.text == "a b c d e f g h i"

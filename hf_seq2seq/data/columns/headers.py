@@ -36,7 +36,7 @@ class Header:
         if self.known is not None:
             return self
         if columns and list(columns) == numbered(len(columns)):
-            return Header(False, self.names)
+            return Header(False, self.names, numbered=True)
         return Header(None, self.names | frozenset(columns), self.numbered)
 
 

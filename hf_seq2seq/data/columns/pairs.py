@@ -1,5 +1,6 @@
 """Detection of the columns of source and target."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -19,6 +20,8 @@ from hf_seq2seq.data.columns.finding import (
 )
 from hf_seq2seq.data.columns.headers import numbered
 from hf_seq2seq.errors import InputError
+
+logger = logging.getLogger(__name__)
 
 Rows = Sequence[Mapping[str, Any]]
 _NUMBERED = re.compile(r"(\d+) ")
@@ -85,6 +88,32 @@ def find_source_column(names: Sequence[str], sample: Rows, data: PairData, place
     if len(text) == 1:
         return text[0]
     raise InputError(_unclear(names, sample, ["--source-column"], place))
+
+
+def source_as_trained(
+    names: Sequence[str], sample: Rows, data: PairData, place: str = "the data", target: str | None = None
+) -> str:
+    """The column of the source in rows like those of training: as `find_source_column`, or else the first of a pair.
+
+    Args:
+        names: the columns there are, in the file's order.
+        sample: a few rows.
+        data: the options.
+        place: the file or data set, for messages.
+        target: the column of the target, if it is known.
+
+    Raises:
+        InputError: more than one choice remains.
+    """
+    try:
+        return find_source_column(names, sample, data, place)
+    except InputError:
+        if target in names:
+            return find_source_column([name for name in names if name != target], sample, data, place)
+        if (found := _looked(names, sample, None, None)) is None:
+            raise
+    logger.warning("%s: sources are read from column %r, as in training, and %r is their target", place, *found)
+    return found[0]
 
 
 def given_columns(

@@ -22,7 +22,7 @@ from hf_seq2seq.data.columns.conventions import is_known_name
 from hf_seq2seq.data.columns.headers import UNKNOWN, Header, names_columns, numbered
 from hf_seq2seq.data.files.separators import NONE, SEPARATORS, declared_separator, find_separator
 from hf_seq2seq.data.files.text_files import Opened, lines
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,12 @@ def delimited_rows(
     columns = _names(file.place, line, first) if named else _numbers(file.place, line, first)
     if header.known is None and not named:
         _report(file.place, first)
+    elif header.numbered and not named and names_columns([row for _, row in sample if row]):
+        names = " | ".join(map(shorten, first[:4]))
+        logger.warning(
+            "%s: the first row (%s) looks like names of columns, and counts as data because the rows before have no "
+            "header; remove it if it is one", *(file.place, names),
+        )  # fmt: skip
     layout = Layout(separator, columns, named, line)
     rows = islice(rows, 1, None) if named else rows
     return layout, _even(file.place, rows, layout, in_step and (not named or len(columns) == 1))

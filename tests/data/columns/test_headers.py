@@ -63,5 +63,5 @@ def test_numbers_stand_for_columns_of_a_file_without_header():
 
 def test_one_file_tells_of_the_next():
     assert Header().after(["orthography", "ipa"]) == Header(None, frozenset({"orthography", "ipa"}))
-    assert Header().after(["1", "2"]) == Header(False)
+    assert Header().after(["1", "2"]) == Header(False, numbered=True)
     assert Header(False).after(["a", "b"]) == Header(False)
