@@ -19,7 +19,7 @@ from hf_seq2seq.data.windows import MEAN, Windows, make_windows, pool_windows
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.decoding.generation import ONE_AT_A_TIME, Advance, evaluating
 from hf_seq2seq.decoding.label_kinds import LABEL_KINDS, LabelKind, verdict
-from hf_seq2seq.decoding.saliency import label_saliency
+from hf_seq2seq.decoding.saliency import label_saliency, pooled_saliency
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.saved.run_settings import UNBOUNDED
@@ -109,9 +109,7 @@ class TextClassifier:
         """A row per window, the number of the text of each, and how many pairs lose a part of their shorter text."""
         if self.windows is None:
             return whole, np.arange(len(whole.source)), 0
-        windows = self.windows
-        if pairs:
-            windows = make_windows(self.tokenizer, windows.size, windows.stride, windows.pooling, pairs=True)
+        windows = self._cut(pairs)
         ids, types, owners = windows.of(whole.source, range(len(whole.source)), whole.token_types)
         segments = None if types is None else Ragged.of(types)
         labels = np.zeros(len(ids), dtype=np.int64)
@@ -123,6 +121,8 @@ class TextClassifier:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The tokens of a text, or a pair of texts, and what each adds to a score, by gradients x input.
 
+        A text read in windows has the score of its pooled logits, to which a token adds its share of every window.
+
         Args:
             text: the text.
             pair: its second text, if it has one.
@@ -131,10 +131,26 @@ class TextClassifier:
         Returns:
             Ids and shares, `(tokens,)` each.
         """
+        pairs = None if pair is None else [pair]
+        collate = LabelCollator(self.tokenizer.pad_token_id or 0)
         with ONE_AT_A_TIME, evaluating(self.model):
-            examples = self._encoded([text], None if pair is None else [pair])
-            batch = self._batch(LabelCollator(self.tokenizer.pad_token_id or 0), examples, np.array([0]))
-            return examples.source[0], label_saliency(self.model, batch, score_of)
+            whole = self._encoded([text], pairs)
+            ids = whole.source[0]
+            if self.windows is None:
+                return ids, label_saliency(self.model, self._batch(collate, whole, np.array([0])), score_of)
+            examples, owners, _ = self._in_windows(whole, pairs is not None)
+            batches = [self._batch(collate, examples, np.array([window])) for window in range(len(owners))]
+            found = pooled_saliency(self.model, batches, self.windows.pooling, score_of)
+        shares = np.zeros(len(ids))
+        for places, own in zip(self._cut(pairs is not None).places(ids), found, strict=True):
+            shares[places] += own
+        return ids, shares
+
+    def _cut(self, pairs: bool) -> Windows:
+        """How texts, or pairs of texts, are cut."""
+        assert self.windows is not None
+        size, stride, pooling = self.windows.size, self.windows.stride, self.windows.pooling
+        return make_windows(self.tokenizer, size, stride, pooling, pairs=True) if pairs else self.windows
 
     def _encoded(self, texts: Sequence[str], pairs: Sequence[str] | None) -> Examples:
         labels = np.zeros(len(texts), dtype=np.int64)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hf_seq2seq.data.windows import pool_windows
 from hf_seq2seq.decoding.scoring import target_logits
 
 
@@ -71,6 +72,31 @@ def label_saliency(model: Any, batch: dict[str, Tensor], score_of: Callable[[Ten
     with recorded(model) as leaves:
         logits = model(**batch).logits[0].float()
         return _shares(score_of(logits), leaves[:1])[0]
+
+
+def pooled_saliency(
+    model: Any, windows: Sequence[dict[str, Tensor]], pooling: str, score_of: Callable[[Tensor], Tensor]
+) -> list[np.ndarray]:
+    """What each token of each window of one text adds to a score of the pooled logits, `(tokens,)` float64 per window.
+
+    Memory is that of one window's backward pass.
+
+    Args:
+        model: a classifier in evaluation mode.
+        windows: the inputs of each window, `(1, tokens)` each.
+        pooling: "mean", "max" or "first", as in `data.windows`.
+        score_of: a number of the pooled logits `(classes,)`.
+    """
+    with torch.no_grad():
+        logits = torch.cat([model(**window).logits.float() for window in windows])
+    with torch.inference_mode(False), torch.enable_grad():
+        logits = logits.detach().clone().requires_grad_()
+        owners = torch.zeros(len(windows), dtype=torch.long, device=logits.device)
+        slopes = torch.autograd.grad(score_of(pool_windows(logits, owners, 1, pooling)[0]), logits)[0]
+    return [
+        label_saliency(model, window, lambda own, slope=slope: (own * slope).sum())  # type: ignore[misc]
+        for window, slope in zip(windows, slopes, strict=True)
+    ]
 
 
 def target_saliency(model: Any, batch: dict[str, Tensor], target: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

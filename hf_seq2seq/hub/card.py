@@ -13,6 +13,7 @@ from hf_seq2seq.hub.examples_section import examples_section
 from hf_seq2seq.hub.intervals import Intervals, score_intervals
 from hf_seq2seq.hub.markdown import code, fence, folded
 from hf_seq2seq.hub.metadata import front_matter, hub_name, scores
+from hf_seq2seq.hub.reading import reading_limits
 from hf_seq2seq.hub.results_section import results_section
 from hf_seq2seq.hub.snippet import how_to_use, is_hand_built, with_peft
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
@@ -152,7 +153,7 @@ def _unknown(task: Task) -> list[str]:
 
 def _limits(task: Task, results: dict[str, float]) -> list[str]:
     options = flatten(task.config)
-    limits = [f"Sources are truncated to {options['max_source_length']} tokens."]
+    limits = reading_limits(task, options["max_source_length"])
     if task.problem.longest_output is not None:
         limits.append(f"Outputs end after {task.problem.longest_output} tokens.")
     for side, lengths in describe_lengths(task.splits["train"], task.tokenizers).items():

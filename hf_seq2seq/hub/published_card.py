@@ -14,7 +14,15 @@ ADAPTED = {
 }
 """How an adapter's model is loaded, keyed by whether it is a classifier, whose base may have a head for other labels.
 """
-CONFIG_LINE = f'config = AutoConfig.from_pretrained(f"{{model_path}}/{BASE_CONFIG}")'
+TRUST = ", trust_remote_code=True)"
+CONFIG_LINES = {
+    False: f'config = AutoConfig.from_pretrained(f"{{model_path}}/{BASE_CONFIG}")',
+    True: f'config = AutoConfig.from_pretrained(model_path, _configuration_file="{BASE_CONFIG}"' + TRUST,
+}
+"""How the configuration of an adapter's base is loaded, keyed by whether the base's code lies in the folder.
+
+Transformers finds that code only if it is given the folder rather than the file.
+"""
 LOAD_LINE = re.compile(r"^model_path = .*$", re.MULTILINE)
 WITH_PEFT = re.compile(r"^PEFT loads it, too: .*\n\n", re.MULTILINE)
 FRONT_MATTER = re.compile(r"\A\s*---\n.*?^---\s*$", re.MULTILINE | re.DOTALL)
@@ -92,7 +100,7 @@ def _digest(card: str) -> str:
 
 def merged_card(text: str) -> str:
     """The card of an adapter merged into its base: its program loads a full model."""
-    for words in (", AutoConfig", CONFIG_LINE + "\n", ADAPTED[True], ADAPTED[False]):
+    for words in (", AutoConfig", *(f"{line}\n" for line in CONFIG_LINES.values()), ADAPTED[True], ADAPTED[False]):
         text = text.replace(words, "", 1)
     return WITH_PEFT.sub("", text, count=1)
 

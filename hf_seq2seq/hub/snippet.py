@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_seq2seq.data.evaluation_sets import sets_of
-from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINE
+from hf_seq2seq.hub.published_card import ADAPTED, CONFIG_LINES
 from hf_seq2seq.saved.adapters import is_adapted
 from hf_seq2seq.saved.pooling import recorded_pooling
 from hf_seq2seq.task import Task
@@ -48,7 +48,7 @@ def load_lines(auto: str, task: Task) -> list[str]:
         "model_path = MODEL_PATH",
         f"tokenizer = AutoTokenizer.from_pretrained(model_path{allowed})",
         *_load_target_tokenizer(task, allowed),
-        *([CONFIG_LINE] if adapted else []),
+        *([CONFIG_LINES[is_hand_built(task)]] if adapted else []),
         f"model = {auto}.from_pretrained(model_path{detail}{allowed})",
         "",
     ]
@@ -60,9 +60,10 @@ def _load_target_tokenizer(task: Task, allowed: str) -> list[str]:
     return [f'target_tokenizer = AutoTokenizer.from_pretrained(model_path, subfolder="target_tokenizer"{allowed})']
 
 
-def encode_line(texts: str, longest: int) -> str:
-    """The line that encodes texts, which are Python code, of at most so many tokens."""
-    return f'inputs = tokenizer({texts}, return_tensors="pt", padding=True, truncation=True, max_length={longest})'
+def encode_line(texts: str, longest: int, more: str = "") -> str:
+    """The line that encodes texts, which are Python code, of at most so many tokens; `more` are other arguments."""
+    arguments = f'return_tensors="pt", padding=True, truncation=True, max_length={longest}{more}'
+    return f"inputs = tokenizer({texts}, {arguments})"
 
 
 def unseen_texts(task: Task) -> Sequence[str]:

@@ -8,8 +8,9 @@ from accelerate import Accelerator
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.data.examples import Examples
-from hf_seq2seq.data.windows import logits_of
+from hf_seq2seq.data.windows import MAX, logits_of
 from hf_seq2seq.hub.markdown import cell
+from hf_seq2seq.hub.reading import windows_in_program
 from hf_seq2seq.hub.snippet import argument, encode_line, load_lines, sample, takes_pairs
 from hf_seq2seq.saved.pooling import NAMES, recorded_pooling
 from hf_seq2seq.task import Judged, Predictions, Problem, Task
@@ -90,12 +91,32 @@ class LabelProblem(Problem):
             *load_lines("AutoModelForSequenceClassification", task),
             f"texts = [{sample(task)!r}]",
             *other,
-            encode_line(texts, task.config.tokens.max_source_length),
+            *_encode(task, texts),
             *_pool(task),
             "with torch.inference_mode():",
             "    logits = model(**inputs).logits",
+            *_pool_windows(task),
             *self.answer,
         ]
+
+
+def _encode(task: Task, texts: str) -> list[str]:
+    """Code that encodes the texts, or their windows."""
+    limit, windows = task.config.tokens.max_source_length, windows_in_program(task)
+    if windows is None:
+        return [encode_line(texts, limit)]
+    return [
+        encode_line(texts, limit, f", stride={windows.stride}, return_overflowing_tokens=True"),
+        'owners = inputs.pop("overflow_to_sample_mapping")  # the text of each window',
+    ]
+
+
+def _pool_windows(task: Task) -> list[str]:
+    windows = windows_in_program(task)
+    if windows is None:
+        return []
+    pooled = "amax" if windows.pooling == MAX else "mean"
+    return [f"logits = torch.stack([logits[owners == text].{pooled}(0) for text in range(len(texts))])"]
 
 
 def _pool(task: Task) -> list[str]:

@@ -36,7 +36,7 @@ from hf_seq2seq.metrics import TEXT_METRICS, check_metrics, trained_metrics
 from hf_seq2seq.metrics.metric import Metric
 from hf_seq2seq.metrics.words import words
 
-POOR = ("bleu", "exact_match")
+POOR = ("bleu", "exact_match", "word_error_rate")
 """Metrics that give most single rows 0: those are scored by another one."""
 USUAL_FOR_ROWS = "chrf"
 Found = dict[str, Any]

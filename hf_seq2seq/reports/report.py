@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.metrics.metric import Metric
 
-POOR = ("bleu", "exact_match")
+POOR = ("bleu", "exact_match", "word_error_rate")
 """Metrics that give most single rows 0, or no grades between 0 and 100: only used if they are asked for."""
 Read = tuple[Record, Counts, tuple[int | None, int | None]]
 PAGE, FIGURES, ROWS = "analysis.html", "analysis.json", "rows.jsonl"

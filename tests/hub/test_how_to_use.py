@@ -15,7 +15,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import train_tokenizers
 from hf_seq2seq.decoding.classification import TextClassifier
 from hf_seq2seq.decoding.pipeline import make_generator
 from hf_seq2seq.hub.card import write_card
-from hf_seq2seq.recipes import bart, bert_classifier, gpt, pegasus, rnn, t5, transformer
+from hf_seq2seq.recipes import bart, bert_classifier, gpt, pegasus, rnn, seq2seq, t5, transformer
 from hf_seq2seq.saved.loading import load_classifier, load_seq2seq
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
@@ -112,6 +112,9 @@ def test_models_that_write(prepare: Callable[..., Task], tmp_path: Path, run_alo
     places["adapter"] = tmp_path / "adapter"
     adapted = prepare(bart, model_name_or_path=str(base), lora_r=2)
     programs["adapter"] = program_of(places["adapter"], widened(adapted))
+    places["own adapter"] = tmp_path / "own_adapter"
+    adapted = prepare(seq2seq, model_name_or_path=str(places["transformer"]), lora_r=2, num_beams=1)
+    programs["own adapter"] = program_of(places["own adapter"], widened(adapted))
     assert "trust_remote_code=True" in programs["transformer"]
     assert "trust_remote_code" not in programs["t5"]
     answers = {name: str(ours(places[name], text_of(program))) for name, program in programs.items()}

@@ -4,6 +4,7 @@ import json
 import random
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from hf_seq2seq.configs import Tokenization
 from hf_seq2seq.data.encoding import encode_labelled
 from hf_seq2seq.data.labelled_texts import Labelled
 from hf_seq2seq.data.windows import Windows, make_windows
+from hf_seq2seq.decoding.classification import TextClassifier, windows_of
+from hf_seq2seq.decoding.saliency import recorded
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.recipes import bert_classifier
@@ -88,6 +91,51 @@ def test_logits_are_those_of_the_windows_pooled(trained, name, pooling) -> None:
         assert label.score == pytest.approx(float(scores.max()), abs=1e-5)
         assert label.label == network.config.id2label[int(scores.argmax())]
     assert [each.label for each in model.classify(texts, per_device_eval_batch_size=1)] == [e.label for e in found]
+
+
+@pytest.mark.parametrize("name", ["windows", "mean"])
+def test_decisions_on_texts_past_the_positions_are_those_of_the_pooled_logits(
+    trained, name, tmp_path, monkeypatch
+) -> None:
+    model = load(trained[name])
+    words = [*("the film was " * 7).split(), "good", "plot"]
+    assert len(words) > model.network.config.max_position_embeddings
+    reading = windows_of(model.tokenizers, LIMIT, {}, 2, {"windows": "max"}.get(name, "mean"))
+    classifier = TextClassifier(model.network, model.tokenizers, 2, LIMIT, windows=reading)
+    ids, shares = classifier.saliency(" ".join(words), None, lambda logits: logits[1] - logits[0])
+    assert len(ids) == len(shares) == len(words) + 2
+    right = np.zeros(len(ids))
+    with recorded(model.network) as leaves:
+        places = reading.places(ids)
+        logits = torch.stack([model.network(input_ids=torch.tensor(ids[each][None])).logits[0] for each in places])
+        pooled = logits.amax(0) if name == "windows" else logits.mean(0)
+        for each, leaf, slope in zip(places, leaves, torch.autograd.grad(pooled[1] - pooled[0], leaves), strict=True):
+            right[each] += (leaf * slope).sum(-1)[0].detach().numpy()
+    np.testing.assert_allclose(shares, right, rtol=1e-3, atol=1e-6)
+    assert np.abs(shares[1:-1]).min() > 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"text": " ".join(words), "label": "good"}) + "\n")
+    monkeypatch.setattr("sys.argv", ["hf-seq2seq", "analyze", str(trained[name]), "--test-file", str(rows)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "good" in (trained[name] / "analysis" / "analysis.html").read_text()
+
+
+def test_the_card_reads_windows_and_computes_the_scores_of_classify(trained, monkeypatch) -> None:
+    text = "the film was " * 7 + "good"
+    for name in ("windows", "mean"):
+        card = (trained[name] / "README.md").read_text()
+        assert "Sources are truncated" not in card
+        assert f"Longer sources are read in windows of {LIMIT} tokens" in card
+        program = card.split("```python\n")[1].split("```")[0].split("\n")
+        found: dict[str, Any] = {}
+        lines = [f"texts = [{text!r}, 'bad plot']" if line.startswith("texts = ") else line for line in program]
+        exec("\n".join(lines), found)
+        scores = load(trained[name]).classify([text, "bad plot"])
+        right = [[row.scores[name] for name in found["model"].config.label2id] for row in scores]
+        np.testing.assert_allclose(found["logits"].softmax(-1).numpy(), right, atol=1e-5)
+    assert "Sources are truncated" in (trained["cut"] / "README.md").read_text()
 
 
 def test_the_loss_is_that_of_pooled_logits(trained) -> None:

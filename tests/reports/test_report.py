@@ -12,6 +12,7 @@ import torch
 import hf_seq2seq
 from hf_seq2seq.api.models import Model
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.reports.report import choose_metric
 
 TEXTS = ["ab ba", "abc cba", "bca acb", "ca ac", "bb aac", "c"]
 ROWS = [{"source": text, "target": text[::-1]} for text in TEXTS]
@@ -223,3 +224,8 @@ def test_beam_sizes_are_those_of_evaluate(recurrent: Path, tmp_path: Path) -> No
     assert sizes["sizes"][-1]["search_errors"] <= sizes["sizes"][0]["search_errors"]
     none = model.analyze(output_dir=tmp_path, beam_rows=0, **FLAGS).sections["beam_sizes"]
     assert "--beam-rows 0" in none.left_out
+
+
+def test_the_ledger_is_of_the_first_metric_that_grades_rows() -> None:
+    assert choose_metric(None, ("word_error_rate", "phoneme_error_rate"))[0] == "phoneme_error_rate"
+    assert choose_metric("word_error_rate", ())[0] == "word_error_rate"
