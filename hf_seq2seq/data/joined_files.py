@@ -61,8 +61,19 @@ def numbered_in_file(rows: Dataset, number: int) -> str:
     except ValueError:  # rows of one file, or a data set with a description
         return str(number)
     left = number
-    for name, count in files if isinstance(files, list) else []:
+    for name, count, *before in files if isinstance(files, list) else []:
         if left <= count:
-            return f"{left} of {name}"
+            left += sum(before)
+            return f"{left} of {name}" if name else str(left)
         left -= count
     return str(number)
+
+
+def described(runs: Sequence[tuple[str, int, int]]) -> DatasetInfo:
+    """What `numbered_in_file` needs of rows that are parts of files.
+
+    Args:
+        runs: for rows that follow each other in a file: its name, their number, and how many rows are before them. The
+            name is empty where rows are from only one file.
+    """
+    return DatasetInfo(description=json.dumps(runs))

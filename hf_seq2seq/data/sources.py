@@ -34,6 +34,7 @@ COLUMN_OPTIONS = ("source_column", "target_column", "context_column", "text_colu
 HOLD_OUT_SEED = 0
 
 Classes = Callable[[Dataset, str], Sequence[Sequence[str]]]
+Where = Callable[[int], str]
 OpenShare = Callable[[int, int], float | None]
 """Percentage of rows to hold out for validation where no option says it, None for none, by the numbers of rows that are
 trained on and that there are."""
@@ -172,7 +173,7 @@ def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
     """Reads files as of `patterns.shards`, a folder written by `save_to_disk`, or rows given from Python."""
     if (rows := find_given(value)) is not None:
         found = table_of(rows, value)
-        return found if isinstance(found, Dataset) else _dataset(found, value, sources)
+        return found if isinstance(found, Dataset) else dataset_of(found, value, sources)
     if is_saved(Path(value).expanduser()):
         saved = load_folder(Path(value).expanduser())
         if len(saved) > 1:
@@ -182,26 +183,38 @@ def _read_file(value: str, sources: Sources, header: Header) -> Dataset:
 
     def read(paths: tuple[Path, ...], header: Header) -> Dataset:
         place = value if len(files) == 1 else ",".join(map(str, paths))
-        return _dataset(read_table(paths, sources.encoding, header), place, sources)
+        return dataset_of(read_table(paths, sources.encoding, header), place, sources)
 
     return read_joined(files, value, read, header)
 
 
-def _dataset(table: Table, place: str, sources: Sources) -> Dataset:
+def dataset_of(
+    table: Table, place: str, sources: Sources, where: Where | None = None, tell: Callable[..., None] = logger.warning
+) -> Dataset:
+    """The rows of a table without the columns that cannot be stored.
+
+    Args:
+        table: the rows, and what could not be stored.
+        place: their file, for messages.
+        sources: the data options, which say what columns are needed.
+        where: the place of a misfit's row; by default its number in the file.
+        tell: called with a message and its values for every column that is left out.
+
+    Raises:
+        InputError: such a column is needed.
+    """
     for name, misfit in table.misfits.items():
-        row = f":{misfit.row}" if table.unit == "line" else f": {table.unit} {misfit.row}"
-        message = f"{place}{row}, column {name!r}: {_told(misfit)}"
+        row = f"{place}:{misfit.row}" if table.unit == "line" else f"{place}: {table.unit} {misfit.row}"
+        message = f"{where(misfit.row) if where else row}, column {name!r}: {_told(misfit)}"
         if _needed(name, misfit, sources):
             raise InputError(message if _is_half(misfit.value) else f"{message}; a column needs cells of one kind")
-        logger.warning("%s; the column is skipped", message)
+        tell("%s; the column is skipped", message)
     arrow = table.arrow
     for field in arrow.schema:
         try:
             Features.from_arrow_schema(pa.schema([field]))
         except (ValueError, NotImplementedError):
-            logger.warning(
-                "%s: column %r is skipped: cells of type %s are not supported", place, field.name, field.type
-            )
+            tell("%s: column %r is skipped: cells of type %s are not supported", place, field.name, field.type)
             arrow = arrow.drop_columns(field.name)
     # A random fingerprint: the default one hashes all rows, and nothing must be cached under it.
     return Dataset(arrow, fingerprint=generate_random_fingerprint())

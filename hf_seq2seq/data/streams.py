@@ -2,14 +2,19 @@
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 from datasets import Dataset, IterableDataset
 
+from hf_seq2seq.configs import Sources
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.files.readers import PlacedRow
+from hf_seq2seq.data.files.tables import object_table
+from hf_seq2seq.data.joined_files import described
+from hf_seq2seq.data.sources import dataset_of
 from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 
@@ -34,38 +39,72 @@ class Stream:
         self.start: State = {"round": 0, "rows": 0, "source": copy.deepcopy(source.state_dict())}
         self._state, self._rows = self.start, iter(source)
 
-    def read(self, state: State) -> tuple[Dataset, str, State]:
-        """The rows of the next buffer, their place for messages, and the state behind them.
+    def read(self, state: State) -> tuple[list[PlacedRow], State]:
+        """The rows of the next buffer, and the state behind them.
 
         Raises:
             InputError: the stream has no rows, or cannot be read further.
         """
         if state != self._state:
             self._go_to(state)
-        place = f"{self._place}, behind row {state['rows']}" if state["rows"] else self._place
-        found = self._taken(self._size)
+        found = self._taken(self._size, state["rows"])
         number, count = state["round"], state["rows"] + len(found)
         while len(found) < self._size:
             self._go_to(self.start)
-            more = self._taken(self._size - len(found))
+            more = self._taken(self._size - len(found), 0)
             if not more:
                 raise InputError(f"{self._place}: has no rows")
             found, number, count = found + more, number + 1, len(more)
         self._state = {"round": number, "rows": count, "source": copy.deepcopy(self._source.state_dict())}
-        return Dataset.from_list(found), place, self._state
+        return found, self._state
 
     def _go_to(self, state: State) -> None:
         self._source.load_state_dict(copy.deepcopy(state["source"]))
         self._rows = iter(self._source)
 
-    def _taken(self, count: int) -> list[dict[str, Any]]:
+    def _taken(self, count: int, before: int) -> list[PlacedRow]:
         try:
-            return list(islice(self._rows, count))
+            return [_placed(row, number) for number, row in enumerate(islice(self._rows, count), before + 1)]
         except InputError:
             raise
         except Exception as error:  # of any library that reads a format, or the network
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise InputError(f"{self._place}: cannot be read further: {reason}") from error
+
+
+def _placed(row: dict[str, Any], number: int) -> PlacedRow:
+    if isinstance(row, PlacedRow):
+        return row
+    placed = PlacedRow(row)
+    placed.number = placed.line = number
+    return placed
+
+
+def buffer_of(rows: Sequence[PlacedRow], place: str, sources: Sources, tell: Callable[..., None]) -> Dataset:
+    """The rows of a buffer as a data set, in which messages find the number that a row has in its file.
+
+    Args:
+        rows: of the buffer.
+        place: all rows' file or data set, for messages.
+        sources: the data options, which say what columns are needed.
+        tell: called with a message and its values for every column that cannot be stored and is not needed.
+
+    Raises:
+        InputError: a column that is needed has cells of several kinds.
+    """
+
+    def where(index: int) -> str:
+        row = rows[index]
+        file = row.file or place
+        return f"{file}:{row.line}" if row.unit == "line" else f"{file}: {row.unit} {row.line}"
+
+    found = dataset_of(object_table(enumerate(rows), "row"), place, sources, where, tell)
+    runs = [[*run] for _, run in groupby(enumerate(rows), lambda item: (item[1].file, item[1].number - item[0]))]
+    return Dataset(
+        found.data,
+        described([(run[0][1].file, len(run), run[0][1].number - 1) for run in runs]),
+        fingerprint=found._fingerprint,
+    )
 
 
 class StreamedRows(TrainingRows):
@@ -74,12 +113,12 @@ class StreamedRows(TrainingRows):
     Args:
         examples: the rows of the first buffer.
         stream: all rows.
-        encode: makes examples of a buffer; told its place.
+        encode: makes examples of a buffer.
     """
 
     redrawn = True
 
-    def __init__(self, examples: Examples, stream: Stream, encode: Callable[[Dataset, str], Examples]) -> None:
+    def __init__(self, examples: Examples, stream: Stream, encode: Callable[[list[PlacedRow]], Examples]) -> None:
         super().__init__(examples)
         self._stream, self._encode = stream, encode
         self._states: dict[int, State] = {0: stream.start}
@@ -98,8 +137,8 @@ class StreamedRows(TrainingRows):
     def _read(self, epoch: int) -> Examples:
         first = max(number for number in self._states if number <= epoch)
         for number in range(first, epoch + 1):
-            rows, place, self._states[number + 1] = self._stream.read(self._states[number])
-        return self._encode(rows, place)
+            rows, self._states[number + 1] = self._stream.read(self._states[number])
+        return self._encode(rows)
 
     def lengths_of(self, epoch: int) -> np.ndarray:
         """The tokens of each row of a buffer, `(rows, sides)`."""

@@ -6,19 +6,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from datasets import Dataset, IterableDataset
+from datasets import IterableDataset
 
 from hf_seq2seq.configs import PairData, TextRunConfig
 from hf_seq2seq.data.annotated_text import AnnotatedText
 from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.files.patterns import shards
-from hf_seq2seq.data.files.readers import iterate_rows
+from hf_seq2seq.data.files.readers import PlacedRow, iterate_placed
 from hf_seq2seq.data.named_sets import load_named, open_stream
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.splits import Splits
-from hf_seq2seq.data.streams import Stream, StreamedRows, rows_of
+from hf_seq2seq.data.streams import Stream, StreamedRows, buffer_of, rows_of
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.task import Task
@@ -32,11 +32,11 @@ class StreamedPairs(Pairs):
 
     Attributes:
         stream: all rows.
-        read: makes pairs of a buffer; told its place.
+        read: makes pairs of a buffer.
     """
 
     stream: Stream | None = None
-    read: Callable[[Dataset, str], Pairs] | None = None
+    read: Callable[[list[PlacedRow]], Pairs] | None = None
 
 
 def is_streamed(data: PairData) -> bool:
@@ -53,7 +53,7 @@ def read_streamed(config: TextRunConfig, data: PairData) -> dict[str, Pairs]:
     _check(config, data)
     source, place = _source(data)
     stream = Stream(source, place, data.shuffle_buffer_size)
-    rows, _, _ = stream.read(stream.start)
+    rows = buffer_of(stream.read(stream.start)[0], place, data, logger.warning)
     others = _others(data)
     places = {"train": place} | {split: others.place(split) for split in others}
     pairs = read_pairs(Splits({"train": rows, **others.each(split_at_tabs)}, places), data)
@@ -64,8 +64,9 @@ def read_streamed(config: TextRunConfig, data: PairData) -> dict[str, Pairs]:
     if set(train.columns) <= set(rows.column_names):  # what the first rows show holds for all
         data = replace(data, source_column=train.columns[0], target_column=train.columns[1])
 
-    def read(rows: Dataset, place: str) -> Pairs:
-        return read_pairs(Splits({"train": rows}, {"train": place}), data)["train"]
+    def read(rows: list[PlacedRow]) -> Pairs:
+        buffer = buffer_of(rows, place, data, logger.debug)  # the first one's warnings suffice
+        return read_pairs(Splits({"train": buffer}, {"train": place}), data)["train"]
 
     logger.warning("%s: is streamed; its first %s rows stand for all in what is chosen and told", place, len(rows))
     streamed = StreamedPairs(train.sources, train.references, train.columns, stream=stream, read=read)
@@ -78,7 +79,7 @@ def _source(data: PairData) -> tuple[IterableDataset, str]:
     file, languages = str(data.train_file), (data.source_lang, data.target_lang)
     shards(file, languages)  # says what is missing before anything else is read
     named = (data.source_column, data.target_column, data.context_column, *languages)
-    return rows_of(partial(iterate_rows, file, data.encoding, Header.of(*named), languages=languages)), file
+    return rows_of(partial(iterate_placed, file, data.encoding, Header.of(*named), languages)), file
 
 
 def _others(data: PairData) -> Splits:
@@ -128,5 +129,5 @@ def with_stream(task: Task, rows: Sized, encode: Callable[[Pairs], Examples]) ->
     read = rows.read
     return replace(
         task,
-        presented=StreamedRows(task.splits["train"], rows.stream, lambda found, place: encode(read(found, place))),
+        presented=StreamedRows(task.splits["train"], rows.stream, lambda found: encode(read(found))),
     )

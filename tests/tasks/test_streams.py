@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,12 +58,12 @@ def test_the_position_is_the_one_of_datasets(file: str, tmp_path: Path) -> None:
     streams = [Stream(datasets.load_dataset("json", **options), "rows", 32) for _ in range(2)]
     state, expected = streams[0].start, []
     for _ in range(5):
-        rows, _, after = streams[0].read(state)
-        expected.append((state, rows["number"][:]))
+        rows, after = streams[0].read(state)
+        expected.append((state, [row["number"] for row in rows]))
         state = after
     for saved, numbers in reversed(expected):
         saved = json.loads(json.dumps(saved))
-        assert streams[1].read(saved)[0]["number"][:] == numbers
+        assert [row["number"] for row in streams[1].read(saved)[0]] == numbers
 
 
 @pytest.mark.parametrize("kill_at", [3, 4, 9])
@@ -182,5 +183,23 @@ def test_a_bad_row_is_named(file: str) -> None:
     with Path(file).open("a") as stream:
         stream.write("word\t \n")
     rows = prepared(file).training_rows
-    with pytest.raises(InputError, match=r"train\.tsv, behind row 64: row 7, column 'target': empty text"):
+    with pytest.raises(InputError, match=r"train\.tsv: row 71 after the header, column 'target': empty text"):
         rows.of_epoch(2)
+    with pytest.raises(InputError, match=r"train\.tsv: row 71 after the header"):
+        prepared(file, shuffle_buffer_size=100)
+
+
+def test_a_cell_of_another_kind_is_named_where_it_is_read(tmp_path: Path) -> None:
+    rows = [{"source": "ab", "target": "ba", "n": number} for number in range(70)]
+    files = [tmp_path / name for name in ("a.jsonl", "b.jsonl")]
+    rows[50]["n"] = "x"
+    for file, part in zip(files, (rows[:20], rows[20:]), strict=True):
+        file.write_text("\n" + "".join(json.dumps(row) + "\n" for row in part))
+    assert len(prepared(str(tmp_path / "*.jsonl")).training_rows.of_epoch(2)) == 32
+    for place, cell, message in ((29, 5, ":31, column 'source': number 5 among cells that are text"), (28, None, "")):
+        broken = [dict(row) for row in rows[20:]]
+        broken[place]["source"] = cell
+        files[1].write_text("\n" + "".join(json.dumps(row) + "\n" for row in broken))
+        message = f"{files[1]}{message}" if message else f"row 29 of {files[1]}, column 'source': null"
+        with pytest.raises(InputError, match=re.escape(message)):
+            prepared(str(tmp_path / "*.jsonl")).training_rows.of_epoch(1)

@@ -144,37 +144,78 @@ def iterate_rows(
     if not isinstance(source, str | Path):
         yield from _stream_rows(source, encoding, form)
         return
+    yield from (row for *_, row in _file_rows(str(source), encoding, header, languages))
+
+
+class PlacedRow(dict[str, Any]):
+    """A row by column name that knows where it is.
+
+    Attributes:
+        file: its file, or several parallel ones; empty where rows are from only one.
+        number: of the row in its file, counted from 1.
+        unit: what else the file numbers: "line" or "item"; "row" for nothing else.
+        line: the number of that.
+    """
+
+    file, number, unit, line = "", 0, "row", 0
+
+
+def iterate_placed(
+    value: str, encoding: str, header: Header, languages: tuple[str | None, ...] = ()
+) -> Iterator[PlacedRow]:
+    """As `iterate_rows` of files, with the place of every row."""
+    several = len(shards(value, languages)) > 1
+    number, last = 0, ""
+    for name, unit, line, cells in _file_rows(value, encoding, header, languages):
+        number, last = number * (name == last) + 1, name
+        row = PlacedRow(cells)
+        row.file, row.number, row.unit, row.line = name * several, number, unit, line
+        yield row
+
+
+NumberedRow = tuple[str, int, dict[str, Any]]
+"""A row after what its file numbers, and that number."""
+
+
+def _file_rows(
+    value: str, encoding: str, header: Header, languages: tuple[str | None, ...]
+) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
+    """The rows of `iterate_rows`, each after its file, what that numbers, and the number."""
     first: list[str] | None = None
-    for paths in shards(str(source), languages):
-        rows = _shard_rows(paths, encoding, header)
-        for row in islice(rows, 1):
+    for paths in shards(value, languages):
+        name, rows = ",".join(map(str, paths)), _shard_rows(paths, encoding, header)
+        for unit, number, row in islice(rows, 1):
             first = first or list(row)
             header = header.after(list(row))
             check_same_columns(paths, list(row), first)
-            yield row
-        yield from rows
+            yield name, unit, number, row
+        yield from ((name, *row) for row in rows)
 
 
-def _shard_rows(paths: tuple[Path, ...], encoding: str, header: Header) -> Iterator[dict[str, Any]]:
+def _shard_rows(paths: tuple[Path, ...], encoding: str, header: Header) -> Iterator[NumberedRow]:
     if len(paths) > 1:
         names = column_names(paths)
-        yield from (dict(zip(names, cells, strict=True)) for cells in line_rows(paths, encoding))
+        for number, cells in enumerate(line_rows(paths, encoding), 1):
+            yield "line", number, dict(zip(names, cells, strict=True))
         return
     with opened(paths[0]) as file:
         yield from _rows(file, paths[0], encoding, header)
 
 
-def _rows(file: Opened, path: Path, encoding: str, header: Header) -> Iterator[dict[str, Any]]:
+def _rows(file: Opened, path: Path, encoding: str, header: Header) -> Iterator[NumberedRow]:
     form = file_form(file, path, encoding, header)
-    if form in ("csv", "tsv"):
+    if form in ("json", "jsonl"):
+        unit = "line" if form == "jsonl" else "item"
+        yield from ((unit, *row) for row in _json_rows(file, form, encoding))
+    elif form in ("csv", "tsv"):
         layout, rows = delimited_rows(file, form, encoding, header, in_step=True)
-        yield from (dict(zip(layout.columns, cells, strict=True)) for _, cells in rows)
-    elif form in ("json", "jsonl"):
-        yield from (row for _, row in _json_rows(file, form, encoding))
+        named = (dict(zip(layout.columns, cells, strict=True)) for _, cells in rows)
+        yield from (("row", *row) for row in enumerate(named, 1))
     elif form == "txt":
-        yield from ({"text": line} for line in lines(file.lines(encoding)))
+        yield from (("line", number, {"text": line}) for number, line in enumerate(lines(file.lines(encoding)), 1))
     else:
-        yield from (row for batch in _arrow_batches(file, path, form) for row in batch.to_pylist())
+        found = (row for batch in _arrow_batches(file, path, form) for row in batch.to_pylist())
+        yield from (("row", *row) for row in enumerate(found, 1))
 
 
 def file_form(file: Opened, path: Path, encoding: str = "utf-8", header: Header = UNKNOWN) -> str:
