@@ -27,13 +27,20 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     """
     known = list(dict.fromkeys(choices))
     names, words = sorted(known), _words(value)
-    if close := difflib.get_close_matches(value, names, n=1, cutoff=MISSPELT):
-        return f"; did you mean {close[0]!r}?"
+    if close := _closest(value, names, MISSPELT):
+        return f"; did you mean {close!r}?"
     if longer := [name for name in known if len(words) > 1 and words <= _words(name)]:
         return f"; did you mean {' or '.join(map(repr, longer[:2]))}?"
-    if close := difflib.get_close_matches(value, names, n=1, cutoff=SIMILAR):
-        return f"; did you mean {close[0]!r}?"
+    if close := _closest(value, names, SIMILAR):
+        return f"; did you mean {close!r}?"
     return f"; choose from {', '.join(names)}" if 0 < len(names) <= MANY else ""
+
+
+def _closest(value: str, names: Iterable[str], cutoff: float) -> str | None:
+    """The most similar name, apart from the dashes of flags, which all of them share."""
+    bare = {name.lstrip("-"): name for name in names}
+    found = difflib.get_close_matches(value.lstrip("-"), bare, n=1, cutoff=cutoff)
+    return bare[found[0]] if found else None
 
 
 def _words(name: str) -> set[str]:

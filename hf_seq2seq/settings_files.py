@@ -1,5 +1,6 @@
 """Files of settings: YAML of flat `key: value` lines with line numbers, and JSON objects."""
 
+import difflib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,9 +81,19 @@ def _explained(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        hint = nearest_file(Path(path)) if isinstance(error, FileNotFoundError) else ""
+        raise InputError(f"{path}: {error.strerror or error}{hint}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text, at byte {error.start}") from None
+
+
+def nearest_file(path: Path) -> str:
+    """Names the file with the most similar name beside one that is not there, or the folder that is missing."""
+    if not path.parent.is_dir():
+        return f"; there is no folder {str(path.parent)!r} either"
+    names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_file())
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.5)
+    return f"; did you mean {str(path.with_name(close[0]))!r}?" if close else ""
 
 
 @contextmanager

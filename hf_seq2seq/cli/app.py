@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from hf_seq2seq.cli.command_table import COMMANDS, module_of
 from hf_seq2seq.cli.launch import REFUSED, end_with_launcher, leave_after, leave_group, leave_saying
-from hf_seq2seq.cli.other_names import flag_here
+from hf_seq2seq.cli.other_names import flag_here, rows_flag, where_else
 from hf_seq2seq.clocks import count_from_process_start
 from hf_seq2seq.drafts import FULL
 from hf_seq2seq.errors import InputError, nearest, reason_of_panic
@@ -204,10 +204,15 @@ def _usage_message(error: BaseException) -> str:
         flags = [name for each in context.command.params for name in each.opts] if context else []
         known = flag_here(wrong, flags)
         hint = f"; here it is `{known}`" if known else nearest(wrong, (name for name in flags if name.startswith("--")))
-        hint = hint if known or "did you mean" in hint else f"; `{command} --help` lists the flags"
+        if not known:
+            hint = hint if "did you mean" in hint else ""
+            hint = hint + where_else(command, wrong) or f"; `{command} --help` lists the flags"
         return f"{command}: unknown flag {wrong!r}{hint}"
     message: str = error.format_message()  # type: ignore[attr-defined]
     hint = f" `{command} --help` lists the commands." if message == "Missing command." else ""
+    if "extra argument" in message and (meant := rows_flag(context)):
+        extra = message.split("(", 2)[-1].rstrip(")")
+        hint = f"; name a file of rows by a flag: {meant} {extra}"
     if "extra argument" in message and command.endswith(" push"):
         hint = "; the repository is named by a flag: push FOLDER --hub-model-id me/model"
     return f"{command}: {message}{hint}"

@@ -1,6 +1,13 @@
 """Names that other toolkits have for flags of this one, for the hint at an unknown flag."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
+from importlib import import_module
+from typing import Any
+
+ROWS = ("--train-file", "--test-file", "--input-file")
+"""Flags that name files of rows, of which the first that a command has is meant."""
+SHOWN = 3
+"""Maximum number of recipes or commands in a message."""
 
 OTHER_NAMES = {  # fairseq, OpenNMT, Marian, PyTorch Lightning; of a name that fits several flags the first here counts
     "--num-train-epochs": "epoch epochs num-epochs n-epochs max-epoch max-epochs",
@@ -68,3 +75,44 @@ def flag_here(name: str, flags: Container[str]) -> str | None:
     bare = name.lstrip("-").replace("_", "-").lower()
     named = (here for here, others in OTHER_NAMES.items() if bare in others.split())
     return next((here for here in named if here.split()[0] in flags), None)
+
+
+def rows_flag(context: Any) -> str | None:
+    """The flag that names the rows of a command, or None if it has none."""
+    flags = [name for each in context.command.params for name in each.opts] if context else []
+    return next((name for name in ROWS if name in flags), None)
+
+
+def where_else(command: str, name: str) -> str:
+    """Says which other recipes have exactly this flag, or else which other commands, or nothing.
+
+    Args:
+        command: what was typed before the flags, such as "hf-seq2seq train rnn".
+        name: the flag.
+    """
+    from hf_seq2seq.api import recipe_files
+    from hf_seq2seq.cli.command_table import COMMANDS
+    from hf_seq2seq.sections import canonical_names
+
+    option, words = name.lstrip("-").replace("-", "_"), command.split()[1:]
+    recipes = [each for each in recipe_files.names() if option in canonical_names(recipe_files.load(each).Config)]
+    commands = [each for each in COMMANDS if option in _options_of(each) and each not in words]
+    if len(words) > 1 and recipes:
+        return f"; recipe {recipes[0]} has it" if len(recipes) == 1 else f"; recipes {_listed(recipes)} have it"
+    if not commands and recipes:
+        return f"; `train{'' if len(recipes) > SHOWN else f' {recipes[0]}'}` has it"
+    return f"; {_listed([f'`{each}`' for each in commands])} {'has' if len(commands) == 1 else 'have'} it" * bool(
+        commands
+    )
+
+
+def _options_of(command: str) -> Iterable[str]:
+    from hf_seq2seq.cli.command_table import module_of
+    from hf_seq2seq.sections import canonical_names
+
+    found = getattr(import_module(module_of(command)), "COMMAND", None)
+    return canonical_names(found.config) if found else ()
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:SHOWN])}{' …' * (len(names) > SHOWN)}"

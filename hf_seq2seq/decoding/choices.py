@@ -8,6 +8,7 @@ Paper: De Cao et al., 2021, section 3.2, https://arxiv.org/abs/2010.00904
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.settings_files import nearest_file
 from hf_seq2seq.text_lines import read_lines
 
 PADDING = -1
@@ -142,7 +144,9 @@ def read_choices(given: str, encode: Callable[[list[str]], Ragged]) -> Choices:
     try:
         lines = given.split("\n") if "\n" in given else read_lines(given)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--choices {given}: cannot be read: {error}") from None
+        hint = nearest_file(Path(given)) if isinstance(error, FileNotFoundError) else ""
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"--choices {given}: {why}{hint}") from None
     texts = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not texts:
         raise InputError(f"{name_of(given)}: holds no choice; write one output per line")

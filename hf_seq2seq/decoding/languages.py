@@ -1,8 +1,10 @@
 """The languages in which a model reads its sources and writes its outputs."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.data.annotated_text import TAG, AnnotatedText, annotated, tagged
@@ -11,6 +13,8 @@ from hf_seq2seq.errors import InputError, nearest
 
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,13 @@ class Languages:
         )
 
     def _tagged(self, text: Any) -> Any:
-        if not isinstance(text, str) or self._begins_with_tag(text):
+        if not isinstance(text, str):
             return text
         lang, into = self._known(text)
+        if self._begins_with_tag(text):
+            if into and not text.startswith(TAG.format(into)):
+                _tell_ignored(text.split(" ", 1)[0], into)
+            return text
         if into is None:
             if self.may_lack:
                 return text
@@ -75,6 +83,12 @@ class Languages:
     def _known(self, text: Any) -> tuple[str | None, str | None]:
         own = text if isinstance(text, AnnotatedText) else AnnotatedText()
         return own.lang or self.source, own.into or self.target
+
+
+@cache
+def _tell_ignored(tag: str, into: str) -> None:
+    """Says once that a text's own tag is what counts."""
+    logger.warning("--target-lang %s: no effect on texts that begin with a tag of their own, such as %s", into, tag)
 
 
 def languages_of(

@@ -1,12 +1,17 @@
 """Shared by problems whose models generate text."""
 
+import re
+import shlex
+
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.annotated_text import TAG
 from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.hub.snippet import argument, encode_line, load_lines, sample
 from hf_seq2seq.saved.global_attention import attends_globally
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Problem, Task
 
+_TAGGED = re.compile(re.escape(TAG).replace(r"\{\}", r"([\w-]+)") + r" (\S.*)", re.S)
 _ASK = [
     'conversations = [[{"role": "user", "content": text}] for text in texts]  # may include previous turns',
     "inputs = tokenizer.apply_chat_template(",
@@ -40,6 +45,8 @@ class WritingProblem(Problem):
         if getattr(task.model.config, "input_width", None) is not None:
             return f"hf-seq2seq generate {place} frames.npy"
         text = "hello" if is_dialogue(flatten(task.config)) else argument(task)
+        if told := _TAGGED.match(shlex.split(text)[0]):
+            text = f"--target-lang {told[1]} {shlex.quote(told[2])}"
         return f"hf-seq2seq generate {place} {text}"
 
     def program(self, task: Task) -> list[str]:

@@ -21,6 +21,9 @@ BASE_CONFIG = "base_config.json"
 """Configuration of the base model of an adapter in the same folder."""
 REPORT_FILE = "export_report.json"
 """Metadata of an export, in its folder."""
+STATE_FILE = "trainer_state.json"
+"""What a checkpoint knows of its run."""
+RESUME = "--resume-from-checkpoint last"
 CONNECT_SECONDS = 5.0
 BASELINE_USES = (
     "`hf-seq2seq evaluate --predictions FOLDER --references FILE` scores it, and `hf-seq2seq compare FOLDER OTHER` "
@@ -134,14 +137,25 @@ def _check_folder(path: Path) -> None:
     if not (path / "config.json").is_file() and not (path / ADAPTER_CONFIG).is_file():
         if (path / BASELINE_FILE).is_file():
             raise InputError(f"{path}: is a baseline, which keeps predictions and no model; {BASELINE_USES}")
-        inner = [file.parent for file in path.glob("*/config.json")]
-        named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
-        hint = f"; did you mean '{named[-1]}'?" if named else ": it has no config.json"
-        raise InputError(f"{path}: contains no model{hint}")
+        raise InputError(f"{path}: contains no model{_model_inside(path)}")
     if (path / ADAPTER_CONFIG).is_file():
         _check_base(path)
     if not _has_tokenizer(path) and not is_adapter(str(path)):
         raise InputError(f"{path}: contains a model, but no tokenizer")
+
+
+def _model_inside(path: Path) -> str:
+    """Names the best model in a folder, of an unfinished run as its last checkpoint knows it, or else the last one."""
+    inner = [file.parent for file in path.glob("*/config.json")]
+    named = sorted(inner, key=lambda folder: [int(n) for n in re.findall(r"\d+", folder.name)])
+    if not named:
+        return ": it has no config.json"
+    state = named[-1] / STATE_FILE
+    if not state.is_file():
+        return f"; did you mean '{named[-1]}'?"
+    best = path / str(read_json_object(state).get("best_model_checkpoint"))
+    meant = best if best in named else named[-1]
+    return f"; did you mean '{meant}'? Its run has not ended; the same command with {RESUME} goes on"
 
 
 def _check_base(path: Path) -> None:

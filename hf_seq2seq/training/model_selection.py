@@ -79,8 +79,8 @@ class Selection:
             best += "; another --learning-rate or more steps may help"
         if not state.stopped_early or state.stop_reason:
             return best
-        tried = state.evaluations_without_gain
-        return f"stopped early at step {state.global_step}: {name} did not improve in {tried} evaluations; {best}"
+        tried = f"{state.evaluations_without_gain} evaluation{'s' * (state.evaluations_without_gain != 1)}"
+        return f"stopped early at step {state.global_step}: {name} did not improve in {tried}; {best}"
 
     def below_best(self, state: State, results: dict[str, float], beams: int) -> list[str]:
         """A line if the final score is worse than the best checkpoint's, which other beams than these had given."""

@@ -48,6 +48,15 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["push", "run", "me/x"], "named by a flag: push FOLDER --hub-model-id me/model"),
         (["train", "rnn", "--lr", "1"], "unknown flag '--lr'; here it is `--learning-rate`"),
         (["train", "rnn", "--teacher", "x"], "here it is `--loss-type distillation --loss-args teacher=DIR`"),
+        (["evaluate", "x", "--stride", "500"], "unknown flag '--stride'; `classify` has it"),
+        (
+            ["train", "transformer", "--lora-r", "4"],
+            "unknown flag '--lora-r'; recipes bart, bert_classifier, gpt … have",
+        ),
+        (["train", "rnn", "--warm-up-step", "4"], "did you mean '--warmup-steps'?"),
+        (["train", "rnn", "a.csv"], "name a file of rows by a flag: --train-file a.csv"),
+        (["evaluate", "x", "a.csv"], "name a file of rows by a flag: --test-file a.csv"),
+        (["train", "rnn", "-c", "none.yaml"], "none.yaml: No such file or directory"),
         (["generate", "x", "--num-beam", "3"], "unknown flag '--num-beam'; did you mean '--num-beams'?"),
     ],
 )

@@ -142,7 +142,7 @@ def test_outputs_are_cut_off_at_the_greatest_length_alone(command, model_folder:
         (["MODEL", "dog", "--input-file", "in.csv"], "give only one of them"),
         (["MODEL", "--input-file", "none.csv"], "none.csv: no such file"),
         (["MODEL", "--input-file", "in.csv", "--source-column", "scr"], "no column 'scr' (--source-column)"),
-        (["MODEL", "--input-file", "two.csv"], "--source-column; its columns are one, other"),
+        (["MODEL", "--input-file", "three.csv"], "--source-column; its columns are one, two, other"),
         (["MODEL", "--input-file", "empty.txt"], "empty.txt"),
         (["MODEL", "--input-file", "in.csv", "--output-file", "in.csv"], "is the input file"),
         (["MODEL", "dog", "--output-file", "."], "is a folder"),
@@ -159,7 +159,7 @@ def test_bad_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("in.csv").write_text("source,target\nthe dog,x\n")
-    Path("two.csv").write_text("one,other\nthe dog,a cat\n")
+    Path("three.csv").write_text("one,two,other\nthe dog,a cat,a cow\n")
     Path("empty.txt").write_text("")
     before = sorted(path.name for path in tmp_path.iterdir())
     result = command("generate", *(re.sub("^MODEL", str(model_folder), a) for a in arguments))

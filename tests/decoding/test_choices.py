@@ -110,10 +110,15 @@ def test_children_of_nodes():
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("\n \n", "holds no choice; write one output per line"), (None, "cannot be read"), ("a" * 2000, "2001 tokens")],
+    [
+        ("\n \n", "holds no choice; write one output per line"),
+        (None, r"choices\.txt: No such file or directory; did you mean '.*/choices2\.txt'"),
+        ("a" * 2000, "2001 tokens"),
+    ],
 )
 def test_refuses_files(tmp_path, content, message):
     path = tmp_path / "choices.txt"
+    (tmp_path / "choices2.txt").touch()
     if content is not None:
         path.write_text(content)
     generator = generator_of("gpt2", choices=str(path))

@@ -102,6 +102,15 @@ def test_the_nearest_checkpoint_is_named(saved_model: Path, tmp_path: Path) -> N
         copy(saved_model, tmp_path / "run" / f"checkpoint-{step}")
     with pytest.raises(InputError, match=r"run: contains no model; did you mean '.*run/checkpoint-100'\?"):
         load_seq2seq(str(tmp_path / "run"))
+    state = tmp_path / "run" / "checkpoint-100" / "trainer_state.json"
+    state.write_text('{"best_model_checkpoint": "checkpoint-20"}')
+    with pytest.raises(
+        InputError, match=r"did you mean '.*run/checkpoint-20'\? Its run has not ended; .*checkpoint last"
+    ):
+        load_seq2seq(str(tmp_path / "run"))
+    state.write_text('{"best_model_checkpoint": null}')
+    with pytest.raises(InputError, match=r"did you mean '.*run/checkpoint-100'\? Its run has not ended"):
+        load_seq2seq(str(tmp_path / "run"))
 
 
 def test_places_without_a_model_are_refused(saved_model: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hf_seq2seq.decoding.library import by_first_token
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.hub.closing import next_command
 from hf_seq2seq.recipes import bart, rnn, t5, transformer
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
@@ -54,7 +55,7 @@ def files(tmp_path: Path) -> dict[str, Any]:
     }
 
 
-def test_every_direction_is_told_by_a_tag_and_scored(files: dict[str, Any]) -> None:
+def test_every_direction_is_told_by_a_tag_and_scored(files: dict[str, Any], caplog: Any) -> None:
     task = transformer.prepare(build(transformer.Config, SMALL | files))
     tokenizer = task.tokenizers.source
     train = task.splits["train"]
@@ -82,6 +83,11 @@ def test_every_direction_is_told_by_a_tag_and_scored(files: dict[str, Any]) -> N
     found = model.evaluate(test_file=files["test_file"], metrics="chrf")
     assert found["en-de_chrf"] == pytest.approx(results["predict_en-de_chrf"])
     assert found["chrf"] == pytest.approx(results["predict_chrf"])
+
+    assert next_command(Path(files["output_dir"]), task).startswith(f"hf-seq2seq generate {files['output_dir']} --targ")
+    caplog.clear()
+    assert model.generate(["<2fr> abba ecke"], target_lang="en") == by_hand
+    assert "--target-lang en: no effect on texts that begin with a tag of their own, such as <2fr>" in caplog.text
 
 
 def test_a_model_goes_on_with_its_tags(files: dict[str, Any], tmp_path: Path) -> None:

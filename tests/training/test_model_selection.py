@@ -33,6 +33,8 @@ def test_patience_counts_evaluations_without_a_gain(make_task: MakeTask) -> None
     assert state.best_metric == 4.0
     stopped = "stopped early at step 60: exact_match did not improve in 2 evaluations; "
     assert selection.outcome(state) == f"{stopped}the best checkpoint is checkpoint-40, with exact_match 4"
+    state.evaluations_without_gain = 1
+    assert "did not improve in 1 evaluation; " in selection.outcome(state)
 
 
 def test_a_run_that_improves_nothing_says_that_it_kept_the_start(make_task: MakeTask) -> None:
