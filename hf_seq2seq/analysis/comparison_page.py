@@ -18,6 +18,9 @@ from hf_seq2seq.analysis.system_charts import curves, pareto
 from hf_seq2seq.drafts import open_draft
 
 PAGE, FIGURES, TABLE = "comparison.html", "comparison.json", "comparison.md"
+LONGEST_TITLE = 60
+LONGEST_WORD = 40
+"""Characters of a system's name that stay on one line, so that its column is at least as wide."""
 Found = Mapping[str, Any]
 Pieces = Sequence[tuple[str, bool]]
 """A text in pieces, each with whether the other system's text lacks it."""
@@ -25,6 +28,12 @@ Pieces = Sequence[tuple[str, bool]]
 
 class Marked(str):
     """A cell that is HTML, of escaped texts."""
+
+    __slots__ = ()
+
+
+class Name(str):
+    """A cell that is the name of a system."""
 
     __slots__ = ()
 
@@ -122,7 +131,7 @@ def score_table(found: Found) -> tuple[list[str], list[list[Any]]]:
 
 def _system_row(system: Found, keys: Sequence[str], costs: Sequence[str], pair: Found | None) -> list[Any]:
     seeds = len(system["runs"])
-    row: list[Any] = [system["name"] + (f" ({seeds} seeds)" if seeds > 1 else "")]
+    row: list[Any] = [Name(system["name"] + (f" ({seeds} seeds)" if seeds > 1 else ""))]
     for key in keys:
         row.append(score_text(system["scores"][key]))
         row.append("" if pair is None else difference_text(pair["scores"][key]))
@@ -186,9 +195,9 @@ def _point(score: Found) -> tuple[float, float, float]:
 def render(found: Found, drawn: Mapping[str, str]) -> str:
     """The HTML page."""
     style, script = themed(read_part("page.css") + read_part("comparison.css")), read_part("page.js")
-    names = " and ".join(system["name"] for system in found["systems"][:2])
-    more = len(found["systems"]) - 2
-    title = f"Comparison of {names}" + (f" and {more} more" if more > 0 else "")
+    names = " and ".join(system["name"] for system in found["systems"])
+    many = len(found["systems"]) > 2 or len(names) > LONGEST_TITLE
+    title = f"Comparison of {len(found['systems'])} systems" if many else f"Comparison of {names}"
     return Template(read_part("page.html")).substitute(
         title=escape(title),
         facts=_facts(found),
@@ -252,7 +261,7 @@ def _pair_table(found: Found) -> tuple[list[str], list[list[Any]]]:
     keys = list(found["metrics"])
     columns = ["system", "minus", *(name for key in keys for name in (f"Δ {key}", f"p of {key}, Holm"))]
     rows = [
-        [pair["first"], pair["second"]]
+        [Name(pair["first"]), Name(pair["second"])]
         + [cell for key in keys for cell in (difference_text(pair["scores"][key]), pair["scores"][key]["p_holm"])]
         for pair in found["pairs"]
     ]
@@ -301,7 +310,7 @@ def _marks(pieces: Pieces, tag: str) -> Marked:
 
 def _agreement_table(found: Found) -> tuple[list[str], list[list[Any]]]:
     names = ["identical", "both_right", "only_first_right", "only_second_right", "neither_right", "correlation"]
-    rows = [[p["first"], p["second"], *(p["agreement"][name] for name in names)] for p in found["pairs"]]
+    rows = [[Name(p["first"]), Name(p["second"]), *(p["agreement"][name] for name in names)] for p in found["pairs"]]
     rows += [
         [f"{system['name']}, its seeds", "", system["seeds_identical"], None, None, None, None, None]
         for system in found["systems"]
@@ -319,6 +328,8 @@ def _td(value: Any) -> str:
         return f'<td dir="auto">{value}</td>'
     if isinstance(value, Figure):
         return f'<td{NUMBER} data-value="{value.value}">{escape(value)}</td>'
+    if isinstance(value, Name) and max(map(len, value.split()), default=0) <= LONGEST_WORD:
+        return f'<td class="name" dir="auto">{escape(value)}</td>'
     if isinstance(value, str) or value is None:
         return f'<td dir="auto">{escape(_plain(value))}</td>'
     return f'<td{NUMBER} data-value="{value}">{_plain(value)}</td>'

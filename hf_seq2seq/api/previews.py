@@ -78,6 +78,7 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
     from hf_seq2seq.data.shared_rows import describe_shared
     from hf_seq2seq.data.statistics import remarks
     from hf_seq2seq.defaults.choosing import describe
+    from hf_seq2seq.hub.reading import describe_reading
 
     yield f"recipe      {task.recipe}"
     yield f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}"
@@ -91,7 +92,11 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
         yield f"order       {line}"
     yield f"vocabulary  {_vocabulary(task)}"
     yield f"\n{_lengths(task)}\n"
-    for line in [*remarks(task.splits["train"], task.tokenizers), *describe_shared(task.splits)]:
+    for line in [
+        *remarks(task.splits["train"], task.tokenizers),
+        *describe_reading(task),
+        *describe_shared(task.splits),
+    ]:
         yield f"{line}\n"
     for number, lines in enumerate(examples, start=1):
         yield f"example {number}"

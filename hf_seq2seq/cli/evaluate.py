@@ -1,5 +1,6 @@
 """`hf-seq2seq evaluate`: score a model on a test set, or a file of predictions against files of references."""
 
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,6 +92,7 @@ def _report(readings: "dict[str, Reading]") -> None:
         if own.max_new_tokens is not None:
             report_outputs(own.counts, own.max_new_tokens)
         report_unknown(own.counts.unknown)
+        print(*(f"{note}\n" for note in own.notes), sep="", end="", file=sys.stderr)
 
 
 COMMAND = FlagCommand(evaluate, EvaluateConfig)

@@ -57,11 +57,13 @@ class Reading:
         counts: truncated texts, unknown tokens, and so on.
         max_source_length: maximum text length in tokens.
         max_new_tokens: maximum output length; None for a classifier.
+        notes: what is to be known of the scores.
     """
 
     counts: Counts
     max_source_length: int | None
     max_new_tokens: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 Result = tuple[Found, dict[str, Reading]]
@@ -279,8 +281,10 @@ def _score_documents(request: Request, loaded: Loaded) -> Found:
 
 
 def _score_labels(request: Request, loaded: Loaded) -> Result:
+    from hf_seq2seq.data.evaluation_sets import title_of
     from hf_seq2seq.decoding.classification import TextClassifier, windows_of
     from hf_seq2seq.decoding.pipeline import check_lengths
+    from hf_seq2seq.metrics.classification import one_label
 
     config, (network, tokenizer, settings) = request.config, loaded
     check_lengths(config.model, settings)
@@ -304,7 +308,8 @@ def _score_labels(request: Request, loaded: Loaded) -> Result:
         scores[split] = score_rows(chosen, logits, rows.labels, config.significance)
         if config.measures.confusion_matrix:
             scores[split]["confusion_matrix"] = confusion(logits, rows.labels, label_names)
-    return _by_set(scores), {MODEL: Reading(counts, limit)}
+    alone = [one_label(rows.labels, label_names, title_of(split)) for split, rows in sets.items()]
+    return _by_set(scores), {MODEL: Reading(counts, limit, notes=tuple(filter(None, alone)))}
 
 
 def labelled_rows(

@@ -93,3 +93,19 @@ def matthews(logits: np.ndarray, labels: np.ndarray) -> Scores:
         https://doi.org/10.1016/j.compbiolchem.2004.09.006
     """
     return MATTHEWS.compute(logits, labels)
+
+
+def one_label(labels: np.ndarray | None, names: Sequence[str], rows: str) -> str | None:
+    """What to know of scores on rows that all have the same class; None where there are several.
+
+    Args:
+        labels: class of each row, `(rows,)`, or anything else.
+        names: of the classes.
+        rows: the name of the set, such as "test".
+    """
+    if labels is None or labels.ndim != 1 or len(labels) < 2 or len(names) < 2:
+        return None
+    first = int(labels[0])
+    if (labels != first).any():
+        return None
+    return f"all {len(labels):,} {rows} rows have the label {names[first]!r}, which a constant answer would get right"

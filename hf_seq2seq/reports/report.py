@@ -73,6 +73,7 @@ class Analysis:
         if "classes" in self.sections:
             classes = self.sections["classes"]
             found.append(classes.left_out or f"accuracy {classes.numbers['accuracy']:.2f}")
+            found += classes.text[1:]
         found += [self.sections[name].text[0] for name in ("label_sets", "numbers") if name in self.sections]
         return [*found, str(self.page)]
 

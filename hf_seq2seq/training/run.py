@@ -24,6 +24,7 @@ from hf_seq2seq.folders import fill_folder, locked_folder
 from hf_seq2seq.hub.closing import closing_summary
 from hf_seq2seq.hub.intervals import Intervals
 from hf_seq2seq.hub.push import push_finished_run
+from hf_seq2seq.hub.reading import describe_one_label, describe_reading
 from hf_seq2seq.inference import Decoding
 from hf_seq2seq.saved.adapters import is_adapted, merge_adapter
 from hf_seq2seq.sections import flag, flatten, section_of
@@ -153,7 +154,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     parameters, every = (count(task.model, only_trainable=trained) for trained in (True, False))
     share = "" if parameters == every else f" of {every:,} ({parameters / every:.2%})"
     rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
-    losses = "".join(f"{line}\n" for line in describe_losses(task.splits, task.tokenizers))
+    losses = "".join(f"{line}\n" for line in [*describe_losses(task.splits, task.tokenizers), *describe_reading(task)])
     kind = "process" if processes == 1 else "processes"
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
@@ -231,10 +232,10 @@ def save_results(
         if predictions:
             write_predictions(draft, task, predictions)
     intervals = _write_card(folder, task, results, predictions)
-    notes = list[str]()
+    notes = describe_one_label(task)
     if decoding := section_of(task.config, Decoding):
         selection = Selection(task.config.schedule, task, state.steps_per_epoch)
-        notes = selection.below_best(state, results, decoding.num_beams)
+        notes += selection.below_best(state, results, decoding.num_beams)
     print("", *closing_summary(folder, task, results, intervals, notes), sep="\n", file=sys.stderr)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq import strict_json
+from hf_seq2seq.analysis.comparison_page import FIGURES
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.drafts import open_draft
@@ -104,6 +105,7 @@ def ablate(config_file: str, values: Mapping[str, Any]) -> Comparison:
     tell(str(asked.grid))
     with locked_folder(asked.folder):
         _note_base(asked)
+        _tell_replaced(asked)
         with closing(TrainServer()) as server:
             trained = train_all(asked, server)
         return _compare(asked, trained)
@@ -163,6 +165,18 @@ def _note_base(asked: Ablating) -> None:
             f"--output-dir {asked.folder}: its runs have {name} {before.get(name)}, not {own.get(name)}; "
             "give another folder"
         )
+
+
+def _tell_replaced(asked: Ablating) -> None:
+    """Says that the comparison of other settings that is in the folder will be replaced."""
+    file = asked.folder / COMPARISON / FIGURES
+    if not file.is_file():
+        return
+    before = {system["name"] for system in strict_json.loads(file.read_bytes())["systems"]}
+    both = [run.settings | search for run in asked.runs() for search in combinations(asked.grid.decoding)]
+    if gone := sorted(before - {describe(settings) for settings in both}):
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        tell(f"{file.parent} will be replaced: the new comparison is without {gone[0]}{more}; copy it to keep it")
 
 
 def train_all(asked: Ablating, server: TrainServer) -> list[AblatedRun]:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
+import hf_seq2seq
 from hf_seq2seq.api.models import load
 from hf_seq2seq.cli.app import main
 from hf_seq2seq.configs import Tokenization
@@ -136,6 +138,30 @@ def test_the_card_reads_windows_and_computes_the_scores_of_classify(trained, mon
         right = [[row.scores[name] for name in found["model"].config.label2id] for row in scores]
         np.testing.assert_allclose(found["logits"].softmax(-1).numpy(), right, atol=1e-5)
     assert "Sources are truncated" in (trained["cut"] / "README.md").read_text()
+
+
+def test_previews_say_what_windows_read(trained) -> None:
+    folder = trained["cut"].parent
+    flags = {"model_name_or_path": str(folder / "encoder"), "max_source_length": LIMIT}
+    flags |= {"train_file": str(folder / "train.jsonl"), "test_file": str(folder / "test.jsonl")}
+    cut = str(hf_seq2seq.preview("bert_classifier", **flags))
+    assert re.search(r"\n\d+ training texts have their end cut off; --stride \d+ reads long texts whole", cut)
+    read = str(hf_seq2seq.preview("bert_classifier", **flags, stride=2))
+    assert "rows of more than one window of 10 tokens: train 216 of 216, validation 24 of 24, test 60 of 60" in read
+
+
+def test_rows_of_one_label_are_told(trained, tmp_path, monkeypatch, capsys) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        json.dumps({"text": "good plot", "label": "good"}) + "\n" + json.dumps({"text": "good", "label": "good"})
+    )
+    told = "all 2 test rows have the label 'good', which a constant answer would get right"
+    for command in ("evaluate", "analyze"):
+        monkeypatch.setattr("sys.argv", ["hf-seq2seq", command, str(trained["mean"]), "--test-file", str(rows)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert (ended.value.code, told.lower() in (said.out + said.err).lower()) == (0, True)
 
 
 def test_the_loss_is_that_of_pooled_logits(trained) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from hf_seq2seq.analysis.records import Record, Section, Table
 from hf_seq2seq.decoding.label_kinds import THRESHOLD
+from hf_seq2seq.metrics.classification import one_label
 
 SUREST = 25
 CONFUSED = 25
@@ -38,7 +39,9 @@ def classes(record: Record) -> Section | None:
     if len(names) <= 30:
         rows = [[name, *map(int, row)] for name, row in zip(names, matrix, strict=True)]
         tables.insert(1, Table("Confusion: true classes down, predicted across", ("true", *names), rows))
-    return Section("Classes", (f"Accuracy: {accuracy:.2f}%.",), numbers, tuple(tables))
+    alone = one_label(truth, names, "test")
+    said = (f"Accuracy: {accuracy:.2f}%.", *([f"{alone[0].upper()}{alone[1:]}."] if alone else []))
+    return Section("Classes", said, numbers, tuple(tables))
 
 
 def _unlabelled(scores: np.ndarray, names: list[str], problem: str) -> Section:
