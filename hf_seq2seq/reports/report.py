@@ -21,6 +21,7 @@ from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.reports.folder import find_folder, make_folder
 from hf_seq2seq.reports.request import Request
 from hf_seq2seq.reports.shown_rows import chosen_rows, one_set, rows_to_show
+from hf_seq2seq.reports.undertrained import still_falling
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +66,7 @@ class Analysis:
             if not numbers:
                 return [self.sections["ledger"].left_out, str(self.page)]
             found.append(f"{numbers['metric']} {numbers['score']:.2f}")
+            found += [numbers["train_longer"]] if numbers.get("train_longer") else []
             if any(line["rows"] for line in numbers["lines"]):
                 found.append("what the score would gain without one fault, in points, with an interval:")
             for line in numbers["lines"]:
@@ -255,6 +257,7 @@ def _facts(
         "task": "text",
         "rows": rows,
         "references": scored is not None,
+        "falling": still_falling(Path(request.path).expanduser()),
         "metric": scored and scored[0],
         "key": scored and scored[1].keys[0],
         "higher_is_better": scored and scored[1].greater_is_better,

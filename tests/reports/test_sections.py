@@ -1,8 +1,10 @@
 """The analyses on planted rows: what must trip a rule does, and what must not does not."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.reports.options import AnalyzeConfig
 from hf_seq2seq.reports.reading import best_of
+from hf_seq2seq.reports.undertrained import still_falling
 from hf_seq2seq.sections import flag, options
 
 CHRF = TEXT_METRICS["chrf"]
@@ -128,6 +131,26 @@ def test_a_planted_fault_comes_first_in_the_ledger(plant: Plant, name: str) -> N
     assert first["remedy"]
     others = [line["rows"] for line in found.numbers["lines"][1:] if line["fault"] != "length"]
     assert others == [0] * len(others)
+
+
+def test_undertrained_models_are_told_to_train_longer_first(plant: Plant, tmp_path: Path) -> None:
+    found = ledger(plant([row("x")] * 3))
+    assert found is not None
+    assert "no better than that of empty outputs" in found.numbers["train_longer"]
+    found = ledger(plant(HALF, falling="the validation loss was still falling"))
+    assert found is not None
+    assert found.text[0].startswith("Train longer first, before what the lines suggest: the val")
+    assert ledger(plant(HALF)).numbers["train_longer"] is None
+    for name, losses, falls in (
+        ("eval_loss", (4.0, 3.5, 3.0, 2.5), True),
+        ("eval_loss", (4.0, 3.0, 2.5, 2.6), False),
+        ("loss", range(20, 12, -1), True),
+        ("loss", [2.0] * 8, False),
+    ):
+        lines = [json.dumps({"step": step + 1, name: float(loss)}) for step, loss in enumerate(losses)]
+        (tmp_path / "train_log.jsonl").write_text("\n".join(lines) + '\n{"cut')
+        assert bool(still_falling(tmp_path / "checkpoint-4")) == falls
+        assert bool(still_falling(tmp_path)) == falls
 
 
 def test_loops_of_the_reference_are_no_fault(plant: Plant) -> None:

@@ -15,6 +15,8 @@ from hf_seq2seq.analysis.svg import bars
 from hf_seq2seq.metrics.resampling import Sample, bootstrap, interval
 
 DRAWN = 20_000_000  # row indices of all resamples together; more rows get fewer resamples
+EMPTY = 100.0
+"""The error rate of empty outputs."""
 FEWEST = 20
 """Rows that must remain where some are set aside."""
 LEFT_OUT = (
@@ -88,6 +90,7 @@ def ledger(record: Record) -> Section | None:
     parts = [line for line in known if line.gain is not None]
     picture = bars([line.fault for line in parts], [line.gain or 0.0 for line in parts], f"gain in {key}")
     numbers = {"score": score, "metric": key, "lines": [asdict(line) for line in lines]} | _search(record)
+    numbers["train_longer"] = _train_longer(record, score)
     return Section("Where the quality is lost", _text(record, numbers), numbers, (table,), {"ledger": picture})
 
 
@@ -96,6 +99,8 @@ def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
         "Each line mends one fault and leaves everything else as it is. The gains overlap, so they do not add up; "
         f"their {record.facts['confidence']:g}% intervals are by bootstrap resampling of the rows.",
     )
+    if numbers["train_longer"]:
+        found = (f"{numbers['train_longer'][0].upper()}{numbers['train_longer'][1:]}.", *found)
     if numbers.get("compared"):
         found += (
             f"Of {numbers['compared']} wrong outputs whose references the model can score, it prefers the output in "
@@ -104,6 +109,16 @@ def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
         )
     gap = exposure_gap(record)
     return found if gap is None else (*found, sentence(gap))
+
+
+def _train_longer(record: Record, score: float) -> str | None:
+    """Why a model needs more training before anything else; None if nothing says so."""
+    falling = record.facts.get("falling")
+    poor = score >= EMPTY if record.sign < 0 else score <= 0
+    if not falling and not poor:
+        return None
+    why = falling or f"the {record.facts['key']} of {score:.2f} is no better than that of empty outputs"
+    return f"train longer first, before what the lines suggest: {why}"
 
 
 def _search(record: Record) -> dict[str, int]:
