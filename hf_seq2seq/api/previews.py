@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.api.recipe_files import Recipe
+from hf_seq2seq.api.unused_columns import describe_unused
 from hf_seq2seq.configs import RunConfig, Sources
 from hf_seq2seq.sections import section_of
 from hf_seq2seq.training.processes import show_only
@@ -82,6 +83,8 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
 
     yield f"recipe      {task.recipe}"
     yield f"columns     {', '.join(f'{role}: {column}' for role, column in task.columns.items())}"
+    for line in describe_unused(task):
+        yield f"unused      {line}"
     for line in _layouts(task):
         yield f"files       {line}"
     if task.label_names:

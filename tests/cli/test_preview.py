@@ -152,3 +152,16 @@ def test_a_vocabulary_has_the_prefix_of_sources(command, flags: list[str]) -> No
         source = re.search(r"train +\d+ +source.* ([\d.]+)%\n", result.out)
         assert source is not None
         assert source[1] == "0.0"
+
+
+def test_columns_that_are_not_read_are_listed(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = "a dog,ein Hund,en,de,web\n"
+    Path("train.csv").write_text("source,target,src_lang,tgt_lang,origin\n" + row * 9)
+    flags = ["--train-file", "train.csv", "--tokenizer-type", "word", "--hidden-size", "16", "--embedding-size", "16"]
+    told = "unused      src_lang, tgt_lang, origin; if they name languages, give --source-lang-column src_lang "
+    assert f"\n{told}--target-lang-column tgt_lang\n" in command("preview", "rnn", *flags).out
+    named = ["--source-lang-column", "src_lang", "--target-lang-column", "tgt_lang"]
+    assert "\nunused      origin\n" in command("preview", "rnn", *flags, *named).out
+    filled = ["--source-template", "{source} {origin:tags}"]
+    assert "\nunused      src_lang, tgt_lang; if" in command("preview", "rnn", *flags, *filled).out

@@ -271,7 +271,7 @@ def test_a_checkpoint_without_tags_reads_them_as_text(files: dict[str, Any], tmp
         "max_target_length": 12,
     }
     single = {
-        "train_file": files["train_file"],
+        "train_file": write(tmp_path / "single.tsv", [("en", "de")], 20),
         "source_lang": "en",
         "target_lang": "de",
         "output_dir": str(tmp_path / "a"),
