@@ -4,6 +4,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,14 @@ class Stream:
         source: all rows in order.
         place: their file or data set, for messages.
         size: rows per buffer.
+        local: reads them, where they are from local files.
 
     Attributes:
         start: the state before the first row.
     """
 
-    def __init__(self, source: IterableDataset, place: str, size: int) -> None:
+    def __init__(self, source: IterableDataset, place: str, size: int, local: "LocalRows | None" = None) -> None:
+        self.local = local
         self._source, self._place, self._size = source, place, size
         self.start: State = {"round": 0, "rows": 0, "source": copy.deepcopy(source.state_dict())}
         self._state, self._rows = self.start, iter(source)
@@ -48,6 +51,11 @@ class Stream:
         if state != self._state:
             self._go_to(state)
         found = self._taken(self._size, state["rows"])
+        if self.local and len(found) < self._size and self.local.count < state["rows"]:
+            raise InputError(
+                f"{self._place}: ends behind row {self.local.count:,}, before row {state['rows']:,} where training is "
+                "to go on; restore its rows, or start in another --output-dir"
+            )
         number, count = state["round"], state["rows"] + len(found)
         while len(found) < self._size:
             self._go_to(self.start)
@@ -121,6 +129,7 @@ class StreamedRows(TrainingRows):
     def __init__(self, examples: Examples, stream: Stream, encode: Callable[[list[PlacedRow]], Examples]) -> None:
         super().__init__(examples)
         self._stream, self._encode = stream, encode
+        self.files = stream.local.files if stream.local else ()
         self._states: dict[int, State] = {0: stream.start}
         self._buffers: dict[int, Examples] = {}
         self._lock = threading.Lock()  # batches are prepared in a thread of their own
@@ -154,16 +163,42 @@ class StreamedRows(TrainingRows):
             return {"epoch": epoch, "first_step": first_step, "rows": self._states[epoch]}
 
     def resume(self, position: dict[str, Any]) -> None:
-        """Goes on where a checkpoint was saved."""
+        """Goes on where a checkpoint was saved.
+
+        Raises:
+            InputError: a local file ends before, or cannot be read.
+        """
         if position:
             self.origin = position["epoch"], position["first_step"]
             self._states[position["epoch"]] = position["rows"]
+            self.of_epoch(position["epoch"])  # so that a file that ends before says so now
 
     def describe(self) -> list[str]:
         """Says that they are streamed."""
         return ["rows are read in their order, and shuffled within buffers, which count as epochs"]
 
 
-def rows_of(read: Callable[[], Iterator[dict[str, Any]]]) -> IterableDataset:
-    """Rows of local files as a stream of `datasets`."""
-    return IterableDataset.from_generator(read)
+class LocalRows:
+    """Reads the rows of local files for `datasets`, and counts them.
+
+    Args:
+        read: starts at the first row.
+        files: that it reads.
+
+    Attributes:
+        count: rows read since the last start.
+    """
+
+    def __init__(self, read: Callable[[], Iterator[PlacedRow]], files: tuple[Path, ...]) -> None:
+        self._read, self.files, self.count = read, files, 0
+
+    def stream(self) -> IterableDataset:
+        """The rows as a stream of `datasets`."""
+
+        def counted() -> Iterator[PlacedRow]:
+            self.count = 0
+            for row in self._read():
+                self.count += 1
+                yield row
+
+        return IterableDataset.from_generator(counted)

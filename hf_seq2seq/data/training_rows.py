@@ -5,6 +5,7 @@ tasks, a curriculum, stages. Neither the batches nor the training loop know whic
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +38,8 @@ class TrainingRows:
     """Whether epochs hold different rows, so that the number of steps may differ, too."""
     origin = (0, 0)
     """An epoch, and the steps before it, from which on a step's place is counted."""
+    files: tuple[Path, ...] = ()
+    """Local files that rows are read from during training."""
     logged: tuple[str, ...] = ()
     """Names of the figures that it adds to the step log."""
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from datasets import IterableDataset
-
 from hf_seq2seq.configs import PairData, TextRunConfig
 from hf_seq2seq.data.annotated_text import AnnotatedText
 from hf_seq2seq.data.columns.headers import Header
@@ -18,7 +16,7 @@ from hf_seq2seq.data.named_sets import load_named, open_stream
 from hf_seq2seq.data.pairs import Pairs, read_pairs
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.splits import Splits
-from hf_seq2seq.data.streams import Stream, StreamedRows, buffer_of, rows_of
+from hf_seq2seq.data.streams import LocalRows, Stream, StreamedRows, buffer_of
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.task import Task
@@ -51,8 +49,7 @@ def read_streamed(config: TextRunConfig, data: PairData) -> dict[str, Pairs]:
         InputError: options do not go with a stream, or rows cannot be read.
     """
     _check(config, data)
-    source, place = _source(data)
-    stream = Stream(source, place, data.shuffle_buffer_size)
+    stream, place = _stream(data)
     rows = buffer_of(stream.read(stream.start)[0], place, data, logger.warning)
     others = _others(data)
     places = {"train": place} | {split: others.place(split) for split in others}
@@ -73,13 +70,17 @@ def read_streamed(config: TextRunConfig, data: PairData) -> dict[str, Pairs]:
     return pairs | {"train": streamed}
 
 
-def _source(data: PairData) -> tuple[IterableDataset, str]:
+def _stream(data: PairData) -> tuple[Stream, str]:
+    size = data.shuffle_buffer_size
     if data.dataset_name:
-        return open_stream(data), f"{data.dataset_name}, split {data.train_split}"
+        place = f"{data.dataset_name}, split {data.train_split}"
+        return Stream(open_stream(data), place, size), place
     file, languages = str(data.train_file), (data.source_lang, data.target_lang)
-    shards(file, languages)  # says what is missing before anything else is read
+    files = shards(file, languages)  # says what is missing before anything else is read
     named = (data.source_column, data.target_column, data.context_column, *languages)
-    return rows_of(partial(iterate_placed, file, data.encoding, Header.of(*named), languages)), file
+    read = partial(iterate_placed, file, data.encoding, Header.of(*named), languages)
+    local = LocalRows(read, tuple(path for paths in files for path in paths))
+    return Stream(local.stream(), file, size, local), file
 
 
 def _others(data: PairData) -> Splits:

@@ -79,7 +79,7 @@ class Loop:
         self.schedule: Schedule = task.config.schedule
         self.seed: int = task.config.run.seed
         self.plan = BatchPlan(task.training_rows, self.optimization, accelerator.num_processes, self.seed)
-        self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task.splits))
+        self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task))
         self.budget = Budget(self.schedule, self.plan.tokens_per_step)
         self.budget.begin(self.state)
         self.notes = task.objective.check_steps(self.state.max_steps) if self.state.planned else []

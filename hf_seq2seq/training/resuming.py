@@ -16,11 +16,16 @@ from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.saved.weight_names import weight_shapes
 from hf_seq2seq.sections import flag, flatten, options
+from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.damage import damage
 from hf_seq2seq.training.output_folder import SCORES
 from hf_seq2seq.training.state import LOG_FILE, State
 
+FILE = "file "
+"""What the name of a streamed file begins with, among those of splits."""
+PART, PARTS = 1 << 16, 256
+"""Bytes of a part of a file in its digest, and most parts."""
 LAST = ("last", "true")
 MODEL_SECTIONS = ("model", "alignment", "stack")
 # Options of the model that may still change: its origin, and those only used in training.
@@ -163,16 +168,31 @@ def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, lis
     earlier = State.load(checkpoint).data
     for split in earlier.keys() | data.keys() if earlier else ():
         (rows, digest), (rows_now, digest_now) = earlier.get(split, (0, "")), data.get(split, (0, ""))
+        name, unit = split.removeprefix(FILE), "bytes" if split.startswith(FILE) else "rows"
         if rows != rows_now:
-            detail.append(f"{split}: {rows_now:,} rows (were {rows:,})")
+            detail.append(f"{name}: {rows_now:,} {unit} (were {rows:,})")
         elif digest != digest_now:
-            detail.append(f"{split}: changed content in its {rows:,} rows")
+            detail.append(f"{name}: changed content in its {rows:,} {unit}")
     return detail
 
 
-def contents(splits: Mapping[str, Examples]) -> dict[str, list[Any]]:
-    """The rows of every split, and a digest of their texts and labels."""
-    return {name: [len(examples), _digest(examples)] for name, examples in splits.items()}
+def contents(task: Task) -> dict[str, list[Any]]:
+    """The rows of every split, and a digest of their texts and labels; of a streamed file its bytes.
+
+    The digest of a file is of evenly spaced parts of it, and of all of it up to 16 MiB.
+    """
+    found = {name: [len(examples), _digest(examples)] for name, examples in task.splits.items()}
+    return found | {f"{FILE}{file}": [*_sampled(file)] for file in task.training_rows.files if file.is_file()}
+
+
+def _sampled(file: Path) -> tuple[int, str]:
+    """The size of a file, and a digest of its parts."""
+    size, found = file.stat().st_size, hashlib.blake2b(digest_size=8)
+    with file.open("rb") as stream:
+        for number in range(PARTS):
+            stream.seek(max(0, size - PART) * number // (PARTS - 1) if size > PARTS * PART else number * PART)
+            found.update(stream.read(PART))
+    return size, found.hexdigest()
 
 
 def _digest(examples: Examples) -> str:

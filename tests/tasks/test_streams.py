@@ -21,6 +21,7 @@ from hf_seq2seq.recipes import gpt, rnn
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.state import State
 
 ROWS = 70
 VALUES: dict[str, Any] = {
@@ -98,6 +99,7 @@ import signal
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.recipes.rnn import Config, prepare
 from hf_seq2seq.training.loop import Loop
+from hf_seq2seq.training.state import State
 
 
 def main(config):
@@ -203,3 +205,22 @@ def test_a_cell_of_another_kind_is_named_where_it_is_read(tmp_path: Path) -> Non
         message = f"{files[1]}{message}" if message else f"row 29 of {files[1]}, column 'source': null"
         with pytest.raises(InputError, match=re.escape(message)):
             prepared(str(tmp_path / "*.jsonl")).training_rows.of_epoch(1)
+
+
+def test_a_changed_file_is_told_and_one_that_ends_before_is_refused(file: str, tmp_path: Path) -> None:
+    folder, lines = tmp_path / "run", Path(file).read_text().splitlines(keepends=True)
+    folder.mkdir()
+    Loop(prepared(file, max_steps=6), Accelerator(cpu=True), folder).run()  # the second buffer, from row 33
+
+    def resumed() -> Loop:
+        return Loop(prepared(file, shuffle_buffer_size=32, max_steps=8), Accelerator(cpu=True), folder, "last")
+
+    assert "train.tsv" not in resumed().notes[0]
+    Path(file).write_text("".join([*lines[:-1], lines[-1].upper()]))
+    assert "train.tsv: changed content in its" in resumed().notes[0]
+    Path(file).write_text("".join(lines[:60]))
+    assert re.search(r"train\.tsv: [\d,]+ bytes \(were", resumed().notes[0])
+    Path(file).write_text("".join(lines[:21]))
+    position = State.load(folder / "checkpoint-6").stream
+    with pytest.raises(InputError, match="ends behind row 20, before row 32 where training is to go on; restore"):
+        prepared(file).training_rows.resume(position)
