@@ -39,13 +39,17 @@ class Ensembled:
     scores: dict[str, Any] = field(default_factory=dict)
 
 
-def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchRequest) -> Ensembled | None:
+def ensembled(
+    chosen: Chosen, trials: Mapping[Path, float], request: SearchRequest, seeds: Sequence[Path] = ()
+) -> Ensembled | None:
     """Adds the best trials with the same vocabulary to the final model, which the output folder holds.
 
     Args:
         chosen: the run that became it.
         trials: the folders of all and the seconds that they took, best first.
         request: says how many models there are to be; has the validation rows.
+        seeds: runs of the same settings, which are taken without being asked for their score: few validation rows tell
+            little about one seed, and the best of several is worse on other rows.
 
     Returns:
         None where none is asked for, or no trial fits.
@@ -61,7 +65,8 @@ def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchReque
     if not fitting:
         tell("ensemble    no other trial has the vocabulary of the best model; search without the tokenizer")
         return None
-    helpful, score = _helpful(model, fitting, request, chosen.score)
+    seeded = [folder for folder in fitting if folder in seeds][: request.ensemble - 1]
+    helpful, score = _helpful(model, seeded, [trial for trial in fitting if trial not in seeded], request, chosen.score)
     if not helpful:
         tell(f"ensemble    none of {len(fitting)} other trials is as good beside the best model as that is alone")
         return None
@@ -81,24 +86,30 @@ def ensembled(chosen: Chosen, trials: Mapping[Path, float], request: SearchReque
     return Ensembled(members, entry, scores)
 
 
-def _helpful(model: "Model", trials: Sequence[Path], request: SearchRequest, alone: float) -> tuple[list[Path], float]:
-    """The trials that are added one by one, each if the validation score is no worse with it; and that score.
+def _helpful(
+    model: "Model", seeded: list[Path], trials: Sequence[Path], request: SearchRequest, alone: float
+) -> tuple[list[Path], float]:
+    """The seeds, and trials that are added one by one, each if the score is no worse with it; and that score.
 
     Paper: Caruana et al., 2004, https://doi.org/10.1145/1015330.1015432
     """
-    assert request.validation is not None
-    chosen: list[Path] = []
-    best = alone
+    chosen, best = seeded, _score_of(model, seeded, request) if seeded else alone
     for trial in trials:
         if len(chosen) == request.ensemble - 1:
             break
-        together = tuple(str(best_checkpoint(each)) for each in (*chosen, trial))
-        with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
-            outputs = model.generate(request.validation.sources, ensemble=together)
-        score = request.validation.score(outputs, request.goal)
+        score = _score_of(model, [*chosen, trial], request)
         if not request.goal.better(best, score):
             chosen, best = [*chosen, trial], score
     return chosen, best
+
+
+def _score_of(model: "Model", others: Sequence[Path], request: SearchRequest) -> float:
+    """The validation score of a model together with others."""
+    assert request.validation is not None
+    together = tuple(str(best_checkpoint(each)) for each in others)
+    with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
+        outputs = model.generate(request.validation.sources, ensemble=together)
+    return request.validation.score(outputs, request.goal)
 
 
 def _fits(model: "Model", other: Path) -> bool:

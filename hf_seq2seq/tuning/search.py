@@ -120,7 +120,8 @@ class _Search:
             chosen, score=found["scores"].get(f"eval_{self.request.goal.metric}", chosen.score)
         )
         entries = [self._final(chosen, found), *self._entries()]
-        if together := ensembled(chosen, self._costs(), self.request):
+        best = (self.folder / TRIALS / self.study.ranked()[0].folder,) if self.members else ()
+        if together := ensembled(chosen, self._costs(), self.request, [*best, *(m.folder for m in self.members)]):
             entries.append(together.entry)
             found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
         write_leaderboard(self.folder, entries, self.request.goal, found)
