@@ -10,7 +10,7 @@ always. Ids follow all others, those of added tokens included.
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import category
@@ -62,6 +62,8 @@ class Extension:
             raise InputError(f"{OPTION}: a {model['type']} tokenizer cannot be extended; --added-tokens adds words")
         is_list = isinstance(model["vocab"], list)
         ids = {piece: number for number, (piece, _) in enumerate(model["vocab"])} if is_list else model["vocab"]
+        if ids and max(ids.values()) != len(ids) - 1:
+            raise InputError(f"{OPTION}: the ids of this tokenizer are not consecutive; --added-tokens adds words")
         found = cls(tokenizer, model, ids)
         for number, token in sorted(tokenizer.get_added_tokens_decoder().items()):
             if token.content not in ids:
@@ -74,9 +76,7 @@ class Extension:
         return found
 
     def _append(self, piece: str, score: float) -> None:
-        self.ids[piece] = number = len(self.ids)
-        if max(self.ids.values()) != number:
-            raise InputError(f"{OPTION}: the ids of this tokenizer are not consecutive; --added-tokens adds words")
+        self.ids[piece] = len(self.ids)
         if self.model["type"] == "Unigram":
             self.model["vocab"].append([piece, score])
 
@@ -208,7 +208,9 @@ def _add_sequences(extension: Extension, words: Counter[str], most: int) -> None
     if model["type"] == "Unigram":
         sequences = [piece for piece, _ in learn_unigram(coded, size) if len(piece) > 1][:most]
     else:
-        sequences, merges = _learn_merges(coded, size)
+        added = _added(extension.tokenizer)
+        merges = _without(_learn_merges(coded, size), lambda sequence: text(sequence) in added)
+        sequences = [left + right for left, right in merges]
         if model["type"] == "BPE":
             model["merges"] += [[text(left), text(right)] for left, right in merges]
     for sequence in sequences:
@@ -225,8 +227,7 @@ def _score(model: dict[str, Any], ids: Sequence[int]) -> float:
 
 def _units(extension: Extension, words: Counter[str], texts: dict[int, str]) -> Counter[Ids]:
     """The words as sequences of pieces; unknown ones, single bytes and added tokens are left out."""
-    added = {token.content for token in extension.tokenizer.get_added_tokens_decoder().values()}
-    model = extension.model
+    added, model = _added(extension.tokenizer), extension.model
     skipped = {number for number, piece in texts.items() if piece in added or BYTE.fullmatch(piece)}
     skipped |= {extension.ids.get(model.get("unk_token") or "", -1), model.get("unk_id", -1)}
     marks = {number for number, piece in texts.items() if _is_punctuation(piece)} if SPACE in extension.ids else set()
@@ -243,6 +244,11 @@ def _units(extension: Extension, words: Counter[str], texts: dict[int, str]) -> 
     return Counter({unit: count for unit, count in found.items() if len(unit) > 1})
 
 
+def _added(tokenizer: Tokenizer) -> set[str]:
+    """The texts of all added tokens, special ones included."""
+    return {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+
+
 def _is_punctuation(piece: str) -> bool:
     """Whether a piece consists of punctuation and symbols, which SentencePiece does not join to letters either."""
     plain = piece.strip(SPACE)
@@ -255,10 +261,21 @@ def _code(rank: int) -> str:
     return chr(code if code < SURROGATES else code + SURROGATE_COUNT)
 
 
-def _learn_merges(coded: Counter[str], size: int) -> tuple[list[str], list[tuple[str, str]]]:
-    """The sequences that merges of the most frequent pairs make, and these merges in their order."""
+def _learn_merges(coded: Counter[str], size: int) -> list[tuple[str, str]]:
+    """Merges of the most frequent pairs, in their order."""
     learner = Tokenizer(models.BPE())
     trainer = trainers.BpeTrainer(vocab_size=size, min_frequency=LEAST, show_progress=False)
     learner.train_from_iterator((word for word, count in coded.items() for _ in range(count)), trainer)
-    merges = [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
-    return [left + right for left, right in merges], merges
+    return [(left, right) for left, right in json.loads(learner.to_str())["model"]["merges"]]
+
+
+def _without(merges: list[tuple[str, str]], unwanted: Callable[[str], bool]) -> list[tuple[str, str]]:
+    """The merges that neither make an unwanted sequence nor go on from one."""
+    lost: set[str] = set()
+    kept = []
+    for left, right in merges:
+        if left in lost or right in lost or unwanted(left + right):
+            lost.add(left + right)
+        else:
+            kept.append((left, right))
+    return kept

@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.normalizers import NFKC
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from hf_seq2seq.configs import NewTokenizer
@@ -113,3 +117,14 @@ def test_tokenizers_without_a_model_to_extend(tiny_family: Any) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_family("byt5"))
     with pytest.raises(InputError, match=r"--update-vocabulary: ByT5Tokenizer has no tokenizer\.json that could be"):
         extend_tokenizer(tokenizer, GERMAN, 10)
+
+
+def test_no_merge_of_a_text_makes_a_special_token() -> None:
+    pieces = {piece: number for number, piece in enumerate(["<unk>", "<sep>", "<", ">", "s", "e", "p", "a"])}
+    backend = Tokenizer(BPE(pieces, [], unk_token="<unk>"))
+    backend.normalizer, backend.pre_tokenizer = NFKC(), WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>", sep_token="<sep>")
+    growth = extend_tokenizer(fast, ["a＜sep＞ seap seap"] * 5 + ["＜sep＞"] * 20, 20)
+    assert "se" in growth.new
+    row = fast("a＜sep＞ ＜sep＞", split_special_tokens=True)["input_ids"]
+    assert fast.sep_token_id not in row
