@@ -96,7 +96,7 @@ def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[s
     if ending.code:
         raise InputError(
             f"{target}: the final scores could not be measured: {reason_of(output, ending.code)}; "
-            f"the chosen run is {chosen.folder}"
+            f"the chosen run is {chosen.folder}; the same command measures them again"
         )
     if lines := summary_of(output):
         tell(*lines)
