@@ -235,7 +235,7 @@ def test_only_choices(command, model_folder: Path, tmp_path: Path) -> None:
     assert [sorted(every[3 * row : 3 * row + 3]) for row in range(3)] == [["a cat", "red house", "the dog"]] * 3
     assert command("generate", model_folder, *TEXTS, *flags).out.splitlines() == every[::3]
     refused = command("generate", model_folder, *TEXTS, "--choices", tmp_path / "none.txt")
-    assert (refused.code, "none.txt: cannot be read" in refused.err) == (2, True)
+    assert (refused.code, "none.txt: No such file or directory" in refused.err) == (2, True)
 
 
 def test_outputs_begin_as_a_column_says(command, model_folder: Path, tmp_path: Path) -> None:
