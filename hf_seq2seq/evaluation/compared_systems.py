@@ -17,6 +17,7 @@ from hf_seq2seq.folders import named_place
 from hf_seq2seq.saved.model_paths import BASELINE_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.settings_files import read_json_object
+from hf_seq2seq.training.state import LOG_FILE, read_log
 
 UNWRITABLE = frozenset(("Cc", "Cs", "Zl", "Zp"))
 """Categories of characters that break a line, a terminal or a file."""
@@ -164,7 +165,7 @@ def read_costs(folder: Path) -> dict[str, float]:
     found = {name: results[key] for name, key in RESULTS.items() if key in results}
     if results.get("predict_runtime") and results.get("predict_samples"):
         found["rows_per_second"] = results["predict_samples"] / results["predict_runtime"]
-    if speed := _training_speed(folder / "train_log.jsonl"):
+    if speed := _training_speed(folder / LOG_FILE):
         found["train_tokens_per_second"] = speed
     if count := count_parameters(folder):
         found["parameters"] = count
@@ -179,14 +180,8 @@ def _training_speed(log: Path) -> float | None:
     """The median of the tokens a second that a run's log has."""
     if not log.is_file():
         return None
-    found = []
-    for line in log.read_text(encoding="utf-8").splitlines():
-        try:
-            value = json.loads(line).get("tokens_per_second")
-        except (ValueError, AttributeError):  # a line that was cut off
-            continue
-        if _is_cost(value):
-            found.append(value)
+    name = "tokens_per_second"
+    found = [line[name] for line in read_log(log) if _is_cost(line.get(name))]
     return median(found) if found else None
 
 

@@ -1,12 +1,12 @@
 """Whether a run's loss was still falling when its training ended."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-LOG = "train_log.jsonl"
+from hf_seq2seq.training.state import LOG_FILE, read_log
+
 LATE = 0.75
 """The share of the steps after which a loss should hardly fall."""
 VALIDATED, TRAINED = 0.03, 0.05
@@ -20,8 +20,8 @@ def still_falling(place: Path) -> str | None:
     Args:
         place: the folder of the model.
     """
-    file = next((each / LOG for each in (place, place.parent) if (each / LOG).is_file()), None)
-    lines = _lines(file) if file else []
+    file = next((each / LOG_FILE for each in (place, place.parent) if (each / LOG_FILE).is_file()), None)
+    lines = read_log(file) if file else []
     validated, trained = (_values(lines, name) for name in ("eval_loss", "loss"))
     if len(validated) > 1:
         return _fallen("validation loss", validated, VALIDATED, single=True)
@@ -47,14 +47,3 @@ def _fallen(name: str, losses: Sequence[tuple[int, float]], share: float, single
 
 def _values(lines: Sequence[dict[str, Any]], name: str) -> list[tuple[int, float]]:
     return [(line["step"], line[name]) for line in lines if isinstance(line.get(name), float) and "step" in line]
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    found = []
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:  # a line that was cut off
-            continue
-        found += [value] if isinstance(value, dict) else []
-    return found

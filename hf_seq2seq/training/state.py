@@ -1,5 +1,6 @@
 """The state of a run: everything needed to resume besides weights and optimizer."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -12,6 +13,18 @@ from hf_seq2seq.errors import InputError
 FILE = "trainer_state.json"
 LOG_FILE = "train_log.jsonl"
 """The log of steps beside it."""
+
+
+def read_log(file: Path) -> list[dict[str, Any]]:
+    """The lines of a log of steps; those that a killed run cut off are left out."""
+    found = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        found += [value] if isinstance(value, dict) else []
+    return found
 
 
 @dataclass

@@ -43,8 +43,9 @@ def longer_run(
         budget = request.budget
         if budget is None or seconds is None or budget.name not in best.base:
             return best
-        own = {name: value for name, value in request.of_trials().items() if name in best.base}
-        values = own | best.values | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
+        values = (
+            request.of_family(best.base) | best.values | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
+        )
         tell(f"final run   {seconds:.0f} s with the best settings")
         start_run(server, best.recipe, values, folder)
         ending = follow(server, folder, request.goal, math.inf if budget.is_cpu else seconds * LATE)

@@ -70,10 +70,9 @@ def other_seeds(
 
 def _values(best: Chosen, request: SearchRequest, seed: int, seconds: float) -> dict[str, Any]:
     """The flags of one, which keeps to its time itself."""
-    own = {name: value for name, value in request.of_trials().items() if name in best.base}
     budget = request.budget
     timed = {budget.name: f"{seconds:.0f}s"} if budget is not None and budget.name in best.base else {}
-    return own | best.values | timed | {"save_total_limit": 1, "seed": seed}
+    return request.of_family(best.base) | best.values | timed | {"save_total_limit": 1, "seed": seed}
 
 
 def _trained(

@@ -12,6 +12,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, best_metric, check_metrics
 from hf_seq2seq.sections import flatten, options
 from hf_seq2seq.training.processes import rank
+from hf_seq2seq.training.state import LOG_FILE
 from hf_seq2seq.tuning.decoding_settings import Validation
 from hf_seq2seq.tuning.domains import Domain
 from hf_seq2seq.tuning.following import Goal
@@ -96,7 +97,7 @@ def check_place(folder: Path, overwrite: bool) -> None:
     """Refuses an output folder that holds a run which no search has made."""
     if overwrite or (folder / FOLDER).is_dir() or not folder.is_dir():
         return
-    if any((folder / name).exists() for name in ("model.safetensors", "adapter_model.safetensors", "train_log.jsonl")):
+    if any((folder / name).exists() for name in ("model.safetensors", "adapter_model.safetensors", LOG_FILE)):
         raise InputError(
             f"--output-dir: {folder} holds a run that is no search's; give --overwrite-output-dir or another folder"
         )

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,10 @@ class SearchRequest:
     def of_trials(self) -> dict[str, Any]:
         """The flags of a trial, as far as they are those of all."""
         return {name: value for name, value in self.values.items() if name not in NOT_IN_TRIALS}
+
+    def of_family(self, base: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of them that a family has, by its options."""
+        return {name: value for name, value in self.of_trials().items() if name in base}
 
 
 def tell(*lines: str) -> None:

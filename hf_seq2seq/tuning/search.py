@@ -279,11 +279,10 @@ class _Search:
     def trial_values(self, record: TrialRecord) -> dict[str, Any]:
         """The flags of a trial."""
         family = self.families[record.recipe]
-        own = {name: value for name, value in self.request.of_trials().items() if name in family.base}
         budget, seconds = self.request.budget, self.trial_seconds
         planned = budget is not None and seconds is not None and budget.name in family.base
         timed = {budget.name: f"{max(0.1, seconds):.1f}s"} if planned and budget and seconds is not None else {}
-        return own | family.given | timed | {"save_total_limit": 1} | record.settings
+        return self.request.of_family(family.base) | family.given | timed | {"save_total_limit": 1} | record.settings
 
     def _seconds_for_trial(self) -> float:
         """After which a trial is stopped in any case: a little more than the search has left."""
