@@ -6,7 +6,6 @@ Paper: Vaswani et al., 2017, section 6.1, https://arxiv.org/abs/1706.03762
 import dataclasses
 import os
 import shutil
-import warnings
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -54,9 +53,7 @@ def score_of(model: Path, request: SearchRequest) -> float:
     from hf_seq2seq.api.models import load
 
     assert request.validation is not None
-    with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
-        outputs = load(model).generate(request.validation.sources, num_beams=1)
-    return request.validation.score(outputs, request.goal)
+    return request.validation.score_of(load(model), request.goal, num_beams=1)
 
 
 def _write_mean(checkpoints: list[Path], folder: Path) -> None:

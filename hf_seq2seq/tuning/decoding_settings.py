@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
@@ -13,6 +13,9 @@ from hf_seq2seq.tuning.domains import Choices, Domain
 from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.spaces import Family
 from hf_seq2seq.tuning.study import COMPLETE, Study
+
+if TYPE_CHECKING:
+    from hf_seq2seq.api.models import Model
 
 MOST = 12
 """Settings that are tried."""
@@ -44,6 +47,12 @@ class Validation:
     sources: list[str]
     references: list[list[str]]
     metrics: tuple[str, ...]
+
+    def score_of(self, model: "Model", goal: Goal, **flags: Any) -> float:
+        """The score of what a model writes for them with these flags of decoding."""
+        with warnings.catch_warnings(action="ignore"):  # about outputs that are cut off, again for every setting
+            outputs = model.generate(self.sources, **flags)
+        return self.score(outputs, goal)
 
     def score(self, outputs: Sequence[str], goal: Goal) -> float:
         """The score of a model's outputs."""
@@ -98,9 +107,7 @@ class DecodingSearch:
         settings = self.base | study.record(trial).settings
         value = _known(study, settings, self.base)
         if value is None:
-            with warnings.catch_warnings(action="ignore"):  # about outputs that are cut off, again for every setting
-                outputs = loaded.generate(self.validation.sources, **settings)
-            value = self.validation.score(outputs, self.goal)
+            value = self.validation.score_of(loaded, self.goal, **settings)
         study.tell(trial, COMPLETE, value=value, seconds=time.monotonic() - began, share=1.0)
 
 

@@ -107,9 +107,7 @@ def _score_of(model: "Model", others: Sequence[Path], request: SearchRequest) ->
     """The validation score of a model together with others."""
     assert request.validation is not None
     together = tuple(str(best_checkpoint(each)) for each in others)
-    with warnings.catch_warnings(action="ignore"):  # of outputs that are cut off
-        outputs = model.generate(request.validation.sources, ensemble=together)
-    return request.validation.score(outputs, request.goal)
+    return request.validation.score_of(model, request.goal, ensemble=together)
 
 
 def _fits(model: "Model", other: Path) -> bool:
