@@ -63,11 +63,11 @@ def read_training_rows(
     Raises:
         InputError: the file cannot be read, has no rows, or contains conversations.
     """
-    from hf_seq2seq.data.samples import sample_path
+    from hf_seq2seq.data.samples import resolve_sample
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 
     place = options.input_file
-    path = str(sample_path(place.removeprefix("sample:"))) if place.startswith("sample:") else place
+    path = resolve_sample(place)
     languages = (options.source_lang, options.target_lang)
     rows, sample = read_rows(None, path, options.encoding, names, numbered, languages)
     if messages_column(sample) is not None:

@@ -8,6 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq.configs import Sources
+from hf_seq2seq.data.files.patterns import is_saved, shards
+from hf_seq2seq.data.files.text_files import check_file
+from hf_seq2seq.data.samples import resolve_sample
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
@@ -46,6 +50,20 @@ def named_files(option: str, value: str) -> dict[str, str]:
             piece = piece[named.end() :].strip()
         sets.setdefault(name, []).append(piece)
     return {name: ",".join(files) for name, files in sets.items()}
+
+
+def check_files(sources: Sources) -> None:
+    """Rejects files that are not there, before the libraries that read their rows are imported.
+
+    Raises:
+        InputError: names the file and the nearest one.
+    """
+    languages = getattr(sources, "source_lang", None), getattr(sources, "target_lang", None)
+    for option in ("train_file", "validation_file", "test_file"):
+        for files in named_files(option, getattr(sources, option) or "").values():
+            if files and not is_saved(Path(resolve_sample(files)).expanduser()):
+                for path in (path for paths in shards(resolve_sample(files), languages) for path in paths):
+                    check_file(path)
 
 
 def files_of(option: str, value: str, name: str) -> str:

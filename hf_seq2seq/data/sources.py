@@ -22,7 +22,7 @@ from hf_seq2seq.data.given_tables import table_of
 from hf_seq2seq.data.joined_files import numbered_in_file, read_joined
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.rows import is_unicode
-from hf_seq2seq.data.samples import sample_path
+from hf_seq2seq.data.samples import resolve_sample
 from hf_seq2seq.data.splits import Arrange, Splits
 from hf_seq2seq.data.stratified import draw_stratified
 from hf_seq2seq.errors import InputError
@@ -147,13 +147,8 @@ def _files(sources: Sources) -> dict[str, str]:
         sets = named_files(f"{role}_file", value) if value else {}
         if role == "train" and any(sets):
             raise InputError(f"--train-file: {value!r} names sets; only --validation-file and --test-file support them")
-        files |= {split_of(role, name): _shipped(paths) for name, paths in sets.items()}
+        files |= {split_of(role, name): resolve_sample(paths) for name, paths in sets.items()}
     return files
-
-
-def _shipped(value: str) -> str:
-    """The path of a packaged file if the value is `sample:NAME`."""
-    return str(sample_path(value.removeprefix("sample:"))) if value.startswith("sample:") else value
 
 
 def _check_options(sources: Sources) -> None:

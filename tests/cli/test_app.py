@@ -80,7 +80,14 @@ def test_a_notice_about_data_appears_once(command, capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "rnn", "--help"], ["train", "rnn", "--seed", "x"], *([name, "--help"] for name in NAMES)],
+    [
+        ["--help"],
+        ["train", "rnn", "--help"],
+        ["train", "rnn", "--seed", "x"],
+        ["train", "rnn", "--train-file", "missing.tsv"],
+        ["preview", "rnn", "--train-file", "sample:cmudict.train.tsv.gz", "--test-file", "a=missing.tsv"],
+        *([name, "--help"] for name in NAMES),
+    ],
 )
 def test_nothing_heavy_is_imported_before_work_begins(arguments: list[str]) -> None:
     code = f"""

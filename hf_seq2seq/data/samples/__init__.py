@@ -5,6 +5,16 @@ from pathlib import Path
 from hf_seq2seq.errors import InputError, nearest
 
 FOLDER = Path(__file__).parent
+PREFIX = "sample:"
+
+
+def resolve_sample(value: str) -> str:
+    """The path of a packaged file if the value of an option is `sample:NAME`, else the value.
+
+    Raises:
+        InputError: there is no sample of this name.
+    """
+    return str(sample_path(value.removeprefix(PREFIX))) if value.startswith(PREFIX) else value
 
 
 def sample_path(name: str) -> Path:
