@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = 3
 TOKENS_SHOWN = 32
+CHARACTERS_SHOWN = 500
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def describe_example(task: "Task", row: int) -> list[str]:
 
     train = task.splits["train"]
     batch = {name: tensor[0].numpy() for name, tensor in task.collate(train, np.array([row])).items()}
-    lines = [f"text     {train.texts[row]}"] if train.positions is None else []
+    lines = [f"text     {_shortened(train.texts[row])}"] if train.positions is None else []
     if "input_ids" in batch:
         lines += _tokens("source", batch["input_ids"], task.tokenizers.source)
     if "feature_ids" in batch:
@@ -193,12 +194,18 @@ def describe_example(task: "Task", row: int) -> list[str]:
     return [*lines, f"label    {task.problem.shown_label(task.label_names, batch['labels'])}"]
 
 
+def _shortened(text: str) -> str:
+    if len(text) <= CHARACTERS_SHOWN:
+        return text
+    return f"{text[:CHARACTERS_SHOWN]}… and {len(text) - CHARACTERS_SHOWN:,} more characters"
+
+
 def _target(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     return [*_reference(train, row), *_tokens("target", labels, tokenizer)]
 
 
 def _reference(train: "Examples", row: int) -> list[str]:
-    return [f"target   {text}" for text in (train.references[row] if train.references else [])[:1]]
+    return [f"target   {_shortened(text)}" for text in (train.references[row] if train.references else [])[:1]]
 
 
 def _next_tokens(train: "Examples", row: int, labels: "np.ndarray", tokenizer: "PreTrainedTokenizerBase") -> list[str]:

@@ -9,6 +9,7 @@ import yaml
 from hf_seq2seq import strict_json
 from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.data.tokenizers.languages import language_codes
+from hf_seq2seq.decoding.classification import windows_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.export_check import Subject
 from hf_seq2seq.hub.safetensors_export import write_safetensors
@@ -77,6 +78,7 @@ def settings_of(subject: Subject, name: str) -> dict[str, Any]:
     search = {key: own.decoding[key] for key in SEARCH if key in own.decoding}
     rows = zip(subject.texts, *([subject.pairs] if subject.pairs else []), strict=True)
     short = [list(row) for row in rows if all(len(text) <= LONGEST for text in row)]
+    windows = windows_on_page(subject)
     return {
         "title": name,
         "class": "classifier" if subject.is_classifier else kind,
@@ -87,9 +89,29 @@ def settings_of(subject: Subject, name: str) -> dict[str, Any]:
         "global_attention": not subject.is_classifier and attends_globally(model.config),
         "prefix": own.prefix,
         "max_source_length": own.max_source_length,
+        "windows": windows,
+        "reading": describe_reading(own.max_source_length, windows is not None),
         "search": {"max_new_tokens": own.max_target_length} | search,
         "examples": short[:EXAMPLES],
     }
+
+
+def windows_on_page(subject: Subject) -> dict[str, Any] | None:
+    """How the page reads long texts whole, with the tokenizer alone; None where it truncates them."""
+    tokenizer, own = subject.tokenizers.source, subject.settings
+    if not subject.is_classifier or subject.pairs or not tokenizer.is_fast or tokenizer.truncation_side != "right":
+        return None
+    windows = windows_of(tokenizer, own.max_source_length, own.run)
+    if windows is None or windows.leaves_out:
+        return None
+    return {"stride": windows.stride, "pooling": windows.pooling}
+
+
+def describe_reading(longest: int | None, in_windows: bool) -> str:
+    """What the page says of texts that are longer than the model's limit."""
+    if longest is None:
+        return ""
+    return f"Texts of more than {longest} tokens are {'read in windows' if in_windows else 'cut off there'}."
 
 
 def requirements() -> str:

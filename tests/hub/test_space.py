@@ -1,5 +1,6 @@
 """Export to a Space: its page, run with a stub in place of Gradio, answers as the model does."""
 
+import dataclasses
 import runpy
 import sys
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 import yaml
 
 from hf_seq2seq.architectures import register
+from hf_seq2seq.decoding.classification import TextClassifier, probabilities, windows_of
 from hf_seq2seq.decoding.pipeline import Model, load_model
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.hub.export import export_model
 from hf_seq2seq.hub.export_check import greedy
+from hf_seq2seq.saved.run_settings import read_settings
 from tests.hub.test_export import FAMILIES, make_subject
 
 register()
@@ -56,3 +59,22 @@ def test_labels_and_what_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(scores) == ["LABEL_0", "LABEL_1", "LABEL_2"]
     assert sum(scores.values()) == pytest.approx(1)
     assert page["plain"]([{"type": "text", "text": "hi "}, "there"]) == "hi there"
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max"])
+def test_a_classifier_reads_long_texts_in_its_windows(
+    pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = dataclasses.replace(make_subject(*FAMILIES["bert"], tmp_path / "run"), pairs=None)
+    said = f"stride: 2\nmax_source_length: 8\nwindow_pooling: {pooling}\n"
+    (tmp_path / "run" / "run.yaml").write_text(said)
+    settings = read_settings(str(tmp_path / "run"), subject.model, subject.tokenizers.source)
+    subject = dataclasses.replace(subject, settings=settings)
+    export_model(str(tmp_path / "run"), subject, tmp_path / "space", "space", "float32")
+    page, asked = run_page(tmp_path / "space", monkeypatch)
+    assert asked[-1][2]["description"] == "Texts of more than 8 tokens are read in windows."
+    text = "the red dog sees the old house and a cat near the green tree by the old house"
+    windows = windows_of(subject.tokenizers.source, 8, settings.run)
+    classify = TextClassifier(subject.model, subject.tokenizers.source, 8, windows=windows)
+    expected = probabilities(classify.logits([text]), "single_label")[0]
+    assert list(page["classify"](text).values()) == pytest.approx(list(expected), abs=1e-5)
