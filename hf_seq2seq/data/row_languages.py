@@ -1,5 +1,6 @@
 """The languages of rows: from columns that name them, or the same for all."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from hf_seq2seq.sections import flag
 if TYPE_CHECKING:
     from datasets import Dataset
 
+logger = logging.getLogger(__name__)
 USUAL = {"source": "source_lang", "target": "target_lang"}
 """Columns that name the language of each side of a row."""
 
@@ -85,7 +87,20 @@ def _codes(rows: "Dataset", side: str, column: str, place: str) -> list[str]:
     first = {code: index for index, code in reversed(list(enumerate(codes)))}
     for code, index in first.items():
         check_code(code, cell_place(place, row_number(rows, index), column))
+    _tell_alike(codes, f"{place}: column {column!r}")
     return codes
+
+
+def _tell_alike(codes: Sequence[str], place: str) -> None:
+    """Says that two codes, which a model learns as two languages, seem to name the same one."""
+    counts = Counter(codes)
+    common = [code for code, _ in counts.most_common()]
+    for number, code in enumerate(common):
+        if (same := next((each for each in common[:number] if are_alike(each, code)), None)) is not None:
+            logger.warning(
+                "%s has %r (%s) beside %r (%s); they count as two languages",
+                *(place, code, f"{counts[code]:,}", same, f"{counts[same]:,}"),
+            )
 
 
 def in_languages(

@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -209,3 +210,12 @@ def test_a_language_for_all_rows_may_not_contradict_their_columns(write, side):
     assert len(read(train_file=path, **{column: "de", f"{column}_column": column})["train"]) == 6
     agreeing = write("b.jsonl", jsonl(*rows[:3], {"source": "ecke", "target": "dad", column: ""}))
     assert read(train_file=agreeing, **{column: "de"})["train"].sources == ["abba"] * 3 + ["ecke"]
+
+
+def test_one_language_in_two_spellings_is_told(tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [("a", "b", "en"), ("c", "d", "en"), ("e", "f", "EN"), ("g", "h", "de")]
+    lines = "".join("\t".join(row) + "\n" for row in rows)
+    (tmp_path / "a.tsv").write_text("source\ttarget\ttarget_lang\n" + lines)
+    read(train_file=str(tmp_path / "a.tsv"))
+    (said,) = [each.getMessage() for each in caplog.records if "languages" in each.getMessage()]
+    assert said.endswith("column 'target_lang' has 'EN' (1) beside 'en' (2); they count as two languages")

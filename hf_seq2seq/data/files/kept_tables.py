@@ -44,12 +44,13 @@ def kept_table(paths: Sequence[Path], encoding: str, header: Header, read: Read)
     """
     if not all(path.is_file() for path in paths) or sum(path.stat().st_size for path in paths) < LARGE:
         return None
+    size = sum(path.stat().st_size for path in paths) / 2**20
     told: list[str] = []
     known = [header.known, sorted(header.names), header.numbered]
     settings = [FORMAT, encoding, known, *(part for path in paths for part in (str(path), _digest(path)))]
     try:
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-        kept = made_once("tables", key, partial(_write, read, told))
+        kept = made_once("tables", key, partial(_write, read, f"{', '.join(map(str, paths))}: {size:,.0f} MiB", told))
     except (NotUniformError, pa.ArrowException):
         return None
     if kept is None:
@@ -79,7 +80,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _write(read: Read, told: list[str], folder: Path) -> dict[str, Any]:
+def _write(read: Read, place: str, told: list[str], folder: Path) -> dict[str, Any]:
+    logger.warning("%s, read once into the cache; later runs start at once", place)
     with _listening(told), pa.OSFile(str(folder / FILE), "wb") as stream:
         batches = read()
         if (first := next(batches, None)) is None:
