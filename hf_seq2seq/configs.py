@@ -306,7 +306,7 @@ class Schedule(TimeLimits):
         "loss", "Metric that selects the best checkpoint, which becomes the final model."
     )
     early_stopping_patience: int | None = option(
-        None, "Stop after this many evaluations without improvement.", at_least=1
+        None, "Stop after this many evaluations without improvement; after 2 where the score is perfect.", at_least=1
     )
 
     def __post_init__(self) -> None:

@@ -9,6 +9,9 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.training.guarding import Guarding
 from hf_seq2seq.training.state import State
 
+PATIENCE_AT_BEST = 2
+"""Evaluations that a run may go on for, to lower its loss, once the score that selects cannot get better."""
+
 
 class Selection:
     """Applies a schedule to a task.
@@ -64,7 +67,10 @@ class Selection:
             state.best_model_checkpoint = f"checkpoint-{state.global_step}"
         learns = gained or (improved and not self._has_moved(state))
         state.evaluations_without_gain = 0 if learns else state.evaluations_without_gain + 1
-        state.stopped_early |= self._patience is not None and state.evaluations_without_gain >= self._patience
+        patience = self._patience
+        if patience is not None and self._is_perfect(state.best_metric):
+            patience = min(patience, PATIENCE_AT_BEST)
+        state.stopped_early |= patience is not None and state.evaluations_without_gain >= patience
         return improved
 
     def outcome(self, state: State) -> str:
@@ -101,6 +107,10 @@ class Selection:
             return False
         best = [entry for entry in state.log_history if f"checkpoint-{entry['step']}" == state.best_model_checkpoint]
         return bool(best) and results["eval_loss"] < best[-1].get("eval_loss", float("-inf"))
+
+    def _is_perfect(self, value: float | None) -> bool:
+        """Whether a score is the best possible one: all right, in percent, or no errors."""
+        return self._metric != "loss" and value == (100 if self._greater else 0)
 
     def _has_moved(self, state: State) -> bool:
         """Whether the metric was ever another one: the loss alone shows that a model learns until then."""

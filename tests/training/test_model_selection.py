@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 
 from hf_seq2seq.configs import Schedule
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.objectives.objective import Guard
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints
@@ -81,6 +83,20 @@ def test_of_equal_scores_the_one_with_the_lower_loss_is_kept(make_task: MakeTask
         (False, "checkpoint-70", False),
         (True, "checkpoint-90", True),
     ]
+
+
+@pytest.mark.parametrize(("metric", "values"), [("exact_match", (9.0, 100.0)), ("levenshtein", (2.0, 0.0))])
+def test_a_perfect_score_leaves_little_patience(make_task: MakeTask, metric: str, values: tuple[float, float]) -> None:
+    schedule = Schedule(eval_steps=10, metric_for_best_model=metric, early_stopping_patience=8)
+    task = dataclasses.replace(
+        make_task(), metrics={name: TEXT_METRICS[name] for name in ("exact_match", "levenshtein")}
+    )
+    selection, state = Selection(schedule, task, steps_per_epoch=7), State(max_steps=1000)
+    for state.global_step, value in zip((10, 20, 30, 40), (*values, values[1], values[1]), strict=True):
+        assert not state.stopped_early
+        selection.update(state, {f"eval_{metric}": value, "eval_loss": 3 - state.global_step / 20})
+    assert state.stopped_early
+    assert state.best_model_checkpoint == "checkpoint-40"  # equal, and likelier
 
 
 def test_a_loss_is_better_when_smaller(make_task: MakeTask) -> None:

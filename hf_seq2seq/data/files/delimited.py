@@ -207,4 +207,6 @@ def _ragged(place: str, line: int, found: int, layout: Layout) -> str:
     hint = f"put cells that contain the separator, {layout.separator!r}, in double quotes"
     if layout.separator == "\t":
         hint = "a cell may not contain a tab"
+    if found < expected:
+        hint = f"{expected - found} more {'is' if expected - found == 1 else 'are'} needed, empty or not"
     return f"{place}:{line}: found {found} field{'s' * (found != 1)}, {owner} has {expected}; {hint}"
