@@ -34,7 +34,7 @@ FLAGS = """--tokenizer-type bpe --vocab-size 10000 --d-model 256 --encoder-layer
     --max-tokens-per-batch 3584 --learning-rate 1e-3 --lr-scheduler-type warmup_stable_decay --warmup-steps 400
     --label-smoothing-factor 0.1 --max-target-length 80 --bf16 --num-beams 5 --eval-beams 1 --metrics bleu
     --metric-for-best-model bleu --num-train-epochs 100 --overwrite-output-dir"""
-VALIDATION_ROWS = 300
+VALIDATION_ROWS = 100
 
 
 def main() -> None:
