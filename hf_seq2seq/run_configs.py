@@ -23,7 +23,9 @@ class RecurrentAttention(Section):
     """Attention: how a recurrent decoder weights the source."""
 
     attention: str = option("general", "Attention score.", choices=ATTENTIONS)
-    num_attention_heads: int = option(1, "Heads of multi_head; they divide the hidden size.", at_least=1)
+    num_attention_heads: int | None = option(
+        None, "Heads of multi_head, which divide the hidden size; by default 4.", at_least=1
+    )
     location_filters: int = option(10, "Features of the previous alignment at each position, for location.", at_least=1)
     location_kernel: int = option(15, "Kernel size of these features, an odd number.", at_least=1)
     monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")

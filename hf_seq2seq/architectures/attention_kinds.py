@@ -34,6 +34,7 @@ def _build_score(config: RnnSeq2SeqConfig) -> Attention:
     if config.attention == "general":
         return GeneralAttention(*sizes, alignment)
     if config.attention == "multi_head":
+        assert config.num_attention_heads is not None
         return MultiHeadAttention(*sizes, config.num_attention_heads, alignment)
     if config.attention == "monotonic":
         return MonotonicAttention(*sizes, config.monotonic_offset, config.monotonic_noise)

@@ -3,6 +3,7 @@
 The files of this folder are copied into model repositories, so they import only each other, `torch` and `transformers`.
 """
 
+import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -39,7 +40,8 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         attention: the score function: "additive", "dot", "scaled_dot", "general", "location" (additive, and sees the
             previous alignment), "multi_head" or "monotonic" (each step continues from where the last one stopped);
             "none" gives the decoder only its initial state to see the source through.
-        num_attention_heads: heads of attention="multi_head", which share `hidden_size`; the others have 1.
+        num_attention_heads: heads of attention="multi_head", which share `hidden_size`; None for 4, or 2 or 1 if 4 do
+            not divide it. The others have 1.
         location_filters, location_kernel: of attention="location": features per position, and the number of positions
             of the previous alignment that each sees, which is odd.
         monotonic_offset: of attention="monotonic", the initial value of r; the longer the sources, the further below 0.
@@ -116,7 +118,7 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
     bidirectional: bool = True
     cell: str = "lstm"
     attention: str = "general"
-    num_attention_heads: int = 1
+    num_attention_heads: int | None = None
     location_filters: int = 10
     location_kernel: int = 15
     monotonic_offset: float | int = -1.0
@@ -168,6 +170,8 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
             self.source_vocab_size = self.vocab_size
         if self.embedding_size is None:
             self.embedding_size = self.hidden_size
+        if self.num_attention_heads is None:
+            self.num_attention_heads = math.gcd(self.hidden_size, 4) if self.attention == "multi_head" else 1
         if self.encoder_hidden_size is None:
             self.encoder_hidden_size = _half(self.hidden_size) if self.bidirectional else self.hidden_size
         if self.decoder_start_token_id is None:

@@ -15,10 +15,9 @@ from hf_seq2seq.cli.commands import make_command, make_group
 from hf_seq2seq.cli.flags import with_flags
 from hf_seq2seq.cli.help_page import Command, Group
 from hf_seq2seq.cli.options import Values, as_arguments, spell_out, switches_of
-from hf_seq2seq.configs import RunConfig, Sources
-from hf_seq2seq.data.evaluation_sets import check_files
+from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import build, canonical_names, flag, section_of
+from hf_seq2seq.sections import build, canonical_names, flag
 from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.training.processes import rank
 
@@ -103,8 +102,6 @@ def _recipe_command(name: str, action: Callable[[Request], None], own: type) -> 
         added: Any = build(own, {key: values.pop(key) for key in list(values) if key in known}, origin="command line")
         words = (name, *(("--config", config_file) if config_file else ()), *as_arguments(values))
         config: Any = resolve(recipe.Config, values, config_file)
-        if sources := section_of(config, Sources):
-            check_files(sources)
         action(Request(recipe, config, words, _given(recipe, values, config_file), added))
 
     return make_command(name, with_flags(run, every), recipe.__doc__ or name, RecipeCommand)

@@ -14,6 +14,7 @@ from hf_seq2seq.cli.launch import is_started_here, launch
 from hf_seq2seq.cli.recipe_group import Request, recipe_group
 from hf_seq2seq.clocks import command_began
 from hf_seq2seq.configs import Hub, Sources
+from hf_seq2seq.data.evaluation_sets import check_files
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.sections import flag, flatten, section_of
@@ -32,6 +33,7 @@ def build_command(name: str, help: str) -> Any:
 
 def train(request: Request) -> None:
     """Runs the recipe in this process, or in as many processes as configured; or searches its settings."""
+    check_files(section_of(request.config, Sources))
     run, hub = apply_launch_file(request.config.run), section_of(request.config, Hub) or Hub()
     if hub.push_to_hub and not rank():
         from hf_seq2seq.hub.push import check_publication

@@ -52,7 +52,7 @@ def named_files(option: str, value: str) -> dict[str, str]:
     return {name: ",".join(files) for name, files in sets.items()}
 
 
-def check_files(sources: Sources) -> None:
+def check_files(sources: Sources | None) -> None:
     """Rejects files that are not there, before the libraries that read their rows are imported.
 
     Raises:
@@ -60,7 +60,7 @@ def check_files(sources: Sources) -> None:
     """
     languages = getattr(sources, "source_lang", None), getattr(sources, "target_lang", None)
     for option in ("train_file", "validation_file", "test_file"):
-        for files in named_files(option, getattr(sources, option) or "").values():
+        for files in named_files(option, getattr(sources, option, None) or "").values():
             if files and not is_saved(Path(resolve_sample(files)).expanduser()):
                 for path in (path for paths in shards(resolve_sample(files), languages) for path in paths):
                     check_file(path)

@@ -1,3 +1,6 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
@@ -74,3 +77,13 @@ def test_survives_saving(tmp_path):
     config = RnnSeq2SeqConfig(vocab_size=9, source_vocab_size=5, cell="gru", dropout=0, encoder_hidden_size=12)
     config.save_pretrained(tmp_path)
     assert RnnSeq2SeqConfig.from_pretrained(tmp_path).to_dict() == config.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("given", "heads"), [({}, 4), ({"hidden_size": 30}, 2), ({"num_attention_heads": 1}, 1), ({"attention": "dot"}, 1)]
+)
+def test_multi_head_attention_has_several_heads(given: dict[str, Any], heads: int, tmp_path: Path) -> None:
+    config = RnnSeq2SeqConfig(**{"attention": "multi_head", "hidden_size": 32} | given)
+    assert config.num_attention_heads == heads
+    config.save_pretrained(tmp_path)
+    assert RnnSeq2SeqConfig.from_pretrained(tmp_path).num_attention_heads == heads
