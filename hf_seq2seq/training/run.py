@@ -40,7 +40,7 @@ from hf_seq2seq.training.output_folder import SCORES, make_room
 from hf_seq2seq.training.state import LOG_FILE, State
 from hf_seq2seq.training.trackers import start_trackers
 from hf_seq2seq.training.weights import zero_settings
-from hf_seq2seq.training.weights.precision import Weights
+from hf_seq2seq.training.weights.precision import Weights, describe_precision
 from hf_seq2seq.training.weights.sharding import is_asked_for, left_to_us
 from hf_seq2seq.training.zero import count
 
@@ -156,6 +156,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
     rows = ", ".join(f"{title_of(name)} {len(examples):,}" for name, examples in task.splits.items())
     losses = "".join(f"{line}\n" for line in [*describe_losses(task.splits, task.tokenizers), *describe_reading(task)])
     kind = "process" if processes == 1 else "processes"
+    on_cpu = task.model.device.type == "cpu"
     mixed = [f"an epoch has {describe_mixture(task.mixture)}\n"] if task.mixture else []
     print(
         f"{task.recipe}: {parameters:,} parameters{share} train; rows: {rows}; {losses}",
@@ -164,6 +165,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
         *(f"  {line}\n" for line in task.training_rows.describe()),
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
         *(f"{line}\n" for line in learned_by_heart(flatten(task.config))),
+        *(f"{line}\n" for line in describe_precision(task.config.optimization, on_cpu, state.max_steps)),
         f"folder  {task.config.run.output_dir}\n",
         f"{_steps_to_go(task, state)} on {processes} {kind}, "
         f"{len(plan):,} per epoch, {plan.padding:.1%} of the tokens are padding",

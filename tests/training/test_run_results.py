@@ -20,6 +20,7 @@ from hf_seq2seq.training import run as run_module
 from hf_seq2seq.training.output_folder import make_room
 from hf_seq2seq.training.run import describe_start, longest, run, train_results, write_predictions
 from hf_seq2seq.training.state import State
+from hf_seq2seq.training.weights.precision import FASTER
 
 MakeTask = Callable[..., Task]
 SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}
@@ -120,6 +121,21 @@ def test_the_start_says_how_many_steps_are_left(make_task: MakeTask, capsys: pyt
     assert f"t5: {task.model.num_parameters():,} parameters train" in said
     assert f"\nfolder  {task.config.run.output_dir}\n" in said
     assert longest(task) == 10
+
+
+@pytest.mark.parametrize(
+    ("steps", "bf16", "able", "told"),
+    [(3000, False, True, True), (3000, True, True, False), (300, False, True, False), (3000, False, False, False)],
+)
+def test_a_long_run_learns_of_a_faster_precision(
+    steps: int, bf16: bool, able: bool, told: bool, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": able})
+    task = make_task(**SMALL)
+    config = replace(task.config, optimization=replace(task.config.optimization, bf16=bf16))
+    plan = type("Plan", (), {"padding": 0.25, "__len__": lambda self: 9})()
+    describe_start(replace(task, config=config), plan, State(max_steps=steps), 1)
+    assert (f"{FASTER}\n" in capsys.readouterr().err) == told
 
 
 def test_the_start_names_evaluation_sets_that_are_training_rows(

@@ -15,6 +15,10 @@ from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.embeddings import TRAINED_ROWS
 
+LONG_RUN = 1_000
+"""Steps from which on a faster precision is worth a line."""
+FASTER = "this processor computes in bfloat16: --bf16 trains about 1.4 times as fast, in weights that stay float32"
+
 
 class Weights:
     """A model's parameters as the optimizer sees them.
@@ -165,6 +169,14 @@ def check_precision(options: Optimization, model_type: str, on_cpu: bool) -> Non
         raise InputError("--fp16 needs a GPU; use --bf16, or neither")
     if options.bf16 and not on_cpu and not torch.cuda.is_bf16_supported():
         raise InputError("--bf16: this GPU has no bfloat16; use neither --bf16 nor --fp16 with T5, else --fp16")
+
+
+def describe_precision(options: Optimization, on_cpu: bool, steps: int) -> list[str]:
+    """A line for a long run in float32 on a processor that is faster in bfloat16, else nothing."""
+    if options.bf16 or not on_cpu or steps < LONG_RUN:
+        return []
+    able = torch.cpu.get_capabilities()
+    return [FASTER] if any(able.get(name) for name in ("avx512_bf16", "amx_bf16")) else []
 
 
 def lower_precision(model: Any) -> Weights:
