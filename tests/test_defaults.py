@@ -93,6 +93,21 @@ def test_a_given_score_is_among_the_metrics(tmp_path: Path) -> None:
     assert [config.evaluation.metrics for config in chosen] == [("bleu", "chrf", "exact_match"), ("bleu", "chrf")]
 
 
+@pytest.mark.parametrize(
+    ("rows", "given", "expected"),
+    [
+        (900, {}, "location"),
+        (6_000, {}, "general"),
+        (900, {"attention": "dot"}, "dot"),
+        (900, {"local_attention": "predictive"}, "general"),
+    ],
+)
+def test_few_single_words_are_read_by_what_was_read_last(rows: int, given: dict[str, str], expected: str) -> None:
+    side = replace(look_at(WORDS), rows=rows)
+    config = resolve(rnn.Config, {"train_file": "train.tsv"} | given)
+    assert settle(config, pairs.rnn_choices(side, side)).alignment.attention == expected
+
+
 def test_sections_made_in_python_are_left_as_they_are() -> None:
     config = rnn.Config()
     assert settle(config, pairs.rnn_choices(look_at(WORDS), look_at(WORDS))) is config

@@ -21,6 +21,7 @@ DERIVABLE = frozenset(
     {
         *("block_size", "tokenizer_type", "target_tokenizer_type", "vocab_size", "target_vocab_size"),
         *("hidden_size", "embedding_size", "initializer_range", "dropout", "position_embedding_type", "d_model"),
+        "attention",
         *(f"{side}_{name}" for side in ("encoder", "decoder") for name in ("layers", "ffn_dim", "attention_heads")),
         *("metrics", "metric_for_best_model", "max_source_length", "max_target_length", "max_tokens_per_batch"),
         *("max_steps", "num_train_epochs", "logging_steps", "warmup_steps", "warmup_ratio", "lr_scheduler_type"),
