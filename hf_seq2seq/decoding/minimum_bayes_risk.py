@@ -27,6 +27,8 @@ def most_central(candidates: Sequence[str], utility: Utility) -> int:
 def choose_output(candidates: Sequence[str], source: str, name: str) -> int:
     """The candidate that is most similar to all by a metric, or the best by one that needs no references.
 
+    An empty candidate is compared with the others, but none with it: an error rate is not defined there.
+
     Args:
         candidates: outputs of one source; duplicates count each time.
         source: the source, for metrics that read it.
@@ -42,10 +44,13 @@ def choose_output(candidates: Sequence[str], source: str, name: str) -> int:
         scores = row_scores(metric, texts, with_sources([[]] * len(texts), [source] * len(texts)))
         gains = {text: sign * score for text, score in zip(texts, scores, strict=True)}
         return list(candidates).index(max(gains, key=lambda text: gains[text]))
-    pairs = [(text, reference) for text in texts for reference in texts]
+    given = [text for text in texts if text.strip()]
+    if not given:
+        return 0
+    pairs = [(text, reference) for text in texts for reference in given]
     references = with_sources([[reference] for _, reference in pairs], [source] * len(pairs))
     found = dict(zip(pairs, row_scores(metric, [text for text, _ in pairs], references), strict=True))
-    return most_central(candidates, lambda text, reference: sign * found[text, reference])
+    return most_central(candidates, lambda text, reference: sign * found.get((text, reference), 0.0))
 
 
 def row_scores(metric: Metric, texts: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:

@@ -41,7 +41,8 @@ def length_choices(lengths: Lengths, source: int | None = None, target: int | No
     ):
         room = max(8, longest // 5) if name == "max_target_length" else 0
         limit = min(longest + room, most, positions or most)
-        yield Choice(name, max(limit, 8), f"the longest row has {longest:,} tokens")
+        more = ", and a fifth, or 8, more are room for outputs" if limit > longest else ""
+        yield Choice(name, max(limit, 8), f"the longest row has {longest:,} tokens{more}")
 
 
 def shared_length_choices(lengths: Lengths, positions: int | None = None) -> Iterator[Choice]:

@@ -180,7 +180,8 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path, file: Path) -> R
         file=file,
     )
     why = rows_to_show(record, config.report, chosen)
-    shown = {number: row for number, row in enumerate(record.rows()) if number in why}
+    # The file has the texts alone: their languages and features are known of the rows that were read.
+    shown = {number: row | {"source": sources[number]} for number, row in enumerate(record.rows()) if number in why}
     reads_texts = getattr(generator.model.config, "input_width", None) is None  # the pictures show tokens
     heats = attention_of(generator, shown, why) if reader.attends and reads_texts else []
     saliency, prefixes = saliency_of(generator, shown, why) if reads_texts else ([], {})

@@ -176,7 +176,7 @@ def _tell_replaced(asked: Ablating) -> None:
     both = [run.settings | search for run in asked.runs() for search in combinations(asked.grid.decoding)]
     if gone := sorted(before - {describe(settings) for settings in both}):
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        tell(f"{file.parent} will be replaced: the new comparison is without {gone[0]}{more}; copy it to keep it")
+        tell(f"{file.parent} is replaced by a comparison of the present settings, without {gone[0]}{more}")
 
 
 def train_all(asked: Ablating, server: TrainServer) -> list[AblatedRun]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_seq2seq.decoding.minimum_bayes_risk import most_central, utility_of
+from hf_seq2seq.decoding.minimum_bayes_risk import choose_output, most_central, utility_of
 from hf_seq2seq.errors import InputError
 
 
@@ -19,6 +19,11 @@ def test_errors_are_to_be_small_and_scores_great() -> None:
     texts = ["a dog runs", "the dog runs fast", "the dog runs"]
     assert most_central(texts, utility_of("token_error_rate")) == 2
     assert most_central(texts, utility_of("chrf")) in (1, 2)
+
+
+def test_an_error_rate_is_not_asked_of_an_empty_reference() -> None:
+    assert choose_output(["", "a b", "a b c", "a b"], "", "phoneme_error_rate") == 1
+    assert choose_output(["", ""], "", "phoneme_error_rate") == 0
 
 
 def test_an_unknown_metric() -> None:

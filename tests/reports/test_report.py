@@ -91,6 +91,16 @@ def test_attention_of_hand_built_models(family: str, recurrent: Path, tmp_path: 
         np.testing.assert_allclose(heat.weights, right, atol=1e-5)
 
 
+def test_rows_of_several_languages(tmp_path: Path) -> None:
+    rows = [row | {"target_lang": code} for row, code in zip(ROWS, "xyxyxy", strict=True)]
+    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "max_steps": 2, "tokenizer_type": "char"}
+    model = hf_seq2seq.train("transformer", train_file=rows, output_dir=tmp_path / "run", use_cpu=True, **sizes).model
+    report = model.analyze(**FLAGS | {"test_file": rows}, show="1,2", output_dir=tmp_path / "report")
+    heats = {heat.row: heat for heat in report.sections["attention"].heats}
+    assert heats[0].source[0] == "<2x>"
+    assert heats[1].source[0] == "<2y>"
+
+
 def test_an_adapter(tiny_checkpoint: Checkpoint, tmp_path: Path) -> None:
     base = tiny_checkpoint("t5", TEXTS)
     data: dict[str, Any] = {"train_file": ROWS * 4, "output_dir": tmp_path / "run", "max_target_length": 12}

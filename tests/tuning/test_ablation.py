@@ -81,11 +81,12 @@ def test_the_grid_is_trained_once_and_compared(base: Path, capsys: pytest.Captur
     page = (base.parent / "ablation/comparison/comparison.html").read_text()
     assert "<title>Comparison of 4 systems</title>" in page
     assert '<td class="name" dir="auto">attention=none, num_beams=1</td>' in page
-    assert "will be replaced" not in capsys.readouterr().err
+    assert "is replaced" not in capsys.readouterr().err
     ablate(str(base), asked | {"vary": "attention=none,num_beams=1,2"})
     said = capsys.readouterr().err
     assert (
-        "comparison will be replaced: the new comparison is without attention=general, num_beams=1 and 1 more" in said
+        "comparison is replaced by a comparison of the present settings, without attention=general, num_beams=1 and 1 more"
+        in said
     )
     base.write_text(base.read_text().replace("hidden_size: 8", "hidden_size: 16"))
     with pytest.raises(InputError, match="its runs have hidden_size 8, not 16; give another folder"):

@@ -144,8 +144,9 @@ def faults(record: Record) -> list[Fault]:
             record,
             "ranking of the n-best",
             "nbest",
-            f"the best of the {facts['beams']} outputs of the search by the metric",
-            "train with --loss-type minimum_risk, or --mbr-metric chrf --num-return-sequences 20 --do-sample",
+            f"of the {facts['beams']} outputs of the search the one that the references prefer, an upper bound",
+            f"train on with --loss-type minimum_risk; of a well trained model also --mbr-metric {facts['metric']} "
+            "--num-return-sequences 20 --do-sample",
         ),
         _mended(
             record,
@@ -182,7 +183,7 @@ def faults(record: Record) -> list[Fault]:
     ]
 
 
-_UNKNOWN = "a larger --vocab-size in training, or subwords: --tokenizer-type unigram"
+_UNKNOWN = "rows with these letters or words in training; --tokenizer-type byte, or for whole words unigram"
 
 
 def _suspects(record: Record) -> np.ndarray:
