@@ -347,5 +347,5 @@ def test_a_loss_made_of_outputs_takes_a_quarter_of_the_peak(tmp_path: Path) -> N
 
 def test_a_vocabulary_of_the_least_size_is_told_so() -> None:
     few, many = (Side(rows, "sentences", 10.0, 60, 900) for rows in (500, 50_000))
-    assert pairs.size_reason(few, few) == "at least 500 pieces per side; one per 100 of 10,000 words would be fewer"
+    assert pairs.size_reason(few, few) == "at least 500 pieces per side; one per 12 of 10,000 words would be fewer"
     assert pairs.size_reason(many, few) == "about one piece per 100 words of 505,000"

@@ -11,6 +11,8 @@ TOKENIZERS = {SYMBOLS: "word", FORMS: "char", UNSPACED: "unigram", SENTENCES: "b
 CHARACTER_MODELS = (SYMBOLS, FORMS)
 FEW_PIECES = 500
 """The fewest subwords of a vocabulary, unless its characters are more."""
+MANY_PIECES = 2_000
+"""Subwords of a side up to which there is one per 12 words, and beyond which one per 100."""
 FEW_FORMS = 5_000
 """Rows of single words up to which attention learns sooner where it looks next if it sees where it looked last."""
 NOT_SAMPLED = Subwords()
@@ -73,18 +75,25 @@ def _sampled_choices(source: Side, target: Side, joint: bool, sampled: Subwords)
 
 
 def subword_size(side: Side) -> int:
-    """Pieces for one side of sentences: about a piece per 100 words, at least 500, at most 16,000, in hundreds."""
+    """Pieces for one side of sentences, in hundreds: from 500 to 2,000 one per 12 words, from there on one per 100.
+
+    On 2,000 pairs of Multi30k a Transformer has a BLEU of 19.3 with 4,000 shared pieces, and of 17.4 with 1,000, after
+    the same CPU time (greedy, one seed).
+    """
     if side.kind in CHARACTER_MODELS:
         return 0
     words = side.rows * (side.words if side.kind == SENTENCES else side.words * 8)
-    return min(16_000, max(FEW_PIECES, round(words / 10_000) * 100))
+    pieces = max(FEW_PIECES, min(MANY_PIECES, words / 12), words / 100)
+    return min(16_000, round(pieces / 100) * 100)
 
 
 def size_reason(*sides: Side) -> str:
     """Says by which rule a vocabulary of these texts has its size."""
     words = sum(side.rows * side.words for side in sides)
     if all(subword_size(side) == FEW_PIECES for side in sides):
-        return f"at least {FEW_PIECES} pieces per side; one per 100 of {words:,.0f} words would be fewer"
+        return f"at least {FEW_PIECES} pieces per side; one per 12 of {words:,.0f} words would be fewer"
+    if all(subword_size(side) <= MANY_PIECES for side in sides):
+        return f"about one piece per 12 words of {words:,.0f}, at most {MANY_PIECES:,} per side"
     return f"about one piece per 100 words of {words:,.0f}"
 
 

@@ -17,7 +17,7 @@ TOKENS_PER_BATCH = 4_096
 
 
 def vocabulary_choices(texts: Side) -> Iterator[Choice]:
-    """The size of a new vocabulary: about one piece per 100 words, as for pairs, and room for every character."""
+    """The size of a new vocabulary: as for a side of pairs, and room for every character."""
     prose = replace(texts, kind=SENTENCES) if texts.kind in CHARACTER_MODELS else texts
     size = max(subword_size(prose), 2 * texts.alphabet + 64)
     yield Choice("vocab_size", size, size_reason(prose), ("tokenizer_name", "tokenizer_type"))

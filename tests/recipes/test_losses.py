@@ -128,7 +128,7 @@ def test_scheduled_sampling_learns(pair_files: dict[str, str], tmp_path: Path) -
 
 def test_minimum_risk_improves_a_trained_model(pair_files: dict[str, str], tmp_path: Path) -> None:
     values = pair_files | {"metrics": "edit_accuracy", "max_tokens_per_batch": 400, "dropout": 0.0, "eval_steps": 99}
-    sizes = {"hidden_size": 48, "embedding_size": 24}
+    sizes = {"hidden_size": 48, "embedding_size": 24, "attention": "general"}
     before = train(rnn, tmp_path / "start", values, learning_rate=1e-2, num_train_epochs=6, **sizes)
     values |= {"loss_type": "minimum_risk", "loss_args": "samples=8,alpha=0.5,metric=edit_accuracy"}
     values |= {"model_name_or_path": str(tmp_path / "start"), "max_steps": 30, "logging_steps": 10}
