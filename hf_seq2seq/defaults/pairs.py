@@ -106,8 +106,8 @@ def rnn_choices(source: Side, target: Side) -> Iterator[Choice]:
     Luong's attention, the recipe's own default, learned faster than Bahdanau's on 800 French words (word error rate
     37 against 57 after 2,650 steps). Embeddings of characters start wide: on 800 Italian words a deviation of 0.5 had
     24.5 and 23.5 word errors (validation and test, two seeds), 0.1 had 27 and 24. Of few inflected forms more are right
-    where the score also sees where it looked last: 1,000 of Turkish, German and English, 85.0, 78.0 and 91.5 % against
-    82.9, 75.6 and 90.9 (one seed each; three seeds in docs/comparing.md).
+    where the score also sees where it looked last: 1,000 of Turkish, German, English and Finnish, 85.0, 78.0, 91.5 and
+    73.8 % against 82.9, 75.6, 90.9 and 69.6 (one seed each; three seeds in docs/comparing.md).
     """
     rows, reason = source.rows, f"{source.rows:,} rows of {TITLES[target.kind]}"
     small = target.kind in CHARACTER_MODELS
