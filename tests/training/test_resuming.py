@@ -168,7 +168,7 @@ REFUSED = {
     "hidden_size": ("16", r"--hidden-size 8 \(not 16\)"),
     "cell": ("gru", r"--cell lstm \(not gru\)"),
     "optim": ("adafactor", r"--optim adamw \(not adafactor\)"),
-    "attention": ("dot", r"--attention general \(not dot\)"),
+    "attention": ("dot", r"--attention location \(not dot\)"),
     "residual": ("true", r"--residual False \(not True\)"),
     "tokenizer_type": ("bpe", r"--tokenizer-type char \(not bpe\)"),
     "vocab_size": ("9", r"--vocab-size 8000 \(not 9\)"),
