@@ -110,7 +110,7 @@ class Selection:
 
     def _is_perfect(self, value: float | None) -> bool:
         """Whether a score is the best possible one: all right, in percent, or no errors."""
-        return self._metric != "loss" and value == (100 if self._greater else 0)
+        return self._metric != "loss" and value is not None and abs(value - (100 if self._greater else 0)) < 1e-9
 
     def _has_moved(self, state: State) -> bool:
         """Whether the metric was ever another one: the loss alone shows that a model learns until then."""
