@@ -1,6 +1,7 @@
 """The test rows on which systems are compared, and the outputs of systems that are only models."""
 
 import dataclasses
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from hf_seq2seq.metrics.metric import with_sources
 if TYPE_CHECKING:
     from hf_seq2seq.decoding.generation import Advance
 
+logger = logging.getLogger(__name__)
 ROWS = ("test_file", "dataset_name", "dataset_config_name", "dataset_revision", "test_split", "max_predict_samples")
 """Flags that name other test rows than those of the runs."""
 COLUMNS = ("_column", "_lang", "_template", "encoding")
@@ -221,19 +223,57 @@ def with_outputs(request: CompareRequest, rows: ComparedRows) -> list[ComparedSy
     Raises:
         InputError: outputs do not fit the rows, or there are no sources that a model could read.
     """
+    writing = {run.place for run in request.runs if _writes(run, request, rows)}
     for run in request.runs:  # before a model runs for minutes
-        if run.predictions is not None and not _writes(run, request):
+        if run.place not in writing:
             _check_count(run, rows)
     return [
         ComparedSystem(
-            system.name, [generated(run, request, rows) if _writes(run, request) else run for run in system.runs]
+            system.name, [generated(run, request, rows) if run.place in writing else run for run in system.runs]
         )
         for system in request.systems
     ]
 
 
-def _writes(run: ComparedRun, request: CompareRequest) -> bool:
-    return run.predictions is None or (run.has_model and request.generates_again)
+def _writes(run: ComparedRun, request: CompareRequest, rows: ComparedRows) -> bool:
+    """Whether a model has to write a run's outputs: there are none, or they are of other flags or rows.
+
+    Raises:
+        InputError: the run's outputs are of other rows than the given references, and there is no source to read.
+    """
+    if run.predictions is None or (run.has_model and request.generates_again):
+        return True
+    given = bool(request.config.comparing.references) or request.texts is not None
+    number = first_other_row(run, rows) if given and run.settings else None
+    if number is None:
+        return False
+    if run.has_model and rows.sources:
+        return True
+    raise InputError(
+        f"{run.place}: its predictions are of other rows than {rows.place}, from row {number} on; "
+        "give --sources, so that its model writes these"
+    )
+
+
+def first_other_row(run: ComparedRun, rows: ComparedRows) -> int | None:
+    """The number, from 1, of the first row that is not the run's own, by its source or else by its reference.
+
+    None if all are, or, with a warning, if the run's rows cannot be read any more.
+    """
+    try:
+        own = _rows_of(run.settings)
+    except InputError as error:
+        logger.warning("%s: its predictions are taken to be of the given references: %s", run.place, error)
+        return None
+    pairs: list[bool]
+    if rows.sources and all(isinstance(text, str) for text in own.sources):
+        pairs = [str(a) == str(b) for a, b in zip(own.sources, rows.sources, strict=False)]
+    else:
+        pairs = [not set(a).isdisjoint(b) for a, b in zip(own.references, rows.references, strict=False)]
+    if all(pairs):
+        same = len(own.references) == len(rows.references)
+        return None if same else len(pairs) + 1
+    return pairs.index(False) + 1
 
 
 def _check_count(run: ComparedRun, rows: ComparedRows) -> None:

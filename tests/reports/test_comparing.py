@@ -248,6 +248,26 @@ def test_what_cannot_be_compared(
     assert not (runs / "refused").exists()
 
 
+def test_predictions_are_not_compared_with_references_of_other_rows(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    rows = [line.split("\t") for line in (runs / "test.tsv").read_text().splitlines()]
+    own = [row for row in rows if row != ["source", "target"]]
+    turned = own[1:] + own[:1]
+    for name, side, given in (("right", 1, own), ("wrong", 1, turned), ("sources", 0, turned)):
+        (tmp_path / name).write_text("".join(f"{row[side]}\n" for row in given))
+    systems = [str(runs / "one"), str(tmp_path / "right")]
+    flags = {"metrics": ("chrf",), "resamples": 100}
+    with pytest.raises(InputError, match=r"one: its predictions are of other rows than .*wrong, from row 1 on; give"):
+        hf_seq2seq.compare(systems, references=str(tmp_path / "wrong"), output_dir=tmp_path / "a", **flags)
+    same = hf_seq2seq.compare(systems, references=str(tmp_path / "right"), output_dir=tmp_path / "b", **flags)
+    files = {"references": str(tmp_path / "wrong"), "sources": str(tmp_path / "sources")}
+    anew = hf_seq2seq.compare(systems, **files, output_dir=tmp_path / "c", **flags)
+    scores = [found.figures["systems"][0]["scores"]["chrf"]["score"] for found in (same, anew)]
+    assert scores[0] == pytest.approx(scores[1])  # the same rows in another order, written anew
+
+
 @pytest.mark.parametrize("json_asked", [False, True])
 def test_the_command_says_where_its_page_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], json_asked: bool
