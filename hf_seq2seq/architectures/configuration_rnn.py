@@ -181,6 +181,11 @@ class RnnSeq2SeqConfig(PreTrainedConfig):
         check_combinations(self)
         check_source_inputs(self)
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As in the base class; a saved model whose file does not say how many heads it has, has one."""
+        return super().from_dict({"num_attention_heads": 1} | config_dict, **kwargs)
+
     @property
     def encoder_output_size(self) -> int:
         """Width of the encoder's output, all directions together."""

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,7 @@ def test_multi_head_attention_has_several_heads(given: dict[str, Any], heads: in
     assert config.num_attention_heads == heads
     config.save_pretrained(tmp_path)
     assert RnnSeq2SeqConfig.from_pretrained(tmp_path).num_attention_heads == heads
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["num_attention_heads"]  # as older files
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert RnnSeq2SeqConfig.from_pretrained(tmp_path).num_attention_heads == 1
