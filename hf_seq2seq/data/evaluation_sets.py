@@ -5,6 +5,7 @@ As splits, an unnamed set is "validation" or "test", and a named one "test_engli
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ def check_files(sources: Sources | None) -> None:
     """
     languages = getattr(sources, "source_lang", None), getattr(sources, "target_lang", None)
     for option in ("train_file", "validation_file", "test_file"):
-        for files in named_files(option, getattr(sources, option, None) or "").values():
-            if files and not is_saved(Path(resolve_sample(files)).expanduser()):
-                for path in (path for paths in shards(resolve_sample(files), languages) for path in paths):
+        for files in map(resolve_sample, named_files(option, getattr(sources, option, None) or "").values()):
+            if files and not is_saved(Path(files).expanduser()):
+                for path in chain.from_iterable(shards(files, languages)):
                     check_file(path)
 
 

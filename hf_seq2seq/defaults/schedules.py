@@ -41,7 +41,7 @@ def length_choices(lengths: Lengths, source: int | None = None, target: int | No
     ):
         room = max(8, longest // 5) if name == "max_target_length" else 0
         limit = min(longest + room, most, positions or most)
-        more = ", and a fifth, or 8, more are room for outputs" if limit > longest else ""
+        more = ", plus a fifth or at least 8 for longer outputs" if limit > longest else ""
         yield Choice(name, max(limit, 8), f"the longest row has {longest:,} tokens{more}")
 
 

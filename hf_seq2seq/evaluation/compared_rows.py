@@ -223,7 +223,8 @@ def with_outputs(request: CompareRequest, rows: ComparedRows) -> list[ComparedSy
     Raises:
         InputError: outputs do not fit the rows, or there are no sources that a model could read.
     """
-    writing = {run.place for run in request.runs if _writes(run, request, rows)}
+    own = _own_rows(request)
+    writing = {run.place for run in request.runs if _writes(run, request, rows, own.get(_key(run.settings)))}
     for run in request.runs:  # before a model runs for minutes
         if run.place not in writing:
             _check_count(run, rows)
@@ -235,45 +236,53 @@ def with_outputs(request: CompareRequest, rows: ComparedRows) -> list[ComparedSy
     ]
 
 
-def _writes(run: ComparedRun, request: CompareRequest, rows: ComparedRows) -> bool:
-    """Whether a model has to write a run's outputs: there are none, or they are of other flags or rows.
+def _own_rows(request: CompareRequest) -> dict[str, ComparedRows]:
+    """The rows of runs with predictions by `_key`, each read once, if references were given that may be of other rows.
+
+    Rows that cannot be read any more are missing, with a warning.
+    """
+    if not request.config.comparing.references and request.texts is None:
+        return {}
+    found = {}
+    for run in {_key(run.settings): run for run in request.runs if run.settings and run.predictions}.values():
+        try:
+            found[_key(run.settings)] = _rows_of(run.settings)
+        except InputError as error:
+            logger.warning("%s: its predictions are taken to be of the given references: %s", run.place, error)
+    return found
+
+
+def _writes(run: ComparedRun, request: CompareRequest, rows: ComparedRows, own: ComparedRows | None) -> bool:
+    """Whether a model has to generate a run's outputs: there are none, or they are of other flags or rows.
 
     Raises:
         InputError: the run's outputs are of other rows than the given references, and there is no source to read.
     """
     if run.predictions is None or (run.has_model and request.generates_again):
         return True
-    given = bool(request.config.comparing.references) or request.texts is not None
-    number = first_other_row(run, rows) if given and run.settings else None
+    number = first_other_row(own, rows) if own else None
     if number is None:
         return False
     if run.has_model and rows.sources:
         return True
     raise InputError(
         f"{run.place}: its predictions are of other rows than {rows.place}, from row {number} on; "
-        "give --sources, so that its model writes these"
+        "give --sources, so that its model generates outputs for these"
     )
 
 
-def first_other_row(run: ComparedRun, rows: ComparedRows) -> int | None:
-    """The number, from 1, of the first row that is not the run's own, by its source or else by its reference.
+def first_other_row(own: ComparedRows, rows: ComparedRows) -> int | None:
+    """The number, from 1, of the first row that differs: in its source, or without sources by sharing no reference.
 
-    None if all are, or, with a warning, if the run's rows cannot be read any more.
+    None if no row differs.
     """
-    try:
-        own = _rows_of(run.settings)
-    except InputError as error:
-        logger.warning("%s: its predictions are taken to be of the given references: %s", run.place, error)
-        return None
-    pairs: list[bool]
     if rows.sources and all(isinstance(text, str) for text in own.sources):
-        pairs = [str(a) == str(b) for a, b in zip(own.sources, rows.sources, strict=False)]
+        same = [a == b for a, b in zip(own.sources, rows.sources, strict=False)]
     else:
-        pairs = [not set(a).isdisjoint(b) for a, b in zip(own.references, rows.references, strict=False)]
-    if all(pairs):
-        same = len(own.references) == len(rows.references)
-        return None if same else len(pairs) + 1
-    return pairs.index(False) + 1
+        same = [not set(a).isdisjoint(b) for a, b in zip(own.references, rows.references, strict=False)]
+    if len(own.references) != len(rows.references):
+        same.append(False)
+    return None if all(same) else same.index(False) + 1
 
 
 def _check_count(run: ComparedRun, rows: ComparedRows) -> None:

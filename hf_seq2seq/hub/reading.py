@@ -1,10 +1,15 @@
 """What a card says of long sources: they are truncated, or a classifier reads them in windows."""
 
+from typing import TYPE_CHECKING
+
 from hf_seq2seq.data.evaluation_sets import title_of
 from hf_seq2seq.data.windows import Windows
 from hf_seq2seq.hub.snippet import takes_pairs
 from hf_seq2seq.metrics.classification import one_label
 from hf_seq2seq.task import Task
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def windows_of_run(task: Task) -> Windows | None:
@@ -14,10 +19,15 @@ def windows_of_run(task: Task) -> Windows | None:
 
 
 def windows_in_program(task: Task) -> Windows | None:
-    """The windows, where the tokenizer of a program can cut them: not those of pairs, nor from the end of a text."""
-    windows, tokenizer = windows_of_run(task), task.tokenizers.source
-    cuts = tokenizer.is_fast and tokenizer.truncation_side == "right" and not takes_pairs(task)
-    return windows if cuts else None
+    """The windows, where the tokenizer of a program can cut them."""
+    return cut_by_tokenizer(windows_of_run(task), task.tokenizers.source, takes_pairs(task))
+
+
+def cut_by_tokenizer(windows: Windows | None, tokenizer: "PreTrainedTokenizerBase", are_pairs: bool) -> Windows | None:
+    """The windows, where a tokenizer alone can cut them: not those of pairs, nor from the end of a text."""
+    if windows is None or windows.leaves_out:
+        return None
+    return windows if tokenizer.is_fast and tokenizer.truncation_side == "right" and not are_pairs else None
 
 
 def reading_limits(task: Task, longest: int) -> list[str]:

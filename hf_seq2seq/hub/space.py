@@ -12,6 +12,7 @@ from hf_seq2seq.data.tokenizers.languages import language_codes
 from hf_seq2seq.decoding.classification import windows_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.export_check import Subject
+from hf_seq2seq.hub.reading import cut_by_tokenizer
 from hf_seq2seq.hub.safetensors_export import write_safetensors
 from hf_seq2seq.saved.global_attention import attends_globally
 from hf_seq2seq.saved.pooling import recorded_pooling
@@ -90,7 +91,7 @@ def settings_of(subject: Subject, name: str) -> dict[str, Any]:
         "prefix": own.prefix,
         "max_source_length": own.max_source_length,
         "windows": windows,
-        "reading": describe_reading(own.max_source_length, windows is not None),
+        "reading": describe_limit(own.max_source_length, windows is not None),
         "search": {"max_new_tokens": own.max_target_length} | search,
         "examples": short[:EXAMPLES],
     }
@@ -98,16 +99,15 @@ def settings_of(subject: Subject, name: str) -> dict[str, Any]:
 
 def windows_on_page(subject: Subject) -> dict[str, Any] | None:
     """How the page reads long texts whole, with the tokenizer alone; None where it truncates them."""
+    if not subject.is_classifier:
+        return None
     tokenizer, own = subject.tokenizers.source, subject.settings
-    if not subject.is_classifier or subject.pairs or not tokenizer.is_fast or tokenizer.truncation_side != "right":
-        return None
     windows = windows_of(tokenizer, own.max_source_length, own.run)
-    if windows is None or windows.leaves_out:
-        return None
-    return {"stride": windows.stride, "pooling": windows.pooling}
+    windows = cut_by_tokenizer(windows, tokenizer, bool(subject.pairs))
+    return None if windows is None else {"stride": windows.stride, "pooling": windows.pooling}
 
 
-def describe_reading(longest: int | None, in_windows: bool) -> str:
+def describe_limit(longest: int | None, in_windows: bool) -> str:
     """What the page says of texts that are longer than the model's limit."""
     if longest is None:
         return ""

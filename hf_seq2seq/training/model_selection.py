@@ -85,6 +85,8 @@ class Selection:
             best += "; another --learning-rate or more steps may help"
         if not state.stopped_early or state.stop_reason:
             return best
+        if self._is_perfect(state.best_metric):
+            return f"stopped early at step {state.global_step}: {name} cannot improve any more; {best}"
         tried = f"{state.evaluations_without_gain} evaluation{'s' * (state.evaluations_without_gain != 1)}"
         return f"stopped early at step {state.global_step}: {name} did not improve in {tried}; {best}"
 

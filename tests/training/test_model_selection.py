@@ -99,6 +99,7 @@ def test_a_perfect_score_leaves_little_patience(make_task: MakeTask, metric: str
         selection.update(state, {f"eval_{metric}": value, "eval_loss": 3 - state.global_step / 20})
     assert state.stopped_early
     assert state.best_model_checkpoint == "checkpoint-40"  # equal, and likelier
+    assert f"stopped early at step 40: {metric} cannot improve any more; " in selection.outcome(state)
 
 
 def test_a_loss_is_better_when_smaller(make_task: MakeTask) -> None:

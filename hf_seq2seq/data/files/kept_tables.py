@@ -42,15 +42,15 @@ def kept_table(paths: Sequence[Path], encoding: str, header: Header, read: Read)
     Raises:
         InputError: the files cannot be read.
     """
-    if not all(path.is_file() for path in paths) or sum(path.stat().st_size for path in paths) < LARGE:
+    if not all(path.is_file() for path in paths) or (size := sum(path.stat().st_size for path in paths)) < LARGE:
         return None
-    size = sum(path.stat().st_size for path in paths) / 2**20
+    place = f"{', '.join(map(str, paths))}: {size / 2**20:,.0f} MiB"
     told: list[str] = []
     known = [header.known, sorted(header.names), header.numbered]
     settings = [FORMAT, encoding, known, *(part for path in paths for part in (str(path), _digest(path)))]
     try:
         key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-        kept = made_once("tables", key, partial(_write, read, f"{', '.join(map(str, paths))}: {size:,.0f} MiB", told))
+        kept = made_once("tables", key, partial(_write, read, place, told))
     except (NotUniformError, pa.ArrowException):
         return None
     if kept is None:
