@@ -26,7 +26,7 @@ DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "share
 OUTPUTS = Path("outputs/text_to_text")
 Pair = tuple[str, str | list[str]]
 MODEL = """t5 --from-scratch --max-source-length 192 --max-target-length 64 --max-tokens-per-batch 4096
-    --learning-rate 2e-3 --lr-scheduler-type inverse_sqrt --warmup-steps 200 --metric-for-best-model loss"""
+    --lr-scheduler-type warmup_stable_decay --warmup-steps 200 --metric-for-best-model loss --bf16"""
 SIZE = "--config-overrides d_model=256,d_kv=64,d_ff=1024,num_layers=3,num_heads=4 --vocab-size 8000"
 SPLITS = ("train", "dev", "test")
 TYPES = ("description", "entity", "abbreviation", "person", "location", "number")  # of TREC, in the order of its ids

@@ -4,8 +4,8 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -37,6 +37,31 @@ def _open_draft(path: Path) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
         return
+    with _new_draft(target, path) as handle, open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123
+        yield stream
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Writes several files, none of which is replaced before all are written.
+
+    Raises:
+        OSError: a file cannot be written; all are unchanged.
+    """
+    with ExitStack() as drafts:
+        for path, text in texts.items():
+            with naming(path):
+                handle = drafts.enter_context(_new_draft(Path(os.path.realpath(path)), path))
+                with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - an open file has no path
+                    stream.write(text)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+
+
+@contextmanager
+def _new_draft(target: Path, path: Path) -> Iterator[int]:
+    """Yields an open draft beside `target`, which it replaces when the block succeeds; errors name `path`."""
     try:
         handle, name = tempfile.mkstemp(prefix=draft_prefix(target), suffix=".draft", dir=target.parent)
     except OSError as error:
@@ -44,11 +69,8 @@ def _open_draft(path: Path) -> Iterator[TextIO]:
         raise
     draft = Path(name)
     try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:  # noqa: PTH123 - an open file has no path
-            draft.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else new_mode(0o666))
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        draft.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else new_mode(0o666))
+        yield handle
         draft.replace(target)
         sync(target.parent)
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hf_seq2seq.cli.rows import open_output
-from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.drafts import open_draft, write_together
 from hf_seq2seq.errors import InputError
 
 
@@ -41,6 +41,18 @@ def test_a_failure_leaves_the_old_file_and_no_draft(tmp_path: Path) -> None:
         fail(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+def test_files_of_one_report_are_replaced_together_or_not_at_all(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    one.write_text("old")
+    with pytest.raises(FileNotFoundError):
+        write_together({one: "new", other: "new", tmp_path / "missing" / "file.txt": "new"})
+    assert one.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["one.txt"]
+    write_together({one: "new", other: "new"})
+    assert one.read_text() == other.read_text() == "new"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.txt", "other.txt"]
 
 
 def test_a_link_keeps_pointing_and_its_file_changes(tmp_path: Path) -> None:

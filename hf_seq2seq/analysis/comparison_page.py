@@ -15,7 +15,7 @@ from hf_seq2seq.analysis.characters import allowed
 from hf_seq2seq.analysis.page_parts import NUMBER, read_part, table, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.system_charts import curves, pareto
-from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.drafts import write_together
 
 PAGE, FIGURES, TABLE = "comparison.html", "comparison.json", "comparison.md"
 LONGEST_TITLE = 60
@@ -66,15 +66,10 @@ def write_comparison(folder: Path, found: Found) -> None:
         OSError: a file cannot be written.
     """
     drawn = pictures(found)
-    for name, picture in drawn.items():
-        with open_draft(folder / f"{name}.svg") as stream:
-            stream.write(allowed(on_white(picture)))
-    with open_draft(folder / FIGURES) as stream:
-        stream.write(strict_json.dumps(found, ensure_ascii=False, indent=1) + "\n")
-    with open_draft(folder / TABLE) as stream:
-        stream.write("\n".join(markdown(found)) + "\n")
-    with open_draft(folder / PAGE) as stream:
-        stream.write(allowed(render(found, drawn)))
+    texts = {folder / f"{name}.svg": allowed(on_white(picture)) for name, picture in drawn.items()}
+    texts[folder / FIGURES] = strict_json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    texts[folder / TABLE] = "\n".join(markdown(found)) + "\n"
+    write_together(texts | {folder / PAGE: allowed(render(found, drawn))})
 
 
 def on_white(picture: str) -> str:

@@ -21,7 +21,7 @@ from hf_seq2seq.analysis.page_parts import NUMBER, embedded, read_part, table, t
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
-from hf_seq2seq.drafts import open_draft
+from hf_seq2seq.drafts import write_together
 
 LARGEST_HEATS = 600_000
 """Weights on a page, two bytes each: with more, heads are averaged, then layers, and then texts are cut shorter."""
@@ -47,16 +47,12 @@ def write_report(folder: Path, record: Record, sections: Mapping[str, Section], 
         OSError: a file cannot be written.
     """
     made = pictures(sections)
+    texts = {folder / f"{name}.svg": allowed(standalone(picture)) for name, picture in made.items()}
+    texts[folder / figures] = strict_json.dumps(as_json(record, sections), ensure_ascii=False, indent=1) + "\n"
+    write_together(texts | {folder / page: allowed(render(record, sections))})
     for stale in folder.glob("*-row-*.svg"):  # of rows that an earlier report showed
         if re.fullmatch(r"(attention|saliency)-row-[0-9]+", stale.stem) and stale.stem not in made:
             stale.unlink()
-    for name, picture in made.items():
-        with open_draft(folder / f"{name}.svg") as stream:
-            stream.write(allowed(standalone(picture)))
-    with open_draft(folder / figures) as stream:
-        stream.write(strict_json.dumps(as_json(record, sections), ensure_ascii=False, indent=1) + "\n")
-    with open_draft(folder / page) as stream:
-        stream.write(allowed(render(record, sections)))
 
 
 def pictures(sections: Mapping[str, Section]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import struct
 import unicodedata
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from hf_seq2seq.data.files.text_files import check_file
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_files import BASELINE_PREDICTIONS, Texts, read_cells
 from hf_seq2seq.folders import named_place
@@ -36,6 +38,8 @@ RESULTS = {
     "train_cpu_seconds": "train_cpu_time",
     "peak_memory_mb": "train_peak_memory_mb",
 }
+FILES = (".txt", ".json", ".jsonl", ".csv", ".tsv", ".gz")
+"""A place that ends so is a file, not a folder or a Hub id."""
 MODEL_FILES = ("config.json", "adapter_config.json")
 
 
@@ -120,7 +124,8 @@ def _named(word: str) -> tuple[str, list[str]]:
     name, rest = named_place(word)
     if name is None:
         return _usual_name(word), [word]
-    places = [place.strip() for place in rest.split(",")]
+    whole = os.path.exists(Path(rest).expanduser())  # noqa: PTH110 (of any length, which Path.exists rejects)
+    places = [rest] if whole else [place.strip() for place in rest.split(",")]
     if not name.strip() or not all(places):
         raise InputError(f"compare: {word!r} is not NAME=PLACE or NAME=PLACE,PLACE, as in lstm=out/lstm-1,out/lstm-2")
     return name.strip(), places
@@ -142,6 +147,8 @@ def read_run_place(place: str, encoding: str = "utf-8") -> ComparedRun:
     if path.is_file():
         return ComparedRun(place, [str(cell) for cell in read_cells(str(path), "prediction", encoding)])
     if not path.is_dir():
+        if path.suffix in FILES:
+            check_file(path)
         from hf_seq2seq.saved.model_paths import find_model
 
         find_model(place)

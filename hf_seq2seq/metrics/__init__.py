@@ -124,20 +124,20 @@ def metrics_for(problem: str) -> dict[str, Metric]:
     return {name: metric for name, metric in every.items() if problem in metric.problems}
 
 
-def check_metrics(names: Iterable[str], known: Mapping[str, Metric]) -> dict[str, Metric]:
+def check_metrics(names: Iterable[str], known: Mapping[str, Metric], option: str = "--metrics") -> dict[str, Metric]:
     """The named metrics, in the order given.
 
     Where `known` compares texts, a name may also come from `TOKENIZED_METRICS` or `MADE_METRICS`, or be the path of a
-    script.
+    script. Errors begin with the `option`.
 
     Raises:
         InputError: a name is unknown, or a script or a model cannot be used.
     """
     texts = any("seq2seq" in metric.problems for metric in known.values())
-    return {name: _find(name, known, texts) for name in names}
+    return {name: _find(name, known, texts, option) for name in names}
 
 
-def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
+def _find(name: str, known: Mapping[str, Metric], texts: bool, option: str) -> Metric:
     family, _, argument = name.partition(":")
     if texts and argument and family in TOKENIZED_METRICS:
         return TOKENIZED_METRICS[family](argument)
@@ -147,13 +147,13 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool) -> Metric:
         return load_script(name)
     if name in LIKELIHOOD_METRICS and name not in known:
         raise InputError(
-            f"--metrics {name}: needs a model's probabilities: hf-seq2seq evaluate MODEL; training gives the loss"
+            f"{option} {name}: needs a model's probabilities: hf-seq2seq evaluate MODEL; training gives the loss"
         )
     if name not in known:
         here = dict.fromkeys([*known, *(MADE_METRICS if texts else ())])
         if any(family in table for table in (TEXT_METRICS, LABEL_METRICS, MADE_METRICS)):
-            raise InputError(f"--metrics: {name!r} does not score what is predicted; choose from {', '.join(here)}")
-        raise InputError(f"--metrics: unknown metric {name!r}{nearest(name, here)}")
+            raise InputError(f"{option}: {name!r} does not score what is predicted; choose from {', '.join(here)}")
+        raise InputError(f"{option}: unknown metric {name!r}{nearest(name, here)}")
     return known[name]
 
 

@@ -100,7 +100,7 @@ def _write_rows(file: Path, judged: Judged) -> None:
 def _record(request: Request, classifier: TextClassifier, judged: Judged, file: Path) -> Record:
     report, rows = request.config.report, judged.rows
     name = report.metric or LABEL_DEFAULTS[judged.problem][0]
-    metric = check_metrics((name,), metrics_for(judged.problem))[name]
+    metric = check_metrics((name,), metrics_for(judged.problem), "--metric")[name]
     facts: dict[str, Any] = {
         "model": request.path,
         "kind": classifier.model.config.model_type,

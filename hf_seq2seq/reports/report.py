@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.model_scoring import Loaded, text_rows
 from hf_seq2seq.inference import DEFAULT_METRICS
-from hf_seq2seq.metrics import check_metrics, metrics_for
+from hf_seq2seq.metrics import LABEL_METRICS, MADE_METRICS, TEXT_METRICS, check_metrics, is_script, metrics_for
 from hf_seq2seq.reports.folder import find_folder, make_folder
 from hf_seq2seq.reports.request import Request
 from hf_seq2seq.reports.shown_rows import chosen_rows, one_set, rows_to_show
@@ -68,7 +69,7 @@ class Analysis:
             found.append(f"{numbers['metric']} {numbers['score']:.2f}")
             found += [numbers["train_longer"]] if numbers.get("train_longer") else []
             if any(line["rows"] for line in numbers["lines"]):
-                found.append("what the score would gain without one fault, in points, with an interval:")
+                found.append("how many points better the score would be without one fault, with an interval:")
             for line in numbers["lines"]:
                 if line["rows"]:
                     found.append(_line(line))
@@ -85,7 +86,8 @@ def _line(line: Mapping[str, Any]) -> str:
     gain = f"no gain: too few rows are left without these (under {FEWEST_LEFT})"
     if line["gain"] is not None:
         gain = f"{line['gain']:+z.2f} [{line['low']:+z.2f}, {line['high']:+z.2f}]"
-    return f"{line['fault']:<24} {line['rows']:>7} rows {line['share']:5.1f}%  {gain}"
+    noun = "row " if line["rows"] == 1 else "rows"
+    return f"{line['fault']:<24} {line['rows']:>7} {noun} {line['share']:5.1f}%  {gain}"
 
 
 def analyze_model(request: Request) -> Analysis:
@@ -98,6 +100,7 @@ def analyze_model(request: Request) -> Analysis:
     from hf_seq2seq.saved.model_paths import local_copy
 
     find_folder(request.config.report, request.path)
+    _check_metric(request.config.report.metric)
     place, trust = local_copy(request.path), request.config.model.trust_remote_code
     labels = is_classifier(load_config(place, trust))
     return analyze_loaded(request, (load_classifier if labels else load_seq2seq)(place, trust), labels)
@@ -120,30 +123,55 @@ def analyze_loaded(request: Request, loaded: Loaded, labels: bool) -> Analysis:
         read = read_labels
     else:
         read = _read_texts
-    with _place_of_rows(request.config.report.no_texts, folder) as file:
+    with _draft_of_rows(folder) as rows, _place_of_texts(request.config.report.no_texts, rows) as file:
         record, counts, limits = read(request, loaded, folder, file)
-        sections = _write(replace(record, facts=record.facts | {"texts": not request.config.report.no_texts}), folder)
+        facts = record.facts | {"texts": not request.config.report.no_texts}
+        sections = _write(replace(record, facts=facts), folder, rows)
     return Analysis(folder, sections, counts, *limits)
 
 
+def _check_metric(name: str | None) -> None:
+    """Rejects an unknown metric before anything is loaded; one that a script or a model makes is tried later.
+
+    Raises:
+        InputError: names the nearest one.
+    """
+    if name is not None and name.partition(":")[0] not in MADE_METRICS and not is_script(name):
+        check_metrics((name,), TEXT_METRICS | LABEL_METRICS, "--metric")
+
+
 @contextmanager
-def _place_of_rows(hidden: bool, folder: Path) -> Iterator[Path]:
-    """Where the rows with their texts are written: beside the page, or in a temporary folder if they are hidden."""
+def _draft_of_rows(folder: Path) -> Iterator[Path]:
+    """Where the file of rows is written, beside its place in a folder that may still be made; it goes there at the end.
+
+    The page is made from it, and without the page it would be half a report.
+    """
+    draft = folder / f".{ROWS}.{token_hex(4)}.draft"
+    try:
+        yield draft
+        draft.replace(folder / ROWS)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _place_of_texts(hidden: bool, rows: Path) -> Iterator[Path]:
+    """Where the rows with their texts are written: the file of rows, or a temporary folder if they are hidden."""
     if not hidden:
-        yield folder / ROWS
+        yield rows
         return
     with TemporaryDirectory(prefix="hf-seq2seq-") as own:
         yield Path(own) / ROWS
 
 
-def _write(record: Record, folder: Path) -> dict[str, Section]:
+def _write(record: Record, folder: Path, rows: Path) -> dict[str, Section]:
     """Makes the sections, and writes the page, the figures and the pictures."""
     if record.hidden:
         record = hide_texts(record)
     sections = {name: made for name, make in SECTIONS.items() if (made := make(record)) is not None}
     if record.hidden:
         sections = {name: without_empty_columns(section) for name, section in sections.items()}
-        write_figures_of_rows(record, folder / ROWS)
+        write_figures_of_rows(record, rows)
     write_report(folder, record, sections, PAGE, FIGURES)
     return sections
 
@@ -224,7 +252,7 @@ def choose_metric(asked: str | None, trained: Sequence[str]) -> "tuple[str, Metr
     if asked is None:
         fit = [name for name in trained if name in known and name not in POOR and known[name].statistics]
         asked = next((name for name in fit if known[name].streams), "chrf")
-    metric = check_metrics((asked,), known)[asked]
+    metric = check_metrics((asked,), known, "--metric")[asked]
     if metric.statistics is None or not metric.streams:
         fits = ", ".join(name for name, each in known.items() if each.statistics and each.streams)
         raise InputError(f"--metric {asked}: does not score single rows; choose from {fits}")

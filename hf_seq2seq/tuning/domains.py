@@ -151,6 +151,8 @@ def _domain(name: str, values: list[str], config_class: type) -> Domain:
     if len(values) == 1 and ".." in values[0]:
         return _range(name, values[0], hint, item)
     found = [_value(name, value, hint, item) for value in values]
+    if twice := [text for number, text in enumerate(values) if found[number] in found[:number]]:
+        raise InputError(f"--search: {name}: {twice[0]} is listed twice; list each value once")
     return Choices.of(name, found)
 
 

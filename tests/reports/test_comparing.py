@@ -12,6 +12,7 @@ import pytest
 import hf_seq2seq
 from hf_seq2seq.analysis.system_charts import Scale, front
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.evaluation.compared_systems import read_systems
 from hf_seq2seq.evaluation.comparison_scores import Resampling, holm, length_groups, p_value, system_draws
 from hf_seq2seq.evaluation.comparison_texts import by_frequency, marked, ngrams_apart
 from hf_seq2seq.metrics import TEXT_METRICS
@@ -163,6 +164,14 @@ def test_folders_of_runs_and_files(runs: Path, tmp_path: Path) -> None:
     assert found["pairs"][0]["agreement"]["identical"] == 100
 
 
+def test_names_of_any_length_and_files_with_commas(runs: Path, tmp_path: Path) -> None:
+    (tmp_path / "a,b.txt").write_text("ab\n" * 6)
+    long = "x" * 300
+    systems = read_systems([f"{long}={runs / 'one'}", f"commas={tmp_path / 'a,b.txt'}"])
+    assert [system.name for system in systems] == [long, "commas"]
+    assert systems[1].runs[0].predictions == ["ab"] * 6
+
+
 def test_flags_of_the_search_write_anew(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("ab\n" * 6)
     places = [runs / "one", tmp_path / "b.txt"]
@@ -216,6 +225,7 @@ def test_costs_have_round_ticks_at_equal_steps() -> None:
         (["short.txt", "short2.txt"], {}, "no run says which rows it was tested on; give --references"),
         (["one", "nothing"], {}, "nothing: contains neither predictions nor a model"),
         (["one", "on"], {}, "on: no such folder"),
+        (["one", "shor.txt"], {}, "shor.txt: no such file; did you mean 'short.txt'"),
         (["a=one,", "b=other"], {}, "'a=one,' is not NAME=PLACE"),
         (["a=one", "a=other"], {}, "two systems are called a"),
         (["a\nb=one", "other"], {}, r"the name 'a\\nb' has control characters"),

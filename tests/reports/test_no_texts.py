@@ -1,6 +1,9 @@
-"""`analyze --no-texts`: no word of a row stands in any file of the report, whose figures are the same."""
+"""`analyze`: a report is written whole or not at all; with `--no-texts` no word of a row stands in any of its files."""
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,28 @@ def figures(folder: Path) -> Any:
     """The figures of the report by section, without tables."""
     sections = json.loads((folder / "analysis.json").read_text())["sections"]
     return {name: {key: each for key, each in found.items() if key != "tables"} for name, found in sections.items()}
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Lets no file grow beyond a size, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_leaves_the_report_before(model: Model, tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    model.analyze(output_dir=folder, test_file=ROWS, **FLAGS)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    size = len(before["analysis.html"])
+    assert size > max(len(content) for name, content in before.items() if name != "analysis.html")
+    with largest_file(size // 2), pytest.raises(OSError, match=r"File too large.*analysis\.html"):
+        model.analyze(output_dir=folder, test_file=ROWS[:8], **FLAGS)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_no_word_of_a_row_is_in_any_file(model: Model, tmp_path: Path) -> None:

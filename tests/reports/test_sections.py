@@ -285,7 +285,7 @@ def test_the_beam_search_curse_is_said_where_it_is(plant: Plant) -> None:
     record = plant([row(GOOD, reference_value=-1.0) for _ in range(20)])
     cursed = beam_sizes(by_beam(record, {1: ("the man reads a book", -2.0), 5: (GOOD, -1.0), 50: ("the man", -0.5)}))
     assert cursed is not None
-    assert cursed.text[1].startswith("The beam-search curse: the best chrf is that of 5 beams, and 50 beams lose")
+    assert cursed.text[1].startswith("The beam-search curse: the best chrf is that of 5 beams, and 50 beams are worse")
     assert [each["search_errors"] for each in cursed.numbers["sizes"]] == [100, 100, 0]
     assert [each["length_ratio"] for each in cursed.numbers["sizes"]] == [5 / 6, 1, 2 / 6]
     assert cursed.numbers["fall"]["best"] == 5

@@ -23,9 +23,7 @@ class Answers:
 
 
 def test_values_and_ranges_are_read_in_their_types():
-    space = parse_space(
-        "learning-rate=1e-4..1e-2:log,dropout=0.1,0.2,0.2,hidden_size=64..128,cell=lstm,gru", rnn.Config
-    )
+    space = parse_space("learning-rate=1e-4..1e-2:log,dropout=0.1,0.2,hidden_size=64..128,cell=lstm,gru", rnn.Config)
     assert space == {
         "learning_rate": Range("learning_rate", 1e-4, 1e-2, log=True),
         "dropout": Choices({"0.1": {"dropout": 0.1}, "0.2": {"dropout": 0.2}}),
@@ -63,6 +61,7 @@ def test_a_drawn_number_has_three_digits_and_stays_within_its_range():
         ("output_dir=a,b", "--output-dir is the same for every trial"),
         ("validation_file=a,b", "--validation-file is the same for every trial"),
         ("dropout=0.1,dropout=0.2", "--dropout is named twice"),
+        ("dropout=0.1,0.2,1e-1", "--search: dropout: 1e-1 is listed twice"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_searched_is_one_clear_line(text, message):

@@ -123,11 +123,11 @@ def _verdict(drop: dict[str, Any], key: str, found: list[dict[str, Any]]) -> str
     if drop["points"] > 0 and drop["low"] > 0:
         errors = f"{found[0]['search_errors']:.0f}% to {found[-1]['search_errors']:.0f}%"
         return (
-            f"The beam-search curse: the best {key} is that of {drop['best']} beams, and {drop['largest']} beams lose "
-            f"{drop['points']:.2f} {ends} of it, while search errors go from {errors}. What the model prefers is not "
-            "better: try a higher --length-penalty, or a smaller --num-beams."
+            f"The beam-search curse: the best {key} is that of {drop['best']} beams, and {drop['largest']} beams are "
+            f"worse by {drop['points']:.2f} {ends}, while search errors go from {errors}. What the model prefers is "
+            "not better: try a higher --length-penalty, or a smaller --num-beams."
         )
     return (
-        f"No beam-search curse beyond chance: {drop['largest']} beams lose {drop['points']:z.2f} {ends} {key} against "
-        f"the best size, {drop['best']}."
+        f"No beam-search curse beyond chance: the {key} of {drop['largest']} beams is worse by "
+        f"{drop['points']:z.2f} {ends} than that of the best size, {drop['best']}."
     )

@@ -81,14 +81,15 @@ def ledger(record: Record) -> Section | None:
     lines = sorted(measured(record, faults(record)), key=_rank)
     key, base = record.facts["key"], Sample(record.metric, record.statistics)
     score = float(base.score()[0])
+    gain = f"gain in {key}" if record.sign > 0 else f"fall of {key}"
     known = [line for line in lines if line.rows]
     table = Table(
-        f"What the {key} of {score:.2f} loses to what",
-        ("fault", "rows", "% of rows", f"gain in {key}", "from", "to", "how the gain is computed", "what to try"),
+        f"What the {key} of {score:.2f} {'loses' if record.sign > 0 else 'owes'} to what",
+        ("fault", "rows", "% of rows", gain, "from", "to", "how the gain is computed", "what to try"),
         [list(asdict(line).values()) for line in known],
     )
     parts = [line for line in known if line.gain is not None]
-    picture = bars([line.fault for line in parts], [line.gain or 0.0 for line in parts], f"gain in {key}")
+    picture = bars([line.fault for line in parts], [line.gain or 0.0 for line in parts], gain)
     numbers = {"score": score, "metric": key, "lines": [asdict(line) for line in lines]} | _search(record)
     numbers["train_longer"] = _train_longer(record, score)
     return Section("Where the quality is lost", _text(record, numbers), numbers, (table,), {"ledger": picture})
