@@ -6,14 +6,14 @@ They are strings, so that whatever reads texts also reads these; a prefix keeps 
 import re
 from collections.abc import Iterable, Sequence
 
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 TAG = "<2{}>"
 """A token in front of a source that names the language of its output.
 
 Paper: Johnson et al., 2017, section 3, https://aclanthology.org/Q17-1024
 """
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 Features = dict[str, tuple[str, ...]]
 """The features of a text by column."""
 
@@ -96,8 +96,8 @@ def check_code(code: str, place: str) -> str:
     """Returns a language code that is valid.
 
     Raises:
-        InputError: it has other characters than letters, digits, '_' and '-'.
+        InputError: it has other characters than letters, digits, '_' and '-', or more than 40.
     """
     if not _CODE.fullmatch(code):
-        raise InputError(f"{place}: {code!r} is not a language code such as de or de_DE")
+        raise InputError(f"{place}: {shorten(repr(code))} is not a language code such as de or de_DE")
     return code

@@ -39,6 +39,8 @@ def named_files(option: str, value: str) -> dict[str, str]:
     sets: dict[str, list[str]] = {}
     name = ""
     for piece in (part.strip() for part in value.split(",")):
+        if value and not piece:
+            raise InputError(f"{flag(option)}: {value!r} has an empty name of a file")
         named = None if _is_path(piece) else _NAME.match(piece)
         if named:
             name = named[1]

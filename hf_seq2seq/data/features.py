@@ -41,6 +41,20 @@ def split_features(cell: Any, where: str) -> tuple[str, ...]:
     return tuple(part for part in parts if part)
 
 
+def check_filled(texts: Sequence[Any], columns: Sequence[str]) -> None:
+    """Rejects columns that have no feature in any training row, and tells how many rows have none.
+
+    Raises:
+        InputError: names the column.
+    """
+    for column in columns:
+        filled = sum(isinstance(text, AnnotatedText) and bool(text.features.get(column)) for text in texts)
+        if texts and not filled:
+            raise InputError(f"--feature-columns {column}: no training row has a feature in this column")
+        if filled < len(texts):
+            logger.warning("column %s is empty in %s of %s rows", column, f"{len(texts) - filled:,}", f"{len(texts):,}")
+
+
 @dataclass(frozen=True)
 class FeatureSpace:
     """The features that a model knows.

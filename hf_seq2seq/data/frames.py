@@ -152,7 +152,9 @@ def _from_file(name: str, where: str, folder: Path) -> np.ndarray:
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{where}: {path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        raise InputError(f"{where}: {path}: not an array file of numbers, or a damaged one") from error
+    except OSError as error:
         raise InputError(f"{where}: {path}: {str(error).splitlines()[0]}") from error
     if isinstance(found, np.ndarray):
         return found

@@ -10,7 +10,7 @@ from typing import Any
 from hf_seq2seq.architectures import register
 from hf_seq2seq.configs import NewTokenizer, PairData, PairsOrDialogue, Run
 from hf_seq2seq.data.annotated_text import tags_of
-from hf_seq2seq.data.features import FeatureSpace
+from hf_seq2seq.data.features import FeatureSpace, check_filled
 from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.mapped.texts import sampled
 from hf_seq2seq.data.tokenizers.special_tokens import SEQ2SEQ, SpecialTokens
@@ -61,6 +61,7 @@ def source_settings(config: HandBuiltRun | PretrainedRun, sources: Sequence[str]
         return {"input_width": int(sources[0].frames.shape[1])}
     if not isinstance(config.data, PairsOrDialogue):
         return {}
+    check_filled(sources, config.data.feature_columns)
     space = FeatureSpace.learned(sources, config.data.feature_level)
     return {} if space is None else space.settings(config.data.feature_joining)
 

@@ -9,7 +9,7 @@ from hf_seq2seq.data.tokenizers.languages import code_of, language_codes, tag_id
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, with_tokens
 from hf_seq2seq.errors import InputError
 
-OPTION = "--added-languages"
+OPTION = "--add-language"
 NLLB = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 
 

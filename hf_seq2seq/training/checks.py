@@ -16,6 +16,7 @@ from hf_seq2seq.hub.push import check_run_publication
 from hf_seq2seq.metrics import best_metric, check_metrics, metrics_for
 from hf_seq2seq.objectives import OBJECTIVES, loss_options, type_has_own_loss
 from hf_seq2seq.saved.positions import longest_sequence
+from hf_seq2seq.saved.prompts import prompt_length
 from hf_seq2seq.sections import flag, section_of
 from hf_seq2seq.training.adaptation import check_adaptation
 from hf_seq2seq.training.attention_kernels import check_kernels
@@ -130,6 +131,12 @@ def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
     """
     for name, side in (("max_source_length", "encoder"), ("max_target_length", "decoder")):
         most = longest_sequence(model, side)
+        prompt = prompt_length(model) if side == "encoder" else 0
+        if most is not None and prompt and getattr(tokens, name, 0) > most:
+            raise InputError(
+                f"--prompt-tokens: {prompt} are too many beside {flag(name)} {getattr(tokens, name)}; the model has "
+                f"{most + prompt} positions"
+            )
         if most is not None and getattr(tokens, name, 0) > most:
             raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
 

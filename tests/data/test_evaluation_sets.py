@@ -42,6 +42,8 @@ def test_a_path_that_exists_is_a_path(tmp_path: Path, monkeypatch: pytest.Monkey
         ("test.tsv,italian=it.tsv", r"--test-file: 'test.tsv' has no name, but 'italian' does"),
         ("a=x.tsv,a=y.tsv", "the name 'a' occurs twice"),
         ("a=,b=y.tsv", "no file after 'a='"),
+        (" ", "--test-file: ' ' has an empty name of a file"),
+        ("a.tsv,", "--test-file: 'a.tsv,' has an empty name of a file"),
     ],
 )
 def test_half_named_sets_are_refused(value: str, message: str) -> None:

@@ -186,3 +186,24 @@ def test_features_of_words_stay_with_their_words(recipe: Any, tmp_path: Path) ->
     path.write_text("source\ttarget\tpos\nthe old dog\tx\tA B C D E\na b\tc\tD E\n")
     with pytest.raises(InputError, match="--feature-columns pos: 5 features for the 4 words"):
         recipe.prepare(build(recipe.Config, values | {"feature_level": "word"}))
+
+
+def test_columns_without_features(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "train.jsonl"
+    values = {"train_file": str(path), "feature_columns": "tags", "output_dir": str(tmp_path / "run")}
+    cells = {"a": "V", "b": "", "c": " "}
+    lines = [json.dumps({"source": text, "target": "a", "tags": tags}) for text, tags in cells.items()]
+    path.write_text("\n".join(lines * 2) + "\n")
+    rnn.prepare(build(rnn.Config, SMALL | values))
+    assert "column tags is empty in 4 of 6 rows" in caplog.text
+    path.write_text("\n".join(lines[1:] * 2) + "\n")
+    with pytest.raises(InputError, match="--feature-columns tags: no training row has a feature in this column"):
+        rnn.prepare(build(rnn.Config, SMALL | values))
+
+
+def test_an_array_of_objects_is_not_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "train.jsonl").write_text('{"speech": "a.npy", "text": "a"}\n' * 2)
+    values = {"train_file": str(tmp_path / "train.jsonl"), "frames_column": "speech", "output_dir": str(tmp_path / "o")}
+    with pytest.raises(InputError, match=r"a\.npy: not an array file of numbers, or a damaged one$"):
+        rnn.prepare(build(rnn.Config, SMALL | values))

@@ -187,7 +187,7 @@ def test_no_line_of_the_summary_ends_in_blanks(recurrent: Path, tmp_path: Path) 
     rows = [*ROWS, {"source": "xyz", "target": "zyx"}]
     found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, **FLAGS | {"test_file": rows, "beam_rows": 0})
     unknown = next(line for line in found.summary() if line.startswith("unknown words"))
-    assert unknown.endswith("1 rows  14.3%  no gain: too few rows are left without these (under 20)")
+    assert unknown.endswith("1 row   14.3%  no gain: too few rows are left without these (under 20)")
 
 
 def test_without_references_the_unsupervised_parts_are_left(recurrent: Path, tmp_path: Path) -> None:

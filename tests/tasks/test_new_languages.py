@@ -48,7 +48,7 @@ def test_a_code_of_nllb(like: str, tiny_family: Any, tmp_path: Path) -> None:
 def test_a_tag_starts_at_the_mean_of_tags() -> None:
     pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("a", -1.0)]
     tokenizer = T5TokenizerFast(vocab=pieces, extra_ids=0)
-    with pytest.raises(InputError, match="--added-languages: this checkpoint has neither codes nor tags of languages"):
+    with pytest.raises(InputError, match="--add-language: this checkpoint has neither codes nor tags of languages"):
         add_languages(tokenizer, ["fr"])
     tokenizer.add_tokens(["<2de>", "<2en>"])
     ids = tokenizer.convert_tokens_to_ids(["<2de>", "<2en>"])
@@ -58,9 +58,9 @@ def test_a_tag_starts_at_the_mean_of_tags() -> None:
 
 
 REFUSED = {
-    "kbd": r"--added-languages: 'kbd' does not have the form of this tokenizer's codes, such as deu_Latn",
-    "kbd_Cyrl=rus_Cyr": r"--added-languages kbd_Cyrl: 'rus_Cyr' is not a language of this tokenizer; did you mean",
-    "k b": r"--added-languages: 'k b' is not the code of a language",
+    "kbd": r"--add-language: 'kbd' does not have the form of this tokenizer's codes, such as deu_Latn",
+    "kbd_Cyrl=rus_Cyr": r"--add-language kbd_Cyrl: 'rus_Cyr' is not a language of this tokenizer; did you mean",
+    "k b": r"--add-language: 'k b' is not the code of a language",
 }
 
 

@@ -89,6 +89,12 @@ REFUSED = {
 }
 
 
+def test_a_prompt_that_leaves_no_room(tiny_family: Any, tmp_path: Path) -> None:
+    line = "--prompt-tokens: 600 are too many beside --max-source-length 16; the model has [0-9]+ positions"
+    with pytest.raises(InputError, match=line):
+        seq2seq.prepare(values_of(tiny_family("blenderbot"), tmp_path, prompt_tokens=600))
+
+
 @pytest.mark.parametrize("family", REFUSED)
 def test_refusals(family: str, tiny_family: Any, tmp_path: Path) -> None:
     more, line = REFUSED[family]
