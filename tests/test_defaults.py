@@ -209,8 +209,8 @@ def test_nothing_is_cut(tmp_path: Path) -> None:
     rows = [("a" * length, "b " * length) for length in (3, 5, 400)]
     task = _prepared("rnn", {"train_file": _tsv(tmp_path / "train.tsv", rows)})
     assert task.splits["train"].truncated == (0, 0)
-    assert task.config.tokens.max_source_length == 401
-    assert task.config.tokens.max_target_length >= 401
+    assert task.config.tokens.max_source_length == 401 + 80
+    assert task.config.tokens.max_target_length > 401
 
 
 def test_what_is_cut_off_long_rows_adds_no_steps(tmp_path: Path) -> None:

@@ -34,14 +34,16 @@ class Lengths:
 
 
 def length_choices(lengths: Lengths, source: int | None = None, target: int | None = None) -> Iterator[Choice]:
-    """Limits under which nothing is cut, as far as memory and the model's positions for source and target allow."""
+    """Limits under which nothing is cut, as far as memory and the model's positions for source and target allow.
+
+    Texts that come later may be a little longer than those of training.
+    """
     for name, longest, most, positions in (
         ("max_source_length", lengths.source, LONGEST_SOURCE, source),
         ("max_target_length", lengths.target, LONGEST_TARGET, target),
     ):
-        room = max(8, longest // 5) if name == "max_target_length" else 0
-        limit = min(longest + room, most, positions or most)
-        more = ", plus a fifth or at least 8 for longer outputs" if limit > longest else ""
+        limit = min(longest + max(8, longest // 5), most, positions or most)
+        more = ", plus a fifth or at least 8 for longer texts" if limit > longest else ""
         yield Choice(name, max(limit, 8), f"the longest row has {longest:,} tokens{more}")
 
 
