@@ -37,7 +37,7 @@ def pooling_choices(trained: str | None) -> Iterator[Choice]:
 
 
 def text_length_choices(longest: int, positions: int | None) -> Iterator[Choice]:
-    """A limit under which no text is cut, as far as the model's positions and 512 tokens allow; later ones are longer."""
+    """A limit under which no text is cut, as far as the model's positions and 512 tokens allow."""
     limit = min(longest + max(8, longest // 5), LONGEST_TEXT, positions or LONGEST_TEXT)
     more = ", plus a fifth or at least 8 for longer texts" if limit > longest else ""
     yield Choice("max_source_length", limit, f"the longest row has {longest:,} tokens{more}")
