@@ -63,6 +63,7 @@ class Meter:
         spent: so far, over all resumed runs.
         tokens: source and target tokens of the steps that were measured lately.
         seconds: that they took.
+        measured: seconds of all steps that were measured.
         start: before the first step, from when the command began.
         evaluation: of one evaluation.
         scoring: after the last step, of the validation and the test sets.
@@ -74,6 +75,7 @@ class Meter:
     start: float = 0.0
     tokens: float = 0.0
     seconds: float = 0.0
+    measured: float = 0.0
     evaluation: float = 0.0
     scoring: float = 0.0
     saving: float = 0.0
@@ -96,6 +98,7 @@ class Meter:
         """Adds a step to the estimate, in which earlier ones fade."""
         keep = 1 - 1 / MEMORY
         self.tokens, self.seconds = self.tokens * keep + tokens, self.seconds * keep + seconds
+        self.measured += seconds
 
 
 class Budget:
@@ -220,7 +223,7 @@ class Budget:
     def _measure(self, meter: Meter, seconds: float) -> None:
         if not self._pause:
             if self._done == WARM_UP + 1:
-                meter.tokens = meter.seconds = 0.0
+                meter.tokens = meter.seconds = meter.measured = 0.0
             meter.measure(self._last_tokens, seconds)
             return
         rest = max(0.0, seconds - meter.time_of(self._last_tokens))
@@ -235,7 +238,7 @@ class Budget:
     def _is_due(self, state: State) -> bool:
         if not state.planned:
             steps, share = MEASURED
-            measured = max(meter.seconds / meter.limit for meter in self.meters.values())
+            measured = max(meter.measured / meter.limit for meter in self.meters.values())
             return self._done > WARM_UP and measured >= share * (1 if self._done >= steps + WARM_UP else 5)
         late = max(self._end(meter, state) / meter.limit for meter in self.meters.values()) - AIM
         if late < 0 and (self._pause != "evaluation" or state.max_steps == self._most):

@@ -83,6 +83,15 @@ def test_a_run_ends_in_time_with_its_scores(
     assert not late or min(late[:-1], default=math.inf) >= state.eval_steps  # evaluations keep their distance
 
 
+@pytest.mark.parametrize("step", [0.02, 0.3])
+def test_short_steps_are_planned_for_long_limits(step: float) -> None:
+    limit = 100_000 * step
+    end, state, _, evaluated = simulate(Schedule(max_time=f"{limit}s"), lambda _: step, limit / 200, limit / 200)
+    assert 0.9 * limit < end <= limit
+    assert state.global_step == state.max_steps
+    assert evaluated[0] < 0.1 * state.max_steps
+
+
 def test_cpu_time_is_that_of_all_processes() -> None:
     end, _, _, _ = simulate(Schedule(max_cpu_time="20m"), steady, 10, 10, processes=2)
     assert 0.9 * 1200 < 2 * end <= 1200
