@@ -28,6 +28,7 @@ Pair = tuple[str, str | list[str]]
 MODEL = """t5 --from-scratch --max-source-length 192 --max-target-length 64 --max-tokens-per-batch 4096
     --lr-scheduler-type warmup_stable_decay --warmup-steps 200 --metric-for-best-model loss --bf16"""
 SIZE = "--config-overrides d_model=256,d_kv=64,d_ff=1024,num_layers=3,num_heads=4 --vocab-size 8000"
+VALIDATION_ROWS = 60  # of each task
 SPLITS = ("train", "dev", "test")
 TYPES = ("description", "entity", "abbreviation", "person", "location", "number")  # of TREC, in the order of its ids
 SENTIMENTS = ("negative", "positive")
@@ -125,7 +126,7 @@ TASKS: dict[str, tuple[Callable[[str], Iterator[Pair]], str, str]] = {
 
 def prepare(folder: Path, training_rows: int | None, test_rows: int) -> None:
     """Writes every task's rows, and the mixture's file."""
-    most = {"train": training_rows, "dev": min(300, test_rows), "test": test_rows}
+    most = {"train": training_rows, "dev": min(VALIDATION_ROWS, test_rows), "test": test_rows}
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for name, (rows, metric, _) in TASKS.items():

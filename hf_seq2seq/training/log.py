@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,17 @@ class StepLog:
         self._write(values | figures, text)
 
     def evaluation(self, results: dict[str, float], table: Sequence[str] = ()) -> None:
-        """One line about an evaluation, or the lines of a table; its time is excluded from the speed."""
+        """One line about an evaluation, or the lines of a table."""
         values = {name: value for name, value in results.items() if not name.endswith(("_runtime", "_samples"))}
         line = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         self._write(results, "\n".join(("evaluation", *table)) if table else line)
-        self._last = time.perf_counter()
+
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Excludes what happens in the block from the speed of training, such as an evaluation."""
+        began = time.perf_counter()
+        yield
+        self._last += time.perf_counter() - began
 
     def say(self, text: str) -> None:
         """A line for the terminal only; a closed terminal does not end the run."""

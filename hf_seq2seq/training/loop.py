@@ -217,7 +217,8 @@ class Loop:
             state.averaged_steps.append(state.global_step)
         saves = planned or self.signal or self._is_new_plan
         if saves:
-            self._save()
+            with self.log.pausing():
+                self._save()
         self._is_new_plan = False
         self.budget.done(self.plan.tokens(step.rows), "evaluation" if evaluates else "saving" if saves else "")
         if self.signal:
@@ -363,7 +364,7 @@ class Loop:
         """Evaluates; returns whether the checkpoint is the best so far."""
         self._check_finite()
         task = with_eval_beams(self.task)
-        with self.evaluated.applied():
+        with self.log.pausing(), self.evaluated.applied():
             results, predictions = evaluate_and_predict(task, "validation", self.accelerator, "eval")
         several = len(sets_of(self.task.splits, "validation")) > 1
         self.log.evaluation(results, score_lines(self.task, results, {}) if several else ())

@@ -49,7 +49,9 @@ def test_speed_and_time_left(clock: Clock, tmp_path: Path, capsys: pytest.Captur
     figures = {"loss": 2.0, "learning_rate": 1e-3, "grad_norm": 0.5}
     clock.now, state.global_step = 4.0, 12
     steps.training(**figures, tokens=200)
-    clock.now = 104.0
+    clock.now = 5.0  # some training between the line and the evaluation
+    with steps.pausing():
+        clock.now = 105.0
     steps.evaluation({"eval_loss": 1.5, "eval_bleu": 33.333333, "eval_runtime": 100.0, "eval_samples": 7})
     clock.now, state.global_step = 110.0, 20
     steps.training(**figures, tokens=300)
