@@ -50,6 +50,9 @@ def write_together(texts: Mapping[Path, str]) -> None:
         OSError: a file cannot be written; all are unchanged.
     """
     with ExitStack() as drafts:
+        for path in texts:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         for path, text in texts.items():
             with naming(path):
                 handle = drafts.enter_context(_new_draft(Path(os.path.realpath(path)), path))

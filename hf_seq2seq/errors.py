@@ -37,9 +37,10 @@ def nearest(value: str, choices: Iterable[str]) -> str:
 
 
 def _closest(value: str, names: Iterable[str], cutoff: float) -> str | None:
-    """The most similar name, apart from the dashes of flags, which all of them share."""
-    bare = {name.lstrip("-"): name for name in names}
-    found = difflib.get_close_matches(value.lstrip("-"), bare, n=1, cutoff=cutoff)
+    """The most similar name, apart from the dashes of flags, which all of them share, and from capitals."""
+    bare = {name.lstrip("-"): name for name in names} | {name.lstrip("-").lower(): name for name in names}
+    spelt = [each for each in (value.lstrip("-"), value.lstrip("-").lower()) if each]
+    found = next((f for each in spelt if (f := difflib.get_close_matches(each, bare, n=1, cutoff=cutoff))), [])
     return bare[found[0]] if found else None
 
 

@@ -85,3 +85,9 @@ class Mixing(Section):
     mixing_temperature: float = option(
         2.0, "Temperature of the rates: 1 is proportional, larger is more uniform.", at_least=1
     )
+
+    def __post_init__(self) -> None:
+        """Rejects a temperature that would change nothing."""
+        super().__post_init__()
+        if self.mixing != "temperature" and self.mixing_temperature != 2.0:
+            raise InputError("--mixing-temperature needs --mixing temperature")

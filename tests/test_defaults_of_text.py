@@ -197,5 +197,5 @@ def test_the_start_of_a_run_tells_what_differs_from_the_help(tmp_path: Path) -> 
         default = options(type(config))[choice.name][1].default
         assert (f"{choice.name} " in text) == (choice.value != default)
     usual = sum(choice.value == options(type(config))[choice.name][1].default for choice in config.derived)
-    assert f"{usual} more that are as in --help" in told[0]
+    assert f"beside {usual} that are as in --help" in told[0]
     assert choosing.describe_briefly(rnn.Config()) == []

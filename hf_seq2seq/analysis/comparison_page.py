@@ -12,7 +12,7 @@ from typing import Any
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
-from hf_seq2seq.analysis.page_parts import NUMBER, read_part, table, themed
+from hf_seq2seq.analysis.page_parts import NUMBER, read_part, stale_pictures, table, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.system_charts import curves, pareto
 from hf_seq2seq.drafts import write_together
@@ -67,9 +67,13 @@ def write_comparison(folder: Path, found: Found) -> None:
     """
     drawn = pictures(found)
     texts = {folder / f"{name}.svg": allowed(on_white(picture)) for name, picture in drawn.items()}
-    texts[folder / FIGURES] = strict_json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    figures = dict(found) | {"pictures": sorted(drawn)}
+    texts[folder / FIGURES] = strict_json.dumps(figures, ensure_ascii=False, indent=1) + "\n"
+    stale = stale_pictures(folder / FIGURES, drawn)
     texts[folder / TABLE] = "\n".join(markdown(found)) + "\n"
     write_together(texts | {folder / PAGE: allowed(render(found, drawn))})
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def on_white(picture: str) -> str:

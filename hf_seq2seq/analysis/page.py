@@ -6,7 +6,6 @@ and the page's policy allows its own script and style alone and no request at al
 
 import base64
 import math
-import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
-from hf_seq2seq.analysis.page_parts import NUMBER, embedded, read_part, table, themed
+from hf_seq2seq.analysis.page_parts import NUMBER, embedded, read_part, stale_pictures, table, themed
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
@@ -29,12 +28,24 @@ LARGEST_SIDE = 150
 """Tokens per side of a map on the page; longer texts are cut."""
 LARGEST_MAP = 60
 """Tokens a side of a picture that is drawn without the script."""
+FACTS = {
+    "kind": "architecture",
+    "attends": "attention on the source",
+    "texts": "texts are shown",
+    "falling": "undertrained",
+    "references": "with references",
+    "confidence": "intervals, %",
+    "max_source_length": "source tokens at most",
+    "max_new_tokens": "output tokens at most",
+}
+"""Facts by other names than their own."""
+UNSHOWN = ("key", "higher_is_better", "task")
 PRINTED = 1
 """Heat maps that are also drawn without the script, which repeats their weights."""
 
 
 def write_report(folder: Path, record: Record, sections: Mapping[str, Section], page: str, figures: str) -> None:
-    """Writes the page, the figures and the pictures; those of rows that an earlier report showed are removed.
+    """Writes the page, the figures and the pictures; what only the earlier report had is removed.
 
     Args:
         folder: an existing folder.
@@ -47,12 +58,13 @@ def write_report(folder: Path, record: Record, sections: Mapping[str, Section], 
         OSError: a file cannot be written.
     """
     made = pictures(sections)
+    numbers = as_json(record, sections) | {"pictures": sorted(made)}
     texts = {folder / f"{name}.svg": allowed(standalone(picture)) for name, picture in made.items()}
-    texts[folder / figures] = strict_json.dumps(as_json(record, sections), ensure_ascii=False, indent=1) + "\n"
+    texts[folder / figures] = strict_json.dumps(numbers, ensure_ascii=False, indent=1) + "\n"
+    stale = stale_pictures(folder / figures, made)
     write_together(texts | {folder / page: allowed(render(record, sections))})
-    for stale in folder.glob("*-row-*.svg"):  # of rows that an earlier report showed
-        if re.fullmatch(r"(attention|saliency)-row-[0-9]+", stale.stem) and stale.stem not in made:
-            stale.unlink()
+    for path in stale:
+        path.unlink(missing_ok=True)
 
 
 def pictures(sections: Mapping[str, Section]) -> dict[str, str]:
@@ -135,10 +147,9 @@ def packed(heats: Sequence[Heat], most: int = LARGEST_HEATS) -> list[dict[str, A
 
 
 def _facts(record: Record) -> str:
-    shown = {name: value for name, value in record.facts.items() if value is not None}
-    cells = (
-        f"<div><dt>{escape(name.replace('_', ' '))}</dt><dd>{_cell(value)}</dd></div>" for name, value in shown.items()
-    )
+    shown = {name: value for name, value in record.facts.items() if name not in UNSHOWN and value not in (None, [])}
+    names = {name: FACTS.get(name, name.replace("_", " ")) for name in shown}
+    cells = (f"<div><dt>{escape(names[name])}</dt><dd>{_cell(value)}</dd></div>" for name, value in shown.items())
     return f'<dl class="facts">{"".join(cells)}</dl>'
 
 

@@ -1,10 +1,15 @@
 """Parts of the pages: frames, styles on the theme that all pages share, scripts, and data in a script."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from hf_seq2seq.errors import InputError
+from hf_seq2seq.settings_files import read_json_object
 
 
 def read_part(name: str) -> str:
@@ -42,3 +47,13 @@ def embedded(value: Any) -> str:
     for letter in "<>&":
         found = found.replace(letter, f"\\u{ord(letter):04x}")
     return found
+
+
+def stale_pictures(figures: Path, made: Container[str]) -> list[Path]:
+    """The pictures that an earlier report's figures list and the new one does not make."""
+    try:
+        names = read_json_object(figures).get("pictures", [])
+    except InputError:
+        return []
+    named = [name for name in names if isinstance(name, str) and re.fullmatch(r"[\w-]+", name)]
+    return [figures.with_name(f"{name}.svg") for name in named if name not in made]

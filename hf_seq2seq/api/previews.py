@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_seq2seq.api.recipe_files import Recipe
-from hf_seq2seq.api.unused_columns import describe_unused
 from hf_seq2seq.configs import RunConfig, Sources
 from hf_seq2seq.sections import section_of
 from hf_seq2seq.training.processes import show_only
+from hf_seq2seq.training.unused_columns import describe_unused
 
 if TYPE_CHECKING:
     import numpy as np

@@ -180,7 +180,8 @@ def _words_of(source: Ragged, texts: Sequence[str], tokenizer: Any) -> list[np.n
 
 def _tell_unknown(texts: Sequence[Any], space: FeatureSpace, ids: Mapping[str, list[list[int]]]) -> None:
     if texts and not any(own for rows in ids.values() for own in rows):
-        logger.warning("no text has features, which this model reads from %s", ", ".join(space.columns))
+        names = ", ".join(space.columns)
+        logger.warning("no text has features, which this model reads from columns of --input-file: %s", names)
     lost = [
         (column, value)
         for column, rows in ids.items()

@@ -126,8 +126,6 @@ def read_members(options: Mixing, data: PairData, evaluation: Evaluation) -> tup
     for item in dataclasses.fields(data):
         if getattr(data, item.name) != item.default:
             raise InputError(f"{flag(item.name)} and --mixture: write it below a task's name in {path}")
-    if options.mixing != "temperature" and options.mixing_temperature != Mixing().mixing_temperature:
-        raise InputError("--mixing-temperature needs --mixing temperature")
     sections = read_sections(path)
     if not sections:
         raise InputError(

@@ -25,7 +25,7 @@ from hf_seq2seq.data.preferences import (
     read_preferences,
     target_without_preferences,
 )
-from hf_seq2seq.data.row_languages import in_languages, other_columns, read_languages
+from hf_seq2seq.data.row_languages import in_languages, language_columns, other_columns, read_languages
 from hf_seq2seq.data.rows import cell_place
 from hf_seq2seq.data.source_columns import features_of, frames_of, read_frames, with_features_of
 from hf_seq2seq.data.sources import chosen_rows, row_number
@@ -110,7 +110,9 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
         for option, column in [*needed, ("target_column", target)]:
             if column:
                 named_column(rows.column_names, sample, option, column, place)
-        rows = without_empty(rows, (source, target, context), place) if data.skip_empty else rows
+        if data.skip_empty:
+            spoken = language_columns(rows.column_names, data).values()
+            rows = without_empty(rows, (source, target, context, *spoken), place)
         preferences = read_preferences(rows, preferred, place) if need_target else None
         references = _all_references(rows, target, place, kind_of(split), preferences)
         if frames:

@@ -80,7 +80,7 @@ def describe_briefly(config: RunConfig) -> list[str]:
         for section, choices in sections.items()
     ]
     same = len(config.derived) - sum(map(len, sections.values()))
-    usual = f", and {same} more that are as in --help" if same else ""
+    usual = f", beside {same} that {'is' if same == 1 else 'are'} as in --help" if same else ""
     return [f"chosen from the rows{usual}; `preview` tells each on its own:", *told] if config.derived else []
 
 

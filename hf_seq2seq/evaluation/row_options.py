@@ -43,6 +43,11 @@ def data_options(kind: str, rows: Rows, run: Mapping[str, Any], command: str = "
         found |= {name: run[name] for name in RICH_SOURCES if run.get(name)}
     found |= {name: getattr(rows, name) for name in (*ROWS, *COLUMNS[kind]) if getattr(rows, name) is not None}
     if not found.get("test_file") and not found.get("dataset_name"):
+        if mixture := run.get("mixture"):
+            raise InputError(
+                f"{command}: the training run had several tasks, of {mixture}; give --test-file, and --source-prefix "
+                "where the task has one"
+            )
         raise InputError(f"{command}: the training run has no test rows; give --test-file or --dataset-name")
     if command == "evaluate":
         for line in learned_by_heart({"train_file": run.get("train_file"), "test_file": found.get("test_file")}):

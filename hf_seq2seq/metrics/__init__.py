@@ -124,6 +124,17 @@ def metrics_for(problem: str) -> dict[str, Metric]:
     return {name: metric for name, metric in every.items() if problem in metric.problems}
 
 
+OTHER_NAMES = {
+    "wer": "word_error_rate",
+    "per": "phoneme_error_rate",
+    "cer": "edit_accuracy",
+    "em": "exact_match",
+    "acc": "accuracy",
+    "f1": "macro_f1",
+}
+"""What others call metrics of ours."""
+
+
 def check_metrics(names: Iterable[str], known: Mapping[str, Metric], option: str = "--metrics") -> dict[str, Metric]:
     """The named metrics, in the order given.
 
@@ -153,7 +164,8 @@ def _find(name: str, known: Mapping[str, Metric], texts: bool, option: str) -> M
         here = dict.fromkeys([*known, *(MADE_METRICS if texts else ())])
         if any(family in table for table in (TEXT_METRICS, LABEL_METRICS, MADE_METRICS)):
             raise InputError(f"{option}: {name!r} does not score what is predicted; choose from {', '.join(here)}")
-        raise InputError(f"{option}: unknown metric {name!r}{nearest(name, here)}")
+        meant = f"; did you mean {OTHER_NAMES[name]!r}?" if OTHER_NAMES.get(name) in here else nearest(name, here)
+        raise InputError(f"{option}: unknown metric {name!r}{meant}")
     return known[name]
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.data.annotated_text import TAG
@@ -11,6 +12,7 @@ from hf_seq2seq.saved.global_attention import attends_globally
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Problem, Task
 
+ROWS = ("test_file", "validation_file", "train_file")
 _TAGGED = re.compile(re.escape(TAG).replace(r"\{\}", r"([\w-]+)") + r" (\S.*)", re.S)
 _ASK = [
     'conversations = [[{"role": "user", "content": text}] for text in texts]  # may include previous turns',
@@ -44,6 +46,8 @@ class WritingProblem(Problem):
         """`generate`."""
         if getattr(task.model.config, "input_width", None) is not None:
             return f"hf-seq2seq generate {place} frames.npy"
+        if getattr(task.model.config, "feature_columns", None):
+            return f"hf-seq2seq generate {place} --input-file {_file_of_rows(task)}"
         text = "hello" if is_dialogue(flatten(task.config)) else argument(task)
         if told := _TAGGED.match(shlex.split(text)[0]):
             text = f"--target-lang {told[1]} {shlex.quote(told[2])}"
@@ -89,3 +93,9 @@ def _search(task: Task) -> dict[str, object]:
     usual = Decoding()
     names = ["num_beams", "no_repeat_ngram_size"] + ["length_penalty"] * (options.get("num_beams", 1) > 1)
     return {name: options[name] for name in names if options.get(name, getattr(usual, name)) != getattr(usual, name)}
+
+
+def _file_of_rows(task: Task) -> str:
+    """A file with rows like those of the run, as a word of the shell; a made-up name where its rows had none."""
+    named = (flatten(task.config).get(name) for name in ROWS)
+    return shlex.quote(next((str(name) for name in named if name and Path(str(name)).is_file()), "rows.jsonl"))

@@ -36,6 +36,8 @@ def read_gold(path: str, pairs: Sequence[Pair]) -> Gold:
         raise InputError(f"{FLAG} {path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if len(lines) != len(pairs):
         raise InputError(f"{FLAG} {path}: has {len(lines):,} lines, and there are {len(pairs):,} test rows")
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{FLAG} {path}: no line has a link")
     every = enumerate(zip(lines, pairs, strict=True), start=1)
     return [_read_line(line, pair, f"{FLAG} {path}: line {number}") for number, (line, pair) in every]
 

@@ -13,6 +13,7 @@ from hf_seq2seq.analysis.page import write_report
 from hf_seq2seq.analysis.records import Record, Section
 from hf_seq2seq.analysis.sections import SECTIONS
 from hf_seq2seq.analysis.sections.ledger import FEWEST as FEWEST_LEFT
+from hf_seq2seq.data.annotated_text import directions
 from hf_seq2seq.decoding.counts import Counts
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
@@ -67,18 +68,25 @@ class Analysis:
             if not numbers:
                 return [self.sections["ledger"].left_out, str(self.page)]
             found.append(f"{numbers['metric']} {numbers['score']:.2f}")
+            found += [numbers["pooled"]] if numbers["pooled"] else []
             found += [numbers["train_longer"]] if numbers.get("train_longer") else []
-            if any(line["rows"] for line in numbers["lines"]):
+            lines = [each for each in numbers["lines"] if each["rows"] and (each["gain"] is None or each["gain"] > 0)]
+            if lines:
                 found.append("how many points better the score would be without one fault, with an interval:")
-            for line in numbers["lines"]:
-                if line["rows"]:
-                    found.append(_line(line))
+            found += map(_line, lines)
+            found += _failures(self.sections["failures"].numbers["rules"], self.sections["failures"].numbers["total"])
         if "classes" in self.sections:
             classes = self.sections["classes"]
             found.append(classes.left_out or f"accuracy {classes.numbers['accuracy']:.2f}")
             found += classes.text[1:]
         found += [self.sections[name].text[0] for name in ("label_sets", "numbers") if name in self.sections]
         return [*found, str(self.page)]
+
+
+def _failures(rules: Mapping[str, Any], total: int) -> list[str]:
+    """The failure modes of a tenth of the rows or more, at most three of them, in one line."""
+    common = [f"{name} in {rule['rows']:,}" for name, rule in rules.items() if rule["rows"] >= total / 10]
+    return [f"failure modes: {', '.join(common[:3])} of {total:,} rows"] if common else []
 
 
 def _line(line: Mapping[str, Any]) -> str:
@@ -199,7 +207,8 @@ def _read_texts(request: Request, loaded: Loaded, folder: Path, file: Path) -> R
             part = slice(first, first + CHUNK)
             reader.read(list(sources[part]), list(references[part]), first, stream)
     record = Record(
-        facts=_facts(request, (name, metric) if any(references) else None, generator, len(sources), reader.attends),
+        facts=_facts(request, (name, metric) if any(references) else None, generator, len(sources), reader.attends)
+        | {"directions": sorted({*directions(sources)} - {""})},
         figures=reader.figures,
         metric=metric,
         statistics=reader.statistics,

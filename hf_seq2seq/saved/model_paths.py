@@ -151,7 +151,7 @@ def _model_inside(path: Path) -> str:
     if not named:
         return ": it has no config.json"
     state = named[-1] / STATE_FILE
-    if not state.is_file():
+    if not state.is_file() or not named[-1].name.startswith("checkpoint-"):
         return f"; did you mean '{named[-1]}'?"
     best = path / str(read_json_object(state).get("best_model_checkpoint"))
     meant = best if best in named else named[-1]

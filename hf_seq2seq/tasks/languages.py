@@ -41,6 +41,13 @@ def with_tags(pairs: Mapping[str, R]) -> dict[str, R]:
     if len(written) < 2:
         return dict(pairs)
     _check_wanted(pairs, written, "no training row is written in")
+    if isinstance(train, Pairs) and all(wanted_of(train.sources)):
+        for split, rows in pairs.items():
+            if isinstance(rows, Pairs) and not all(wanted_of(rows.sources)):
+                raise InputError(
+                    f"{title_of(split)} rows: do not name the language of their targets, as the training rows do; add "
+                    "a column target_lang"
+                )
     return {split: _tagged(rows) for split, rows in pairs.items()}
 
 

@@ -23,7 +23,7 @@ from hf_seq2seq.folders import check_is_folder, locked_folder
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.reports.comparing import Comparison, compare_systems
 from hf_seq2seq.sections import build, canonical_names, options
-from hf_seq2seq.settings_files import read_settings
+from hf_seq2seq.settings_files import read_json_object, read_settings
 from hf_seq2seq.tuning.ablation_config import AblateConfig
 from hf_seq2seq.tuning.following import OUTPUT, start_run
 from hf_seq2seq.tuning.grid import Grid, Settings, combinations, describe, folder_name, parse_grid
@@ -155,7 +155,7 @@ def _note_base(asked: Ablating) -> None:
         with open_draft(file) as stream:
             stream.write(strict_json.dumps(own, ensure_ascii=False, indent=1) + "\n")
         return
-    before = strict_json.loads(file.read_bytes())
+    before = read_json_object(file)
     changed = sorted(
         n for n in before.keys() | own.keys() if before.get(n) != own.get(n) and n not in asked.grid.choices
     )
@@ -172,7 +172,7 @@ def _tell_replaced(asked: Ablating) -> None:
     file = asked.folder / COMPARISON / FIGURES
     if not file.is_file():
         return
-    before = {system["name"] for system in strict_json.loads(file.read_bytes())["systems"]}
+    before = {system["name"] for system in read_json_object(file).get("systems", [])}
     both = [run.settings | search for run in asked.runs() for search in combinations(asked.grid.decoding)]
     if gone := sorted(before - {describe(settings) for settings in both}):
         more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""

@@ -89,6 +89,12 @@ def read_all(options: Mixing) -> list[dict[str, Pairs]]:
     return [read_member_pairs(member, str(options.mixture)) for member in members]
 
 
+def test_a_file_that_refers_to_itself(file: Path) -> None:
+    file.write_text("a: &x\n  train_file: *x\n")
+    with pytest.raises(InputError, match=r"tasks\.yaml:2: 'train_file' contains a section"):
+        read_all(Mixing(mixture="tasks.yaml"))
+
+
 @pytest.mark.parametrize("text", BAD)
 def test_bad_files_are_refused_with_the_place(file: Path, text: str) -> None:
     file.write_text(text)
@@ -110,7 +116,7 @@ def test_flags_that_do_not_go_with_a_mixture(file: Path) -> None:
     with pytest.raises(InputError, match=r"--train-file and --mixture: write it below a task's name in tasks.yaml"):
         read_members(Mixing(mixture="tasks.yaml"), PairData(train_file="pairs.tsv"), Evaluation())
     with pytest.raises(InputError, match="--mixing-temperature needs --mixing temperature"):
-        read_members(Mixing(mixture="tasks.yaml", mixing_temperature=4), PairData(), Evaluation())
+        Mixing(mixing_temperature=4)
     with pytest.raises(InputError, match=r"missing.yaml: No such file"):
         read_members(Mixing(mixture="missing.yaml"), PairData(), Evaluation())
 

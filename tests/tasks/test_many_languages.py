@@ -149,6 +149,21 @@ def test_wrong_languages_of_rows(
         transformer.prepare(build(transformer.Config, SMALL | files | made))
 
 
+def test_validation_rows_without_the_languages_of_training(files: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("source\ttarget\nbee dad\tecke abba\n")
+    with pytest.raises(InputError, match=r"validation rows: do not name the language of their targets, .* target_lang"):
+        transformer.prepare(build(transformer.Config, SMALL | files))
+
+
+def test_rows_without_a_language_are_skipped_with_other_empty_ones(files: dict[str, Any], tmp_path: Path) -> None:
+    with (tmp_path / "train.tsv").open("a") as file:
+        file.write("bee dad\tecke abba\ten\t\n")
+    with pytest.raises(InputError, match="column 'target_lang': empty text; fill it in, or give --skip-empty"):
+        transformer.prepare(build(transformer.Config, SMALL | files))
+    task = transformer.prepare(build(transformer.Config, SMALL | files | {"skip_empty": True}))
+    assert len(task.splits["train"]) == 20
+
+
 def test_mixing_needs_languages(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text("source\ttarget\n" + "bee\tdad\n" * 4)
     values = {"train_file": str(tmp_path / "a.tsv"), "mixing": "equal", "output_dir": str(tmp_path / "run")}

@@ -121,6 +121,13 @@ def test_what_cannot_be_a_grid(base: Path, vary: str, more: dict[str, Any], mess
     assert not (base.parent / "ablation").exists()
 
 
+def test_a_damaged_folder_is_named(base: Path) -> None:
+    (base.parent / "ablation").mkdir()
+    (base.parent / "ablation" / "ablation.json").write_text("[]")
+    with pytest.raises(InputError, match=r"ablation\.json: not a JSON object"):
+        ablate(str(base), {"vary": "attention=none,dot"})
+
+
 def test_a_base_without_a_recipe(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text("train_file: a.tsv\n")
     with pytest.raises(InputError, match="has no line 'recipe: NAME'"):

@@ -106,6 +106,7 @@ def failures(record: Record) -> Section | None:
     key, score = record.facts["key"], record.figures["score"]
     counted = [[name, len(held[name]), 100 * len(held[name]) / len(record), statements[name]] for name in names]
     numbers = {
+        "total": len(record),
         "rules": {name: {"rows": len(held[name]), "rule": statements[name]} for name in names},
         "rows": {name: [int(row) + 1 for row in held[name][:LISTED]] for name in names},
         "score": {

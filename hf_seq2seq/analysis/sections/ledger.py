@@ -28,6 +28,9 @@ SURE, GAP = 0.5, 3.0
 token lies this many nats higher for the output, whose score is under half of the median."""
 
 
+NO_REMEDY = "nothing: without it the score is no better"
+
+
 @dataclass(frozen=True)
 class Fault:
     """A line of the ledger before it is measured.
@@ -91,8 +94,15 @@ def ledger(record: Record) -> Section | None:
     parts = [line for line in known if line.gain is not None]
     picture = bars([line.fault for line in parts], [line.gain or 0.0 for line in parts], gain)
     numbers = {"score": score, "metric": key, "lines": [asdict(line) for line in lines]} | _search(record)
+    numbers["pooled"] = _pooled(record)
     numbers["train_longer"] = _train_longer(record, score)
     return Section("Where the quality is lost", _text(record, numbers), numbers, (table,), {"ledger": picture})
+
+
+def _pooled(record: Record) -> str:
+    """Says that rows of several translation directions are scored together; empty if there is one."""
+    names = record.facts.get("directions", [])
+    return f"rows of several directions are scored together: {', '.join(names)}" if len(names) > 1 else ""
 
 
 def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
@@ -100,6 +110,8 @@ def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
         "Each line mends one fault and leaves everything else as it is. The gains overlap, so they do not add up; "
         f"their {record.facts['confidence']:g}% intervals are by bootstrap resampling of the rows.",
     )
+    if numbers["pooled"]:
+        found = (f"{numbers['pooled'][0].upper()}{numbers['pooled'][1:]}.", *found)
     if numbers["train_longer"]:
         found = (f"{numbers['train_longer'][0].upper()}{numbers['train_longer'][1:]}.", *found)
     if numbers.get("compared"):
@@ -222,7 +234,8 @@ def measured(record: Record, found: list[Fault]) -> list[Line]:
             bounds = interval(record.sign * (bootstrap(other, draws, seed)[:, :1] - drawn), record.facts["confidence"])
             low, high = (float(bound[0]) + 0.0 for bound in bounds)
         share = 100 * rows / len(record)
-        lines.append(Line(fault.name, rows, share, gain, low, high, fault.oracle, fault.remedy))
+        remedy = fault.remedy if gain is None or gain > 0 else NO_REMEDY
+        lines.append(Line(fault.name, rows, share, gain, low, high, fault.oracle, remedy))
     return lines
 
 
