@@ -79,7 +79,7 @@ def lines(
         series: points by name, left to right; those of NaN are left out.
         what: name of the vertical axis.
         across: name of the horizontal axis.
-        diagonal: also draw the line on which both are equal.
+        diagonal: also draw the line on which both are equal; axes of shares go from 0 to 1.
         ticks: names of the places 0, 1, … on the horizontal axis, in place of numbers.
     """
     kept = {name: [p for p in points if all(map(math.isfinite, p))] for name, points in series.items()}
@@ -87,6 +87,8 @@ def lines(
     xs, ys = zip(*every, strict=True)
     left, right = (min(xs), max(xs)) if max(xs) > min(xs) else (min(xs) - 0.5, max(xs) + 0.5)
     low, high = _rounded(min(0.0, *ys), max(ys))
+    if diagonal and min(*xs, *ys) >= 0 and max(*xs, *ys) <= 1:
+        left, right, low, high = 0.0, 1.0, 0.0, 1.0
     legend = 16 * len(kept) if len(kept) > 1 else 0
     place = _scale(low, high)
     across_at = lambda x: LEFT + (x - left) / (right - left) * (WIDTH - LEFT - RIGHT)  # noqa: E731

@@ -99,11 +99,10 @@ def where_else(command: str, name: str) -> str:
     commands = [each for each in COMMANDS if option in _options_of(each) and each not in words]
     if len(words) > 1 and recipes:
         return f"; recipe {recipes[0]} has it" if len(recipes) == 1 else f"; recipes {_listed(recipes)} have it"
-    if not commands and recipes:
-        return f"; `train{'' if len(recipes) > SHOWN else f' {recipes[0]}'}` has it"
-    return f"; {_listed([f'`{each}`' for each in commands])} {'has' if len(commands) == 1 else 'have'} it" * bool(
-        commands
-    )
+    if recipes:
+        commands.insert(0, "train" if len(recipes) > SHOWN else f"train {recipes[0]}")
+    named = _listed([f"`{each}`" for each in commands])
+    return f"; {named} {'has' if len(commands) == 1 else 'have'} it" if commands else ""
 
 
 def _options_of(command: str) -> Iterable[str]:

@@ -48,7 +48,7 @@ def test_every_command_has_its_help(command, name: str) -> None:
         (["push", "run", "me/x"], "named by a flag: push FOLDER --hub-model-id me/model"),
         (["train", "rnn", "--lr", "1"], "unknown flag '--lr'; here it is `--learning-rate`"),
         (["train", "rnn", "--teacher", "x"], "here it is `--loss-type distillation --loss-args teacher=DIR`"),
-        (["evaluate", "x", "--stride", "500"], "unknown flag '--stride'; `classify` has it"),
+        (["evaluate", "x", "--stride", "500"], "unknown flag '--stride'; `train bert_classifier`, `classify` have it"),
         (
             ["train", "transformer", "--lora-r", "4"],
             "unknown flag '--lora-r'; recipes bart, bert_classifier, gpt … have",
