@@ -127,7 +127,7 @@ def metrics_for(problem: str) -> dict[str, Metric]:
 OTHER_NAMES = {
     "wer": "word_error_rate",
     "per": "phoneme_error_rate",
-    "cer": "edit_accuracy",
+    "cer": "levenshtein",
     "em": "exact_match",
     "acc": "accuracy",
     "f1": "macro_f1",

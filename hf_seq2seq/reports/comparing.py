@@ -12,6 +12,8 @@ import numpy as np
 
 from hf_seq2seq.analysis.comparison_page import PAGE, markdown, write_comparison
 from hf_seq2seq.analysis.sections.lengths import unit_of
+from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.evaluation_sets import check_files
 from hf_seq2seq.evaluation.compared_rows import (
     ComparedRows,
     CompareRequest,
@@ -74,6 +76,8 @@ def compare_systems(request: CompareRequest) -> Comparison:
     """
     asked = request.config.comparing
     folder = Path(asked.output_dir)
+    if asked.train_file is not None:
+        check_files(PairData(train_file=asked.train_file))
     with locked_folder(folder):
         metrics = _metrics(request)
         rows = find_rows(request)

@@ -12,6 +12,9 @@ from hf_seq2seq.data.columns.headers import LONGEST_NAME, looks_like_data
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
+MOST_NAMES = 15
+"""Columns that a message lists."""
+
 Row = Mapping[str, Any]
 
 
@@ -41,7 +44,7 @@ def named_column(names: Sequence[str], sample: Sequence[Row], option: str, colum
         return column
     close = difflib.get_close_matches(column, names, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise InputError(f"{place}: no column {column!r} ({flag(option)}); its columns are {', '.join(names)}{hint}")
+    raise InputError(f"{place}: no column {column!r} ({flag(option)}); its columns are {listed(names)}{hint}")
 
 
 def text_columns(names: Sequence[str], sample: Sequence[Row]) -> list[str]:
@@ -98,11 +101,16 @@ def columns_told(names: Sequence[str], flags: Sequence[str]) -> str:
         names: the columns.
         flags: the flags that are missing.
     """
-    told = f"name the columns by {' and '.join(flags)}; its columns are {', '.join(map(_short, names))}"
+    told = f"name the columns by {' and '.join(flags)}; its columns are {listed(names)}"
     if len(flags) == 1 or any(is_known_name(name) or name.isdecimal() for name in names):
         return told
     numbers = " ".join(f"{each} {number}" for number, each in enumerate(flags, start=1))
     return f"{told} (if that is a row of data, give them by number, as in {numbers})"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names of columns for a message: the first ones, none of them very long."""
+    return ", ".join(map(_short, names[:MOST_NAMES])) + " …" * (len(names) > MOST_NAMES)
 
 
 def _short(name: str) -> str:

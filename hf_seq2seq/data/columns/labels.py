@@ -10,6 +10,7 @@ from hf_seq2seq.data.columns.finding import (
     candidates,
     check_header,
     columns_told,
+    listed,
     named_column,
     text_columns,
 )
@@ -103,7 +104,7 @@ def find_text_columns(
         left = [name for name in text_columns(names, sample) if name in others]
         left = [name for name in left if len(others) == 1 or not is_label_name(name)]
         if len(left) != 1:
-            raise InputError(f"{place}: name the column by --text-column; its columns are {', '.join(names)}")
+            raise InputError(f"{place}: name the column by --text-column; its columns are {listed(names)}")
         text = left[0]
     return text, second
 
