@@ -86,6 +86,7 @@ def read_inputs(
     spoken: Mapping[str, str],
 ) -> Iterator[Sourced]:
     """As `read_sources`, and for a model of feature matrices or with features beside texts, what it reads."""
+    from hf_seq2seq.data.columns.finding import named_column
     from hf_seq2seq.data.features import FeatureSpace
 
     if getattr(network.config, "input_width", None) is not None:
@@ -95,6 +96,9 @@ def read_inputs(
     space = FeatureSpace.of_config(network.config)
     if space is None:
         return read_sources(found, sample, options, settings, place, spoken)
+    names = names_of(sample)
+    if len(names) > 1 and (lacking := next((name for name in space.columns if name not in names), None)):
+        named_column(names, sample, "feature_columns", lacking, place)
     left = [{name: value for name, value in row.items() if name not in space.columns} for row in sample]
     read = read_sources(found, left, options, settings, place, spoken)
     return (Sourced(_featured(*row, space.columns, place, number), row.others) for number, row in enumerate(read, 1))
