@@ -217,8 +217,7 @@ class Loop:
             state.averaged_steps.append(state.global_step)
         saves = planned or self.signal or self._is_new_plan
         if saves:
-            with self.log.pausing():
-                self._save()
+            self._save()
         self._is_new_plan = False
         self.budget.done(self.plan.tokens(step.rows), "evaluation" if evaluates else "saving" if saves else "")
         if self.signal:
@@ -381,7 +380,7 @@ class Loop:
         self.state.stream = self.plan.position(self.state.global_step)
         if (main := self.accelerator.is_main_process) or self.weights.sharded:
             trained, optimizer = self.evaluated.trained(), optimizer_state(self.optimizer)
-            with self.evaluated.applied():
+            with self.log.pausing(), self.evaluated.applied():
                 weights = self.weights.state_dict()
                 if main:
                     write = partial(self._write, weights=weights, trained=trained, optimizer=optimizer)

@@ -31,7 +31,8 @@ def test_rates_and_draws_follow_the_formula(mixing: str, seed: int) -> None:
     draw = random.Random(seed)
     sizes = [draw.choice([1, 7, 90, 4000, 10**6]) + draw.randrange(9) for _ in range(draw.randint(1, 6))]
     cap = draw.choice([None, 1, 50, 5000])
-    options = Mixing(mixing=mixing, mixing_cap=cap, mixing_temperature=draw.choice([1.0, 2.0, 8.0]))
+    temperature = draw.choice([1.0, 2.0, 8.0]) if mixing == "temperature" else 2.0
+    options = Mixing(mixing=mixing, mixing_cap=cap, mixing_temperature=temperature)
     expected = formula(sizes, mixing, cap, options.mixing_temperature)
     assert mixing_rates(sizes, options).dtype == np.float64
     np.testing.assert_allclose(mixing_rates(sizes, options), expected, rtol=1e-12)

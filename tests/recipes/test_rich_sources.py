@@ -163,9 +163,7 @@ def test_features_of_a_row(recipe: Any, joining: str, tmp_path: Path) -> None:
     generate(tmp_path / "run", "--input-file", rows, "--output-file", out)
     assert out.read_text().splitlines() == found
     rows.write_text('{"lemma": "bcb", "tag": "V;PST"}\n')
-    with pytest.raises(
-        InputError, match=r"no column 'tags' \(--feature-columns\); its columns are lemma, tag; did"
-    ):
+    with pytest.raises(InputError, match=r"no column 'tags' \(--feature-columns\); its columns are lemma, tag; did"):
         generate(tmp_path / "run", "--input-file", rows, "--output-file", out)
 
 
