@@ -63,8 +63,8 @@ def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Lo
     task = module.prepare(replace(config, run=run))
     if not sets_of(task.splits, "validation"):
         raise InputError(
-            "no validation rows to choose by: give --validation-file, or --validation-split-percentage to hold some out "
-            "(by default a tenth of 100 rows or more)"
+            "no validation rows to choose by: give --validation-file, or --validation-split-percentage to hold some "
+            "out (by default a tenth of 100 rows or more)"
         )
     family = Family(recipe, dict(given), flatten(task.config), {})
     tested, validated = (sum(len(task.splits[s]) for s in sets_of(task.splits, k)) for k in ("test", "validation"))
