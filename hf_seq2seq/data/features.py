@@ -192,7 +192,7 @@ def _tell_unknown(texts: Sequence[Any], space: FeatureSpace, ids: Mapping[str, l
     if lost:
         name = "=".join(lost[0])
         logger.warning(
-            "%d features are unknown and count as none, the first %r%s", len(lost), name, nearest(name, space.ids)
+            "features that are unknown and count as none: %d, the first %r%s", len(lost), name, nearest(name, space.ids)
         )
 
 

@@ -1,5 +1,7 @@
 """Sources that are feature matrices, frames by width, such as those of speech or of a picture's regions."""
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,9 @@ from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.ragged import Ragged, gathered, offsets_of
 
 FILES = (".npz", ".npy")
+DAMAGE = (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for a file that is damaged, or that has objects in place of numbers."""
+UNREADABLE = "not an array file of numbers, or a damaged one"
 
 
 class Matrix(str):
@@ -127,9 +132,13 @@ def matrix_of(cell: Any, where: str, folder: Path) -> np.ndarray:
     if isinstance(cell, str):
         where, cell = f"{where}: {shorten(cell)}", _from_file(cell, where, folder)
     try:
-        matrix = np.asarray(cell, dtype=np.float32)
+        given = np.asarray(cell)
+        real = given.dtype.kind in "biuf" or not given.size
+        matrix = given.astype(np.float32) if real else None
     except (TypeError, ValueError):
-        raise InputError(f"{where}: is not a matrix of numbers, frames by width") from None
+        matrix = None
+    if matrix is None:
+        raise InputError(f"{where}: is not a matrix of real numbers, frames by width")
     if matrix.ndim != 2 or not matrix.size:
         shape = " × ".join(map(str, matrix.shape)) or "a single number"
         raise InputError(f"{where}: has the shape {shape}; a feature matrix is frames × width, neither of them 0")
@@ -152,8 +161,8 @@ def _from_file(name: str, where: str, folder: Path) -> np.ndarray:
         found = np.load(path, allow_pickle=False)
     except FileNotFoundError:
         raise InputError(f"{where}: {path}: no such file") from None
-    except ValueError as error:
-        raise InputError(f"{where}: {path}: not an array file of numbers, or a damaged one") from error
+    except (*DAMAGE, MemoryError) as error:
+        raise InputError(f"{where}: {path}: {UNREADABLE}") from error
     except OSError as error:
         raise InputError(f"{where}: {path}: {str(error).splitlines()[0]}") from error
     if isinstance(found, np.ndarray):
@@ -163,5 +172,8 @@ def _from_file(name: str, where: str, folder: Path) -> np.ndarray:
             names = ", ".join(found.files[:5])
             asked = f"no array {key!r}" if key else f"{len(found.files)} arrays; name one behind a colon"
             raise InputError(f"{where}: {path}: {asked}; it has {names}")
-        array: np.ndarray = found[key or found.files[0]]
+        try:
+            array: np.ndarray = found[key or found.files[0]]
+        except (*DAMAGE, OSError, MemoryError) as error:
+            raise InputError(f"{where}: {path}: {UNREADABLE}") from error
         return array

@@ -6,7 +6,7 @@ Written `label_words` where the labels are all references, and `label_words:FILE
 from collections.abc import Sequence
 from functools import lru_cache, partial
 
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.metrics.metric import Metric, TextRows, averaged, check_rows
 from hf_seq2seq.text_lines import read_lines
 
@@ -20,7 +20,8 @@ def _rows(labels: frozenset[str] | None, predictions: Sequence[str], references:
     for row, (text, accepted) in enumerate(zip(predictions, references, strict=True), start=1):
         wanted = {label.strip() for label in accepted}
         if strange := wanted - known:
-            raise InputError(f"metric 'label_words': row {row}: the reference {min(strange)!r} is not in the list")
+            told = f"the reference {min(strange)!r} is not in the list{nearest(min(strange), known)}"
+            raise InputError(f"metric 'label_words': row {row}: {told}")
         found.append((100.0 * (text.strip() in wanted), 100.0 * (text.strip() in known)))
     return found
 
@@ -44,8 +45,10 @@ def make_label_words(argument: str = "") -> Metric:
         return LABEL_WORDS
     try:
         lines = read_lines(argument)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"metric 'label_words': {argument}: {error}") from None
+    except OSError as error:
+        raise InputError(f"metric 'label_words': {argument}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"metric 'label_words': {argument}: is not UTF-8; save it as such") from None
     labels = frozenset(line.strip() for line in lines if line.strip())
     if not labels:
         raise InputError(f"metric 'label_words': {argument} holds no label; write one per line")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.embeddings import resize_tokens
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, find_model
+from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.prompts import KIND, is_prompted, load_prompt
 from hf_seq2seq.saved.setting_types import GENERATION
 from hf_seq2seq.settings_files import read_json_object
@@ -78,6 +79,10 @@ def _load_weights(model: Any, folder: str, own: Collection[str]) -> Any:
 
     if not (Path(folder) / ADAPTER_FILE).is_file():
         return model.load_adapter(folder)
+    if not (Path(folder) / ADAPTER_FILE).is_file():
+        pickles = pickles_in(Path(folder))
+        beside = f", but {pickles[0]}, which is not read" if pickles else ""
+        raise InputError(f"{folder}: contains no {ADAPTER_FILE}{beside}")
     state = load_file(Path(folder) / ADAPTER_FILE)
     known = dict(model.named_parameters(remove_duplicate=False))
     plain = {name.removeprefix(ADAPTED): value for name, value in state.items()}

@@ -174,4 +174,7 @@ def load_prompt(model: "PreTrainedModel", folder: str, settings: dict[str, Any])
     if SAVED not in found:
         raise InputError(f"{path}: contains no {SAVED}")
     # PEFT's own default makes as many for the decoder, and reads none of them.
+    if len(found[SAVED]) < settings["num_virtual_tokens"]:
+        count = settings["num_virtual_tokens"]
+        raise InputError(f"{path}: has {len(found[SAVED])} vectors, but adapter_config.json names {count}")
     add_prompt(model, found[SAVED][: settings["num_virtual_tokens"]], folder)

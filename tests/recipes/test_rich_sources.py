@@ -1,6 +1,7 @@
 """Sources that are more than text: features beside tokens, and feature matrices whose content is known."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 import hf_seq2seq
 from hf_seq2seq.cli.root import app
+from hf_seq2seq.data.frames import matrix_row
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import rnn, transformer
 from hf_seq2seq.sections import build
@@ -97,7 +99,7 @@ def test_a_model_reads_what_made_up_frames_spell(recipe: Any, tmp_path: Path) ->
     ("cells", "message"),
     [
         ([[[1.0, 2.0]], [[1.0, 2.0, 3.0]]], "row 2, column 'speech': 3 numbers per frame, but row 1 has 2"),
-        ([[[1.0, 2.0]], [[1.0], [2.0, 3.0]]], "row 2, column 'speech': is not a matrix of numbers"),
+        ([[[1.0, 2.0]], [[1.0], [2.0, 3.0]]], "row 2, column 'speech': is not a matrix of real numbers"),
         ([[[1.0, 2.0]], []], "row 2, column 'speech': has the shape 0; a feature matrix is frames × width"),
         (["a.npz", "b.npz"], "row 1, column 'speech': .*a.npz: no such file"),
         ([[[1.0, float("nan")]], [[1.0, 2.0]]], "row 1, column 'speech': has numbers that are not finite"),
@@ -204,9 +206,25 @@ def test_columns_without_features(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         rnn.prepare(build(rnn.Config, SMALL | values))
 
 
-def test_an_array_of_objects_is_not_read(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    (tmp_path / "train.jsonl").write_text('{"speech": "a.npy", "text": "a"}\n' * 2)
-    values = {"train_file": str(tmp_path / "train.jsonl"), "frames_column": "speech", "output_dir": str(tmp_path / "o")}
-    with pytest.raises(InputError, match=r"a\.npy: not an array file of numbers, or a damaged one$"):
-        rnn.prepare(build(rnn.Config, SMALL | values))
+def array_files(folder: Path) -> Iterator[str]:
+    """Files that hold no matrix of numbers, or are damaged."""
+    objects = np.array([[{"a": 1}]], dtype=object)
+    np.save(folder / "objects.npy", objects, allow_pickle=True)
+    np.savez(folder / "objects.npz", a=objects)
+    (folder / "empty.npy").write_bytes(b"")
+    np.savez(folder / "whole.npz", a=np.arange(4000.0).reshape(40, 100))
+    np.savez_compressed(folder / "packed.npz", a=np.random.default_rng(0).normal(size=(40, 100)))
+    for name in ("whole", "packed"):
+        content = bytearray((folder / f"{name}.npz").read_bytes())
+        content[300:600] = bytes(255 - byte for byte in content[300:600])
+        (folder / f"{name}-flipped.npz").write_bytes(content)
+    yield from ("objects.npy", "objects.npz", "empty.npy", "whole-flipped.npz", "packed-flipped.npz")
+
+
+def test_files_without_numbers_are_not_read(tmp_path: Path) -> None:
+    for name in array_files(tmp_path):
+        with pytest.raises(InputError, match=f"row 1: .*{name}: not an array file of numbers, or a damaged one"):
+            matrix_row(name, "row 1", tmp_path)
+    np.save(tmp_path / "complex.npy", np.ones((2, 2)) + 1j)
+    with pytest.raises(InputError, match=r"complex\.npy: is not a matrix of real numbers, frames by width"):
+        matrix_row("complex.npy", "row 1", tmp_path)

@@ -89,6 +89,14 @@ REFUSED = {
 }
 
 
+def test_a_prompt_shorter_than_its_configuration_says(tiny_family: Any, tmp_path: Path) -> None:
+    seq2seq.main(values_of(tiny_family("byt5"), tmp_path))
+    config = tmp_path / "run" / "adapter_config.json"
+    config.write_text(config.read_text().replace('"num_virtual_tokens": 3', '"num_virtual_tokens": 5'))
+    with pytest.raises(InputError, match=r"has 3 vectors, but adapter_config\.json names 5"):
+        load_seq2seq(str(tmp_path / "run"))
+
+
 def test_a_prompt_that_leaves_no_room(tiny_family: Any, tmp_path: Path) -> None:
     line = "--prompt-tokens: 600 are too many beside --max-source-length 16; the model has [0-9]+ positions"
     with pytest.raises(InputError, match=line):
