@@ -349,3 +349,16 @@ def test_a_vocabulary_of_the_least_size_is_told_so() -> None:
     few, many = (Side(rows, "sentences", 10.0, 60, 900) for rows in (500, 50_000))
     assert pairs.size_reason(few, few) == "at least 500 pieces per side; one per 12 of 10,000 words would be fewer"
     assert pairs.size_reason(many, few) == "about one piece per 100 words of 505,000"
+
+
+def test_one_vocabulary_of_symbols_has_whole_symbols() -> None:
+    symbols, words = look_at(["p a t", "t a p a", "a tʃ p"] * 60), look_at(["abc", "bca"] * 60)
+    kinds = {
+        (source.kind, target.kind): next(iter(pairs.tokenizer_choices(source, target, joint=True))).value
+        for source in (symbols, words)
+        for target in (symbols, words)
+    }
+    assert kinds == {
+        ("symbols", "symbols"): "word", ("symbols", "forms"): "char",
+        ("forms", "symbols"): "char", ("forms", "forms"): "char",
+    }  # fmt: skip

@@ -47,7 +47,8 @@ def tokenizer_choices(
         yield Choice("target_tokenizer_type", kinds[1], f"targets: {target}", ("tokenizer_name", "tokenizer_type"))
     elif small or not joint:
         reason = f"sources: {source}; targets: {target}"
-        yield Choice("tokenizer_type", "char" if small else kinds[0], reason, ("tokenizer_name",))
+        kind = "char" if small and kinds[0] != kinds[1] else kinds[0]
+        yield Choice("tokenizer_type", kind, reason, ("tokenizer_name",))
     if not separate and not small:
         size = max(subword_size(source) + subword_size(target), source.alphabet + target.alphabet + 64)
         yield Choice("vocab_size", min(32_000, size), size_reason(source, target), ("tokenizer_name",))
