@@ -18,7 +18,7 @@ def zipped(*members: str) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for member in members:
-            archive.writestr(member, "x")
+            archive.writestr(zipfile.ZipInfo(member), "x")  # of a fixed date: the bytes name the tests
     return stream.getvalue()
 
 
