@@ -27,7 +27,12 @@ _HELD: set[tuple[int, Path]] = set()
 def named_place(word: str) -> tuple[str | None, str]:
     """The name and the place of a word `NAME=PLACE`; no name where it has none, or is itself a path that exists."""
     name, equals, place = word.partition("=")
-    return (None, word) if not equals or os.path.exists(Path(word).expanduser()) else (name, place)  # noqa: PTH110 (any length)
+    return (None, word) if not equals or is_path(word) else (name, place)
+
+
+def is_path(word: str) -> bool:
+    """Whether a path exists; a word that is too long to be one does not."""
+    return os.path.exists(Path(word).expanduser())  # noqa: PTH110 - Path.exists raises for a name that is too long
 
 
 def check_link(path: Path) -> None:

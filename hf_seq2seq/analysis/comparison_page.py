@@ -12,10 +12,9 @@ from typing import Any
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
-from hf_seq2seq.analysis.page_parts import NUMBER, read_part, stale_pictures, table, themed
+from hf_seq2seq.analysis.page_parts import NUMBER, read_part, table, themed, write_files
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.system_charts import curves, pareto
-from hf_seq2seq.drafts import write_together
 
 PAGE, FIGURES, TABLE = "comparison.html", "comparison.json", "comparison.md"
 LONGEST_TITLE = 60
@@ -69,11 +68,8 @@ def write_comparison(folder: Path, found: Found) -> None:
     texts = {folder / f"{name}.svg": allowed(on_white(picture)) for name, picture in drawn.items()}
     figures = dict(found) | {"pictures": sorted(drawn)}
     texts[folder / FIGURES] = strict_json.dumps(figures, ensure_ascii=False, indent=1) + "\n"
-    stale = stale_pictures(folder / FIGURES, drawn)
     texts[folder / TABLE] = "\n".join(markdown(found)) + "\n"
-    write_together(texts | {folder / PAGE: allowed(render(found, drawn))})
-    for path in stale:
-        path.unlink(missing_ok=True)
+    write_files(texts | {folder / PAGE: allowed(render(found, drawn))}, folder / FIGURES, drawn)
 
 
 def on_white(picture: str) -> str:

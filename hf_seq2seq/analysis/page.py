@@ -16,11 +16,10 @@ import numpy as np
 
 from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.characters import allowed
-from hf_seq2seq.analysis.page_parts import NUMBER, embedded, read_part, stale_pictures, table, themed
+from hf_seq2seq.analysis.page_parts import NUMBER, embedded, read_part, table, themed, write_files
 from hf_seq2seq.analysis.policy import policy_hash
 from hf_seq2seq.analysis.records import Heat, Marked, Record, Section, Table
 from hf_seq2seq.analysis.svg import heat, standalone
-from hf_seq2seq.drafts import write_together
 
 LARGEST_HEATS = 600_000
 """Weights on a page, two bytes each: with more, heads are averaged, then layers, and then texts are cut shorter."""
@@ -61,10 +60,7 @@ def write_report(folder: Path, record: Record, sections: Mapping[str, Section], 
     numbers = as_json(record, sections) | {"pictures": sorted(made)}
     texts = {folder / f"{name}.svg": allowed(standalone(picture)) for name, picture in made.items()}
     texts[folder / figures] = strict_json.dumps(numbers, ensure_ascii=False, indent=1) + "\n"
-    stale = stale_pictures(folder / figures, made)
-    write_together(texts | {folder / page: allowed(render(record, sections))})
-    for path in stale:
-        path.unlink(missing_ok=True)
+    write_files(texts | {folder / page: allowed(render(record, sections))}, folder / figures, made)
 
 
 def pictures(sections: Mapping[str, Section]) -> dict[str, str]:

@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq.drafts import write_together
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.settings_files import read_json_object
 
@@ -49,7 +50,24 @@ def embedded(value: Any) -> str:
     return found
 
 
-def stale_pictures(figures: Path, made: Container[str]) -> list[Path]:
+def write_files(texts: Mapping[Path, str], figures: Path, made: Container[str]) -> None:
+    """Writes the files of a report together, and removes the pictures that only the earlier one had.
+
+    Args:
+        texts: of every file.
+        figures: the file among them that lists the pictures.
+        made: names of the new pictures.
+
+    Raises:
+        OSError: a file cannot be written; all are as they were.
+    """
+    stale = _stale_pictures(figures, made)
+    write_together(texts)
+    for path in stale:
+        path.unlink(missing_ok=True)
+
+
+def _stale_pictures(figures: Path, made: Container[str]) -> list[Path]:
     """The pictures that an earlier report's figures list and the new one does not make."""
     try:
         names = read_json_object(figures).get("pictures", [])

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import struct
 import unicodedata
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from hf_seq2seq.data.files.text_files import check_file
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.scored_files import BASELINE_PREDICTIONS, Texts, read_cells
-from hf_seq2seq.folders import named_place
+from hf_seq2seq.folders import is_path, named_place
 from hf_seq2seq.saved.model_paths import BASELINE_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.settings_files import read_json_object
@@ -124,8 +123,7 @@ def _named(word: str) -> tuple[str, list[str]]:
     name, rest = named_place(word)
     if name is None:
         return _usual_name(word), [word]
-    whole = os.path.exists(Path(rest).expanduser())  # noqa: PTH110 (of any length, which Path.exists rejects)
-    places = [rest] if whole else [place.strip() for place in rest.split(",")]
+    places = [rest] if is_path(rest) else [place.strip() for place in rest.split(",")]
     if not name.strip() or not all(places):
         raise InputError(f"compare: {word!r} is not NAME=PLACE or NAME=PLACE,PLACE, as in lstm=out/lstm-1,out/lstm-2")
     return name.strip(), places

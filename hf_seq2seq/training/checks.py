@@ -131,14 +131,13 @@ def check_positions(model: PreTrainedModel, tokens: Tokenization) -> None:
     """
     for name, side in (("max_source_length", "encoder"), ("max_target_length", "decoder")):
         most = longest_sequence(model, side)
-        prompt = prompt_length(model) if side == "encoder" else 0
-        if most is not None and prompt and getattr(tokens, name, 0) > most:
-            raise InputError(
-                f"--prompt-tokens: {prompt} are too many beside {flag(name)} {getattr(tokens, name)}; the model has "
-                f"{most + prompt} positions"
-            )
-        if most is not None and getattr(tokens, name, 0) > most:
-            raise InputError(f"{flag(name)}: {getattr(tokens, name)} is too large; the model has {most} positions")
+        given = getattr(tokens, name, 0)
+        if most is None or given <= most:
+            continue
+        if side == "encoder" and (prompt := prompt_length(model)):
+            told = f"{prompt} are too many beside {flag(name)} {given}; the model has {most + prompt} positions"
+            raise InputError(f"--prompt-tokens: {told}")
+        raise InputError(f"{flag(name)}: {given} is too large; the model has {most} positions")
 
 
 def runs_on_cpu(run: Run) -> bool:

@@ -127,7 +127,7 @@ def _items(text: str) -> list[tuple[str, list[str]]]:
             )
     for name, values in items:
         if "" in values:
-            raise InputError(f"--search: {name}= lacks a value; it takes a list, as in {name}=1,2")
+            raise InputError(f"--search: {name}= lacks a value; it takes a list, as 1,2, or a range, as 1..2")
     return items
 
 

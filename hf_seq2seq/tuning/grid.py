@@ -116,7 +116,9 @@ def _parsed(text: str, config_class: type) -> dict[str, Domain]:
         return parse_space(text, config_class)
     except InputError as error:
         said = str(error).replace("give it beside --search", "give it in the file of -c")
-        said = said.replace("learning_rate=1e-4..1e-2:log,dropout=0.1,0.2", "attention=none,dot")
+        said = said.replace(", or a range, as 1..2", "").replace(
+            "learning_rate=1e-4..1e-2:log,dropout=0.1,0.2", "attention=none,dot"
+        )
         raise InputError(said.replace("--search", "--vary").replace("for every trial", "for every run")) from None
 
 

@@ -110,10 +110,8 @@ def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
         "Each line mends one fault and leaves everything else as it is. The gains overlap, so they do not add up; "
         f"their {record.facts['confidence']:g}% intervals are by bootstrap resampling of the rows.",
     )
-    if numbers["pooled"]:
-        found = (f"{numbers['pooled'][0].upper()}{numbers['pooled'][1:]}.", *found)
-    if numbers["train_longer"]:
-        found = (f"{numbers['train_longer'][0].upper()}{numbers['train_longer'][1:]}.", *found)
+    for told in filter(None, (numbers["pooled"], numbers["train_longer"])):
+        found = (f"{told[0].upper()}{told[1:]}.", *found)
     if numbers.get("compared"):
         found += (
             f"Of {numbers['compared']} wrong outputs whose references the model can score, it prefers the output in "
