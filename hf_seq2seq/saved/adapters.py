@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.embeddings import resize_tokens
+from hf_seq2seq.saved.integrity import tell_surplus
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, ADAPTER_FILE, find_model
 from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.prompts import KIND, is_prompted, load_prompt
@@ -78,8 +79,6 @@ def _load_weights(model: Any, folder: str, own: Collection[str]) -> Any:
     from safetensors.torch import load_file
 
     if not (Path(folder) / ADAPTER_FILE).is_file():
-        return model.load_adapter(folder)
-    if not (Path(folder) / ADAPTER_FILE).is_file():
         pickles = pickles_in(Path(folder))
         beside = f", but {pickles[0]}, which is not read" if pickles else ""
         raise InputError(f"{folder}: contains no {ADAPTER_FILE}{beside}")
@@ -144,4 +143,5 @@ def load_adapted(auto: Any, folder: str, config: "PreTrainedConfig", options: di
         load_prompt(model, folder, settings)
         return model, others(report["missing_keys"])
     found = _load_weights(model, folder, own)
+    tell_surplus(folder, found.unexpected_keys)
     return model, others(report["missing_keys"]) + sorted(found.missing_keys)

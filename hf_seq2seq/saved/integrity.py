@@ -1,14 +1,17 @@
 """Whether the files of a model are intact: JSON is parsed; of safetensors, the header, which has the size, is read.
 
-And whether two models have the same weights.
+And whether all weights of a folder are used, and two models have the same ones.
 """
 
+import logging
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from hf_seq2seq import strict_json
+
+logger = logging.getLogger(__name__)
 
 
 def unreadable(files: Iterable[Path]) -> str:
@@ -32,6 +35,12 @@ def unreadable(files: Iterable[Path]) -> str:
             except ValueError:
                 return f"{path.name} is not JSON"
     return ""
+
+
+def tell_surplus(path: str, surplus: Iterable[str]) -> None:
+    """Warns of weights that the configuration has no place for, as where it names fewer layers than there are."""
+    if names := sorted(surplus):
+        logger.warning("%s: %d of its weights are not used, such as %s", path, len(names), names[0])
 
 
 def weights_digest(network: Any) -> str:

@@ -1,7 +1,6 @@
 """Loads a saved model with its tokenizers, lengths and decoding settings."""
 
 import json
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from hf_seq2seq.saved.config_sizes import check_sizes
 from hf_seq2seq.saved.embeddings import check_embeddings
 from hf_seq2seq.saved.family_needs import meet_needs
 from hf_seq2seq.saved.heads import read_segments
+from hf_seq2seq.saved.integrity import tell_surplus
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG, config_place, find_model, local_copy, tokenizer_place
 from hf_seq2seq.saved.pickles import pickles_in
 from hf_seq2seq.saved.pooling import apply_pooling
@@ -24,8 +24,6 @@ from hf_seq2seq.saved.setting_types import check_config, check_generation
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
-
-logger = logging.getLogger(__name__)
 
 _AUTO = {
     "seq2seq": "AutoModelForSeq2SeqLM",
@@ -150,7 +148,7 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
         else:
             model, report = auto.from_pretrained(path, config=config, output_loading_info=True, **options)
             missing = sorted(report["missing_keys"])
-            _tell_surplus(path, sorted(report["unexpected_keys"]))
+            tell_surplus(path, report["unexpected_keys"])
     keep_differentiable(model)
     meet_needs(model)
     if kind == "classifier":
@@ -161,12 +159,6 @@ def load_model(kind: str, path: str, trust_remote_code: bool = False) -> "PreTra
     with explained(path):
         check_generation(path, model)
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-
-
-def _tell_surplus(path: str, surplus: list[str]) -> None:
-    """Warns of weights that the configuration has no place for, as where it names fewer layers than there are."""
-    if surplus:
-        logger.warning("%s: %d of its weights are not used, such as %s", path, len(surplus), surplus[0])
 
 
 def _check_numbers(path: str, model: "PreTrainedModel") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
     AutoModelForSeq2SeqLM,
@@ -75,6 +75,24 @@ def test_an_adapter_alone_moves_and_is_saved(base: str, rows: dict[str, str], tm
     assert not torch.allclose(plain(**batch).logits, ours(**batch).logits, atol=1e-4)
     own = {name.replace(".base_layer", ""): value for name, value in ours.state_dict().items() if "lora_" not in name}
     assert all(torch.equal(value, own[name]) for name, value in plain.state_dict().items())
+
+
+def test_weights_of_an_adapter_without_a_place_are_told(
+    base: str, rows: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    t5.main(config(base, rows, tmp_path / "out", lora_r=4))
+    load_seq2seq(str(tmp_path / "out"))
+    assert "are not used" not in caplog.text
+    file = tmp_path / "out/adapter_model.safetensors"
+    saved = load_file(file)
+    name = next(name for name in saved if "block.0" in name)
+    save_file(saved | {name.replace("block.0", "block.7"): saved[name].clone()}, file)
+    load_seq2seq(str(tmp_path / "out"))
+    assert "out: 1 of its weights are not used, such as " in caplog.text
+    torch.save(saved, tmp_path / "out/adapter_model.bin")
+    file.unlink()
+    with pytest.raises(InputError, match=r"contains no adapter_model.safetensors, but adapter_model.bin, which is not"):
+        load_seq2seq(str(tmp_path / "out"))
 
 
 FORMS: dict[str, dict[str, Any]] = {
