@@ -91,6 +91,11 @@ def _tell_ignored(tag: str, into: str) -> None:
     logger.warning("--target-lang %s: no effect on texts that begin with a tag of their own, such as %s", into, tag)
 
 
+def base_language(code: str) -> str:
+    """A code without region and script: en for en_US and en-GB."""
+    return re.split("[-_]", code)[0]
+
+
 def languages_of(
     tokenizers: "Tokenizers",
     run: Mapping[str, Any],
@@ -112,7 +117,7 @@ def languages_of(
     """
     codes, tags = language_codes(tokenizers.target), language_tags(tokenizers.source)
     only = run.get("target_lang")
-    if not codes and not tags and target and only and re.split("[-_]", target)[0] != re.split("[-_]", only)[0]:
+    if not codes and not tags and target and only and base_language(target) != base_language(only):
         raise InputError(f"--target-lang: {target!r}, but this model writes only {only}")
     source = source or run.get("source_lang") if codes else source
     return Languages(codes, tags, source, target, may_lack, tag_ids(tokenizers.source) if tags else frozenset())

@@ -15,7 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hf_seq2seq.cli.rows import report_languages
 from hf_seq2seq.decoding import text_generator
+from hf_seq2seq.decoding.languages import Languages
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -190,6 +192,27 @@ def test_languages_without_effect_are_told(command, model_folder: Path, expected
     result = command("generate", model_folder, *TEXTS, "--target-lang", "fr")
     assert result.out.splitlines() == expected
     assert "--target-lang fr: no effect, as this model knows no languages\n" in result.err
+
+
+CODES, TAGS, PAIR = Languages({"de_DE": 4}, ()), Languages({}, ("de", "en")), {"source_lang": "de", "target_lang": "en"}
+
+
+@pytest.mark.parametrize(
+    ("known", "source", "run", "told"),
+    [
+        (None, "xx", {}, "--source-lang xx and --target-lang en: no effect, as this model knows no languages"),
+        (TAGS, "xx", {}, "--source-lang xx: no effect, as this model is told only the language to write"),
+        (TAGS, None, {}, ""),
+        (CODES, "xx", PAIR, ""),
+        (None, "fr", PAIR, "--source-lang fr: this model has learned to read only de"),
+        (None, "de_AT", PAIR, ""),
+    ],
+)
+def test_source_languages_that_are_not_read_are_told(
+    known: Languages | None, source: str | None, run: dict[str, str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_languages(known, (source, "en"), run)
+    assert capsys.readouterr().err.strip() == told
 
 
 def test_pipes_are_read_from_their_start(command, model_folder: Path, tmp_path: Path) -> None:
