@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,26 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: set HF_SEQ2SEQ_DATA")
     return folder
+
+
+@pytest.fixture
+def leaving_nothing() -> Callable[[], Any]:
+    """A context that fails if tensors are left in cycles of references: they live on until Python looks for such."""
+
+    @contextmanager
+    def within() -> Iterator[None]:
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            yield
+            gc.collect()
+            left = [tuple(item.shape) for item in gc.garbage if isinstance(item, torch.Tensor)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+        assert not left
+
+    return within
 
 
 def _tiny_model(family: str, size: int, ids: dict[str, int]) -> "PreTrainedModel":

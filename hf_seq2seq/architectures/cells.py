@@ -129,10 +129,9 @@ class StepwiseCell:
         self.recurrent_weight, self.recurrent_bias = layer.weight_hh_l0, layer.bias_hh_l0
         width = 0 if known is None else known.shape[-1]
         self.fed_weight = input_weight[:, width:]
-        self.advance = self._gru
+        self.mode = layer.mode
         # A GRU's reset gate multiplies only the recurrent half, bias included; the other cells merge the halves.
-        if not isinstance(layer, nn.GRU):
-            self.advance = self._lstm if isinstance(layer, nn.LSTM) else self._rnn
+        if self.mode != "GRU":
             self.weight = torch.cat([self.fed_weight, self.recurrent_weight], 1)
             bias = bias + self.recurrent_bias
         self.bias = bias
@@ -147,7 +146,9 @@ class StepwiseCell:
             state: the previous one.
         """
         output = state[0] if self.kept is None else state[0] * self.kept
-        return self.advance(self.bias if self.known is None else self.known[time], fed, output, state)
+        # A bound method kept in an attribute would be a cycle, whose tensors live on until garbage is collected.
+        advance = self._gru if self.mode == "GRU" else self._lstm if self.mode == "LSTM" else self._rnn
+        return advance(self.bias if self.known is None else self.known[time], fed, output, state)
 
     def _sum(self, known: Tensor, fed: Tensor | None, output: Tensor) -> Tensor:
         """The pre-activations of the gates, for the cells that merge the halves."""

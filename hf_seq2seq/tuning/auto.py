@@ -53,7 +53,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     config = build(AutoConfig, flags, origin="auto")
     values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
     recipes = config.search.recipes or _fitting(config.data)
-    budget = budget_of(max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
+    budget = budget_of(config.search.ensemble, max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
     _check_recipes(recipes)
     if config.search.ensemble and _for_labels(recipes):
         raise InputError("--ensemble: combines models that write texts; these predict labels")
@@ -112,7 +112,7 @@ def search_recipe(
     if both := sorted(set(space) & set(values)):
         raise InputError(f"--search: {flag(both[0])} is given beside it, too; leave one of them out")
     limits = {name: values.get(name) for name in ("max_time", "max_cpu_time")}
-    budget = budget_of(**{name: None if text is None else str(text) for name, text in limits.items()})
+    budget = budget_of(ensemble, **{name: None if text is None else str(text) for name, text in limits.items()})
     _make_room(run)
     common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
     looked = look(recipe, {}, common)

@@ -14,6 +14,8 @@ SEARCH_SHARE = 0.55
 CLOSING_SHARE = 0.1
 FULL_TRIALS = 4
 """So many trials of full length have room in the search's share; most are stopped after a ninth or a third of one."""
+BEFORE_SEEDS = 3
+"""The same where an ensemble is asked for: further seeds of one setting are worth more than further settings."""
 SPARE = 1.2
 """What comes after the last run may take this many times what the trials say."""
 DRAWING = 0.3
@@ -30,15 +32,24 @@ class Budget:
     Attributes:
         total: of everything.
         name: of the option: "max_time" for the clock, "max_cpu_time" for the CPU time of all processes.
+        models: with which the search is to end; all but one are trained after the trials.
     """
 
     total: float
     name: str = "max_time"
+    models: int = 1
+
+    @property
+    def share(self) -> float:
+        """The part of the time in which trials are started; an ensemble leaves a full run's time per further model."""
+        if self.models < 2:
+            return SEARCH_SHARE
+        return min(SEARCH_SHARE, (1 - CLOSING_SHARE) * BEFORE_SEEDS / (BEFORE_SEEDS + self.models - 1))
 
     @property
     def search(self) -> float:
         """Until when trials are started, counted from the beginning."""
-        return self.total * SEARCH_SHARE
+        return self.total * self.share
 
     @property
     def is_cpu(self) -> bool:
@@ -51,7 +62,7 @@ class Budget:
 
     def trial(self, used: float) -> float:
         """Of one trial that is never stopped, where the first one starts after `used`."""
-        return max(0.0, self.search - used) / FULL_TRIALS
+        return max(0.0, self.search - used) / (FULL_TRIALS if self.models < 2 else BEFORE_SEEDS)
 
     def for_runs(self, used: float, closing: float) -> float:
         """Time left after `used` for further runs of the best settings.
@@ -70,7 +81,7 @@ class Budget:
             trial: the longest one yet.
             families: their number.
         """
-        enough = max(1.5 * self.total, SPARE * (start + families * trial) / SEARCH_SHARE)
+        enough = max(1.5 * self.total, SPARE * (start + families * trial) / self.share)
         return f"{math.ceil(enough / 60)}m"
 
     def refusal(self, used: float, trial: float = 0.0) -> InputError:
@@ -81,15 +92,19 @@ class Budget:
             trial: that a trial needs at least, if known.
         """
         needed = f", and a trial needs at least {duration(trial)}" if trial else ""
-        enough = max(2 * self.total, 1.2 * (used + trial) / SEARCH_SHARE)
+        enough = max(2 * self.total, 1.2 * (used + trial) / self.share)
         return InputError(
             f"{flag(self.name)}: {duration(self.total)} is too little to try anything: the start took "
             f"{duration(used)}{needed}; give at least {duration(enough)}, or fewer rows (--max-eval-samples)"
         )
 
 
-def budget_of(**limits: str | None) -> Budget | None:
+def budget_of(models: int | None = None, **limits: str | None) -> Budget | None:
     """The budget of a search from its options `max_time` and `max_cpu_time`; None without either.
+
+    Args:
+        models: of the ensemble that is asked for; None for none.
+        **limits: the options.
 
     Raises:
         InputError: both are given, or one is not a time.
@@ -97,7 +112,7 @@ def budget_of(**limits: str | None) -> Budget | None:
     given = {name: seconds_of(name, text) for name, text in limits.items() if text is not None}
     if len(given) > 1:
         raise InputError(f"{' and '.join(map(flag, given))}: a search keeps to one of them; give one")
-    return next((Budget(seconds, name) for name, seconds in given.items()), None)
+    return next((Budget(seconds, name, models or 1) for name, seconds in given.items()), None)
 
 
 def closing_seconds(meter: Mapping[str, float], took: float, test_share: float) -> float:

@@ -125,7 +125,7 @@ class _Search:
             entries.append(together.entry)
             found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
         write_leaderboard(self.folder, entries, self.request.goal, found)
-        tell(*_board(entries, self.request.goal), f"leaderboard  {self.folder / TABLE}")
+        tell("", *table(entries, self.request.goal), "", f"leaderboard  {self.folder / TABLE}")
         self._compare_with(chosen.score)
         return found
 
@@ -149,9 +149,11 @@ class _Search:
         return Entry("final", chosen.recipe, settings, score=chosen.score, seconds=took, loss=loss)
 
     def _costs(self) -> dict[Path, float]:
-        """The runs that a model was chosen from, those of an ensemble first, and what they took."""
+        """The runs that an ensemble is made of, and what they took: other seeds, and trials that were not stopped."""
         members = {member.folder: member.seconds for member in self.members}
-        return members | {self.folder / TRIALS / record.folder: record.seconds for record in self.study.ranked()}
+        best, *others = self.study.ranked()
+        whole = [best, *(record for record in others if record.state == COMPLETE)]
+        return members | {self.folder / TRIALS / record.folder: record.seconds for record in whole}
 
     @property
     def _closing(self) -> float:
@@ -270,7 +272,9 @@ class _Search:
 
     def _clear(self) -> None:
         """Removes the checkpoints of trials that are neither running nor among the best, which fill a disk."""
-        kept = {record.folder for record in self.study.ranked()[: max(KEPT, 2 * self.request.ensemble)]}
+        ranked = self.study.ranked()
+        whole = [record for record in ranked if record.state == COMPLETE]
+        kept = {record.folder for record in (*ranked[:KEPT], *whole[: 2 * self.request.ensemble])}
         for record in self.study.records():
             if record.state != RUNNING and record.folder not in kept:
                 for checkpoint in list_checkpoints(self.folder / TRIALS / record.folder):
@@ -393,7 +397,3 @@ def _line(record: TrialRecord, goal: Goal) -> str:
     ended = {COMPLETE: "complete", STOPPED: f"stopped at {record.share:.0%}", FAILED: f"failed: {record.reason}"}
     settings = describe_settings(record.settings)
     return f"{record.folder}  {score}  {record.seconds:.0f} s  {ended.get(record.state, record.state)}  {settings}"
-
-
-def _board(entries: list[Entry], goal: Goal) -> list[str]:
-    return ["", *table(entries, goal), ""]

@@ -299,3 +299,9 @@ def test_fits_a_small_task(build, batch, labels):
         loss.backward()
         optimizer.step()
     assert loss < 0.05
+
+
+def test_a_step_leaves_no_tensors_to_the_garbage_collector(build, variant, batch, labels, leaving_nothing):
+    model = build(**variant).train()
+    with leaving_nothing():
+        model(**batch, labels=labels).loss.backward()

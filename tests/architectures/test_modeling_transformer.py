@@ -406,3 +406,11 @@ def test_equals_marian(batch, labels):
     inputs = ours.prepare_decoder_input_ids_from_labels(labels)
     found = ours(**batch, decoder_input_ids=inputs).logits
     torch.testing.assert_close(found, theirs(**batch, decoder_input_ids=inputs).logits, atol=1e-5, rtol=0)
+
+
+def test_a_step_leaves_no_tensors_to_the_garbage_collector(
+    build_transformer, transformer_variant, batch, leaving_nothing
+):
+    model = build_transformer(**transformer_variant).train()
+    with leaving_nothing():
+        model(**batch, labels=batch["input_ids"]).loss.backward()

@@ -92,6 +92,19 @@ def test_forced_and_suppressed_tokens_equal_the_library_s(
     assert {each[0].ids[0] for each in found} == {9}
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("family", ["t5", "bart", "gpt2", "rnn", "transformer"])
+def test_a_search_leaves_no_tensors_to_the_garbage_collector(
+    family: str, beams: int, make_model: Make, tokenizers: Tokenizers, texts: list[str], leaving_nothing: Any
+) -> None:
+    searcher = Searcher(make_model(family), Search(num_beams=beams), LIMIT)
+    sources, _ = encode_texts(texts[:4], tokenizers.source, 64)
+    batch = source_batch(sources, range(4), 0)
+    searcher(batch, range(4))
+    with leaving_nothing():
+        searcher(batch, range(4))
+
+
 EOS, DEPTH, VOCABULARY = 1, 3, 5
 
 

@@ -316,3 +316,14 @@ def test_losses_that_are_no_sum_over_tokens_refuse_them(name: str) -> None:
     loss_options(Loss(loss_type="scheduled_sampling", **{name: 1.0}))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="is too small; the minimum is 0"):
         Loss(**{name: -1.0})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("weights", [{}, {"r_drop": 0.7}, {"unlikelihood": 0.2}, {"length_weight": 0.1}], ids=str)
+def test_a_step_leaves_no_tensors_to_the_garbage_collector(
+    family: str, weights: dict[str, float], leaving_nothing: Any
+) -> None:
+    objective, batch = objective_of(family, **weights), batch_of(family)
+    objective(batch).backward()
+    with leaving_nothing():
+        objective(batch).backward()

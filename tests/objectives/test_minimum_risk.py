@@ -245,3 +245,13 @@ def test_the_mixture_has_the_cross_entropy_of_each_target(tokenizers: Tokenizers
         plain = Seq2SeqCollator(tokenizers.source.pad_token_id)(examples, [row])  # type: ignore[arg-type]
         expected = expected + 0.25 * half.token_losses(plain).mean()
     torch.testing.assert_close(half(batch), expected, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_leaves_no_tensors_to_the_garbage_collector(
+    name: str, tokenizers: Tokenizers, examples: Examples, leaving_nothing: Any
+) -> None:
+    objective = objective_of(MODELS[name](tokenizers), tokenizers, examples, "samples=3,metric=bleu")
+    objective(augmented(objective, examples, [0, 1, 2])).backward()
+    with leaving_nothing():
+        objective(augmented(objective, examples, [0, 1, 2])).backward()

@@ -310,3 +310,11 @@ def test_a_decoder_alone_reads_its_own_tokens_in_the_target_only(passes: str) ->
 def test_an_unknown_loss_is_refused() -> None:
     with pytest.raises(InputError, match="--loss-type: unknown value 'scheduled'; did you mean 'sch"):
         loss_options(Loss(loss_type="scheduled"))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_step_leaves_no_tensors_to_the_garbage_collector(name: str, leaving_nothing: Any) -> None:
+    objective, batch = objective_of(MODELS[name]()), batch_of([5, 0, 9])
+    objective(batch).backward()
+    with leaving_nothing():
+        objective(batch).backward()

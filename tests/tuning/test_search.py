@@ -199,6 +199,20 @@ def test_what_follows_the_last_run_is_reserved_as_the_trials_measured_it():
     assert budget.for_runs(used=150, closing=0) == pytest.approx(66)  # a tenth is left in any case
 
 
+@pytest.mark.parametrize(("models", "trial"), [(1, 0.55 / 4), (2, 0.55 / 3), (5, 0.9 / 7), (10, 0.9 / 12)])
+def test_an_ensemble_leaves_as_much_time_per_further_model_as_for_a_trial(models, trial):
+    budget = Budget(1000, models=models)
+    assert budget.trial(used=0) == pytest.approx(1000 * trial)
+    assert budget.for_runs(used=budget.search, closing=0) >= (models - 1) * budget.trial(used=0) - 1e-9
+
+
+def test_an_ensemble_has_no_trials_that_were_stopped(trainer, tmp_path, monkeypatch):
+    offered = []
+    monkeypatch.setattr(searching, "ensembled", lambda chosen, trials, *_: offered.extend(trials))
+    searching.search(request(tmp_path / "out", [2, 5, 1, 4], ensemble=3))
+    assert [folder.name for folder in offered] == ["001-rnn", "000-rnn"]
+
+
 def test_an_ensemble_has_runs_of_the_best_settings_with_other_seeds(trainer, tmp_path, monkeypatch):
     def save(self, gain):
         Trainer.save(self, gain + 0.1 * (self.values.get("seed", 42) == 44))
