@@ -100,6 +100,15 @@ SETTINGS = {
     "coverage": Setting("--coverage-weight 0.5"),
     "length": Setting("--length-weight 0.1"),
     "smoothing_of_others": Setting("--label-smoothing-type others"),
+    "average": Setting("--ema-decay 0.99"),
+    # Segmentations that are drawn anew in every epoch, beside the same tokenizer without.
+    "bpe_dropout": Setting("--bpe-dropout 0.1", data=TRANSLATIONS),
+    "bpe_dropout_of_sources": Setting("--bpe-dropout 0.1 --subword-sides source", data=TRANSLATIONS),
+    "unigram": Setting("--tokenizer-type unigram", data=TRANSLATIONS),
+    "unigram_sampling": Setting("--tokenizer-type unigram --unigram-sampling 0.2", data=TRANSLATIONS),
+    "unigram_sampling_of_sources": Setting(
+        "--tokenizer-type unigram --unigram-sampling 0.2 --subword-sides source", data=TRANSLATIONS
+    ),
     "one_vector": Setting("--attention none --context-feeding"),
     **{
         f"compression_{weight}": Setting(f"--attention none --context-feeding --compression-weight {weight}")

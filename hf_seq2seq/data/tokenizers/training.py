@@ -24,6 +24,8 @@ Decoders drop it.
 """
 TAG_OR_CHARACTER = rf"{TAG}|[\s\S]"
 """A feature of a word, `⟨PL⟩`, is one token among characters."""
+ALIKE = r"▁?[\p{L}\p{M}]+|▁?\p{N}+|▁?[^\p{L}\p{M}\p{N}▁]+"
+"""Letters, digits, or other characters, with the mark of the space before them."""
 LONGEST_RUN = 256
 """Maximum length of a run without spaces when learning merges: each merge takes time proportional to its length."""
 _LONG_RUN = re.compile(rf"\S{{{LONGEST_RUN}}}")
@@ -157,17 +159,21 @@ def _train_bytes(texts: Sequence[str], plan: Plan) -> Tokenizer:
 
 
 def _train_unigram(texts: Sequence[str], plan: Plan) -> Tokenizer:
-    """Unigram over words including the preceding space; the first word gets one, too."""
+    """Unigram over words including the preceding space; the first word gets one, too.
+
+    As in SentencePiece, no piece has letters together with digits or punctuation.
+    """
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = _normalizer(plan, normalizers.Prepend("▁"))
     starts = pre_tokenizers.Split(Regex("|".join(_special_starts(plan))), "isolated")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(prepend_scheme="never"), starts])
+    words = [pre_tokenizers.Metaspace(prepend_scheme="never"), pre_tokenizers.Split(Regex(ALIKE), "isolated")]
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*words, starts])
     tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    words = _count_words(texts, tokenizer)
-    plan.check_room(len(set().union(*words)))
+    counts = _count_words(texts, tokenizer)
+    plan.check_room(len(set().union(*counts)))
     # A special token has no probability, and its letters are separated: unknown letters are even less probable.
     specials = [(token, -1000.0) for token in plan.specials.tokens]
-    pieces = [item for item in learn_unigram(words, plan.room) if item[0] not in plan.specials.tokens]
+    pieces = [item for item in learn_unigram(counts, plan.room) if item[0] not in plan.specials.tokens]
     tokenizer.model = models.Unigram(specials + pieces, unk_id=plan.specials.tokens.index(plan.unknown))
     return tokenizer
 

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import time
+import unicodedata
 
 import pytest
 from tokenizers import Tokenizer
@@ -58,6 +59,14 @@ def test_text_comes_back_from_its_ids(kind: str) -> None:
 def test_white_space_comes_back_too(kind: str) -> None:
     tokenizer = train_tokenizer(TEXTS + EXACT, plan(kind))
     assert [round_trip(tokenizer, text) for text in EXACT] == EXACT
+
+
+def test_unigram_pieces_have_letters_digits_or_other_characters_as_those_of_sentencepiece_do() -> None:
+    texts = ["He ran 10km in May, she ran 20km in May.", "e\u0301lan, e\u0301lan."] * 50
+    pieces = train_tokenizer(texts, plan("unigram", 80)).get_vocab()
+    kinds = [{"M" if unicodedata.category(c)[0] in "LM" else c.isdigit() for c in piece.strip("▁")} for piece in pieces]
+    assert all(len(found) < 2 for piece, found in zip(pieces, kinds, strict=True) if piece not in SEQ2SEQ.tokens)
+    assert {"▁May", "▁ran", "."} <= set(pieces)
 
 
 @pytest.mark.parametrize("kind", ["bpe", "byte"])
