@@ -4,7 +4,6 @@ Paper: Lakshminarayanan et al., 2017, https://arxiv.org/abs/1612.01474
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ class Member:
         folder: of the run.
         seed: its seed.
         score: on the validation rows.
-        seconds: that it took in this start of the search.
+        seconds: of the budget that it took in this start of the search.
     """
 
     folder: Path
@@ -56,14 +55,14 @@ def other_seeds(
     for further in range(1, request.ensemble):
         seed = request.seed + further
         folder = best.folder.parents[1] / FOLDER / f"seed-{seed}"
-        began, done = time.monotonic(), progress_of(folder, request.goal)
+        room, done = left(), progress_of(folder, request.goal)
         if not done.finished:
-            if (seconds := left()) < needed:
+            if room < needed:
                 break
-            seconds = max(needed, seconds / (request.ensemble - further))
+            seconds = max(needed, room / (request.ensemble - further))
             done = _trained(_values(best, request, seed, seconds), best.recipe, request, server, folder)
         if done.finished and done.value is not None and math.isfinite(done.value):
-            members.append(Member(folder, seed, done.value, time.monotonic() - began))
+            members.append(Member(folder, seed, done.value, room - left()))
             tell(f"{folder.name}  {request.goal.metric} {done.value:.4g}  {members[-1].seconds:.0f} s")
     return sorted(members, key=lambda member: -member.score if request.goal.greater else member.score)
 

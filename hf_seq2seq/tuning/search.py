@@ -248,9 +248,10 @@ class _Search:
 
         before = self.used
         ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+        took = self.used - before
         if ending.code == 0:
-            self._measure_end(folder, self.used - before)
-        return ending
+            self._measure_end(folder, took)
+        return dataclasses.replace(ending, seconds=took)
 
     def _measure_end(self, folder: Path, took: float) -> None:
         """Notes what a run needs beside its steps, by a trial that `took` so long of the budget's time."""
