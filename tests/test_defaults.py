@@ -16,7 +16,7 @@ from hf_seq2seq.defaults import choosing, conversations, fine_tuning, labels, pa
 from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.schedules import Lengths
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.recipes import rnn
+from hf_seq2seq.recipes import rnn, transformer
 from hf_seq2seq.sections import build, options
 
 WORDS = ("canto", "luna", "perché", "ragazzo", "acqua", "bosco")
@@ -248,7 +248,7 @@ def test_wider_models_take_smaller_steps_and_adapters_larger_ones() -> None:
 
 def test_more_rows_take_fewer_epochs() -> None:
     side = look_at(WORDS)
-    epochs = [schedules.enough_epochs(replace(side, rows=rows)) for rows in (100, 800, 8_000, 33_000, 10**6)]
+    epochs = [schedules.enough_epochs(None, replace(side, rows=rows)) for rows in (100, 800, 8_000, 33_000, 10**6)]
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[1] == pytest.approx(100, abs=1)
     assert epochs[2] == pytest.approx(40)
@@ -317,6 +317,32 @@ def test_under_a_time_limit_warm_up_is_a_share_and_the_limit_schedules_evaluatio
     }
     assert chosen["warmup_ratio"] == 0.1
     assert not {"warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)
+
+
+@pytest.mark.parametrize(
+    ("length", "ratio"),
+    [
+        ({"max_steps": 1000}, 0.1),
+        ({"num_train_epochs": 200.0}, 0.1),
+        ({"max_steps": 99}, None),
+        ({"num_train_epochs": 2.0}, None),
+        ({"max_steps": 1000, "warmup_steps": 0}, None),
+        ({"max_steps": 1000, "lr_scheduler_type": "constant"}, None),
+        ({"max_tokens_per_batch": 400}, 0.1),
+        ({"max_tokens_per_batch": 4000, "max_time": "1h"}, 0.1),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_a_run_of_a_given_length_begins_with_a_warm_up(
+    tmp_path: Path, length: dict[str, Any], ratio: float | None
+) -> None:
+    task = transformer.prepare(build(transformer.Config, _pronunciations(tmp_path) | length))
+    assert {c.name: c.value for c in task.config.derived}.get("warmup_ratio") == ratio
+    assert task.config.schedule.warmup_ratio == (ratio or 0.0)
+    only_batches = set(length) == {"max_tokens_per_batch"}
+    epochs = {"num_train_epochs": 100.0 if only_batches else 3.0} | length
+    assert task.config.schedule.num_train_epochs == epochs["num_train_epochs"]
 
 
 @pytest.mark.parametrize("recipe", ["rnn", "transformer", "t5"])

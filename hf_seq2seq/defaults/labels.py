@@ -23,7 +23,7 @@ def classifier_choices(texts: Side) -> Iterator[Choice]:
     reason = f"an encoder from scratch; {texts}"
     yield Choice("vocab_size", max(1_000, subword_size(texts), texts.alphabet * 2 + 64), reason, ("tokenizer_name",))
     yield Choice("learning_rate", 5e-4, reason, ("optim",))
-    yield Choice("num_train_epochs", float(round(enough_epochs(texts) / 2)), reason, ("max_steps",))
+    yield Choice("num_train_epochs", float(round(enough_epochs(None, texts) / 2)), reason, ("max_steps",))
     yield Choice("warmup_ratio", 0.1, reason, ("warmup_steps",))
 
 

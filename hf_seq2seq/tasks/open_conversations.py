@@ -13,7 +13,14 @@ from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.conversations import Exchanges, reply_metric_choices, turn_tokenizer_choices
-from hf_seq2seq.defaults.schedules import Lengths, length_choices, schedule_choices, shared_length_choices
+from hf_seq2seq.defaults.schedules import (
+    Lengths,
+    enough_epochs,
+    length_choices,
+    schedule_choices,
+    settle_given,
+    shared_length_choices,
+)
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.sections import Choice
@@ -119,7 +126,8 @@ def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, s
         splits: all rows.
     """
     validated, timed = bool(sets_of(splits, "validation")), bool(config.schedule.limits())
-    return settle(config, schedule_choices(sides, lengths, shared_by(config.run), validated, timed))
+    config = settle(config, schedule_choices(sides, lengths, shared_by(config.run), validated, timed))
+    return settle_given(config, lengths, enough_epochs(*sides))
 
 
 def longest_turns(conversations: Iterable[Conversations], tokenizers: Tokenizers) -> Lengths:

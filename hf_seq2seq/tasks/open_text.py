@@ -25,7 +25,7 @@ from hf_seq2seq.defaults.raw_text import (
     text_passes,
     vocabulary_choices,
 )
-from hf_seq2seq.defaults.schedules import Lengths, shared_length_choices, step_choices
+from hf_seq2seq.defaults.schedules import Lengths, settle_given, shared_length_choices, step_choices
 from hf_seq2seq.run_configs import DecoderRun, PretrainedRun
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.sections import Choice
@@ -106,7 +106,8 @@ def settle_text(config: C, recipe: str, model: "PreTrainedModel", rows: np.ndarr
     config = settle(config, rate_choices(recipe, width_of(model)))
     found, validated = lengths_of(rows), bool(sets_of(splits, "validation"))
     passes = text_passes(found, shared_by(config.run))
-    return settle(config, step_choices(found, passes, validated, bool(config.schedule.limits())))
+    config = settle(config, step_choices(found, passes, validated, bool(config.schedule.limits())))
+    return settle_given(config, found, passes.epochs)
 
 
 def lengths_of(rows: np.ndarray) -> Lengths:

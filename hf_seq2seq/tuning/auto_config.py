@@ -42,6 +42,13 @@ class Evaluation(Section):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Precision(Section):
+    """Precision: of all trainings."""
+
+    bf16: bool = option(False, "Train in bfloat16, which is faster where the processor or the GPU computes in it.")
+
+
 @dataclass(frozen=True)
 class AutoConfig:
     """The flags of `auto`."""
@@ -51,6 +58,7 @@ class AutoConfig:
     start: configs.Pretrained = field(default_factory=configs.Pretrained)
     evaluation: Evaluation = field(default_factory=Evaluation)
     decoding: configs.Inference = field(default_factory=configs.Inference)
+    precision: Precision = field(default_factory=Precision)
     run: configs.Run = field(default_factory=configs.Run)
     hub: configs.Hub = field(default_factory=configs.Hub)
 
