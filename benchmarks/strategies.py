@@ -101,7 +101,7 @@ SETTINGS = {
     "length": Setting("--length-weight 0.1"),
     "smoothing_of_others": Setting("--label-smoothing-type others"),
     "average": Setting("--ema-decay 0.99"),
-    # Segmentations that are drawn anew in every epoch, beside the same tokenizer without.
+    # Subword regularization: segmentations are sampled again in every epoch.
     "bpe_dropout": Setting("--bpe-dropout 0.1", data=TRANSLATIONS),
     "bpe_dropout_of_sources": Setting("--bpe-dropout 0.1 --subword-sides source", data=TRANSLATIONS),
     "unigram": Setting("--tokenizer-type unigram", data=TRANSLATIONS),

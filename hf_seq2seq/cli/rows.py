@@ -96,15 +96,15 @@ def report_languages(known: "Languages | None", given: tuple[str | None, str | N
     """
     from hf_seq2seq.decoding.languages import base_language
 
+    if not any(given) or (known is not None and known.codes):
+        return
     sides = ("source_lang", "target_lang")
     vain = [f"{flag(side)} {language}" for side, language in zip(sides, given, strict=True) if language]
-    if known is not None and known.codes:
-        return
     learned = run.get(sides[0])
     if known is not None and known.tags:
         if given[0]:
             print(f"{vain[0]}: no effect, as this model is told only the language to write", file=sys.stderr)
-    elif vain and not any(run.get(side) for side in sides):
+    elif not any(run.get(side) for side in sides):
         print(f"{' and '.join(vain)}: no effect, as this model knows no languages", file=sys.stderr)
     elif given[0] and learned and base_language(given[0]) != base_language(learned):
         print(f"{vain[0]}: this model has learned to read only {learned}", file=sys.stderr)

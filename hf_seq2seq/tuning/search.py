@@ -151,9 +151,11 @@ class _Search:
     def _costs(self) -> dict[Path, float]:
         """The runs that an ensemble is made of, and what they took: other seeds, and trials that were not stopped."""
         members = {member.folder: member.seconds for member in self.members}
-        best, *others = self.study.ranked()
-        whole = [best, *(record for record in others if record.state == COMPLETE)]
-        return members | {self.folder / TRIALS / record.folder: record.seconds for record in whole}
+        trials = (self.study.ranked()[0], *self._whole())
+        return members | {self.folder / TRIALS / record.folder: record.seconds for record in trials}
+
+    def _whole(self) -> list[TrialRecord]:
+        return [record for record in self.study.ranked() if record.state == COMPLETE]  # none that was stopped
 
     @property
     def _closing(self) -> float:
@@ -273,9 +275,7 @@ class _Search:
 
     def _clear(self) -> None:
         """Removes the checkpoints of trials that are neither running nor among the best, which fill a disk."""
-        ranked = self.study.ranked()
-        whole = [record for record in ranked if record.state == COMPLETE]
-        kept = {record.folder for record in (*ranked[:KEPT], *whole[: 2 * self.request.ensemble])}
+        kept = {r.folder for r in (*self.study.ranked()[:KEPT], *self._whole()[: 2 * self.request.ensemble])}
         for record in self.study.records():
             if record.state != RUNNING and record.folder not in kept:
                 for checkpoint in list_checkpoints(self.folder / TRIALS / record.folder):
