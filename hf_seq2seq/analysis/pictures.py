@@ -178,8 +178,9 @@ def draw_leaderboard(systems: Sequence[System], metric: str, greater: bool, pict
                 axes.scatter(costs, scores, s=36, facecolors=face, edgecolors=color, label=label, zorder=3)
     best = frontier(systems, greater)
     axes.plot([_cost(s) for s in best], [s.score for s in best], color="#999999", linewidth=1, zorder=1)
-    for system in best:
-        axes.annotate(system.name, (_cost(system), system.score), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    for number, system in enumerate(best):
+        place = (4, -10 if number % 2 else 4)  # above and below in turn, as neighbours may be close
+        axes.annotate(system.name, (_cost(system), system.score), xytext=place, textcoords="offset points", fontsize=7)
     axes.set_xscale("log")
     axes.set_xlabel("seconds")
     axes.set_ylabel(f"validation {metric}, {'higher' if greater else 'lower'} is better")
