@@ -125,7 +125,7 @@ def test_every_choice_names_an_option(name: str) -> None:
         *pairs.t5_choices(side, side),
         *pairs.metric_choices(side, side, validated=True),
         *schedules.length_choices(Lengths(5, 5, 5, 5)),
-        *schedules.schedule_choices((None, side), Lengths(5, 5, 5, 5), 1, validated=True),
+        *schedules.schedule_choices((None, side), Lengths(5, 5, 5, 5), 1, validation=5),
         *labels.classifier_choices(side),
         *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
@@ -254,13 +254,34 @@ def test_more_rows_take_fewer_epochs() -> None:
     assert epochs[2] == pytest.approx(40)
 
 
+@pytest.mark.parametrize(
+    ("mean", "validation", "steps", "evaluations"),
+    [
+        (30.0, 1_000, round(16 * 29_000 * 33 / 3_584), 20),
+        (300.0, 1_000, schedules.MOST_STEPS, 20),
+        (300.0, 29_000, schedules.MOST_STEPS, 9),
+        (1_000.0, 29_000, round(4 * 29_000 * 1_100 / 3_584), 8),
+        (1_000.0, 10**6, round(4 * 29_000 * 1_100 / 3_584), 5),
+    ],
+)
+def test_long_rows_and_much_validation_do_not_make_a_run_endless(
+    mean: float, validation: int, steps: int, evaluations: int
+) -> None:
+    side = replace(look_at(WORDS), kind="sentences", rows=29_000)
+    lengths = Lengths(29_000, 1_024, 40, mean)
+    chosen = {c.name: c.value for c in schedules.schedule_choices((None, side), lengths, 1, validation)}
+    assert chosen["max_steps"] == pytest.approx(steps, rel=0.001)
+    assert chosen["eval_steps"] == round(chosen["max_steps"] / evaluations)
+    assert chosen["early_stopping_patience"] == round(0.4 * evaluations)
+
+
 def test_summaries_take_few_epochs_and_do_not_repeat_themselves() -> None:
     side = replace(look_at(WORDS), kind="sentences", rows=2_000)
     long, short = replace(side, words=150.0), replace(side, words=20.0)
 
     def chosen(source: Side, target: Side) -> dict[str, Any]:
         lengths = Lengths(2_000, 400, 40, 300.0)
-        found = [*schedules.schedule_choices((source, target), lengths, 1, validated=True)]
+        found = [*schedules.schedule_choices((source, target), lengths, 1, validation=200)]
         return {choice.name: choice.value for choice in [*found, *pairs.transformer_choices(source, target)]}
 
     summaries, others = chosen(long, short), chosen(short, short)
@@ -313,7 +334,7 @@ def test_under_a_time_limit_warm_up_is_a_share_and_the_limit_schedules_evaluatio
     side = look_at(["a b c"] * 1000)
     chosen = {
         c.name: c.value
-        for c in schedules.schedule_choices((None, side), Lengths(1000, 5, 5, 8.0), 1, validated=True, timed=True)
+        for c in schedules.schedule_choices((None, side), Lengths(1000, 5, 5, 8.0), 1, validation=100, timed=True)
     }
     assert chosen["warmup_ratio"] == 0.1
     assert not {"warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)

@@ -4,7 +4,7 @@ As splits, an unnamed set is "validation" or "test", and a named one "test_engli
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,11 @@ def name_of(split: str) -> str:
 def sets_of(splits: Iterable[str], kind: str) -> list[str]:
     """The splits of a kind, in order."""
     return [split for split in splits if kind_of(split) == kind]
+
+
+def rows_of(splits: Mapping[str, Sized], kind: str) -> int:
+    """Rows of all splits of a kind."""
+    return sum(len(splits[split]) for split in sets_of(splits, kind))
 
 
 def title_of(split: str) -> str:

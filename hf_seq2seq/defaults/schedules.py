@@ -14,8 +14,10 @@ C = TypeVar("C", bound=RunConfig)
 
 LONGEST_SOURCE, LONGEST_TARGET = 1024, 512
 """Tokens; what is longer is cut, unless a flag allows more."""
-EVALUATIONS = 20
+EVALUATIONS, FEWEST_EVALUATIONS = 20, 5
 FEWEST_EPOCHS = 4.0
+MOST_STEPS = 12_000
+"""Optimizer steps that are enough, if they are `FEWEST_EPOCHS`: rows of hundreds of tokens fill many batches."""
 FEWEST_WARMED = 100
 """The fewest steps of a given length that begin with a warm-up."""
 SUMMARY_SHARE = 1 / 8
@@ -67,7 +69,7 @@ def shared_length_choices(lengths: Lengths, positions: int | None = None) -> Ite
 
 
 def schedule_choices(
-    sides: tuple[Side | None, Side], lengths: Lengths, processes: int, validated: bool, timed: bool = False
+    sides: tuple[Side | None, Side], lengths: Lengths, processes: int, validation: int, timed: bool = False
 ) -> Iterator[Choice]:
     """Token budget, optimizer steps, warm-up and evaluations of a model from scratch that writes targets.
 
@@ -77,12 +79,12 @@ def schedule_choices(
         sides: the sources, if they are single texts, and the targets.
         lengths: tokens of the rows.
         processes: that share the work.
-        validated: whether there are validation rows.
+        validation: rows of validation.
         timed: whether a time limit settles the steps, which are a maximum then.
     """
     source, target = sides
     passes = Passes(enough_epochs(source, target), token_budget(target, lengths), processes)
-    yield from step_choices(lengths, passes, validated, timed)
+    yield from step_choices(lengths, passes, validation, timed)
     if source is not None and are_summaries(source, target):
         yield Choice("no_repeat_ngram_size", 3, summaries_reason(source, target), ("do_sample",))
     yield Choice("label_smoothing_factor", 0.1, "a model from scratch", ("loss_type",))
@@ -105,33 +107,45 @@ class Passes:
     processes: int = 1
 
 
-def step_choices(lengths: Lengths, passes: Passes, validated: bool, timed: bool = False) -> Iterator[Choice]:
+def step_choices(lengths: Lengths, passes: Passes, validation: int, timed: bool = False) -> Iterator[Choice]:
     """Token budget of a process, optimizer steps, warm-up and evaluations.
 
     Steps, and all that goes by them, are the same for any number of processes: each takes its share of a batch, but
     never less than the longest row.
     """
     per_epoch = max(1.0, lengths.rows * lengths.mean * 1.1 / passes.budget)
-    steps = max(1, round(per_epoch * passes.epochs))
+    epochs = min(passes.epochs, max(FEWEST_EPOCHS, MOST_STEPS / per_epoch))
+    steps = max(1, round(per_epoch * epochs))
     why = f"{lengths.rows:,} rows of {lengths.mean:.0f} tokens"
     why += f"; {passes.budget:,} shared by {passes.processes} processes" if passes.processes > 1 else ""
     share = max(-(-passes.budget // passes.processes), lengths.source + lengths.target)
     yield Choice("max_tokens_per_batch", share, why, ("per_device_train_batch_size",))
     batches = ("per_device_train_batch_size", "gradient_accumulation_steps", "max_tokens_per_batch")
     chosen = ("num_train_epochs", "max_steps", *batches)
-    reason = f"{passes.epochs:.0f} epochs of about {per_epoch:.0f} steps"
+    reason = f"{epochs:.0f} epochs of about {per_epoch:.0f} steps"
     reason = "at most: the time limit settles the steps" if timed else reason
     yield Choice("max_steps", steps, reason, chosen)
-    every = max(1, round(steps / EVALUATIONS))
     yield Choice("logging_steps", max(1, min(50, steps // 40)), reason, chosen)
     if timed:
         yield Choice("warmup_ratio", 0.1, "the time limit settles the steps", (*chosen, "warmup_steps"))
     else:
         yield Choice("warmup_steps", max(1, min(800, steps // 8)), reason, (*chosen, "warmup_ratio"))
     yield Choice("lr_scheduler_type", "cosine", "the learning rate falls to 0 by the last step", chosen)
-    if validated and not timed:
-        yield Choice("eval_steps", every, f"{EVALUATIONS} evaluations", chosen)
-        yield Choice("early_stopping_patience", 8, f"{EVALUATIONS} evaluations", (*chosen, "eval_steps"))
+    if validation and not timed:
+        count = evaluations(lengths.rows * epochs, validation)
+        every, reason = max(1, round(steps / count)), f"{count} evaluations"
+        yield Choice("eval_steps", every, reason, chosen)
+        yield Choice("early_stopping_patience", round(0.4 * count), reason, (*chosen, "eval_steps"))
+
+
+def evaluations(trained: float, validation: int) -> int:
+    """Evaluations during a training: 20, or fewer if they read more than twice as many rows as the training does.
+
+    Args:
+        trained: training rows times epochs.
+        validation: rows of validation.
+    """
+    return min(EVALUATIONS, max(FEWEST_EVALUATIONS, round(2 * trained / validation)))
 
 
 def settle_given(config: C, lengths: Lengths, epochs: float) -> C:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from hf_seq2seq.configs import RunConfig, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets
-from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.evaluation_sets import rows_of
 from hf_seq2seq.data.messages import Messages
 from hf_seq2seq.data.replies import encode_histories, prepare_turns
 from hf_seq2seq.data.text_kinds import Side, look_at
@@ -125,8 +125,8 @@ def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, s
         lengths: tokens of the training rows.
         splits: all rows.
     """
-    validated, timed = bool(sets_of(splits, "validation")), bool(config.schedule.limits())
-    config = settle(config, schedule_choices(sides, lengths, shared_by(config.run), validated, timed))
+    validation, timed = rows_of(splits, "validation"), bool(config.schedule.limits())
+    config = settle(config, schedule_choices(sides, lengths, shared_by(config.run), validation, timed))
     return settle_given(config, lengths, enough_epochs(*sides))
 
 

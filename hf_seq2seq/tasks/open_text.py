@@ -8,7 +8,7 @@ import numpy as np
 from hf_seq2seq.configs import LabelledData, PairData
 from hf_seq2seq.data.documents import read_documents
 from hf_seq2seq.data.encoding import encode_documents
-from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.evaluation_sets import rows_of
 from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.sources import OpenShare
@@ -104,9 +104,9 @@ def settle_text(config: C, recipe: str, model: "PreTrainedModel", rows: np.ndarr
         adapter = config.adaptation.has_adapter
         return settle_fine_tuning(settle(config, continued_choices()), recipe, len(rows), model, adapter)
     config = settle(config, rate_choices(recipe, width_of(model)))
-    found, validated = lengths_of(rows), bool(sets_of(splits, "validation"))
+    found, validation = lengths_of(rows), rows_of(splits, "validation")
     passes = text_passes(found, shared_by(config.run))
-    config = settle(config, step_choices(found, passes, validated, bool(config.schedule.limits())))
+    config = settle(config, step_choices(found, passes, validation, bool(config.schedule.limits())))
     return settle_given(config, found, passes.epochs)
 
 

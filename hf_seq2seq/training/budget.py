@@ -15,7 +15,7 @@ from accelerate import Accelerator
 
 from hf_seq2seq.clocks import clocks
 from hf_seq2seq.configs import Schedule
-from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.evaluation_sets import rows_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MANY, flag
 from hf_seq2seq.task import Task
@@ -154,7 +154,7 @@ class Budget:
         Raises:
             InputError: the limit leaves no time for one.
         """
-        rows = {kind: sum(len(task.splits[split]) for split in sets_of(task.splits, kind)) for kind in KINDS}
+        rows = {kind: rows_of(task.splits, kind) for kind in KINDS}
         if not self.meters or not any(rows.values()) or any(meter.scoring for meter in self.meters.values()):
             return
         before = self.readings()

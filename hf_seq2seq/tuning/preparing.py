@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
-from hf_seq2seq.data.evaluation_sets import name_of, sets_of
+from hf_seq2seq.data.evaluation_sets import name_of, rows_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, best_metric, check_metrics
 from hf_seq2seq.sections import flatten, options
@@ -67,7 +67,7 @@ def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Lo
             "out (by default a tenth of 100 rows or more)"
         )
     family = Family(recipe, dict(given), flatten(task.config), {})
-    tested, validated = (sum(len(task.splits[s]) for s in sets_of(task.splits, k)) for k in ("test", "validation"))
+    tested, validated = (rows_of(task.splits, kind) for kind in ("test", "validation"))
     found = (family, module.Config, _goal(task, values), _validation(task), len(task.splits["train"]))
     return Looked(*found, test_share=tested / validated)
 
