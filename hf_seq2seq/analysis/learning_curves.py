@@ -20,7 +20,6 @@ Json = dict[str, Any]
 EXPONENTS = np.geomspace(0.02, 2.0, 150)
 FEWEST = 4
 """Sizes that a fit needs: it has three parameters."""
-PERFECT = 100.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,13 @@ class Curve:
 
 
 def fit_curve(
-    sizes: np.ndarray, scores: np.ndarray, greater: bool, confidence: float = 95, draws: int = 2000, seed: int = 12345
+    sizes: np.ndarray,
+    scores: np.ndarray,
+    greater: bool,
+    confidence: float = 95,
+    draws: int = 2000,
+    seed: int = 12345,
+    perfect: float = 100.0,
 ) -> Curve:
     """Fits a power law.
 
@@ -96,11 +101,12 @@ def fit_curve(
         confidence: level of intervals, in percent.
         draws: of the bootstrap.
         seed: of the bootstrap.
+        perfect: the best possible score where a greater one is better; errors end at 0.
     """
     generator = np.random.default_rng(seed)
     sign, largest = (1 if greater else -1), int(sizes.max())
     parts, wanted = sizes / largest, sign * np.asarray(scores, dtype=np.float64)
-    most = max(PERFECT if greater else 0.0, float(wanted.max()))
+    most = max(perfect if greater else 0.0, float(wanted.max()))
     law, error = _fit(parts, wanted[None], most)
     freedom = len(sizes) - 3
     noise = np.sqrt(error[0] / generator.chisquare(freedom, size=draws))

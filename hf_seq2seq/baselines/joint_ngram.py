@@ -146,7 +146,13 @@ def train(sources: Sequence[str], targets: Sequence[str], options: Options) -> J
             f"baseline joint_ngram: sources have {mean:.0f} characters on average; it is for single words; "
             "for longer texts there are copy, most_frequent and nearest"
         )
-    spaced = any(" " in target.strip() for target in targets)
+    with_spaces = sum(" " in target.strip() for target in targets)
+    spaced = 2 * with_spaces > len(targets)
+    if with_spaces and not spaced:
+        print(
+            f"joint_ngram: {with_spaces} of {len(targets)} targets have spaces, which count as characters like others",
+            file=sys.stderr,
+        )
     sounds = [target.split() if spaced else list(target.strip()) for target in targets]
     shapes = piece_shapes(options.max_letters, options.max_sounds)
     aligned = [pieces for pieces in align([list(source) for source in sources], sounds, shapes) if pieces]

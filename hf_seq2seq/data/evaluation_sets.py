@@ -4,7 +4,7 @@ As splits, an unnamed set is "validation" or "test", and a named one "test_engli
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,17 @@ def check_files(sources: Sources | None) -> None:
     Raises:
         InputError: names the file and the nearest one.
     """
+    for path in data_files(sources):
+        check_file(path)
+
+
+def data_files(sources: Sources | None) -> Iterator[Path]:
+    """The files of training, validation and test rows, as far as they are no saved data sets."""
     languages = getattr(sources, "source_lang", None), getattr(sources, "target_lang", None)
     for option in ("train_file", "validation_file", "test_file"):
         for files in map(resolve_sample, named_files(option, getattr(sources, option, None) or "").values()):
             if files and not is_saved(Path(files).expanduser()):
-                for path in chain.from_iterable(shards(files, languages)):
-                    check_file(path)
+                yield from chain.from_iterable(shards(files, languages))
 
 
 def files_of(option: str, value: str, name: str) -> str:

@@ -146,21 +146,24 @@ def evaluations(trained: float, validation: int) -> int:
     return min(EVALUATIONS, max(FEWEST_EVALUATIONS, round(2 * trained / validation)))
 
 
-def settle_given(config: C, lengths: Lengths, epochs: float) -> C:
+def settle_given(config: C, lengths: Lengths, epochs: float, processes: int) -> C:
     """Closes what is left open where steps, epochs or the size of batches are given: a warm-up, and for batches epochs.
 
     Args:
         config: whose steps are chosen unless one of these is given.
         lengths: tokens of the rows.
         epochs: passes over them that are enough.
+        processes: that share a step.
     """
     if not config.schedule.limits():
         passes = Choice("num_train_epochs", float(round(epochs)), f"{lengths.rows:,} rows", ("max_steps",))
         config = settle(config, [passes])
-    return settle(config, warmup_choices(config.schedule, config.optimization, lengths))
+    return settle(config, warmup_choices(config.schedule, config.optimization, lengths, processes))
 
 
-def warmup_choices(schedule: Schedule, optimization: Optimization, lengths: Lengths) -> Iterator[Choice]:
+def warmup_choices(
+    schedule: Schedule, optimization: Optimization, lengths: Lengths, processes: int = 1
+) -> Iterator[Choice]:
     """A warm-up for a run whose length is given, or settled by a time limit.
 
     The rates of models from scratch are too high for a sudden start: on 2,000 pairs of Multi30k, a Transformer of
@@ -168,6 +171,7 @@ def warmup_choices(schedule: Schedule, optimization: Optimization, lengths: Leng
     """
     budget = optimization.max_tokens_per_batch
     size = budget / (1.1 * lengths.mean) if budget else optimization.per_device_train_batch_size
+    size *= optimization.gradient_accumulation_steps * processes
     steps = schedule.max_steps or schedule.num_train_epochs * lengths.rows / size
     if schedule.limits():
         yield Choice("warmup_ratio", 0.1, "the time limit settles the steps", ("warmup_steps",))

@@ -81,6 +81,15 @@ class Metric:
     emptiness: Callable[[Any], str] | None = None
 
 
+CORRELATIONS = ("matthews", "pearson", "spearman")
+"""Scores of -1 to 1."""
+
+
+def perfect_score(key: str, greater: bool) -> float:
+    """The best possible value of a score, which a set's name may precede: no errors, a correlation of 1, or 100 %."""
+    return (1.0 if key.endswith(CORRELATIONS) else 100.0) if greater else 0.0
+
+
 def summed(
     statistics: Callable[..., Table],
     score: Callable[[Any], Scores],

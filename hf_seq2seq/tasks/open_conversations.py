@@ -126,8 +126,9 @@ def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, s
         splits: all rows.
     """
     validation, timed = rows_of(splits, "validation"), bool(config.schedule.limits())
-    config = settle(config, schedule_choices(sides, lengths, shared_by(config.run), validation, timed))
-    return settle_given(config, lengths, enough_epochs(*sides))
+    processes = shared_by(config.run)
+    config = settle(config, schedule_choices(sides, lengths, processes, validation, timed))
+    return settle_given(config, lengths, enough_epochs(*sides), processes)
 
 
 def longest_turns(conversations: Iterable[Conversations], tokenizers: Tokenizers) -> Lengths:

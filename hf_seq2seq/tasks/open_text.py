@@ -107,7 +107,7 @@ def settle_text(config: C, recipe: str, model: "PreTrainedModel", rows: np.ndarr
     found, validation = lengths_of(rows), rows_of(splits, "validation")
     passes = text_passes(found, shared_by(config.run))
     config = settle(config, step_choices(found, passes, validation, bool(config.schedule.limits())))
-    return settle_given(config, found, passes.epochs)
+    return settle_given(config, found, passes.epochs, passes.processes)
 
 
 def lengths_of(rows: np.ndarray) -> Lengths:

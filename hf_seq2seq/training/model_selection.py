@@ -4,6 +4,7 @@ from hf_seq2seq.configs import Schedule
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import best_metric
+from hf_seq2seq.metrics.metric import perfect_score
 from hf_seq2seq.sections import MANY
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.guarding import Guarding
@@ -111,8 +112,9 @@ class Selection:
         return bool(best) and results["eval_loss"] < best[-1].get("eval_loss", float("-inf"))
 
     def _is_perfect(self, value: float | None) -> bool:
-        """Whether a score is the best possible one: all right, in percent, or no errors."""
-        return self._metric != "loss" and value is not None and abs(value - (100 if self._greater else 0)) < 1e-9
+        """Whether a score is the best possible one."""
+        best = perfect_score(self._metric, self._greater)
+        return self._metric != "loss" and value is not None and abs(value - best) < 1e-9
 
     def _has_moved(self, state: State) -> bool:
         """Whether the metric was ever another one: the loss alone shows that a model learns until then."""

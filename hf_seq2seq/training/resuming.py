@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.files.digests import file_digest
 from hf_seq2seq.data.mapped.texts import OneReference, add_texts
 from hf_seq2seq.defaults.choosing import DERIVABLE
 from hf_seq2seq.errors import InputError
@@ -24,8 +25,6 @@ from hf_seq2seq.training.state import LOG_FILE, State
 
 FILE = "file "
 """What the name of a streamed file begins with, among those of splits."""
-PART, PARTS = 1 << 16, 256
-"""Bytes of a part of a file in its digest, and most parts."""
 LAST = ("last", "true")
 MODEL_SECTIONS = ("model", "alignment", "stack")
 # Options of the model that may still change: its origin, and those only used in training.
@@ -177,22 +176,9 @@ def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, lis
 
 
 def contents(task: Task) -> dict[str, list[Any]]:
-    """The rows of every split, and a digest of their texts and labels; of a streamed file its bytes.
-
-    The digest of a file is of evenly spaced parts of it, and of all of it up to 16 MiB.
-    """
+    """The rows of every split, and a digest of their texts and labels; of a streamed file its bytes and a digest."""
     found = {name: [len(examples), _digest(examples)] for name, examples in task.splits.items()}
-    return found | {f"{FILE}{file}": [*_sampled(file)] for file in task.training_rows.files if file.is_file()}
-
-
-def _sampled(file: Path) -> tuple[int, str]:
-    """The size of a file, and a digest of its parts."""
-    size, found = file.stat().st_size, hashlib.blake2b(digest_size=8)
-    with file.open("rb") as stream:
-        for number in range(PARTS):
-            stream.seek(max(0, size - PART) * number // (PARTS - 1) if size > PARTS * PART else number * PART)
-            found.update(stream.read(PART))
-    return size, found.hexdigest()
+    return found | {f"{FILE}{file}": [*file_digest(file)] for file in task.training_rows.files if file.is_file()}
 
 
 def _digest(examples: Examples) -> str:

@@ -126,7 +126,7 @@ class Watch:
 
     def _alike(self, split: str, found: Predictions) -> tuple[str, str] | None:
         examples = self._task.splits[split]
-        outputs, right = _as_keys(found), _as_keys(_truth(examples))
+        outputs, right = _as_keys(found, _truth(examples))
         if len(outputs) < FEWEST_OUTPUTS:
             return None
         (output, count), (_, usual) = Counter(outputs).most_common(1)[0], Counter(right).most_common(1)[0]
@@ -201,13 +201,14 @@ def _truth(examples: Any) -> Any:
     return examples.labels if examples.references is None else [row[0] for row in examples.references]
 
 
-def _as_keys(values: Any) -> list[Any]:
-    """Texts, or the class of each row; single numbers as they are."""
-    if not isinstance(values, np.ndarray):
-        return [str(value) for value in values]
-    if values.ndim == 1:
-        return values.tolist()
-    return values.argmax(-1).tolist() if values.shape[1] > 1 else values[:, 0].round(2).tolist()
+def _as_keys(found: Any, truth: Any) -> tuple[list[Any], list[Any]]:
+    """What is compared of outputs and truth: texts, or the class or classes of each row; nothing of mere numbers."""
+    if not isinstance(found, np.ndarray):
+        return [str(text) for text in found], [str(text) for text in truth]
+    labels = np.asarray(truth)
+    if labels.ndim > 1:
+        return [*map(tuple, (found > 0).tolist())], [*map(tuple, (labels > 0).tolist())]
+    return (found.argmax(-1).tolist(), labels.tolist()) if labels.dtype.kind in "iu" else ([], [])
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:

@@ -14,6 +14,8 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.comparison_page import FIGURES
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
+from hf_seq2seq.data.evaluation_sets import data_files
+from hf_seq2seq.data.files.digests import file_digest
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.compared_rows import CompareRequest, find_rows, generated
@@ -25,6 +27,7 @@ from hf_seq2seq.reports.comparing import Comparison, compare_systems
 from hf_seq2seq.sections import build, canonical_names, options
 from hf_seq2seq.settings_files import read_json_object, read_settings
 from hf_seq2seq.tuning.ablation_config import AblateConfig
+from hf_seq2seq.tuning.earlier import ROWS, as_json, check_same
 from hf_seq2seq.tuning.following import OUTPUT, start_run
 from hf_seq2seq.tuning.grid import Grid, Settings, combinations, describe, folder_name, parse_grid
 from hf_seq2seq.tuning.request import tell
@@ -150,21 +153,24 @@ def _note_base(asked: Ablating) -> None:
         InputError: they were trained with others.
     """
     file = asked.folder / BASE_FILE
-    own = strict_json.loads(strict_json.dumps({"recipe": asked.recipe} | asked.base))
+    own = {"recipe": asked.recipe, ROWS: _digests(asked)} | asked.base
     if not file.is_file():
         with open_draft(file) as stream:
-            stream.write(strict_json.dumps(own, ensure_ascii=False, indent=1) + "\n")
+            stream.write(strict_json.dumps(as_json(own), ensure_ascii=False, indent=1) + "\n")
         return
-    before = read_json_object(file)
-    changed = sorted(
-        n for n in before.keys() | own.keys() if before.get(n) != own.get(n) and n not in asked.grid.choices
+    before, now = (
+        {name: value for name, value in each.items() if name not in asked.grid.choices}
+        for each in (read_json_object(file), own)
     )
-    if changed:
-        name = changed[0]
-        raise InputError(
-            f"--output-dir {asked.folder}: its runs have {name} {before.get(name)}, not {own.get(name)}; "
-            "give another folder"
-        )
+    check_same(before, now, "runs", "give the same to continue, or another folder")
+
+
+def _digests(asked: Ablating) -> dict[str, tuple[int, str]]:
+    """Size and digest of the files that all runs read; none where files vary."""
+    if any(name.endswith("_file") for name in asked.grid.choices):
+        return {}
+    config = resolve(recipe_files.load(asked.recipe).Config, asked.base | asked.runs()[0].settings)
+    return {str(path): file_digest(path) for path in data_files(config.data) if path.is_file()}
 
 
 def _tell_replaced(asked: Ablating) -> None:

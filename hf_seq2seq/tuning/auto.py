@@ -20,7 +20,7 @@ from hf_seq2seq.tuning.baseline_entries import baseline_entries
 from hf_seq2seq.tuning.budget import Budget, budget_of
 from hf_seq2seq.tuning.decoding_settings import USUAL
 from hf_seq2seq.tuning.domains import parse_space
-from hf_seq2seq.tuning.preparing import Looked, check_place, look, own_values, spaces_of
+from hf_seq2seq.tuning.preparing import Looked, check_place, look, spaces_of
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.search import search
 from hf_seq2seq.tuning.spaces import around_defaults, split_decoding
@@ -80,6 +80,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         baselines=partial(baseline_entries, looked[0].family.base, goal, for_labels),
         began=began,
         test_share=looked[0].test_share,
+        rows=looked[0].rows,
     )
     return search(request)
 
@@ -131,6 +132,7 @@ def search_recipe(
         call=call,
         began=began,
         test_share=looked.test_share,
+        rows=looked.rows,
     )
     return search(request)
 
@@ -144,6 +146,9 @@ def _look_at_all(
 ) -> list[Looked]:
     """All families; a budget that is used up by that is refused as soon as it is known."""
     looked: list[Looked] = []
+    used = {name for recipe in recipes for name in _flags_of(recipe, values)}
+    if unused := next((name for name in values if name not in used), None):
+        raise InputError(f"{flag(unused)}: not used by {' or '.join(recipes)}; leave it out, or give other --recipes")
     for recipe in recipes:
         with silenced(logging.WARNING if looked else logging.NOTSET):  # the rows have the same remarks for each
             looked.append(_look(recipe, values))
@@ -159,12 +164,16 @@ def _check_start(budget: Budget | None, began: tuple[float, float]) -> None:
 
 def _look(recipe: str, values: Mapping[str, Any]) -> Looked:
     """A family, with the flags that it has; of a pretrained model only where it can start from one."""
-    config_class = recipe_files.load(recipe).Config
-    known, own = options(config_class), own_values(config_class, values)
-    if recipe in OWN_MODELS:
-        return look(recipe, {"model_name_or_path": None} if "model_name_or_path" in own else {}, own)
-    fresh = "from_scratch" in known and "model_name_or_path" not in own
+    own = _flags_of(recipe, values)
+    fresh = "from_scratch" in options(recipe_files.load(recipe).Config) and "model_name_or_path" not in own
     return look(recipe, {"from_scratch": True} if fresh else {}, own)
+
+
+def _flags_of(recipe: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that a recipe has; hand-built models start from no checkpoint."""
+    known = options(recipe_files.load(recipe).Config)
+    none = ("model_name_or_path",) if recipe in OWN_MODELS else ()
+    return {name: value for name, value in values.items() if name in known and name not in none}
 
 
 def _compared_by(metric: str, looked: Sequence[Looked], values: Mapping[str, Any]) -> dict[str, Any]:

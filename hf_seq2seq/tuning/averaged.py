@@ -31,11 +31,11 @@ def averaged(chosen: Chosen, request: SearchRequest) -> Chosen:
 
     Args:
         chosen: the run.
-        request: has the validation rows, of pairs alone.
+        request: has the validation rows, of pairs and where a metric compares their systems.
     """
     checkpoints = list_checkpoints(chosen.folder)
     whole = all((checkpoint / WEIGHTS_FILE).is_file() for checkpoint in checkpoints)
-    if request.validation is None or request.goal.metric == "loss" or len(checkpoints) < FEWEST or not whole:
+    if request.validation is None or len(checkpoints) < FEWEST or not whole:
         return chosen
     folder = request.output_dir / FOLDER / f"{OF_MEAN}{chosen.folder.name}"
     remove(folder)

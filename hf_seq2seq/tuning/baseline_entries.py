@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hf_seq2seq.data.evaluation_sets import sets_of
+from hf_seq2seq.data.evaluation_sets import name_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.baseline_runs import config_class, find, run
 from hf_seq2seq.sections import build, options
@@ -31,9 +31,9 @@ def baseline_entries(base: Mapping[str, Any], goal: Goal, labels: bool) -> tuple
     Returns:
         An entry for each; of one that failed with the reason.
     """
-    if goal.metric == "loss" or base.get("objective") == "dialogue":
+    if goal.is_loss or base.get("objective") == "dialogue":
         return ()
-    names = OF_LABELS if labels else OF_PAIRS + OF_WORDS * (goal.metric == "word_error_rate")
+    names = OF_LABELS if labels else OF_PAIRS + OF_WORDS * goal.metric.endswith("word_error_rate")
     return tuple(_entry(name, base, goal) for name in names)
 
 
@@ -47,5 +47,5 @@ def _entry(name: str, base: Mapping[str, Any], goal: Goal) -> Entry:
             found = run(name, build(settings, values)).found
     except InputError as error:
         return Entry(name, "baseline", state=FAILED, reason=str(error))
-    scores = [found[split][goal.metric] for split in sets_of(found, "validation")]
-    return Entry(name, "baseline", score=sum(scores) / len(scores), seconds=time.perf_counter() - started)
+    score = goal.of_sets({name_of(split): found[split] for split in sets_of(found, "validation")})
+    return Entry(name, "baseline", score=score, seconds=time.perf_counter() - started)

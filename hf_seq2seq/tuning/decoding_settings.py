@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,30 +36,42 @@ def usual(base: Mapping[str, Any]) -> dict[str, Domain]:
 
 
 @dataclass(frozen=True)
-class Validation:
-    """The validation rows of pairs.
+class ValidationSet:
+    """A validation set of pairs.
 
     Attributes:
+        name: as in `--validation-file NAME=FILE`; empty for a file without one.
         sources: texts, without prefix.
         references: the acceptable targets of each.
-        metrics: names, of which one gives the score that systems are compared by.
+        metrics: names of those that it has.
     """
 
+    name: str
     sources: list[str]
     references: list[list[str]]
     metrics: tuple[str, ...]
 
+
+@dataclass(frozen=True)
+class Validation:
+    """All validation sets of pairs, of which some score is what systems are compared by."""
+
+    sets: tuple[ValidationSet, ...]
+
     def score_of(self, model: "Model", goal: Goal, **flags: Any) -> float:
         """The score of what a model writes for them with these flags of decoding."""
         with warnings.catch_warnings(action="ignore"):  # about outputs that are cut off, again for every setting
-            outputs = model.generate(self.sources, **flags)
+            outputs = model.generate([source for own in self.sets for source in own.sources], **flags)
         return self.score(outputs, goal)
 
     def score(self, outputs: Sequence[str], goal: Goal) -> float:
         """The score of a model's outputs."""
-        corpus = Corpus(check_metrics(self.metrics, TEXT_METRICS))
-        corpus.add(list(outputs), self.references)
-        return corpus.scores()[goal.metric]
+        rest, measured = iter(outputs), {}
+        for own in self.sets:
+            corpus = Corpus(check_metrics(own.metrics, TEXT_METRICS))
+            corpus.add(list(islice(rest, len(own.sources))), own.references)
+            measured[own.name] = corpus.scores()
+        return goal.of_sets(measured)
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,10 @@ def ensembled(
         None where none is asked for, or no trial fits.
     """
     remove(request.output_dir / FOLDER)
-    if request.ensemble < 2 or request.validation is None:
+    if request.ensemble < 2:
+        return None
+    if request.validation is None:
+        tell(f"ensemble    none: {request.goal.metric} is no score of outputs; give another --metric-for-best-model")
         return None
     from hf_seq2seq.api.models import load
 

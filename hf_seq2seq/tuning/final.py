@@ -46,7 +46,12 @@ def longer_run(
         values = (
             request.of_family(best.base) | best.values | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
         )
-        tell(f"final run   {seconds:.0f} s with the best settings")
+        steps = progress_of(best.folder, request.goal).steps
+        again = ", to average its last checkpoints: the trial had all steps of --max-steps"
+        tell(
+            f"final run   {seconds:.0f} s with the best settings"
+            f"{again if steps == (best.base | best.values).get('max_steps') else ''}"
+        )
         start_run(server, best.recipe, values, folder)
         ending = follow(server, folder, request.goal, math.inf if budget.is_cpu else seconds * LATE)
         done = ending.progress
@@ -61,7 +66,7 @@ def longer_run(
 def tuned(chosen: Chosen, request: SearchRequest, left: Callable[[], float]) -> Chosen:
     """The run with the decoding settings that are best on the validation rows, of those that `left` seconds allow."""
     metric = request.goal.metric
-    if request.validation is None or not request.decoding or metric == "loss":
+    if request.validation is None or not request.decoding:
         return chosen
     model = best_checkpoint(chosen.folder)
     base: dict[str, Any] = {name: chosen.base[name] for name in ("num_beams", "length_penalty") if name in chosen.base}

@@ -61,7 +61,7 @@ class Goal:
     """What runs are compared by.
 
     Attributes:
-        metric: the score, such as "chrf" or "loss".
+        metric: the score, such as "chrf" or "loss", or "NAME_chrf" of a named validation set.
         greater: whether a greater one is better.
     """
 
@@ -71,6 +71,23 @@ class Goal:
     def better(self, first: float, second: float) -> bool:
         """Whether the first of two scores is."""
         return first > second if self.greater else first < second
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it is the loss, of one set or of all, which outputs alone do not have."""
+        return self.metric == "loss" or self.metric.endswith("_loss")
+
+    def of_sets(self, measured: Mapping[str, Mapping[str, float]]) -> float:
+        """The score of several validation sets, as a run reports it: that of the named set, or the mean of all.
+
+        Args:
+            measured: the scores of each set by its name.
+        """
+        named = {f"{name}_{key}": value for name, scores in measured.items() for key, value in scores.items()}
+        if self.metric in named:
+            return named[self.metric]
+        values = [scores[self.metric] for scores in measured.values() if self.metric in scores]
+        return sum(values) / len(values)
 
 
 def progress_of(folder: Path, goal: Goal) -> Progress:

@@ -1,5 +1,6 @@
 """The grid of an ablation: combinations of settings, of training and of decoding, and the seeds of each."""
 
+import hashlib
 import itertools
 import math
 import re
@@ -128,9 +129,13 @@ def describe(settings: Mapping[str, Any]) -> str:
 
 
 def folder_name(settings: Mapping[str, Any]) -> str:
-    """The name of a combination's folder: `attention-none_encoder_layers-2`."""
-    parts = (f"{name}-{shown_value(value)}" for name, value in settings.items())
-    return re.sub(r"[^\w.+-]+", "-", "_".join(parts))[:150] or "base"
+    """The name of a combination's folder: `attention-none_encoder_layers-2`.
+
+    One that had to be changed or cut, as others may be to the same, ends in a digest of all.
+    """
+    whole = "_".join(f"{name}-{shown_value(value)}" for name, value in settings.items())
+    name = re.sub(r"[^\w.+-]+", "-", whole)[:130]
+    return f"{name}-{hashlib.blake2b(whole.encode(), digest_size=6).hexdigest()}" if name != whole else name or "base"
 
 
 def shown_value(value: Any) -> str:

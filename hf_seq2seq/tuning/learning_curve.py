@@ -19,9 +19,10 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.analysis.learning_curves import FEWEST, Curve, fit_curve
 from hf_seq2seq.configs import Run
 from hf_seq2seq.drafts import open_draft
-from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import check_folder, locked_folder, remove
-from hf_seq2seq.sections import flag
+from hf_seq2seq.metrics.metric import perfect_score
+from hf_seq2seq.tuning.earlier import ROWS, as_json, check_same
 from hf_seq2seq.tuning.following import Goal, follow, progress_of, start_run
 from hf_seq2seq.tuning.learning_curve_config import LearningCurve
 from hf_seq2seq.tuning.preparing import look
@@ -43,6 +44,7 @@ class Plan:
         folder: of the curve.
         goal: the score.
         sizes: training rows of each run, rising, by its folder's name.
+        rows: the number of rows of every split and a digest of them.
     """
 
     recipe: str
@@ -50,6 +52,7 @@ class Plan:
     folder: Path
     goal: Goal
     sizes: dict[str, int]
+    rows: Mapping[str, Any]
 
 
 def learning_curve(recipe: str, values: Mapping[str, Any], folder: Path, overwrite: bool, asked: LearningCurve) -> Json:
@@ -91,7 +94,7 @@ def plan_of(recipe: str, values: Mapping[str, Any], folder: Path, count: int) ->
     """
     own = {name: value for name, value in values.items() if name not in (*NOT_IN_TRIALS, "output_dir")}
     looked = look(recipe, {}, own | {"output_dir": str(folder)})
-    rows = looked.training_rows
+    rows = looked.rows["train"][0]
     if rows < LEAST_ROWS * 2 ** (count - 1):
         raise InputError(f"--sizes: {count} need {LEAST_ROWS * 2 ** (count - 1)} training rows, but there are {rows}")
     parts = [2**power for power in range(count - 1, -1, -1)]
@@ -99,7 +102,8 @@ def plan_of(recipe: str, values: Mapping[str, Any], folder: Path, count: int) ->
     # Chosen by all rows, not by a share of them: every size has the same validation rows and metrics.
     base = looked.family.base
     held = {name: base[name] for name in ("validation_split_percentage", "metrics") if base.get(name) is not None}
-    return Plan(recipe, own | held | {"metric_for_best_model": looked.goal.metric}, folder, looked.goal, sizes)
+    values = own | held | {"metric_for_best_model": looked.goal.metric}
+    return Plan(recipe, values, folder, looked.goal, sizes, looked.rows)
 
 
 def _check_same(plan: Plan, overwrite: bool) -> None:
@@ -108,18 +112,13 @@ def _check_same(plan: Plan, overwrite: bool) -> None:
     Raises:
         InputError: names a flag that differs.
     """
-    wanted = json.loads(json.dumps({"recipe": plan.recipe, "rows": plan.sizes} | plan.values, default=str))
+    wanted = {"recipe": plan.recipe, ROWS: plan.rows} | plan.values
     path = plan.folder / REQUEST
-    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() and not overwrite else wanted
-    for name in dict.fromkeys([*before, *wanted]):
-        if name != "rows" and before.get(name) != wanted.get(name):
-            was, now = (shorten(str(each.get(name, "not given"))) for each in (before, wanted))
-            raise InputError(
-                f"--output-dir: holds a learning curve with another {flag(name)}: {was} (now {now})\n"
-                "give the same to continue, another --output-dir, or --overwrite-output-dir to start over"
-            )
+    if path.exists() and not overwrite:
+        advice = "give the same to continue, another --output-dir, or --overwrite-output-dir to start over"
+        check_same(json.loads(path.read_text(encoding="utf-8")), wanted, "a learning curve", advice)
     with open_draft(path) as file:
-        json.dump(wanted, file, indent=1)
+        json.dump(as_json(wanted), file, indent=1)
 
 
 def _score_of(plan: Plan, name: str, server: TrainServer) -> float:
@@ -148,7 +147,8 @@ def _score_of(plan: Plan, name: str, server: TrainServer) -> float:
 def report(plan: Plan, scores: Sequence[float], asked: LearningCurve) -> tuple[Json, Curve]:
     """The law, what more rows would bring, and how well the largest size was predicted."""
     rows, values = np.array([*plan.sizes.values()], dtype=np.float64), np.array(scores)
-    curve = fit_curve(rows, values, plan.goal.greater, asked.curve_confidence)
+    perfect = perfect_score(plan.goal.metric, plan.goal.greater)
+    curve = fit_curve(rows, values, plan.goal.greater, asked.curve_confidence, perfect=perfect)
     gain = asked.gain or (2.0 if abs(scores[-1]) >= 10 else 0.05 * abs(scores[-1]))
     found: Json = {
         "metric": plan.goal.metric,
@@ -162,7 +162,7 @@ def report(plan: Plan, scores: Sequence[float], asked: LearningCurve) -> tuple[J
         "held_out": None,
     }  # fmt: skip
     if len(rows) > FEWEST:
-        earlier = fit_curve(rows[:-1], values[:-1], plan.goal.greater, asked.curve_confidence)
+        earlier = fit_curve(rows[:-1], values[:-1], plan.goal.greater, asked.curve_confidence, perfect=perfect)
         predicted = earlier.predicted(float(rows[-1]))
         found["held_out"] = {
             "rows": int(rows[-1]),

@@ -54,7 +54,7 @@ def other_seeds(
     members = []
     for further in range(1, request.ensemble):
         seed = request.seed + further
-        folder = best.folder.parents[1] / FOLDER / f"seed-{seed}"
+        folder = best.folder.parents[1] / FOLDER / f"{best.folder.name}-seed-{seed}"
         room, done = left(), progress_of(folder, request.goal)
         if not done.finished:
             if room < needed:

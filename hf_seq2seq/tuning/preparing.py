@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
-from hf_seq2seq.data.evaluation_sets import name_of, rows_of, sets_of
+from hf_seq2seq.data.evaluation_sets import kind_of, name_of, rows_of, sets_of
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, best_metric, check_metrics
-from hf_seq2seq.sections import flatten, options
+from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.processes import rank
+from hf_seq2seq.training.resuming import contents
 from hf_seq2seq.training.state import LOG_FILE
-from hf_seq2seq.tuning.decoding_settings import Validation
+from hf_seq2seq.tuning.decoding_settings import Validation, ValidationSet
 from hf_seq2seq.tuning.domains import Domain
 from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.request import FOLDER
@@ -31,8 +32,8 @@ class Looked:
         family: with an empty space.
         config_class: of its recipe.
         goal: what the recipe compares checkpoints by, or would.
-        validation: the rows of pairs; None for others.
-        training_rows: their number.
+        validation: the rows of pairs; None for others, and where the goal is a loss.
+        rows: the number of rows of every split besides those of the test, and a digest of them.
         test_share: number of test rows by that of validation rows.
     """
 
@@ -40,7 +41,7 @@ class Looked:
     config_class: type
     goal: Goal
     validation: Validation | None
-    training_rows: int
+    rows: dict[str, list[Any]]
     test_share: float = 0.0
 
 
@@ -68,7 +69,9 @@ def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Lo
         )
     family = Family(recipe, dict(given), flatten(task.config), {})
     tested, validated = (rows_of(task.splits, kind) for kind in ("test", "validation"))
-    found = (family, module.Config, _goal(task, values), _validation(task), len(task.splits["train"]))
+    goal = _goal(task, values)
+    rows = {split: found for split, found in contents(task).items() if kind_of(split) != "test"}
+    found = (family, module.Config, goal, None if goal.is_loss else _validation(task), rows)
     return Looked(*found, test_share=tested / validated)
 
 
@@ -87,11 +90,13 @@ def _goal(task: "Task", values: Mapping[str, Any]) -> Goal:
 
 
 def _validation(task: "Task") -> Validation | None:
-    sets = [task.splits[split] for split in sets_of(task.splits, "validation")]
-    if all(examples.references is None for examples in sets):
-        return None
-    references = [row for examples in sets for row in examples.references or ()]
-    return Validation([text for examples in sets for text in examples.texts], references, task.metrics)
+    found = [(split, task.splits[split]) for split in sets_of(task.splits, "validation")]
+    sets = [
+        ValidationSet(name_of(split), list(rows.texts), list(rows.references), task.metrics_of(split))
+        for split, rows in found
+        if rows.references is not None
+    ]
+    return Validation(tuple(sets)) if sets else None
 
 
 def check_place(folder: Path, overwrite: bool) -> None:
@@ -102,12 +107,6 @@ def check_place(folder: Path, overwrite: bool) -> None:
         raise InputError(
             f"--output-dir: {folder} holds a run that is no search's; give --overwrite-output-dir or another folder"
         )
-
-
-def own_values(config_class: type, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The flags that a recipe has."""
-    known = options(config_class)
-    return {name: value for name, value in values.items() if name in known}
 
 
 def spaces_of(looked: Sequence[Looked], spaces: Sequence[Mapping[str, Domain]]) -> tuple[Family, ...]:

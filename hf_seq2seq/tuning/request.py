@@ -11,13 +11,15 @@ from hf_seq2seq.clocks import clocks
 from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.decoding_settings import Validation
 from hf_seq2seq.tuning.domains import Domain
+from hf_seq2seq.tuning.earlier import ROWS
 from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.spaces import Family
 
 FOLDER = "search"
 NOT_IN_TRIALS = (
-    "test_file", "push_to_hub", "max_time", "max_cpu_time", "resume_from_checkpoint", "overwrite_output_dir"
+    "test_file", "push_to_hub", "max_time", "max_cpu_time", "resume_from_checkpoint", "overwrite_output_dir",
+    "output_dir",
 )  # fmt: skip
 """Flags that are the final run's alone: test rows are looked at once, when all is chosen."""
 
@@ -31,7 +33,7 @@ class SearchRequest:
         values: flags that all runs have.
         output_dir: of the final model; trials and leaderboard are in its folder `search`.
         goal: what trials are compared by.
-        validation: the validation rows, of pairs; None for labels.
+        validation: the validation rows, of pairs; None for labels, and where the goal is a loss.
         decoding: settings of decoding to try on them.
         budget: of time; None for none.
         most: trials at most.
@@ -41,6 +43,7 @@ class SearchRequest:
         baselines: trains systems that need no search, and returns their entries.
         test_share: number of test rows by that of validation rows.
         began: what `clocks` returned when the search was called.
+        rows: the number of rows of every split and a digest of them.
     """
 
     families: tuple[Family, ...]
@@ -57,6 +60,7 @@ class SearchRequest:
     baselines: Callable[[], tuple[Entry, ...]] = tuple[Entry, ...]
     test_share: float = 0.0
     began: tuple[float, float] = field(default_factory=clocks)
+    rows: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes it another search when it changes; a longer time or more trials do not."""
@@ -65,7 +69,8 @@ class SearchRequest:
             for family in self.families
             for name, domain in sorted(family.space.items())
         }
-        return self.of_trials() | {"recipes": ",".join(family.recipe for family in self.families)} | spaces
+        recipes = {"recipes": ",".join(family.recipe for family in self.families)}
+        return self.of_trials() | recipes | spaces | {ROWS: self.rows}
 
     def of_trials(self) -> dict[str, Any]:
         """The flags of a trial, as far as they are those of all."""

@@ -34,8 +34,6 @@ from hf_seq2seq.tuning.train_server import TrainServer
 TRIALS = "trials"
 KEPT = 3
 """Trials whose checkpoints are kept: the best ones; twice as many as an ensemble has, of which some may not fit."""
-TOO_LITTLE = "too little time was left"
-"""Begins the reason of a trial that had no room in the rest of the search's time."""
 FAILURES = 3
 """The search ends where so many trials fail before any has a score."""
 
@@ -193,8 +191,8 @@ class _Search:
     def _tell_missing(self) -> None:
         """Says which families had no time for a trial."""
         budget, records = self.request.budget, self.study.records()
-        short = {record.recipe for record in records if record.reason.startswith(TOO_LITTLE)}
-        tried = {record.recipe for record in records if not record.reason.startswith(TOO_LITTLE)}
+        short = {record.recipe for record in records if record.needed is not None}
+        tried = {record.recipe for record in records if record.needed is None}
         # With time left, the number of trials was reached.
         untried = short if self._has_time() else set(self.families)
         missing = [name for name in self.families if name in untried - tried]
@@ -222,10 +220,11 @@ class _Search:
             if self.used + needed > budget.search:
                 self._refuse_little_time(budget, needed)
                 self._longest = max(self._longest, needed)
-                ending = dataclasses.replace(ending, reason=f"{TOO_LITTLE}: a trial needs {duration(needed)}")
+                reason = f"too little time was left: a trial needs {duration(needed)}"
+                ending = dataclasses.replace(ending, reason=reason)
             else:
                 self._give_trials(needed)
-                ending = self._run(trial, record)
+                ending, needed = self._run(trial, record), None
         state = _state(ending)
         self.study.tell(
             trial,
@@ -235,6 +234,7 @@ class _Search:
             seconds=record.seconds + ending.seconds,
             share=ending.progress.share,
             loss=ending.progress.loss,
+            needed=needed,
         )
         return self.study.record(trial)
 
@@ -352,7 +352,7 @@ class _Search:
         seconds, trial = self._left_for_training(), self.trial_seconds or 0.0
         before = self.used
         room = seconds if self.request.budget is not None and seconds >= LONGER * trial else None
-        chosen = longer_run(chosen, self.request, self.server, self.folder / "final", room)
+        chosen = longer_run(chosen, self.request, self.server, self.folder / f"final-{chosen.folder.name}", room)
         if self.study.noted("final_seconds") is None:
             self.study.note("final_seconds", self.used - before)
         return chosen

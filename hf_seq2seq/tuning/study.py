@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import remove
-from hf_seq2seq.sections import flag
-from hf_seq2seq.tuning.budget import needed_seconds
+from hf_seq2seq.tuning.earlier import as_json, check_same
 from hf_seq2seq.tuning.spaces import Family, prefixes, size_of
 
 JOURNAL = "journal.log"
@@ -52,6 +51,7 @@ class TrialRecord:
         folder: its name below that of the trials.
         reason: why it stopped or failed.
         loss: the best on the validation rows, which decides between equal scores; None where it is unknown.
+        needed: seconds that it needs, where too few were left for it.
     """
 
     number: int
@@ -64,6 +64,7 @@ class TrialRecord:
     folder: str
     reason: str
     loss: float | None = None
+    needed: float | None = None
 
 
 def load_optuna() -> Any:
@@ -152,18 +153,12 @@ class Study:
         Raises:
             InputError: says what it was.
         """
-        wanted = json.loads(json.dumps(request, default=str))
         before = self.noted("request")
         if before is None:
-            self.note("request", wanted)
+            self.note("request", as_json(request))
             return
-        for name in dict.fromkeys([*before, *wanted]):
-            if before.get(name) != wanted.get(name):
-                was, now = (shorten(str(each.get(name, "not given"))) for each in (before, wanted))
-                raise InputError(
-                    f"--output-dir: holds a search with another {_spelt(name)}: {was} (now {now})\n"
-                    "give the same to resume it, another --output-dir, or --overwrite-output-dir to start over"
-                )
+        advice = "give the same to resume it, another --output-dir, or --overwrite-output-dir to start over"
+        check_same(before, request, "a search", advice)
 
     def next_trial(self) -> Any:
         """The trial that is to run: one that a killed search left, or a new one; None where there is no further one."""
@@ -214,8 +209,8 @@ class Study:
 
     def _too_large(self, recipe: str) -> list[dict[str, Any]]:
         """The sizes of models for which a trial had too little time; the defaults' stands in for them."""
-        failed = [r for r in self.records() if r.state == FAILED and needed_seconds(r.reason) is not None]
-        return [size for r in failed if r.recipe == recipe and (size := size_of(r.settings))]
+        short = [record for record in self.records() if record.recipe == recipe and record.needed is not None]
+        return [size for record in short if (size := size_of(record.settings))]
 
     def _started(self, trial: Any) -> Any:
         trial.set_user_attr("starts", trial.user_attrs.get("starts", 0) + 1)
@@ -267,12 +262,6 @@ class Study:
         return sorted(scored, key=lambda record: (sign * (record.value or 0.0), _or_inf(record.loss)))
 
 
-def _spelt(name: str) -> str:
-    """A part of a request in words: a flag, or the values that a search tries for one."""
-    setting, of, recipe = name.partition(" of ")
-    return f"space of {flag(setting)} for {recipe}" if of else flag(setting)
-
-
 def _record(number: int, known: Mapping[str, Any]) -> TrialRecord:
     return TrialRecord(
         number=number,
@@ -283,6 +272,7 @@ def _record(number: int, known: Mapping[str, Any]) -> TrialRecord:
         share=known.get("share", 0.0),
         reason=known.get("reason", ""),
         loss=known.get("loss"),
+        needed=known.get("needed"),
     )
 
 

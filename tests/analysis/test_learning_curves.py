@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hf_seq2seq.analysis.learning_curves import fit_curve
+from hf_seq2seq.metrics.metric import perfect_score
 
 SIZES = 10_000 * 2.0 ** -np.arange(4, -1, -1)
 LAWS = [(60.0, 30.0, 0.3, True), (1.5, 2.0, 0.4, False)]
@@ -49,5 +50,9 @@ def test_a_curve_that_ends_has_no_number_of_rows() -> None:
     assert flat.more_rows(30)[0] == math.inf
     perfect = fit_curve(SIZES, scores((100, 30, 0.5, True), SIZES), True)
     assert perfect.at(1e12).max() <= 100
+    correlations = fit_curve(
+        SIZES, np.array([0.50, 0.60, 0.68, 0.76, 0.84]), True, perfect=perfect_score("pearson", True)
+    )
+    assert correlations.at(1e12).max() <= 1
     falling = fit_curve(SIZES, np.array([50.0, 45.0, 40.0, 35.0, 30.0]), True)
     assert falling.gained(20_000)[0] == 0

@@ -73,3 +73,12 @@ def test_italian(shared_data: Path) -> None:
     model = train(*zip(*rows, strict=True), Options())
     wrong = sum(said != row[1] for said, row in zip(model([row[0] for row in test]), test, strict=True))
     assert 100 * wrong / len(test) <= 31
+
+
+def test_one_space_makes_no_symbols_of_targets(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["ab", "ba", "aab", "bba", "abab"] * 20
+    targets = [word.upper() for word in words]
+    targets[6] = "B A"
+    model = train(words, targets, Options())
+    assert model(["ab", "bba"]) == ["AB", "BBA"]
+    assert "1 of 100 targets have spaces, which count as characters" in capsys.readouterr().err

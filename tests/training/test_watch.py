@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.watch import Watch, unigram_entropy
+from hf_seq2seq.training.watch import Watch, _as_keys, unigram_entropy
 
 MakeTask = Callable[..., Task]
 SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}
@@ -143,6 +143,16 @@ def test_outputs_may_be_as_alike_as_the_references(make_task: MakeTask) -> None:
     assert references is not None
     references[:] = [["same"]] * 17
     assert watch(task).evaluation({"eval_loss": 1.0}, {"validation": ["same"] * 17}) == []
+
+
+def test_classes_are_alike_as_sets_and_numbers_never() -> None:
+    one_hot = np.eye(6)[np.arange(40) % 6]
+    several = np.maximum(one_hot, np.eye(6)[0])  # all rows have the first label
+    outputs, right = _as_keys(several * 2 - 1, several)
+    assert outputs == right
+    assert len(set(right)) == 6
+    assert _as_keys(one_hot, one_hot.argmax(1)) == (one_hot.argmax(1).tolist(),) * 2
+    assert _as_keys(np.full((40, 1), 0.002), np.full(40, 0.002)) == ([], [])
 
 
 def test_the_entropy_is_that_of_the_targets(make_task: MakeTask) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.comparison_scores import Draws, Resampling, Scored, part_worth
@@ -86,9 +87,24 @@ def test_the_grid_is_trained_once_and_compared(base: Path, capsys: pytest.Captur
     said = capsys.readouterr().err
     assert "comparison is replaced by a comparison of the present settings" in said
     assert "without attention=general, num_beams=1 and 1 more" in said
-    base.write_text(base.read_text().replace("hidden_size: 8", "hidden_size: 16"))
-    with pytest.raises(InputError, match="its runs have hidden_size 8, not 16; give another folder"):
+    text = base.read_text()
+    base.write_text(text.replace("hidden_size: 8", "hidden_size: 16"))
+    with pytest.raises(InputError, match=r"holds runs with another --hidden-size: 8 \(now 16\)"):
         ablate(str(base), asked)
+    base.write_text(text)
+    train = Path(yaml.safe_load(text)["train_file"])
+    train.write_text(train.read_text() + train.read_text())
+    with pytest.raises(InputError, match=r"holds runs with other rows: .* had [\d,]+, digest \w+ \(now "):
+        ablate(str(base), asked)
+
+
+def test_every_combination_has_a_folder_of_its_own() -> None:
+    values = ["x:", "x;", "runs/a", "runs-a", "a" * 200, "a" * 201, "plain"]
+    names = [folder_name({"source_prefix": value}) for value in values]
+    assert len(set(names)) == len(values)
+    assert names[-1] == "source_prefix-plain"
+    assert max(map(len, names)) < 150
+    assert folder_name({}) == "base"
 
 
 @pytest.mark.parametrize(

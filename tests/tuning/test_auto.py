@@ -97,3 +97,18 @@ def test_a_search_does_not_replace_a_run(files, tmp_path):
 def test_too_few_rows_to_hold_any_out_need_a_flag(files, tmp_path):
     with pytest.raises(InputError, match="no validation rows to choose by: give --validation-file"):
         auto(train_file=files["train_file"], output_dir=str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("flags", [{"model_name_or_path": "no/such/model"}, {"label_column": "phonemes"}])
+def test_a_flag_that_no_family_uses_is_refused(files, tmp_path, flags):
+    (name,) = flags
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')}: not used by rnn or transformer"):
+        auto(**files, **flags, recipes=("rnn", "transformer"), max_time="9m", output_dir=str(tmp_path / "out"))
+
+
+def test_a_named_set_is_what_systems_are_compared_by(files, tmp_path):
+    pytest.importorskip("optuna")
+    sets = f"a={files['validation_file']},b={files['test_file']}"
+    given = files | {"validation_file": sets, "metric_for_best_model": "a_chrf"}
+    found = hf_seq2seq.search("rnn", "num_beams=1,2,dropout=0.1,0.2", **given, **TINY, output_dir=tmp_path / "out")
+    assert {"eval_a_chrf", "eval_b_chrf"} <= set(found.results)

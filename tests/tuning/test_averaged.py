@@ -27,7 +27,7 @@ def average(run, monkeypatch, right):
     """Averages, where a model's score is its weight's distance to what is right."""
     score = lambda model, _: -abs(float(load_file(model / "model.safetensors")["weight"]) - right)  # noqa: E731
     monkeypatch.setattr(averaging, "score_of", score)
-    request = SearchRequest((), {}, run.parent, Goal("chrf", True), Validation([], [], ()))
+    request = SearchRequest((), {}, run.parent, Goal("chrf", True), Validation(()))
     return averaging.averaged(Chosen("rnn", run, {}, {}, 0.0), request)
 
 

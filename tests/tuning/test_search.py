@@ -14,7 +14,7 @@ from hf_seq2seq.tuning import search as searching
 from hf_seq2seq.tuning.auto import _fitting, search_recipe
 from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.budget import Budget, closing_seconds
-from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, usual
+from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, ValidationSet, usual
 from hf_seq2seq.tuning.domains import Choices
 from hf_seq2seq.tuning.final import summary_of
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
@@ -227,12 +227,70 @@ def test_an_ensemble_has_runs_of_the_best_settings_with_other_seeds(trainer, tmp
     first, second = (float(values["max_time"][:-1]) for values in members)
     assert first == pytest.approx(540 / 2, abs=30)  # of what the closing leaves
     assert second == pytest.approx(540, abs=30)  # as the first one took no time
-    assert found["run"] == "seed-44"
+    assert found["run"] == "001-rnn-seed-44"
     board = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"]
-    assert [system["name"] for system in board][:3] == ["final", "seed-44", "001-rnn"]
+    assert [system["name"] for system in board][:3] == ["final", "001-rnn-seed-44", "001-rnn"]
     again = len(trainer.started)
     searching.search(dataclasses.replace(asked, families=(family,)))
     assert [values.get("seed") for values in trainer.started[again:]] == [None]  # the closing run alone
+
+
+def test_a_continued_search_with_another_best_trial_trains_that_one_longer(trainer, tmp_path, monkeypatch, capsys):
+    def save(self, gain):
+        Trainer.save(self, gain + 10 * self.folder.name.startswith("final"))
+
+    monkeypatch.setattr(searching, "TrainServer", type("Longer", (Trainer,), {"save": save}))
+    asked = request(tmp_path, [2, 5], budget=Budget(600))
+    assert searching.search(dataclasses.replace(asked, most=1))["scores"]["eval_chrf"] == 9 * 12
+    found = searching.search(dataclasses.replace(asked, most=2))
+    assert (found["settings"], found["scores"]["eval_chrf"]) == ({"gain": 5}, 9 * 15)
+    assert "the trial had all steps" not in capsys.readouterr().err
+
+
+def test_a_final_run_that_repeats_the_trial_says_why(trainer, tmp_path, capsys):
+    asked = request(tmp_path, [2, 5], budget=Budget(600))
+    family = dataclasses.replace(asked.families[0], base=asked.families[0].base | {"max_steps": STEPS})
+    searching.search(dataclasses.replace(asked, families=(family,)))
+    assert "to average its last checkpoints: the trial had all steps of --max-steps" in capsys.readouterr().err
+
+
+def test_a_size_without_time_is_tried_once(trainer, tmp_path, monkeypatch):
+    def start(self, recipe, values, output, call=""):
+        needs = 500 if values.get("hidden_size") == 512 else 0
+        Trainer.start(self, recipe, values | {"needs": needs}, output, call)
+
+    monkeypatch.setattr(searching, "TrainServer", type("Sized", (Trainer,), {"start": start}))
+    asked = request(tmp_path, [1, 2, 3, 4, 5, 6], budget=Budget(200), most=12)
+    sizes = Choices.of("hidden_size", [8, 512])
+    family = asked.families[0]
+    space = family.space | {"hidden_size": sizes}
+    family = dataclasses.replace(family, base=family.base | {"hidden_size": 8}, space=space)
+    searching.search(dataclasses.replace(asked, families=(family,)))
+    assert [values.get("hidden_size") for values in trainer.started].count(512) == 1
+
+
+def test_a_search_goes_on_where_its_folder_is_spelled_otherwise_but_not_on_other_rows(trainer, tmp_path):
+    asked = request(tmp_path, [1, 2], values={"output_dir": "x"}, rows={"train": [80, "a1"], "validation": [9, "b1"]})
+    searching.search(asked)
+    searching.search(dataclasses.replace(asked, values=asked.values | {"output_dir": "./x/"}))
+    other = dataclasses.replace(asked, rows={"train": [80, "a1"], "validation": [12, "b2"]})
+    with pytest.raises(
+        InputError, match=r"a search with other rows: validation had 9, digest b1 \(now 12, digest b2\)"
+    ):
+        searching.search(other)
+
+
+def test_a_score_of_several_sets_is_that_of_the_named_one_or_the_mean():
+    sets = tuple(
+        ValidationSet(name, ["x"] * len(texts), [[text] for text in texts], ("exact_match",))
+        for name, texts in {"a": ["1", "2"], "b": ["3"]}.items()
+    )
+    scores = {
+        name: Validation(sets).score(["1", "0", "3"], Goal(name, True))
+        for name in ("exact_match", "a_exact_match", "b_exact_match")
+    }
+    assert scores == {"exact_match": 75.0, "a_exact_match": 50.0, "b_exact_match": 100.0}
+    assert Goal("a_loss", False).is_loss
 
 
 def test_final_scores_begin_where_the_run_has_told_how_it_started(tmp_path):
@@ -248,7 +306,7 @@ def test_decoding_settings_start_from_those_of_the_run(tmp_path, monkeypatch):
 
     monkeypatch.setattr("hf_seq2seq.api.models.load", lambda model: Model())
     base = {"num_beams": 5, "length_penalty": 1.0}
-    rows = Validation(["x"], [["a b"]], ("exact_match",))
+    rows = Validation((ValidationSet("", ["x"], [["a b"]], ("exact_match",)),))
     trying = DecodingSearch(tmp_path, rows, Goal("exact_match", True), base, usual(base))
     assert trying.best(tmp_path, lambda: 0.0) == ({}, 100.0)
     space = {"num_beams": USUAL["num_beams"]}

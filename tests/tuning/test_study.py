@@ -131,7 +131,7 @@ def test_a_size_for_which_there_was_too_little_time_is_not_tried_again(tmp_path)
         settings = study.record(trial).settings
         sizes_tried.append(settings.get("model_size", "tiny"))
         if sizes_tried[-1] == "small":
-            study.tell(trial, FAILED, refusal)
+            study.tell(trial, FAILED, "too little time was left", needed=needed_seconds(refusal))
         else:
             finish(study, trial, 1.0)
     assert len(sizes_tried) == 12
