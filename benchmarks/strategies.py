@@ -153,11 +153,16 @@ def folder_of(name: str, seed: str) -> Path:
     return OUTPUTS / f"{name.replace('/', '-')}-{seed}"
 
 
+def runs_of(name: str) -> list[Path]:
+    """The runs of a setting that lie there, by seed."""
+    start = folder_of(name, "").name
+    found = [folder for folder in OUTPUTS.glob(f"{start}*") if folder.name.removeprefix(start).isdigit()]
+    return sorted(found, key=lambda folder: int(folder.name.removeprefix(start)))
+
+
 def train(name: str, seed: str, flags: str = "") -> None:
     """Runs the commands of one setting, after what it starts from, and notes their cost; skips what is done."""
     folder = folder_of(name, seed)
-    if (folder / "cost.json").exists():
-        return
     data, _, kind = name.partition("/")
     setting = SETTINGS[kind]
     for other in dict.fromkeys(re.findall(r"\{(\w+)\}", " ".join((setting.flags, *setting.before)))):
@@ -166,9 +171,15 @@ def train(name: str, seed: str, flags: str = "") -> None:
     places = {other: str(folder_of(f"{data}/{other}", seed)) for other in SETTINGS} | {"here": str(folder)}
     given = f"{ROWS[data].command} {setting.flags} {flags} --seed {seed}"
     final = f"train {given} --output-dir {{here}} --overwrite-output-dir"
-    costs = [_run(command.format(**places)) for command in (*setting.before, final)]
+    commands = [command.format(**places) for command in (*setting.before, final)]
+    if (folder / "cost.json").exists():
+        if json.loads((folder / "cost.json").read_text())["commands"] != commands:
+            raise SystemExit(f"{folder}: was trained by other flags; delete it to train it again")
+        return
+    costs = [_run(command) for command in commands]
     seconds, memory = sum(cost[0] for cost in costs), max(cost[1] for cost in costs)
-    (folder / "cost.json").write_text(json.dumps({"cpu_seconds": seconds, "peak_bytes": memory}))
+    cost = {"cpu_seconds": seconds, "peak_bytes": memory, "commands": commands}
+    (folder / "cost.json").write_text(json.dumps(cost))
 
 
 def _run(command: str) -> tuple[float, int]:
@@ -186,11 +197,11 @@ def report(name: str) -> list[str]:
     """The row of a table for the seeds that were run; empty without any."""
     data = name.partition("/")[0]
     key, scores, costs, ratios = ROWS[data].score, [], [], []
-    for folder in sorted(OUTPUTS.glob(f"{name.replace('/', '-')}-[0-9]")):
+    for folder in runs_of(name):
         if (folder / "cost.json").exists():
             scores.append(json.loads((folder / "all_results.json").read_text())[key])
             costs.append(json.loads((folder / "cost.json").read_text()))
-            plain = folder_of(f"{data}/cross_entropy", folder.name[-1]) / "cost.json"
+            plain = folder_of(f"{data}/cross_entropy", folder.name.rpartition("-")[2]) / "cost.json"
             if plain.exists():
                 ratios.append(costs[-1]["cpu_seconds"] / json.loads(plain.read_text())["cpu_seconds"])
     if not scores:
@@ -207,8 +218,8 @@ def report(name: str) -> list[str]:
 def context_kl(name: str) -> str:
     """What passes through the context at the end, in nats per source, median over seeds; empty if it is not logged."""
     found = []
-    for log in OUTPUTS.glob(f"{name.replace('/', '-')}-[0-9]/train_log.jsonl"):
-        lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for folder in runs_of(name):
+        lines = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
         found += [line["context_kl"] for line in lines if "context_kl" in line][-1:]
     return f"{statistics.median(found):.2f}" if found else ""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from hf_seq2seq.cli.flag_command import FlagCommand
-from hf_seq2seq.cli.mixed_rows import check_mixed, training_command, write_mixed, write_stages
+from hf_seq2seq.cli.mixed_rows import check_mixed, real_pairs, training_command, write_mixed, write_stages
 from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.cli.output_paths import check_outputs
 from hf_seq2seq.cli.progress import counted
@@ -67,6 +67,8 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     check_direction(model, read_run(Path(model).expanduser() / RUN_FILE), languages, options.input_file)
     filters = make_filters(config.rules, languages, _read_against(config), options.min_score)
     texts = read_texts(options)
+    if options.train_file:
+        real_pairs(options)  # so that errors come before the texts are translated
     network, tokenizers, settings = load_model(model, config.model)
     others, settings = load_others(model, network, tokenizers, settings, config)
     reverse = options.target_lang, options.source_lang  # it reads targets
@@ -97,7 +99,7 @@ def _read_against(config: BackTranslateConfig) -> "Seen | None":
 
     names = ("source_lang", "target_lang", "encoding")
     data = PairData(**{name: getattr(config.rows, name) for name in names})
-    return sides_of_files(config.rules.against, data)
+    return sides_of_files(config.rules.against, data, config.rows.names)
 
 
 def check(config: BackTranslateConfig, values: Mapping[str, Any]) -> None:

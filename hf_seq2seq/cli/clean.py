@@ -73,8 +73,9 @@ def clean(*, values: Values) -> None:
 
     data = PairData(train_file=rows.input_file, **{name: getattr(rows, name) for name in SHARED})
     languages = {"source": rows.source_lang, "target": rows.target_lang}
-    seen = sides_of_files(config.rules.against, data) if config.rules.against else None
     read = read_pair_rows(data)
+    columns = (read.source, read.target)
+    seen = sides_of_files(config.rules.against, data, columns) if config.rules.against else None
     cleaner = Cleaner(config.rules, languages, seen, read.labels)
     if read.labels:
         detail = f"{', '.join(OF_LABELS)} see them, all other rules the texts alone"

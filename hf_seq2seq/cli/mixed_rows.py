@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def write_stages(options: "Rows", synthetic: int) -> str:
 
     if not synthetic:
         raise InputError(f"--stages-file {options.stages_file}: no synthetic pair is kept")
-    real = sum(1 for _ in _real_pairs(options).rows) * options.upsample
+    real = sum(1 for _ in real_pairs(options).rows) * options.upsample
     share = round(real / (real + synthetic), 6)
     files = {"real": str(options.train_file), "synthetic": str(options.output_file)}
     lines = ["datasets:", *(f"  {name}: {json.dumps(file, ensure_ascii=False)}" for name, file in files.items())]
@@ -69,11 +70,25 @@ def write_stages(options: "Rows", synthetic: int) -> str:
     return text
 
 
-def _real_pairs(options: "Rows") -> "PairRows":
+def real_pairs(options: "Rows") -> "PairRows":
+    """The real pairs, by the names of the synthetic columns if they have them; stages read both by the same flags.
+
+    Raises:
+        InputError: they cannot be read.
+    """
     from hf_seq2seq.data.cleaning.pair_rows import read_pair_rows
 
-    source, target = options.source_lang, options.target_lang
-    return read_pair_rows(PairData(train_file=options.train_file, source_lang=source, target_lang=target))
+    languages = {f"{side}_lang": getattr(options, f"{side}_lang") for side in SIDES}
+    names: dict[str, Any] = {f"{side}_column": name for side, name in zip(SIDES, options.names, strict=True)}
+    named = {key: name for key, name in names.items() if name not in languages.values()}
+    data = PairData(train_file=options.train_file, **languages)
+    try:
+        return read_pair_rows(replace(data, **named))
+    except InputError as error:
+        if options.stages_file:
+            advice = "--source-column and --target-column name the synthetic columns; give those of the real pairs"
+            raise InputError(f"--stages-file {options.stages_file}: {error}\n{advice}") from None
+    return read_pair_rows(data)
 
 
 def write_mixed(options: "Rows") -> tuple[int, int]:
@@ -92,7 +107,7 @@ def write_mixed(options: "Rows") -> tuple[int, int]:
     made = PairData(train_file=options.output_file, source_column=source, target_column=target)
     counts = []
     with open_output(str(options.mixed_file), None, flag="--mixed-file") as stream:
-        for read, times in ((_real_pairs(options), options.upsample), (read_pair_rows(made), 1)):
+        for read, times in ((real_pairs(options), options.upsample), (read_pair_rows(made), 1)):
             count = 0
             for row in read.rows:
                 line = json_line(dict(zip((source, target), read.pair(row), strict=True)))

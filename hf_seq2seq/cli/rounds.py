@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from hf_seq2seq.cli.back_translate import BackTranslateConfig
+from hf_seq2seq.cli.back_translate import check as check_back_translation
 from hf_seq2seq.cli.flag_command import FlagCommand
 from hf_seq2seq.cli.options import Argument, Values
+from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cleaning.options import BACK_TRANSLATED
+from hf_seq2seq.data.evaluation_sets import named_files
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.python_modules import module_command
-from hf_seq2seq.sections import LARGEST_SEED, Section, build, option
+from hf_seq2seq.sections import LARGEST_SEED, Section, build, flag, option
 from hf_seq2seq.tuning.train_server import end_with_parent
 
 DONE = "rounds.json"
@@ -123,10 +127,47 @@ def check(config: RoundsConfig) -> None:
         )
     if options.source_lang == options.target_lang:
         raise InputError(f"--source-lang and --target-lang: are both {options.source_lang}")
+    if options.rounds == 1 and options.source_mono_file is not None:
+        raise InputError(
+            f"--source-mono-file {options.source_mono_file}: is for a better reverse model, and one round trains none; "
+            "give --rounds 2, or leave it out"
+        )
     for name in ("target_mono_file", "source_mono_file", "train_config"):
         path = getattr(options, name)
         if path is not None and not Path(path).expanduser().is_file():
             raise InputError(f"--{name.replace('_', '-')} {path}: no such file")
+    _check_translation(config)
+    for name in ("train_file", "validation_file", "test_file"):
+        for files in named_files(name, getattr(options, name) or "").values():
+            if files:
+                _check_columns(name, files, str(options.source_lang), str(options.target_lang))
+
+
+def _check_translation(config: RoundsConfig) -> None:
+    """Rejects flags of `back-translate` that conflict, as it would after the first training."""
+    options, made = config.rounds, config.synthesis
+    given = {name: value for name, value in vars(made).items() if value != getattr(Synthesis, name)}
+    files = {"input_file": options.target_mono_file, "output_file": "pairs.jsonl", "mixed_file": "mixed.jsonl"}
+    languages = {"source_lang": options.source_lang, "target_lang": options.target_lang}
+    given |= files | languages | {"train_file": options.train_file}
+    translation = build(BackTranslateConfig, given, origin="back-translate")
+    check_back_translation(translation, given)
+    translation.decoding.check()
+
+
+def _check_columns(option: str, files: str, source: str, target: str) -> None:
+    """Rejects pairs whose columns are the same in both directions, for languages that name none of them."""
+    from hf_seq2seq.data.cleaning.pair_rows import read_pair_rows
+
+    ways = [
+        read_pair_rows(PairData(train_file=files, source_lang=one, target_lang=other))
+        for one, other in ((source, target), (target, source))
+    ]
+    if (ways[0].source, ways[0].target) != (ways[1].target, ways[1].source):
+        raise InputError(
+            f"{flag(option)} {files}: has no columns {source!r} and {target!r}, by which both directions find their "
+            f"sides; name its columns so, or give two files, pairs.{source},pairs.{target}"
+        )
 
 
 def plan(recipe: str, config: RoundsConfig) -> list[Step]:

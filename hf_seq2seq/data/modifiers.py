@@ -103,7 +103,7 @@ class Modifier:
 
     Attributes:
         name: one of `MODIFIERS`.
-        probability: of each draw of a row.
+        probability: of each row in a chunk of draws.
         options: its own.
         terms: for Terms: translations by term.
     """

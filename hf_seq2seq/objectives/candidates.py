@@ -12,7 +12,6 @@ from hf_seq2seq.data.collation import pad
 from hf_seq2seq.data.inputs import source_of
 from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.decoding.search import Searcher
-from hf_seq2seq.decoding.search_options import Search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import check_metrics, metrics_for
 from hf_seq2seq.metrics.bleu import make_sentence_bleu
@@ -114,13 +113,8 @@ class CandidateObjective(TokenCrossEntropy):
         return [[tuple(output.whole) for output in outputs] for outputs in found]
 
     def searcher(self, **settings: Any) -> Searcher:
-        """Searches by the model's own distribution, ignoring truncation in its generation settings."""
-        model: Any = self.model
-        whole: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "typical_p": 1.0, "repetition_penalty": 1.0}
-        whole |= {"top_k": model.config.vocab_size, "min_p": 0.0, "min_new_tokens": 0}
-        search = Search(seed=self.context.step_seed(self.step), **whole, **settings)
-        assert self.context.tokenizers is not None
-        return Searcher(model, search, self.context.longest, tokenizer=self.context.tokenizers.target)
+        """Searches by the model's own distribution."""
+        return self.context.searcher(self.model, self.step, **settings)
 
     def targets(self, batch: dict[str, Tensor]) -> list[Output]:
         """The target of every row."""

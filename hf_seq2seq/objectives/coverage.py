@@ -39,6 +39,8 @@ class Coverage:
         model: Any = objective.model
         if not objective.has_encoder or getattr(model.config, "attention", "") == "none":
             raise InputError("--coverage-weight: the model has no attention on the source; leave it out")
+        if model.config.model_type == "prophetnet":
+            raise InputError("--coverage-weight: ProphetNet attends to the source for several streams; leave it out")
         if getattr(model.config, "coverage", False) and model.config.coverage_loss_weight:
             raise InputError(
                 f"--coverage-weight {self.weight:g}: --coverage brings this loss, with a weight of "

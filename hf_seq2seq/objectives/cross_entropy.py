@@ -366,8 +366,7 @@ class TokenCrossEntropy(Objective):
         """
         real = labels != IGNORE
         states, _ = self.states_of(inputs, real)
-        size = chunk_rows(self.model.get_output_embeddings().weight)  # type: ignore[operator]
-        parts = zip(states.split(size), labels[real].split(size), strict=True)
+        parts = zip(states.split(self.chunk_size), labels[real].split(self.chunk_size), strict=True)
         return torch.cat([checkpoint(self._chunk_losses, *part, use_reentrant=False) for part in parts])
 
     def _chunk_losses(self, states: Tensor, labels: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from hf_seq2seq.sections import Section, option
 if TYPE_CHECKING:
     from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
+HALF = 0.5
+"""Default share of the teacher in the mixture of Jensen-Shannon."""
 OWN = "own_samples"
 """Marks rows of a batch whose labels the student sampled, `(batch,)`."""
 
@@ -36,7 +38,7 @@ class DistillationOptions(Section):
         "forward", "KL divergence of the student from the teacher, or another.", choices=tuple(DIVERGENCES)
     )
     weight: float = option(0.5, "Share of the divergence; the rest is cross-entropy.", above=0, at_most=1)
-    beta: float = option(0.5, "Jensen-Shannon: share of the teacher in the mixture.", above=0, at_most=0.999)
+    beta: float = option(HALF, "Jensen-Shannon: share of the teacher in the mixture.", above=0, at_most=0.999)
     own_samples: float = option(
         0.0, "Share of rows on which the student's own samples replace the target.", at_least=0, at_most=1
     )
@@ -44,6 +46,8 @@ class DistillationOptions(Section):
     def __post_init__(self) -> None:
         """Checks every value, and that there is such a teacher."""
         super().__post_init__()
+        if self.beta != HALF and self.divergence != "jensen_shannon":
+            raise InputError(f"beta: only applies to divergence=jensen_shannon, not {self.divergence}")
         if not self.teacher:
             raise InputError("teacher: is missing; name the folder of a trained model")
         from hf_seq2seq.saved.model_paths import find_model
@@ -117,7 +121,7 @@ class Distillation(TokenCrossEntropy):
         if not own.any():
             return batch
         chosen = torch.from_numpy(np.flatnonzero(own)).to(labels.device)
-        searcher = self.context.sampler(self.model, self.step, 1)
+        searcher = self.context.searcher(self.model, self.step, do_sample=True)
         with evaluating(self.model):
             drawn = searcher(
                 {name: part[chosen] for name, part in self.context.searched(batch).items()},

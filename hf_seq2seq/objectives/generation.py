@@ -44,12 +44,12 @@ class GenerationContext:
         """A seed for a step's search, in which sampling also depends on the row's index."""
         return int(np.random.SeedSequence([self.seed, step]).generate_state(1)[0])
 
-    def sampler(self, model: Any, step: int, count: int) -> Searcher:
-        """Samples outputs from a model's own distribution, ignoring truncation in its generation settings."""
+    def searcher(self, model: Any, step: int, **settings: Any) -> Searcher:
+        """Searches by a model's own distribution, ignoring truncation in its generation settings."""
         assert self.tokenizers is not None
         whole: dict[str, Any] = {"temperature": 1.0, "top_p": 1.0, "typical_p": 1.0, "repetition_penalty": 1.0}
         whole |= {"top_k": model.config.vocab_size, "min_p": 0.0, "min_new_tokens": 0}
-        search = Search(do_sample=True, num_return_sequences=count, seed=self.step_seed(step), **whole)
+        search = Search(seed=self.step_seed(step), **whole, **settings)
         return Searcher(model, search, self.longest, tokenizer=self.tokenizers.target)
 
     def searched(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:

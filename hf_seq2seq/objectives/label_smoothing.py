@@ -4,8 +4,6 @@ from torch import nn
 
 from hf_seq2seq.errors import InputError
 
-KINDS = ("uniform", "others")
-
 
 def smoothing_factor(epsilon: float, kind: str, model: nn.Module) -> float:
     """The factor of the form (1 - e) y + e / K that equals the selected form.

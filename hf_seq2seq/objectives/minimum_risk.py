@@ -41,4 +41,4 @@ class MinimumRisk(CandidateObjective):
         sizes = batch["candidate_rows"].bincount(minlength=len(batch["labels"])).tolist()
         risks = batch["risks"].to(scores.dtype)
         pairs = zip((self.options.alpha * scores).split(sizes), risks.split(sizes), strict=True)
-        return self.mixed(torch.stack([score.softmax(0) @ risk for score, risk in pairs]), scores, batch)
+        return self.mixed(torch.stack([(score.softmax(0) * risk).sum() for score, risk in pairs]), scores, batch)

@@ -21,6 +21,8 @@ HALF = 0.5
 """Default share of gold inputs halfway through a run."""
 HARDLY = 0.95
 """Share of gold inputs at the end of a run above which it is warned of."""
+USUAL = ("token", "sample")
+"""Defaults of coin and choice."""
 PLACE = "--loss-args of scheduled_sampling"
 
 
@@ -38,11 +40,11 @@ class SamplingOptions(Section):
     minimum: float = option(0.0, "Linear: minimum share.", at_least=0, at_most=1)
     start: int = option(0, "Optimizer steps with gold inputs alone before the schedule begins.", at_least=0)
     coin: str = option(
-        "token",
+        USUAL[0],
         "What a coin decides on: a token, or a whole sequence, which gave worse results in the paper.",
         choices=("token", "sequence"),
     )
-    choice: str = option("sample", "The model's token: sampled, or its best.", choices=("sample", "argmax"))
+    choice: str = option(USUAL[1], "The model's token: sampled, or its best.", choices=("sample", "argmax"))
     passes: str = option(
         "auto", "Token by token, or all at once from gold inputs.", choices=("auto", "sequential", "parallel")
     )
@@ -57,8 +59,8 @@ class SamplingOptions(Section):
             raise InputError(f"k: {k} is too large for {name}; the maximum is 1")
         if name != "linear" and (self.c is not None or self.minimum):
             raise InputError(f"c and minimum: only apply to schedule=linear, not {name}")
-        if name == "none" and (k is not None or self.start):
-            raise InputError("k and start: do not apply to schedule=none, which never samples")
+        if name == "none" and (k is not None or self.start or (self.coin, self.choice) != USUAL):
+            raise InputError("k, start, coin and choice: do not apply to schedule=none, which never samples")
         if (name in ("exponential", "constant") and k == 1) or (
             name == "linear" and self.c == 0 and (k is None or k >= 1)
         ):

@@ -35,7 +35,7 @@ from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
-from hf_seq2seq.tasks.stages import read_staged, refuse_stages, settle_stages, with_stages
+from hf_seq2seq.tasks.stages import are_modified, read_staged, refuse_stages, settle_stages, with_stages
 from hf_seq2seq.tasks.streams import is_streamed, read_streamed, with_stream
 from hf_seq2seq.tasks.subwords import refuse_rich_sources, subword_pairs
 from hf_seq2seq.training.checks import check_positions
@@ -142,7 +142,9 @@ def encoded_task(
     renewed = subword_pairs(config, pairs["train"], splits["train"], tokenizers)
     source, target = pairs["train"].columns
     limit, prefix = config.tokens.max_target_length, config.data.source_prefix
-    context = GenerationContext(tokenizers, splits["train"], config.run.seed, limit, prefix)
+    # Outputs of modified rows are compared with their own labels.
+    known = None if are_modified(pairs["train"]) else splits["train"]
+    context = GenerationContext(tokenizers, known, config.run.seed, limit, prefix)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     task = Task(
         recipe=recipe,

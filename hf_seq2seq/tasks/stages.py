@@ -10,6 +10,7 @@ from hf_seq2seq.configs import PairData, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.pairs import Pairs, read_pairs
+from hf_seq2seq.data.preferences import Preferences, joined
 from hf_seq2seq.data.sources import load_splits
 from hf_seq2seq.data.stage_files import StageFile, check_end, read_stages
 from hf_seq2seq.data.stages import StageRows, Steps, modified
@@ -45,6 +46,11 @@ class StagedPairs(Pairs):
     modified_targets: tuple[str, ...] = ()
 
 
+def are_modified(rows: Any) -> bool:
+    """Whether a stage modifies the rows, so that their texts differ from those that were read."""
+    return isinstance(rows, StagedPairs) and rows.file is not None and any(s.modifiers for s in rows.file.stages)
+
+
 def texts_to_learn(rows: Pairs | Conversations) -> tuple[Sequence[str], Sequence[str]]:
     """Sources and targets that a new tokenizer learns from; where stages modify rows, also some of those."""
     if not isinstance(rows, StagedPairs):
@@ -72,14 +78,31 @@ def read_staged(config: TextRunConfig, data: PairData) -> dict[str, Pairs]:
         found.append(pairs.pop("train"))
         others |= pairs
     sizes = tuple(zip(file.sets, map(len, found), strict=True))
-    joined = StagedPairs(
-        [text for rows in found for text in rows.sources],
-        [texts for rows in found for texts in rows.references],
+    rows = StagedPairs(
+        [text for own in found for text in own.sources],
+        [texts for own in found for texts in own.references],
         found[0].columns,
+        preferences=_preferences([own.preferences for own in found], file),
         file=file,
         sizes=sizes,
     )
-    return {"train": _with_modified(joined, config.run.seed), **others}
+    return {"train": _with_modified(rows, config.run.seed), **others}
+
+
+def _preferences(parts: Sequence[Preferences | None], file: StageFile) -> Preferences | None:
+    """The better and the worse outputs of all sets.
+
+    Raises:
+        InputError: some sets have none, or modifiers would change their sources alone.
+    """
+    having = [name for name, part in zip(file.sets, parts, strict=True) if part is not None]
+    if not having:
+        return None
+    if lacking := next((name for name in file.sets if name not in having), None):
+        raise InputError(f"{file.path}: set {lacking!r} has no chosen and rejected outputs, but {having[0]!r} does")
+    if any(stage.modifiers for stage in file.stages):
+        raise InputError(f"{file.path}: modifiers do not change chosen and rejected outputs; leave out one of them")
+    return joined(parts)
 
 
 def _check(config: TextRunConfig, data: PairData, file: StageFile) -> None:

@@ -308,7 +308,7 @@ def late_starts(task: Task, steps: int) -> list[str]:
     )
     for check in checks:
         try:
-            check()
+            found += check() or []
         except InputError as error:
             found.append(str(error))
     return found

@@ -82,11 +82,12 @@ def state_flows(model: nn.Module, batch: dict[str, Tensor], with_jacobians: bool
     with torch.enable_grad(), _recorded(model, flows, with_jacobians):
         loss = model(**batch).loss
     model.train(training)
-    parts = [part for flow in flows.values() for state in flow.states for part in state]
+    # Those of a frozen encoder have no gradient.
+    parts = [part for flow in flows.values() for state in flow.states for part in state if part.requires_grad]
     found = iter(torch.autograd.grad(loss, parts, allow_unused=True))
     for flow in flows.values():
         for state in flow.states:
-            gradients = [next(found) for _ in state]
+            gradients = [next(found) if part.requires_grad else None for part in state]
             flow.gradients.append(
                 torch.cat([torch.zeros_like(p) if g is None else g for p, g in zip(state, gradients, strict=True)], 1)[
                     0

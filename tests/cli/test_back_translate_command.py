@@ -176,6 +176,7 @@ def test_killed_runs_continue_to_the_same_file(
         ),
         (["--output-file", "out.tsv", "--unique", "source"], "--unique source: synthetic sources are not compared"),
         ([], "--output-file: is missing; name the file of pairs to write"),
+        (["--output-file", "o.jsonl", "--train-file", "no.csv", "--mixed-file", "m.jsonl"], "no.csv: no such file"),
     ],
 )
 def test_bad_input(
@@ -210,6 +211,23 @@ def test_files_that_are_read_are_not_written(
     assert found.code == 2
     assert message in found.err
     assert Path("real.jsonl").read_text() == Path("test.tsv").read_text() == "mine"
+
+
+def test_real_pairs_have_the_names_of_the_synthetic_columns(
+    command: Any, model_folder: Path, mono: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("real.csv").write_text("german,english,note\nein Hund,a dog,some words of mine\n")
+    flags = [model_folder, "--input-file", mono, "--output-file", "out.jsonl", "--train-file", "real.csv"]
+    refused = command("back-translate", *flags, "--stages-file", "stages.yaml")
+    assert refused.code == 2
+    assert "--stages-file stages.yaml: real.csv: no column 'source'" in refused.err
+    assert "give those of the real pairs" in refused.err
+    assert not Path("out.jsonl").exists()
+    names = ["--source-column", "german", "--target-column", "english"]
+    result = command("back-translate", *flags, "--mixed-file", "mixed.jsonl", *names)
+    assert result.code == 0, result.err
+    assert read(Path("mixed.jsonl"))[0] == {"german": "ein Hund", "english": "a dog"}
 
 
 @pytest.mark.parametrize(

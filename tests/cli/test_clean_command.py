@@ -107,6 +107,16 @@ def test_overlap_with_test_sets_of_one_and_of_two_columns(command, tmp_path: Pat
     assert (tmp_path / "out.tsv").read_text() == "source\ttarget\nEin Haus\tA house\n"
 
 
+def test_overlap_is_found_by_the_names_of_columns_in_any_order(command, tmp_path: Path) -> None:
+    (tmp_path / "in.de").write_text("Ein Hund\nEine Katze\nEin Haus\n")
+    (tmp_path / "in.en").write_text("A dog\nA cat\nA house\n")
+    (tmp_path / "test.csv").write_text("en,de\na dog,ein anderer Hund\nsome cat,eine Katze\n")
+    counts = run(
+        command, "--input-file", f"{tmp_path / 'in.de'},{tmp_path / 'in.en'}", "--against", tmp_path / "test.csv"
+    )
+    assert counts["kept"] == 1
+
+
 def test_a_cell_that_is_not_text_is_counted(command, tmp_path: Path) -> None:
     rows = [{"source": "a b", "target": "c"}, {"source": ["c"], "target": "c"}, {"source": "d", "target": None}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -116,11 +116,16 @@ def test_nothing_of_others_is_continued_or_replaced(
     [
         ("--rounds 2", "--rounds 2: a better reverse model needs text of the source side; add --source-mono-file"),
         ("--source-lang en", "--source-lang and --target-lang: are both en"),
-        ("--source-mono-file none.de", "--source-mono-file none.de: no such file"),
+        ("--source-mono-file none.de", "--source-mono-file none.de: is for a better reverse model, and one round"),
+        ("--target-mono-file none.en", "--target-mono-file none.en: no such file"),
+        ("--top-k 5", "--top-k: only applies to sampling; add --do-sample"),
+        ("--train-file pairs.csv", "--train-file pairs.csv: has no columns 'de' and 'en', by which both directions"),
+        ("--validation-file pairs.csv", "--validation-file pairs.csv: has no columns 'de' and 'en'"),
         ("--rounds 0", "--rounds: 0 is too small"),
     ],
 )
 def test_bad_input(data: list[str], command: Any, flags: str, message: str) -> None:
+    Path("pairs.csv").write_text("source,target\nein Hund,a dog\n")
     given = dict(zip(data[::2], data[1::2], strict=True)) | dict([shlex.split(flags)])
     found = command("rounds", "rnn", *(word for pair in given.items() for word in pair))
     assert found.code == 2

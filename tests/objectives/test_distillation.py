@@ -149,8 +149,8 @@ def test_loss_and_gradient_are_those_of_the_formula(
     student: str, teacher: str, kind: str, save_teacher: Any, tokenizers: Tokenizers
 ) -> None:
     model = new_model(student, len(tokenizers.source)).double()
-    args = (f"teacher={save_teacher(teacher)}", "temperature=2", "weight=0.7", "beta=0.3", f"divergence={kind}")
-    objective = objective_of(model, tokenizers, *args)
+    args = (f"teacher={save_teacher(teacher)}", "temperature=2", "weight=0.7", f"divergence={kind}")
+    objective = objective_of(model, tokenizers, *args, *(["beta=0.3"] if kind == "jensen_shannon" else []))
     rows = {row: (*pair, True) for row, pair in ROWS.items()}
     assert_same(objective(batch_of([5, 0, 9])), expected(model, objective._teacher[0], rows, kind), model)
     assert objective.weight(batch_of([5, 0, 9])) == 11
@@ -223,6 +223,7 @@ def test_teacher_is_frozen_and_no_part_of_the_objective(save_teacher: Any, token
         ((), "--loss-args of distillation: teacher: is missing"),
         (("teacher=/none/such",), "distillation: /none/such: no such folder"),
         (("divergence=kl",), "unknown value 'kl'; choose from forward"),
+        (("teacher=x", "beta=0.3"), "beta: only applies to divergence=jensen_shannon, not forward"),
         (("temperature=0",), "temperature: 0.0 is too small; the minimum is 0.01"),
         (("weight=2",), "weight: 2.0 is too large"),
         (("own_samples=1.5",), "own.samples: 1.5 is too large; the maximum is 1"),

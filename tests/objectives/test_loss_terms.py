@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    ProphetNetConfig,
+    ProphetNetForConditionalGeneration,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
@@ -248,6 +255,14 @@ def test_terms_that_do_not_fit_a_model_are_refused(family: str, name: str, messa
         objective_of(family, **{name: 1.0})
     with pytest.raises(InputError, match="--coverage-weight: the model has no"):
         make_objective(Loss(coverage_weight=1.0), without_attention(), 0.0, GenerationContext())
+
+
+def test_attention_of_several_streams_has_no_coverage_loss() -> None:
+    sizes = {"hidden_size": 8, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "num_encoder_layers": 1}
+    sizes |= {"num_decoder_layers": 1, "num_encoder_attention_heads": 2, "num_decoder_attention_heads": 2}
+    model = ProphetNetForConditionalGeneration(ProphetNetConfig(vocab_size=20, **sizes))
+    with pytest.raises(InputError, match="--coverage-weight: ProphetNet attends to the source for several streams"):
+        make_objective(Loss(coverage_weight=1.0), model, 0.0, GenerationContext())
 
 
 def test_a_second_coverage_loss_is_refused() -> None:

@@ -135,6 +135,24 @@ def test_loss_and_gradient_are_those_of_the_paper(
     assert float(objective.target_tokens(batch)) == int((batch["labels"] != -100).sum())
 
 
+def test_risks_that_lie_close_together_have_a_gradient_in_low_precision(
+    tokenizers: Tokenizers, examples: Examples
+) -> None:
+    objective = objective_of(rnn(tokenizers), tokenizers, examples, "samples=8,metric=bleu")
+    batch = augmented(objective, examples, [0])
+    batch["risks"] = 0.82 + 0.001 * torch.arange(len(batch["risks"]), dtype=torch.float64)
+    known, gradients = objective.log_probabilities(batch).float().detach(), []
+    for is_low in (False, True):
+        scores = known.clone().requires_grad_()
+        objective.log_probabilities = lambda batch, scores=scores: scores  # type: ignore[method-assign]
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_low):
+            objective.row_losses(batch).sum().backward()
+        assert scores.grad is not None
+        gradients.append(scores.grad)
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].abs().max() > 0
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_samples_depend_on_seed_step_and_row_alone(name: str, tokenizers: Tokenizers, examples: Examples) -> None:
     objective = objective_of(MODELS[name](tokenizers), tokenizers, examples, "samples=4")

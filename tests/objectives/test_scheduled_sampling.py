@@ -200,7 +200,7 @@ REFUSED = {
     "schedule=exponential,k=0": "k: with 0 the schedule exponential has ended before step 1",
     "schedule=linear,k=0.2,minimum=0.2": "schedule=linear with k=0.2 has ended before step 1: its minimum is 0.2",
     "schedule=linear,c=1": "schedule=linear with k=1,c=1 has ended before step 1: its minimum is 0; use ",
-    "schedule=none,start=5": "k and start: do not apply to schedule=none",
+    "schedule=none,start=5": "k, start, coin and choice: do not apply to schedule=none",
     "k=0.5": "k: 0.5 is too small for inverse_sigmoid; the minimum is 1",
     "schedule=exponential,k=2": "k: 2.0 is too large for exponential; the maximum is 1",
     "c=0.1": "c and minimum: only apply to schedule=linear, not inverse_sigmoid",

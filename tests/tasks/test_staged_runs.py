@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -146,6 +147,34 @@ def test_other_recipes_have_stages(make: Make) -> None:
 )
 def test_what_does_not_go_with_stages_is_refused(make: Make, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=re.escape(message)):
+        make(**options)
+
+
+def test_outputs_of_modified_rows_are_compared_with_their_labels(make: Make) -> None:
+    plain = STAGES.partition("modifiers")[0]
+    assert make().objective.context.examples is None
+    Path("stages.yaml").write_text(plain)
+    task = make()
+    assert task.objective.context.examples is task.splits["train"]
+
+
+def test_stages_keep_better_and_worse_outputs(make: Make) -> None:
+    plain = STAGES.partition("modifiers")[0]
+    Path("stages.yaml").write_text(plain)
+    make()
+    Path("clean.tsv").write_text("source\ttarget\tchosen\trejected\n" + "ab\tba\tba\tab\n" * 16)
+    with pytest.raises(InputError, match="set 'dirty' has no chosen and rejected outputs, but 'clean' does"):
+        make(validation_file="dirty.tsv")
+    Path("dirty.tsv").write_text("source\ttarget\tchosen\trejected\n" + "abc\tcba\tcba\tabc\n" * 24)
+    for split in ("clean", "dirty"):
+        Path(f"{split}.csv").write_text("source,target\nab,ba\n")
+    options = {"loss_type": "preference", "loss_args": "random_start=true", "validation_file": "clean.csv"}
+    task = make(**options)
+    rows = np.array([0, 20])
+    batch = task.batch(task.splits["train"], rows, torch.device("cpu"))
+    assert {"chosen", "rejected"} <= set(batch)
+    Path("stages.yaml").write_text(STAGES)
+    with pytest.raises(InputError, match="modifiers do not change chosen and rejected outputs"):
         make(**options)
 
 

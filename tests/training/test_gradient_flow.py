@@ -118,6 +118,17 @@ def test_a_run_logs_and_draws_the_flow(
     assert losses[0] == losses[1]  # measuring changes nothing
 
 
+def test_a_frozen_encoder_has_states_without_gradients(pairs: dict[str, str], tmp_path: Path) -> None:
+    small = {"hidden_size": 8, "embedding_size": 8, "log_gradient_flow": 4}
+    task = rnn.prepare(build(rnn.Config, values_of(pairs, tmp_path, **small)))
+    task.model.get_encoder().requires_grad_(False)
+    run(task)
+    (flow,) = (line["gradient_flow"] for line in lines_of(tmp_path) if "gradient_flow" in line)
+    states = flow["states"]["model.encoder.layers.0.left_to_right"]
+    assert not any(states["gradient_norm"])
+    assert all(states["jacobian_product_norm"])
+
+
 def test_a_transformer_has_layers_but_no_states(pairs: dict[str, str], tmp_path: Path) -> None:
     values = values_of(pairs, tmp_path, d_model=16, encoder_ffn_dim=16, decoder_ffn_dim=16, log_gradient_flow=4)
     Loop(transformer.prepare(build(transformer.Config, values)), Accelerator(cpu=True), tmp_path).run()

@@ -192,10 +192,17 @@ def output_paths(value: str | None, read: PairRows) -> tuple[Path, ...]:
     return paths
 
 
-def sides_of_files(files: Sequence[str], data: PairData) -> dict[str, frozenset[int]]:
+def sides_of_files(
+    files: Sequence[str], data: PairData, columns: tuple[str | None, str] | None = None
+) -> dict[str, frozenset[int]]:
     """Hashes of the sources and of the targets of files such as test sets.
 
     The text of a file with one column may be of either side.
+
+    Args:
+        files: their paths.
+        data: the flags of columns and languages.
+        columns: the names of the other rows' columns, which are the same sides here, wherever they stand.
 
     Raises:
         InputError: a file cannot be read, or its columns cannot be found.
@@ -210,7 +217,10 @@ def sides_of_files(files: Sequence[str], data: PairData) -> dict[str, frozenset[
             for side in SIDES:
                 found[side] |= hashes
             continue
-        pairs = _with_columns(rows, data, file)
+        own = data
+        if columns and {*columns} <= {*names_of(sample)}:
+            own = replace(data, source_column=columns[0], target_column=columns[1])
+        pairs = _with_columns(rows, own, file)
         for row in pairs.rows:
             for side, text in pairs.pair(row).sides():
                 found[side] |= {hash_of(text)} if text.strip() else set()
