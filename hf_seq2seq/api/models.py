@@ -137,7 +137,7 @@ class Model:
             details: return `Generation`s, with scores, tokens and alignments, instead of strings.
             replace_unknown: replace unknown words by the source words they attend to.
             progress: called with the number of texts finished since the last call.
-            num_return_sequences: if given, return a list of this many outputs per text, best first.
+            num_return_sequences: if given, return a list of this many outputs per text, best first; samples as drawn.
             **flags: flags of `generate`: `num_beams`, `seed`, `max_new_tokens`, `do_sample`, `source_prefix`,
                 `target_lang`, `ensemble`, …; by default as in the model's training run.
 

@@ -130,9 +130,9 @@ def check(config: DistillConfig, values: Mapping[str, Any]) -> None:
         raise InputError("--nearest-to-reference and --mbr-metric: both choose one of the outputs; give only one")
     if search.num_return_sequences == 1:
         raise InputError("--nearest-to-reference: there is nothing to choose from; add --num-return-sequences above 1")
-    from hf_seq2seq.metrics import check_metrics, metrics_for
+    from hf_seq2seq.metrics.single_rows import row_scorer
 
-    check_metrics((metric,), metrics_for("seq2seq"))
+    row_scorer(metric)
 
 
 def _open(config: DistillConfig, teacher: str, generator: "TextGenerator") -> "ResumableFile[Item]":

@@ -190,13 +190,26 @@ def refuse_empty(rows: Dataset, column: str, cells: pa.ChunkedArray, place: str)
         raise InputError(f"{cell_place(place, row, column)}: empty text{others}; fill it in, or give --skip-empty")
 
 
-def without_empty(rows: Dataset, columns: Sequence[str | None], place: str, label: str | None = None) -> Dataset:
+def without_empty(
+    rows: Dataset,
+    columns: Sequence[str | None],
+    place: str,
+    label: str | None = None,
+    blank: np.ndarray | None = None,
+) -> Dataset:
     """The rows with non-empty cells in all of the given columns, and in that of labels; reports how many are dropped.
+
+    Args:
+        rows: the rows.
+        columns: their names; None is ignored.
+        place: of the rows, in messages.
+        label: the column of labels, if there is one.
+        blank: rows that are empty for another reason, `(rows,)`.
 
     Raises:
         InputError: there is none.
     """
-    kept = np.ones(len(rows), dtype=bool)
+    kept = np.ones(len(rows), dtype=bool) if blank is None else ~blank
     for column in filter(None, columns):
         cells = column_cells(rows, column)
         kept &= ~np.array([_is_empty(value) for chunk in cells.chunks for value in chunk.to_pylist()], dtype=bool)
@@ -215,7 +228,10 @@ def without_empty(rows: Dataset, columns: Sequence[str | None], place: str, labe
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and is_blank(value))
+    """Whether a cell, or a part of a list, has no text."""
+    if isinstance(value, list):
+        return not value or any(map(_is_empty, value))
+    return value is None or (isinstance(value, str) and is_blank(value))
 
 
 def refuse(rows: Dataset, index: int, column: str, value: Any, place: str) -> NoReturn:

@@ -112,7 +112,8 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
                 named_column(rows.column_names, sample, option, column, place)
         if data.skip_empty:
             spoken = language_columns(rows.column_names, data).values()
-            rows = without_empty(rows, (source, target, context, *spoken), place)
+            blank = _unfilled(rows, template) if template else None
+            rows = without_empty(rows, (None if template else source, target, context, *spoken), place, blank=blank)
         preferences = read_preferences(rows, preferred, place) if need_target else None
         references = _all_references(rows, target, place, kind_of(split), preferences)
         if frames:
@@ -217,6 +218,13 @@ def _filled(rows: Dataset, template: str, place: str) -> list[str]:
         if not found[-1]:
             raise InputError(f"{where}: empty text; fill in {' or '.join(columns)}, or remove the row")
     return found
+
+
+def _unfilled(rows: Dataset, template: str) -> np.ndarray:
+    """Whether each row has a null where the template needs a text, or no text to put there at all, `(rows,)`."""
+    columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
+    cells = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return np.array([None in row.values() or not fill(template, row, "") for row in cells], dtype=bool)
 
 
 def has_texts(sample: list[dict[str, Any]], column: str) -> bool:

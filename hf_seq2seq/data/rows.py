@@ -75,14 +75,14 @@ def read_document(texts: Sequence[str] | None, file: str | None, encoding: str) 
     """
     if texts:
         raise InputError("--one-document: texts are given as arguments; it reads --input-file or standard input")
-    if file is None:
-        content = sys.stdin.read().removeprefix("\ufeff")
-    else:
-        from hf_seq2seq.data.files.text_files import opened
+    from hf_seq2seq.data.files.text_files import Opened, opened
 
+    if file is None:
+        content = Opened(sys.stdin.buffer, "standard input").text(encoding)
+    else:
         with opened(Path(file).expanduser()) as text:
-            content = text.text(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    return iter([{"text": content}])
+            content = text.text(encoding)
+    return iter([{"text": content.replace("\r\n", "\n").replace("\r", "\n")}])
 
 
 def is_live(texts: Sequence[str] | None, file: str | None) -> bool:

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hf_seq2seq.decoding.rules import FORBIDDEN, Prefixes
+from hf_seq2seq.decoding.rules import FORBIDDEN, PADDING, Prefixes
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.settings_files import nearest_file
 from hf_seq2seq.text_lines import read_lines
 
-PADDING = -1
 KEPT = 2**14  # nodes whose children are remembered
 
 

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 
 def average(logits: Sequence[Tensor], kind: str = "probability") -> Tensor:
-    """The logarithm of the mean probability, or the mean log-probability, which is not normalized.
+    """The logarithm of the mean probability, or the mean log-probability, normalized to a distribution.
 
     Args:
         logits: logits of each model, `(..., vocabulary)`.
         kind: "probability" or "log_probability".
     """
     log_probs = torch.stack([each.log_softmax(-1) for each in logits])
-    return log_probs.mean(0) if kind == "log_probability" else log_probs.logsumexp(0) - math.log(len(logits))
+    return (
+        log_probs.mean(0).log_softmax(-1)
+        if kind == "log_probability"
+        else log_probs.logsumexp(0) - math.log(len(logits))
+    )
 
 
 class EnsembleDecoder:

@@ -6,8 +6,8 @@ Paper: Eikema and Aziz, 2020, section 5, https://arxiv.org/abs/2005.10283, which
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from hf_seq2seq.metrics import check_metrics, metrics_for
-from hf_seq2seq.metrics.metric import Metric, with_sources
+from hf_seq2seq.metrics.metric import with_sources
+from hf_seq2seq.metrics.single_rows import row_scorer
 
 Utility = Callable[[str, str], float]
 
@@ -35,13 +35,13 @@ def choose_output(candidates: Sequence[str], source: str, name: str) -> int:
         name: the metric's.
 
     Raises:
-        InputError: there is no such metric.
+        InputError: there is no such metric, or it is not defined for one output.
     """
-    (metric,) = check_metrics((name,), metrics_for("seq2seq")).values()
+    score, metric = row_scorer(name)
     sign = 1 if metric.greater_is_better else -1
     texts = list(dict.fromkeys(candidates))
     if not metric.needs_references:
-        scores = row_scores(metric, texts, with_sources([[]] * len(texts), [source] * len(texts)))
+        scores = score(texts, with_sources([[]] * len(texts), [source] * len(texts)))
         gains = {text: sign * score for text, score in zip(texts, scores, strict=True)}
         return list(candidates).index(max(gains, key=lambda text: gains[text]))
     given = [text for text in texts if text.strip()]
@@ -49,27 +49,16 @@ def choose_output(candidates: Sequence[str], source: str, name: str) -> int:
         return 0
     pairs = [(text, reference) for text in texts for reference in given]
     references = with_sources([[reference] for _, reference in pairs], [source] * len(pairs))
-    found = dict(zip(pairs, row_scores(metric, [text for text, _ in pairs], references), strict=True))
+    found = dict(zip(pairs, score([text for text, _ in pairs], references), strict=True))
     return most_central(candidates, lambda text, reference: sign * found.get((text, reference), 0.0))
-
-
-def row_scores(metric: Metric, texts: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """The first score of a metric for each row alone; rows are scored together where the metric allows it."""
-    if metric.streams and metric.statistics is not None and metric.score is not None:
-        return [metric.score(row)[metric.keys[0]] for row in metric.statistics(texts, references)]
-    return [metric.compute([text], [row])[metric.keys[0]] for text, row in zip(texts, references, strict=True)]
 
 
 def utility_of(name: str) -> Utility:
     """The first score of a metric for one candidate and one reference.
 
     Raises:
-        InputError: there is no such metric.
+        InputError: there is no such metric, or it is not defined for one output.
     """
-    (metric,) = check_metrics((name,), metrics_for("seq2seq")).values()
+    score, metric = row_scorer(name)
     sign = 1 if metric.greater_is_better else -1
-
-    def utility(candidate: str, reference: str) -> float:
-        return sign * metric.compute([candidate], [[reference]])[metric.keys[0]]
-
-    return utility
+    return lambda candidate, reference: sign * score([candidate], [[reference]])[0]

@@ -32,7 +32,9 @@ class Lengths(Section):
 class Search(Decoding):
     """Decoding: how outputs are searched for; by default as set by the model's training run or its own settings."""
 
-    num_return_sequences: int = option(1, "Outputs per source, best first.", at_least=1)
+    num_return_sequences: int = option(
+        1, "Outputs per source, best first; samples in the order in which they were drawn.", at_least=1
+    )
     early_stopping: str | None = option(
         None,
         "Stop at as many finished outputs as beams (true), or if no better one is likely (false) or possible (never).",
@@ -130,6 +132,6 @@ def check_search(search: Search, values: Mapping[str, Any]) -> None:
     if "num_beams" in values or search.do_sample:
         search.check()
     if search.mbr_metric:
-        from hf_seq2seq.metrics import check_metrics, metrics_for
+        from hf_seq2seq.metrics.single_rows import row_scorer
 
-        check_metrics((search.mbr_metric,), metrics_for("seq2seq"))
+        row_scorer(search.mbr_metric)

@@ -108,12 +108,12 @@ class Files:
     def _accepted(self, cells: tuple[Cell, ...], row: int) -> list[str]:
         """A row's references; with several files, empty ones mean that the row has fewer."""
         texts = [text for cell in cells for text in ([cell] if isinstance(cell, str) else cell)]
-        if self._may_be_empty or not self._references:
-            return texts
         found = [text for text in texts if text.strip()]
-        if not found:
-            raise InputError(f"{self._names[self._systems]}: the reference of row {row} is empty")
-        return found
+        if found or not self._references:
+            return found
+        if self._may_be_empty:
+            return texts[:1]
+        raise InputError(f"{self._names[self._systems]}: the reference of row {row} is empty")
 
 
 def _only(cell: Cell) -> str:

@@ -68,7 +68,9 @@ def score_files(
     windows = Files(files, truth.references, encoding, may_be_empty, truth.sources, truth.columns)
     if all(of_texts):
         empty = score_windows(systems, windows, any(metric.aligned for metric in chosen.values()))
-        return _with_empty(report(systems, chosen, significance), {} if may_be_empty else empty)
+        return _with_empty(
+            report(systems, chosen, significance), {} if all(metric.empty_rows for metric in chosen.values()) else empty
+        )
     from hf_seq2seq.evaluation.scored_labels import confusion, score_labels
 
     labels = score_labels(systems, chosen, windows, truth.references[0])

@@ -28,12 +28,6 @@ def _centred_correlation(left: np.ndarray, right: np.ndarray) -> float:
     return _correlation(_moments(left - left.mean(), right - right.mean()).sum(axis=0))
 
 
-def _statistics(predictions: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The moments, with both sides centered on the labels' mean so that rows of two systems can be swapped."""
-    left, right = _columns(predictions, labels)
-    return _moments(left - right.mean(), right - right.mean())
-
-
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 0; ties share their mean rank."""
     _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
@@ -63,13 +57,7 @@ def mse(predictions: np.ndarray, labels: np.ndarray) -> Scores:
 
 
 _NUMBERS = ("regression",)
-PEARSON = Metric(
-    pearson,
-    True,
-    ("pearson",),
-    problems=_NUMBERS,
-    statistics=_statistics,
-    score=lambda sums: {"pearson": _correlation(sums)},
-)
-SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)  # ranks depend on all rows: no sums to resample
+# Neither has sums to resample: means and ranks depend on all rows.
+PEARSON = Metric(pearson, True, ("pearson",), problems=_NUMBERS)
+SPEARMAN = Metric(spearman, True, ("spearman",), problems=_NUMBERS)
 MSE = averaged(_squared_errors, False, ("mse",), problems=_NUMBERS)

@@ -14,8 +14,8 @@ from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.metrics import check_metrics, metrics_for
-from hf_seq2seq.metrics.bleu import make_sentence_bleu
 from hf_seq2seq.metrics.metric import Metric
+from hf_seq2seq.metrics.single_rows import row_scorer
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.objectives.objective import Guard
 from hf_seq2seq.ragged import IGNORE
@@ -23,8 +23,6 @@ from hf_seq2seq.sections import Section, option
 
 Risk = Callable[[str, list[str]], float]
 Output = tuple[int, ...]
-OF_A_CORPUS = ("cider", "cider_d")
-"""Metrics that weight n-grams by their frequency over all rows."""
 GUARDS = ("chrf", "bleu")
 """The metrics that watch a run by default: the first that is not its reward."""
 
@@ -195,18 +193,12 @@ def risk_by(name: str) -> Risk:
     Raises:
         InputError: there is no such metric, or it does not score single outputs.
     """
-    family, _, tokenizer = name.partition(":")
-    if family == "bleu":
-        bleu = make_sentence_bleu(tokenizer or "13a")
-        return lambda text, references: 1 - bleu(text, references) / 100
-    if family in OF_A_CORPUS:
-        raise InputError(f"metric: {name} weights n-grams by all rows, so that it is not defined for one output")
-    metric = _text_metric("metric", name)
+    _text_metric("metric", name)
+    score, metric = row_scorer(name)
     if metric.aligned:
         raise InputError(f"metric: {name} needs outputs of as many words as the reference, which no sample has to have")
-    key, sign = metric.keys[0], -1 if metric.greater_is_better else 1
-    start = 1.0 if metric.greater_is_better else 0.0
-    return lambda text, references: start + sign * metric.compute([text], [references])[key] / 100
+    start, sign = (1.0, -1) if metric.greater_is_better else (0.0, 1)
+    return lambda text, references: start + sign * score([text], [references])[0] / 100
 
 
 def _text_metric(option: str, name: str) -> Metric:

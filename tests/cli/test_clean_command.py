@@ -117,6 +117,14 @@ def test_overlap_is_found_by_the_names_of_columns_in_any_order(command, tmp_path
     assert counts["kept"] == 1
 
 
+def test_a_carriage_return_is_read_again(command, tmp_path: Path) -> None:
+    row = {"source": "one two\rthree four", "target": "eins zwei drei vier"}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    run(command, "--input-file", tmp_path / "in.jsonl", "--output-file", tmp_path / "out.csv")
+    run(command, "--input-file", tmp_path / "out.csv", "--output-file", tmp_path / "again.jsonl")
+    assert json.loads((tmp_path / "again.jsonl").read_text()) == row
+
+
 def test_a_cell_that_is_not_text_is_counted(command, tmp_path: Path) -> None:
     rows = [{"source": "a b", "target": "c"}, {"source": ["c"], "target": "c"}, {"source": "d", "target": None}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -219,3 +219,27 @@ def test_one_language_in_two_spellings_is_told(tmp_path: pathlib.Path, caplog: p
     read(train_file=str(tmp_path / "a.tsv"))
     (said,) = [each.getMessage() for each in caplog.records if "languages" in each.getMessage()]
     assert said.endswith("column 'target_lang' has 'EN' (1) beside 'en' (2); they count as two languages")
+
+
+def test_rows_of_composed_sources_may_be_skipped(write):
+    rows = [
+        {"instruction": "Add.", "input": "", "output": "1"},
+        {"instruction": "", "input": "", "output": "2"},
+        {"instruction": "Name it.", "input": "a cat", "output": ""},
+        {"instruction": "Name it.", "input": "a dog", "output": "dog"},
+    ]
+    path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    data = PairData(train_file=path, skip_empty=True)
+    assert read_pairs(load_splits(data), data)["train"].targets == ["1", "dog"]
+    path = write("b.tsv", "lemma\tfeatures\tform\ngo\tV;PST\twent\n\t\tx\n")
+    data = PairData(train_file=path, skip_empty=True, source_template="{lemma} {features}", target_column="form")
+    assert read_pairs(load_splits(data), data)["train"].targets == ["went"]
+
+
+def test_a_list_with_an_empty_part_is_skipped(write):
+    good = {"source": "e", "target": ["f"]}, {"source": ["e"], "target": "f"}
+    bad = {"source": "a", "target": ["b", ""]}, {"source": ["c", None], "target": "d"}
+    for rows in zip(bad, good, strict=True):
+        path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        data = PairData(train_file=path, skip_empty=True)
+        assert read_pairs(load_splits(data), data)["train"].targets == ["f"]

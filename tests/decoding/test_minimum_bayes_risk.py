@@ -21,6 +21,13 @@ def test_errors_are_to_be_small_and_scores_great() -> None:
     assert most_central(texts, utility_of("chrf")) in (1, 2)
 
 
+def test_bleu_is_that_of_sentences() -> None:
+    assert choose_output(["c d", "a b", "a b", "a b"], "", "bleu") == 1
+    assert utility_of("bleu")("a b", "a b") == pytest.approx(100)
+    with pytest.raises(InputError, match="metric cider: weights n-grams by all rows"):
+        choose_output(["a b", "c d"], "", "cider")
+
+
 def test_an_error_rate_is_not_asked_of_an_empty_reference() -> None:
     assert choose_output(["", "a b", "a b c", "a b"], "", "phoneme_error_rate") == 1
     assert choose_output(["", ""], "", "phoneme_error_rate") == 0

@@ -152,4 +152,7 @@ def test_an_ensemble_of_one_model_twice_is_that_model(
 def test_averages() -> None:
     logits = [torch.tensor([0.0, math.log(3)]), torch.tensor([math.log(3), 0.0])]
     assert average(logits).exp().tolist() == pytest.approx([0.5, 0.5])
-    assert average(logits, "log_probability").exp().tolist() == pytest.approx([math.sqrt(3) / 4] * 2)
+    assert average(logits, "log_probability").exp().tolist() == pytest.approx([0.5, 0.5])
+    others = [torch.tensor([0.0, math.log(3)]), torch.tensor([0.0, 0.0])]
+    shares = torch.tensor([math.sqrt(1 / 8), math.sqrt(3 / 8)])
+    torch.testing.assert_close(average(others, "log_probability").exp(), shares / shares.sum())

@@ -8,7 +8,9 @@ import sacrebleu
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation import scored_files
+from hf_seq2seq.evaluation.baseline_runs import Significance
 from hf_seq2seq.evaluation.scored_files import Files, score_windows
+from hf_seq2seq.evaluation.scoring import Truth, score_files
 from hf_seq2seq.metrics import TEXT_METRICS
 from hf_seq2seq.metrics.corpus import Corpus
 
@@ -66,3 +68,16 @@ def test_empty_predictions_are_counted_over_all_windows(tmp_path: Path, monkeypa
     (tmp_path / "said.txt").write_text("\na\nb\n \nc\n")
     corpus = Corpus({"bleu": TEXT_METRICS["bleu"]})
     assert score_windows({"said": corpus}, Files([str(tmp_path / "said.txt")], references, "utf-8")) == {"said": 2}
+
+
+def test_an_empty_line_of_several_files_is_no_reference_for_any_metric(tmp_path: Path) -> None:
+    texts = {"p": "a b c d e\nf g h i j\n", "r1": "a b c d e\nf g h i k\n", "r2": "a b c x e\n\n"}
+    files = {}
+    for name, text in texts.items():
+        files[name] = str(tmp_path / f"{name}.txt")
+        Path(files[name]).write_text(text)
+    truth = Truth((files["r1"], files["r2"]))
+    alone = score_files(files["p"], truth, ("bleu", "exact_match"), Significance())
+    beside = score_files(files["p"], truth, ("bleu", "exact_match", "squad"), Significance())
+    assert {name: beside[name] for name in alone} == alone
+    assert "squad_f1" in beside or "f1" in beside

@@ -236,7 +236,7 @@ def test_risks_are_of_single_texts() -> None:
         ("metric=blue", "metric: unknown metric 'blue'; did you mean 'bleu'?"),
         ("metric=accuracy", "metric: 'accuracy' does not score what is predicted; choose from"),
         ("metric=perplexity", "metric: perplexity: needs a model's probabilities"),
-        ("metric=cider", "metric: cider weights n-grams by all rows, so that it is not defined for one output"),
+        ("metric=cider", "metric cider: weights n-grams by all rows, so that it is not defined for one output"),
         ("metric=seqeval", "metric: seqeval needs outputs of as many words as the reference"),
         ("metric=bleu:xx", "xx"),
         ("samples=1", "samples: 1 is too small; the minimum is 2"),

@@ -79,6 +79,11 @@ def names_columns(rows: Sequence[Sequence[str]], given: frozenset[str] = frozens
     return len(first) > 2
 
 
+def is_doubtful(first: Sequence[str], given: frozenset[str] = frozenset()) -> bool:
+    """Whether a row that counts as a header has no usual name, nor one that is given: it may be data all the same."""
+    return not any(is_known_name(cell.strip()) or cell.strip() in given for cell in first)
+
+
 def looks_like_data(name: str, cells: Sequence[str]) -> bool:
     """Whether a name is more likely another cell of its column."""
     if is_known_name(name):

@@ -19,7 +19,7 @@ from itertools import chain, dropwhile, islice
 from typing import Any, TypeVar
 
 from hf_seq2seq.data.columns.conventions import is_known_name
-from hf_seq2seq.data.columns.headers import UNKNOWN, Header, names_columns, numbered
+from hf_seq2seq.data.columns.headers import UNKNOWN, Header, is_doubtful, names_columns, numbered
 from hf_seq2seq.data.files.separators import NONE, SEPARATORS, declared_separator, find_separator
 from hf_seq2seq.data.files.text_files import Opened, lines
 from hf_seq2seq.errors import InputError, shorten
@@ -92,6 +92,11 @@ def delimited_rows(
     columns = _names(file.place, line, first) if named else _numbers(file.place, line, first)
     if header.known is None and not named:
         _report(file.place, first)
+    elif header.known is None and is_doubtful(first, header.names):
+        logger.warning(
+            "%s: the first row (%s) is treated as names of columns; if it is data, name a column by its number",
+            *(file.place, " | ".join(map(shorten, first[:4]))),
+        )
     elif header.numbered and not named and names_columns([row for _, row in sample if row]):
         names = " | ".join(map(shorten, first[:4]))
         logger.warning(

@@ -163,10 +163,10 @@ class PlacedRow(dict[str, Any]):
 def iterate_placed(
     value: str, encoding: str, header: Header, languages: tuple[str | None, ...] = ()
 ) -> Iterator[PlacedRow]:
-    """As `iterate_rows` of files, with the place of every row."""
+    """As `iterate_rows` of files, with the place of every row; blank lines of tables are no rows, as in `load_rows`."""
     several = len(shards(value, languages)) > 1
     number, last = 0, ""
-    for name, unit, line, cells in _file_rows(value, encoding, header, languages):
+    for name, unit, line, cells in _file_rows(value, encoding, header, languages, in_step=False):
         number, last = number * (name == last) + 1, name
         row = PlacedRow(cells)
         row.file, row.number, row.unit, row.line = name * several, number, unit, line
@@ -178,12 +178,12 @@ NumberedRow = tuple[str, int, dict[str, Any]]
 
 
 def _file_rows(
-    value: str, encoding: str, header: Header, languages: tuple[str | None, ...]
+    value: str, encoding: str, header: Header, languages: tuple[str | None, ...], in_step: bool = True
 ) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
-    """The rows of `iterate_rows`, each after its file, what that numbers, and the number."""
+    """The rows of `iterate_rows`, each after its file, what that numbers, and the number; see `delimited_rows`."""
     first: list[str] | None = None
     for paths in shards(value, languages):
-        name, rows = ",".join(map(str, paths)), _shard_rows(paths, encoding, header)
+        name, rows = ",".join(map(str, paths)), _shard_rows(paths, encoding, header, in_step)
         for unit, number, row in islice(rows, 1):
             first = first or list(row)
             header = header.after(list(row))
@@ -192,23 +192,23 @@ def _file_rows(
         yield from ((name, *row) for row in rows)
 
 
-def _shard_rows(paths: tuple[Path, ...], encoding: str, header: Header) -> Iterator[NumberedRow]:
+def _shard_rows(paths: tuple[Path, ...], encoding: str, header: Header, in_step: bool) -> Iterator[NumberedRow]:
     if len(paths) > 1:
         names = column_names(paths)
         for number, cells in enumerate(line_rows(paths, encoding), 1):
             yield "line", number, dict(zip(names, cells, strict=True))
         return
     with opened(paths[0]) as file:
-        yield from _rows(file, paths[0], encoding, header)
+        yield from _rows(file, paths[0], encoding, header, in_step)
 
 
-def _rows(file: Opened, path: Path, encoding: str, header: Header) -> Iterator[NumberedRow]:
+def _rows(file: Opened, path: Path, encoding: str, header: Header, in_step: bool) -> Iterator[NumberedRow]:
     form = file_form(file, path, encoding, header)
     if form in ("json", "jsonl"):
         unit = "line" if form == "jsonl" else "item"
         yield from ((unit, *row) for row in _json_rows(file, form, encoding))
     elif form in ("csv", "tsv"):
-        layout, rows = delimited_rows(file, form, encoding, header, in_step=True)
+        layout, rows = delimited_rows(file, form, encoding, header, in_step)
         named = (dict(zip(layout.columns, cells, strict=True)) for _, cells in rows)
         yield from (("row", *row) for row in enumerate(named, 1))
     elif form == "txt":

@@ -93,10 +93,18 @@ def _opened(path: Path, shape: Shape, form: str) -> Iterator[Write]:
 
 def _text_writer(stream: TextIO, path: Path, form: str, shape: Shape) -> Iterator[Write]:
     if form == "csv":
-        writer = csv.writer(stream, delimiter=shape.separator, lineterminator="\n")
+        usual, quoted = (
+            csv.writer(stream, delimiter=shape.separator, lineterminator="\n", quoting=quoting)
+            for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
+
+        def write(cells: Sequence[Any]) -> None:
+            # The writer takes a carriage return for text, and readers for the end of a row.
+            (quoted if any(isinstance(cell, str) and "\r" in cell for cell in cells) else usual).writerow(cells)
+
         if shape.header:
-            writer.writerow(shape.names)
-        yield lambda row: writer.writerow(_cells(row, shape.names, path))
+            write(shape.names)
+        yield lambda row: write(_cells(row, shape.names, path))
     elif form == "jsonl":
         yield lambda row: stream.write(_as_json(row) + "\n")
     elif form == "json":

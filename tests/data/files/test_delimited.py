@@ -118,3 +118,15 @@ def test_blank_lines_are_rows_where_rows_are_to_stay_in_step(write, name, conten
         rows = delimited_rows(file, name[2:], "utf-8", Header(False), in_step=True)[1]
         assert [cells for _, cells in rows] == [["a", "b"], ["", ""], ["c", "d"]]
     assert [cells for _, cells in read(write(name, content), Header(False))[1:]] == [["a", "b"], ["c", "d"]]
+
+
+def test_a_header_without_a_usual_name_is_reported(write, caplog):
+    rows = "".join(f"good day {n}\tguten Tag {n}\n" for n in range(9))
+    assert read(write("a.tsv", "Hi\tHallo\n" + rows))[0] == (1, ["Hi", "Hallo"])
+    assert (
+        "a.tsv: the first row (Hi | Hallo) is treated as names of columns; if it is data, name a column" in caplog.text
+    )
+    caplog.clear()
+    read(write("a.tsv", "german\tenglish\n" + rows), Header(None, frozenset({"german"})))
+    read(write("a.tsv", "source\tmine\n" + rows))
+    assert not caplog.text
