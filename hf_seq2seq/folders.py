@@ -264,3 +264,10 @@ def _lock(folder: Path, name: str) -> int:
                 os.write(handle, f"another run, process {os.getpid()} on {socket.gethostname()}\n".encode())
                 return handle
         os.close(handle)  # its last owner has just removed it
+
+
+def empty(folder: Path) -> None:
+    """Removes all that is in a folder, besides the lock of `locked_folder`."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            remove(path)

@@ -77,6 +77,11 @@ def _file_settings(path: str, config_class: type) -> tuple[dict[str, Setting], l
         return settings, []
     from hf_seq2seq.api import recipe_files
 
+    if str(recipe.value) not in recipe_files.names():
+        raise InputError(
+            f"{path}:{recipe.line}: recipe {recipe.value}: is a file of code, which a baseline does not run; "
+            "take that line out, and the flags that a baseline lacks"
+        )
     theirs = canonical_names(recipe_files.load(str(recipe.value)).Config)
     own = canonical_names(config_class)
     skipped = [key for key in settings if key.replace("-", "_") in theirs and key.replace("-", "_") not in own]

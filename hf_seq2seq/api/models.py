@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
 from hf_seq2seq.api.flags import canonical_values, divided
-from hf_seq2seq.api.texts import check_counts, checked_texts, classified, featured_texts, remarks
+from hf_seq2seq.api.texts import check_counts, check_name, checked_texts, classified, featured_texts, listed, remarks
 from hf_seq2seq.data.given_rows import given as given_rows
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
@@ -67,6 +67,7 @@ def load(path: str | Path, *, trust_remote_code: bool = False, engine: str = ENG
     Raises:
         InputError: there is no such model, or it neither generates nor classifies text.
     """
+    check_name(path)
     name = str(Path(path).expanduser()) if Path(path).expanduser().exists() else str(path)
     flags = ModelFlags(engine=engine, trust_remote_code=trust_remote_code)
     if engine != ONLY:
@@ -144,6 +145,7 @@ class Model:
         Raises:
             InputError: it is a classifier, an item is not text, or flags are invalid, with the command line's messages.
         """
+        texts = listed(texts)
         asked = dict(flags) if num_return_sequences is None else {**flags, "num_return_sequences": num_return_sequences}
         generator = self.generator(texts, asked, progress, self.details if details else ())
         if replace_unknown:
@@ -169,6 +171,7 @@ class Model:
             InputError: the counts differ, or the model has too few positions for a target.
         """
         self._check_transformers("score")
+        sources, targets = listed(sources), listed(targets)
         check_counts(sources, targets)
         generator = self.generator(sources, flags, progress, ("tokens", "log_probs"))
         found = generator.score(self.sources(sources), checked_texts(targets, "targets"))

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from hf_seq2seq.configs import RunConfig
-from hf_seq2seq.errors import InputError, nearest
+from hf_seq2seq.errors import InputError, nearest, shorten
 
 if TYPE_CHECKING:
     from hf_seq2seq.task import Task
@@ -41,6 +41,8 @@ def find(name: str) -> Path:
     Raises:
         InputError: there is no such recipe; names the nearest one.
     """
+    if not isinstance(name, str):
+        raise InputError(f"recipe {shorten(repr(name))}: is no name, and no path of a file")
     if name.endswith(".py"):
         if Path(name).is_file():
             return Path(name)

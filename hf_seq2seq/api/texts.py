@@ -1,11 +1,12 @@
 """Texts given to a model's methods: checks, labels, and what their counts have to say."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.api.answers import Label
 from hf_seq2seq.decoding.counts import Counted, Counts
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, shorten
 
 
 def checked_texts(texts: Sequence[Any], name: str) -> list[str]:
@@ -116,3 +117,22 @@ def remarks_with_pieces(counts: Counts, limit: int | None, again: bool) -> list[
     more = ", and the outputs of the pieces again as one text" if again else ""
     pieces = f"{counts.split} of {counts.texts} texts were read in pieces, {counts.pieces} in all{more}"
     return [pieces, *remarks(counts, limit)]
+
+
+LONGEST_PATH = 4096
+"""Characters of a path; the system raises an error for longer ones."""
+
+
+def listed(items: Any) -> Any:
+    """Items that can be counted and read twice; those of an iterator as a list."""
+    return list(items) if isinstance(items, Iterator) else items
+
+
+def check_name(path: Any) -> None:
+    """Rejects what cannot be the place of a model.
+
+    Raises:
+        InputError: it is no text or path, or empty, or too long.
+    """
+    if not isinstance(path, str | Path) or not str(path) or len(str(path)) > LONGEST_PATH:
+        raise InputError(f"load: {shorten(repr(path))} is no folder and no Hub id")

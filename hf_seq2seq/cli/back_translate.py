@@ -3,6 +3,7 @@
 The reverse model translates real targets into synthetic sources; the pairs are more rows to train a model on.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 BLOCK = 4096
 """Texts per block, of which at most one is lost when the command is killed; sorted by length, as in `generate`."""
+FEWEST_ROWS, ALIKE, MOST_SOURCES = 20, 4, 1000
+"""From so many pairs on, it is told if different sources, counted up to the last number, are so many times fewer."""
 SPEED = ("per_device_eval_batch_size", "max_tokens_per_batch")
 """Settings that do not change an output: a run may continue with others."""
 COLUMNS = ("line", "score", "model", "search")
@@ -79,6 +82,11 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     with _open(config, model, generator) as file, counted("texts") as generator.advance:
         _write(file, filters.lines(texts), generator, filters, pairs)
     _report(file.state, generator, options)
+    if not file.state["kept"] and (options.mixed_file or options.stages_file):
+        raise InputError(
+            f"{options.output_file}: no pair is kept, so that there is nothing to mix; see above what dropped them; "
+            f"outputs of {model} may be bad: train it longer"
+        )
     if options.mixed_file:
         real, made = write_mixed(options)
         print(f"{options.mixed_file}: {real:,} rows of real pairs ({options.upsample} x) and {made:,} synthetic ones")
@@ -87,7 +95,7 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     if not file.state["kept"] and not options.mixed_file:
         print("no pair is kept: there is nothing to train on")
         return
-    print("to train on them, with --validation-file or --model-name-or-path where there is one:")
+    print("to train on them (add --validation-file with real pairs):")
     print("  " + training_command(options, config.noise, settings.run))
 
 
@@ -241,9 +249,11 @@ def _open(config: BackTranslateConfig, model: str, generator: "TextGenerator") -
 def _write(
     file: "ResumableFile[Line]", lines: Iterator["Line"], generator: "TextGenerator", filters: "Filters", pairs: Pairs
 ) -> None:
+    from hf_seq2seq.data.cleaning.normal_form import hash_of
     from hf_seq2seq.decoding.counts import Counts
 
     state = file.state or {"counts": asdict(Counts()), "rows": 0, "kept": 0, "dropped": dict.fromkeys(filters.names, 0)}
+    sources = set(state.get("sources", ()))
     for block in file.blocks(lines):
         asked = [line for line in block if line.rule is None]
         before = Counts.of(state["counts"])
@@ -255,11 +265,13 @@ def _write(
             if rule is None:
                 written.append(pairs.line(line.number, outputs[0].text, line.text, outputs[0].details.get("score")))
                 state["kept"] += 1
+                sources |= {hash_of(outputs[0].text)} if len(sources) < MOST_SOURCES else set()
             else:
                 rules.append(rule)
         for rule in rules:
             state["dropped"][rule] += 1
         state["rows"] += len(block)
+        state["sources"] = sorted(sources)
         state["counts"] = asdict(before + found.counts)
         file.commit(written, state)
 
@@ -273,6 +285,13 @@ def _report(state: Mapping[str, Any], generator: "TextGenerator", options: Rows)
     report_outputs(counts, generator.max_new_tokens)
     report_unknown(counts.unknown)
     print(describe(state, str(options.output_file)))
+    different = len(state["sources"])
+    if different < MOST_SOURCES and state["kept"] >= max(FEWEST_ROWS, ALIKE * different):
+        print(
+            f"warning: {state['kept']:,} pairs have {different:,} different sources: the reverse model hardly reads "
+            "its texts; train it longer before you train on its outputs",
+            file=sys.stderr,
+        )
 
 
 COMMAND = FlagCommand(back_translate, BackTranslateConfig)

@@ -7,9 +7,10 @@ import json
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from hf_seq2seq.cli.back_translate import BackTranslateConfig
 from hf_seq2seq.cli.back_translate import check as check_back_translation
@@ -18,13 +19,20 @@ from hf_seq2seq.cli.options import Argument, Values
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cleaning.options import BACK_TRANSLATED
 from hf_seq2seq.data.evaluation_sets import named_files
+from hf_seq2seq.data.files.digests import files_in
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.python_modules import module_command
 from hf_seq2seq.sections import LARGEST_SEED, Section, build, flag, option
+from hf_seq2seq.settings_files import read_settings
 from hf_seq2seq.tuning.train_server import end_with_parent
 
+OF_THE_ROUNDS = (
+    *("train_file", "validation_file", "test_file", "source_lang", "target_lang", "seed", "output_dir"),
+    *("overwrite_output_dir", "resume_from_checkpoint"),
+)
+"""Flags of every training that are set here."""
 DONE = "rounds.json"
 """The commands that are begun and the number of those done, in the folder of the rounds."""
 
@@ -95,19 +103,20 @@ def rounds(recipe: Recipe, *, values: Values) -> None:
     check(config)
     folder = Path(config.rounds.output_dir)
     steps = plan(recipe, config)
+    digests = {name: list(found) for name, found in files_in(asdict(config)).items()}
     with locked_folder(folder):
-        begun, done = read_done(folder / DONE, steps)
+        begun, done = read_done(folder / DONE, steps, digests)
         for number, step in enumerate(steps[done:], start=done + 1):
             print(f"{step.name} ({number} of {len(steps)}): {shlex.join(['hf-seq2seq', *step.words])}", flush=True)
             if number > begun:
-                write_done(folder / DONE, steps[:number], number - 1)
+                write_done(folder / DONE, steps[:number], number - 1, digests)
             try:
                 run_step(step)
             except SystemExit:
                 if not any(file.exists() for file in step.files):  # refused: other flags may follow
-                    write_done(folder / DONE, steps[: number - 1], number - 1)
+                    write_done(folder / DONE, steps[: number - 1], number - 1, digests)
                 raise
-            write_done(folder / DONE, steps[:number], number)
+            write_done(folder / DONE, steps[:number], number, digests)
     print(f"{steps[-1].folder}: the forward model of round {config.rounds.rounds}")
 
 
@@ -136,11 +145,23 @@ def check(config: RoundsConfig) -> None:
         path = getattr(options, name)
         if path is not None and not Path(path).expanduser().is_file():
             raise InputError(f"--{name.replace('_', '-')} {path}: no such file")
+    if options.output_dir.startswith("-"):
+        raise InputError(
+            f"--output-dir {options.output_dir}: looks like a flag to the commands of each step; name another"
+        )
+    _check_train_config(options.train_config)
     _check_translation(config)
     for name in ("train_file", "validation_file", "test_file"):
         for files in named_files(name, getattr(options, name) or "").values():
             if files:
                 _check_columns(name, files, str(options.source_lang), str(options.target_lang))
+
+
+def _check_train_config(path: str | None) -> None:
+    """Rejects a file with flags that each training gets from the rounds."""
+    lines = read_settings(path) if path else {}
+    if own := next((name for name in lines if name.replace("-", "_") in OF_THE_ROUNDS), None):
+        raise InputError(f"{path}:{lines[own].line}: {own}: rounds gives it to each training; use its own flag")
 
 
 def _check_translation(config: RoundsConfig) -> None:
@@ -248,11 +269,16 @@ def execute(words: list[str]) -> int:
     return subprocess.run(command, check=False, preexec_fn=end_with_parent).returncode
 
 
-def read_done(path: Path, steps: list[Step]) -> tuple[int, int]:
+def read_done(path: Path, steps: list[Step], digests: Mapping[str, Any]) -> tuple[int, int]:
     """How many steps are begun, and how many done.
 
+    Args:
+        path: of the file that notes them.
+        steps: all.
+        digests: of the files that they read.
+
     Raises:
-        InputError: they were begun by other commands, or something else is where the first ones would write.
+        InputError: they were begun by other commands, have read other files, or something else is where they write.
     """
     if not path.exists():
         found = [file for step in steps for file in step.files if file.exists()]
@@ -261,7 +287,7 @@ def read_done(path: Path, steps: list[Step]) -> tuple[int, int]:
         return 0, 0
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
-        begun, done = [tuple(words) for words in state["commands"]], int(state["done"])
+        begun, done, read = [tuple(words) for words in state["commands"]], int(state["done"]), dict(state["files"])
     except (ValueError, TypeError, KeyError):
         raise InputError(f"{path}: is damaged; delete {path.parent} to start again") from None
     for number, words in enumerate(begun):
@@ -271,13 +297,18 @@ def read_done(path: Path, steps: list[Step]) -> tuple[int, int]:
                 f"{path}: was begun with other flags: {shlex.join(words)}; "
                 f"use another --output-dir, or delete {path.parent}"
             )
+    changed = [name for name in digests if begun and read.get(name) != digests[name]]
+    if changed:
+        raise InputError(
+            f"{path}: was begun when {changed[0]} was another; use another --output-dir, or delete {path.parent}"
+        )
     return len(begun), done
 
 
-def write_done(path: Path, begun: list[Step], done: int) -> None:
-    """Notes which steps are begun, and how many are done."""
+def write_done(path: Path, begun: list[Step], done: int, digests: Mapping[str, Any]) -> None:
+    """Notes which steps are begun, how many are done, and the files that they read."""
     with open_draft(path) as stream:
-        state = {"commands": [list(step.words) for step in begun], "done": done}
+        state = {"commands": [list(step.words) for step in begun], "done": done, "files": dict(digests)}
         stream.write(json.dumps(state, indent=1, ensure_ascii=False) + "\n")
 
 

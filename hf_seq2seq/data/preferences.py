@@ -1,5 +1,6 @@
 """Pairs of a better and a worse output beside each source, in the columns `chosen` and `rejected`."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from hf_seq2seq.data.columns.finding import named_column
 from hf_seq2seq.data.columns.pairs import find_pair_columns, find_source_column
 from hf_seq2seq.errors import InputError
 
+logger = logging.getLogger(__name__)
 USUAL = {"chosen_column": "chosen", "rejected_column": "rejected"}
 
 
@@ -75,7 +77,16 @@ def read_preferences(rows: Dataset, columns: tuple[str, str] | None, place: str)
     """
     if columns is None or not {*columns} <= {*rows.column_names}:
         return None
-    return Preferences(*(texts(rows, column, place) for column in columns))
+    found = Preferences(*(texts(rows, column, place) for column in columns))
+    equal = sum(better == worse for better, worse in zip(found.chosen, found.rejected, strict=True))
+    if equal and equal == len(found.chosen):
+        raise InputError(f"{place}: {columns[0]!r} equals {columns[1]!r} in every row; there is nothing to prefer")
+    if equal:
+        logger.warning(
+            "%s: in %s of %s rows %r equals %r; they teach nothing",
+            *(place, f"{equal:,}", f"{len(found.chosen):,}", *columns),
+        )
+    return found
 
 
 def joined(parts: Sequence[Preferences | None]) -> Preferences | None:

@@ -147,12 +147,14 @@ class Watch:
         best = min((line["eval_loss"] for line in self._state.log_history if "eval_loss" in line), default=math.inf)
         share, nats = GAP
         smoothing = getattr(self._task.objective, "label_smoothing", 0.0)
+        less = " without label smoothing" if smoothing else ""
         trained = self._losses[-1] - _entropy(np.ones(1), smoothing, _vocabulary(self._task))  # no model is below that
         if trained > share * loss or trained > loss - nats or loss < RISEN * best or not _is_likelihood(self._task):
             return None
         return "overfitted", (
-            f"the loss on the training rows is {trained:.3f}, on the validation rows {loss:.3f}, up from {best:.3f}: "
-            "training rows are learned by heart; try --early-stopping-patience 3, more dropout or a smaller model"
+            f"the loss on the training rows is {trained:.3f}{less}, on the validation rows {loss:.3f}, up from "
+            f"{best:.3f}: training rows are learned by heart; "
+            "try --early-stopping-patience 3, more dropout or a smaller model"
         )
 
 

@@ -15,7 +15,7 @@ from hf_seq2seq.analysis.comparison_page import FIGURES
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.evaluation_sets import data_files
-from hf_seq2seq.data.files.digests import file_digest
+from hf_seq2seq.data.files.digests import file_digest, files_in
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.compared_rows import CompareRequest, find_rows, generated
@@ -109,9 +109,13 @@ def ablate(config_file: str, values: Mapping[str, Any]) -> Comparison:
     with locked_folder(asked.folder):
         _note_base(asked)
         _tell_replaced(asked)
-        with closing(TrainServer()) as server:
-            trained = train_all(asked, server)
-        return _compare(asked, trained)
+        try:
+            with closing(TrainServer()) as server:
+                trained = train_all(asked, server)
+            return _compare(asked, trained)
+        except KeyboardInterrupt:
+            tell(f"stopped; the same command continues in {asked.folder}")
+            raise
 
 
 def prepare(config_file: str, values: Mapping[str, Any]) -> Ablating:
@@ -166,11 +170,12 @@ def _note_base(asked: Ablating) -> None:
 
 
 def _digests(asked: Ablating) -> dict[str, tuple[int, str]]:
-    """Size and digest of the files that all runs read; none where files vary."""
-    if any(name.endswith("_file") for name in asked.grid.choices):
-        return {}
+    """Size and digest of the files that all runs read, also those that a file of stages or of a mixture names."""
+    fixed = {name: value for name, value in asked.base.items() if name not in asked.grid.choices}
     config = resolve(recipe_files.load(asked.recipe).Config, asked.base | asked.runs()[0].settings)
-    return {str(path): file_digest(path) for path in data_files(config.data) if path.is_file()}
+    vary = any(name.endswith(("_file", "_lang")) for name in asked.grid.choices)
+    paths = [] if vary else [path for path in data_files(config.data) if path.is_file()]
+    return {str(path): file_digest(path) for path in paths} | files_in(fixed)
 
 
 def _tell_replaced(asked: Ablating) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,13 +14,13 @@ from hf_seq2seq.clocks import command_began
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, flag, options
-from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data
+from hf_seq2seq.tuning.auto_config import TRIALS, AutoConfig, Data, SearchConfig
 from hf_seq2seq.tuning.baseline_entries import baseline_entries
 from hf_seq2seq.tuning.budget import Budget, budget_of
 from hf_seq2seq.tuning.decoding_settings import USUAL
 from hf_seq2seq.tuning.domains import parse_space
 from hf_seq2seq.tuning.preparing import Looked, check_place, look, spaces_of
-from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
+from hf_seq2seq.tuning.request import SearchRequest, tell
 from hf_seq2seq.tuning.search import search
 from hf_seq2seq.tuning.spaces import around_defaults, split_decoding
 
@@ -57,7 +56,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     _check_recipes(recipes)
     if config.search.ensemble and _for_labels(recipes):
         raise InputError("--ensemble: combines models that write texts; these predict labels")
-    _make_room(config.run)
+    check_place(Path(config.run.output_dir), config.run.overwrite_output_dir)
     if config.hub.push_to_hub:
         check_publication(config.hub)
     for_labels = _for_labels(recipes)
@@ -76,6 +75,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
         most=config.search.max_trials,
         ensemble=config.search.ensemble or 0,
         seed=config.run.seed,
+        overwrite=config.run.overwrite_output_dir,
         call=call,
         baselines=partial(baseline_entries, looked[0].family.base, goal, for_labels),
         began=began,
@@ -107,6 +107,7 @@ def search_recipe(
         InputError: as the command line refuses it.
     """
     began = command_began()
+    build(SearchConfig, {"search": text, "max_trials": max_trials, "ensemble": ensemble}, origin="search")
     module = recipe_files.load(recipe)
     space, decoding = split_decoding(parse_space(text, module.Config))
     run = configs.Run(**{k: v for k, v in values.items() if k in options(module.Config) and _is_of_run(module, k)})
@@ -114,7 +115,7 @@ def search_recipe(
         raise InputError(f"--search: {flag(both[0])} is given beside it, too; leave one of them out")
     limits = {name: values.get(name) for name in ("max_time", "max_cpu_time")}
     budget = budget_of(ensemble, **{name: None if text is None else str(text) for name, text in limits.items()})
-    _make_room(run)
+    check_place(Path(run.output_dir), run.overwrite_output_dir)
     common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
     looked = look(recipe, {}, common)
     _check_start(budget, began)
@@ -129,6 +130,7 @@ def search_recipe(
         most=max_trials or TRIALS,
         ensemble=ensemble or 0,
         seed=run.seed,
+        overwrite=run.overwrite_output_dir,
         call=call,
         began=began,
         test_share=looked.test_share,
@@ -200,7 +202,7 @@ def _fitting(data: Data) -> tuple[str, ...]:
     recipes, kind, other = (
         (LABEL_RECIPES, "labels", "rnn,transformer") if labels else (OWN_MODELS, "pairs", "bert_classifier")
     )
-    tell(f"the rows are taken for {kind}; --recipes {other} takes them otherwise")
+    tell(f"the rows are read as {kind}; --recipes {other} reads them as {'pairs' if labels else 'labels'}")
     return recipes
 
 
@@ -233,11 +235,3 @@ def _as_labels(values: Mapping[str, Any]) -> dict[str, Any]:
     """The flags of columns by the names that they have for labels."""
     renamed = {"source_column": "text_column"}
     return {renamed.get(name, name): value for name, value in values.items()}
-
-
-def _make_room(run: configs.Run) -> None:
-    """Checks the output folder; removes an earlier search that is to be replaced."""
-    folder = Path(run.output_dir)
-    check_place(folder, run.overwrite_output_dir)
-    if run.overwrite_output_dir and (folder / FOLDER).is_dir():
-        shutil.rmtree(folder / FOLDER)

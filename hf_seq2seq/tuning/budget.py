@@ -25,6 +25,10 @@ LONGER = 1.25
 NEEDED = re.compile(r"--max-(?:cpu-)?time: .*give at least ([\d.]+ \w+(?: \d+ \w+)?)")
 
 
+class TooLittleTimeError(InputError):
+    """The budget has no room for one trial."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """The time of a search, in seconds.

@@ -187,5 +187,7 @@ def _end(name: str, text: str, end: str, hint: Any, item: "dataclasses.Field[Any
         raise InputError(f"--search: {name}={text}: a range has two ends, as in {name}=1..2")
     value = _value(name, end.strip(), hint, item)
     if not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"--search: {name}={text}: {end!r} is not a number")
+        raise InputError(
+            f"--search: {name}={text}: {end!r} is not a number; a range is LOW..HIGH, for rates LOW..HIGH:log"
+        )
     return value

@@ -11,6 +11,7 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import new_folder
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
+from hf_seq2seq.sections import flag
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.averaged import link_folder
@@ -27,6 +28,8 @@ CLOSING = ("test_file", "max_predict_samples", "push_to_hub", "save_total_limit"
 LIMITS = ("max_time", "max_cpu_time")
 LATE = 1.05
 """A longer run is stopped where it takes so many times its limit, which it keeps to itself."""
+FEW_STEPS = 2
+"""It is told if the best run has had so many times fewer steps than the defaults plan."""
 AVERAGED = 4
 """Checkpoints of the longer run to keep besides the best, so that their mean can be tried."""
 
@@ -113,6 +116,19 @@ def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[s
         "settings": chosen.values | chosen.decoding,
         "scores": {name: value for name, value in results.items() if name.startswith(("eval_", "predict_"))},
     }
+
+
+def tell_short(chosen: Chosen, request: SearchRequest) -> None:
+    """Says where the budget allowed for much fewer steps than the rows ask for, so that a single run may be better."""
+    budget, planned = request.budget, chosen.base.get("max_steps")
+    steps = progress_of(chosen.folder, request.goal).steps
+    if budget is None or not planned or not 0 < steps * FEW_STEPS < planned or "max_steps" in request.values:
+        return
+    enough = f"{math.ceil(budget.total * planned / steps / 60)}m"
+    tell(
+        f"the best run had {steps:,} of the {planned:,} steps that the defaults plan for these rows; give about "
+        f"{flag(budget.name)} {enough}, or train with the defaults: hf-seq2seq train {chosen.recipe}"
+    )
 
 
 def summary_of(output: Path) -> list[str]:

@@ -79,8 +79,12 @@ def learning_curve(recipe: str, values: Mapping[str, Any], folder: Path, overwri
             for name in plan.sizes:
                 remove(folder / name)
         _check_same(plan, overwrite)
-        with closing(TrainServer()) as server:
-            scores = [_score_of(plan, name, server) for name in plan.sizes]
+        try:
+            with closing(TrainServer()) as server:
+                scores = [_score_of(plan, name, server) for name in plan.sizes]
+        except KeyboardInterrupt:
+            tell(f"stopped; the same command continues in {folder}")
+            raise
         found, curve = report(plan, scores, asked)
         _write(plan, scores, found, curve)
     return found
@@ -188,7 +192,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     law, way = found["law"], "-" if found["greater_is_better"] else "+"
     text += [
         "",
-        f"{metric} = {law['asymptote']:.4g} {way} {law['factor']:.4g} * rows^-{law['exponent']:.3g}"
+        f"{metric} = {law['asymptote'] + 0.0:.4g} {way} {law['factor']:.4g} * rows^-{law['exponent']:.3g}"
         f"  (exponent, {level}: {law['exponent_low']:.3g} to {law['exponent_high']:.3g})",
     ]
     if held := found["held_out"]:
@@ -199,8 +203,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         )
     twice = found["twice_the_rows"]
     text.append(
-        f"twice the rows: {metric} {twice['change']:+.3g} ({level}: {twice['change_low']:+.3g} to "
-        f"{twice['change_high']:+.3g})"
+        f"twice the rows: {metric} {twice['change'] + 0.0:+.3g} ({level}: {twice['change_low'] + 0.0:+.3g} to "
+        f"{twice['change_high'] + 0.0:+.3g})"
     )
     return [*text, _gain_line(found, "+" if found["greater_is_better"] else "-")]
 

@@ -9,6 +9,7 @@ from hf_seq2seq.api import recipe_files
 from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.evaluation_sets import kind_of, name_of, rows_of, sets_of
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.metrics import LABEL_METRICS, TEXT_METRICS, best_metric, check_metrics
 from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.processes import rank
@@ -100,7 +101,9 @@ def _validation(task: "Task") -> Validation | None:
 
 
 def check_place(folder: Path, overwrite: bool) -> None:
-    """Refuses an output folder that holds a run which no search has made."""
+    """Refuses an output folder that a run is writing to, or that holds a run which no search has made."""
+    with locked_folder(folder):
+        pass
     if overwrite or (folder / FOLDER).is_dir() or not folder.is_dir():
         return
     if any((folder / name).exists() for name in ("model.safetensors", "adapter_model.safetensors", LOG_FILE)):

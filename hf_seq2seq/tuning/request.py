@@ -39,6 +39,7 @@ class SearchRequest:
         most: trials at most.
         ensemble: models of an ensemble beside the single best; fewer than two for none.
         seed: of the sampler.
+        overwrite: whether an earlier search in the folder is removed.
         call: the command that repeats it.
         baselines: trains systems that need no search, and returns their entries.
         test_share: number of test rows by that of validation rows.
@@ -56,6 +57,7 @@ class SearchRequest:
     most: int = 20
     ensemble: int = 0
     seed: int = 42
+    overwrite: bool = False
     call: str = ""
     baselines: Callable[[], tuple[Entry, ...]] = tuple[Entry, ...]
     test_share: float = 0.0

@@ -12,17 +12,17 @@ import yaml
 
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.folders import locked_folder, remove
+from hf_seq2seq.folders import empty, locked_folder, remove
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.sections import flag
 from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.averaged import OF_MEAN, averaged
-from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, closing_seconds, needed_seconds
+from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, TooLittleTimeError, closing_seconds, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
-from hf_seq2seq.tuning.final import close, longer_run, tuned
+from hf_seq2seq.tuning.final import close, longer_run, tell_short, tuned
 from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
 from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, ordered, table, write_leaderboard
 from hf_seq2seq.tuning.members import Member, other_seeds
@@ -47,6 +47,8 @@ def search(request: SearchRequest) -> dict[str, Any]:
     """
     folder = request.output_dir / FOLDER
     with locked_folder(folder), closing(TrainServer()) as server:
+        if request.overwrite:
+            empty(folder)
         running = _Search(request, folder, server)
         try:
             return running.run()
@@ -60,10 +62,6 @@ def search(request: SearchRequest) -> dict[str, Any]:
         finally:
             if (folder / JOURNAL).exists():
                 running.note_time()
-
-
-class TooLittleTimeError(InputError):
-    """The budget has no room for one trial."""
 
 
 class _Search:
@@ -125,6 +123,7 @@ class _Search:
         write_leaderboard(self.folder, entries, self.request.goal, found)
         tell("", *table(entries, self.request.goal), "", f"leaderboard  {self.folder / TABLE}")
         self._compare_with(chosen.score)
+        tell_short(chosen, self.request)
         return found
 
     def _compare_with(self, score: float) -> None:
@@ -143,7 +142,7 @@ class _Search:
         seconds = {folder.name: took for folder, took in self._costs().items()}
         name = chosen.folder.name.removeprefix(OF_MEAN)
         settings = ({"from": chosen.folder.name} if name in seconds else {}) | found["settings"]
-        took, loss = seconds.get(name, self.study.noted("final_seconds") or 0.0), found["scores"].get("eval_loss")
+        took, loss = seconds.get(name, self.study.noted(f"seconds of {name}") or 0.0), found["scores"].get("eval_loss")
         return Entry("final", chosen.recipe, settings, score=chosen.score, seconds=took, loss=loss)
 
     def _costs(self) -> dict[Path, float]:
@@ -353,8 +352,9 @@ class _Search:
         before = self.used
         room = seconds if self.request.budget is not None and seconds >= LONGER * trial else None
         chosen = longer_run(chosen, self.request, self.server, self.folder / f"final-{chosen.folder.name}", room)
-        if self.study.noted("final_seconds") is None:
-            self.study.note("final_seconds", self.used - before)
+        name = f"seconds of {chosen.folder.name}"
+        if self.study.noted(name) is None:
+            self.study.note(name, self.used - before)
         return chosen
 
     def _entries(self) -> list[Entry]:

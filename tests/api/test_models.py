@@ -2,8 +2,10 @@
 
 import json
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,3 +150,21 @@ def test_bad_calls(model: Model) -> None:
         model.score(["ab", "b"], ["a"])
     with pytest.raises(InputError, match="texts: one text; give a list of texts"):
         model.generate("ab")
+
+
+def test_an_iterator_is_read_as_a_list(model: Model) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        assert model.generate(iter(TEXTS)) == model.generate(TEXTS)
+        assert model.score(iter(TEXTS), iter(TEXTS)) == model.score(TEXTS, TEXTS)
+
+
+@pytest.mark.parametrize("place", [None, 5, "", "a" * 5000, ["x"]])
+def test_what_is_no_place_of_a_model(place: Any) -> None:
+    with pytest.raises(InputError, match="is no folder and no Hub id"):
+        load(place)
+
+
+def test_what_is_no_recipe() -> None:
+    for recipe in (None, 3, b"rnn"):
+        with pytest.raises(InputError, match="is no name, and no path"):
+            train(recipe, train_file="x")  # type: ignore[arg-type]

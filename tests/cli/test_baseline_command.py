@@ -192,3 +192,11 @@ def test_the_help_names_every_baseline(capsys: pytest.CaptureFixture[str]) -> No
     told = capsys.readouterr().out
     assert "--ngram-order" in told
     assert "--train-file" in told
+
+
+def test_code_that_a_folder_names_is_not_run(pairs: Path) -> None:
+    Path("evil.py").write_text("from pathlib import Path\nPath('ran').touch()\nfrom hf_seq2seq.recipes.rnn import *\n")
+    Path("run.yaml").write_text("train_file: train.tsv\nrecipe: ./evil.py\n")
+    with pytest.raises(InputError, match=r"run.yaml:2: recipe ./evil.py: is a file of code, which a baseline does not"):
+        run("baseline", "nearest", "-c", "run.yaml", "--test-file", "test.tsv")
+    assert not Path("ran").exists()

@@ -86,6 +86,10 @@ def test_rounds_train_and_continue(data: list[str], monkeypatch: pytest.MonkeyPa
     assert rows[8]["de"].startswith("<BT>")
     assert command("rounds", "rnn", *data).code == 0
     assert len(calls) == 4  # nothing is done twice
+    Path("small.yaml").write_text(Path("small.yaml").read_text().replace("max_steps: 2", "max_steps: 3"))
+    other = command("rounds", "rnn", *data)
+    assert other.code == 2
+    assert "rounds.json: was begun when small.yaml was another" in other.err
 
 
 def test_nothing_of_others_is_continued_or_replaced(
@@ -105,6 +109,9 @@ def test_nothing_of_others_is_continued_or_replaced(
     assert not started
     assert command("rounds", "rnn", *data, "--seed", "4").code == 3  # nothing was written, so other flags may follow
     monkeypatch.setattr(module, "execute", lambda words: Path("outputs/rounds/reverse-0").mkdir() or 3)
+    Path("bad.yaml").write_text("hidden_size: 8\nseed: 7\n")
+    taken = command("rounds", "rnn", *data[:-1], "bad.yaml")
+    assert "bad.yaml:2: seed: rounds gives it to each training" in taken.err
     assert command("rounds", "rnn", *data).code == 3
     other = command("rounds", "rnn", *data, "--seed", "3")  # begun, though not done
     assert other.code == 2

@@ -58,6 +58,14 @@ def test_the_columns_are_named_by_flags(tmp_path: Path) -> None:
         read(tmp_path, rows, chosen_column="good")
 
 
+def test_equal_outputs_teach_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    equal = ROWS[0] | {"rejected": ROWS[0]["chosen"]}
+    read(tmp_path, [equal, *ROWS[1:]])
+    assert "in 1 of 3 rows 'chosen' equals 'rejected'; they teach nothing" in caplog.text
+    with pytest.raises(InputError, match="'chosen' equals 'rejected' in every row"):
+        read(tmp_path, [equal] * 3)
+
+
 def test_cells_are_checked(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="row 2, column 'rejected': empty text"):
         read(tmp_path, [ROWS[0], ROWS[1] | {"rejected": ""}])

@@ -1,10 +1,13 @@
 """Searches with real runs."""
 
+from threading import Thread
+
 import pytest
 
 import hf_seq2seq
 from hf_seq2seq.clocks import clocks
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.tuning.auto import auto, search_recipe
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -112,3 +115,40 @@ def test_a_named_set_is_what_systems_are_compared_by(files, tmp_path):
     given = files | {"validation_file": sets, "metric_for_best_model": "a_chrf"}
     found = hf_seq2seq.search("rnn", "num_beams=1,2,dropout=0.1,0.2", **given, **TINY, output_dir=tmp_path / "out")
     assert {"eval_a_chrf", "eval_b_chrf"} <= set(found.results)
+
+
+def test_a_refused_command_removes_no_earlier_search(files, tmp_path):
+    pytest.importorskip("optuna")
+    out = tmp_path / "out"
+    hf_seq2seq.search("rnn", "dropout=0.1,0.2", max_trials=1, **files, **TINY, output_dir=out)
+    journal = (out / "search/journal.log").read_bytes()
+    wrong = files | TINY | {"output_dir": out, "overwrite_output_dir": True, "source_column": "nope"}
+    with pytest.raises(InputError, match="no column 'nope'"):
+        hf_seq2seq.search("rnn", "dropout=0.1,0.2", **wrong)
+    assert (out / "search/journal.log").read_bytes() == journal
+    hf_seq2seq.search(
+        "rnn", "dropout=0.3,0.4", max_trials=1, **files, **TINY, output_dir=out, overwrite_output_dir=True
+    )
+    assert (out / "search/journal.log").read_bytes() != journal
+
+
+def test_a_folder_in_use_is_refused_at_once(files, tmp_path):
+    out, refused = tmp_path / "out", []
+
+    def search():
+        try:
+            hf_seq2seq.search("rnn", "dropout=0.1,0.2", **files, **TINY, output_dir=out, overwrite_output_dir=True)
+        except InputError as error:
+            refused.append(str(error))
+
+    with locked_folder(out):
+        thread = Thread(target=search)
+        thread.start()
+        thread.join()
+    assert "is in use by another run" in refused[0]
+
+
+@pytest.mark.parametrize("given", [{"max_trials": 0}, {"max_trials": 1.5}, {"ensemble": -1}, {"ensemble": "x"}])
+def test_numbers_of_a_search_are_checked_first(files, tmp_path, given):
+    with pytest.raises(InputError, match=f"{next(iter(given))}|{next(iter(given)).replace('_', '-')}"):
+        hf_seq2seq.search("rnn", "dropout=0.1,0.2", **given, **files, **TINY, output_dir=tmp_path / "out")

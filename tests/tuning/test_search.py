@@ -254,6 +254,16 @@ def test_a_final_run_that_repeats_the_trial_says_why(trainer, tmp_path, capsys):
     assert "to average its last checkpoints: the trial had all steps of --max-steps" in capsys.readouterr().err
 
 
+def test_a_budget_for_few_steps_says_what_the_defaults_plan(trainer, tmp_path, capsys):
+    asked = request(tmp_path, [2, 5], budget=Budget(600))
+    family = dataclasses.replace(asked.families[0], base=asked.families[0].base | {"max_steps": 3 * STEPS})
+    searching.search(dataclasses.replace(asked, families=(family,)))
+    told = "the best run had 9 of the 27 steps that the defaults plan for these rows; give about --max-time 30m"
+    assert told in capsys.readouterr().err
+    searching.search(request(tmp_path / "other", [2, 5], budget=Budget(600)))
+    assert "the defaults plan" not in capsys.readouterr().err
+
+
 def test_a_size_without_time_is_tried_once(trainer, tmp_path, monkeypatch):
     def start(self, recipe, values, output, call=""):
         needs = 500 if values.get("hidden_size") == 512 else 0

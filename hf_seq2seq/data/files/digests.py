@@ -1,10 +1,41 @@
 """Digests that tell whether a file has changed."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+LONGEST_PATH = 4096
 PART, PARTS = 1 << 16, 256
 """Bytes of a part of a file in its digest, and most parts."""
+
+
+def files_in(values: Any) -> dict[str, tuple[int, str]]:
+    """The digests of the files that are named in settings, such as `a.de,a.en`, and in YAML files that are."""
+    found: dict[str, tuple[int, str]] = {}
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    if isinstance(values, list | tuple):
+        for value in values:
+            found |= files_in(value)
+    if not isinstance(values, str):
+        return found
+    for part in (values, *(part.strip() for piece in values.split(",") for part in (piece, piece.partition("=")[2]))):
+        path = Path(part).expanduser()
+        if part and len(part) < LONGEST_PATH and path.is_file() and str(path) not in found:
+            found[str(path)] = file_digest(path)
+            if path.suffix in (".yaml", ".yml"):
+                found |= files_in(_settings(path))
+    return found
+
+
+def _settings(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):  # whoever reads it for its settings says why
+        return None
 
 
 def file_digest(file: Path) -> tuple[int, str]:
