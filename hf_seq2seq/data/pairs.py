@@ -1,7 +1,8 @@
 """Validated pairs of source and target text."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -109,7 +110,8 @@ def read_pairs(splits: Splits, data: PairData, need_target: bool = True) -> dict
             needed = [("source_template", column) for column in template_columns(template)]
         for option, column in [*needed, ("target_column", target)]:
             if column:
-                named_column(rows.column_names, sample, option, column, place)
+                with _saying_whose_columns(place, splits.place(splits.first)):
+                    named_column(rows.column_names, sample, option, column, place)
         if data.skip_empty:
             spoken = language_columns(rows.column_names, data).values()
             blank = _unfilled(rows, template) if template else None
@@ -225,6 +227,16 @@ def _unfilled(rows: Dataset, template: str) -> np.ndarray:
     columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
     cells = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return np.array([None in row.values() or not fill(template, row, "") for row in cells], dtype=bool)
+
+
+@contextmanager
+def _saying_whose_columns(place: str, first: str) -> Iterator[None]:
+    """Adds to an error about the columns of rows that they are found in the first ones."""
+    try:
+        yield
+    except InputError as error:
+        more = f"\nall files need the columns of {first}" if place != first and "did you mean" not in str(error) else ""
+        raise InputError(f"{error}{more}") from None
 
 
 def has_texts(sample: list[dict[str, Any]], column: str) -> bool:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning.train_server import TrainServer, reason_of
@@ -158,3 +162,11 @@ def start_run(server: TrainServer, recipe: str, values: Mapping[str, Any], folde
     folder.mkdir(parents=True, exist_ok=True)
     flags = {"output_dir": str(folder), "overwrite_output_dir": True, "resume_from_checkpoint": "last"}
     server.start(recipe, dict(values) | flags, folder / OUTPUT)
+
+
+def write_flags(folder: Path, recipe: str, values: Mapping[str, Any]) -> None:
+    """Leaves the flags of a trial in its folder, which a run that ends replaces by all its options."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not list_checkpoints(folder):
+        with open_draft(folder / RUN_FILE) as file:
+            yaml.safe_dump({"recipe": recipe} | dict(values), file, sort_keys=False, allow_unicode=True)

@@ -8,12 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import empty, locked_folder, remove
-from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.sections import flag
 from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.checkpoints import list_checkpoints
@@ -23,7 +19,7 @@ from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, TooLittleTi
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, tell_short, tuned
-from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run
+from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run, write_flags
 from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, ordered, table, write_leaderboard
 from hf_seq2seq.tuning.members import Member, other_seeds
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
@@ -173,6 +169,10 @@ class _Search:
         return used < budget.search and used + (self.trial_seconds or 0.0) + self._closing < budget.total
 
     def _try_all(self) -> None:
+        if (before := self.study.records()) and not self._has_time() and self.request.budget is not None:
+            took = max(record.seconds for record in before)
+            left = max(0.0, self.request.budget.total - self.used)
+            tell(f"no time for a further trial: {left:.0f} s are left, and the longest one took {took:.0f} s")
         while self._has_time():
             trial = self.study.next_trial()
             if trial is None:
@@ -240,7 +240,7 @@ class _Search:
     def _run(self, trial: Any, record: TrialRecord) -> Ending:
         folder = self.folder / TRIALS / record.folder
         values = self.trial_values(record)
-        _write_flags(folder, record.recipe, values)
+        write_flags(folder, record.recipe, values)
         start_run(self.server, record.recipe, values, folder)
 
         def is_worth(progress: Progress) -> bool:
@@ -383,14 +383,6 @@ def _state(ending: Ending) -> str:
         return STOPPED
     value = ending.progress.value
     return COMPLETE if ending.code == 0 and value is not None and math.isfinite(value) else FAILED
-
-
-def _write_flags(folder: Path, recipe: str, values: Mapping[str, Any]) -> None:
-    """Leaves the flags of a trial in its folder, which a run that ends replaces by all its options."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not list_checkpoints(folder):
-        with open_draft(folder / RUN_FILE) as file:
-            yaml.safe_dump({"recipe": recipe} | dict(values), file, sort_keys=False, allow_unicode=True)
 
 
 def _line(record: TrialRecord, goal: Goal) -> str:

@@ -243,3 +243,12 @@ def test_a_list_with_an_empty_part_is_skipped(write):
         path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         data = PairData(train_file=path, skip_empty=True)
         assert read_pairs(load_splits(data), data)["train"].targets == ["f"]
+
+
+def test_rows_of_another_form_than_the_first_are_told_so(write):
+    train, other = write("train.csv", "source,target\na b,c d\n"), write("dev.tsv", "a\tb\nc\td\ne\tf\n")
+    data = PairData(train_file=train, validation_file=other)
+    with pytest.raises(
+        InputError, match=r"dev.tsv: no column 'source' .*; its columns are 1, 2\nall files need the columns of"
+    ):
+        read_pairs(load_splits(data), data)

@@ -264,6 +264,14 @@ def test_a_budget_for_few_steps_says_what_the_defaults_plan(trainer, tmp_path, c
     assert "the defaults plan" not in capsys.readouterr().err
 
 
+def test_a_search_that_has_no_time_to_go_on_says_so(trainer, tmp_path, capsys):
+    asked = request(tmp_path, [1, 2, 3, 4], budget=Budget(600), most=4)
+    searching.search(asked)
+    assert "no time for a further trial" not in capsys.readouterr().err
+    searching.search(dataclasses.replace(asked, budget=Budget(0.01)))
+    assert "no time for a further trial: 0 s are left, and the longest one took" in capsys.readouterr().err
+
+
 def test_a_size_without_time_is_tried_once(trainer, tmp_path, monkeypatch):
     def start(self, recipe, values, output, call=""):
         needs = 500 if values.get("hidden_size") == 512 else 0
