@@ -213,6 +213,8 @@ def _usage_message(error: BaseException) -> str:
     if "extra argument" in message and (meant := rows_flag(context)):
         extra = message.split("(", 2)[-1].rstrip(")")
         hint = f"; name a file of rows by a flag: {meant} {extra}"
+        if (Path(extra) / "config.json").is_file():
+            hint = f"; the model comes first, and rows are named by a flag: {command} {extra} {meant} FILE"
     if "extra argument" in message and command.endswith(" push"):
         hint = "; the repository is named by a flag: push FOLDER --hub-model-id me/model"
     return f"{command}: {message}{hint}"

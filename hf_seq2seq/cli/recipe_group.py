@@ -159,6 +159,7 @@ def _recipe_first(args: list[str]) -> list[str]:
         InputError: no recipe is named, or there are several files of flags.
     """
     choices = f"name a recipe first: {', '.join(recipe_files.names())}, or a path ending in .py"
+    choices += "\nrnn and transformer learn from your rows alone; `hf-seq2seq auto` tries several"
     if not args:
         raise InputError(choices)
     files = _config_files(args)

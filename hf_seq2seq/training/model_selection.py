@@ -13,6 +13,9 @@ from hf_seq2seq.training.state import State
 PATIENCE_AT_BEST = 2
 """Evaluations that a run may go on for, to lower its loss, once the score that selects cannot get better."""
 
+NOTABLE = 1.0
+"""Points by which a final score is notably below the best checkpoint's; less may be chance."""
+
 
 class Selection:
     """Applies a schedule to a task.
@@ -96,7 +99,7 @@ class Selection:
         best, value, name = state.best_metric, results.get(f"eval_{self._metric}"), self._metric
         if name == "loss" or best is None or value is None or self._eval_beams in (None, beams):
             return []
-        if value >= best if self._greater else value <= best:
+        if (best - value if self._greater else value - best) < NOTABLE:
             return []
         return [
             f"{name} of the validation rows: {value:.4g} with --num-beams {beams}, {best:.4g} with --eval-beams "

@@ -68,6 +68,12 @@ def test_wrong_words_are_refused_in_one_line(command, arguments: list[str], mess
     assert len(result.err.splitlines()) == 1
 
 
+def test_a_model_behind_its_rows_is_told_to_come_first(command, model_folder: Path) -> None:
+    result = command("evaluate", "a.csv", model_folder)
+    assert result.code == 2
+    assert f"rows are named by a flag: hf-seq2seq evaluate {model_folder} --test-file FILE" in result.err
+
+
 def test_a_notice_about_data_appears_once(command, capsys: pytest.CaptureFixture[str]) -> None:
     command("--version")
     assert logging.lastResort
