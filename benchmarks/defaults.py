@@ -58,7 +58,7 @@ def _inflection(language: str, size: str, published: str) -> Row:
 def _dialogue(task: str) -> Row:
     splits = (("train", "trn"), ("validation", "dev"), ("test", "tst"))
     files = " ".join(f"--{split}-file dialogue/task{task}.{name}.txt.gz" for split, name in splits)
-    return Row(f"rnn --objective dialogue {files}", "predict_exact_match", "")
+    return Row(f"transformer --objective dialogue {files}", "predict_exact_match", "")
 
 
 MULTI30K = """--train-file multi30k/train.de.gz,multi30k/train.en.gz --source-lang de --target-lang en

@@ -129,6 +129,7 @@ def test_every_choice_names_an_option(name: str) -> None:
         *labels.classifier_choices(side),
         *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
+        *conversations.turn_model_choices(),
         *conversations.reply_metric_choices(conversations.Exchanges.of(side, side, WORDS), validated=True),
         *raw_text.vocabulary_choices(side),
         *raw_text.dropout_choices(side),

@@ -73,6 +73,7 @@ def test_conversations_get_lengths_batches_steps_and_metrics(
     assert len(task.splits["validation"]) in (10, 20)  # a row per conversation, or per reply
     assert config.evaluation.metrics == ("exact_match", "bleu")
     assert config.schedule.metric_for_best_model == "exact_match"
+    assert ("position_embedding_type" in names) == (recipe == "transformer")
     assert task.splits["train"].truncated == (0, 0)
     assert config.tokens.max_source_length < 256
     longest = int(task.splits["train"].lengths.sum(axis=1).max())

@@ -107,7 +107,7 @@ def notes(found: Found) -> list[str]:
             "A system of one run: its interval is that of these weights; how far another seed would differ is unknown."
         )
     if found["row_metric"] != found["first_metric"]:
-        said.append(f"Single rows are scored by {found['row_metric']}.")
+        said.append(f"The score of a single row is its {found['row_metric']}.")
     return said
 
 

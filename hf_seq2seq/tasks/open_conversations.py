@@ -12,7 +12,12 @@ from hf_seq2seq.data.replies import encode_histories, prepare_turns
 from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.defaults.choosing import settle
-from hf_seq2seq.defaults.conversations import Exchanges, reply_metric_choices, turn_tokenizer_choices
+from hf_seq2seq.defaults.conversations import (
+    Exchanges,
+    reply_metric_choices,
+    turn_model_choices,
+    turn_tokenizer_choices,
+)
 from hf_seq2seq.defaults.schedules import (
     Lengths,
     enough_epochs,
@@ -53,7 +58,8 @@ def settle_conversations(
     config = settle(config, giving(config, reply_metric_choices(found, validated)))
     if model is None:
         return config
-    return settle(settle(config, turn_tokenizer_choices(found)), model(found.replies, found.replies))
+    config = settle(config, turn_tokenizer_choices(found))
+    return settle(config, [*turn_model_choices(), *model(found.replies, found.replies)])
 
 
 def giving(config: RunConfig, choices: Iterable[Choice]) -> list[Choice]:

@@ -40,7 +40,7 @@ def test_several_references_and_labels() -> None:
 @pytest.mark.parametrize(
     ("predictions", "references", "flags", "message"),
     [
-        (["a"], ["a", "b"], {}, "references: 2 references for 1 in predictions"),
+        (["a"], ["a", "b"], {}, "references: 2 references for 1 predictions in predictions"),
         (["a"], ["a"], {"metrics": ["blue"]}, "--metrics: unknown metric 'blue'; did you mean 'bleu'"),
         (["a"], ["a"], {"confidnce": 95}, "unknown flag 'confidnce'; did you mean 'confidence'"),
         (["a"], ["a"], {"confidence": 100}, "--confidence: 100 must be below 100"),
