@@ -103,7 +103,8 @@ class Files:
             if total != totals[0]:
                 what = "predictions" if place < self._systems else "references"
                 what = "sources" if self._sourced and place == len(self._names) - 1 else what
-                raise InputError(f"{name}: {total} {what} for {totals[0]} predictions in {self._names[0]}")
+                others = "" if what == "predictions" else "predictions "
+                raise InputError(f"{name}: {total} {what} for {totals[0]} {others}in {self._names[0]}")
 
     def _accepted(self, cells: tuple[Cell, ...], row: int) -> list[str]:
         """A row's references; with several files, empty ones mean that the row has fewer."""

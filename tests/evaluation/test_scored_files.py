@@ -58,7 +58,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
 def test_unequal_counts_are_counted_to_the_end(tmp_path: Path, said: int, true: int) -> None:
     predictions, _ = write(tmp_path, said)
     (tmp_path / "more.txt").write_text("x\n" * true)
-    with pytest.raises(InputError, match=rf"more\.txt: {true} references for {said} in .*said\.txt"):
+    with pytest.raises(InputError, match=rf"more\.txt: {true} references for {said} predictions in .*said\.txt"):
         score(Files(predictions, [str(tmp_path / "more.txt")], "utf-8"))
 
 
