@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.api.answers import Label
+from hf_seq2seq.data.files.digests import LONGEST_PATH
 from hf_seq2seq.decoding.counts import Counted, Counts
 from hf_seq2seq.errors import InputError, shorten
 
@@ -117,10 +118,6 @@ def remarks_with_pieces(counts: Counts, limit: int | None, again: bool) -> list[
     more = ", and the outputs of the pieces again as one text" if again else ""
     pieces = f"{counts.split} of {counts.texts} texts were read in pieces, {counts.pieces} in all{more}"
     return [pieces, *remarks(counts, limit)]
-
-
-LONGEST_PATH = 4096
-"""Characters of a path; the system raises an error for longer ones."""
 
 
 def listed(items: Any) -> Any:

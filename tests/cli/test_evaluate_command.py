@@ -45,7 +45,10 @@ def test_predictions_of_generate_can_be_scored(command, folder: Path) -> None:
         ([], "give a MODEL, or --predictions FILE"),
         (["model", "--predictions", "found.txt"], "give a MODEL, or --predictions FILE"),
         (["--predictions", "found.txt"], "--predictions needs --references"),
-        (["--predictions", "found.txt", "--references", "short.txt"], "short.txt: 1 references for 2 predictions in found.txt"),
+        (
+            ["--predictions", "found.txt", "--references", "short.txt"],
+            "short.txt: 1 references for 2 predictions in found.txt",
+        ),
         (["--predictions", "found.txt", "--references", "none.txt"], "none.txt: no such file"),
         (["--predictions", "found.txt", "--references", "two.csv"], "none named 'reference'"),
         (["--predictions", "found.txt", "--references", "right.txt", "--metrics", "blue"], "did you mean 'bleu'"),

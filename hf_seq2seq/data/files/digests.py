@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 LONGEST_PATH = 4096
+"""Characters of a path; the system raises an error for longer ones."""
 PART, PARTS = 1 << 16, 256
 """Bytes of a part of a file in its digest, and most parts."""
 
