@@ -18,7 +18,7 @@ from hf_seq2seq.cli.rows import report_cut, report_outputs, report_unknown
 from hf_seq2seq.cli.synthetic_rows import Noise, Rows
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cleaning.options import Cleaning
-from hf_seq2seq.data.rows import Row, json_line, read_rows, text_cell
+from hf_seq2seq.data.rows import Row, is_live, json_line, read_rows, text_cell
 from hf_seq2seq.decoding.pipeline import Ensemble, Model, load_model, load_others, make_generator
 from hf_seq2seq.decoding.search_options import Search, check_search
 from hf_seq2seq.errors import InputError
@@ -70,7 +70,7 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     check_direction(model, read_run(Path(model).expanduser() / RUN_FILE), languages, options.input_file)
     filters = make_filters(config.rules, languages, _read_against(config), options.min_score)
     texts = read_texts(options)
-    if options.train_file:
+    if options.train_file and not is_live(None, options.train_file):  # a pipe can be read only once
         real_pairs(options)  # so that errors come before the texts are translated
     network, tokenizers, settings = load_model(model, config.model)
     others, settings = load_others(model, network, tokenizers, settings, config)

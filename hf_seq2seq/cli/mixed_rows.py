@@ -71,7 +71,7 @@ def write_stages(options: "Rows", synthetic: int) -> str:
 
 
 def real_pairs(options: "Rows") -> "PairRows":
-    """The real pairs, by the names of the synthetic columns if they have them; stages read both by the same flags.
+    """The real pairs, by given names of the synthetic columns if they have them; stages read both by the same flags.
 
     Raises:
         InputError: they cannot be read.
@@ -80,7 +80,8 @@ def real_pairs(options: "Rows") -> "PairRows":
 
     languages = {f"{side}_lang": getattr(options, f"{side}_lang") for side in SIDES}
     names: dict[str, Any] = {f"{side}_column": name for side, name in zip(SIDES, options.names, strict=True)}
-    named = {key: name for key, name in names.items() if name not in languages.values()}
+    asked = {key: name for key, name in names.items() if options.stages_file or getattr(options, key)}
+    named = {key: name for key, name in asked.items() if name not in languages.values()}
     data = PairData(train_file=options.train_file, **languages)
     try:
         return read_pair_rows(replace(data, **named))
@@ -88,6 +89,8 @@ def real_pairs(options: "Rows") -> "PairRows":
         if options.stages_file:
             advice = "--source-column and --target-column name the synthetic columns; give those of the real pairs"
             raise InputError(f"--stages-file {options.stages_file}: {error}\n{advice}") from None
+        if not named:
+            raise
     return read_pair_rows(data)
 
 

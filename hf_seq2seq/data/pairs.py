@@ -212,21 +212,25 @@ def _target_beside(
 
 def _filled(rows: Dataset, template: str, place: str) -> list[str]:
     """The sources composed by a template, none of them empty."""
-    columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
     found = []
-    for index, cells in enumerate(zip(*columns.values(), strict=True)):
+    for index, cells in enumerate(_cells_of(rows, template)):
         where = f"{place}: row {row_number(rows, index)}"
-        found.append(fill(template, dict(zip(columns, cells, strict=True)), where))
+        found.append(fill(template, cells, where))
         if not found[-1]:
-            raise InputError(f"{where}: empty text; fill in {' or '.join(columns)}, or remove the row")
+            raise InputError(f"{where}: empty text; fill in {' or '.join(cells)}, or remove the row")
     return found
 
 
 def _unfilled(rows: Dataset, template: str) -> np.ndarray:
     """Whether each row has a null where the template needs a text, or no text to put there at all, `(rows,)`."""
-    columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
-    cells = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    cells = _cells_of(rows, template)
     return np.array([None in row.values() or not fill(template, row, "") for row in cells], dtype=bool)
+
+
+def _cells_of(rows: Dataset, template: str) -> Iterator[dict[str, Any]]:
+    """The cells of every row that a template is filled with, by column."""
+    columns = {name: column_cells(rows, name).to_pylist() for name in template_columns(template)}
+    return (dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True))
 
 
 @contextmanager

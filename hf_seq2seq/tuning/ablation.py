@@ -175,7 +175,8 @@ def _digests(asked: Ablating) -> dict[str, tuple[int, str]]:
     config = resolve(recipe_files.load(asked.recipe).Config, asked.base | asked.runs()[0].settings)
     vary = any(name.endswith(("_file", "_lang")) for name in asked.grid.choices)
     paths = [] if vary else [path for path in data_files(config.data) if path.is_file()]
-    return {str(path): file_digest(path) for path in paths} | files_in(fixed)
+    named = files_in(fixed)
+    return named | {str(path): file_digest(path) for path in paths if str(path) not in named}
 
 
 def _tell_replaced(asked: Ablating) -> None:

@@ -1,8 +1,10 @@
 """`back-translate`: real targets with synthetic sources, filtered, tagged, the same after any kill, and trained on."""
 
 import json
+import os
 import shlex
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -211,6 +213,23 @@ def test_files_that_are_read_are_not_written(
     assert found.code == 2
     assert message in found.err
     assert Path("real.jsonl").read_text() == Path("test.tsv").read_text() == "mine"
+
+
+def test_real_pairs_may_come_from_a_pipe(
+    command: Any, model_folder: Path, mono: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pairs")
+    writer = Thread(target=lambda: Path("pairs").write_text("ein Hund\ta dog\neine Katze\ta cat\n"))
+    writer.start()
+    flags = ["--output-file", "out.jsonl", "--train-file", "pairs", "--mixed-file", "mixed.jsonl"]
+    result = command("back-translate", model_folder, "--input-file", mono, *flags)
+    writer.join()
+    assert result.code == 0, result.err
+    assert read(Path("mixed.jsonl"))[:2] == [
+        {"source": "ein Hund", "target": "a dog"},
+        {"source": "eine Katze", "target": "a cat"},
+    ]
 
 
 def test_real_pairs_have_the_names_of_the_synthetic_columns(
