@@ -108,6 +108,16 @@ def test_few_single_words_are_read_by_what_was_read_last(rows: int, given: dict[
     assert settle(config, pairs.rnn_choices(side, side)).alignment.attention == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "rotary"), ({"d_model": 64}, "rotary"), ({"d_model": 100}, "sinusoidal"), ({"d_model": 60}, "sinusoidal")],
+)
+def test_heads_of_an_odd_width_have_no_rotary_positions(given: dict[str, int], expected: str) -> None:
+    config = resolve(transformer.Config, {"train_file": "train.tsv"} | given)
+    settled = settle(config, pairs.transformer_choices(look_at(SENTENCES), look_at(SENTENCES)))
+    assert settled.model.position_embedding_type == expected
+
+
 def test_sections_made_in_python_are_left_as_they_are() -> None:
     config = rnn.Config()
     assert settle(config, pairs.rnn_choices(look_at(WORDS), look_at(WORDS))) is config
@@ -129,7 +139,6 @@ def test_every_choice_names_an_option(name: str) -> None:
         *labels.classifier_choices(side),
         *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
-        *conversations.turn_model_choices(),
         *conversations.reply_metric_choices(conversations.Exchanges.of(side, side, WORDS), validated=True),
         *raw_text.vocabulary_choices(side),
         *raw_text.dropout_choices(side),

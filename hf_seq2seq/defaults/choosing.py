@@ -6,7 +6,7 @@ print.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hf_seq2seq.configs import RunConfig
 from hf_seq2seq.sections import Choice, options
@@ -42,7 +42,7 @@ def settle(config: C, choices: Iterable[Choice]) -> C:
     places = options(type(config))
     closed = config.given | {choice.name for choice in config.derived}
     open_ones = (c for c in choices if c.name in places and not closed.intersection((c.name, *c.unless)))
-    taken = [choice for choice in open_ones if not _is_idle(config, choice)]
+    taken = [choice for choice in open_ones if _fits(config, choice)]
     sections: dict[str, dict[str, object]] = {}
     for choice in taken:
         sections.setdefault(places[choice.name][0], {})[choice.name] = choice.value
@@ -50,9 +50,18 @@ def settle(config: C, choices: Iterable[Choice]) -> C:
     return replace(config, derived=(*config.derived, *taken), **changed)
 
 
-def _is_idle(config: RunConfig, choice: Choice) -> bool:
-    """Whether an option has no effect beside what was given: bytes have a vocabulary of their own size."""
-    return choice.name in ("vocab_size", "target_vocab_size") and getattr(config.tokens, "is_bytes", False)
+def _fits(config: RunConfig, choice: Choice) -> bool:
+    """Whether a value can stand beside what was given.
+
+    Bytes have a vocabulary of their own size, and rotary positions rotate pairs of the numbers of a head.
+    """
+    if choice.name in ("vocab_size", "target_vocab_size"):
+        return not getattr(config.tokens, "is_bytes", False)
+    if choice.value == "rotary":
+        model: Any = config
+        width, heads = model.model.d_model, (model.model.encoder_attention_heads, model.model.decoder_attention_heads)
+        return all(width // count % 2 == 0 for count in heads)
+    return True
 
 
 def describe(choices: Sequence[Choice]) -> list[str]:

@@ -49,13 +49,3 @@ def turn_tokenizer_choices(found: Exchanges) -> Iterator[Choice]:
     if side.kind == UNSPACED:
         yield Choice("tokenizer_type", TOKENIZERS[UNSPACED], f"messages: {side}", ("tokenizer_name",))
     yield Choice("vocab_size", min(32_000, size), size_reason(side), ("tokenizer_name", "tokenizer_type"))
-
-
-def turn_model_choices() -> Iterator[Choice]:
-    """Positions of a Transformer, relative ones, by which it copies what was said.
-
-    On the 1,000 conversations of dialog bAbI's task 1 (one seed), 84.9 % of the test replies are right with sinusoidal
-    positions; most API calls are wrong, for their values are in combinations that training has not shown. With rotary
-    ones all replies are right.
-    """
-    yield Choice("position_embedding_type", "rotary", "conversations, of which words are copied")

@@ -15,7 +15,6 @@ from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.conversations import (
     Exchanges,
     reply_metric_choices,
-    turn_model_choices,
     turn_tokenizer_choices,
 )
 from hf_seq2seq.defaults.schedules import (
@@ -59,7 +58,7 @@ def settle_conversations(
     if model is None:
         return config
     config = settle(config, turn_tokenizer_choices(found))
-    return settle(config, [*turn_model_choices(), *model(found.replies, found.replies)])
+    return settle(config, model(found.replies, found.replies))
 
 
 def giving(config: RunConfig, choices: Iterable[Choice]) -> list[Choice]:
