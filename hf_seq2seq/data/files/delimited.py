@@ -195,16 +195,22 @@ def _report(place: str, first: list[str]) -> None:
 def _even(place: str, rows: Iterable[Row], layout: Layout, in_step: bool) -> Iterator[Row]:
     """The rows, all with the same number of cells; blank lines at the end are never rows."""
     width = len(layout.columns)
-    blank: list[Row] = []
+    blank: list[int] = []
+    skipped, first = 0, 0
     for number, cells in rows:
         if len(cells) == width and cells:
-            yield from blank
+            if in_step:
+                yield from ((line, [""] * width) for line in blank)
+            elif blank:
+                skipped, first = skipped + len(blank), first or blank[0]
             blank.clear()
             yield number, cells
         elif not "".join(cells).strip():
-            blank += [(number, [""] * width)] * in_step
+            blank.append(number)
         else:
             raise InputError(_ragged(place, number, len(cells), layout))
+    if skipped:
+        logger.warning("%s:%s: skipped a blank line%s", place, first, f" and {skipped - 1:,} more" * (skipped > 1))
 
 
 def _ragged(place: str, line: int, found: int, layout: Layout) -> str:

@@ -120,6 +120,14 @@ def test_blank_lines_are_rows_where_rows_are_to_stay_in_step(write, name, conten
     assert [cells for _, cells in read(write(name, content), Header(False))[1:]] == [["a", "b"], ["c", "d"]]
 
 
+def test_blank_lines_between_rows_are_told(write, caplog):
+    assert len(read(write("a.tsv", "source\ttarget\n\na\tb\n\n\nc\td\n\n"))) == 3
+    assert "a.tsv:2: skipped a blank line and 2 more" in caplog.text
+    caplog.clear()
+    read(write("b.csv", "source,target\na,b\n\n\n"))
+    assert not caplog.text
+
+
 def test_a_header_without_a_usual_name_is_reported(write, caplog):
     rows = "".join(f"good day {n}\tguten Tag {n}\n" for n in range(9))
     assert read(write("a.tsv", "Hi\tHallo\n" + rows))[0] == (1, ["Hi", "Hallo"])
