@@ -20,7 +20,8 @@ def learn_vectors(output_file: str, options: Options, data: PairData) -> str:
         What was done, with the multiply-adds of the forward pass per training word next to the papers' formula.
 
     Raises:
-        InputError: rows that cannot be read, too few words, or a file that cannot be written.
+        InputError: rows that cannot be read, too few words, none of them beside another, or a file that cannot be
+            written.
     """
     from hf_seq2seq.baselines.word_vectors import formula, train
     from hf_seq2seq.data.documents import read_documents
@@ -28,8 +29,6 @@ def learn_vectors(output_file: str, options: Options, data: PairData) -> str:
     from hf_seq2seq.metrics.words import words
 
     path = Path(output_file).expanduser()
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"--output-file {output_file}: {'is a folder' if path.is_dir() else 'its folder is absent'}")
     started = time.perf_counter()
     documents = read_documents(data)[0]["train"]
     vocabulary, vectors, operations = train([words(text) for text in documents], options)

@@ -19,13 +19,11 @@ Shape = tuple[int, int]
 """How many letters and sounds a piece has."""
 Piece = tuple[tuple[str, ...], tuple[str, ...]]
 """Letters, and the sounds that they stand for."""
-SCALE = 16.0
-"""Each symbol of a piece multiplies its probability, or those of long words would fall below what float64 can hold.
-
-All ways to cut a pair have the same symbols, so that this changes nothing else.
-"""
 LONGEST = 100
-"""Letters of a word that is aligned; those of longer ones would leave float64 all the same."""
+"""Letters of a word that is aligned; the table of pieces grows with their square."""
+
+MOST_LOG = 700.0
+"""The largest logarithm of a float64, about."""
 
 
 @dataclass(frozen=True)
@@ -54,53 +52,71 @@ class _Group:
         _, letters, sounds, words = self.pieces.shape
         return np.zeros((letters, sounds, words))
 
-    def forward(self, weights: np.ndarray) -> np.ndarray:
-        """Weight of all ways to cut what stands before each place, `(letters + 1, sounds + 1, words)`."""
-        sums = self._zeros()
+    def forward(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of all ways to cut what stands before each place, `(letters + 1, sounds + 1, words)`.
+
+        Each letter's are divided by the largest of a word, or those of long words would leave float64; the logarithms
+        of the divisors come second, `(letters + 1, words)`.
+        """
+        sums, logs = self._zeros(), np.zeros((self.letters + 1, len(self.rows)))
         sums[0, 0] = 1
         for letter in range(1, self.letters + 1):
             for shape, (a, b) in enumerate(self.shapes):
                 if a <= letter and b < sums.shape[1]:
-                    before = sums[letter - a, : sums.shape[1] - b]
+                    before = sums[letter - a, : sums.shape[1] - b] * np.exp(logs[letter - a] - logs[letter - 1])
                     sums[letter, b:] += before * weights[self.pieces[shape, letter, b:]]
-        return sums
+            logs[letter] = logs[letter - 1] + _divide(sums[letter])
+        return sums, logs
 
-    def backward(self, weights: np.ndarray) -> np.ndarray:
-        """Weight of all ways to cut what stands behind each place, `(letters + 1, sounds + 1, words)`."""
-        sums = self._zeros()
+    def backward(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weight of all ways to cut what stands behind each place, as `forward`."""
+        sums, logs = self._zeros(), np.zeros((self.letters + 1, len(self.rows)))
         sums[-1, self.lengths, np.arange(len(self.rows))] = 1
-        for letter in range(self.letters, 0, -1):
+        for letter in range(self.letters - 1, -1, -1):
             for shape, (a, b) in enumerate(self.shapes):
-                if a <= letter and b < sums.shape[1]:
-                    behind = sums[letter, b:] * weights[self.pieces[shape, letter, b:]]
-                    sums[letter - a, : sums.shape[1] - b] += behind
-        return sums
+                end = letter + a
+                if end <= self.letters and b < sums.shape[1]:
+                    behind = sums[end, b:] * np.exp(logs[end] - logs[letter + 1])
+                    sums[letter, : sums.shape[1] - b] += behind * weights[self.pieces[shape, end, b:]]
+            logs[letter] = logs[letter + 1] + _divide(sums[letter])
+        return sums, logs
 
     def expected(self, weights: np.ndarray) -> tuple[np.ndarray, float]:
-        """How often each piece is expected, by its number, and the log-likelihood of the words (up to a constant)."""
-        before, behind = self.forward(weights), self.backward(weights)
-        totals = behind[0, 0]
+        """How often each piece is expected, by its number, and the log-likelihood of the words.
+
+        A word of which every way to cut it falls below what float64 can hold counts in neither.
+        """
+        (before, scales), (behind, others) = self.forward(weights), self.backward(weights)
+        possible = behind[0, 0] > 0
+        totals = others[0] + np.log(np.where(possible, behind[0, 0], 1))
         counts = np.zeros(len(weights))
         for shape, (a, b) in enumerate(self.shapes):
             if a < before.shape[0] and b < before.shape[1]:
                 numbers = self.pieces[shape, a:, b:]
                 ways = before[: before.shape[0] - a, : before.shape[1] - b] * weights[numbers] * behind[a:, b:]
-                counts += np.bincount(numbers.ravel(), (ways / totals).ravel(), len(weights))
-        return counts, float(np.log(totals).sum())
+                scale = np.minimum(scales[: before.shape[0] - a] + others[a:] - totals, MOST_LOG)
+                scale = np.where(possible, np.exp(scale), 0)
+                counts += np.bincount(numbers.ravel(), (ways * scale[:, None]).ravel(), len(weights))
+        return counts, float(totals[possible].sum())
 
-    def best(self, weights: np.ndarray) -> list[list[Shape]]:
-        """The likeliest way to cut each word: the shapes of its pieces."""
-        most = self._zeros()
+    def best(self, weights: np.ndarray) -> list[list[Shape] | None]:
+        """The likeliest way to cut each word: the shapes of its pieces; None where float64 holds none."""
+        most, logs = self._zeros(), np.zeros((self.letters + 1, len(self.rows)))
         most[0, 0] = 1
         chosen = self._zeros().astype(np.int8)
         for letter in range(1, self.letters + 1):
             for shape, (a, b) in enumerate(self.shapes):
                 if a <= letter and b < most.shape[1]:
-                    found = most[letter - a, : most.shape[1] - b] * weights[self.pieces[shape, letter, b:]]
+                    before = most[letter - a, : most.shape[1] - b] * np.exp(logs[letter - a] - logs[letter - 1])
+                    found = before * weights[self.pieces[shape, letter, b:]]
                     better = found > most[letter, b:]
                     most[letter, b:][better] = found[better]
                     chosen[letter, b:][better] = shape
-        return [self._trace(chosen[:, :, word], int(length)) for word, length in enumerate(self.lengths)]
+            logs[letter] = logs[letter - 1] + _divide(most[letter])
+        return [
+            self._trace(chosen[:, :, word], length) if most[-1, length, word] else None
+            for word, length in enumerate(self.lengths.tolist())
+        ]
 
     def _trace(self, chosen: np.ndarray, length: int) -> list[Shape]:
         letter, sound, shapes = self.letters, length, []
@@ -108,6 +124,14 @@ class _Group:
             shapes.append(self.shapes[chosen[letter, sound]])
             letter, sound = letter - shapes[-1][0], sound - shapes[-1][1]
         return shapes[::-1]
+
+
+def _divide(sums: np.ndarray) -> np.ndarray:
+    """Divides the sums of a letter, `(sounds + 1, words)`, by the largest of each word; returns its logarithm."""
+    largest = sums.max(axis=0)
+    largest[largest == 0] = 1
+    sums /= largest
+    return np.log(largest)
 
 
 def piece_shapes(max_letters: int, max_sounds: int) -> list[Shape]:
@@ -127,7 +151,8 @@ def align(
         rounds: of expectation maximisation; it ends earlier when the likelihood hardly grows.
 
     Returns:
-        The pieces of each pair; None for a word that is too short for its sounds, empty, or longer than `LONGEST`.
+        The pieces of each pair; None for a word that is too short for its sounds, empty, longer than `LONGEST`, or cut
+        in no way whose probability float64 can hold.
     """
     most = max(sounds for _, sounds in shapes)
     fits = [0 < len(s) <= LONGEST and len(t) <= most * len(s) for s, t in zip(sources, targets, strict=True)]
@@ -136,22 +161,17 @@ def align(
     found: list[list[Piece] | None] = [None] * len(sources)
     for group in groups:
         for row, best in zip(group.rows.tolist(), group.best(weights), strict=True):
-            found[row] = _cut(sources[row], targets[row], best)
+            found[row] = _cut(sources[row], targets[row], best) if best else None
     return found
 
 
 def _estimated(groups: Sequence[_Group], count: int, rounds: int) -> np.ndarray:
     """The weights of the pieces after expectation maximisation from equal ones, `(count,)`."""
-    sizes = np.zeros(count)
-    for group in groups:
-        for shape, (a, b) in enumerate(group.shapes):
-            sizes[group.pieces[shape].ravel()] = a + b
-    scales = SCALE**sizes
     words = sum(len(group.rows) for group in groups)
     counts, earlier = np.ones(count), -np.inf
     for _ in range(rounds):
         counts[0] = 0  # no piece
-        weights = counts / max(counts.sum(), 1) * scales
+        weights = counts / max(counts.sum(), 1)
         found = [group.expected(weights) for group in groups]
         counts = np.sum([more for more, _ in found], axis=0) if found else counts
         total = sum(likelihood for _, likelihood in found)
@@ -159,7 +179,7 @@ def _estimated(groups: Sequence[_Group], count: int, rounds: int) -> np.ndarray:
             break
         earlier = total
     counts[0] = 0
-    return counts / max(counts.sum(), 1) * scales
+    return counts / max(counts.sum(), 1)
 
 
 def _cut(source: Symbols, target: Symbols, shapes: list[Shape]) -> list[Piece]:

@@ -20,7 +20,7 @@ from hf_seq2seq.baselines.kneser_ney import END, FIRST, START, KneserNey, fit
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
 
-LONGEST = 50
+LONGEST = 25
 """Letters of a word, on average, beyond which the sources are no words."""
 SKIPPED = -20.0
 """Log-probability of a letter that stands for nothing because no piece begins with it alone."""

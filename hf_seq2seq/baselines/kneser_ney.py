@@ -230,7 +230,7 @@ def _discounts(counts: np.ndarray) -> tuple[tuple[float, float, float], bool]:
         return FALLBACK, False
     y = n1 / (n1 + 2 * n2)
     found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-    fits = all(0 <= amount <= most for most, amount in enumerate(found, start=1))
+    fits = all(0 < amount <= most for most, amount in enumerate(found, start=1))
     return (found, True) if fits else (FALLBACK, False)
 
 

@@ -26,8 +26,9 @@ class VectorSpace:
         self.directions = vectors / np.where(norms > 0, norms, 1)
         self._ids = {word: number for number, word in enumerate(self.words)}
 
-    def __contains__(self, word: str) -> bool:
-        return word in self._ids
+    def spelling(self, word: str) -> str | None:
+        """The word, or else in lower case, as it has a vector; None if it has none."""
+        return next((spelt for spelt in (word, word.lower()) if spelt in self._ids), None)
 
     def of(self, word: str) -> np.ndarray:
         """The direction of a word, `(width,)`.
@@ -35,15 +36,16 @@ class VectorSpace:
         Raises:
             InputError: it has no vector; names the nearest spelling.
         """
-        if word not in self._ids:
+        spelt = self.spelling(word)
+        if spelt is None:
             close = nearest(word, self.words)
             raise InputError(f"{word!r} has no vector{close if 'did you mean' in close else ''}")
-        return self.directions[self._ids[word]]
+        return self.directions[self._ids[spelt]]
 
     def nearest(self, direction: np.ndarray, without: Sequence[str], count: int) -> list[tuple[str, float]]:
         """The words with the highest cosines, best first, and their cosines."""
         scores = self.directions @ (direction / (np.linalg.norm(direction) or 1))
-        scores[[self._ids[word] for word in without]] = -np.inf
+        scores[[self._ids[spelt] for word in without if (spelt := self.spelling(word))]] = -np.inf
         best = np.argsort(-scores, kind="stable")[:count]
         return [(self.words[place], float(scores[place])) for place in best if np.isfinite(scores[place])]
 
@@ -58,6 +60,8 @@ class VectorSpace:
 
 def score_analogies(space: VectorSpace, file: str) -> list[tuple[str, int, int, int]]:
     """Answers a file of questions in the format of word2vec's: four words a line, `: NAME` begins a section.
+
+    A word without a vector is looked up in lower case.
 
     Returns:
         Of every section and, last, of all of them: name, right answers, questions asked, and questions left out because
@@ -77,8 +81,9 @@ def score_analogies(space: VectorSpace, file: str) -> list[tuple[str, int, int, 
                 if len(words) != 4:
                     raise InputError(f"{file}:{number}: {len(words)} words; a question has four")
                 counts = sections.setdefault(title, [0, 0, 0])
-                known = all(word in space for word in words)
+                spelt = [space.spelling(word) for word in words]
+                known = None not in spelt
                 counts[1 if known else 2] += 1
-                counts[0] += known and space.analogy(words[0], words[1], words[2])[0][0] == words[3]
+                counts[0] += known and [word for word, _ in space.analogy(*words[:3])] == spelt[3:]
     sections["all"] = [sum(counts[place] for counts in sections.values()) for place in range(3)]
     return [(name or "questions", right, asked, left) for name, (right, asked, left) in sections.items()]

@@ -148,7 +148,7 @@ def train(sentences: Sequence[Sequence[str]], options: Options) -> tuple[list[st
         The words, frequent ones first, their vectors `(words, width)`, and the multiply-adds.
 
     Raises:
-        InputError: fewer than two words are frequent enough.
+        InputError: fewer than two words are frequent enough, or no word has a neighbour.
     """
     frequencies = Counter(word for sentence in sentences for word in sentence)
     words = sorted((w for w, n in frequencies.items() if n >= options.min_count), key=lambda w: (-frequencies[w], w))
@@ -173,6 +173,11 @@ def train(sentences: Sequence[Sequence[str]], options: Options) -> tuple[list[st
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    if not operations.counted:
+        detail = (
+            f"--subsample {options.subsample:g} leaves no two words beside each other; give --subsample 0, or more text"
+        )
+        raise InputError(detail if options.subsample else "no text has two words beside each other")
     return words, model.vectors.weight.detach().numpy(), operations
 
 

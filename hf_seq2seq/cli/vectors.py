@@ -1,6 +1,7 @@
 """`hf-seq2seq vectors`: train word vectors; nearest words and analogies."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ from hf_seq2seq.baselines.vector_options import Options
 from hf_seq2seq.cli.commands import make_group
 from hf_seq2seq.cli.flags import with_flags
 from hf_seq2seq.cli.options import Values
+from hf_seq2seq.cli.output_paths import check_outputs
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.sections import Section, build, option
 
@@ -50,6 +52,8 @@ def train_vectors(values: Values) -> None:
     config = build(VectorsConfig, values, origin="vectors train")
     from hf_seq2seq.api.vectors import learn_vectors
 
+    read = {f"{split}_file": getattr(config.data, f"{split}_file") for split in ("train", "validation", "test")}
+    check_outputs([("output_file", Path(config.output.output_file).expanduser())], read)
     print(learn_vectors(config.output.output_file, config.vectors, config.data))
 
 

@@ -1,6 +1,7 @@
 """Files of word vectors: word2vec's text format, whose first line says how many there are, and GloVe's, without it."""
 
-from collections.abc import Container, Sequence
+import math
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,27 +22,31 @@ def read_vectors(file: str, wanted: Container[str] | None = None) -> tuple[list[
         Words in the order of the file, of several lines of one word the first, and `(words, width)` float32.
 
     Raises:
-        InputError: the file cannot be read, is empty, or a line has no number, or not as many as the first.
+        InputError: the file cannot be read, is empty, has not as many vectors as its first line says, or a line has no
+            number, or not as many as the first.
     """
     words: dict[str, int] = {}
     rows: list[np.ndarray] = []
-    width = 0
+    count, width, found = None, 0, 0
     with opened(Path(file).expanduser()) as stream:
-        for number, line in enumerate(lines(stream.lines("utf-8")), start=1):
+        for number, line in enumerate(_without_blank_end(lines(stream.lines("utf-8"))), start=1):
             parts = line.rstrip(" ").split(" ")
-            if number == 1 and len(parts) == 2 and all(part.isdigit() for part in parts):
-                width = int(parts[1])
+            if number == 1 and (size := _size(parts)):
+                count, width = size
                 continue
-            width = width or len(parts) - 1
-            word = " ".join(parts[: len(parts) - width])
-            if len(parts) <= width or not width:
-                detail = f"{len(parts) - 1} numbers after {shorten(repr(parts[0]))}, not {width}"
-                raise InputError(f"{file}:{number}: {detail}")
+            found, width = found + 1, width or len(parts) - 1
+            split, checked = len(parts) - width, count is None or found == 1
+            word = " ".join(parts[:split])
+            if split < 1 or not width or (split > 1 and checked and _is_number(parts[split - 1])):
+                detail = f"{len(parts) - 1} numbers, divided by spaces, after {shorten(repr(parts[0]))}"
+                raise InputError(f"{file}:{number}: {detail}{f', not {width}' if width else ''}")
             if word not in words and (wanted is None or word in wanted):
                 words[word] = len(rows)
-                rows.append(_numbers(parts[len(parts) - width :], f"{file}:{number}"))
+                rows.append(_numbers(parts[split:], f"{file}:{number}"))
     if not width:
         raise InputError(f"{file}: has no vectors")
+    if count not in (None, found):
+        raise InputError(f"{file}: has {found:,} vectors, and its first line says {count:,}; is it complete?")
     return list(words), np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32)
 
 
@@ -53,7 +58,29 @@ def vector_width(file: str) -> int:
     """
     with opened(Path(file).expanduser()) as stream:
         parts = next(lines(stream.lines("utf-8")), "").rstrip(" ").split(" ")
-    return int(parts[1]) if len(parts) == 2 and all(part.isdigit() for part in parts) else len(parts) - 1
+    size = _size(parts)
+    return size[1] if size else len(parts) - 1
+
+
+def _size(parts: Sequence[str]) -> tuple[int, int] | None:
+    """How many vectors there are and their width, if a first line says that."""
+    return (int(parts[0]), int(parts[1])) if len(parts) == 2 and all(part.isdecimal() for part in parts) else None
+
+
+def _without_blank_end(found: Iterable[str]) -> Iterator[str]:
+    blank = 0
+    for line in found:
+        if line.strip():
+            yield from [""] * blank
+            yield line
+        blank = 0 if line.strip() else blank + 1
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _numbers(cells: Sequence[str], place: str) -> np.ndarray:

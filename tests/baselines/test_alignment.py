@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from hf_seq2seq.baselines.alignment import SCALE, Piece, Symbols, _groups, align, piece_shapes
+from hf_seq2seq.baselines.alignment import Piece, Symbols, _groups, align, piece_shapes
 
 WORDS = ["ab", "abc", "cab", "bca", "a", "bb", "ccab"]
 SOUNDS = ["xy", "xyz", "zx", "yzxx", "x", "yy", "zzy"]
@@ -70,11 +70,7 @@ def test_one_round_gives_the_expected_counts_of_all_ways() -> None:
     shapes = piece_shapes(2, 2)
     groups, count = _groups(list(map(list, WORDS)), list(map(list, SOUNDS)), [True] * len(WORDS), shapes)
     plain = {piece: weight for piece, weight in plain_weights(shapes, 1).items() if weight}
-    sizes = np.zeros(count)
-    for group in groups:
-        for shape, (a, b) in enumerate(shapes):
-            sizes[group.pieces[shape].ravel()] = a + b
-    weights = SCALE**sizes / (count - 1)
+    weights = np.full(count, 1 / (count - 1))
     weights[0] = 0
     expected = sum((group.expected(weights)[0] for group in groups), np.zeros(count))
     assert sorted(expected[expected > 1e-12] / expected.sum()) == pytest.approx(sorted(plain.values()))
@@ -86,6 +82,20 @@ def test_a_long_word_does_not_underflow() -> None:
     for word, pieces in zip(words, aligned, strict=False):
         assert pieces == [((letter,), (letter.upper(),)) for letter in word]
     assert last is None  # too long to try
+
+
+@pytest.mark.parametrize("sounds", [1, 3])
+def test_one_long_word_leaves_the_others_alone(sounds: int) -> None:
+    random = np.random.default_rng(0)
+    sources = [[chr(0x4E00 + number) for number in random.integers(40, size=8)] for _ in range(200)]
+    targets = [[symbol.upper() for symbol in source for _ in range(sounds)] for source in sources]
+    long = [chr(0x4E00 + number) for number in random.integers(40, size=100)]
+    alone = align(sources, targets, piece_shapes(1, 3))
+    assert all(alone)
+    for target in (["x"], long * sounds):
+        *others, last = align([*sources, long], [*targets, target], piece_shapes(1, 3))
+        assert others == alone
+        assert last is not None
 
 
 def test_nothing_to_align() -> None:

@@ -49,7 +49,7 @@ class PlainKneserNey:
             return FALLBACK
         y = n[1] / (n[1] + 2 * n[2])
         found = tuple(k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3))
-        return found if all(0 <= d <= k for k, d in enumerate(found, 1)) else FALLBACK
+        return found if all(0 < d <= k for k, d in enumerate(found, 1)) else FALLBACK
 
     def probability(self, token: int, context: tuple[int, ...]) -> float:
         context = context[len(context) - min(len(context), self.order - 1) :]
@@ -88,6 +88,12 @@ def test_every_distribution_sums_to_one() -> None:
         assert found.sum() == pytest.approx(1)
         assert found[START] == 0
         assert (found[1:] > 0).all()
+
+
+def test_no_discount_of_zero_leaves_a_context_without_mass_for_new_words() -> None:
+    texts = [[9, 6, 4, 8], [4, 3, 3, 4], [8], [4, 4, 4], [4]]
+    model = fit([FIRST + np.array(text) for text in texts], 3, FIRST + 10)
+    assert (model.probabilities([FIRST + np.array([8, 3])])[0] > 0).all()
 
 
 def test_the_next_token_is_that_of_the_documents() -> None:

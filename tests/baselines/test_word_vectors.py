@@ -113,15 +113,23 @@ def test_files_are_read_back_and_those_without_a_header_too(tmp_path: Path) -> N
     text = (tmp_path / "v.txt").read_text().split("\n", 1)[1].replace("the dog", "dog")
     (tmp_path / "glove.txt").write_text(text)
     assert read_vectors(str(tmp_path / "glove.txt"), {"dog"})[0] == ["dog"]
+    (tmp_path / "phrases.txt").write_text("2 1\nwindows 1\nwindows 10 3\n\n \n")
+    assert read_vectors(str(tmp_path / "phrases.txt"))[0] == ["windows", "windows 10"]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "has no vectors"),
-        ("2 3\na 1 2 3\nb 1 2\n", r"v\.txt:3: 2 numbers after 'b', not 3"),
+        ("2 3\na 1 2 3\nb 1 2\n", r"v\.txt:3: 2 numbers, divided by spaces, after 'b', not 3"),
         ("a 1 2\nb 1 x\n", r"v\.txt:2: '1 x' is no vector of numbers"),
         ("a 1 nan\n", r"v\.txt:1: '1 nan' is no vector"),
+        ("3 2\na 1 2\nb 1 2\n", r"v\.txt: has 2 vectors, and its first line says 3"),
+        ("2 1\na 1 2\nb 1 2\n", r"v\.txt:2: 2 numbers, divided by spaces, after 'a', not 1"),
+        ("a 1 2\nb 1 2 3\n", r"v\.txt:2: 3 numbers, divided by spaces, after 'b', not 2"),
+        ("a 1 2\n\nb 1 2\n", r"v\.txt:2: 0 numbers"),
+        ("a\t1\t2\n", r"v\.txt:1: 0 numbers, divided by spaces"),
+        ("² ³\na 1\n", r"v\.txt:1: '³' is no vector"),
     ],
 )
 def test_refuses_other_files(tmp_path: Path, text: str, message: str) -> None:
@@ -144,6 +152,20 @@ def test_analogies(tmp_path: Path) -> None:
         space.neighbours("quen", 1)
 
 
+def test_a_word_without_a_vector_is_looked_up_in_lower_case(tmp_path: Path) -> None:
+    space = VectorSpace(["a", "b", "c", "A"], np.array([[1, 0], [0, 1], [1, 1], [-1, 0]], dtype=np.float32))
+    assert space.neighbours("B", 3)[0][0] == "c"
+    assert space.neighbours("A", 3)[-1][0] == "a"
+    (tmp_path / "q.txt").write_text("a B c A\n")
+    assert score_analogies(space, str(tmp_path / "q.txt"))[-1] == ("all", 1, 1, 0)
+
+
+def test_without_a_fourth_word_no_answer_is_right(tmp_path: Path) -> None:
+    space = VectorSpace(["a", "b", "c"], np.eye(3, dtype=np.float32))
+    (tmp_path / "q.txt").write_text("a b c a\n")
+    assert score_analogies(space, str(tmp_path / "q.txt"))[-1] == ("all", 0, 1, 0)
+
+
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     Path("text.txt").write_text("the dog barks\nthe cat sleeps\n" * 10)
@@ -152,6 +174,28 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         prog_name="hf-seq2seq",
         standalone_mode=False,
     )
-    assert "multiply-adds per training word: " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "multiply-adds per training word: " in told
+    assert "word: 0 counted" not in told
     app(["vectors", "nearest", "v.txt", "dog", "--count", "2"], prog_name="hf-seq2seq", standalone_mode=False)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("king\nqueen\n" * 8, ["--subsample", "0"], "no text has two words beside each other"),
+        ("the cat sat\nthe dog sat\n", ["--subsample", "1e-9"], "--subsample 1e-09 leaves no two words beside each"),
+        ("the cat sat\n", ["--output-file", "text.txt"], "--output-file text.txt: is read by --train-file"),
+    ],
+)
+def test_refuses_what_would_teach_nothing_or_lose_the_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, flags: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(text)
+    command = ["vectors", "train", "--train-file", "text.txt", "--min-count", "1", *flags]
+    with pytest.raises(InputError, match=message):
+        app(command, prog_name="hf-seq2seq", standalone_mode=False)
+    assert Path("text.txt").read_text() == text
+    assert not Path("vectors.txt").exists()
