@@ -84,6 +84,6 @@ def score_analogies(space: VectorSpace, file: str) -> list[tuple[str, int, int, 
                 spelt = [space.spelling(word) for word in words]
                 known = None not in spelt
                 counts[1 if known else 2] += 1
-                counts[0] += known and [word for word, _ in space.analogy(*words[:3])] == spelt[3:]
+                counts[0] += known and [word for word, _ in space.analogy(words[0], words[1], words[2])] == spelt[3:]
     sections["all"] = [sum(counts[place] for counts in sections.values()) for place in range(3)]
     return [(name or "questions", right, asked, left) for name, (right, asked, left) in sections.items()]
