@@ -13,6 +13,8 @@ from hf_seq2seq.inference import Inference as Inference
 from hf_seq2seq.presentation import MIXINGS as MIXINGS
 from hf_seq2seq.presentation import Curriculum, Staging
 from hf_seq2seq.presentation import Mixing as Mixing
+from hf_seq2seq.publication import Hub
+from hf_seq2seq.publication import Publication as Publication
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, flag, option
 from hf_seq2seq.time_limits import TimeLimits
 from hf_seq2seq.training_options import Averaging, Instruments, Launching, Loss, Subwords, VocabularyUpdate
@@ -282,7 +284,7 @@ SCHEDULES = ("linear", "cosine", "polynomial", "inverse_sqrt", *CONSTANT, "warmu
 class Schedule(TimeLimits):
     """Schedule: how long, how fast, when to evaluate, save and stop."""
 
-    num_train_epochs: float = option(3.0, "Passes over the training rows, unless a time limit is given.", above=0)
+    num_train_epochs: float = option(3.0, "Passes over the training rows; with a time limit, at most.", above=0)
     max_steps: int | None = option(None, "Optimizer steps, instead of epochs.", at_least=1, at_most=MANY)
     lr_scheduler_type: str = option("linear", "Learning rate schedule after warm-up.", choices=SCHEDULES)
     lr_power: float = option(1.0, "Power of the polynomial schedule.", above=0)
@@ -316,6 +318,9 @@ class Schedule(TimeLimits):
             raise InputError(f"--lr-power: --lr-scheduler-type {self.lr_scheduler_type} has none; use polynomial")
         if self.min_learning_rate_ratio and self.lr_scheduler_type in CONSTANT:
             raise InputError(f"--min-learning-rate-ratio: --lr-scheduler-type {self.lr_scheduler_type} does not fall")
+        if (self.warmup_steps or self.warmup_ratio) and self.lr_scheduler_type == "constant":
+            name = flag("warmup_steps" if self.warmup_steps else "warmup_ratio")
+            raise InputError(f"{name}: --lr-scheduler-type constant has none; use constant_with_warmup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,29 +328,6 @@ class Evaluation(Section):
     """Evaluation: metrics."""
 
     metrics: tuple[str, ...] = option(DEFAULT_METRICS, "Metrics, separated by commas.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Publication(Section):
-    """Hub: what to publish, and how."""
-
-    hub_model_id: str | None = option(None, "Repository on the Hub, such as me/my-model.")
-    hub_private_repo: bool = option(False, "Make the repository private.", aliases=("private",))
-    hub_revision: str | None = option(
-        None, "Branch to write to, created if missing; by default main.", aliases=("revision",)
-    )
-    hub_commit_message: str | None = option(None, "Message of the commit.", aliases=("commit_message",))
-    include_predictions: bool = option(False, "Also publish the predictions.")
-    replace_card: bool = option(False, "Replace a card that was edited on the Hub; by default it is kept.")
-    license: str | None = option(None, "License, by the Hub's name for it, such as apache-2.0.")
-    language: tuple[str, ...] = option((), "Languages of the text, for the card: de,en; by default those of the data.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hub(Publication):
-    """Hub: what to publish, and how."""
-
-    push_to_hub: bool = option(False, "Publish the run when it is finished and saved.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -384,6 +366,10 @@ class RunConfig:
     evaluation: Evaluation = field(default_factory=Evaluation)
     run: Run = field(default_factory=Run)
     hub: Hub = field(default_factory=Hub)
+
+    def settles(self, name: str) -> bool:
+        """Whether an option was given, or chosen by the rows."""
+        return name in (self.given or ()) or any(choice.name == name for choice in self.derived)
 
 
 @dataclass(frozen=True, kw_only=True)

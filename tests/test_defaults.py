@@ -118,6 +118,15 @@ def test_heads_of_an_odd_width_have_no_rotary_positions(given: dict[str, int], e
     assert settled.model.position_embedding_type == expected
 
 
+@pytest.mark.parametrize("given", [{}, {"max_steps": 500}, {"max_time": "9m"}, {"num_train_epochs": 50.0}])
+def test_a_constant_rate_has_no_warm_up(tmp_path: Path, given: dict[str, Any]) -> None:
+    files = _pronunciations(tmp_path)
+    warmed = [
+        _prepared("rnn", files | given | more).config.schedule for more in ({}, {"lr_scheduler_type": "constant"})
+    ]
+    assert [bool(schedule.warmup_steps or schedule.warmup_ratio) for schedule in warmed] == [True, False]
+
+
 def test_sections_made_in_python_are_left_as_they_are() -> None:
     config = rnn.Config()
     assert settle(config, pairs.rnn_choices(look_at(WORDS), look_at(WORDS))) is config

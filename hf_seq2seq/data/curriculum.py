@@ -16,7 +16,7 @@ from hf_seq2seq.data.training_rows import TrainingRows
 from hf_seq2seq.errors import InputError
 
 PARTS = 50
-"""Most parts of an epoch; what may be drawn changes between two of them."""
+"""Most parts of an epoch; what may be drawn changes between two of them, and where all rows begin to take part."""
 
 Window = tuple[int, int]
 """The first rank of the rows that may be drawn, and the end; the easiest row has rank 0."""
@@ -171,11 +171,16 @@ class CurriculumRows(TrainingRows):
         """Numbers of the rows that an epoch holds, `(rows,)`, in the order of its parts."""
         return np.concatenate(self.parts(epoch))
 
-    def parts(self, epoch: int) -> list[np.ndarray]:
-        """The rows of an epoch's parts; parts with the same window are one."""
+    def _bounds(self, epoch: int) -> np.ndarray:
+        """How many rows are drawn before each part of an epoch, and in all of them; one begins where all take part."""
         total = len(self._sorted)
         bounds = np.linspace(0, total, min(self.plan.parts, total) + 1).astype(int)
-        windows = [self.window(epoch + start / total) for start in bounds[:-1]]
+        return np.union1d(bounds, np.clip(math.ceil((self.plan.duration - epoch) * total), 0, total))
+
+    def parts(self, epoch: int) -> list[np.ndarray]:
+        """The rows of an epoch's parts; parts with the same window are one."""
+        bounds = self._bounds(epoch)
+        windows = [self.window(epoch + start / bounds[-1]) for start in bounds[:-1]]
         changes = [part for part, window in enumerate(windows) if part == 0 or window != windows[part - 1]]
         ends = [*changes[1:], len(windows)]
         return [
@@ -188,8 +193,10 @@ class CurriculumRows(TrainingRows):
         return self._ranked[window[0] + draw(window[1] - window[0], count, random)]
 
     def figures(self, progress: float, rows: np.ndarray) -> dict[str, float]:
-        """The share of the rows that may be drawn, and the mean difficulty of those that were."""
-        first, end = self.window(progress)
+        """The share of the rows that may be drawn in this part, and the mean difficulty of those that were."""
+        epoch, bounds = int(progress), self._bounds(int(progress))
+        begun = bounds[np.searchsorted(bounds[:-1], (progress - epoch) * bounds[-1], side="right") - 1]
+        first, end = self.window(epoch + begun / bounds[-1])
         return {"competence": (end - first) / len(self._sorted), "difficulty": float(self.plan.difficulty[rows].mean())}
 
     def describe(self) -> list[str]:

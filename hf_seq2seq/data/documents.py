@@ -1,6 +1,7 @@
 """Raw text for language models: documents, and packing into blocks."""
 
 import dataclasses
+import logging
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from hf_seq2seq.data.evaluation_sets import sets_of
 from hf_seq2seq.data.sources import OpenShare, load_splits
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
+
+logger = logging.getLogger(__name__)
 
 
 def read_documents(
@@ -50,9 +53,12 @@ def read_documents(
         named_column(rows.column_names, row_sample(rows), option, column, place)
         found = texts(rows, column, place, may_be_empty=True)
         documents[split] = ["".join(f"{text}\n" for text in found)] if one_document else found
+        blank = sum(not text.strip() for text in documents[split])
         documents[split] = [text for text in documents[split] if text.strip()]
         if not documents[split]:
             raise InputError(f"{place}: column {column!r} contains no text")
+        if blank:
+            logger.warning("%s: %s of %s rows have no text and are left out", place, f"{blank:,}", f"{len(found):,}")
     if one_document and "train" in documents and not sets_of(documents, "validation"):
         given, text = data.validation_split_percentage, documents["train"][0]
         count = len(splits["train"])

@@ -53,8 +53,11 @@ def settle(config: C, choices: Iterable[Choice]) -> C:
 def _fits(config: RunConfig, choice: Choice) -> bool:
     """Whether a value can stand beside what was given.
 
-    Bytes have a vocabulary of their own size, and rotary positions rotate pairs of the numbers of a head.
+    Bytes have a vocabulary of their own size, a constant rate no warm-up, and rotary positions rotate pairs of the
+    numbers of a head.
     """
+    if choice.name in ("warmup_steps", "warmup_ratio"):
+        return config.schedule.lr_scheduler_type != "constant"
     if choice.name in ("vocab_size", "target_vocab_size"):
         return not getattr(config.tokens, "is_bytes", False)
     if choice.value == "rotary":

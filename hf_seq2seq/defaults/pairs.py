@@ -171,12 +171,14 @@ FROM_SCRATCH = {"t5": t5_choices}
 
 
 def embedding_choices(width: int, file: str) -> Iterator[Choice]:
-    """Embeddings of the width of the word vectors that they start from, in heads of an even width."""
+    """Embeddings of the width of the word vectors that they start from, in heads of an even width if there are any."""
     reason = f"{file} has vectors of {width} numbers"
     heads = next((count for count in (4, 3, 2) if width % (2 * count) == 0), 1)
     yield from _chosen(reason, embedding_size=width, d_model=width)
     if heads != 4:
         yield from (Choice(name, heads, reason, ("d_model",)) for name in both_sides(attention_heads=heads))
+    if width % 2:
+        yield Choice("position_embedding_type", "learned", f"{reason}, of which none makes a pair", ("d_model",))
 
 
 def _chosen(reason: str, **values: object) -> Iterator[Choice]:

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from hf_seq2seq.decoding.float32 import limit_caches
 from hf_seq2seq.objectives.family_losses import asked_outputs, with_family_losses
 from hf_seq2seq.objectives.generation import GenerationContext
+from hf_seq2seq.objectives.label_smoothing import smoothed_loss
 from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.saved.start_tokens import shifted_labels
@@ -316,7 +317,7 @@ class TokenCrossEntropy(Objective):
         smoothing = self.label_smoothing if self.training else 0.0
         states, outputs = self.states_of(self.inputs(batch), real)
         if self._projection is None:
-            loss = F.cross_entropy(states.float(), labels[real], reduction="sum", label_smoothing=smoothing)
+            loss = smoothed_loss(states.float(), labels[real], smoothing, self.model)
         else:
             weight, bias = self._projection.weight, self._projection.bias
             loss = chunked_cross_entropy(states, weight, labels[real], bias=bias, label_smoothing=smoothing)

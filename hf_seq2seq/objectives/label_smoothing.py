@@ -1,6 +1,7 @@
 """The two forms of label smoothing, by one number."""
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hf_seq2seq.errors import InputError
 
@@ -30,3 +31,20 @@ def smoothing_factor(epsilon: float, kind: str, model: nn.Module) -> float:
             f"--label-smoothing-factor {epsilon}: is too large for {size} tokens; at most {1 - 1 / size:.3g}"
         )
     return epsilon * size / (size - 1)
+
+
+def smoothed_loss(logits: Tensor, labels: Tensor, smoothing: float, model: nn.Module) -> Tensor:
+    """Cross-entropy summed over tokens, `()`; ids that a row has only as words of its source share no smoothing.
+
+    Args:
+        logits: `(tokens, vocabulary)`.
+        labels: `(tokens,)`.
+        smoothing: the share that is spread uniformly.
+        model: of whose ids the last `copy_vocab_size` are such words.
+    """
+    copied = getattr(model.config, "copy_vocab_size", 0)
+    if not smoothing or not copied:
+        return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=smoothing)
+    log_probs = logits.log_softmax(-1)
+    spread = -log_probs[:, :-copied].mean(-1).sum()
+    return (1 - smoothing) * F.nll_loss(log_probs, labels, reduction="sum") + smoothing * spread

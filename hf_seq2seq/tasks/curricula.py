@@ -18,8 +18,10 @@ from hf_seq2seq.training.processes import world_size
 if TYPE_CHECKING:
     from datasets import Dataset
 
-STEPS_A_PART = 5
-"""Fewest optimizer steps of a part where each part admits more rows, so that batches hold rows of similar length."""
+STEPS_A_PART = (5, 2)
+"""Fewest optimizer steps of a part where each part admits more rows, so that batches hold rows of similar length; the
+second where an epoch would have fewer than `FEWEST_PARTS`."""
+FEWEST_PARTS = 10
 LEAST_AT_FIRST, MOST_AT_FIRST, STEPS_AT_FIRST = 0.01, 0.5, 4
 """The first competence: the paper's, but the rows of four steps where those are more. A model that begins with a
 handful of rows learns them by heart, and ends worse than without a curriculum (`benchmarks/curricula.py`)."""
@@ -53,11 +55,17 @@ def with_curriculum(task: Task, table: "Dataset | None" = None) -> Task:
         pace=make_pace(str(options.curriculum), competence, thresholds, options.curriculum_buckets),
         duration=_epochs(task.config, every),
         seed=run.seed,
-        parts=max(1, min(PARTS, every // (STEPS_A_PART if options.curriculum == "competence" else 1))),
+        parts=_parts(every) if options.curriculum == "competence" else max(1, min(PARTS, every)),
         hardest_first=options.hardest_first,
         ends=_end(task.config, every),
     )
     return replace(task, presented=CurriculumRows(rows, plan))
+
+
+def _parts(steps: int) -> int:
+    """Parts of an epoch of so many steps."""
+    usual, few = STEPS_A_PART
+    return max(1, min(PARTS, max(steps // usual, min(FEWEST_PARTS, steps // few))))
 
 
 def _difficulty(task: Task, options: Curriculum, table: "Dataset | None") -> np.ndarray:

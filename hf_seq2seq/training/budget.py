@@ -8,7 +8,6 @@ proves the estimate wrong. The state includes the plan, so a resumed run continu
 
 import math
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -23,7 +22,6 @@ from hf_seq2seq.time_limits import duration
 from hf_seq2seq.training.evaluation import evaluate_sample
 from hf_seq2seq.training.origin import started_at
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.weights.moving_average import check_averaging
 
 AIM = 0.95
 """Share of the limit that is planned for."""
@@ -107,12 +105,13 @@ class Budget:
     Args:
         schedule: the limits; `max_steps` is one more, and a given `eval_steps` stays.
         tokens: of an optimizer step, on average.
+        most: the steps of its epochs, where those are one more limit.
     """
 
-    def __init__(self, schedule: Schedule, tokens: float) -> None:
+    def __init__(self, schedule: Schedule, tokens: float, most: int | None = None) -> None:
         self._schedule, self._tokens = schedule, tokens
         self.meters = {name: Meter(limit) for name, limit in schedule.limits().items()}
-        self._most = schedule.max_steps or MANY
+        self._most = schedule.max_steps or most or MANY
         self._since, self._before = started_at(), [0.0, 0.0]
         self._earlier = [0.0, 0.0]
         self._done = 0
@@ -155,12 +154,10 @@ class Budget:
             InputError: the limit leaves no time for one.
         """
         rows = {kind: rows_of(task.splits, kind) for kind in KINDS}
-        if not self.meters or not any(rows.values()) or any(meter.scoring for meter in self.meters.values()):
+        if not self.meters or any(meter.start for meter in self.meters.values()):
             return
-        before = self.readings()
-        sampled = evaluate_sample(
-            task, next(split for kind in KINDS for split in sets_of(task.splits, kind)), accelerator
-        )
+        before, scored = self.readings(), [split for kind in KINDS for split in sets_of(task.splits, kind)]
+        sampled = evaluate_sample(task, scored[0], accelerator) if scored else 1
         mine = torch.tensor([before, self.readings()], dtype=torch.float64, device=accelerator.device)
         every = accelerator.gather(mine).view(-1, 2, 2)
         start, end = every[:, 0], every[:, 1]
@@ -177,13 +174,13 @@ class Budget:
         meter = self.meters[name]
         needed = start + meter.evaluation + meter.closing
         if needed > meter.limit:
-            evaluation = f", one evaluation about {duration(meter.evaluation)}" if meter.evaluation else ""
-            raise InputError(
-                f"{flag(name)}: {getattr(self._schedule, name)} is too little: the start took {duration(start)}"
-                f"{evaluation}, and the scores of {rows:,} rows at the end take about {duration(meter.scoring)}; "
-                f"give at least {duration(math.ceil(1.5 * needed))}, or fewer rows "
-                "(--max-eval-samples, --max-predict-samples)"
-            )
+            took = f"{getattr(self._schedule, name)} is too little: the start took {duration(start)}"
+            took += f", one evaluation about {duration(meter.evaluation)}" if meter.evaluation else ""
+            enough, fewer = f"give at least {duration(math.ceil(1.5 * needed))}", ""
+            if rows:
+                took += f", and the scores of {rows:,} rows at the end take about {duration(meter.scoring)}"
+                fewer = ", or fewer rows (--max-eval-samples, --max-predict-samples)"
+            raise InputError(f"{flag(name)}: {took}; {enough}{fewer}")
 
     def is_news(self, state: State) -> bool:
         """Whether the plan differs enough from the one that this told of last."""
@@ -294,21 +291,6 @@ class Budget:
         ends = [self._end(meter, state) / meter.limit for meter in self.meters.values()]
         if state.max_steps < self._most or max(ends) > USED:
             return ""
-        return (
-            f"; ends early, after {max(ends):.0%} of the time: --max-steps is {self._most:,}, give more to use it all"
-        )
-
-
-def late_starts(task: Task, steps: int) -> list[str]:
-    """Says what would never begin in a run of so many steps, which were not known before."""
-    config, found = task.config, []
-    checks = (
-        partial(task.objective.check_steps, steps),
-        partial(check_averaging, config.averaging, steps, config.optimization.optim),
-    )
-    for check in checks:
-        try:
-            found += check() or []
-        except InputError as error:
-            found.append(str(error))
-    return found
+        steps, epochs = self._schedule.max_steps, self._schedule.num_train_epochs
+        most = f"--max-steps is {steps:,}" if steps else f"--num-train-epochs is {epochs:g}"
+        return f"; ends early, after {max(ends):.0%} of the time: {most}, give more to use it all"

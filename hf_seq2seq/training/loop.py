@@ -28,7 +28,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.closing import score_lines
 from hf_seq2seq.objectives.figures import quotients
 from hf_seq2seq.task import Task
-from hf_seq2seq.training.budget import Budget, late_starts
+from hf_seq2seq.training.budget import Budget
 from hf_seq2seq.training.checkpoint_averaging import load_mean, needed_later
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
 from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
@@ -41,11 +41,12 @@ from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
 from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint
 from hf_seq2seq.training.schedules import followed, learning_rate_factor
+from hf_seq2seq.training.starts import check_starts, late_starts
 from hf_seq2seq.training.state import State
 from hf_seq2seq.training.step_batches import StepBatches, one_ahead, step_batches
 from hf_seq2seq.training.watch import Watch
 from hf_seq2seq.training.weights import zero_settings
-from hf_seq2seq.training.weights.moving_average import TRAINED_FILE, check_averaging, evaluated_weights
+from hf_seq2seq.training.weights.moving_average import TRAINED_FILE, evaluated_weights
 from hf_seq2seq.training.weights.precision import Weights, lower_precision
 from hf_seq2seq.training.weights.sharding import (
     ShardedWeights,
@@ -80,19 +81,18 @@ class Loop:
         self.seed: int = task.config.run.seed
         self.plan = BatchPlan(task.training_rows, self.optimization, accelerator.num_processes, self.seed)
         self.state = State(max_steps=self._max_steps(), steps_per_epoch=len(self.plan), data=contents(task))
-        self.budget = Budget(self.schedule, self.plan.tokens_per_step)
+        by_epochs = self._max_steps() if task.config.settles("num_train_epochs") else None
+        self.budget = Budget(self.schedule, self.plan.tokens_per_step, by_epochs)
         self.budget.begin(self.state)
-        self.notes = task.objective.check_steps(self.state.max_steps) if self.state.planned else []
+        self.notes = check_starts(task, self.state.max_steps if self.state.planned else None)
         self.signal = 0
         self._is_new_plan = False
         self.selection = Selection(self.schedule, task, len(self.plan))
         self.optimizer: Any
         self.weights = self._prepare()
         self.averaging = task.config.averaging
-        optim, steps = self.optimization.optim, self.state.max_steps if self.state.planned else None
-        check_averaging(self.averaging, steps, optim)
-        self.evaluated = evaluated_weights(self.weights, self.averaging, self.optimizer, optim)
-        self.rates = followed(self.schedule, optim)
+        self.evaluated = evaluated_weights(self.weights, self.averaging, self.optimizer, self.optimization.optim)
+        self.rates = followed(self.schedule, self.optimization.optim)
         every = task.config.instruments.log_gradient_flow if accelerator.is_main_process else None
         self.flow = GradientFlow(task.model, self.weights, every)
         if resume is not None:

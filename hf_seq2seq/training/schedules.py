@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 
 from hf_seq2seq.configs import Schedule
+from hf_seq2seq.errors import InputError
 
 DECAY_SHARE = 0.2  # of all steps, at the end of warmup_stable_decay
 
@@ -11,6 +12,16 @@ DECAY_SHARE = 0.2  # of all steps, at the end of warmup_stable_decay
 def warmup_steps(schedule: Schedule, total: int) -> int:
     """Steps of warm-up: `warmup_steps`, or the share of `total` given by `warmup_ratio`."""
     return schedule.warmup_steps or math.ceil(schedule.warmup_ratio * total)
+
+
+def check_warmup(schedule: Schedule, total: int) -> None:
+    """Rejects a warm-up that does not end before the last step.
+
+    Raises:
+        InputError: names both.
+    """
+    if schedule.warmup_steps >= total:
+        raise InputError(f"--warmup-steps: {schedule.warmup_steps} is not before the last step, {total}")
 
 
 def learning_rate_factor(step: int, schedule: Schedule, total: int) -> float:

@@ -1,7 +1,8 @@
 """Signs that a run learns nothing, told while it can still be stopped: each once, with what was measured and a flag.
 
-A sign is a warning, not an error. What healthy runs show at their beginning is not one, so nothing is said before a
-quarter of the run, its warm-up and `EARLIEST` steps are over; exploding gradients are told at once.
+A sign is a warning, not an error. What healthy runs show at their beginning is not one, so most are not told before a
+quarter of the run, its warm-up and `EARLIEST` steps are over; exploding gradients and rows learned by heart are told at
+once.
 """
 
 import math

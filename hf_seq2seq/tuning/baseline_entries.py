@@ -45,7 +45,8 @@ def _entry(name: str, base: Mapping[str, Any], goal: Goal) -> Entry:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # which says of the rows what the trials say
             found = run(name, build(settings, values)).found
-    except InputError as error:
-        return Entry(name, "baseline", state=FAILED, reason=str(error))
+    except Exception as error:  # which is to end no search
+        reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        return Entry(name, "baseline", state=FAILED, reason=reason)
     score = goal.of_sets({name_of(split): found[split] for split in sets_of(found, "validation")})
     return Entry(name, "baseline", score=score, seconds=time.perf_counter() - started)

@@ -96,6 +96,18 @@ def test_the_log_is_given_competence_and_difficulty() -> None:
     assert found.describe() == ["curriculum by length: first the easiest 10 of 200 rows; all take part after 2 epochs"]
 
 
+def test_all_rows_take_part_from_the_end_on_and_the_log_says_what_was_drawn_from() -> None:
+    found = rows(Competence(0.1, 1), duration=0.375, parts=4)
+    parts = found.parts(0)
+    assert [len(part) for part in parts] == [50, 25, 125]
+    limits = [0.1, 0.7, 1.0]
+    for part, limit in zip(parts, limits, strict=True):
+        assert DIFFICULTY[part].max() < limit * ROWS
+    assert DIFFICULTY[parts[-1]].max() > 0.9 * ROWS
+    told = [found.figures(time, np.arange(4))["competence"] for time in (0.2, 0.3, 0.4, 0.9, 1.5)]
+    assert told == pytest.approx([0.1, 0.7, 1.0, 1.0, 1.0])
+
+
 def test_a_run_that_ends_before_all_rows_take_part_is_told() -> None:
     examples = Examples(Ragged.of([np.ones(3)] * 100), [""] * 100, target=Ragged.of([np.ones(3)] * 100))
     plan = Plan(np.arange(100.0), "length", Competence(0.2, 1), 10.0, seed=1, ends=5.0)

@@ -41,9 +41,10 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_lines_are_documents_and_blank_ones_are_none(tmp_path: Path) -> None:
+def test_lines_are_documents_and_blank_ones_are_none(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = PairData(train_file=write(tmp_path / "a.txt", "one\n\n  \ntwo\n"))
     assert read_documents(data) == ({"train": ["one", "two"]}, "text")
+    assert "a.txt: 2 of 4 rows have no text and are left out" in caplog.text
 
 
 def test_one_document_keeps_its_lines_and_gives_its_end(tmp_path: Path) -> None:

@@ -184,6 +184,24 @@ def test_smoothing_is_for_training_alone() -> None:
     torch.testing.assert_close(objective(batch()), plain_loss(objective.model, batch(), 0.0))
 
 
+def test_words_that_a_source_lacks_share_no_smoothing() -> None:
+    config = RnnSeq2SeqConfig(
+        vocab_size=VOCABULARY, hidden_size=6, embedding_size=6, dropout=0.0,
+        pointer_generator=True, copy_vocab_size=50, share_embeddings=True, source_vocab_size=VOCABULARY,
+    )  # fmt: skip
+    objective = TokenCrossEntropy(RnnForConditionalGeneration(config).train(), label_smoothing=0.1)
+    rows = batch()
+    found = objective(rows)
+    inputs = {name: value for name, value in rows.items() if name != "labels"}
+    real = rows["labels"] != IGNORE
+    logits = objective.model(**inputs, decoder_input_ids=objective.shifted(rows)).logits[real]
+    probabilities = logits.double().exp()
+    true = probabilities.gather(1, rows["labels"][real][:, None]).log().sum()
+    spread = probabilities[:, :VOCABULARY].log().mean(1).sum()
+    assert found.item() == pytest.approx((-0.9 * true - 0.1 * spread).item())
+    assert found < 8 * 5.0  # an id that cannot be copied has a log-probability of -87
+
+
 def test_weight_counts_real_target_tokens() -> None:
     assert TokenCrossEntropy(bart()).weight(batch()) == 8
 

@@ -60,6 +60,9 @@ def test_the_model_is_as_wide_as_the_vectors_where_no_flag_says_otherwise(data: 
     assert (model.d_model, model.encoder_attention_heads, model.decoder_attention_heads) == (8, 4, 4)
     write_vectors(Path(data["pretrained_embeddings"]), WORDS, np.ones((4, 6), dtype=np.float32))
     assert transformer.prepare(build(transformer.Config, data)).config.model.encoder_attention_heads == 3
+    write_vectors(Path(data["pretrained_embeddings"]), WORDS, np.ones((4, 5), dtype=np.float32))
+    model = transformer.prepare(build(transformer.Config, data)).config.model
+    assert (model.d_model, model.encoder_attention_heads, model.position_embedding_type) == (5, 1, "learned")
     Path(data["pretrained_embeddings"]).write_text("dog 1 2 3 4\ncat 4 3 2 1\n")  # GloVe has no line of sizes
     assert rnn.prepare(build(rnn.Config, data)).config.model.embedding_size == 4
 

@@ -3,8 +3,10 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -12,12 +14,14 @@ from accelerate import Accelerator
 
 from hf_seq2seq.configs import Schedule
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import Choice
 from hf_seq2seq.task import Task
-from hf_seq2seq.training.budget import Budget, Meter, late_starts
+from hf_seq2seq.training.budget import Budget, Meter
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.resuming import describe_changes
 from hf_seq2seq.training.run import run
+from hf_seq2seq.training.starts import late_starts
 from hf_seq2seq.training.state import State
 
 MakeTask = Callable[..., Task]
@@ -106,9 +110,16 @@ def test_the_tighter_limit_and_a_given_number_of_steps_count() -> None:
     assert three.global_step == 3
 
 
-@pytest.mark.parametrize(("most", "early"), [(500, True), (5_000, False)])
-def test_a_run_that_ends_long_before_its_limit_says_why(most: int, early: bool) -> None:
-    budget, state = Budget(Schedule(max_time="20m", max_steps=most), TOKENS), State()
+@pytest.mark.parametrize(
+    ("options", "most", "early"),
+    [
+        ({"max_steps": 500}, 500, "--max-steps is 500"),
+        ({"max_steps": 5_000}, 5_000, ""),
+        ({"num_train_epochs": 2.5}, 500, "--num-train-epochs is 2.5"),
+    ],
+)
+def test_a_run_that_ends_long_before_its_limit_says_why(options: dict[str, Any], most: int, early: str) -> None:
+    budget, state = Budget(Schedule(max_time="20m", **options), TOKENS, most), State()
     budget.begin(state)
     clock, told = 10.0, ""
     while not told:
@@ -117,7 +128,7 @@ def test_a_run_that_ends_long_before_its_limit_says_why(most: int, early: bool) 
         state.global_step += 1
         budget.done(TOKENS)
     assert state.max_steps <= most
-    assert ("; ends early, after 22% of the time: --max-steps is 500, give more to use it all" in told) == early
+    assert (f"; ends early, after 22% of the time: {early}, give more to use it all" in told) == bool(early)
 
 
 def test_a_given_interval_of_evaluations_stays() -> None:
@@ -215,6 +226,32 @@ def test_what_never_begins_in_a_planned_run_is_told(make_task: MakeTask) -> None
     sampling, average = late_starts(task, 50)
     assert "start: 50 is too late, for the run has 50 steps" in sampling
     assert average == "--ema-start: 60 is not before the last step, 50"
+    assert late_starts(make_task(max_steps=60, warmup_steps=50), 50) == [
+        "--warmup-steps: 50 is not before the last step, 50"
+    ]
+
+
+def test_a_warm_up_that_does_not_end_is_refused(make_task: MakeTask) -> None:
+    with pytest.raises(InputError, match="--warmup-steps: 3 is not before the last step, 3"):
+        run(make_task(**SMALL, max_steps=3, warmup_steps=3))
+
+
+@pytest.mark.parametrize(
+    "settled",
+    [{"given": frozenset({"num_train_epochs"})}, {"derived": (Choice("num_train_epochs", 2.0, "few rows"),)}],
+)
+def test_epochs_are_a_maximum_beside_a_time_limit(make_task: MakeTask, tmp_path: Path, settled: dict[str, Any]) -> None:
+    task = make_task(**SMALL, max_time="2m", max_steps=None, num_train_epochs=2.0)
+    run(replace(task, config=replace(task.config, **settled)))
+    assert json.loads((tmp_path / "run" / "trainer_state.json").read_text())["epoch"] == 2.0
+
+
+def test_a_limit_counts_without_rows_to_score(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(**SMALL, max_time="0.0001s", max_steps=None, validation_file=None, test_file=None)
+    assert not task.splits.keys() & {"validation", "test"}
+    with pytest.raises(InputError, match=r"0\.0001s is too little: the start took [^,]*; give at least [^,]*$"):
+        run(task)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_time_of_the_final_scores_stays_known_however_often_checkpoints_follow_evaluations() -> None:

@@ -117,7 +117,7 @@ def test_evaluation_and_saving_have_their_own_intervals(make_task: MakeTask) -> 
 
 def test_the_final_model_is_the_best_checkpoint(make_task: MakeTask, tmp_path: Path) -> None:
     """A learning rate that explodes after a while leaves the best model behind."""
-    task = make_task(max_steps=12, eval_steps=2, learning_rate=0.5, warmup_steps=12, save_total_limit=1)
+    task = make_task(max_steps=12, eval_steps=2, learning_rate=0.5, warmup_ratio=1.0, save_total_limit=1)
     Loop(task, Accelerator(cpu=True), tmp_path).run()
     lines = [json.loads(line) for line in (tmp_path / "train_log.jsonl").read_text().splitlines()]
     losses = {line["step"]: line["eval_loss"] for line in lines if "eval_loss" in line}

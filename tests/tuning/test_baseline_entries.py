@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from hf_seq2seq.tuning import baseline_entries as entries_module
 from hf_seq2seq.tuning.baseline_entries import baseline_entries
 from hf_seq2seq.tuning.following import Goal
 
@@ -30,3 +33,12 @@ def test_pairs_have_theirs_and_a_failure_has_its_reason(tmp_path: Path) -> None:
         e.reason for e in baseline_entries(base | {"train_file": "no.csv"}, Goal("word_error_rate", False), False)
     }
     assert "no.csv: no such file" in broken
+
+
+def test_a_baseline_that_breaks_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("no rows")
+
+    monkeypatch.setattr(entries_module, "run", broken)
+    (entry, *_) = baseline_entries({"train_file": "a.csv"}, Goal("accuracy", True), True)
+    assert (entry.state, entry.reason) == ("failed", "ZeroDivisionError: no rows")

@@ -165,7 +165,7 @@ def test_which_checkpoints_are_averaged(best: int, around: str, wanted: list[int
 
 
 def test_checkpoints_around_the_best_are_not_deleted(make_task: MakeTask, tmp_path: Path) -> None:
-    options = USUAL | {"eval_steps": 2, "save_total_limit": 1, "learning_rate": 0.5, "warmup_steps": 12}
+    options = USUAL | {"eval_steps": 2, "save_total_limit": 1, "learning_rate": 0.5, "warmup_ratio": 1.0}
     task = make_task(average_checkpoints=3, average_around="best", config_overrides="", **options)
     loop = run(task, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "train_log.jsonl").read_text().splitlines()]
