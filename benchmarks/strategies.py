@@ -6,7 +6,7 @@
     python benchmarks/strategies.py --report           # the table of what lies in outputs/strategies already
 
 A name is DATA/SETTING; what a setting starts from (`{cross_entropy}` in its commands) is trained first, with the same
-seed. Needs $HF_SEQ2SEQ_DATA or ../shared/data.
+seed and flags, unless it lies there already. Needs $HF_SEQ2SEQ_DATA or ../shared/data.
 """
 
 import argparse
@@ -166,7 +166,7 @@ def train(name: str, seed: str, flags: str = "") -> None:
     data, _, kind = name.partition("/")
     setting = SETTINGS[kind]
     for other in dict.fromkeys(re.findall(r"\{(\w+)\}", " ".join((setting.flags, *setting.before)))):
-        if other != "here":
+        if other != "here" and not (folder_of(f"{data}/{other}", seed) / "cost.json").exists():
             train(f"{data}/{other}", seed, flags)
     places = {other: str(folder_of(f"{data}/{other}", seed)) for other in SETTINGS} | {"here": str(folder)}
     given = f"{ROWS[data].command} {setting.flags} {flags} --seed {seed}"

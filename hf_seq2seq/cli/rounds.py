@@ -224,12 +224,22 @@ def _improve(
     words += ["--num-beams", str(made.num_beams)] * (made.num_beams is not None)
     words += ["--top-k", str(made.top_k)] * (made.top_k is not None)
     words += ["--against", ",".join(made.against)] * bool(made.against)
-    marks = [made.tag] * bool(made.tag) + ["<blank>"] * made.noise
-    added = ("--added-tokens", ",".join(marks)) if marks else ()
     return [
         Step(f"pairs for {name}", tuple(words), (pairs, mixed)),
-        _train(recipe, config, name, languages, ("--train-file", str(mixed), *added)),
+        _train(recipe, config, name, languages, ("--train-file", str(mixed), *_marks(config))),
     ]
+
+
+def _marks(config: RoundsConfig) -> list[str]:
+    """The flags by which a training reads the marks of synthetic sources, beside the tokens of its own file."""
+    made, path = config.synthesis, config.rounds.train_config
+    marks = [made.tag] * bool(made.tag) + ["<blank>"] * made.noise
+    if not marks:
+        return []
+    own = {name.replace("-", "_"): setting.value for name, setting in (read_settings(path) if path else {}).items()}
+    given = own.get("added_tokens") or ()
+    tokens = dict.fromkeys([*(given.split(",") if isinstance(given, str) else given), *marks])
+    return ["--added-tokens", ",".join(tokens), *["--resize-embeddings"] * bool(own.get("model_name_or_path"))]
 
 
 def _train(

@@ -100,7 +100,8 @@ class Plan:
         pace: which rows may be drawn when.
         duration: in epochs; after it, each epoch has every row once.
         seed: of the draws.
-        parts: of an epoch.
+        parts: of an epoch, at most.
+        step: rows of an optimizer step, about; parts hold whole ones.
         hardest_first: whether difficult rows come first.
         ends: when the run ends, in epochs; infinite where it is not known.
     """
@@ -111,6 +112,7 @@ class Plan:
     duration: float
     seed: int
     parts: int = PARTS
+    step: int = 1
     hardest_first: bool = False
     ends: float = math.inf
 
@@ -173,9 +175,10 @@ class CurriculumRows(TrainingRows):
 
     def _bounds(self, epoch: int) -> np.ndarray:
         """How many rows are drawn before each part of an epoch, and in all of them; one begins where all take part."""
-        total = len(self._sorted)
-        bounds = np.linspace(0, total, min(self.plan.parts, total) + 1).astype(int)
-        return np.union1d(bounds, np.clip(math.ceil((self.plan.duration - epoch) * total), 0, total))
+        total, step = len(self._sorted), self.plan.step
+        size = math.ceil(total / self.plan.parts / step) * step
+        end = math.ceil((self.plan.duration - epoch) * total / step) * step
+        return np.union1d(np.arange(0, total, size), np.clip([end, total], 0, total))
 
     def parts(self, epoch: int) -> list[np.ndarray]:
         """The rows of an epoch's parts; parts with the same window are one."""

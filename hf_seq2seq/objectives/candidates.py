@@ -47,6 +47,9 @@ class CandidateOptions(Section):
         risk_by(self.metric)
         if self.guard not in ("", "none"):
             _text_metric("guard", self.guard)
+        for name in ("patience", "tolerance") if self.guard == "none" else ():
+            if getattr(self, name) != getattr(type(self), name):
+                raise InputError(f"{name}: with guard=none nothing is watched; leave out one of them")
 
     @property
     def watched(self) -> Guard | None:

@@ -21,10 +21,13 @@ def smoothing_factor(epsilon: float, kind: str, model: nn.Module) -> float:
         model: its output layer has K rows.
 
     Raises:
-        InputError: epsilon is so large for "others" that the true token would be the least probable one.
+        InputError: epsilon is so large for "others" that the true token would be the least probable one, or 0, so that
+            there is nothing to spread.
     """
-    if kind == "uniform" or not epsilon:
+    if kind == "uniform":
         return epsilon
+    if not epsilon:
+        raise InputError(f"--label-smoothing-type {kind}: nothing is smoothed; add --label-smoothing-factor 0.1")
     size = model.get_output_embeddings().weight.shape[0]  # type: ignore[operator]
     if epsilon * size > size - 1:
         raise InputError(

@@ -1,12 +1,16 @@
 """Contrastive preference optimization: the better of two outputs is made more likely than the worse."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.candidates import CandidateObjective, CandidateOptions, Output
 from hf_seq2seq.sections import option
+
+PLACE = "--loss-args of preference"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,15 @@ class Preference(CandidateObjective):
     Options = PreferenceOptions
     reads_preferences = True
     options: PreferenceOptions
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        rows = self.context.examples
+        for name in ("samples", "candidates", "reference") if rows is not None and rows.chosen is not None else ():
+            if getattr(self.options, name) != getattr(PreferenceOptions, name):
+                raise InputError(
+                    f"{PLACE}: {name}: nothing is generated for rows with chosen and rejected; leave it out"
+                )
 
     def augment(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Adds each row's better and worse output as `CandidateObjective.packed` does, and before them the target.

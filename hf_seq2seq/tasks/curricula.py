@@ -56,6 +56,7 @@ def with_curriculum(task: Task, table: "Dataset | None" = None) -> Task:
         duration=_epochs(task.config, every),
         seed=run.seed,
         parts=_parts(every) if options.curriculum == "competence" else max(1, min(PARTS, every)),
+        step=math.ceil(len(rows.lengths) / every),
         hardest_first=options.hardest_first,
         ends=_end(task.config, every),
     )

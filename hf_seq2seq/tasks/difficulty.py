@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_seq2seq.data.cells import column_cells
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import row_number
 from hf_seq2seq.decoding.pipeline import Model, make_generator
@@ -20,6 +21,7 @@ from hf_seq2seq.metrics.error_rate import edit_distance
 from hf_seq2seq.presentation import DIFFICULTIES
 from hf_seq2seq.saved.loading import is_classifier, load_config, load_seq2seq
 from hf_seq2seq.saved.model_paths import local_copy
+from hf_seq2seq.sections import flatten
 from hf_seq2seq.task import Task
 
 if TYPE_CHECKING:
@@ -126,6 +128,8 @@ def loss_under(path: str, task: Task) -> np.ndarray:
         InputError: there is no such model, it is a classifier, or the rows are not pairs of texts.
     """
     examples = task.splits["train"]
+    if is_dialogue(flatten(task.config)):
+        raise InputError("--difficulty loss: scores pairs, not the replies of conversations; choose another measure")
     if examples.references is None:
         raise InputError("--difficulty loss needs pairs of texts, which this task lacks")
     place = local_copy(path)

@@ -126,7 +126,7 @@ def with_stream(task: Task, rows: Sized, encode: Callable[[Pairs], Examples]) ->
     if not isinstance(rows, StreamedPairs) or rows.stream is None or rows.read is None:
         return task
     if task.objective.reads_rows:
-        raise InputError("--streaming: this loss looks up the texts of rows, which a stream does not keep")
+        raise InputError("--streaming: this loss looks rows up, which a stream does not keep")
     read = rows.read
     return replace(
         task,

@@ -17,6 +17,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.training_rows import Renewed
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
+from hf_seq2seq.tasks.stages import are_modified
 
 SIDES = ("source", "target")
 
@@ -63,6 +64,8 @@ def subword_pairs(
     if isinstance(pairs, Conversations) or examples.unknown is not None:
         reason = "--copy-vocab-size" if examples.unknown is not None else "--objective dialogue"
         raise InputError(f"{options.asked_for} cannot be combined with {reason}; leave out one of them")
+    if are_modified(pairs):
+        raise InputError(f"{options.asked_for}: rows that a stage modifies are not sampled; leave out one of them")
     refuse_rich_sources(examples.source, str(options.asked_for))
     assert examples.target is not None
     sides = {

@@ -101,11 +101,8 @@ def _check_smoothing(config: RunConfig, loss: Loss) -> None:
     given, factor = config.given or frozenset(), config.optimization.label_smoothing_factor
     if "label_smoothing_factor" in given and factor and type_has_own_loss(loss):
         raise InputError(f"--label-smoothing-factor {factor}: --loss-type {loss.loss_type} has none; leave it out")
-    if "label_smoothing_factor" in given and not factor and loss.label_smoothing_type != "uniform":
-        raise InputError(
-            f"--label-smoothing-type {loss.label_smoothing_type}: with --label-smoothing-factor 0 there is none to "
-            "shape; leave out one of them"
-        )
+    if loss.label_smoothing_type != "uniform" and type_has_own_loss(loss):
+        raise InputError(f"--label-smoothing-type: --loss-type {loss.loss_type} has no label smoothing; leave it out")
 
 
 def without_metrics(config: C, gives: str) -> C:

@@ -39,6 +39,7 @@ from hf_seq2seq.training.interrupts import Interrupts, watch_signals
 from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
+from hf_seq2seq.training.recomputation import recompute_activations
 from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint
 from hf_seq2seq.training.schedules import followed, learning_rate_factor
 from hf_seq2seq.training.starts import check_starts, late_starts
@@ -112,9 +113,7 @@ class Loop:
         model = self.task.model
         model.train()
         if self.optimization.gradient_checkpointing:
-            if not model.supports_gradient_checkpointing:
-                raise InputError(f"--gradient-checkpointing: {type(model).__name__} has none; leave it out")
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            recompute_activations(model)
         on_cpu, bf16 = self.accelerator.device.type == "cpu", self.optimization.bf16
         if self.optimization.torch_compile:
             model.compile(dynamic=True)

@@ -1,5 +1,6 @@
 """Optimizers, and their state as safetensors."""
 
+from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from hf_seq2seq.configs import Optimization
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.embeddings import TRAINED_ROWS
+from hf_seq2seq.sections import flag
 from hf_seq2seq.training.weights.sharding import full_tensor, shard_like
 
 PACKAGES = {"schedule_free_adamw": ("schedulefree", "schedulefree"), "adamw_8bit": ("bitsandbytes", "quantization")}
@@ -32,6 +34,9 @@ def check_optimizer(options: Optimization, on_cpu: bool = False) -> None:
         raise InputError("--optim adamw_8bit needs a GPU; use --optim adamw")
     if options.scale_parameter and options.optim != "adafactor":
         raise InputError(f"--scale-parameter: --optim {options.optim} has no such option; add --optim adafactor")
+    for item in fields(options) if options.optim == "adafactor" else ():
+        if item.name.startswith("adam_") and getattr(options, item.name) != item.default:
+            raise InputError(f"{flag(item.name)}: --optim adafactor has no such option; leave it out")
 
 
 def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:

@@ -41,6 +41,8 @@ def _unused(task: "Task", data: PairData) -> list[str]:
         "rejected",
     }
     whole |= set(language_columns(names, data).values())
+    if names == ["text"]:  # lines, which are read as a whole
+        return []
     return [name for name in names if name not in whole and not any(f"{{{name}" in part for part in read)]
 
 

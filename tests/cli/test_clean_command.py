@@ -27,6 +27,16 @@ def run(command, *arguments: object) -> dict:
     return json.loads(found.out)
 
 
+def test_every_reference_of_a_test_set_is_one_side_of_it(command, tmp_path: Path) -> None:
+    rows = [("etwas", "the first"), ("anderes", "the second"), ("neues", "the third")]
+    (tmp_path / "in.tsv").write_text("source\ttarget\n" + "".join(f"{s}\t{t}\n" for s, t in rows))
+    test = {"source": "unseen", "target": ["the first", "the second"]}
+    (tmp_path / "test.jsonl").write_text(json.dumps(test) + "\n")
+    files = ["--against", tmp_path / "test.jsonl", "--output-file", tmp_path / "out.tsv"]
+    run(command, "--input-file", tmp_path / "in.tsv", *files)
+    assert (tmp_path / "out.tsv").read_text() == "source\ttarget\nneues\tthe third\n"
+
+
 def test_tsv_without_a_header_and_the_dropped_rows(command, tmp_path: Path) -> None:
     file, out, dropped = tmp_path / "in.tsv", tmp_path / "out.tsv", tmp_path / "dropped.jsonl"
     file.write_text("".join(f"{source}\t{target}\n" for source, target in ROWS))

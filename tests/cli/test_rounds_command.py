@@ -118,6 +118,19 @@ def test_nothing_of_others_is_continued_or_replaced(
     assert "was begun with other flags" in other.err
 
 
+def test_marks_are_added_to_the_tokens_and_embeddings_of_the_training_file(
+    data: list[str], monkeypatch: pytest.MonkeyPatch, command: Any
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(module, "execute", lambda words: started.append(words) or 0)
+    Path("small.yaml").write_text("model_name_or_path: start\nadded-tokens: [<X>, <BT>]\n")
+    assert command("rounds", "rnn", *data, "--noise").code == 0
+    last = started[-1]
+    assert last[last.index("--added-tokens") + 1] == "<X>,<BT>,<blank>"
+    assert "--resize-embeddings" in last
+    assert "--resize-embeddings" not in started[0]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

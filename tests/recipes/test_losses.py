@@ -10,6 +10,7 @@ import yaml
 from safetensors.torch import load_file
 
 from hf_seq2seq.api import recipe_files
+from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import bart, gpt, rnn, t5, transformer
 from hf_seq2seq.sections import build
@@ -205,9 +206,14 @@ def test_bad_options_are_refused_before_anything_is_read(name: str, tmp_path: Pa
             "--label-smoothing-factor 0.1: --loss-type minimum_risk has none",
         ),
         (
-            {"label_smoothing_factor": 0, "label_smoothing_type": "others"},
-            "--label-smoothing-type others: with --label-smoothing-factor 0 there is none",
+            {"label_smoothing_type": "others", "loss_type": "minimum_risk", "loss_args": "random_start=true"},
+            "--label-smoothing-type: --loss-type minimum_risk has no label smoothing",
         ),
+        (
+            {"loss_type": "self_critical", "loss_args": "random_start=true,guard=none,patience=5"},
+            "--loss-args of self_critical: patience: with guard=none nothing is watched",
+        ),
+        ({"optim": "adafactor", "adam_beta1": 0.5}, "--adam-beta1: --optim adafactor has no such option"),
         (
             {"loss_type": "distillation", "loss_args": "teacher=.,temperature=1e30"},
             "temperature: 1e.30 is too large; the maximum is 1000",
@@ -218,3 +224,11 @@ def test_what_would_have_no_effect_is_refused(values: dict[str, Any], message: s
     recipe = recipe_files.load("rnn")
     with pytest.raises(InputError, match=message):
         recipe.prepare(build(recipe.Config, {"train_file": "none.tsv", "output_dir": str(tmp_path / "out")} | values))
+
+
+@pytest.mark.parametrize("given", [{"label_smoothing_factor": 0}, {"loss_type": "scheduled_sampling"}])
+def test_a_form_of_no_label_smoothing_is_refused(given: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("source\ttarget\n" + "ab\tba\n" * 9)
+    values = {"train_file": str(tmp_path / "train.tsv"), "label_smoothing_type": "others", "hidden_size": 8} | given
+    with pytest.raises(InputError, match="--label-smoothing-type others: nothing is smoothed; add --label-smoothing-f"):
+        recipe_files.load("rnn").prepare(resolve(recipe_files.load("rnn").Config, values))

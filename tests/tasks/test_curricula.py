@@ -139,6 +139,11 @@ def test_the_first_rows_are_no_handful(make: Make) -> None:
     assert rows_of(make(curriculum="competence", per_device_train_batch_size=1)).window(0) == (0, 4)
 
 
+def test_parts_hold_whole_batches(make: Make) -> None:
+    rows = rows_of(make(curriculum="competence", curriculum_steps=4))
+    assert [len(part) for part in rows.parts(0)] == [12, 4, 20]  # of 9 steps of 4 rows
+
+
 def test_half_of_the_run_is_the_curriculum_unless_told(make: Make) -> None:
     assert rows_of(make(curriculum="competence")).plan.duration == 2
     assert rows_of(make(curriculum="competence", max_steps=18)).plan.duration == 1
@@ -158,6 +163,15 @@ def test_half_of_the_run_is_the_curriculum_unless_told(make: Make) -> None:
 def test_what_does_not_fit_the_rows_is_refused(make: Make, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make(**{"curriculum": "competence"} | options)
+
+
+def test_the_loss_of_conversations_is_none_of_pairs(make: Make, tmp_path: Path) -> None:
+    make()
+    messages = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]
+    (tmp_path / "chat.jsonl").write_text(f"{json.dumps({'messages': messages})}\n" * 9)
+    options = {"train_file": str(tmp_path / "chat.jsonl"), "objective": "dialogue"}
+    with pytest.raises(InputError, match="--difficulty loss: scores pairs, not the replies of conversations"):
+        make(curriculum="baby_steps", difficulty="loss", difficulty_model="none", **options)
 
 
 def test_other_recipes_have_curricula_and_raw_text_has_none(make: Make, tmp_path: Path) -> None:

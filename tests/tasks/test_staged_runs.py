@@ -142,6 +142,10 @@ def test_other_recipes_have_stages(make: Make) -> None:
         ({"curriculum": "competence"}, "--curriculum and --stages: both order the rows"),
         ({"num_train_epochs": 2}, "--num-train-epochs and --stages"),
         ({"objective": "dialogue"}, "--stages: needs pairs, not conversations"),
+        (
+            {"bpe_dropout": 0.1, "tokenizer_type": "bpe", "vocab_size": 300},
+            "--bpe-dropout: rows that a stage modifies are not sampled",
+        ),
         ({"stages": "stage.yaml"}, "stage.yaml: No such file"),
     ],
 )
@@ -173,6 +177,8 @@ def test_stages_keep_better_and_worse_outputs(make: Make) -> None:
     rows = np.array([0, 20])
     batch = task.batch(task.splits["train"], rows, torch.device("cpu"))
     assert {"chosen", "rejected"} <= set(batch)
+    with pytest.raises(InputError, match="--loss-args of preference: samples: nothing is generated for rows with"):
+        make(**options | {"loss_args": "random_start=true,samples=3"})
     Path("stages.yaml").write_text(STAGES)
     with pytest.raises(InputError, match="modifiers do not change chosen and rejected outputs"):
         make(**options)

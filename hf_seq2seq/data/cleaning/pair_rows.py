@@ -70,6 +70,11 @@ class PairRows:
             source = about(source, _text(row, self.context))
         return Pair(source, _text(row, self.target, may_be_several=True))
 
+    def references(self, row: Row) -> list[str]:
+        """All targets of a row that has several."""
+        value = cell(row, self.target)
+        return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
 
 def _text(row: Row, column: str, may_be_several: bool = False) -> str:
     value = cell(row, column)
@@ -222,6 +227,6 @@ def sides_of_files(
             own = replace(data, source_column=columns[0], target_column=columns[1])
         pairs = _with_columns(rows, own, file)
         for row in pairs.rows:
-            for side, text in pairs.pair(row).sides():
+            for side, text in (*pairs.pair(row).sides(), *(("target", text) for text in pairs.references(row))):
                 found[side] |= {hash_of(text)} if text.strip() else set()
     return {side: frozenset(hashes) for side, hashes in found.items()}

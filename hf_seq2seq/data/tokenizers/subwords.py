@@ -60,6 +60,10 @@ def make_sampler(words: Sequence[str], backend: "Tokenizer | None", options: Sub
     )
 
 
+ROWS_FOR_FRAME = 100
+"""Rows in which special tokens are looked for where all are truncated."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """Special tokens around every text of a side.
@@ -74,13 +78,27 @@ class Frame:
 
     @classmethod
     def of(cls, rows: Ragged, bodies: Ragged, limit: int) -> "Frame":
-        """Finds them in the first row that has its whole text inside."""
-        for number in np.flatnonzero((bodies.lengths > 0) & (rows.lengths < limit)).tolist():
+        """Finds them in the first row that has its whole text inside, or else around most of a truncated text."""
+        filled = np.flatnonzero(bodies.lengths > 0)
+        for number in filled[rows.lengths[filled] < limit].tolist():
             row, body = rows[number], bodies[number]
             for start in range(len(row) - len(body) + 1):
                 if np.array_equal(row[start : start + len(body)], body):
                     return cls(row[:start], row[start + len(body) :])
-        return cls(rows.values[:0], rows.values[:0])
+        frames = [cls._around_start(rows[number], bodies[number]) for number in filled[:ROWS_FOR_FRAME].tolist()]
+        none = cls(rows.values[:0], rows.values[:0])
+        return min(frames, key=lambda frame: len(frame.head) + len(frame.tail), default=none)
+
+    @classmethod
+    def _around_start(cls, row: np.ndarray, body: np.ndarray) -> "Frame":
+        """What stands before and after the longest run in a row that a text begins with."""
+        runs = []
+        for start in range(len(row)):
+            size = min(len(row) - start, len(body))
+            differing = np.flatnonzero(row[start : start + size] != body[:size])
+            runs.append(int(differing[0]) if len(differing) else size)
+        start = int(np.argmax(runs))
+        return cls(row[:start], row[start + runs[start] :])
 
     def around(self, bodies: Ragged, limit: int) -> Ragged:
         """The texts between them, cut so that rows have at most `limit` tokens."""
