@@ -16,6 +16,7 @@ from hf_seq2seq.configs import Schedule
 from hf_seq2seq.objectives.classification import Classification
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.sections import flag
 from hf_seq2seq.task import Predictions, Task
 from hf_seq2seq.training.schedules import warmup_steps
 from hf_seq2seq.training.state import State
@@ -90,6 +91,12 @@ class Watch:
     def _rate(self) -> str:
         return f"(now {self._task.config.optimization.learning_rate:g})"
 
+    @property
+    def _length(self) -> str:
+        """The flag that says how long the run is."""
+        steps = "max_steps" if self._schedule.max_steps else "num_train_epochs"
+        return flag(next(iter(self._schedule.limits()), steps))
+
     def _flat(self) -> tuple[str, str] | None:
         recent = self._losses[len(self._losses) // 2 :]
         if self._entropy is None or len(recent) < 2:
@@ -139,7 +146,7 @@ class Watch:
         return "alike", (
             f"{count:,} of {len(outputs):,} outputs on {split} {shown}, where at most {usual:,} references are alike: "
             f"the model does not read its source yet; try another --learning-rate {self._rate}, or a larger "
-            "--num-train-epochs"
+            f"{self._length}"
         )
 
     def _overfitted(self, loss: float) -> tuple[str, str] | None:

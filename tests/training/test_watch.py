@@ -59,7 +59,7 @@ def test_targets_without_a_source_are_guessed_by_their_frequency(
     assert entropy is not None
     told = warnings_of(task, tmp_path / "run", capsys)
     assert any(f"gives {entropy:.3f}" in line and "--learning-rate (now 0.01)" in line for line in told)
-    assert any("outputs on validation are" in line for line in told)
+    assert any("outputs on validation are" in line and line.endswith("or a larger --max-steps") for line in told)
 
 
 def test_a_gradient_that_vanishes(make_task: MakeTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
