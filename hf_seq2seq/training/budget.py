@@ -19,7 +19,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import MANY, flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.time_limits import duration
-from hf_seq2seq.training.evaluation import evaluate_sample
+from hf_seq2seq.training.evaluation import evaluate_sample, with_eval_beams
 from hf_seq2seq.training.origin import started_at
 from hf_seq2seq.training.state import State
 
@@ -33,6 +33,8 @@ TOLD = 0.1
 """A new plan is told where its steps differ by this share from those that were told last."""
 WARM_UP = 2
 """Steps that are not measured: the first ones allocate memory."""
+FEW = 2
+"""Rows of an evaluation that is not measured."""
 MEASURED = (5, 0.02)
 """Steps, and the share of the limit, that are measured at the least; fewer steps where 5 times that share is over."""
 EVALUATING = 0.15
@@ -148,7 +150,7 @@ class Budget:
         return [now - then for now, then in zip(clocks(), self._since, strict=True)]
 
     def probe(self, task: Task, accelerator: Accelerator) -> None:
-        """Estimates evaluations from a few rows; all processes at once.
+        """Estimates evaluations and the final scores from a few rows; all processes at once.
 
         Raises:
             InputError: the limit leaves no time for one.
@@ -156,18 +158,23 @@ class Budget:
         rows = {kind: rows_of(task.splits, kind) for kind in KINDS}
         if not self.meters or any(meter.start for meter in self.meters.values()):
             return
-        before, scored = self.readings(), [split for kind in KINDS for split in sets_of(task.splits, kind)]
-        sampled = evaluate_sample(task, scored[0], accelerator) if scored else 1
-        mine = torch.tensor([before, self.readings()], dtype=torch.float64, device=accelerator.device)
-        every = accelerator.gather(mine).view(-1, 2, 2)
-        start, end = every[:, 0], every[:, 1]
-        times = [float((end - start)[:, 0].max()), float((end - start)[:, 1].sum())]
-        spent = [float(start[:, 0].max()), float(start[:, 1].sum())]
+        scored, sampled = [split for kind in KINDS for split in sets_of(task.splits, kind)], 1
+        if scored:
+            evaluate_sample(task, scored[0], accelerator, FEW)  # a first pass allocates memory
+        readings = [self.readings()]
+        for each in (with_eval_beams(task), task):
+            sampled = evaluate_sample(each, scored[0], accelerator) if scored else 1
+            readings.append(self.readings())
+        every = accelerator.gather(torch.tensor(readings, dtype=torch.float64, device=accelerator.device)).view(
+            -1, 3, 2
+        )
+        passed = every.diff(dim=1, prepend=torch.zeros_like(every[:, :1]))
+        spent, evaluation, scoring = torch.stack([passed[..., 0].amax(0), passed[..., 1].sum(0)], 1).tolist()
         for number, name in enumerate(NAMES):
             if meter := self.meters.get(name):
                 meter.start = spent[number]
-                meter.evaluation = times[number] * rows["validation"] / sampled
-                meter.scoring = times[number] * sum(rows.values()) / sampled
+                meter.evaluation = evaluation[number] * rows["validation"] / sampled
+                meter.scoring = scoring[number] * sum(rows.values()) / sampled
                 self._check(name, spent[number], sum(rows.values()))
 
     def _check(self, name: str, start: float, rows: int) -> None:

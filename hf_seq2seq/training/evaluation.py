@@ -111,15 +111,24 @@ def predict(task: Task, examples: Examples, accelerator: Accelerator) -> Predict
 
 
 @torch.no_grad()
-def evaluate_sample(task: Task, split: str, accelerator: Accelerator) -> int:
-    """Evaluates a batch of rows on each process, short and long ones, to see how long it takes; returns their number.
+def evaluate_sample(task: Task, split: str, accelerator: Accelerator, most: int | None = None) -> int:
+    """Evaluates a batch of rows of usual length on each process, to see how long it takes; returns their number.
 
-    No output becomes longer than the longest target among them, as it will be when the model has learned to end.
+    Half of all source tokens are in shorter rows. No output becomes longer than the longest target in the batch, as it
+    will be when the model has learned to end.
+
+    Args:
+        task: what is evaluated.
+        split: whose rows.
+        accelerator: the processes.
+        most: rows on each process, at most; by default a batch.
     """
     examples, count = task.splits[split], accelerator.num_processes
     order = length_order(examples.source.lengths[:, None])
-    size = min(len(order), task.config.decoding.per_device_eval_batch_size * count)
-    rows = order[np.linspace(0, len(order) - 1, size).astype(np.int64)]
+    size = min(len(order), (most or task.config.decoding.per_device_eval_batch_size) * count)
+    tokens = np.cumsum(examples.source.lengths[order])
+    start = int(np.searchsorted(tokens, tokens[-1] / 2)) - size // 2
+    rows = order[max(0, min(start, len(order) - size)) :][:size]
     mine = rows[accelerator.process_index :: count]
     mine = mine if len(mine) else rows[:1]
     problem = copy(task.problem)
