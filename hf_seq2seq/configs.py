@@ -17,6 +17,7 @@ from hf_seq2seq.publication import Hub
 from hf_seq2seq.publication import Publication as Publication
 from hf_seq2seq.sections import LARGEST_SEED, MANY, Choice, Section, flag, option
 from hf_seq2seq.time_limits import TimeLimits
+from hf_seq2seq.training_options import Adaptation as Adaptation
 from hf_seq2seq.training_options import Averaging, Instruments, Launching, Loss, Subwords, VocabularyUpdate
 from hf_seq2seq.training_options import Denoising as Denoising
 from hf_seq2seq.training_options import Masking as Masking
@@ -33,7 +34,11 @@ class Sources(Section):
         False, "Read training pairs during training, --max-steps long; with --max-train-samples only a Hub set's first."
     )
     shuffle_buffer_size: int = option(
-        10_000, "Rows of a stream that are read and shuffled together.", at_least=1, at_most=MANY
+        10_000,
+        "Rows of a stream that are read and shuffled together.",
+        at_least=1,
+        at_most=MANY,
+        needs=("streaming", True),
     )
     train_file: str | None = option(
         None,
@@ -61,6 +66,7 @@ class Sources(Section):
         "Draw these rows at random by this seed instead of taking the first ones; more rows hold the fewer.",
         at_least=0,
         at_most=LARGEST_SEED,
+        needs=("max_train_samples", ...),
     )
     max_eval_samples: int | None = option(None, "Use at most this many validation rows.", at_least=1, at_most=MANY)
     max_predict_samples: int | None = option(None, "Use at most this many test rows.", at_least=1, at_most=MANY)
@@ -103,10 +109,16 @@ class PairsOrDialogue(PairData):
         (), "Columns of features: of the source, such as 'V;PST', or one per word, such as 'DET NOUN VERB'."
     )
     feature_level: str = option(
-        "auto", "Whether they are of the row or of its words; by default by their number.", choices=FEATURE_LEVELS
+        "auto",
+        "Whether they are of the row or of its words; by default by their number.",
+        choices=FEATURE_LEVELS,
+        needs=("feature_columns", ...),
     )
     feature_joining: str = option(
-        "add", "Add embeddings of features to those of tokens, or concatenate them.", choices=FEATURE_JOININGS
+        "add",
+        "Add embeddings of features to those of tokens, or concatenate them.",
+        choices=FEATURE_JOININGS,
+        needs=("feature_columns", ...),
     )
     frames_column: str | None = option(
         None, "Column of feature matrices, frames by width, or of their npz or npy files; they replace the source text."
@@ -144,47 +156,10 @@ class PretrainedOrNew(Pretrained):
     """Model: a checkpoint to fine-tune, or a size to train from scratch."""
 
     from_scratch: bool = option(False, "Start from random weights, with a tokenizer trained on the data.")
-    model_size: str = option("tiny", "Size of a model from scratch.", choices=("tiny", "small", "base"))
+    model_size: str = option(
+        "tiny", "Size of a model from scratch.", choices=("tiny", "small", "base"), needs=("from_scratch", True)
+    )
     config_overrides: tuple[str, ...] = option((), "Other fields of the model's configuration: d_model=256,dropout=0.")
-
-
-FROZEN = ("none", "embeddings", "encoder", "all_but_head")
-
-
-LORA_VARIANTS = ("lora", "dora", "rslora", "pissa", "olora")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Adaptation(Section):
-    """Adaptation: train fewer weights."""
-
-    lora_r: int | None = option(
-        None, "Train a low-rank adapter (LoRA) of this rank instead of the weights.", at_least=1
-    )
-    lora_alpha: int | None = option(
-        None, "LoRA's alpha: its scale times the rank; by default twice the rank.", at_least=1
-    )
-    lora_dropout: float = option(0.0, "Dropout on the adapter's input.", at_least=0, at_most=0.95)
-    lora_target_modules: tuple[str, ...] = option((), "Linear layers to adapt; by default those usual for the family.")
-    lora_variant: str = option("lora", "Form or start of the low-rank adapter.", choices=LORA_VARIANTS)
-    ia3: bool = option(False, "Train factors of keys, values and feed-forward layers ((IA)³) instead of the weights.")
-    prompt_tokens: int | None = option(
-        None, "Train this many vectors in front of every source (prompt tuning) instead of the weights.", at_least=1
-    )
-    load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
-    merge_adapter: bool = option(False, "Merge the adapter into the weights at the end, and save a plain model.")
-    freeze: str = option("none", "Parts of the model not to train.", choices=FROZEN)
-
-    @property
-    def has_adapter(self) -> bool:
-        """Whether an adapter is trained."""
-        return self.adapter_flag is not None
-
-    @property
-    def adapter_flag(self) -> str | None:
-        """The flag of the adapter that is trained, if any."""
-        given = {"--lora-r": self.lora_r is not None, "--ia3": self.ia3, "--prompt-tokens": self.prompt_tokens}
-        return next((name for name, asked in given.items() if asked), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,19 +195,25 @@ class OneTokenizer(VocabularyUpdate, Tokenization):
     lowercase: bool = option(False, "Lowercase the text.")
 
     def __post_init__(self) -> None:
-        """Rejects options that have no effect on bytes."""
+        """Rejects options that have no effect on this kind of tokenizer."""
         super().__post_init__()
+        if self.min_frequency > 1 and self._kinds == {"unigram"}:
+            raise InputError("--min-frequency: a unigram tokenizer keeps pieces by their likelihood; leave it out")
         for item in fields(self) if self.is_bytes else ():
-            is_idle = item.name in ("vocab_size", "target_vocab_size", "min_frequency")
-            if is_idle and getattr(self, item.name) != item.default:
+            counted = ("vocab_size", "target_vocab_size", "min_frequency")
+            if item.name in counted and getattr(self, item.name) != item.default:
                 raise InputError(
                     f"{flag(item.name)}: a byte tokenizer has one token for each of 256 bytes; leave it out"
                 )
 
     @property
+    def _kinds(self) -> set[str]:
+        return {self.tokenizer_type, getattr(self, "target_tokenizer_type", None) or self.tokenizer_type}
+
+    @property
     def is_bytes(self) -> bool:
         """Whether every side is read as bytes, whose vocabulary has a size of its own."""
-        return {self.tokenizer_type, getattr(self, "target_tokenizer_type", None) or self.tokenizer_type} == {"byte"}
+        return self._kinds == {"byte"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hf_seq2seq import configs
 from hf_seq2seq.errors import InputError
-from hf_seq2seq.sections import MOST_LAYERS, Section, option
+from hf_seq2seq.sections import MOST_LAYERS, Section, flag, option
 from hf_seq2seq.training_options import VocabularyUpdate
 
 PROBLEMS = ("single_label", "multi_label", "regression")
@@ -26,10 +26,21 @@ class RecurrentAttention(Section):
     num_attention_heads: int | None = option(
         None, "Heads of multi_head, which divide the hidden size; by default 4.", at_least=1
     )
-    location_filters: int = option(10, "Features of the previous alignment at each position, for location.", at_least=1)
-    location_kernel: int = option(15, "Kernel size of these features, an odd number.", at_least=1)
-    monotonic_offset: float = option(-1.0, "Initial offset of monotonic; lower for longer sources.")
-    monotonic_noise: float = option(1.0, "Noise on the energies of monotonic in training.", at_least=0)
+    location_filters: int = option(
+        10,
+        "Features of the previous alignment at each position, for location.",
+        at_least=1,
+        needs=("attention", "location"),
+    )
+    location_kernel: int = option(
+        15, "Kernel size of these features, an odd number.", at_least=1, needs=("attention", "location")
+    )
+    monotonic_offset: float = option(
+        -1.0, "Initial offset of monotonic; lower for longer sources.", needs=("attention", "monotonic")
+    )
+    monotonic_noise: float = option(
+        1.0, "Noise on the energies of monotonic in training.", at_least=0, needs=("attention", "monotonic")
+    )
     local_attention: str = option(
         "none",
         "Attend only near one source position: that of the target step (monotonic) or a predicted one.",
@@ -37,7 +48,9 @@ class RecurrentAttention(Section):
     )
     attention_window: int | None = option(None, "Positions seen on each side, by default 10.", at_least=1)
     coverage: bool = option(False, "Let attention see the sum of past alignments.")
-    coverage_loss_weight: float = option(1.0, "Weight of the coverage loss that comes with --coverage.", at_least=0)
+    coverage_loss_weight: float = option(
+        1.0, "Weight of the coverage loss that comes with --coverage.", at_least=0, needs=("coverage", True)
+    )
     pointer_generator: bool = option(False, "Let each step copy a source token instead of generating one.")
     copy_vocab_size: int = option(
         0, "Unknown words per source that can be copied; needs --tokenizer-type word.", at_least=0
@@ -79,6 +92,9 @@ class HandBuiltStart(configs.Pretrained):
     def __post_init__(self) -> None:
         """Rejects two starts."""
         super().__post_init__()
+        for name in ("model_revision", "resize_embeddings"):
+            if self.model_name_or_path is None and getattr(self, name) != getattr(HandBuiltStart, name):
+                raise InputError(f"{flag(name)} needs --model-name-or-path")
         if self.pretrained_embeddings is not None and self.model_name_or_path is not None:
             raise InputError("--pretrained-embeddings: a checkpoint has embeddings already; give one of them")
 
@@ -173,11 +189,17 @@ class AnySeq2SeqRun(configs.TextRunConfig):
 class DecoderModel(configs.PretrainedOrNew):
     """Model: a checkpoint, or an architecture and a size."""
 
-    architecture: str = option("gpt2", "From scratch: the architecture.", choices=("gpt2", "transformer-decoder"))
-    num_hidden_layers: int | None = option(None, "Layers, if not the size's.", at_least=1, at_most=MOST_LAYERS)
-    num_attention_heads: int | None = option(None, "Attention heads per layer, if not the size's.", at_least=1)
-    hidden_size: int | None = option(None, "Width, if not the size's.", at_least=1)
-    dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95)
+    architecture: str = option(
+        "gpt2", "From scratch: the architecture.", choices=("gpt2", "transformer-decoder"), needs=("from_scratch", True)
+    )
+    num_hidden_layers: int | None = option(
+        None, "Layers, if not the size's.", at_least=1, at_most=MOST_LAYERS, needs=("from_scratch", True)
+    )
+    num_attention_heads: int | None = option(
+        None, "Attention heads per layer, if not the size's.", at_least=1, needs=("from_scratch", True)
+    )
+    hidden_size: int | None = option(None, "Width, if not the size's.", at_least=1, needs=("from_scratch", True))
+    dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95, needs=("from_scratch", True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +207,9 @@ class DecoderData(configs.PairData):
     """Data: pairs of source and target text, conversations, or raw text."""
 
     objective: str = option("pairs", "Learn targets, replies, or raw text.", choices=("pairs", "dialogue", "causal"))
-    one_document: bool = option(False, "Causal: treat a file as one document, rather than one document per line.")
+    one_document: bool = option(
+        False, "Causal: treat a file as one document, rather than one document per line.", needs=("objective", "causal")
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +233,12 @@ class DecoderRun(configs.TextRunConfig, PretrainedRun):
 class EncoderModel(configs.PretrainedOrNew):
     """Model: the encoder, a checkpoint or a size to train from scratch, and its head."""
 
-    architecture: str = option("bert", "Architecture of a model from scratch.", choices=("bert", "transformer-encoder"))
+    architecture: str = option(
+        "bert",
+        "Architecture of a model from scratch.",
+        choices=("bert", "transformer-encoder"),
+        needs=("from_scratch", True),
+    )
     problem_type: str = option("single_label", "Kind of labels.", choices=PROBLEMS)
     pooling: str | None = option(None, "Pooling for the head; by default the model's own.", choices=POOLINGS)
     class_weights: str = option("none", "Weight classes in the loss.", choices=("none", "balanced"))

@@ -40,10 +40,23 @@ def option(
     above: float | None = None,
     at_most: float | None = None,
     aliases: tuple[str, ...] = (),
+    needs: tuple[str, Any] | None = None,
 ) -> Any:
-    """A field with its help text, allowed values and aliases."""
+    """A field with its help text, allowed values and aliases.
+
+    Args:
+        default: its value where none is given.
+        help: one sentence.
+        choices: allowed values.
+        at_least: the least number.
+        above: a number that is too small.
+        at_most: the largest number.
+        aliases: other names.
+        needs: an option of the same section, and the value without which this one has no effect; `...` for any value
+            but that option's default.
+    """
     limits = {"choices": choices, "at_least": at_least, "above": above, "at_most": at_most, "aliases": aliases}
-    return field(default=default, metadata={"help": help, **limits})
+    return field(default=default, metadata={"help": help, "needs": needs, **limits})
 
 
 def flag(name: str) -> str:
@@ -60,6 +73,18 @@ class Section:
         for item in dataclasses.fields(self):
             given = getattr(self, item.name)
             object.__setattr__(self, item.name, checked(item.name, given, hints[item.name], item.metadata))
+        self._check_needs()
+
+    def _check_needs(self) -> None:
+        """Rejects options that have no effect beside the others."""
+        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        for item in dataclasses.fields(self):
+            if (needs := item.metadata.get("needs")) and getattr(self, item.name) != item.default:
+                name, wanted = needs
+                found = getattr(self, name)
+                if (found == defaults[name]) if wanted is ... else (found != wanted):
+                    value = f" {wanted}" if isinstance(wanted, str) else ""
+                    raise InputError(f"{flag(item.name)} needs {flag(name)}{value}")
 
 
 def checked(name: str, given: Any, hint: Any, limits: Mapping[str, Any]) -> Any:

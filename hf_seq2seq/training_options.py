@@ -96,7 +96,9 @@ class VocabularyUpdate(Section):
     update_vocabulary: tuple[str, ...] = option(
         (), "Text file from which a checkpoint's tokenizer learns new pieces; SOURCE,TARGET for two vocabularies."
     )
-    new_pieces: int = option(1000, "Most new pieces that it learns.", at_least=1, at_most=MANY)
+    new_pieces: int = option(
+        1000, "Most new pieces that it learns.", at_least=1, at_most=MANY, needs=("update_vocabulary", ...)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,3 +163,42 @@ class Launching(Section):
         None, "How processes share the work: ddp, fsdp, zero2, zero3, … or a file written by `accelerate config`."
     )
     use_cpu: bool = option(False, "Use the CPU even if there is a GPU.")
+
+
+FROZEN = ("none", "embeddings", "encoder", "all_but_head")
+
+
+LORA_VARIANTS = ("lora", "dora", "rslora", "pissa", "olora")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation(Section):
+    """Adaptation: train fewer weights."""
+
+    lora_r: int | None = option(
+        None, "Train a low-rank adapter (LoRA) of this rank instead of the weights.", at_least=1
+    )
+    lora_alpha: int | None = option(
+        None, "LoRA's alpha: its scale times the rank; by default twice the rank.", at_least=1
+    )
+    lora_dropout: float = option(0.0, "Dropout on the adapter's input.", at_least=0, at_most=0.95)
+    lora_target_modules: tuple[str, ...] = option((), "Linear layers to adapt; by default those usual for the family.")
+    lora_variant: str = option("lora", "Form or start of the low-rank adapter.", choices=LORA_VARIANTS)
+    ia3: bool = option(False, "Train factors of keys, values and feed-forward layers ((IA)³) instead of the weights.")
+    prompt_tokens: int | None = option(
+        None, "Train this many vectors in front of every source (prompt tuning) instead of the weights.", at_least=1
+    )
+    load_in_4bit: bool = option(False, "Keep the weights under the adapter in 4 bits (QLoRA); needs bitsandbytes.")
+    merge_adapter: bool = option(False, "Merge the adapter into the weights at the end, and save a plain model.")
+    freeze: str = option("none", "Parts of the model not to train.", choices=FROZEN)
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained."""
+        return self.adapter_flag is not None
+
+    @property
+    def adapter_flag(self) -> str | None:
+        """The flag of the adapter that is trained, if any."""
+        given = {"--lora-r": self.lora_r is not None, "--ia3": self.ia3, "--prompt-tokens": self.prompt_tokens}
+        return next((name for name, asked in given.items() if asked), None)

@@ -60,14 +60,14 @@ def prepare(config: Config) -> "Task":
     from hf_seq2seq.defaults.pairs import rnn_choices
     from hf_seq2seq.tasks.kept import start_tokenizers
     from hf_seq2seq.tasks.mixtures import check_mixed_run, mixed_task, open_mixed
-    from hf_seq2seq.tasks.pretrained import load_own
+    from hf_seq2seq.tasks.own_checkpoints import load_own
     from hf_seq2seq.tasks.pretrained_embeddings import start_embeddings
     from hf_seq2seq.tasks.stages import texts_to_learn
 
     members, new = check_mixed_run(config, "rnn-seq2seq"), config.start.model_name_or_path is None
     config, pairs, mixture = open_mixed(config, members, rnn_choices if new else None)
     if not new:
-        return mixed_task("rnn", config, *load_own("rnn", "rnn-seq2seq", config), pairs, mixture)
+        return mixed_task("rnn", *load_own("rnn", "rnn-seq2seq", config), pairs, mixture)
     tokenizers = start_tokenizers(config, *texts_to_learn(pairs["train"]))
     model = start_embeddings(build_model(config, tokenizers), tokenizers, config)
     return mixed_task("rnn", config, model, tokenizers, pairs, mixture, new=True)

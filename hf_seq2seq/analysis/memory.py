@@ -66,9 +66,9 @@ def _numbers(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _optimizer_bytes(trained: list[nn.Parameter], optim: str) -> float:
-    """Bytes: AdamW stores two numbers per parameter, Adafactor one per row and one per column of each matrix."""
-    if optim == "adamw":
-        return 8.0 * _numbers(trained)
+    """Bytes: two numbers per parameter, but Adafactor's are one per row and one per column of each matrix."""
+    if optim != "adafactor":
+        return 2.0 * (1 if optim == "adamw_8bit" else 4) * _numbers(trained)
     return sum(4.0 * (p.numel() if p.ndim < 2 else p.numel() / p.shape[-1] + p.numel() / p.shape[-2]) for p in trained)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from hf_seq2seq.decoding.outputs import Output
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -28,6 +30,15 @@ class Generation:
     alignment: list[tuple[int, int]] | None = None
     pieces: list[dict[str, Any]] = field(default_factory=list)
     rounds: int = 1
+
+    @classmethod
+    def of(cls, output: "Output") -> "Generation":
+        """The form of an output in Python."""
+        known = dict(output.details)
+        if "alignment" in known:
+            pairs = (link.split("-") for link in known["alignment"].split())
+            known["alignment"] = [(int(source), int(target)) for source, target in pairs]
+        return cls(output.text, **known)
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class Likelihood:
         perplexity: per token.
         tokens: tokens of the target.
         log_probs: log-probability of each token.
-        unknown_tokens: number of unknown tokens, which are excluded.
+        unknown_tokens: number of its tokens that are unknown, and score as the unknown token.
     """
 
     log_prob: float

@@ -1,6 +1,5 @@
 """Saved models in Python: generation, classification, scoring and attention."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,12 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from hf_seq2seq.api.answers import Attention, Generation, Label, Likelihood
 from hf_seq2seq.api.flags import canonical_values, divided
-from hf_seq2seq.api.texts import check_counts, check_name, checked_texts, classified, featured_texts, listed, remarks
+from hf_seq2seq.api.model_flags import ClassifyFlags, GenerateFlags
+from hf_seq2seq.api.texts import (
+    check_counts,
+    check_name,
+    checked_texts,
+    classified,
+    featured_texts,
+    listed,
+    remarks_with_pieces,
+    warn,
+)
 from hf_seq2seq.data.given_rows import given as given_rows
+from hf_seq2seq.decoding.languages import vain_languages
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
-    Ensemble,
-    Spoken,
     check_attention,
     check_lengths,
     has_attention,
@@ -24,17 +32,14 @@ from hf_seq2seq.decoding.pipeline import (
     set_splitting,
 )
 from hf_seq2seq.decoding.pipeline import Model as ModelFlags
-from hf_seq2seq.decoding.search_options import Search, check_search
-from hf_seq2seq.decoding.splitting_options import Splitting
+from hf_seq2seq.decoding.search_options import check_search
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import build
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from hf_seq2seq.decoding.counts import Counts
     from hf_seq2seq.decoding.generation import Advance
-    from hf_seq2seq.decoding.outputs import Output
     from hf_seq2seq.decoding.text_generator import TextGenerator
     from hf_seq2seq.reports.report import Analysis
     from hf_seq2seq.saved.run_settings import RunSettings
@@ -43,17 +48,6 @@ Source = str | list[dict[str, str]]
 """A text, or the messages of a conversation to reply to."""
 DETAILS = ("score", "tokens", "log_probs", "alignment")
 ONLY = "ctranslate2"
-
-
-@dataclass(frozen=True)
-class _Flags:
-    """The flags of `generate` that belong to the model."""
-
-    model: ModelFlags = field(default_factory=ModelFlags)
-    languages: Spoken = field(default_factory=Spoken)
-    splitting: Splitting = field(default_factory=Splitting)
-    ensemble: Ensemble = field(default_factory=Ensemble)
-    decoding: Search = field(default_factory=Search)
 
 
 def load(path: str | Path, *, trust_remote_code: bool = False, engine: str = ENGINES[0]) -> "Model":
@@ -151,9 +145,11 @@ class Model:
         if replace_unknown:
             check_attention(self.network, "--replace-unknown")
             generator.replacing = True
+        languages = flags.get("source_lang"), flags.get("target_lang")
+        warn(vain_languages(generator.languages, ("source_lang", "target_lang"), languages, self.settings.run))
         found = generator.outputs(featured_texts(self.sources(texts), features))
-        _warn(found.counts, generator.max_source_length)
-        rows = [[_generation(output) if details else output.text for output in outputs] for outputs in found]
+        warn(remarks_with_pieces(found.counts, generator.max_source_length))
+        rows = [[Generation.of(output) if details else output.text for output in outputs] for outputs in found]
         return rows if num_return_sequences is not None else [row[0] for row in rows]
 
     def score(
@@ -171,11 +167,11 @@ class Model:
             InputError: the counts differ, or the model has too few positions for a target.
         """
         self._check_transformers("score")
-        sources, targets = listed(sources), listed(targets)
+        sources, targets = listed(sources, "sources"), listed(targets, "targets")
         check_counts(sources, targets)
         generator = self.generator(sources, flags, progress, ("tokens", "log_probs"))
         found = generator.score(self.sources(sources), checked_texts(targets, "targets"))
-        _warn(found.counts, generator.max_source_length)
+        warn(remarks_with_pieces(found.counts, generator.max_source_length))
         return [Likelihood(**row) for row in found]
 
     def attention(self, sources: Sequence[str], targets: Sequence[str] | None = None, **flags: Any) -> list[Attention]:
@@ -192,6 +188,7 @@ class Model:
         self._check_transformers("attention")
         self._check_writes()
         check_attention(self.network, "attention")
+        sources, targets = listed(sources, "sources"), None if targets is None else listed(targets, "targets")
         generator = self.generator(sources, flags, None, ("alignment",))
         rows = self.sources(sources)
         if targets is None:
@@ -200,7 +197,7 @@ class Model:
         read, counts = generator.read_targets(
             generator.reader, rows, checked_texts(targets, "targets"), range(len(rows))
         )
-        _warn(counts, generator.max_source_length)
+        warn(remarks_with_pieces(counts, generator.max_source_length))
         found = []
         for source, ids, words, scored in read:
             assert scored.attention is not None
@@ -214,23 +211,21 @@ class Model:
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
         *,
-        max_source_length: int | None = None,
-        stride: int | None = None,
-        per_device_eval_batch_size: int = 64,
         progress: "Advance | None" = None,
+        **flags: Any,
     ) -> list[Label]:
         """Predicts the label of every text, like `hf-seq2seq classify`.
 
         Args:
             texts: the texts.
             pairs: a second text for each, for pairs such as entailment.
-            max_source_length: longer texts are truncated to this many tokens; by default as in training.
-            stride: read longer texts in windows that overlap by this many tokens; by default as in training.
-            per_device_eval_batch_size: texts per batch.
             progress: called with the number of texts finished since the last call.
+            **flags: `max_source_length`, `stride` and `window_pooling`, by default as in training, and
+                `per_device_eval_batch_size`.
 
         Raises:
-            InputError: the model generates text, the counts differ, or a length exceeds its positions.
+            InputError: the model generates text, the counts differ, a length exceeds its positions, or a flag is
+                invalid.
         """
         if not self.classifies:
             raise InputError(
@@ -238,16 +233,19 @@ class Model:
             )
         from hf_seq2seq.decoding.classification import windows_of
 
-        check_lengths(ModelFlags(max_source_length=max_source_length), self.settings)
-        limit = max_source_length or self.settings.max_source_length
+        texts, pairs = listed(texts), None if pairs is None else listed(pairs, "pairs")
+        self._refuse_of_load(flags)
+        asked = build(ClassifyFlags, canonical_values(ClassifyFlags, flags), origin="classify").model
+        check_lengths(asked, self.settings)
+        limit = asked.max_source_length or self.settings.max_source_length
         options: dict[str, Any] = {
-            "batch_size": per_device_eval_batch_size,
+            "batch_size": asked.per_device_eval_batch_size,
             "max_source_length": limit,
             "advance": progress,
-            "windows": windows_of(self.tokenizers, limit, self.settings.run, stride),
+            "windows": windows_of(self.tokenizers, limit, self.settings.run, asked.stride, asked.window_pooling),
         }
         found = classified(self.network, self.tokenizers, texts, pairs, **options)
-        _warn(found.counts, limit)
+        warn(remarks_with_pieces(found.counts, limit))
         return list(found)
 
     def evaluate(self, *, progress: "Advance | None" = None, **flags: Any) -> dict[str, Any]:
@@ -279,7 +277,7 @@ class Model:
             loaded = (self.network, self.tokenizers, self.settings)
             found, readings = score_loaded(request, loaded, self.classifies)
         for reading in readings.values():
-            _warn(reading.counts, reading.max_source_length)
+            warn(remarks_with_pieces(reading.counts, reading.max_source_length))
         return found
 
     def analyze(self, *, progress: "Advance | None" = None, **flags: Any) -> "Analysis":
@@ -308,7 +306,7 @@ class Model:
         with given_rows(rows):
             loaded = (self.network, self.tokenizers, self.settings)
             found = analyze_loaded(Request(self.path, config, values, progress), loaded, self.classifies)
-        _warn(found.counts, found.max_source_length)
+        warn(remarks_with_pieces(found.counts, found.max_source_length))
         return found
 
     @property
@@ -333,9 +331,10 @@ class Model:
             InputError: it is a classifier, or flags are invalid.
         """
         self._check_writes()
-        values = canonical_values(_Flags, flags)
+        values = canonical_values(GenerateFlags, flags)
+        self._refuse_of_load(values)
         own = {"engine": self.flags.engine, "trust_remote_code": self.flags.trust_remote_code}
-        config = build(_Flags, own | values, origin="generate")
+        config = build(GenerateFlags, own | values, origin="generate")
         check_search(config.decoding, values)
         others, settings = load_others(self.path, self.network, self.tokenizers, self.settings, config)
         languages = config.languages.source_lang, config.languages.target_lang
@@ -345,6 +344,12 @@ class Model:
         set_splitting(generator, config.splitting, self._replies(texts))
         generator.details, generator.advance = details, progress
         return generator
+
+    @staticmethod
+    def _refuse_of_load(flags: Mapping[str, Any]) -> None:
+        for name in ("engine", "trust_remote_code"):
+            if name in flags:
+                raise InputError(f"{name}: is for load, not for a loaded model")
 
     def _replies(self, texts: Sequence[Source]) -> bool:
         from hf_seq2seq.data.messages import is_dialogue
@@ -380,17 +385,3 @@ class Model:
     def _check_transformers(self, name: str) -> None:
         if self.flags.engine == ONLY:
             raise InputError(f"{name}: not supported by --engine ctranslate2")
-
-
-def _generation(output: "Output") -> Generation:
-    known = dict(output.details)
-    if "alignment" in known:
-        pairs = (link.split("-") for link in known["alignment"].split())
-        known["alignment"] = [(int(source), int(target)) for source, target in pairs]
-    return Generation(output.text, **known)
-
-
-def _warn(counts: "Counts", limit: int | None) -> None:
-    """Issues warnings about the counts, attributed to the line that called the model."""
-    for line in remarks(counts, limit):
-        warnings.warn(line, stacklevel=3)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_seq2seq.api.texts import listed
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.evaluation.scored_files import Texts
 from hf_seq2seq.evaluation.scoring import Truth, score_files
@@ -50,6 +51,8 @@ def evaluate(
         raise InputError(
             f"evaluate: unknown flag {min(unknown)!r}{nearest(min(unknown), Significance.__dataclass_fields__)}"
         )
+    if not isinstance(compare, Mapping | None):
+        raise InputError("compare: give a dict of systems' names and their predictions")
     others = tuple(_column(value, name) for name, value in (compare or {}).items())
     significance = Significance(**flags, compare=tuple(map(str, others)))
     return score_files(
@@ -64,7 +67,12 @@ def evaluate(
 
 
 def _column(value: Column, name: str) -> str:
-    return str(value) if isinstance(value, str | Path) else Texts(name, list(value))
+    if isinstance(value, str | Path):
+        return str(value)
+    texts = list(listed(value, name))
+    if not texts:
+        raise InputError(f"{name}: has no rows")
+    return Texts(name, texts)
 
 
 def _references(value: References) -> tuple[str, ...]:
@@ -72,9 +80,10 @@ def _references(value: References) -> tuple[str, ...]:
         return ()
     if isinstance(value, str | Path):
         return (str(value),)
-    if value and all(isinstance(item, Path) for item in value):
-        return tuple(str(item) for item in value)
-    return (Texts("references", [_accepted(item) for item in value]),)
+    rows = list(listed(value, "references"))
+    if rows and all(isinstance(item, Path) for item in rows):
+        return tuple(str(item) for item in rows)
+    return (Texts("references", [_accepted(item) for item in rows]),)
 
 
 def _accepted(item: Any) -> Any:

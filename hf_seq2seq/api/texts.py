@@ -1,5 +1,6 @@
 """Texts given to a model's methods: checks, labels, and what their counts have to say."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def remarks(counts: Counts, limit: int | None) -> list[str]:
         )
     if counts.unended:
         detail.append(f"{counts.unended} of {counts.read} outputs are cut off at the maximum length (max_new_tokens)")
+    if counts.unknown_targets.tokens:
+        detail.append(f"{counts.unknown_targets} of the target tokens are unknown, and score as the unknown token")
     if counts.unknown.tokens:
         detail.append(
             f"{counts.unknown} of the source tokens are unknown, and the model cannot read what they stand for"
@@ -105,7 +108,7 @@ def remarks(counts: Counts, limit: int | None) -> list[str]:
     return detail
 
 
-def remarks_with_pieces(counts: Counts, limit: int | None, again: bool) -> list[str]:
+def remarks_with_pieces(counts: Counts, limit: int | None, again: bool = False) -> list[str]:
     """`remarks`, and before them how many texts were read in pieces, if any.
 
     Args:
@@ -120,9 +123,17 @@ def remarks_with_pieces(counts: Counts, limit: int | None, again: bool) -> list[
     return [pieces, *remarks(counts, limit)]
 
 
-def listed(items: Any) -> Any:
-    """Items that can be counted and read twice; those of an iterator as a list."""
-    return list(items) if isinstance(items, Iterator) else items
+def listed(items: Any, name: str = "texts") -> Any:
+    """Items that can be counted and read twice; those of an iterator as a list.
+
+    Raises:
+        InputError: there are no items; names their argument.
+    """
+    if isinstance(items, Iterator):
+        return list(items)
+    if not hasattr(items, "__len__") or isinstance(items, Mapping):
+        raise InputError(f"{name}: {shorten(repr(items))} is no list")
+    return items
 
 
 def check_name(path: Any) -> None:
@@ -133,3 +144,9 @@ def check_name(path: Any) -> None:
     """
     if not isinstance(path, str | Path) or not str(path) or len(str(path)) > LONGEST_PATH:
         raise InputError(f"load: {shorten(repr(path))} is no folder and no Hub id")
+
+
+def warn(lines: Sequence[str]) -> None:
+    """Issues warnings, attributed to the line that called the model."""
+    for line in lines:
+        warnings.warn(line, stacklevel=3)

@@ -9,9 +9,10 @@ from hf_seq2seq.cli.generate import ModelPath, Texts
 from hf_seq2seq.cli.options import Values
 from hf_seq2seq.cli.progress import counted
 from hf_seq2seq.cli.rows import open_output, report_cut, report_unknown, with_columns, write_json, write_text
-from hf_seq2seq.configs import Inference, LabelledData
+from hf_seq2seq.configs import LabelledData
 from hf_seq2seq.data.arriving import Arriving
 from hf_seq2seq.data.rows import Row, is_live, names_of, read_rows, text_cell
+from hf_seq2seq.decoding.classifier_options import Reading
 from hf_seq2seq.decoding.pipeline import check_lengths
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, build, option
@@ -36,32 +37,12 @@ class Rows(Section):
     json_lines: bool = option(False, "Write objects with text, label, score, scores and the row's other columns.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Model(Inference):
-    """Model: lengths and batches."""
-
-    max_source_length: int | None = option(
-        None, "Truncate texts to this many tokens.", at_least=2, aliases=("max_seq_length",)
-    )
-    stride: int | None = option(
-        None,
-        "Read longer texts in windows that overlap by this many tokens; by default as in training.",
-        at_least=0,
-    )
-    window_pooling: str | None = option(
-        None,
-        "How to pool the windows' logits; by default as in training, or mean.",
-        choices=("mean", "max", "first"),
-    )
-    trust_remote_code: bool = option(False, "Allow a Hub repository to run its own code.")
-
-
 @dataclass(frozen=True)
 class ClassifyConfig:
     """The flags of `classify`."""
 
     rows: Rows = field(default_factory=Rows)
-    model: Model = field(default_factory=Model)
+    model: Reading = field(default_factory=Reading)
 
 
 def classify(model: ModelPath, texts: Texts = None, *, values: Values) -> None:

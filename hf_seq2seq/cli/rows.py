@@ -87,27 +87,11 @@ def write_text(stream: TextIO, *cells: str) -> int:
 
 
 def report_languages(known: "Languages | None", given: tuple[str | None, str | None], run: Mapping[str, Any]) -> None:
-    """Prints to standard error which flags of languages have no effect: what a model was never told in training.
+    """Prints to standard error which flags of languages have no effect, as `vain_languages` says."""
+    from hf_seq2seq.decoding.languages import vain_languages
 
-    Args:
-        known: what the model knows of languages; None for nothing.
-        given: the languages of the source and of the output, if flags name them.
-        run: the configuration of its training, which may have been on one pair of languages.
-    """
-    from hf_seq2seq.decoding.languages import base_language
-
-    if not any(given) or (known is not None and known.codes):
-        return
-    sides = ("source_lang", "target_lang")
-    vain = [f"{flag(side)} {language}" for side, language in zip(sides, given, strict=True) if language]
-    learned = run.get(sides[0])
-    if known is not None and known.tags:
-        if given[0]:
-            print(f"{vain[0]}: no effect, as this model is told only the language to write", file=sys.stderr)
-    elif not any(run.get(side) for side in sides):
-        print(f"{' and '.join(vain)}: no effect, as this model knows no languages", file=sys.stderr)
-    elif given[0] and learned and base_language(given[0]) != base_language(learned):
-        print(f"{vain[0]}: this model has learned to read only {learned}", file=sys.stderr)
+    for line in vain_languages(known, (flag("source_lang"), flag("target_lang")), given, run):
+        print(line, file=sys.stderr)
 
 
 def report_joined(count: int) -> None:

@@ -32,6 +32,7 @@ from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import OpenShare, load_splits, row_number
 from hf_seq2seq.data.splits import Splits
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.sections import flag
 
 logger = logging.getLogger(__name__)
 
@@ -115,12 +116,18 @@ def read_conversations(data: PairData, share: OpenShare | None = None) -> dict[s
     """
     if data.source_prefix:
         raise InputError("--source-prefix is for pairs; a conversation may begin with a system message")
+    for name in ("frames_column", "feature_columns"):
+        if getattr(data, name, None):
+            raise InputError(f"{flag(name)} is for pairs; conversations are texts")
     splits = load_splits(data, arrange=joined_lines, share=share)
     column = _column(splits[splits.first], data)
     for split, rows in splits.items():
         _tell_unread(rows, column or "", data, splits.place(split))
     if column is None:
         return _exchanges(splits, data)
+    for name in ("source_template", "context_column", "target_column", "target_lang"):
+        if getattr(data, name) is not None:
+            raise InputError(f"{flag(name)} is for pairs; column {column!r} has whole conversations")
     found = {}
     for split, rows in splits.items():
         place = splits.place(split)

@@ -62,6 +62,8 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         role, content = _role_and_content(message)
         if not isinstance(role, str) or not isinstance(content, str):
             raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
+        if any("\ud800" <= character <= "\udfff" for character in content):
+            raise InputError(f"{place}: message {number} has half of a surrogate pair, which is no character")
         if role not in ROLES:
             raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")
         if role in (USER, ASSISTANT) and is_blank(content):

@@ -169,8 +169,14 @@ class CTranslate2TextGenerator(TextGenerator):
         found = [row for best in results for row, _ in best]
         texts = iter(self.tokenizers.target.batch_decode(found, skip_special_tokens=True))
         detail = "score" in self.details
-        outputs = [[Output(next(texts), {"score": score} if detail else {}) for _, score in best] for best in results]
-        return outputs, sum(bool(best) and len(best[0][0]) >= self.max_new_tokens for best in results)
+        outputs = [
+            [
+                Output(next(texts), {"score": score} if detail else {}, len(ids) >= self.max_new_tokens)
+                for ids, score in best
+            ]
+            for best in results
+        ]
+        return outputs, sum(bool(best) and best[0].unended for best in outputs)
 
     def _generated(self, sources: Ragged, rows: Any) -> list[list[Scored]]:
         """The targets of rows, in one call of the engine per language in which they begin."""

@@ -121,3 +121,30 @@ def languages_of(
         raise InputError(f"--target-lang: {target!r}, but this model writes only {only}")
     source = source or run.get("source_lang") if codes else source
     return Languages(codes, tags, source, target, may_lack, tag_ids(tokenizers.source) if tags else frozenset())
+
+
+def vain_languages(
+    known: Languages | None,
+    names: tuple[str, str],
+    given: tuple[str | None, str | None],
+    run: Mapping[str, Any],
+) -> list[str]:
+    """Which languages have no effect, since the model was never told them in training, a line each.
+
+    Args:
+        known: what the model knows of languages; None for nothing.
+        names: what the options of the source's and of the output's language are called.
+        given: those languages, if they are given.
+        run: the configuration of its training, which may have been on one pair of languages.
+    """
+    if not any(given) or (known is not None and known.codes):
+        return []
+    vain = [f"{name} {language}" for name, language in zip(names, given, strict=True) if language]
+    learned = run.get("source_lang")
+    if known is not None and known.tags:
+        return [f"{vain[0]}: no effect, as this model is told only the language to write"] if given[0] else []
+    if not learned and not run.get("target_lang"):
+        return [f"{' and '.join(vain)}: no effect, as this model knows no languages"]
+    if given[0] and learned and base_language(given[0]) != base_language(learned):
+        return [f"{vain[0]}: this model has learned to read only {learned}"]
+    return []

@@ -30,10 +30,12 @@ class Output:
         text: its text.
         details: more about it, by the requested names: `score`, `tokens`, `log_probs` (natural, of each token under the
             model without search constraints), `alignment` (Pharaoh format).
+        unended: whether it reached the maximum length without ending.
     """
 
     text: str
     details: dict[str, Any] = field(default_factory=dict)
+    unended: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class Written:
         words: unknown words that ids beyond the vocabulary stand for.
         origin: the encoded sources that it is one of; None if outputs are not described in detail.
         row: its number among these.
+        limit: maximum length of an output, in tokens.
     """
 
     ids: np.ndarray
@@ -57,6 +60,7 @@ class Written:
     words: Words = ()
     origin: Ragged | None = None
     row: int = 0
+    limit: int = 0
 
     def pairs(self) -> Iterator[tuple[Hypothesis, str]]:
         """Each hypothesis and its text."""
@@ -97,7 +101,11 @@ class Reader:
         if not self.reads_again:
             wanted = "score" in self.details
             return [
-                [Output(text, {"score": each.score} if wanted else {}) for each, text in one.pairs()] for one in written
+                [
+                    Output(text, {"score": each.score} if wanted else {}, each.fills(one.limit))
+                    for each, text in one.pairs()
+                ]
+                for one in written
             ]
         targets = [each.whole for one in written for each in one.hypotheses]
         if not targets or written[0].origin is None:
@@ -111,7 +119,7 @@ class Reader:
         if self.replacing and scored.attention is not None and target.unk_token_id in each.ids:
             text = replace_unknown(each.ids, scored.attention, self.source_words(one.ids), one.source.split(), target)
         known = {"score": each.score} | self.details_of(one.ids, each.whole, scored, one.words)
-        return Output(text, {name: known[name] for name in self.details if name in known})
+        return Output(text, {name: known[name] for name in self.details if name in known}, each.fills(one.limit))
 
     def score(
         self,

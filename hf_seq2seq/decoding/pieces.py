@@ -115,9 +115,10 @@ class PieceReader:
     def _output(self, one: _Text, outputs: Sequence[Output]) -> Output:
         joined = one.pieces.joined([output.text for output in outputs], self.between)
         if len(one.parts) == 1:
-            return Output(joined, outputs[0].details)
+            return replace(outputs[0], text=joined)
         said: dict[str, Any] = {"pieces": one.parts} if self.tells else {}
-        return Output(joined, said | ({"rounds": one.rounds} if self.options.combine == AGAIN else {}))
+        said |= {"rounds": one.rounds} if self.options.combine == AGAIN else {}
+        return Output(joined, said, outputs[-1].unended)
 
     def _split(self, text: str, like: str, kind: str) -> Pieces:
         room = self.room if self.options.action == SPLIT else None

@@ -257,13 +257,13 @@ class TextGenerator:
                 chosen = choose_output(spelled, source, search.mbr_metric)
                 hypotheses, spelled = [hypotheses[chosen]], [spelled[chosen]]
             unended += bool(hypotheses) and hypotheses[0].fills(self.max_new_tokens)
-            written.append(Written(sources[row], source, hypotheses, spelled, named, sources, row))
+            written.append(Written(sources[row], source, hypotheses, spelled, named, sources, row, self.max_new_tokens))
         return written, counts + Counts(unended=unended)
 
     def score(self, texts: list[Any], targets: list[str], first: int = 0) -> Counted[dict[str, Any]]:
         """Scores of given targets: the summed `log_prob`, `perplexity`, and the requested details.
 
-        If part of a target is not in the vocabulary, `unknown_tokens` counts the tokens excluded from both.
+        If part of a target is not in the vocabulary, `unknown_tokens` counts the tokens of which it is.
 
         Args:
             texts: the sources.

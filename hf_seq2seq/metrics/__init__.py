@@ -177,6 +177,11 @@ def runs_code(name: str) -> bool:
     )
 
 
+def is_closed(name: str, known: Mapping[str, Metric]) -> bool:
+    """Whether a metric's name is one of this package's, which neither runs a script nor loads a model."""
+    return name in known or name.partition(":")[0] in TOKENIZED_METRICS
+
+
 def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: str) -> tuple[str, ...]:
     """The metrics named in a model's folder, if all belong to a closed set: a folder must not choose code to run.
 
@@ -185,8 +190,7 @@ def trained_metrics(names: Iterable[str], known: Mapping[str, Metric], model: st
     """
     names = tuple(names)
     for name in names:
-        tokenized = name.partition(":")[0] in TOKENIZED_METRICS
-        if name not in known and not tokenized:
+        if not is_closed(name, known):
             raise InputError(
                 f"{model}/run.yaml: metric {name!r} is not one of this package's; a script or a model that measures "
                 "has to be named by --metrics"

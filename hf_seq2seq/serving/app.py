@@ -130,13 +130,16 @@ class Around:
 def check_origin(server: Server, request: Request) -> None:
     """Refuses what a web page of another origin sends, directly or by a host name that it made point here.
 
+    Pages do not know the key, if there is one; so a proxy may then pass the host's name on.
+
     Raises:
         Refusal: the host or the origin is another.
     """
     network = server.config.network
     host = request.url.hostname or ""
-    if network.host in LOOPBACK and host not in LOOPBACK:
-        raise Refusal(403, f"Host: {host!r} is not this server; it listens on {network.host}")
+    if network.host in LOOPBACK and host not in LOOPBACK and server.key is None:
+        hint = "a proxy has to send its address as Host, or the server to have a key"
+        raise Refusal(403, f"Host: {host!r} is not this server; it listens on {network.host}: {hint}")
     origin = request.headers.get("origin")
     if origin is None or origin in network.cors_origins or "*" in network.cors_origins:
         return

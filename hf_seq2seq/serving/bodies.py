@@ -35,7 +35,7 @@ async def read_fields(request: Request, limit: int, seconds: float, forms: bool 
             text = _decoded(await _read(request, limit))
     except TimeoutError:
         raise Refusal(408, f"the body did not arrive within {seconds:g} seconds") from None
-    return dict(parse_qsl(text, keep_blank_values=True)) if kind == FORM else _parsed(text)
+    return _form(text) if kind == FORM else _parsed(text)
 
 
 async def _read(request: Request, limit: int) -> bytes:
@@ -59,6 +59,18 @@ def _decoded(body: bytes) -> str:
         return body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refusal(400, f"the body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}") from None
+
+
+def _form(text: str) -> dict[str, Any]:
+    """The fields of a form; those of one that comes several times as a list."""
+    found: dict[str, Any] = {}
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise Refusal(400, "the body is not UTF-8, percent-encoded") from None
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
 def _parsed(text: str) -> dict[str, Any]:

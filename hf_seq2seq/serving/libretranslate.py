@@ -18,6 +18,7 @@ from hf_seq2seq.serving.replies import reply
 from hf_seq2seq.serving.served import Served
 from hf_seq2seq.serving.server import Server
 
+MOST_DIGITS = 9
 KNOWN = ("q", "source", "target", "format", "alternatives", "api_key")
 UNKNOWN = ("source", "target")
 """What the languages of a model are called whose training run names none."""
@@ -33,6 +34,9 @@ def libretranslate_routes(server: Server) -> APIRouter:
         """Translates a text or a list of texts from `source` to `target`."""
         fields = await read_fields(request, limits.max_body_kib * 1024, limits.request_seconds, forms=True)
         check_names(fields, KNOWN)
+        for name in ("source", "target", "format", "alternatives"):
+            if isinstance(fields.get(name), list | dict):
+                raise Refusal(400, f"{name}: {shorten(repr(fields[name]))} is not one value", name)
         if fields.get("format") not in (None, "text"):
             raise Refusal(400, f"format: {shorten(repr(fields['format']))} is not supported; send text", "format")
         texts = texts_of(fields, "q", limits.max_texts)
@@ -48,7 +52,7 @@ def libretranslate_routes(server: Server) -> APIRouter:
         answer: dict[str, Any] = {"translatedText": best[0] if single else best}
         if more:
             answer["alternatives"] = others[0] if single else others
-        return reply(answer)
+        return reply(answer | served.told(found, flags))
 
     @routes.get("/languages")
     async def languages() -> Response:
@@ -95,6 +99,6 @@ def _find(server: Server, source: Any, target: Any) -> Served:
 
 def _alternatives(fields: dict[str, Any]) -> int:
     given = fields.get("alternatives", 0)
-    if not str(given).isdecimal():
+    if not str(given).isdecimal() or len(str(given)) > MOST_DIGITS:
         raise Refusal(400, f"alternatives: {shorten(repr(given))} is not a number", "alternatives")
     return int(given)

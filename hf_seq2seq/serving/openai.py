@@ -121,7 +121,8 @@ async def _complete(
     """Answers a request in either form."""
     growing = take(fields, "stream", False, is_switch, "true or false")
     stops = Stops.of(fields.pop("stop", None))
-    usage_asked = bool((fields.get("stream_options") or {}).get("include_usage"))
+    options = take(fields, "stream_options", {}, lambda value: isinstance(value, dict), "an object")
+    usage_asked = bool(options.get("include_usage"))
     flags = flags_of(fields)
     if stops.strings and served.model.flags.engine != ONLY:
         flags.setdefault("stop_strings", list(stops.strings))
@@ -134,22 +135,29 @@ async def _complete(
 
     if growing:
         begun = await server.grow(request, served, work)
-        return stream(_events(served, begun, form, stops, _usage(served, sources) if usage_asked else None))
+        usage = _usage(served, sources) if usage_asked else None
+        return stream(_events((served, flags), begun, form, stops, usage))
     found = await server.answer(request, work)
     choices: list[dict[str, Any]] = []
     texts: list[str] = []
     for outputs in found:
         for output in outputs:
-            text, reason = finish(output.text, stops, found.counts)
+            text, reason = finish(output, stops)
             texts.append(text)
             choices.append(form.choice(text, len(choices), reason))
-    return reply(form.head | {"choices": choices, "usage": _usage(served, sources)(texts)})
+    answer = form.head | {"choices": choices, "usage": _usage(served, sources)(texts)}
+    return reply(answer | served.told(found, flags))
 
 
 async def _events(
-    served: Served, begun: Any, form: Completion, stops: Stops, usage: Callable[[list[str]], Any] | None
+    asked: tuple[Served, Mapping[str, Any]],
+    begun: Any,
+    form: Completion,
+    stops: Stops,
+    usage: Callable[[list[str]], Any] | None,
 ) -> AsyncIterator[str]:
-    """The parts of an output as they grow, the reason of its end, and `[DONE]`."""
+    """The parts of an output as they grow, the reason of its end, and `[DONE]`; `asked` are a model and its flags."""
+    served, flags = asked
     first, sent, whole = True, "", ""
     async for part in begun.parts():
         whole += part
@@ -162,11 +170,11 @@ async def _events(
     except Exception as error:
         yield event(refusal_of(error).body("/v1/"))
         return
-    text, reason = finish(found[0][0].text, stops, found.counts)
+    text, reason = finish(found[0][0], stops)
     rest = text[len(sent) :] if text.startswith(sent) else ""
     if rest or first:
         yield event(form.part(rest, None, first))
-    yield event(form.part("", reason, False))
+    yield event(form.part("", reason, False) | served.told(found, flags))
     if usage is not None:
         yield event(form.head | {"object": form.part_kind, "choices": [], "usage": usage([text])})
     yield event("[DONE]")
@@ -187,7 +195,9 @@ def flags_of(fields: Mapping[str, Any]) -> dict[str, Any]:
                 given = json.dumps(value)[:60]
                 raise Refusal(400, f"{name}: {given} is not supported; leave the field out", name)
         else:
-            flags[NAMES.get(name, name)] = value
+            here = NAMES.get(name, name)
+            if flags.setdefault(here, value) != value:
+                raise Refusal(400, f"{name}: {json.dumps(value)[:60]}, but another field says {flags[here]}", name)
     warmth = flags.get("temperature")
     if warmth is not None and not isinstance(warmth, bool) and warmth == 0:
         del flags["temperature"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_seq2seq.decoding.counts import Counts
+from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.serving.refusals import Refusal
 
 MOST_STOPS = 4
@@ -48,10 +48,10 @@ class Stops:
         return text[: len(text) - max(begun, default=0)]
 
 
-def finish(text: str, stops: Stops, counts: Counts) -> tuple[str, str]:
-    """A text up to where it stops, and why it ended there."""
-    cut = stops.cut(text)
-    return cut, "stop" if len(cut) < len(text) or not counts.unended else "length"
+def finish(output: Output, stops: Stops) -> tuple[str, str]:
+    """The text of an output up to where it stops, and why it ended there."""
+    cut = stops.cut(output.text)
+    return cut, "stop" if len(cut) < len(output.text) or not output.unended else "length"
 
 
 def usage_of(tokenizers: Any, sources: Sequence[Any], texts: Sequence[str]) -> dict[str, int]:

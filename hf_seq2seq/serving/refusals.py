@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS
 from hf_seq2seq.serving.sessions import Cancelled, OutOfTime, Stopped
 
+FIELDS = {*ANSWER_OPTIONS, "text", "texts", "messages", "prompt", "q", "target", "text_pair", "details"}
+"""Fields that a message may begin with."""
 FLAGS = re.compile(r"--[a-z][a-z0-9-]*")
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 """OpenAI's kinds of errors; others are `invalid_request_error` below 500 and `server_error` from there on."""
@@ -52,7 +55,7 @@ def refusal_of(error: BaseException) -> Refusal:
     if isinstance(error, InputError):
         message = without_flags(str(error))
         name = re.match(r"[a-z][a-z0-9_]*(?=((, | and )[a-z0-9_]+)*:)", message)
-        return Refusal(400, message, name and name[0])
+        return Refusal(400, message, name[0] if name and name[0] in FIELDS else None)
     if isinstance(error, OutOfTime):
         return Refusal(504, "the request took longer than this server allows")
     if isinstance(error, Stopped):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 from hf_seq2seq.api.models import Model, Source
 from hf_seq2seq.api.texts import classified, remarks_with_pieces
 from hf_seq2seq.data.messages import is_dialogue
+from hf_seq2seq.decoding.classification import windows_of
 from hf_seq2seq.decoding.counts import Counted
+from hf_seq2seq.decoding.languages import languages_of, vain_languages
 from hf_seq2seq.decoding.outputs import Output
 from hf_seq2seq.decoding.splitting_options import AGAIN
+from hf_seq2seq.errors import shorten
+from hf_seq2seq.metrics import TEXT_METRICS, is_closed
 from hf_seq2seq.serving.answer_options import ANSWER_OPTIONS
 from hf_seq2seq.serving.answering import in_slices, outputs_of
 from hf_seq2seq.serving.options import Limits
@@ -55,8 +60,8 @@ class Served:
             _check_most(flags, name, self.limits.max_beams)
         _check_most(flags, "max_new_tokens", self.limits.max_new_tokens_limit)
         metric = flags.get("mbr_metric")
-        if isinstance(metric, str) and ":" in metric:
-            message = f"mbr_metric: {metric!r} loads a model; requests may name only metrics without"
+        if isinstance(metric, str) and not is_closed(metric, TEXT_METRICS):
+            message = f"mbr_metric: {shorten(repr(metric))}: requests may name only {', '.join(TEXT_METRICS)}"
             raise Refusal(400, message, "mbr_metric")
         for name in details:
             if name not in self.model.details:
@@ -100,7 +105,9 @@ class Served:
     def classify(self, session: Session, texts: list[str], pairs: list[str] | None) -> Counted[Any]:
         """Labels of texts."""
         model = self.model
-        limit = {"batch_size": 64, "max_source_length": model.settings.max_source_length}
+        most = model.settings.max_source_length
+        windows = windows_of(model.tokenizers, most, model.settings.run)
+        limit = {"batch_size": 64, "max_source_length": most, "windows": windows}
 
         def work(part: slice) -> Counted[Any]:
             beside = None if pairs is None else pairs[part]
@@ -111,7 +118,16 @@ class Served:
     def remarks(self, found: Counted[Any], flags: Mapping[str, Any]) -> list[str]:
         """What the counts of a call have to say."""
         limit = flags.get("max_source_length") or self.model.settings.max_source_length
-        return remarks_with_pieces(found.counts, limit, flags.get("combine") == AGAIN)
+        names, run = ("source_lang", "target_lang"), self.model.settings.run
+        given = flags.get(names[0]), flags.get(names[1])
+        known = languages_of(self.model.tokenizers, run) if any(given) else None
+        vain = vain_languages(known, names, given, run)
+        return [*vain, *remarks_with_pieces(found.counts, limit, flags.get("combine") == AGAIN)]
+
+    def told(self, found: Counted[Any], flags: Mapping[str, Any]) -> dict[str, list[str]]:
+        """`remarks` as a field that answers in other forms have where there are any."""
+        lines = self.remarks(found, flags)
+        return {"remarks": lines} if lines else {}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -138,5 +154,6 @@ def examples_of(path: str) -> list[str]:
 
 def _check_most(flags: Mapping[str, Any], name: str, most: int) -> None:
     value = flags.get(name)
-    if isinstance(value, int | float) and value > most:
-        raise Refusal(400, f"{name}: {value} is too large; this server allows {most}", name)
+    with suppress(TypeError, ValueError):  # what is no number is refused later; a text may spell one
+        if value is not None and float(value) > most:
+            raise Refusal(400, f"{name}: {shorten(str(value))} is too large; this server allows {most}", name)

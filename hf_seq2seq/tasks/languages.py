@@ -38,9 +38,10 @@ def with_tags(pairs: Mapping[str, R]) -> dict[str, R]:
     """
     train = pairs["train"]
     written = sorted({code for code in wanted_of(train.sources) if code}) if isinstance(train, Pairs) else []
+    if written:
+        _check_wanted(pairs, written, "no training row is written in")
     if len(written) < 2:
         return dict(pairs)
-    _check_wanted(pairs, written, "no training row is written in")
     if isinstance(train, Pairs) and all(wanted_of(train.sources)):
         for split, rows in pairs.items():
             if isinstance(rows, Pairs) and not all(wanted_of(rows.sources)):

@@ -1,13 +1,13 @@
 """Checkpoints to start from, checked against the recipe."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from hf_seq2seq.configs import Adaptation, NewTokenizer, Pretrained, RunConfig
+from hf_seq2seq.configs import Adaptation, NewTokenizer, OneTokenizer, Pretrained, RunConfig
 from hf_seq2seq.data.tokenizers.vocabulary import NEEDS_SENTENCEPIECE, Tokenizers, lacks_sentencepiece, with_tokens
 from hf_seq2seq.errors import InputError, nearest
-from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
+from hf_seq2seq.run_configs import CheckpointTokens, PretrainedRun
 from hf_seq2seq.saved.adapters import load_adapted, merge_adapter
 from hf_seq2seq.saved.embeddings import (
     check_embeddings,
@@ -23,12 +23,14 @@ from hf_seq2seq.saved.quantization import keep_differentiable
 from hf_seq2seq.saved.setting_types import check_config
 from hf_seq2seq.sections import MOST_LAYERS, flag, section_of
 from hf_seq2seq.settings_files import explained_yaml
-from hf_seq2seq.tasks.kept import kept_tokenizers
 from hf_seq2seq.tasks.new_pieces import update_vocabulary
 from hf_seq2seq.training.adaptation import NewRows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+SETTLED = ("vocab_size", "num_labels", "id2label", "label2id", "problem_type")
+"""Fields of a configuration that a run sets itself."""
 
 
 def check_start(recipe: str, config: PretrainedRun) -> None:
@@ -43,6 +45,8 @@ def check_start(recipe: str, config: PretrainedRun) -> None:
         raise InputError(f"{recipe}: give either {start}")
     if model.resize_embeddings and model.from_scratch:
         raise InputError("--resize-embeddings: a model --from-scratch has embeddings for every token; leave it out")
+    if model.model_name_or_path is not None:
+        refuse_new_tokenizers(tokens, model.model_name_or_path, {})
     two = isinstance(tokens, NewTokenizer) and (
         tokens.separate_vocabularies or tokens.target_tokenizer_type is not None
     )
@@ -68,13 +72,15 @@ def known_overrides(source: Pretrained, known: "PreTrainedConfig") -> dict[str, 
         if not equals:
             raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
         name = name.strip().replace("-", "_")
+        if name in SETTLED:
+            raise InputError(f"--config-overrides: {name} follows from the rows; leave it out")
         if not hasattr(known, name):
             hint = nearest(name, known.to_dict())
             raise InputError(f"--config-overrides: {known.model_type} has no {name!r}{hint}")
         with explained_yaml(f"--config-overrides {name}"):
             found[name] = yaml.safe_load(value)
-        if "layers" in name and isinstance(found[name], int) and found[name] > MOST_LAYERS:
-            raise InputError(f"--config-overrides: {name}: {found[name]} is too large; the maximum is {MOST_LAYERS}")
+        if name.endswith("layers") and isinstance(found[name], int) and not 1 <= found[name] <= MOST_LAYERS:
+            raise InputError(f"--config-overrides: {name}: {found[name]} is not from 1 to {MOST_LAYERS:,}")
     return found
 
 
@@ -252,34 +258,22 @@ def fresh_modules(model: "PreTrainedModel", fresh: Collection[str]) -> list[str]
     return found
 
 
-def load_own(recipe: str, model_type: str, config: HandBuiltRun) -> "tuple[PreTrainedModel, Tokenizers]":
-    """Loads a hand-built model with its tokenizers, for further training.
+def refuse_new_tokenizers(tokens: OneTokenizer, place: str, run: Mapping[str, Any]) -> None:
+    """Rejects options of tokenizers that a checkpoint has already.
 
     Args:
-        recipe: the recipe's name, for the error.
-        model_type: the model type that it trains.
-        config: of the recipe; its section `start` names the checkpoint.
+        tokens: the options.
+        place: the checkpoint.
+        run: the configuration that it was trained by, whose options may be given again.
 
     Raises:
-        InputError: there is no model, the architecture is wrong, or a flag contradicts the checkpoint.
+        InputError: names the option.
     """
-    from transformers import AutoModelForSeq2SeqLM
-
-    source = config.start
-    model, _ = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source)
-    shape = [getattr(config, name) for name in ("model", "alignment", "stack") if hasattr(config, name)]
-    for section in shape:
-        for item in fields(section):
-            asked, found = getattr(section, item.name), getattr(model.config, item.name, item.default)
-            if asked not in (item.default, found):
-                place = source.model_name_or_path
-                raise InputError(f"{flag(item.name)}: {asked}, but {place} has {found}; leave it out")
-    kept = kept_tokenizers(config.run, source.trust_remote_code)
-    assert source.model_name_or_path is not None
-    place = tokenizer_place(adapter_copy(source.model_name_or_path, source.model_revision))
-    tokenizers = kept or Tokenizers.load(place, source.trust_remote_code)
-    fit_embeddings(model, tokenizers, config, source)
-    return model, tokenizers
+    known = {item.name for item in fields(NewTokenizer)} - {item.name for item in fields(CheckpointTokens)}
+    for item in fields(tokens):
+        value = getattr(tokens, item.name)
+        if item.name in known and value not in (item.default, run.get(item.name, item.default)):
+            raise InputError(f"{flag(item.name)}: {place} has its tokenizer; leave it out")
 
 
 def load_tokenizer(name: str, source: Pretrained, pad_by_eos: bool = False) -> "PreTrainedTokenizerBase":

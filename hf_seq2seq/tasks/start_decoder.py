@@ -10,10 +10,9 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives import OBJECTIVES
 from hf_seq2seq.run_configs import DecoderRun
 from hf_seq2seq.saved.positions import longest_sequence
-from hf_seq2seq.tasks.fresh import build_fresh
 from hf_seq2seq.tasks.pretrained import check_start, known_overrides
 from hf_seq2seq.tasks.stages import refuse_stages
-from hf_seq2seq.tasks.starting import adapt_start, load_start, start_tokenizer
+from hf_seq2seq.tasks.starting import adapt_start, build_overridden, load_start, start_tokenizer
 from hf_seq2seq.training.checks import check_run, without_metrics
 
 if TYPE_CHECKING:
@@ -99,11 +98,7 @@ def new_decoder(config: DecoderRun, sizes: dict[str, int], tokenizer: "PreTraine
     settings = sizes | ids | kind | {"vocab_size": len(tokenizer), "max_position_embeddings": length}
     overrides = known_overrides(config.model, usual)
     # A field may have two names (n_embd is hidden_size): an override must match the field that it overrides.
-    own = [
-        {usual.attribute_map.get(name, name): value for name, value in part.items()} for part in (settings, overrides)
-    ]
-    try:
-        shape = AutoConfig.for_model(config.model.architecture, **own[0] | own[1])
-        return build_fresh(lambda: AutoModelForCausalLM.from_config(shape))
-    except ValueError as error:
-        raise InputError(str(error).splitlines()[0]) from error
+    own = {usual.attribute_map.get(name, name): value for part in (settings, overrides) for name, value in part.items()}
+    place = "--config-overrides: " if overrides else ""
+    name = config.model.architecture
+    return build_overridden(lambda: AutoModelForCausalLM.from_config(AutoConfig.for_model(name, **own)), place)

@@ -45,7 +45,11 @@ def check_encoder_run(config: C) -> C:
         return check_labelled_run(config)
     why = "labels; --objective masked_language_model reads raw text without any"
     _refuse(config.data, ("label_column", "text_pair_column"), why)
-    _refuse(model, ("problem_type", "class_weights", "pooling", "r_drop", "stride", "window_pooling"), why)
+    _refuse(
+        model,
+        ("problem_type", "class_weights", "pooling", "r_drop", "stride", "window_pooling", "classifier_dropout"),
+        why,
+    )
     if config.evaluation.metrics:
         raise InputError("--metrics score labels; --objective masked_language_model reports its own scores")
     if config.adaptation.freeze == "all_but_head":

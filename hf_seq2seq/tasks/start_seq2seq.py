@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import PairData
@@ -15,6 +16,7 @@ from hf_seq2seq.defaults.pairs import FROM_SCRATCH, transformer_choices
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.noising import NOISES
 from hf_seq2seq.run_configs import Seq2SeqRun
+from hf_seq2seq.sections import flag
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.denoising import denoising_task
 from hf_seq2seq.tasks.kept import start_tokenizers
@@ -30,6 +32,18 @@ from hf_seq2seq.training_options import Loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+NOISE_OPTIONS = {
+    "mlm_probability": "rate",
+    "mean_noise_span_length": "mean_span_length",
+    "gap_sentences_ratio": "ratio",
+    "gap_selection": "selection",
+    "gap_sequential": "sequential",
+    "gap_unique": "unique",
+}
+"""Options of noises, and the parameters of noises that they set."""
+OF_PAIRS = ("target_column", "context_column", "source_template", "source_prefix")
+"""Options of data that raw text has no use for."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,7 @@ def check_seq2seq_run(family: Family, config: Seq2SeqRun) -> tuple[Member, ...]:
     check_start(family.recipe, config)
     if config.denoising.objective != ("supervised",):
         refuse_stages(config, "conversations" if config.denoising.objective == (DIALOGUE,) else "raw text")
+    _check_noise_options(family.recipe, config)
     if config.denoising.gap_masked_tokens and config.denoising.objective != ("gap_sentences",):
         raise InputError("--gap-masked-tokens needs --objective gap_sentences")
     if config.denoising.gap_masked_tokens and config.loss.loss_type != Loss().loss_type:
@@ -95,6 +110,21 @@ def check_seq2seq_run(family: Family, config: Seq2SeqRun) -> tuple[Member, ...]:
             f"--gap-masked-tokens: the encoder's tokens only support {Loss().loss_type}; leave out --loss-type"
         )
     return members
+
+
+def _check_noise_options(recipe: str, config: Seq2SeqRun) -> None:
+    """Rejects options of other noises, and of pairs for raw text."""
+    chosen = [NOISES[recipe][name] for name in config.denoising.objective if name in NOISES[recipe]]
+    read = {name for kind in chosen for name in signature(kind).parameters}
+    if "masked_tokens" in read and config.denoising.gap_masked_tokens:
+        read.add("rate")
+    objective = ",".join(config.denoising.objective)
+    idle = [name for name, parameter in NOISE_OPTIONS.items() if parameter not in read]
+    idle += [] if chosen else ["sentence_language"]
+    for section, names in ((config.denoising, idle), (config.data, OF_PAIRS if chosen else ())):
+        for name in names:
+            if getattr(section, name) != getattr(type(section), name):
+                raise InputError(f"{flag(name)}: --objective {objective} does not read it; leave it out")
 
 
 def _check_objective(recipe: str, names: tuple[str, ...]) -> None:

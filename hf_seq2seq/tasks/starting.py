@@ -63,13 +63,17 @@ def adapt_start(
     adapt(model, config.adaptation, fresh, rows)
 
 
-def build_overridden(build: "Callable[[], PreTrainedModel]") -> "PreTrainedModel":
-    """A model with fresh weights, of a configuration with overrides.
+def build_overridden(build: "Callable[[], PreTrainedModel]", place: str = "--config-overrides: ") -> "PreTrainedModel":
+    """A model with fresh weights, of a configuration with overrides; `place` begins errors.
 
     Raises:
         InputError: it cannot be built.
     """
     try:
         return build_fresh(build)
-    except (ValueError, TypeError, AssertionError) as error:
-        raise InputError(f"--config-overrides: {str(error).splitlines()[0]}") from error
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(f"{place}{error} is no value that this model knows") from error
+    except (ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise InputError(f"{place}{str(error).splitlines()[0]}") from error

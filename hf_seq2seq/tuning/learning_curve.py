@@ -190,6 +190,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     text = [f"{size['rows']:>{width},} rows  {metric} {size['score']:.4g}  (law {size['fitted']:.4g})"
             for size in found["sizes"]]  # fmt: skip
     law, way = found["law"], "-" if found["greater_is_better"] else "+"
+    if not law["factor"]:
+        return [*text, "", f"no law fits: {metric} does not get better with more rows; train longer, or try more rows"]
     text += [
         "",
         f"{metric} = {law['asymptote'] + 0.0:.4g} {way} {law['factor']:.4g} * rows^-{law['exponent']:.3g}"

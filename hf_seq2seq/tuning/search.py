@@ -229,7 +229,7 @@ class _Search:
             trial,
             state,
             ending.reason or ending.stopped or ("no score is a number" if state == FAILED else ""),
-            value=ending.progress.value if state != FAILED else None,
+            value=None if state == FAILED or not _is_number(ending.progress.value) else ending.progress.value,
             seconds=record.seconds + ending.seconds,
             share=ending.progress.share,
             loss=ending.progress.loss,
@@ -382,7 +382,11 @@ def _state(ending: Ending) -> str:
     if ending.stopped:
         return STOPPED
     value = ending.progress.value
-    return COMPLETE if ending.code == 0 and value is not None and math.isfinite(value) else FAILED
+    return COMPLETE if ending.code == 0 and _is_number(value) else FAILED
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _line(record: TrialRecord, goal: Goal) -> str:

@@ -168,3 +168,27 @@ def test_what_is_no_recipe() -> None:
     for recipe in (None, 3, b"rnn"):
         with pytest.raises(InputError, match="is no name, and no path"):
             train(recipe, train_file="x")  # type: ignore[arg-type]
+
+
+def test_iterators_of_texts_keep_every_text(model: Model, classifier: Model) -> None:
+    texts = ["ab", "ba"]
+    assert classifier.classify(iter(texts), (text for text in texts)) == classifier.classify(texts, texts)
+    attended = model.attention(iter(texts), iter(texts))
+    assert [found.source_tokens for found in attended] == [found.source_tokens for found in model.attention(texts)]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model, classifier: model.generate(None), "texts: None is no list"),
+        (lambda model, classifier: model.generate(5), "texts: 5 is no list"),
+        (lambda model, classifier: model.generate(["a"], engine="ctranslate2"), "engine: is for load"),
+        (lambda model, classifier: classifier.classify(["a"], stride=-1), "--stride: -1 is too small"),
+        (lambda model, classifier: classifier.classify(["a"], per_device_eval_batch_size=0), "is too small"),
+        (lambda model, classifier: classifier.classify(["a"], windw_pooling="max"), "did you mean 'window_pooling'"),
+        (lambda model, classifier: classifier.classify({"a": 1}), "texts: {'a': 1} is no list"),
+    ],
+)
+def test_odd_arguments_are_named(model: Model, classifier: Model, call: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        call(model, classifier)

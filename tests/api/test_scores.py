@@ -52,3 +52,21 @@ def test_errors(predictions: list, references: list, flags: dict, message: str) 
     with pytest.raises(InputError) as refused:
         evaluate(predictions, references, **flags)
     assert message in str(refused.value)
+
+
+def test_iterators_are_read_once() -> None:
+    found = evaluate(iter(["a", "b"]), iter(["a", "x"]), metrics=["exact_match"])
+    assert (found["exact_match"], found["samples"]) == (50.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags", "message"),
+    [
+        (([], []), {}, "predictions: has no rows"),
+        ((["a"], ["a"]), {"compare": ["b"]}, "compare: give a dict"),
+        ((None, ["a"]), {}, "predictions: None is no list"),
+    ],
+)
+def test_odd_arguments_are_named(arguments: tuple, flags: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(*arguments, metrics=["exact_match"], **flags)

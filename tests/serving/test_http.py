@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +152,33 @@ WRONG: list[tuple[str, Any, int, str, str | None]] = [
     ),
     (
         "/generate",
-        {"text": "a", "do_sample": True, "num_return_sequences": 2, "mbr_metric": "comet:/tmp"},
+        {"text": "a", "num_beams": "500"},
         400,
-        "loads a model",
-        "mbr_metric",
+        "num_beams: 500 is too large; this server allows",
+        "num_beams",
     ),
+    (
+        "/v1/completions",
+        {"prompt": "a", "n": "30"},
+        400,
+        "num_return_sequences: 30 is too large",
+        "num_return_sequences",
+    ),
+    (
+        "/v1/completions",
+        {"prompt": "a", "stream_options": "x"},
+        400,
+        'stream_options: "x" is not an object',
+        "stream_options",
+    ),
+    (
+        "/v1/completions",
+        {"prompt": "a", "max_tokens": 3, "max_completion_tokens": 5},
+        400,
+        "max_completion_tokens: 5, but another field says 3",
+        "max_completion_tokens",
+    ),
+    ("/generate", {"messages": [{"role": "user", "content": "a"}]}, 400, "chat template", None),
     ("/generate", {"text": "a", "model": "rnnn"}, 404, "model: no model named 'rnnn'; did you mean 'rnn'?", "model"),
     ("/generate", {"text": "a", "model": "labels"}, 400, "model: 'labels' classifies texts: ask /classify", "model"),
     ("/generate", {"text": "a", "stream": "yes"}, 400, 'stream: "yes" is not true or false', "stream"),
@@ -189,7 +212,7 @@ def test_mistakes_are_named(
     body = json.dumps(fields).replace("Infinity", "1e400")
     answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
     error = answer.json()["error"]
-    assert (answer.status_code, error["field"]) == (status, name)
+    assert (answer.status_code, error["param" if path.startswith("/v1/") else "field"]) == (status, name)
     assert message in error["message"]
     assert "--" not in error["message"]
 
@@ -279,9 +302,87 @@ def test_libretranslate_s_client(served: tuple[str, Server], models: dict[str, A
     assert asking.translate(TEXT, "source", "target") == expected
     assert asking.languages() == [{"code": "source", "name": "source", "targets": ["target"]}]
     both = client.post("/translate", json={"q": [TEXT, TEXT], "source": "auto", "target": "target"})
-    assert both.json() == {"translatedText": [expected, expected]}
+    assert both.json()["translatedText"] == [expected, expected]
     wrong = client.post("/translate", json={"q": TEXT, "source": "sourc", "target": "target"})
     assert wrong.json() == {"error": "source: 'sourc' is not supported; did you mean 'source'?"}
+
+
+@pytest.mark.parametrize("metric", ["{folder}/x.py", "x.py", "comet", "bertscore", "spice:x.py", "comet:/tmp", "/tmp"])
+def test_requests_run_no_code_and_load_no_model(client: httpx.Client, tmp_path: Path, metric: str) -> None:
+    (tmp_path / "x.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    fields = {"text": "a", "do_sample": True, "num_return_sequences": 2, "mbr_metric": metric.format(folder=tmp_path)}
+    answer = client.post("/generate", json=fields)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["field"] == "mbr_metric"
+    assert "requests may name only bleu" in answer.json()["error"]["message"]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_long_texts_are_classified_in_windows_as_in_training(models: dict[str, Any]) -> None:
+    settings = replace(models["labels"].settings, max_source_length=6, run={"stride": 2, "window_pooling": "max"})
+    trained = replace(models["labels"], settings=settings)
+    text = "the dog sees a red house and a cat sees a dog"
+    with running({"labels": trained}) as (address, _), httpx.Client(base_url=address, timeout=60) as asking:
+        answer = ask(asking, "/classify", {"text": text})
+    (expected,) = trained.classify([text])
+    assert answer["results"][0]["scores"] == pytest.approx(expected.scores)
+    assert not any("truncated" in line for line in answer["remarks"])
+
+
+@pytest.mark.parametrize("path", ["/v1/completions", "/translate"])
+def test_what_is_cut_is_told_in_every_form(client: httpx.Client, path: str) -> None:
+    fields = {
+        "/translate": {"q": TEXT * 400, "target": "target"},
+        "/v1/completions": {"prompt": TEXT, "max_source_length": 3},
+    }
+    told = ask(client, path, fields[path])["remarks"]
+    assert any("truncated" in line for line in told)
+
+
+def test_each_output_says_why_it_ended(client: httpx.Client, models: dict[str, Any]) -> None:
+    prompts = [TEXT, "a cat", "dog", "red"]
+    choices = ask(client, "/v1/completions", {"model": "rnn", "prompt": prompts, "max_tokens": 4, "num_beams": 1})[
+        "choices"
+    ]
+    found = models["rnn"].generator(prompts, {"max_new_tokens": 4, "num_beams": 1}, None, ()).outputs(prompts)
+    assert [choice["finish_reason"] for choice in choices] == ["length" if row[0].unended else "stop" for row in found]
+
+
+def test_languages_that_have_no_effect_are_told(client: httpx.Client, models: dict[str, Any]) -> None:
+    answer = ask(client, "/generate", {"text": "a", "target_lang": "de", "max_new_tokens": 2})
+    assert "target_lang de: no effect, as this model knows no languages" in answer["remarks"]
+    with pytest.warns(UserWarning, match="target_lang de: no effect"):
+        models["t5"].generate(["a"], target_lang="de", max_new_tokens=2)
+
+
+def test_forms_keep_every_text(client: httpx.Client) -> None:
+    header = {"Content-Type": "application/x-www-form-urlencoded"}
+    twice = client.post("/translate", content="q=aa&q=bb&target=target", headers=header)
+    assert len(twice.json()["translatedText"]) == 2
+    broken = client.post("/translate", content="q=aa%FFbb&target=target", headers=header)
+    assert (broken.status_code, broken.json()["error"]) == (400, "the body is not UTF-8, percent-encoded")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"source": ["x"], "target": "target"}, {"target": {}}, {"alternatives": "9" * 5000}]
+)
+def test_odd_fields_of_a_translation_are_refused(client: httpx.Client, fields: dict[str, Any]) -> None:
+    assert client.post("/translate", json={"q": "a", "target": "target"} | fields).status_code == 400
+
+
+def test_half_of_a_surrogate_pair_in_a_conversation_is_refused(client: httpx.Client) -> None:
+    body = '{"messages": [{"role": "user", "content": "a\\ud800"}]}'
+    answer = client.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "half of a surrogate pair" in answer.json()["error"]["message"]
+
+
+def test_a_proxy_may_pass_the_host_on_where_a_key_is_set(models: dict[str, Any], client: httpx.Client) -> None:
+    assert client.get("/v1/models", headers={"Host": "example.org"}).status_code == 403
+    with running({"t5": models["t5"]}, key="secret") as (address, _):
+        headers = {"Host": "example.org", "Authorization": "Bearer secret"}
+        assert httpx.get(f"{address}/v1/models", headers=headers).status_code == 200
+        assert httpx.get(f"{address}/v1/models", headers={"Host": "example.org"}).status_code == 401
 
 
 def test_health_figures_and_request_numbers(client: httpx.Client) -> None:
