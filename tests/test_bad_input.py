@@ -1,14 +1,19 @@
 """Every bad input ends with exit code 2 and one or two lines that say where, what and the nearest right thing."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import BartConfig, BartForConditionalGeneration
 
+from hf_seq2seq.api import recipe_files
+from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.cli.app import main
+from hf_seq2seq.errors import InputError
 
 GOOD = "source\ttarget\nab\tba\nabc\tcba\nbca\tacb\nca\tac\n"
 Refused = Callable[..., str]
@@ -221,3 +226,78 @@ def test_push_and_pull(refused: Refused, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["generate", "classify"])
 def test_generate_from_no_model(refused: Refused, command: str) -> None:
     assert "./nothing" in refused(command, "./nothing", "text")
+
+
+NEEDS = [
+    ("rnn", {"location_filters": 20}, "--location-filters needs --attention location"),
+    ("rnn", {"monotonic_noise": 0.5}, "--monotonic-noise needs --attention monotonic"),
+    ("rnn", {"coverage_loss_weight": 0.5}, "--coverage-loss-weight needs --coverage"),
+    ("rnn", {"feature_joining": "concatenate"}, "--feature-joining needs --feature-columns"),
+    ("rnn", {"train_samples_seed": 3}, "--train-samples-seed needs --max-train-samples"),
+    ("rnn", {"shuffle_buffer_size": 100}, "--shuffle-buffer-size needs --streaming"),
+    ("rnn", {"new_pieces": 50}, "--new-pieces needs --update-vocabulary"),
+    ("rnn", {"model_revision": "x"}, "--model-revision needs --model-name-or-path"),
+    ("rnn", {"resize_embeddings": True}, "--resize-embeddings needs --model-name-or-path"),
+    ("rnn", {"min_frequency": 2, "tokenizer_type": "unigram"}, "--min-frequency: a unigram tokenizer"),
+    ("gpt", {"model_name_or_path": "m", "hidden_size": 32}, "--hidden-size needs --from-scratch"),
+    ("gpt", {"model_name_or_path": "m", "dropout": 0.4}, "--dropout needs --from-scratch"),
+    ("gpt", {"model_name_or_path": "m", "tokenizer_type": "char"}, "--tokenizer-type: m has its tokenizer"),
+    ("gpt", {"from_scratch": True, "one_document": True}, "--one-document needs --objective causal"),
+    ("t5", {"model_name_or_path": "m", "model_size": "base"}, "--model-size needs --from-scratch"),
+    ("bart", {"from_scratch": True, "mlm_probability": 0.3}, "--mlm-probability: --objective supervised does not"),
+    ("bart", {"from_scratch": True, "sentence_language": "de"}, "--sentence-language: --objective supervised does not"),
+    (
+        "bart",
+        {"from_scratch": True, "objective": "sentence_permutation", "mlm_probability": 0.3},
+        "--mlm-probability: --objective sentence_permutation does not read it",
+    ),
+    (
+        "bart",
+        {"from_scratch": True, "objective": "token_masking", "source_prefix": "x "},
+        "--source-prefix: --objective token_masking does not read it",
+    ),
+    (
+        "bert_classifier",
+        {"from_scratch": True, "objective": "masked_language_model", "classifier_dropout": 0.3},
+        "--classifier-dropout is about labels",
+    ),
+]
+
+
+@pytest.mark.parametrize(("recipe", "flags", "message"), NEEDS)
+def test_an_option_that_nothing_reads_is_refused(recipe: str, flags: dict[str, Any], message: str) -> None:
+    loaded = recipe_files.load(recipe)
+    with pytest.raises(InputError, match=re.escape(message)):
+        loaded.prepare(resolve(loaded.Config, {"train_file": "none.tsv"} | flags))
+
+
+OVERRIDES = [
+    ("bart", "vocab_size=5", "--config-overrides: vocab_size follows from the rows"),
+    ("bert_classifier", "num_labels=7", "--config-overrides: num_labels follows from the rows"),
+    ("bart", "activation_function=foo", "--config-overrides: 'foo' is no value that this model knows"),
+    ("gpt", "activation_function=foo", "--config-overrides: 'foo' is no value that this model knows"),
+    ("bart", "encoder_layers=-1", "--config-overrides: encoder_layers: -1 is not from 1 to 10,000"),
+    ("t5", "num_layers=0", "--config-overrides: num_layers: 0 is not from 1 to 10,000"),
+]
+
+
+@pytest.mark.parametrize(("recipe", "override", "message"), OVERRIDES)
+def test_overrides_that_make_no_model_are_refused(tmp_path: Path, recipe: str, override: str, message: str) -> None:
+    (tmp_path / "train.csv").write_text("source,target\n" + "ab,ba\nabc,cba\n" * 4)
+    (tmp_path / "labels.csv").write_text("text,label\n" + "ab,x\nabc,y\n" * 4)
+    file = "labels.csv" if recipe == "bert_classifier" else "train.csv"
+    loaded = recipe_files.load(recipe)
+    values = {"train_file": str(tmp_path / file), "from_scratch": True, "config_overrides": override}
+    with pytest.raises(InputError, match=re.escape(message)) as refused:
+        loaded.prepare(resolve(loaded.Config, values | {"output_dir": str(tmp_path / "run")}))
+    assert str(refused.value).count("--config-overrides") == 1
+
+
+@pytest.mark.parametrize("name", ["source_template", "context_column", "target_column", "target_lang", "frames_column"])
+def test_conversations_refuse_options_of_pairs(tmp_path: Path, name: str) -> None:
+    messages = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]
+    (tmp_path / "chat.jsonl").write_text(f"{json.dumps({'messages': messages})}\n" * 4)
+    loaded = recipe_files.load("rnn")
+    values = {"train_file": str(tmp_path / "chat.jsonl"), "objective": "dialogue", name: "{a}"}
+    with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is for pairs"):
+        loaded.prepare(resolve(loaded.Config, values))

@@ -87,6 +87,8 @@ def test_weights_gradients_and_optimizer() -> None:
     assert found["optimizer"] == 8 * (count - frozen)
     assert memory.total == pytest.approx(sum(found.values()))
     assert parts(make_task(optim="adafactor"))["optimizer"] < 0.2 * found["optimizer"]
+    assert parts(make_task(optim="schedule_free_adamw"))["optimizer"] == found["optimizer"] + 8 * frozen
+    assert parts(make_task(optim="adamw_8bit"))["optimizer"] == 2 * count
     assert parts(make_task(bf16=True))["weights"] == 6 * count
 
 

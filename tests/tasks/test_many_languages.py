@@ -149,6 +149,14 @@ def test_wrong_languages_of_rows(
         transformer.prepare(build(transformer.Config, SMALL | files | made))
 
 
+def test_validation_rows_in_other_languages_than_the_only_one_of_training(
+    files: dict[str, Any], tmp_path: Path
+) -> None:
+    one = write(tmp_path / "one.tsv", [("en", "de")])
+    with pytest.raises(InputError, match="rows: no training row is written in 'en'"):
+        transformer.prepare(build(transformer.Config, SMALL | files | {"train_file": one}))
+
+
 def test_validation_rows_without_the_languages_of_training(files: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "dev.tsv").write_text("source\ttarget\nbee dad\tecke abba\n")
     with pytest.raises(InputError, match=r"validation rows: do not name the language of their targets, .* target_lang"):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import rnn, transformer
 from hf_seq2seq.sections import build
@@ -25,6 +26,8 @@ def test_weights_and_vocabularies_are_those_of_the_checkpoint(recipe: Any, tmp_p
     first = recipe.prepare(build(recipe.Config, options | NARROW[recipe] | {"train_file": str(tmp_path / "first.tsv")}))
     write_model(tmp_path / "model", first, first.model.state_dict())
     options |= {"train_file": str(tmp_path / "other.tsv"), "model_name_or_path": str(tmp_path / "model"), "seed": 2}
+    with pytest.raises(InputError, match=r"--tokenizer-type: .*model has its tokenizer; leave it out"):
+        recipe.prepare(build(recipe.Config, options | {"tokenizer_type": "word"}))
     second = recipe.prepare(build(recipe.Config, options))
     weights = second.model.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in first.model.state_dict().items())
@@ -33,3 +36,11 @@ def test_weights_and_vocabularies_are_those_of_the_checkpoint(recipe: Any, tmp_p
     recipe.prepare(build(recipe.Config, options | NARROW[recipe]))  # the same said again
     with pytest.raises(InputError, match=r"--dropout: 0.3, but .*model has 0\.\d; leave it out"):
         recipe.prepare(build(recipe.Config, options | {"dropout": 0.3}))
+    for name, value in NARROW[recipe].items():
+        if name != "separate_vocabularies":
+            assert getattr(second.config.alignment if name == "attention" else second.config.model, name) == value
+    width = "hidden_size" if recipe is rnn else "d_model"
+    with pytest.raises(InputError, match=f"--{width.replace('_', '-')}: 256, but .* has 16"):  # which is its default
+        recipe.prepare(resolve(recipe.Config, options | {width: 256}))
+    with pytest.raises(InputError, match=r"--tokenizer-name: .* has its tokenizer"):
+        recipe.prepare(build(recipe.Config, options | {"tokenizer_name": "x"}))

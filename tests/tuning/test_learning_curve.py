@@ -69,3 +69,5 @@ def test_what_is_said_of_more_rows() -> None:
     assert lines(found)[-1].endswith("(95 %: from 25,000, without an upper bound)")
     found["gain"] |= {"more_rows": None}
     assert lines(found)[-1] == "+2 chrf is beyond this law's limit (95 %: at least 25,000 more rows)"
+    found["law"] |= {"factor": 0.0}  # all scores are equal
+    assert lines(found)[-1] == "no law fits: chrf does not get better with more rows; train longer, or try more rows"
