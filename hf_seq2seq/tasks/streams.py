@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from hf_seq2seq.configs import PairData, TextRunConfig
+from hf_seq2seq.configs import PairData, Sources, TextRunConfig
 from hf_seq2seq.data.annotated_text import AnnotatedText
 from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.examples import Examples
@@ -85,7 +85,13 @@ def _stream(data: PairData) -> tuple[Stream, str]:
 
 def _others(data: PairData) -> Splits:
     """Validation and test rows, which are in memory."""
-    own = replace(data, streaming=False, train_file=None, validation_split_percentage=0)
+    own = replace(
+        data,
+        streaming=False,
+        shuffle_buffer_size=Sources.shuffle_buffer_size,
+        train_file=None,
+        validation_split_percentage=0,
+    )
     if data.dataset_name:
         hub = load_named(replace(data, streaming=True), without="train")
         files = replace(own, dataset_name=None)

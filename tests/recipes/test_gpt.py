@@ -221,7 +221,7 @@ def test_bad_input_is_refused(checkpoint: str, pair_files: dict[str, str], text_
     texts = {"objective": "causal", "train_file": text_file}
     start = {"model_name_or_path": checkpoint}
     refused(pairs, "either --model-name-or-path or --from-scratch")
-    refused(pairs | start | {"separate_vocabularies": True}, "gpt has one vocabulary")
+    refused(pairs | {"from_scratch": True, "separate_vocabularies": True}, "gpt has one vocabulary")
     refused(pairs | start | {"max_target_length": 13}, "they share one sequence; the model has 24 positions")
     refused(pairs | start | {"freeze": "encoder"}, "--freeze encoder: a 'gpt2' model has no encoder")
     targets = {"lora_r": 2, "lora_target_modules": "q_proj"}

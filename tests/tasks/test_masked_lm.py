@@ -261,7 +261,7 @@ def test_a_resumed_run_sees_the_same_masks(text_files: dict[str, str], tmp_path:
         ({"from_scratch": False}, "give either --model-name-or-path or --from-scratch"),
         ({"freeze": "encoder"}, "--freeze: freezes weights, which are random"),
         (
-            {"from_scratch": False, "model_name_or_path": "x", "freeze": "all_but_head"},
+            {"from_scratch": False, "model_name_or_path": "x", "vocab_size": 8000, "freeze": "all_but_head"},
             "--freeze all_but_head: the head",
         ),
         (
@@ -300,6 +300,7 @@ def test_a_checkpoint_without_what_is_needed_is_refused(text_files: dict[str, st
     RobertaModel(RobertaConfig(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path / "roberta")
     tokenizer.save_pretrained(tmp_path / "roberta")
     start = {"from_scratch": False, "model_name_or_path": str(tmp_path / "roberta"), "config_overrides": ""}
+    start["vocab_size"] = 8000  # none is trained
     with pytest.raises(InputError, match="is a 'roberta' checkpoint; --next-sentence-prediction trains bert"):
         prepared(text_files, tmp_path, next_sentence_prediction=True, **start)
     assert prepared(text_files, tmp_path, **start).model.config.model_type == "roberta"
