@@ -230,6 +230,8 @@ class NewTokenizer(OneTokenizer, PairTokenization):
     )
 
 
+MOST_DECAY = 0.999_999_999
+"""Of a moving average, which never moves at 1."""
 OPTIMIZERS = ("adamw", "adafactor", "schedule_free_adamw", "adamw_8bit")
 
 
@@ -246,8 +248,8 @@ class Optimization(Section):
     scale_parameter: bool = option(False, "AdaFactor: steps in proportion to each matrix, as T5 was pretrained.")
     learning_rate: float = option(5e-4, "Peak learning rate.", above=0)
     weight_decay: float = option(0.0, "Decoupled weight decay; not applied to biases and norms.", at_least=0)
-    adam_beta1: float = option(0.9, "AdamW's beta 1.", at_least=0, at_most=1)
-    adam_beta2: float = option(0.999, "AdamW's beta 2.", at_least=0, at_most=1)
+    adam_beta1: float = option(0.9, "AdamW's beta 1.", at_least=0, at_most=MOST_DECAY)
+    adam_beta2: float = option(0.999, "AdamW's beta 2.", at_least=0, at_most=MOST_DECAY)
     adam_epsilon: float = option(1e-8, "AdamW's epsilon.", above=0)
     max_grad_norm: float = option(1.0, "Clip the gradient to this norm; 0 for no clipping.", at_least=0)
     label_smoothing_factor: float = option(0.0, "Label smoothing.", at_least=0, at_most=0.99)

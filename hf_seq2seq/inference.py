@@ -22,7 +22,7 @@ class Inference(Section):
 class Decoding(Inference):
     """Decoding: how targets are generated."""
 
-    num_beams: int = option(1, "Beams; 1 is greedy.", at_least=1)
+    num_beams: int = option(1, "Beams; 1 is greedy.", at_least=1, at_most=10_000)
     length_penalty: float = option(
         1.0, "Exponent of the length by which a beam's score is divided.", at_least=-20, at_most=20
     )

@@ -163,7 +163,7 @@ def _settings(path: str, root: Any, inner: bool = False) -> dict[str, Setting]:
             raise InputError(f"{path}:{line}: a list or a section in place of a name")
         if key in settings:
             raise InputError(f"{path}:{line}: {key!r} is already on line {settings[key].line}")
-        if isinstance(value_node, yaml.MappingNode) and key.endswith("_file") and not inner:
+        if isinstance(value_node, yaml.MappingNode) and key.endswith(("_file", "_args", "-args")) and not inner:
             named = _settings(path, value_node, inner=True)
             settings[key] = Setting({name: setting.value for name, setting in named.items()}, line)
         elif isinstance(value_node, yaml.MappingNode):

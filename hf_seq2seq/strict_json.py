@@ -14,20 +14,32 @@ def dumps(value: Any, **options: Any) -> str:
     return json.dumps(_finite(value), allow_nan=False, **options)
 
 
-def loads(text: str | bytes) -> Any:
+def loads(text: str | bytes, once: bool = False) -> Any:
     """`json.loads`, also raising ValueError for too deep nesting and, in words of its own, for too long numbers.
+
+    Args:
+        text: JSON.
+        once: whether a key that an object has twice is an error, too, for nobody can tell which value is meant.
 
     Raises:
         ValueError: it is not JSON.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once if once else None)
     except RecursionError:
         raise ValueError("nested too deep") from None
     except ValueError as error:
         if "integer string conversion" in str(error):
             raise ValueError(f"a number has more than {sys.get_int_max_str_digits()} digits") from None
         raise
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)[:60]!r} is twice in one object")
+    return found
 
 
 def _finite(value: Any) -> Any:

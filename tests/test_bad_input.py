@@ -239,6 +239,8 @@ NEEDS = [
     ("rnn", {"model_revision": "x"}, "--model-revision needs --model-name-or-path"),
     ("rnn", {"resize_embeddings": True}, "--resize-embeddings needs --model-name-or-path"),
     ("rnn", {"min_frequency": 2, "tokenizer_type": "unigram"}, "--min-frequency: a unigram tokenizer"),
+    ("rnn", {"adam_beta1": 1}, "--adam-beta1: 1.0 is too large"),
+    ("rnn", {"num_beams": 100_000_000}, "--num-beams: 100000000 is too large"),
     ("gpt", {"model_name_or_path": "m", "hidden_size": 32}, "--hidden-size needs --from-scratch"),
     ("gpt", {"model_name_or_path": "m", "dropout": 0.4}, "--dropout needs --from-scratch"),
     ("gpt", {"model_name_or_path": "m", "tokenizer_type": "char"}, "--tokenizer-type: m has its tokenizer"),
@@ -272,11 +274,17 @@ def test_an_option_that_nothing_reads_is_refused(recipe: str, flags: dict[str, A
 
 
 OVERRIDES = [
-    ("bart", "vocab_size=5", "--config-overrides: vocab_size follows from the rows"),
-    ("bert_classifier", "num_labels=7", "--config-overrides: num_labels follows from the rows"),
+    ("bart", "vocab_size=5", "--config-overrides: vocab_size follows from the run"),
+    ("bert_classifier", "num_labels=7", "--config-overrides: num_labels follows from the run"),
     ("bart", "activation_function=foo", "--config-overrides: 'foo' is no value that this model knows"),
     ("gpt", "activation_function=foo", "--config-overrides: 'foo' is no value that this model knows"),
     ("bart", "encoder_layers=-1", "--config-overrides: encoder_layers: -1 is not from 1 to 10,000"),
+    ("gpt", "eos_token_id=5", "--config-overrides: eos_token_id follows from the run"),
+    ("gpt", "n_embd=0", "--config-overrides: n_embd: 0 is not from 1 to"),
+    ("gpt", "n_head=16,n_head=32", "--config-overrides: n_head is given twice"),
+    ("t5", "num_heads=0", "--config-overrides: num_heads: 0 is not from 1 to"),
+    ("t5", "relative_attention_num_buckets=0", "--config-overrides: relative_attention_num_buckets: 0 is not"),
+    ("t5", "is_encoder_decoder=false", "--config-overrides: is_encoder_decoder follows from the run"),
     ("t5", "num_layers=0", "--config-overrides: num_layers: 0 is not from 1 to 10,000"),
 ]
 
@@ -301,3 +309,10 @@ def test_conversations_refuse_options_of_pairs(tmp_path: Path, name: str) -> Non
     values = {"train_file": str(tmp_path / "chat.jsonl"), "objective": "dialogue", name: "{a}"}
     with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is for pairs"):
         loaded.prepare(resolve(loaded.Config, values))
+
+
+def test_options_of_a_loss_are_a_mapping_or_a_list(tmp_path: Path) -> None:
+    for written in ("{start: 2, minimum: 0.5}", "[start=2, minimum=0.5]", "start=2,minimum=0.5"):
+        (tmp_path / "run.yaml").write_text(f"loss_type: scheduled_sampling\nloss_args: {written}\n")
+        found = resolve(recipe_files.load("rnn").Config, {"train_file": "a.tsv"}, str(tmp_path / "run.yaml"))
+        assert found.loss.loss_args == ("start=2", "minimum=0.5")

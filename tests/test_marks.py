@@ -11,6 +11,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Functions that may take more arguments, each with its reason.
 MANY_ARGUMENTS = {
+    "hf_seq2seq/sections.py:option": "a keyword for each thing that an option may have",
     "hf_seq2seq/architectures/modeling_rnn.py:RnnModel.forward": "transformers calls a model by these names",
     "hf_seq2seq/architectures/modeling_rnn.py:RnnForConditionalGeneration.forward": "the same",
     "hf_seq2seq/architectures/modeling_transformer.py:TransformerModel.forward": "the same",

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from hf_seq2seq.decoding.languages import Languages
 
 
+OF_MODELS = (".json", ".yaml", ".safetensors", ".model")
+"""Endings of the files that a model's folder is read from."""
+
+
 @contextmanager
 def open_output(
     file: str | None, source: str | None, live: bool = False, flag: str = "--output-file"
@@ -43,6 +47,8 @@ def open_output(
         raise InputError(f"{flag} {file}: is the input file")
     if path.is_dir():
         raise InputError(f"{flag} {file}: is a folder")
+    if path.suffix in OF_MODELS and path.exists() and (path.parent / "config.json").exists():
+        raise InputError(f"{flag} {file}: is in the folder of a model, which may read it; name another file")
     stream = None
     try:
         with open_draft(path) as stream:

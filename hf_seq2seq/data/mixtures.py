@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 class Weighting(Section):
     """Mixture: a task's part in it."""
 
-    mixing_weight: float = option(1.0, "Factor of the task's sampling rate.", above=0)
+    mixing_weight: float = option(1.0, "Factor of the task's sampling rate.", above=0, at_most=1e6)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from hf_seq2seq.text_lines import read_lines
 
 KEYS = ("datasets", "stages", "modifiers")
 PARTS = ("mix", "modifiers")
+LONGEST = 1_000_000_000
+"""Steps or passes that end a stage, at most."""
 SHARES_SUM = 0.005
 """By how much the shares of a stage may miss 1, as three of 0.333 do; they are then made to sum to 1."""
 
@@ -144,8 +146,8 @@ def _end(words: list[str], sets: Iterable[str], place: str) -> tuple[tuple[str, 
     line = "until " + " ".join(words)
     if len(words) == 2 and words[1] == "steps":
         steps = _number(words[0])
-        if not (steps >= 1 and steps.is_integer()):
-            raise InputError(f"{place}: {line!r}: {words[0]} is not a whole number of steps above 0")
+        if not (1 <= steps <= LONGEST and steps.is_integer()):
+            raise InputError(f"{place}: {line!r}: {words[0]} is not a whole number of steps from 1 to {LONGEST:,}")
         return None, int(steps)
     if len(words) != 2:
         raise InputError(f"{place}: {line!r} is neither 'until SET PASSES' nor 'until 500 steps'")
@@ -154,8 +156,8 @@ def _end(words: list[str], sets: Iterable[str], place: str) -> tuple[tuple[str, 
     if words[1].lower().lstrip(".") == "inf":
         return None, None
     passes = _number(words[1])
-    if not passes > 0:
-        raise InputError(f"{place}: {line!r}: {words[1]} is not a number of passes above 0")
+    if not 0 < passes <= LONGEST:
+        raise InputError(f"{place}: {line!r}: {words[1]} is not a number of passes above 0, and at most {LONGEST:,}")
     return (words[0], passes), None
 
 

@@ -10,6 +10,9 @@ from hf_seq2seq.data.files.text_files import lines, opened
 from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.errors import InputError, shorten
 
+MOST_DIGITS = 12
+"""Of a number in a first line of sizes."""
+
 
 def read_vectors(file: str, wanted: Container[str] | None = None) -> tuple[list[str], np.ndarray]:
     """The words of a file and their vectors.
@@ -64,7 +67,8 @@ def vector_width(file: str) -> int:
 
 def _size(parts: Sequence[str]) -> tuple[int, int] | None:
     """How many vectors there are and their width, if a first line says that."""
-    return (int(parts[0]), int(parts[1])) if len(parts) == 2 and all(part.isdecimal() for part in parts) else None
+    is_size = len(parts) == 2 and all(part.isdecimal() and len(part) <= MOST_DIGITS for part in parts)
+    return (int(parts[0]), int(parts[1])) if is_size else None
 
 
 def _without_blank_end(found: Iterable[str]) -> Iterator[str]:
@@ -85,7 +89,8 @@ def _is_number(text: str) -> bool:
 
 def _numbers(cells: Sequence[str], place: str) -> np.ndarray:
     try:
-        found = np.array(cells, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            found = np.array(cells, dtype=np.float64).astype(np.float32)
     except ValueError:
         found = np.array([np.nan], dtype=np.float32)
     if not np.isfinite(found).all():

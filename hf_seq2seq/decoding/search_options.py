@@ -113,6 +113,8 @@ class Search(Decoding):
             raise InputError(
                 f"--min-length-ratio: {self.min_length_ratio} is more than --max-length-ratio {self.max_length_ratio}"
             )
+        if "" in self.stop_strings:
+            raise InputError("--stop-strings: an empty text would end every output at once; leave it out")
         if self.mbr_metric and self.num_return_sequences == 1:
             raise InputError("--mbr-metric: there is nothing to choose from; add --num-return-sequences above 1")
         beside = [name for name in UNLIKE_CHOICES if getattr(self, name) != Search.__dataclass_fields__[name].default]
@@ -129,7 +131,7 @@ def check_search(search: Search, values: Mapping[str, Any]) -> None:
     Raises:
         InputError: flags conflict; names the flag.
     """
-    if "num_beams" in values or search.do_sample:
+    if {"num_beams", "stop_strings"} & {*values} or search.do_sample:
         search.check()
     if search.mbr_metric:
         from hf_seq2seq.metrics.single_rows import row_scorer

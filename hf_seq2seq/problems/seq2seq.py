@@ -61,7 +61,7 @@ class Seq2SeqProblem(WritingProblem):
         lines = [one_line(str(text)) for text in found]
         texts.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         if joined := sum(line != str(text) for line, text in zip(lines, found, strict=True)):
-            detail = f"{texts}: {joined} of {len(lines)} predictions have line breaks, written as spaces"
+            detail = f"{texts.name}: {joined} of {len(lines)} predictions have line breaks, written as spaces"
             print(detail, file=sys.stderr)
 
     def judged(self, task: Task, examples: Examples, found: Predictions) -> list[Judged]:

@@ -1,8 +1,10 @@
 """The types of a model's own settings, which transformers does not check."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.saved.joined_pairs import decoder_of
 
@@ -45,8 +47,12 @@ _KINDS: dict[Kind, tuple[str, ...]] = {
     (_ids, "a list of ids"): ("suppress_tokens", "begin_suppress_tokens"),
     (_phrases, "a list of lists of ids"): ("bad_words_ids", "force_words_ids"),
     (lambda value: isinstance(value, list | dict), "a list of phrases and numbers"): ("sequence_bias",),
+    (lambda value: isinstance(value, str) or _names(value), "a text or a list of texts"): ("stop_strings",),
 }
-_IDS = ("decoder_start_token_id", "pad_token_id", "bos_token_id", "forced_bos_token_id", "eos_token_id")
+_IDS = (
+    *("decoder_start_token_id", "pad_token_id", "bos_token_id", "forced_bos_token_id", "eos_token_id"),
+    *("forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens"),
+)
 
 
 def _names(value: Any) -> bool:
@@ -85,9 +91,14 @@ def check_generation(path: str, model: Any) -> None:
     Raises:
         InputError: a type is wrong; names the setting.
     """
-    own = getattr(model, "generation_config", None)
+    own, file = getattr(model, "generation_config", None), Path(path).expanduser() / GENERATION
     if own is None:
         return
+    if file.is_file():  # transformers takes a damaged one for none
+        try:
+            strict_json.loads(file.read_bytes())
+        except ValueError as error:
+            raise InputError(f"{file}: is not valid JSON: {error}") from None
     for (fits, words), names in _KINDS.items():
         for name in names:
             value = getattr(own, name, None)

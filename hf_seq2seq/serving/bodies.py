@@ -75,7 +75,7 @@ def _form(text: str) -> dict[str, Any]:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        found = strict_json.loads(text)
+        found = strict_json.loads(text, once=True)
     except json.JSONDecodeError as error:
         raise Refusal(400, f"the body is not JSON: {error.msg} in line {error.lineno}, column {error.colno}") from None
     except ValueError as error:

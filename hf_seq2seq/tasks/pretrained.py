@@ -1,5 +1,6 @@
 """Checkpoints to start from, checked against the recipe."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,13 @@ from hf_seq2seq.training.adaptation import NewRows
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-SETTLED = ("vocab_size", "num_labels", "id2label", "label2id", "problem_type")
+SETTLED = (
+    *("vocab_size", "num_labels", "id2label", "label2id", "problem_type", "is_encoder_decoder", "model_type"),
+    *("architectures", "transformers_version", "_name_or_path", "quantization_config", "is_decoder"),
+)
 """Fields of a configuration that a run sets itself."""
+SIZES = re.compile(r"layers?$|heads?$|_dim$|^d_|_size$|_buckets$|^n_|^num_")
+"""Names of sizes, which are 1 at the least."""
 
 
 def check_start(recipe: str, config: PretrainedRun) -> None:
@@ -72,16 +78,26 @@ def known_overrides(source: Pretrained, known: "PreTrainedConfig") -> dict[str, 
         if not equals:
             raise InputError(f"--config-overrides: {pair!r} is not NAME=VALUE, such as d_model=256")
         name = name.strip().replace("-", "_")
-        if name in SETTLED:
-            raise InputError(f"--config-overrides: {name} follows from the rows; leave it out")
+        if name in found:
+            raise InputError(f"--config-overrides: {name} is given twice")
+        if name in SETTLED or (name.endswith("token_id") and getattr(source, "from_scratch", False)):
+            raise InputError(f"--config-overrides: {name} follows from the run; leave it out")
         if not hasattr(known, name):
             hint = nearest(name, known.to_dict())
             raise InputError(f"--config-overrides: {known.model_type} has no {name!r}{hint}")
         with explained_yaml(f"--config-overrides {name}"):
             found[name] = yaml.safe_load(value)
-        if name.endswith("layers") and isinstance(found[name], int) and not 1 <= found[name] <= MOST_LAYERS:
-            raise InputError(f"--config-overrides: {name}: {found[name]} is not from 1 to {MOST_LAYERS:,}")
+        _check_size(name, found[name])
     return found
+
+
+def _check_size(name: str, value: Any) -> None:
+    """Rejects sizes that make no model."""
+    if SIZES.search(name) is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    most = MOST_LAYERS if re.search("layers?$", name) else 2**31
+    if not 1 <= value <= most:
+        raise InputError(f"--config-overrides: {name}: {value} is not from 1 to {most:,}")
 
 
 def load_pretrained(

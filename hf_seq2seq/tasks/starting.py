@@ -75,5 +75,5 @@ def build_overridden(build: "Callable[[], PreTrainedModel]", place: str = "--con
         raise
     except KeyError as error:
         raise InputError(f"{place}{error} is no value that this model knows") from error
-    except (ValueError, TypeError, AttributeError, AssertionError) as error:
+    except (ValueError, TypeError, AttributeError, AssertionError, ZeroDivisionError, RuntimeError) as error:
         raise InputError(f"{place}{str(error).splitlines()[0]}") from error

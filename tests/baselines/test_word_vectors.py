@@ -129,6 +129,8 @@ def test_files_are_read_back_and_those_without_a_header_too(tmp_path: Path) -> N
         ("a 1 2\nb 1 2 3\n", r"v\.txt:2: 3 numbers, divided by spaces, after 'b', not 2"),
         ("a 1 2\n\nb 1 2\n", r"v\.txt:2: 0 numbers"),
         ("a\t1\t2\n", r"v\.txt:1: 0 numbers, divided by spaces"),
+        ("9" * 5000 + " 10\na 1 2\n", r"v\.txt:2: 2 numbers, divided by spaces, after 'a', not 1"),
+        ("a 1e39\n", r"v\.txt:1: '1e39' is no vector of numbers"),
         ("² ³\na 1\n", r"v\.txt:1: '³' is no vector"),
     ],
 )

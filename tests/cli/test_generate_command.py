@@ -147,6 +147,8 @@ def test_outputs_are_cut_off_at_the_greatest_length_alone(command, model_folder:
         (["MODEL", "--input-file", "three.csv"], "--source-column; its columns are one, two, other"),
         (["MODEL", "--input-file", "empty.txt"], "empty.txt"),
         (["MODEL", "--input-file", "in.csv", "--output-file", "in.csv"], "is the input file"),
+        (["MODEL", "a", "--output-file", "MODEL/config.json"], "is in the folder of a model, which may read it"),
+        (["MODEL", "a", "--stop-strings", ",e"], "--stop-strings: an empty text would end every output at once"),
         (["MODEL", "dog", "--output-file", "."], "is a folder"),
         (["MODEL", "dog", "--output-file", "no/out.txt"], "cannot be written: No such file or directory"),
         (["MODEL", "dog", "--num-beams", "0"], "--num-beams: 0 is too small"),

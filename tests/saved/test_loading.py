@@ -306,3 +306,20 @@ def test_weights_without_a_place_are_told(
     rewrite(tmp_path / "config.json", decoder_layers=layers - 1)
     load_seq2seq(str(tmp_path))
     assert "of its weights are not used, such as model.decoder.layers." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"num_beams": 5, "eos_', "generation_config.json: is not valid JSON"),
+        ("", "generation_config.json: is not valid JSON"),
+        ('{"suppress_tokens": [1000000000]}', "suppress_tokens: 1000000000 is not the id of one of"),
+        ('{"forced_eos_token_id": 1000000}', "forced_eos_token_id: 1000000 is not the id of one of"),
+        ('{"stop_strings": 5}', "stop_strings: 5 is not a text or a list of texts"),
+    ],
+)
+def test_damaged_generation_settings_are_named(saved_model: Path, tmp_path: Path, text: str, message: str) -> None:
+    folder = copy(saved_model, tmp_path / "run")
+    (folder / "generation_config.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_seq2seq(str(folder))

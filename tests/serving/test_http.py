@@ -179,6 +179,13 @@ WRONG: list[tuple[str, Any, int, str, str | None]] = [
         "max_completion_tokens",
     ),
     ("/generate", {"messages": [{"role": "user", "content": "a"}]}, 400, "chat template", None),
+    (
+        "/generate",
+        {"text": "a", "stop_strings": ["", "a"]},
+        400,
+        "an empty text would end every output",
+        "stop_strings",
+    ),
     ("/generate", {"text": "a", "model": "rnnn"}, 404, "model: no model named 'rnnn'; did you mean 'rnn'?", "model"),
     ("/generate", {"text": "a", "model": "labels"}, 400, "model: 'labels' classifies texts: ask /classify", "model"),
     ("/generate", {"text": "a", "stream": "yes"}, 400, 'stream: "yes" is not true or false', "stream"),
@@ -237,6 +244,13 @@ def test_broken_bodies_are_refused(
     answer = client.post("/generate", content=body, headers={"Content-Type": "application/json"} | headers)
     assert answer.status_code == status
     assert message in answer.json()["error"]["message"]
+
+
+def test_a_field_that_comes_twice_is_refused(client: httpx.Client) -> None:
+    body = '{"text": "a", "text": "b"}'
+    answer = client.post("/generate", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert "'text' is twice in one object" in answer.json()["error"]["message"]
 
 
 def test_fields_that_requests_may_have() -> None:
@@ -403,7 +417,7 @@ def test_the_reference_describes_every_endpoint_without_other_hosts(client: http
     assert not re.search("https?://|<script", page.text)
     documented = client.get("/openapi.json").json()["paths"]
     assert all(f"{method.upper()} {path}<" in page.text for path, each in documented.items() for method in each)
-    assert "<code>num_beams</code></td><td>integer, at least 1</td>" in page.text
+    assert "<code>num_beams</code></td><td>integer, at least 1" in page.text
     assert "list of one of score, tokens, log_probs, alignment" in page.text
 
 
