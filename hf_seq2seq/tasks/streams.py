@@ -50,7 +50,11 @@ def read_streamed(config: TextRunConfig, data: PairData) -> dict[str, Pairs]:
     """
     _check(config, data)
     stream, place = _stream(data)
-    rows = buffer_of(stream.read(stream.start)[0], place, data, logger.warning)
+    first, after = stream.read(stream.start)
+    if after["round"] > stream.start["round"]:
+        least = "leave out --streaming, or give a smaller --shuffle-buffer-size"
+        logger.warning("%s: has fewer rows than a buffer of %s, which repeats them; %s", place, len(first), least)
+    rows = buffer_of(first, place, data, logger.warning)
     others = _others(data)
     places = {"train": place} | {split: others.place(split) for split in others}
     pairs = read_pairs(Splits({"train": rows, **others.each(split_at_tabs)}, places), data)

@@ -224,3 +224,12 @@ def test_a_changed_file_is_told_and_one_that_ends_before_is_refused(file: str, t
     position = State.load(folder / "checkpoint-6").stream
     with pytest.raises(InputError, match="ends behind row 20, before row 32 where training is to go on; restore"):
         prepared(file).training_rows.resume(position)
+
+
+def test_fewer_rows_than_a_buffer_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "train.tsv"
+    file.write_text("source\ttarget\n" + "ab\tba\nabc\tcba\n" * 10)
+    prepared(str(file), shuffle_buffer_size=20)
+    assert "has fewer rows" not in caplog.text
+    prepared(str(file), shuffle_buffer_size=21)
+    assert "train.tsv: has fewer rows than a buffer of 21, which repeats them" in caplog.text
