@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
@@ -33,7 +33,7 @@ def load_own(recipe: str, model_type: str, config: H) -> "tuple[H, PreTrainedMod
     from transformers import AutoModelForSeq2SeqLM
 
     source = config.start
-    model, _ = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source)
+    model, _ = load_pretrained(recipe, (model_type,), AutoModelForSeq2SeqLM, source, **_dropouts(config))
     config = _with_shape(config, model)
     kept = kept_tokenizers(config.run, source.trust_remote_code)
     assert source.model_name_or_path is not None
@@ -47,6 +47,20 @@ def load_own(recipe: str, model_type: str, config: H) -> "tuple[H, PreTrainedMod
     return config, model, tokenizers
 
 
+def _sections(config: HandBuiltRun) -> dict[str, Any]:
+    """The sections of the model's shape."""
+    return {name: getattr(config, name) for name in ("model", "alignment", "stack") if hasattr(config, name)}
+
+
+def _dropouts(config: HandBuiltRun) -> dict[str, Any]:
+    """The dropout that is given, which a model may change when it is trained further."""
+    given = config.given or frozenset()
+    every = {
+        item.name: getattr(section, item.name) for section in _sections(config).values() for item in fields(section)
+    }
+    return {name: value for name, value in every.items() if name in given and "dropout" in name and value is not None}
+
+
 def _with_shape(config: H, model: "PreTrainedModel") -> H:
     """The configuration with the shape of the model that it names.
 
@@ -54,13 +68,12 @@ def _with_shape(config: H, model: "PreTrainedModel") -> H:
         InputError: a flag contradicts it.
     """
     given, sections = config.given or frozenset(), {}
-    for name in ("model", "alignment", "stack"):
-        if not hasattr(config, name):
-            continue
-        section, found = getattr(config, name), {}
+    for name, section in _sections(config).items():
+        found = {}
         for item in fields(section):
             asked, own = getattr(section, item.name), getattr(model.config, item.name, item.default)
-            if asked != own and (item.name in given or asked != item.default):
+            # A null in a file leaves the option open.
+            if asked not in (None, own) and (item.name in given or asked != item.default):
                 place = config.start.model_name_or_path
                 raise InputError(f"{flag(item.name)}: {asked}, but {place} has {own}; leave it out")
             found[item.name] = own

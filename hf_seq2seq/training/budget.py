@@ -42,6 +42,8 @@ EVALUATING = 0.15
 EVALUATIONS = (4, 20)
 MOST_EVALUATING = 0.4
 """The most that the lesser of those bounds may take; fewer evaluations then."""
+FEWEST_PLANNED = 20
+"""Steps up to which a given number of them is the plan; it may be over before a share of the limit is measured."""
 MEMORY = 50
 """Steps after which a step's time counts by a third in the estimate."""
 NAMES = ("max_time", "max_cpu_time")
@@ -123,7 +125,8 @@ class Budget:
     def begin(self, state: State) -> None:
         """Leaves the number of steps open, where a limit is to settle it."""
         if self.meters:
-            state.max_steps, state.planned = self._most, False
+            state.max_steps, state.planned = self._most, self._most <= FEWEST_PLANNED
+            state.eval_steps = self._most if state.planned else state.eval_steps
 
     def resume(self, state: State) -> None:
         """Continues with the plan of a checkpoint's state; with other limits or steps, only with its measurements.

@@ -246,6 +246,16 @@ def test_epochs_are_a_maximum_beside_a_time_limit(make_task: MakeTask, tmp_path:
     assert json.loads((tmp_path / "run" / "trainer_state.json").read_text())["epoch"] == 2.0
 
 
+def test_few_steps_decay_beside_a_time_limit(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(**SMALL, max_time="10m", max_steps=10, warmup_ratio=0.2, logging_steps=1)
+    run(replace(task, config=replace(task.config, given=frozenset({"max_steps"}))))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "train_log.jsonl").read_text().splitlines()]
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    assert len(rates) == 10
+    assert max(rates) == task.config.optimization.learning_rate
+    assert rates[-1] < 0.2 * max(rates)
+
+
 def test_a_limit_counts_without_rows_to_score(make_task: MakeTask, tmp_path: Path) -> None:
     task = make_task(**SMALL, max_time="0.0001s", max_steps=None, validation_file=None, test_file=None)
     assert not task.splits.keys() & {"validation", "test"}

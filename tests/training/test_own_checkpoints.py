@@ -34,8 +34,8 @@ def test_weights_and_vocabularies_are_those_of_the_checkpoint(recipe: Any, tmp_p
     assert second.tokenizers.target.get_vocab() == first.tokenizers.target.get_vocab()
     assert (second.tokenizers.source is second.tokenizers.target) == (recipe is transformer)
     recipe.prepare(build(recipe.Config, options | NARROW[recipe]))  # the same said again
-    with pytest.raises(InputError, match=r"--dropout: 0.3, but .*model has 0\.\d; leave it out"):
-        recipe.prepare(build(recipe.Config, options | {"dropout": 0.3}))
+    other = recipe.prepare(build(recipe.Config, options | {"dropout": 0.3}))
+    assert (other.model.config.dropout, other.config.model.dropout) == (0.3, 0.3)  # of further training
     for name, value in NARROW[recipe].items():
         if name != "separate_vocabularies":
             assert getattr(second.config.alignment if name == "attention" else second.config.model, name) == value
@@ -44,3 +44,5 @@ def test_weights_and_vocabularies_are_those_of_the_checkpoint(recipe: Any, tmp_p
         recipe.prepare(resolve(recipe.Config, options | {width: 256}))
     with pytest.raises(InputError, match=r"--tokenizer-name: .* has its tokenizer"):
         recipe.prepare(build(recipe.Config, options | {"tokenizer_name": "x"}))
+    (tmp_path / "again.yaml").write_text("num_attention_heads: null\n" if recipe is rnn else "attention_window: null\n")
+    recipe.prepare(resolve(recipe.Config, options, str(tmp_path / "again.yaml")))  # a null leaves the option open
