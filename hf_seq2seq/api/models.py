@@ -20,7 +20,6 @@ from hf_seq2seq.api.texts import (
     warn,
 )
 from hf_seq2seq.data.given_rows import given as given_rows
-from hf_seq2seq.decoding.languages import vain_languages
 from hf_seq2seq.decoding.pipeline import (
     ENGINES,
     check_attention,
@@ -145,6 +144,8 @@ class Model:
         if replace_unknown:
             check_attention(self.network, "--replace-unknown")
             generator.replacing = True
+        from hf_seq2seq.decoding.languages import vain_languages
+
         languages = flags.get("source_lang"), flags.get("target_lang")
         warn(vain_languages(generator.languages, ("source_lang", "target_lang"), languages, self.settings.run))
         found = generator.outputs(featured_texts(self.sources(texts), features))

@@ -25,6 +25,8 @@ from hf_seq2seq.data.tokenizers.unknown import (
 )
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 
+MUCH_UNKNOWN = 2.0
+"""Unknown tokens among the targets that are learned, in percent, beyond which a warning says so."""
 PERCENTILES = (50, 90, 95, 99, 100)
 
 
@@ -82,6 +84,12 @@ def describe_losses(splits: Mapping[str, Examples], tokenizers: Tokenizers) -> l
         if lengths.unknown
     ]
     lines = [f"truncated: {cut}; unknown tokens: {', '.join(unknown) or 'none'}"]
+    learned = found["train"]["target"].unknown if "target" in found["train"] else 0.0
+    if learned > MUCH_UNKNOWN:
+        lines.append(
+            f"warning: {percent(learned)} of the target tokens are unknown, so that the model learns to write the "
+            "unknown token; train a tokenizer on these rows, or add what is missing by --added-tokens"
+        )
     return lines + remarks(splits["train"], tokenizers)
 
 

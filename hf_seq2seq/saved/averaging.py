@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.drafts import failure_of_writing
-from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.errors import InputError, nearest, shorten
 from hf_seq2seq.folders import check_folder, fill_folder
 from hf_seq2seq.saved.model_paths import ADAPTER_CONFIG
 from hf_seq2seq.settings_files import read_json_object
@@ -75,6 +75,12 @@ def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None
     Raises:
         InputError: names the folder.
     """
+    for number, folder in enumerate(folders):
+        if not folder.is_dir():
+            beside = [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
+            raise InputError(f"{folder}: no such folder{nearest(folder.name, beside) if beside else ''}")
+        if any(folder.samefile(other) for other in folders[:number]):
+            raise InputError(f"{folder}: is given twice")
     check_folder(target, overwrite, read=folders)
     for name in (INDEX, ADAPTER_CONFIG):
         if (target / name).exists():

@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 from hf_seq2seq.configs import Schedule
-from hf_seq2seq.errors import InputError
 
 DECAY_SHARE = 0.2  # of all steps, at the end of warmup_stable_decay
 
@@ -14,14 +13,11 @@ def warmup_steps(schedule: Schedule, total: int) -> int:
     return schedule.warmup_steps or math.ceil(schedule.warmup_ratio * total)
 
 
-def check_warmup(schedule: Schedule, total: int) -> None:
-    """Rejects a warm-up that does not end before the last step.
-
-    Raises:
-        InputError: names both.
-    """
-    if schedule.warmup_steps >= total:
-        raise InputError(f"--warmup-steps: {schedule.warmup_steps} is not before the last step, {total}")
+def unended_warmup(schedule: Schedule, total: int) -> list[str]:
+    """A line about a warm-up that does not end before the last step, if it is so."""
+    steps = schedule.warmup_steps
+    rate = f"the learning rate only reaches {total / max(1, steps):.2g} of its peak"
+    return [f"--warmup-steps: {steps} is not before the last step, {total}: {rate}"] if steps > total else []
 
 
 def learning_rate_factor(step: int, schedule: Schedule, total: int) -> float:

@@ -5,12 +5,12 @@ from functools import partial
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.task import Task
-from hf_seq2seq.training.schedules import check_warmup
+from hf_seq2seq.training.schedules import unended_warmup
 from hf_seq2seq.training.weights.moving_average import check_averaging
 
 
 def check_starts(task: Task, steps: int | None) -> list[str]:
-    """Rejects what would never begin, or never end, in a run of so many steps; None where a time limit settles them.
+    """Rejects what would never begin in a run of so many steps; None where a time limit settles them.
 
     Returns:
         Warnings for the start of the run.
@@ -37,4 +37,4 @@ def _checks(task: Task, steps: int | None) -> list[Callable[[], list[str] | None
     averaging = partial(check_averaging, config.averaging, steps, config.optimization.optim)
     if steps is None:
         return [averaging]
-    return [partial(task.objective.check_steps, steps), averaging, partial(check_warmup, config.schedule, steps)]
+    return [partial(task.objective.check_steps, steps), averaging, partial(unended_warmup, config.schedule, steps)]

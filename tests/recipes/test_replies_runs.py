@@ -62,6 +62,8 @@ def test_from_conversations_to_replies(
     folder, module = tmp_path / "out", load(recipe)
     start = START[recipe] or {"model_name_or_path": tiny_checkpoint(recipe, ["user: assistant: ab"])}
     values = SMALL | files | start | {"output_dir": str(folder), "max_train_samples": 80}
+    if "model_name_or_path" in start:
+        del values["tokenizer_type"]
     module.main(build(module.Config, values))
     lines = [json.loads(line) for line in (folder / "train_log.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
@@ -153,6 +155,7 @@ def test_a_multilingual_checkpoint_replies(files: dict[str, str], tmp_path: Path
     tokenizer.save_pretrained(tmp_path / "mbart")
     bart = load("bart")
     values = SMALL | files | {"model_name_or_path": str(tmp_path / "mbart"), "source_lang": "en", "target_lang": "de"}
+    del values["tokenizer_type"]
     task = bart.prepare(build(bart.Config, values))
     ids = task.splits["train"].source[0].tolist()
     assert task.tokenizers.source.convert_ids_to_tokens(ids)[-2:] == ["</s>", "en_XX"]

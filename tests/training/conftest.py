@@ -75,6 +75,8 @@ def make_task(pairs: dict[str, str], tmp_path: Path) -> MakeTask:
             "metrics": "exact_match",
             "output_dir": str(tmp_path / "run"),
         }
+        if values.get("optim") == "adafactor":
+            del defaults["adam_epsilon"]
         if values.get("from_scratch", True):
             defaults["config_overrides"] = SMALL
         config = build(t5.Config, pairs | defaults | values)

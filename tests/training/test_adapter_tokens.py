@@ -95,6 +95,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tiny_family: Any, tmp_path: Path)
         "model_name_or_path": str(tmp_path / "run"),
         "lora_r": None,
         "update_vocabulary": "",
+        "new_pieces": 1000,
         "max_steps": 1,
     }
     seq2seq.main(values_of(place, tmp_path, **again, output_dir=str(tmp_path / "on")))

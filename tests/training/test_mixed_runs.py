@@ -147,7 +147,7 @@ def test_two_processes_equal_one(make_mixed: MakeMixed, mixture: Path, tmp_path:
 
     values: dict[str, Any] = {"mixing": "equal", "mixing_cap": 60, "num_train_epochs": 2, "logging_steps": 1}
     values |= {"model_name_or_path": str(tmp_path / "checkpoint"), "metrics": "chrf", "config_overrides": ""}
-    results = run(make_mixed(from_scratch=False, gradient_accumulation_steps=2, **values))
+    results = run(make_mixed(from_scratch=False, tokenizer_type="unigram", gradient_accumulation_steps=2, **values))
 
     values |= {"mixture": mixture, "max_tokens_per_batch": 600, "max_target_length": 14, "adam_epsilon": 1e-3}
     values |= {"output_dir": tmp_path / "two", "num_processes": 2}
