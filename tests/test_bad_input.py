@@ -301,7 +301,7 @@ def test_overrides_that_make_no_model_are_refused(tmp_path: Path, recipe: str, o
     assert str(refused.value).count("--config-overrides") == 1
 
 
-@pytest.mark.parametrize("name", ["source_template", "context_column", "target_column", "target_lang", "frames_column"])
+@pytest.mark.parametrize("name", ["source_template", "context_column", "target_column", "frames_column"])
 def test_conversations_refuse_options_of_pairs(tmp_path: Path, name: str) -> None:
     messages = [{"role": "user", "content": "ab"}, {"role": "assistant", "content": "ba"}]
     (tmp_path / "chat.jsonl").write_text(f"{json.dumps({'messages': messages})}\n" * 4)

@@ -125,7 +125,7 @@ def read_conversations(data: PairData, share: OpenShare | None = None) -> dict[s
         _tell_unread(rows, column or "", data, splits.place(split))
     if column is None:
         return _exchanges(splits, data)
-    for name in ("source_template", "context_column", "target_column", "target_lang"):
+    for name in ("source_template", "context_column", "target_column"):
         if getattr(data, name) is not None:
             raise InputError(f"{flag(name)} is for pairs; column {column!r} has whole conversations")
     found = {}
