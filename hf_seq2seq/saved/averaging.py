@@ -75,12 +75,10 @@ def check_target(folders: Sequence[Path], target: Path, overwrite: bool) -> None
     Raises:
         InputError: names the folder.
     """
-    for number, folder in enumerate(folders):
+    for folder in folders:
         if not folder.is_dir():
             beside = [path.name for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
             raise InputError(f"{folder}: no such folder{nearest(folder.name, beside) if beside else ''}")
-        if any(folder.samefile(other) for other in folders[:number]):
-            raise InputError(f"{folder}: is given twice")
     check_folder(target, overwrite, read=folders)
     for name in (INDEX, ADAPTER_CONFIG):
         if (target / name).exists():
