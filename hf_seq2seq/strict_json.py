@@ -19,7 +19,7 @@ def loads(text: str | bytes, once: bool = False) -> Any:
 
     Args:
         text: JSON.
-        once: whether a key that an object has twice is an error, too, for nobody can tell which value is meant.
+        once: whether a key that an object has twice is an error, too.
 
     Raises:
         ValueError: it is not JSON.
@@ -34,12 +34,16 @@ def loads(text: str | bytes, once: bool = False) -> Any:
         raise
 
 
+def repeated_key(pairs: list[tuple[str, Any]]) -> str | None:
+    """The first key that an object has twice: nobody can tell which value is meant; None where all differ."""
+    names = [name for name, _ in pairs]
+    return next((name for name in names if names.count(name) > 1), None) if len({*names}) < len(names) else None
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)[:60]!r} is twice in one object")
-    return found
+    if (repeated := repeated_key(pairs)) is not None:
+        raise ValueError(f"{repeated[:60]!r} is twice in one object")
+    return dict(pairs)
 
 
 def _finite(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_seq2seq.data.rows import shown
+from hf_seq2seq.data.rows import is_unicode, shown
 from hf_seq2seq.data.tokenizers.unicode_text import is_blank
 from hf_seq2seq.errors import InputError, nearest
 
@@ -62,7 +62,7 @@ def check_messages(value: Any, place: str, reply: bool) -> Messages:
         role, content = _role_and_content(message)
         if not isinstance(role, str) or not isinstance(content, str):
             raise InputError(f"{place}: message {number}, {shown(message)}, needs a role and a content, both text")
-        if any("\ud800" <= character <= "\udfff" for character in content):
+        if not is_unicode(content):
             raise InputError(f"{place}: message {number} has half of a surrogate pair, which is no character")
         if role not in ROLES:
             raise InputError(f"{place}: message {number}: unknown role {role!r}{nearest(role, ROLES)}")

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect, Request
 
 from hf_seq2seq import strict_json
+from hf_seq2seq.data.rows import is_unicode
 from hf_seq2seq.errors import nearest, shorten
 from hf_seq2seq.serving.refusals import Refusal
 
@@ -114,7 +115,7 @@ def texts_of(fields: Mapping[str, Any], name: str, most: int) -> list[str]:
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str):
             raise Refusal(400, f"{name}: item {number} is {_kind(text)}, not text", name)
-        if not _is_unicode(text):
+        if not is_unicode(text):
             raise Refusal(400, f"{name}: item {number} has half of a surrogate pair, which is no character", name)
     return texts
 
@@ -140,11 +141,7 @@ def is_switch(value: Any) -> bool:
 
 def is_text(value: Any) -> bool:
     """Whether a value is a text."""
-    return isinstance(value, str) and _is_unicode(value)
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return isinstance(value, str) and is_unicode(value)
 
 
 def _kind(value: Any) -> str:

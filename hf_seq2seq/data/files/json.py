@@ -6,18 +6,16 @@ from typing import Any
 
 from hf_seq2seq.data.files.text_files import Opened, lines
 from hf_seq2seq.errors import InputError, shorten
+from hf_seq2seq.strict_json import repeated_key
 
 Row = tuple[int, dict[str, Any]]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, whose keys must differ: of two values of one key, nobody can tell which one is meant."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = next(name for name in found if names.count(name) > 1)
+    """An object, whose keys must differ."""
+    if (repeated := repeated_key(pairs)) is not None:
         raise ValueError(f"{shorten(json.dumps(repeated, ensure_ascii=False))} is twice in one object")
-    return found
+    return dict(pairs)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object)
