@@ -70,7 +70,7 @@ def test_conversations_get_lengths_batches_steps_and_metrics(
     names = {choice.name for choice in config.derived}
     assert names >= {"max_source_length", "max_target_length", "max_tokens_per_batch", "max_steps", "vocab_size"}
     assert names >= {"validation_split_percentage", "num_beams", "warmup_steps", "eval_steps"}
-    assert len(task.splits["validation"]) in (10, 20)  # a row per conversation, or per reply
+    assert len(task.splits["validation"]) == 20  # a row per reply
     assert config.evaluation.metrics == ("exact_match", "bleu")
     assert config.schedule.metric_for_best_model == "exact_match"
     assert ("position_embedding_type" in names) == (recipe == "transformer")
@@ -78,6 +78,22 @@ def test_conversations_get_lengths_batches_steps_and_metrics(
     assert config.tokens.max_source_length < 256
     longest = int(task.splits["train"].lengths.sum(axis=1).max())
     assert config.optimization.max_tokens_per_batch >= longest
+
+
+@pytest.mark.parametrize(("recipe", "given"), [("transformer", {"d_model": 16}), ("gpt", {"from_scratch": True})])
+def test_many_replies_are_not_all_validated_but_tested(
+    dialogues: str, recipe: str, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"{split}_file": dialogues for split in ("train", "validation", "test")} | {"objective": "dialogue"}
+    monkeypatch.setattr(conversations, "MOST_REPLIES", 60)
+    task = prepared(recipe, files | given)
+    assert {name: len(rows) for name, rows in task.splits.items() if name != "train"} == {"validation": 60, "test": 200}
+    (choice,) = (choice for choice in task.config.derived if choice.name == "max_eval_samples")
+    assert (choice.value, choice.reason) == (30, "about 60 of 200 replies are enough to choose a checkpoint by")
+    again = prepared(recipe, files | given | {"max_eval_samples": 30})  # as in the run's run.yaml
+    assert again.splits["validation"].texts == task.splits["validation"].texts
+    whole = prepared(recipe, files | given | {"max_eval_samples": 100})
+    assert len(whole.splits["validation"]) == 200
 
 
 def test_free_replies_are_compared_by_their_words() -> None:

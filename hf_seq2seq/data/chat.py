@@ -94,19 +94,16 @@ class Window(NamedTuple):
 
 
 def encode_conversations(
-    conversations: Conversations,
-    tokenizer: "PreTrainedTokenizerBase",
-    limits: "PairTokenization",
-    in_windows: bool = False,
+    conversations: Conversations, tokenizer: "PreTrainedTokenizerBase", limits: "PairTokenization", learned: bool
 ) -> Examples:
-    """Encodes every conversation as one sequence: the history is the source, the last reply the target.
+    """Encodes conversations as sequences: the history is the source, the last reply the target.
 
     Args:
         conversations: the conversations of one split.
         tokenizer: a tokenizer with a chat template.
         limits: maximum history and reply lengths in tokens.
-        in_windows: split a conversation that is too long into several rows, in which each reply is learned once
-            (`windows`); otherwise its oldest exchanges are dropped.
+        learned: a conversation is one row, of which all replies are learned, or several if it is too long (`windows`);
+            otherwise each reply is the target of a row, and the oldest exchanges before it are dropped.
 
     Raises:
         InputError: the template rejects a conversation, or changes earlier messages.
@@ -115,31 +112,48 @@ def encode_conversations(
     rows, histories, replies, said = [], [], [], 0
     for number, messages in enumerate(conversations.messages, start=1):
         place = f"{conversations.place}: conversation {number}"
-        parts = windows(messages, tokenizer, most, place) if in_windows else [Window(messages, 0)]
+        if learned:
+            parts = windows(messages, tokenizer, most, place)
+        else:
+            parts = [Window(messages[: index + 1], index) for index in reply_numbers(messages)]
         said += len(_tokens(tokenizer, write(tokenizer, messages[:-1], place, asks=True)))
         for part, first in parts:
             rows.append(part)
             histories.append(encode_history(part[:-1], tokenizer, most, place, first))
-            ids = _tokens(tokenizer, _reply(tokenizer, part, len(part) - 1, place)[1])
-            replies.append(ids[:-1] if ids[-1:] == [end] else ids)
-    room = limits.max_target_length - 1
+            replies.append(encode_reply(part, tokenizer, end, place))
+    room = limits.max_target_length
     long = [max(0, len(ids) - room) for ids in replies]
-    found = replace(conversations, messages=rows, replies=None if in_windows else conversations.replies)
-    left_out = sum(h.cut for h in histories) if in_windows else said - sum(len(h.ids) for h in histories)
+    found = replace(conversations, messages=rows, replies=None) if learned else conversations.each_reply()
     counts = Dialogues(
         len(conversations), sum(len(reply_numbers(messages)) for messages in conversations.messages), len(rows),
-        said + sum(len(ids) + 1 for ids in replies), left_out + sum(long), sum(map(bool, long)),
+        said + sum(map(len, replies)), sum(h.cut for h in histories) + sum(long), sum(map(bool, long)),
     )  # fmt: skip
     return Examples(
         source=Ragged.of(history.ids for history in histories),
         texts=found.transcripts,
-        target=Ragged.of([*ids[:room], end] for ids in replies),
+        target=Ragged.of([*ids[:-1][: room - 1], end] for ids in replies),
         references=found.references,
         learned=Ragged.of(history.learned for history in histories),
-        truncated=(sum(bool(h.cut) or (h.shortened and not in_windows) for h in histories), counts.cut),
+        truncated=(sum(bool(h.cut) or (h.shortened and not learned) for h in histories), counts.cut),
         joined=True,
-        made_of=counts,
+        made_of=counts if learned else None,
     )
+
+
+def encode_reply(messages: Messages, tokenizer: "PreTrainedTokenizerBase", end: int, place: str) -> list[int]:
+    """The tokens of the last message, a reply, including the one that ends it.
+
+    Args:
+        messages: a conversation.
+        tokenizer: a tokenizer with a chat template.
+        end: its `end_of_turn`.
+        place: for errors.
+
+    Raises:
+        InputError: the template rejects it.
+    """
+    ids = _tokens(tokenizer, _reply(tokenizer, messages, len(messages) - 1, place)[1])
+    return ids if ids[-1:] == [end] else [*ids, end]
 
 
 def windows(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> list[Window]:

@@ -95,6 +95,10 @@ class Conversations:
         """The messages before the last reply of every row, one per line."""
         return [transcript(history) for history in self.histories]
 
+    def first(self, count: int) -> "Conversations":
+        """The first rows."""
+        return replace(self, messages=self.messages[:count], replies=self.replies and self.replies[:count])
+
     def each_reply(self) -> "Conversations":
         """One row per reply, which ends with it."""
         ends = [messages[: index + 1] for messages in self.messages for index in reply_numbers(messages)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hf_seq2seq.data.evaluation_sets import title_of
-from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.examples import Dialogues, Examples
 from hf_seq2seq.data.frames import Matrix
 from hf_seq2seq.data.mapped.texts import first_references
 from hf_seq2seq.data.text_kinds import different_labels
@@ -110,7 +110,7 @@ def remarks(train: Examples, tokenizers: Tokenizers) -> list[str]:
         lost = lost_characters(texts, tokenizer)
         lines += [vanishing(side, lost)] if lost else []
         lines += describe_spelled(texts, tokenizer, side)
-        lines += _as_labels(side, texts) if targets else []
+        lines += _as_labels(side, texts) if targets and not isinstance(train.made_of, Dialogues) else []
     return lines
 
 

@@ -3,17 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from hf_seq2seq.configs import PairTokenization
-from hf_seq2seq.data.chat import encode_conversations, encode_history
-from hf_seq2seq.data.conversations import Conversations
+from hf_seq2seq.data.chat import encode_history, encode_reply, end_of_turn
 from hf_seq2seq.data.messages import ASSISTANT
 from hf_seq2seq.data.replies import encode_histories
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
-from hf_seq2seq.saved.run_settings import UNBOUNDED
-
-ALL = PairTokenization(max_source_length=UNBOUNDED, max_target_length=UNBOUNDED)
 
 
 @dataclass
@@ -46,6 +41,6 @@ class ReplyGenerator(TextGenerator):
         messages = [
             [*history, {"role": ASSISTANT, "content": reply}] for history, reply in zip(texts, targets, strict=True)
         ]
-        found = encode_conversations(Conversations(messages, "", "the references"), self.tokenizers.source, ALL)
-        assert found.target is not None
-        return found.target
+        tokenizer = self.tokenizers.source
+        end = end_of_turn(tokenizer)
+        return Ragged.of(encode_reply(row, tokenizer, end, "the references") for row in messages)

@@ -27,6 +27,7 @@ DERIVABLE = frozenset(
         *("max_steps", "num_train_epochs", "logging_steps", "warmup_steps", "warmup_ratio", "lr_scheduler_type"),
         *("learning_rate", "optim", "scale_parameter", "label_smoothing_factor", "num_beams", "eval_beams"),
         *("no_repeat_ngram_size", "eval_steps", "early_stopping_patience", "validation_split_percentage"),
+        "max_eval_samples",
     }
 )
 """The options that the rules of this module choose."""

@@ -7,6 +7,9 @@ from hf_seq2seq.data.text_kinds import SENTENCES, UNSPACED, Side
 from hf_seq2seq.defaults.pairs import TOKENIZERS, size_reason, subword_size
 from hf_seq2seq.sections import Choice
 
+MOST_REPLIES = 2_000
+"""Replies of validation, all generated in every evaluation: the standard error of an accuracy is about one point."""
+
 
 @dataclass(frozen=True)
 class Exchanges:
@@ -27,6 +30,14 @@ class Exchanges:
         """Conversations are prose, however short their messages are: nobody knows what a user will say."""
         kinds = [SENTENCES if side.kind != UNSPACED else UNSPACED for side in (messages, replies)]
         return cls(replace(messages, kind=kinds[0]), replace(replies, kind=kinds[1]), len(set(texts)))
+
+
+def validated_choices(conversations: int, replies: int) -> Iterator[Choice]:
+    """The first validation conversations, with enough replies to choose a checkpoint by, where there are many."""
+    if replies > MOST_REPLIES:
+        most = max(1, round(conversations * MOST_REPLIES / replies))
+        reason = f"about {MOST_REPLIES:,} of {replies:,} replies are enough to choose a checkpoint by"
+        yield Choice("max_eval_samples", most, reason)
 
 
 def reply_metric_choices(found: Exchanges, validated: bool) -> Iterator[Choice]:

@@ -52,8 +52,8 @@ def dialogue_task(
 ) -> Task:
     """Encodes each conversation as one sequence, of which only replies and their ends are learned.
 
-    A training conversation that is too long becomes several sequences. In evaluation, the last reply is generated, and
-    the oldest exchanges of a long history are dropped.
+    A training conversation that is too long becomes several sequences. In evaluation, each reply is generated after the
+    true messages before it, and the oldest exchanges of a long history are dropped.
 
     Raises:
         InputError: history and reply of maximum length exceed the model's table of positions.
@@ -62,13 +62,13 @@ def dialogue_task(
     check_room(model, config.tokens)
     prepare_chat(tokenizer, config.tokens.separator)
     splits = {
-        name: encode_conversations(rows, tokenizer, config.tokens, in_windows=name == "train")
+        name: encode_conversations(rows, tokenizer, config.tokens, learned=name == "train")
         for name, rows in conversations.items()
     }
     if config.model.from_scratch and config.given is not None:
         side = exchanges(conversations["train"]).replies
         config = settle_steps(config, (None, side), lengths_of(splits["train"].lengths), splits)
-    columns = {"source": conversations["train"].column, "target": "the last reply"}
+    columns = {"source": conversations["train"].column, "target": "each reply"}
     problem = Seq2SeqProblem(config.decoding, config.tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, columns, problem)
     settings = model.generation_config

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 from hf_seq2seq.configs import RunConfig, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets
-from hf_seq2seq.data.evaluation_sets import rows_of
-from hf_seq2seq.data.messages import Messages
+from hf_seq2seq.data.evaluation_sets import rows_of, sets_of
+from hf_seq2seq.data.messages import Messages, reply_numbers
 from hf_seq2seq.data.replies import encode_histories, prepare_turns
 from hf_seq2seq.data.text_kinds import Side, look_at
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
@@ -16,6 +16,7 @@ from hf_seq2seq.defaults.conversations import (
     Exchanges,
     reply_metric_choices,
     turn_tokenizer_choices,
+    validated_choices,
 )
 from hf_seq2seq.defaults.schedules import (
     Lengths,
@@ -38,6 +39,17 @@ T = TypeVar("T", bound=TextRunConfig)
 V = TypeVar("V")
 MEASURED = 2_000
 """Rows of a sample, and rows with most characters, of which the longest in tokens is looked for."""
+
+
+def settle_validated(config: C, rows: Mapping[str, Conversations]) -> tuple[C, Mapping[str, Conversations]]:
+    """Chooses how many conversations of each validation set are read, and leaves out the others."""
+    sets = sets_of(rows, "validation")
+    replies = sum(len(reply_numbers(messages)) for name in sets for messages in rows[name].messages)
+    chosen = settle(config, validated_choices(sum(len(rows[name]) for name in sets), replies))
+    if chosen.derived == config.derived:
+        return config, rows
+    most = chosen.derived[-1].value
+    return chosen, {name: each.first(most) if name in sets else each for name, each in rows.items()}
 
 
 def settle_conversations(
@@ -108,7 +120,8 @@ def settle_turns(
         min(longest.target, limits.max_target_length),
         float(sources.mean() + targets.mean()),
     )
-    return settle_steps(config, (None, exchanges(conversations["train"]).replies), lengths, conversations)
+    rows = {name: each.each_reply() for name, each in conversations.items()}
+    return settle_steps(config, (None, exchanges(conversations["train"]).replies), lengths, rows)
 
 
 def settle_shared_turns(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
+from hf_seq2seq.tasks.open_conversations import settle_validated
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.tasks.stages import are_modified, read_staged, refuse_stages, settle_stages, with_stages
 from hf_seq2seq.tasks.streams import is_streamed, read_streamed, with_stream
@@ -71,6 +72,8 @@ def open_pairs(
         refuse_stages(config, "conversations")
     else:
         pairs = read_staged(config, data)
+    if dialogue:
+        config, pairs = settle_validated(config, cast(Mapping[str, Conversations], pairs))
     config = settle_rows(config, pairs, model, joint)
     return config, pairs if model is None else with_tags(pairs)
 

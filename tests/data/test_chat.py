@@ -59,7 +59,7 @@ def encode(
     tokenizer: PreTrainedTokenizerBase, messages: Messages, source: int = 200, target: int = 50
 ) -> dict[str, list]:
     limits = PairTokenization(max_source_length=source, max_target_length=target)
-    examples = encode_conversations(Conversations([messages], "messages", "talk"), tokenizer, limits)
+    examples = encode_conversations(Conversations([messages], "messages", "talk"), tokenizer, limits, True)
     assert examples.references == [[messages[-1]["content"]]]
     batch = CausalCollator(0)(examples, np.arange(1))
     return {name: tensor[0].tolist() for name, tensor in batch.items()} | {"cut": list(examples.truncated)}
@@ -126,7 +126,6 @@ def test_the_oldest_exchanges_are_left_out(name: str) -> None:
         assert found.learned.tolist() == expected.learned[-limit:].tolist()
         assert found.shortened == (limit < fitting)
         assert found.cut == max(0, least - limit)
-        assert encode(tokenizer, whole, source=limit)["cut"] == [int(limit < fitting), 0]
     assert 2 < least < fitting
 
 
@@ -146,7 +145,7 @@ def test_every_reply_of_a_long_conversation_is_learned_once(opening: list[tuple[
     prepare_chat(tokenizer, "\n")
     messages = conversation(*opening) + long_talk(20)
     limits = PairTokenization(max_source_length=limit, max_target_length=50)
-    found = encode_conversations(Conversations([messages], "messages", "talk"), tokenizer, limits, in_windows=True)
+    found = encode_conversations(Conversations([messages], "messages", "talk"), tokenizer, limits, learned=True)
     assert found.source.lengths.max() <= limit
     end, learned = tokenizer.convert_tokens_to_ids("<|im_end|>"), []
     for row in range(len(found)):
@@ -177,18 +176,22 @@ def test_windows_overlap() -> None:
     assert [window.messages[-1]["content"] for window in found][-1] == "ba 29"
 
 
-def test_counts_of_evaluated_conversations() -> None:
+def test_every_reply_is_evaluated_after_what_fits_of_the_true_messages_before_it() -> None:
     tokenizer = chatml()
     prepare_chat(tokenizer, "\n")
-    limits = PairTokenization(max_source_length=60, max_target_length=3)
-    found = encode_conversations(Conversations([long_talk(9)], "messages", "talk"), tokenizer, limits)
-    whole = len(tokenizer(tokenizer.apply_chat_template(long_talk(9), tokenize=False))["input_ids"])
-    kept = int(found.source.lengths[0]) + int(found.target.lengths[0])
-    assert isinstance(found.made_of, Dialogues)
-    assert found.made_of.left_out == found.made_of.tokens - kept
-    assert found.made_of.tokens == whole - 1  # all but the line's end behind the last reply
-    assert (found.made_of.replies, found.made_of.rows, found.made_of.cut) == (9, 1, 1)
-    assert str(found.made_of).startswith("1 conversations with 9 replies in 1 rows; ")
+    limits = PairTokenization(max_source_length=60, max_target_length=50)
+    talks = [long_talk(9), long_talk(1)]
+    found = encode_conversations(Conversations(talks, "messages", "talk"), tokenizer, limits, learned=False)
+    rows = [talk[: 2 * reply + 2] for talk in talks for reply in range(len(talk) // 2)]
+    asked = [tokenizer.apply_chat_template(row[:-1], add_generation_prompt=True)["input_ids"] for row in rows]
+    assert found.references == [[row[-1]["content"]] for row in rows]
+    for number, (row, whole) in enumerate(zip(rows, asked, strict=True)):
+        assert tokenizer.decode(found.target[number]) == row[-1]["content"] + "<|im_end|>"
+        assert not found.learned[number].any()  # else a reply counts once for each that comes after it
+        kept = found.source[number].tolist()
+        assert kept == whole if len(whole) <= 60 else kept[-20:] == whole[-20:]
+    assert found.truncated == (sum(len(whole) > 60 for whole in asked), 0)
+    assert found.made_of is None
 
 
 def test_a_long_reply_ends_all_the_same() -> None:

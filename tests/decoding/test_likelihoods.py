@@ -18,7 +18,7 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.prompts import wrap_texts
 from hf_seq2seq.data.tokenizers.special_tokens import GPT
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
-from hf_seq2seq.decoding.dialogue import ALL, ReplyGenerator
+from hf_seq2seq.decoding.dialogue import ReplyGenerator
 from hf_seq2seq.decoding.text_generator import TextGenerator
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
@@ -116,7 +116,8 @@ def test_a_reply_is_what_training_learns(decoder: tuple[Any, Tokenizers]) -> Non
         ],
     ]
     conversations = Conversations(messages, "messages", "here")
-    learned = encode_conversations(conversations, tokenizers.source, ALL)
+    limits = PairTokenization(max_source_length=100, max_target_length=100)
+    learned = encode_conversations(conversations, tokenizers.source, limits, learned=True)
     replies = ReplyGenerator(model, tokenizers, Decoding(), 10)
     found = replies.likelihoods(conversations.histories, conversations.references)[0]
     assert learned.target is not None

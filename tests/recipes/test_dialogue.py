@@ -77,15 +77,16 @@ def test_from_conversations_to_replies(
     assert max(map(len, written)) < 12  # the end of a turn is learned
     assert len(set(written)) > 1
 
-    # What was said before, without the last reply.
+    # What was said before each reply.
     rows = [json.loads(line)["messages"] for line in Path(files["test_file"]).read_text().splitlines()]
+    before = [row[:turn] for row in rows for turn, message in enumerate(row) if message["role"] == "assistant"]
     histories = tmp_path / "histories.jsonl"
-    histories.write_text("".join(json.dumps({"id": n, "messages": row[:-1]}) + "\n" for n, row in enumerate(rows)))
+    histories.write_text("".join(json.dumps({"id": n, "messages": row}) + "\n" for n, row in enumerate(before)))
     capsys.readouterr()
     app(["generate", str(folder), "--input-file", str(histories), "--json-lines"], standalone_mode=False)
     answered = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["prediction"] for row in answered] == written
-    assert answered[3] == {"source": rows[3][:-1], "id": 3, "prediction": written[3]}
+    assert answered[3] == {"source": before[3], "id": 3, "prediction": written[3]}
     app(["evaluate", str(folder), "--json"], standalone_mode=False)
     scores = json.loads(capsys.readouterr().out)
     assert scores["bleu"] == pytest.approx(results["predict_bleu"])
