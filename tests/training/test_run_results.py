@@ -151,6 +151,16 @@ def test_the_start_names_evaluation_sets_that_are_training_rows(
     assert "--validation-file" not in said
 
 
+def test_the_start_counts_evaluated_rows_that_are_trained_on(
+    make_task: MakeTask, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = make_task(**SMALL)
+    task = replace(task, splits=task.splits | {"test": task.splits["train"]})
+    plan = type("Plan", (), {"padding": 0.25, "__len__": lambda self: 9})()
+    describe_start(task, plan, State(max_steps=3000), 1)
+    assert "warning: 90 of 90 test rows are also train rows; `clean --against` drops them\n" in capsys.readouterr().err
+
+
 def labelled(problem: str, names: tuple[str, ...]) -> Any:
     found = LABEL_PROBLEMS[problem] if names else Seq2SeqProblem(Decoding(), 9)
     return SimpleNamespace(problem=found, label_names=names, splits={})
