@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hf_seq2seq.errors import InputError
+from hf_seq2seq.errors import InputError, nearest
 
 AS_WRITTEN: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
 
@@ -67,12 +68,29 @@ def read_tree(path: str) -> Any:
     import yaml
 
     with _explained(path):
-        text = Path(path).read_text(encoding="utf-8")
+        text = _found(path).read_text(encoding="utf-8")
     with explained_yaml(path):
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is not None and not isinstance(root, yaml.MappingNode):
         raise InputError(f"{path}:1: needs lines such as 'learning_rate: 3e-4'")
     return root
+
+
+def ready_made() -> dict[str, Path]:
+    """The packaged files of `recipes/configs/`, by name without suffix: `inflection`, `studies/scores`."""
+    folder = Path(str(files("hf_seq2seq.recipes") / "configs"))
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}
+
+
+def _found(path: str) -> Path:
+    """The file, or where there is none a packaged one: `inflection` is `recipes/configs/inflection.yaml`."""
+    given = Path(path)
+    if given.exists() and not given.is_dir():
+        return given
+    packaged, name = ready_made(), path.removeprefix("recipes/configs/").removesuffix(".yaml")
+    if name not in packaged and path == given.stem:
+        raise InputError(f"{path}: no such file, and none of this name is ready-made{nearest(name, packaged)}")
+    return packaged.get(name, given)
 
 
 @contextmanager

@@ -140,3 +140,24 @@ def test_settings_are_written_as_they_look(text: str) -> None:
     assert yaml.safe_load(written) == values
     assert list(yaml.safe_load(written)) == ["b", "a"]
     assert (text in written) == (text in yaml.safe_dump(values, allow_unicode=True))
+
+
+@pytest.mark.parametrize("name", ["inflection", "inflection.yaml", "recipes/configs/inflection.yaml", "studies/scores"])
+def test_ready_made_files_are_found_by_name_from_any_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inflection").mkdir()  # such as one of data
+    monkeypatch.chdir(tmp_path)
+    assert read_settings(name)["recipe"].value == "rnn"
+    for own in ("inflection.yaml", "studies"):
+        (tmp_path / own).write_text("recipe: transformer\n")
+    assert read_settings("inflection.yaml")["recipe"].value == "transformer"
+
+
+def test_a_name_that_is_nearly_ready_made(command, tmp_path: Path) -> None:
+    result = command("train", "-c", "inflexion", "--output-dir", tmp_path / "x")
+    assert result.code == 2
+    assert result.err.strip() == (
+        "error: inflexion: no such file, and none of this name is ready-made; did you mean 'inflection'?"
+    )
+    assert not list(tmp_path.iterdir())
