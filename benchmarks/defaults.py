@@ -55,10 +55,10 @@ def _inflection(language: str, size: str, published: str) -> Row:
     return Row(f"rnn -c {PRESET} {files}", "predict_exact_match", published)
 
 
-def _dialogue(task: str) -> Row:
+def _dialogue(task: str, recipe: str) -> Row:
     splits = (("train", "trn"), ("validation", "dev"), ("test", "tst"))
     files = " ".join(f"--{split}-file dialogue/task{task}.{name}.txt.gz" for split, name in splits)
-    return Row(f"transformer --objective dialogue {files}", "predict_exact_match", "")
+    return Row(f"{recipe} --objective dialogue {files}", "predict_exact_match", "")
 
 
 MULTI30K = """--train-file multi30k/train.de.gz,multi30k/train.en.gz --source-lang de --target-lang en
@@ -99,7 +99,8 @@ ROWS = {
         "predict_rougeL",
         "",
     ),
-    **{f"babi-{task}": _dialogue(task) for task in ("1", "5")},
+    **{f"babi-{task}": _dialogue(task, "transformer") for task in ("1", "5")},
+    **{f"babi-{task}-gpt": _dialogue(task, "gpt --from-scratch") for task in ("1", "5")},
 }
 
 

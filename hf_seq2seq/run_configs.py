@@ -199,7 +199,9 @@ class DecoderModel(configs.PretrainedOrNew):
         None, "Attention heads per layer, if not the size's.", at_least=1, needs=("from_scratch", True)
     )
     hidden_size: int | None = option(None, "Width, if not the size's.", at_least=1, needs=("from_scratch", True))
-    dropout: float = option(0.1, "From scratch: dropout.", at_least=0, at_most=0.95, needs=("from_scratch", True))
+    dropout: float = option(
+        0.1, "From scratch: dropout, of no attention weights.", at_least=0, at_most=0.95, needs=("from_scratch", True)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

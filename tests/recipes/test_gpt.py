@@ -184,6 +184,15 @@ def test_a_merged_adapter_is_a_plain_decoder(kind: str, pair_files: dict[str, st
     assert not torch.allclose(plain, merged, atol=1e-3)
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "transformer-decoder"])
+def test_a_new_decoder_drops_no_attention_weights(architecture: str, pair_files: dict[str, str]) -> None:
+    fields = pair_files | SCRATCH | {"architecture": architecture, "dropout": 0.25}
+    model = gpt.prepare(build(gpt.Config, SMALL | fields)).model
+    rates = {name: value for name, value in model.config.to_dict().items() if "drop" in name or "pdrop" in name}
+    assert rates.pop("attn_pdrop" if architecture == "gpt2" else "attention_dropout") == 0
+    assert 0.25 in rates.values()
+
+
 def test_fields_of_the_configuration_are_overridden(checkpoint: str, pair_files: dict[str, str]) -> None:
     pairs = SMALL | pair_files
     fields = {"config_overrides": "n_embd=32,n_head=2,activation_function=relu"}
