@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound=DecoderRun)
 ATTENTION_DROPOUT = 0.0
 """New decoders drop no attention weights: after 1,200 steps on 1,000 Turkish inflections, seeds 1 and 2 of a new GPT-2
-had 20.2 and 18.7 % of the forms right, and where these were dropped, too, seed 1 had 10.9. PyTorch's attention on CPUs is several
-times slower with dropout, so that conversations of 700 tokens took four times as long.
+had 20.2 and 18.7 % of the forms right, and where these were dropped, too, seed 1 had 10.9. PyTorch's attention on CPUs
+is several times slower with dropout, so that conversations of 700 tokens took four times as long.
 """
 SettleLengths = Callable[..., Any]
 """Called with a configuration, `tokenizer` and `most`; gives the configuration with the chosen lengths."""
