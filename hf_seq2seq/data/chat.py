@@ -219,7 +219,8 @@ def encode_history(
     part = latest_part(messages, tokenizer, limit, place)
     text = write(tokenizer, part, place, asks=True)
     found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    learned = _learned(part, np.array([begin for begin, _ in found["offset_mapping"]]), tokenizer, place, first)
+    begins = np.array([begin for begin, _ in found["offset_mapping"]])
+    learned = _learned(part, text, begins, tokenizer, place, first)
     ids = np.array(found["input_ids"], dtype=np.int32)
     start = 0 if limit is None else max(0, len(ids) - limit)
     return History(ids[start:], learned[start:], len(part) < len(messages), start)
@@ -245,15 +246,16 @@ def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit:
         text = write(tokenizer, part, place, asks=True)
         return limit is None or len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) <= limit
 
+    if fits(messages):
+        return messages
     # Each part is shorter than the previous one.
     return parts[min(bisect(parts, False, key=fits), len(parts) - 1)]
 
 
 def _learned(
-    messages: Messages, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str, first: int
+    messages: Messages, text: str, begins: np.ndarray, tokenizer: "PreTrainedTokenizerBase", place: str, first: int
 ) -> np.ndarray:
-    """Whether each token of a history, given its first character, is part of a reply from message `first` on."""
-    text = write(tokenizer, messages, place, asks=True)
+    """Whether each token of a history's text, given its first character, is part of a reply from message `first` on."""
     learned = np.zeros(len(begins), dtype=np.int32)
     for index in reply_numbers(messages):
         if index >= first:
