@@ -176,6 +176,9 @@ def test_the_best_candidate_lifts_the_score_of_all_rows() -> None:
 def test_the_flags_to_try_exist(plant: Plant) -> None:
     found = ledger(plant([row(GOOD)]))
     assert found is not None
+    assert (found.tables, found.pictures) == ((), {})  # rather than empty ones
+    assert found.text[0].startswith("No row has any of the faults that are looked for: search error, ")
+    assert found is not None
     asked = {word for line in found.numbers["lines"] for word in re.findall(r"--[a-z-]+", line["remedy"])}
     known = {flag(name) for config in (rnn.Config, AnalyzeConfig) for name in options(config)}
     assert len(asked) > 10

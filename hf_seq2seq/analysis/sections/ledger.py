@@ -96,7 +96,8 @@ def ledger(record: Record) -> Section | None:
     numbers = {"score": score, "metric": key, "lines": [asdict(line) for line in lines]} | _search(record)
     numbers["pooled"] = _pooled(record)
     numbers["train_longer"] = _train_longer(record, score)
-    return Section("Where the quality is lost", _text(record, numbers), numbers, (table,), {"ledger": picture})
+    tables, pictures = (table,) if known else (), {"ledger": picture} if parts else {}
+    return Section("Where the quality is lost", _text(record, numbers), numbers, tables, pictures)
 
 
 def _pooled(record: Record) -> str:
@@ -106,10 +107,15 @@ def _pooled(record: Record) -> str:
 
 
 def _text(record: Record, numbers: dict[str, Any]) -> tuple[str, ...]:
-    found: tuple[str, ...] = (
-        "Each line mends one fault and leaves everything else as it is. The gains overlap, so they do not add up; "
-        f"their {record.facts['confidence']:g}% intervals are by bootstrap resampling of the rows.",
-    )
+    lines = numbers["lines"]
+    if any(line["rows"] for line in lines):
+        first = (
+            "Each line mends one fault and leaves everything else as it is. The gains overlap, so they do not add up; "
+            f"their {record.facts['confidence']:g}% intervals are by bootstrap resampling of the rows."
+        )
+    else:
+        first = f"No row has any of the faults that are looked for: {', '.join(line['fault'] for line in lines)}."
+    found: tuple[str, ...] = (first,)
     for told in filter(None, (numbers["pooled"], numbers["train_longer"])):
         found = (f"{told[0].upper()}{told[1:]}.", *found)
     if numbers.get("compared"):
