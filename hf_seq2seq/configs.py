@@ -4,7 +4,7 @@ A field is at once a command-line flag (`--learning-rate`), a YAML key (`learnin
 (`config.optimization.learning_rate`). Names are those of Hugging Face's training scripts where one exists.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.inference import DEFAULT_METRICS
@@ -199,12 +199,9 @@ class OneTokenizer(VocabularyUpdate, Tokenization):
         super().__post_init__()
         if self.min_frequency > 1 and self._kinds == {"unigram"}:
             raise InputError("--min-frequency: a unigram tokenizer keeps pieces by their likelihood; leave it out")
-        for item in fields(self) if self.is_bytes else ():
-            counted = ("vocab_size", "target_vocab_size", "min_frequency")
-            if item.name in counted and getattr(self, item.name) != item.default:
-                raise InputError(
-                    f"{flag(item.name)}: a byte tokenizer has one token for each of 256 bytes; leave it out"
-                )
+        for name in self.changed() if self.is_bytes else ():
+            if name in ("vocab_size", "target_vocab_size", "min_frequency"):
+                raise InputError(f"{flag(name)}: a byte tokenizer has one token for each of 256 bytes; leave it out")
 
     @property
     def _kinds(self) -> set[str]:

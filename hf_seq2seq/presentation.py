@@ -1,6 +1,5 @@
 """Options of how training rows are presented over time; importing this module does not import torch."""
 
-import dataclasses
 from dataclasses import dataclass
 
 from hf_seq2seq.errors import InputError
@@ -37,8 +36,7 @@ class Curriculum(Section):
         """Rejects options of other curricula, and thresholds that are missing or do not rise."""
         super().__post_init__()
         for name, kinds in OWNERS.items():
-            item = next(field for field in dataclasses.fields(self) if field.name == name)
-            if getattr(self, name) != item.default and self.curriculum not in kinds:
+            if name in self.changed() and self.curriculum not in kinds:
                 raise InputError(f"{flag(name)} needs --curriculum{'' if kinds == CURRICULA else ' ' + kinds[0]}")
         if self.curriculum == "threshold":
             self._check_thresholds()

@@ -75,14 +75,18 @@ class Section:
             object.__setattr__(self, item.name, checked(item.name, given, hints[item.name], item.metadata))
         self._check_needs()
 
+    def changed(self) -> dict[str, Any]:
+        """The options that are not at their defaults, with their values."""
+        values = {item.name: (getattr(self, item.name), item.default) for item in dataclasses.fields(self)}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
     def _check_needs(self) -> None:
         """Rejects options that have no effect beside the others."""
-        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        changed = self.changed()
         for item in dataclasses.fields(self):
-            if (needs := item.metadata.get("needs")) and getattr(self, item.name) != item.default:
+            if (needs := item.metadata.get("needs")) and item.name in changed:
                 name, wanted = needs
-                found = getattr(self, name)
-                if (found == defaults[name]) if wanted is ... else (found != wanted):
+                if (name not in changed) if wanted is ... else (getattr(self, name) != wanted):
                     value = f" {wanted}" if isinstance(wanted, str) else ""
                     raise InputError(f"{flag(item.name)} needs {flag(name)}{value}")
 

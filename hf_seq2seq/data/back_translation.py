@@ -7,7 +7,7 @@ tag).
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -140,11 +140,8 @@ def card_languages(folder: Path) -> list[str]:
 def describe_search(search: Any, noise: Any | None) -> str:
     """How sources were searched for, for the provenance of a pair: `num_beams=5`, `do_sample top_k=10 seed=42`."""
     hidden = {"per_device_eval_batch_size", "max_tokens_per_batch", "seed"}
-    told = []
-    for item in fields(search):
-        value = getattr(search, item.name)
-        if item.name not in hidden and value != item.default:
-            told.append(item.name if value is True else f"{item.name}={value}")
+    changed = {name: value for name, value in search.changed().items() if name not in hidden}
+    told = [name if value is True else f"{name}={value}" for name, value in changed.items()]
     told += [f"seed={search.seed}"] * (search.do_sample or noise is not None)
     if noise is not None:
         told.append(f"noise dropout={noise.dropout} blank={noise.blank} distance={noise.distance}")

@@ -123,9 +123,8 @@ def read_members(options: Mixing, data: PairData, evaluation: Evaluation) -> tup
             invalid.
     """
     path = str(options.mixture)
-    for item in dataclasses.fields(data):
-        if getattr(data, item.name) != item.default:
-            raise InputError(f"{flag(item.name)} and --mixture: write it below a task's name in {path}")
+    if changed := data.changed():
+        raise InputError(f"{flag(next(iter(changed)))} and --mixture: write it below a task's name in {path}")
     sections = read_sections(path)
     if not sections:
         raise InputError(

@@ -1,7 +1,7 @@
 """Generation with CTranslate2, with the same interface as for PyTorch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -202,9 +202,9 @@ def search_options(settings: "GenerationConfig", search: Search) -> dict[str, An
     Raises:
         InputError: CTranslate2 does not support a flag or one of the model's generation settings.
     """
-    for item in fields(search):
-        if item.name not in KNOWN_FLAGS and getattr(search, item.name) != item.default:
-            raise InputError(f"--engine ctranslate2: does not support {flag(item.name)}")
+    for name in search.changed():
+        if name not in KNOWN_FLAGS:
+            raise InputError(f"--engine ctranslate2: does not support {flag(name)}")
     if search.early_stopping == "never":
         raise InputError("--engine ctranslate2: does not support --early-stopping never")
     penalty = search.repetition_penalty or settings.repetition_penalty or 1.0

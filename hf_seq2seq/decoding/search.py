@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -168,8 +168,7 @@ class Searcher:
             InputError: the search is one that only this package supports.
         """
         has_encoder = self.model.config.is_encoder_decoder
-        others = [item for item in fields(Search) if item.name not in SERVED]
-        strange = [flag(item.name) for item in others if getattr(self.search, item.name) != item.default]
+        strange = [flag(name) for name in self.search.changed() if name not in SERVED]
         strange += ["--ensemble"] if self.others else []
         strange += ["--target-prefix-column"] if self.prefixes else []
         strange += ["--forced-bos-token"] if self.first_token is not None and not has_encoder else []

@@ -117,7 +117,7 @@ class Search(Decoding):
             raise InputError("--stop-strings: an empty text would end every output at once; leave it out")
         if self.mbr_metric and self.num_return_sequences == 1:
             raise InputError("--mbr-metric: there is nothing to choose from; add --num-return-sequences above 1")
-        beside = [name for name in UNLIKE_CHOICES if getattr(self, name) != Search.__dataclass_fields__[name].default]
+        beside = [name for name in UNLIKE_CHOICES if name in self.changed()]
         if self.choices and beside:
             raise InputError(f"--choices and {flag(beside[0])}: an output is one of the choices; leave out one of them")
         needs_beams = [name for name in ("coverage_penalty", "force_words") if getattr(self, name)]

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -194,11 +193,10 @@ def push_finished_run(folder: Path, options: Publication) -> None:
 def push_command(folder: Path, options: Publication) -> str:
     """The command that publishes a folder with these options."""
     words = ["hf-seq2seq", "push", str(folder)]
-    for item in fields(Publication):
-        value = getattr(options, item.name)
-        if value != item.default:
+    for name, value in options.changed().items():
+        if name != "push_to_hub":
             given = ",".join(value) if isinstance(value, tuple) else str(value)
-            words += [flag(item.name)] if value is True else [flag(item.name), given]
+            words += [flag(name)] if value is True else [flag(name), given]
     return shlex.join(words)
 
 

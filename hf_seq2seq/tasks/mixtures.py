@@ -69,8 +69,7 @@ def _objective(config: Seq2SeqRun | HandBuiltRun | AnySeq2SeqRun) -> tuple[str, 
 
 def mixing_given(options: Mixing) -> list[str]:
     """The flags of mixing that are not at their defaults, apart from the file."""
-    items = dataclasses.fields(options)
-    return [flag(item.name) for item in items if getattr(options, item.name) != item.default and item.name != "mixture"]
+    return [flag(name) for name in options.changed() if name != "mixture"]
 
 
 def open_mixed(

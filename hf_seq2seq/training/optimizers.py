@@ -1,6 +1,5 @@
 """Optimizers, and their state as safetensors."""
 
-from dataclasses import fields
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,9 +33,9 @@ def check_optimizer(options: Optimization, on_cpu: bool = False) -> None:
         raise InputError("--optim adamw_8bit needs a GPU; use --optim adamw")
     if options.scale_parameter and options.optim != "adafactor":
         raise InputError(f"--scale-parameter: --optim {options.optim} has no such option; add --optim adafactor")
-    for item in fields(options) if options.optim == "adafactor" else ():
-        if item.name.startswith("adam_") and getattr(options, item.name) != item.default:
-            raise InputError(f"{flag(item.name)}: --optim adafactor has no such option; leave it out")
+    for name in options.changed() if options.optim == "adafactor" else ():
+        if name.startswith("adam_"):
+            raise InputError(f"{flag(name)}: --optim adafactor has no such option; leave it out")
 
 
 def make_optimizer(named_parameters: dict[str, nn.Parameter], options: Optimization) -> torch.optim.Optimizer:
