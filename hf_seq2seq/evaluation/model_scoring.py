@@ -154,7 +154,7 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: b
     from hf_seq2seq.data.sources import load_splits
     from hf_seq2seq.data.tabbed_text import split_at_tabs
 
-    model, _, settings = loaded
+    settings = loaded[2]
     data: PairData = PairsOrDialogue(**data_options("seq2seq", rows, settings.run, command))
     if not is_dialogue(settings.run):
         splits = load_splits(data, arrange=split_at_tabs)
@@ -164,10 +164,8 @@ def text_rows(rows: Rows, loaded: Loaded, command: str = "evaluate", may_lack: b
         return {split: _sourced(*_in_languages(found, data)) for split, found in pairs.items()}
     if may_lack and (histories := read_histories(data)) is not None:
         return {split: (found, [[] for _ in found]) for split, found in _test_sets(histories).items()}
-    conversations = _test_sets(read_conversations(data))
-    if model.config.is_encoder_decoder:  # which learned a pair per reply
-        conversations = {split: found.each_reply() for split, found in conversations.items()}
-    return {split: (found.histories, found.references) for split, found in conversations.items()}
+    replies = {split: found.each_reply() for split, found in _test_sets(read_conversations(data)).items()}
+    return {split: (found.histories, found.references) for split, found in replies.items()}
 
 
 def _sourced(sources: list[str], references: list[list[str]]) -> tuple[list[str], list[list[str]]]:

@@ -90,6 +90,7 @@ def test_from_conversations_to_replies(
     app(["evaluate", str(folder), "--json"], standalone_mode=False)
     scores = json.loads(capsys.readouterr().out)
     assert scores["bleu"] == pytest.approx(results["predict_bleu"])
+    assert scores["samples"] == len(written) > len(rows)
     app(["generate", str(folder), "ab"], standalone_mode=False)
     alone = capsys.readouterr().out.strip()
     program = f"""
