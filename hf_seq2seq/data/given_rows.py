@@ -73,6 +73,7 @@ def columns_of(rows: Any) -> list[Any]:
 def is_rows(value: Any) -> bool:
     """Whether an object contains rows rather than naming files."""
     if isinstance(value, list | tuple):
-        return all(isinstance(row, Mapping) for row in value)  # also none, which is refused as rows
+        # Tuples in place of dicts are refused as rows, as is an empty list.
+        return all(isinstance(row, Mapping | list | tuple) for row in value)
     names = any(hasattr(value, name) for name in ("column_names", "iloc"))
     return names and not isinstance(value, str)

@@ -43,7 +43,8 @@ def _of_frame(frame: Any, place: str) -> Table:
 
 def _checked(row: Any, number: int, place: str) -> dict[str, Any]:
     if not isinstance(row, Mapping):
-        raise InputError(f"{place}: item {number}: {shorten(repr(row))} is not a dict of columns")
+        hint = "such as {'source': 'a text', 'target': 'another'}"
+        raise InputError(f"{place}: item {number}: {shorten(repr(row))} is not a dict of columns, {hint}")
     strange = next((name for name in row if not isinstance(name, str)), None)
     if strange is not None:
         raise InputError(f"{place}: item {number}: the name of column {strange!r} is not text")

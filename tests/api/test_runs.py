@@ -68,6 +68,7 @@ def test_all_forms_of_rows_give_the_same_run(tmp_path: Path) -> None:
         ({"train_file": "none.tsv"}, "none.tsv: no such file"),
         ({"train_file": [{"source": "a", "target": 5}]}, "memory:train_file"),
         ({"train_file": [{"source": "a", "target": "b"}, {1: "a"}]}, "item 2: the name of column 1 is not text"),
+        ({"train_file": [("a", "b")]}, "item 1: ('a', 'b') is not a dict of columns, such as {'source': 'a text'"),
         ({"output_dir": "rows.jsonl"}, "--output-dir: rows.jsonl is a file"),
     ],
 )
