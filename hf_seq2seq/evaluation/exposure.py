@@ -3,8 +3,9 @@
 A token is forced at step t, the model's own best one in place of the reference's. Its error is the change of the loss
 at that step, log p(own) - log p(reference), both after the reference. Its influence on a later step k is the total
 variation between the distributions of the token at k after the one and after the other, the model going on by itself in
-both. Their products are summed over t. Where influences fade, the sum is about the same at every k and grows linearly
-when added up; where they do not, it grows with k, and quadratically when added up.
+both. What the draws of the continuations alone add to it is estimated from two halves of them, and taken off. The
+products of errors and influences are summed over t. Where influences fade, the sum is about the same at every k and
+grows linearly when added up; where they do not, it grows with k, and quadratically when added up.
 
 Papers: Ranzato et al., 2016, https://arxiv.org/abs/1511.06732 (exposure bias); Ross and Bagnell, 2010, theorem 2.1,
 https://proceedings.mlr.press/v9/ross10a.html (errors that add up quadratically)
@@ -37,7 +38,7 @@ class RowExposure:
     Attributes:
         reference: loss of the reference after the reference, in nats.
         own: loss of the reference after the model's own output; NaN where that has ended.
-        accumulated: sum over earlier steps of error times influence.
+        accumulated: sum over earlier steps of error times influence; by chance a little below 0 where there is none.
     """
 
     reference: np.ndarray
@@ -54,7 +55,7 @@ def row_exposure(
         next_of: the model on the row's source.
         target: the reference, with its end.
         end: id of the token that ends an output.
-        samples: continuations after each forced token; the same random numbers are used after both tokens.
+        samples: continuations after each forced token, at least 2; the same random numbers are used after both tokens.
         generator: draws them.
     """
     gold = torch.tensor([target])
@@ -98,8 +99,7 @@ def _influences(
     prefixes, errors = gold.new_zeros(0, 0), list[float]()
     for place, (token, error) in enumerate(best):
         after = _distributions(next_of, prefixes, end).unflatten(0, (len(errors), 2, samples))
-        apart = (after[:, 0].mean(1) - after[:, 1].mean(1)).abs().sum(-1) / 2
-        yield list(zip(errors, apart.tolist(), strict=True))
+        yield list(zip(errors, _influence(after[:, 0] - after[:, 1]).tolist(), strict=True))
         draws = torch.rand(len(errors), 1, samples, 1, dtype=torch.float64, generator=generator).expand(-1, 2, -1, -1)
         drawn = torch.searchsorted(after.cumsum(-1), draws.contiguous()).clamp(max=after.shape[-1] - 1)
         prefixes = torch.cat([prefixes, drawn.flatten()[:, None]], 1)
@@ -108,6 +108,28 @@ def _influences(
             forced[:samples, -1] = token
             prefixes = torch.cat([prefixes, forced])
             errors.append(error)
+
+
+def _influence(differences: Tensor) -> Tensor:
+    """The total variation between two distributions, without what sampling adds to it.
+
+    The distance of the sampled means has a floor, which does not vanish where the distributions are the same. The two
+    halves of the samples differ by nothing else, so half of their distance is such a floor. Both are about as large
+    where there is nothing but noise, and noise adds in squares; the sign keeps the expectation 0 there.
+
+    Args:
+        differences: of each pair of continuations, `(forced tokens, samples, vocabulary)`.
+
+    Returns:
+        The distances, `(forced tokens,)`.
+    """
+    samples = differences.shape[1]
+    half = samples // 2
+    apart = differences.mean(1).abs().sum(-1) / 2
+    between = (differences[:, :half].mean(1) - differences[:, half:].mean(1)).abs().sum(-1) / 2
+    noise = between * math.sqrt(half * (samples - half)) / samples
+    squared = apart**2 - noise**2
+    return squared.sign() * squared.abs().sqrt()
 
 
 def _distributions(next_of: Next, prefixes: Tensor, end: int) -> Tensor:

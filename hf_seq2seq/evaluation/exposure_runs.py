@@ -15,7 +15,7 @@ from hf_seq2seq.sections import LARGEST_SEED, Section, option
 class Continuations(Section):
     """Exposure: how it is measured."""
 
-    samples: int = option(16, "Continuations after each forced token.", at_least=1, at_most=100_000)
+    samples: int = option(16, "Continuations after each forced token.", at_least=2, at_most=100_000)
     seed: int = option(42, "Seed of the continuations.", at_least=0, at_most=LARGEST_SEED)
     json: bool = option(False, "Print one JSON object.")
 

@@ -66,6 +66,34 @@ def test_accumulated_errors_are_those_of_the_enumeration(stay: tuple[float, floa
     assert found.own == pytest.approx(wanted)
 
 
+def test_influences_that_fade_have_no_floor_in_a_large_vocabulary() -> None:
+    draws, size, length = torch.Generator().manual_seed(0), 200, 24
+    logits = torch.randn(size, size, dtype=torch.float64, generator=draws) * 1.2
+    rows = logits.log_softmax(-1)
+    powers = [rows.exp()]
+    while len(powers) < length:
+        powers.append(powers[-1] @ rows.exp())
+
+    def next_of(prefixes: Tensor) -> Tensor:
+        return rows[prefixes[:, -1]] if prefixes.shape[1] else rows[1].expand(len(prefixes), -1)
+
+    def exactly(target: list[int]) -> list[float]:
+        sums = [0.0] * length
+        for place, (before, token) in enumerate(itertools.pairwise([1, *target])):
+            own = int(rows[before].argmax())
+            for later in range(place + 1, length):
+                apart = powers[later - place - 1][own] - powers[later - place - 1][token]
+                sums[later] += float((rows[before, own] - rows[before, token]) * apart.abs().sum() / 2)
+        return sums
+
+    targets = torch.multinomial(powers[-1][:1], 6 * length, True, generator=draws).view(6, length).tolist()
+    found = Exposure.of([row_exposure(next_of, target, size, 16, draws) for target in targets])
+    exact = np.mean([exactly(target) for target in targets], axis=0)
+    assert found.accumulated[1:].mean() == pytest.approx(exact[1:].mean(), rel=0.15)
+    assert found.accumulated[-8:].mean() == pytest.approx(exact[-8:].mean(), rel=0.25)
+    assert found.growth == "linear"
+
+
 @pytest.mark.parametrize(("stay", "growth"), [(0.55, "linear"), (0.999, "quadratic")])
 def test_growth_is_linear_where_influences_fade_and_quadratic_where_they_do_not(stay: float, growth: str) -> None:
     next_of, _ = chain((stay, stay), start=0.55)
