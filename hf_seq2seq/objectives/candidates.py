@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hf_seq2seq.data.collation import pad
 from hf_seq2seq.data.inputs import source_of
+from hf_seq2seq.decoding.decoder import as_list, start_tokens
 from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.decoding.search import Searcher
 from hf_seq2seq.errors import InputError
@@ -19,6 +20,7 @@ from hf_seq2seq.metrics.single_rows import row_scorer
 from hf_seq2seq.objectives.cross_entropy import TokenCrossEntropy
 from hf_seq2seq.objectives.objective import Guard
 from hf_seq2seq.ragged import IGNORE
+from hf_seq2seq.saved.start_tokens import shifted_after
 from hf_seq2seq.sections import Section, option
 
 Risk = Callable[[str, list[str]], float]
@@ -118,8 +120,10 @@ class CandidateObjective(TokenCrossEntropy):
         return self.context.searcher(self.model, self.step, **settings)
 
     def targets(self, batch: dict[str, Tensor]) -> list[Output]:
-        """The target of every row."""
-        return [tuple(label[label != IGNORE].tolist()) for label in batch["labels"]]
+        """The target of every row as an output: without a language code after its EOS, which starts the decoder."""
+        ends = as_list(self.model.generation_config.eos_token_id)  # type: ignore[union-attr]
+        found = [tuple(label[label != IGNORE].tolist()) for label in batch["labels"]]
+        return [ids[:-1] if len(ids) > 1 and ids[-2] in ends and ids[-1] not in ends else ids for ids in found]
 
     def risks(self, batch: dict[str, Tensor], outputs: Sequence[Sequence[Output]]) -> list[list[float]]:
         """The risk of every output of every row; an output that is there several times is scored once."""
@@ -151,9 +155,9 @@ class CandidateObjective(TokenCrossEntropy):
         return batch | found
 
     def log_probabilities(self, batch: dict[str, Tensor], counted: Tensor | None = None) -> Tensor:
-        """Log P of every candidate, `(candidates,)`, in nats; each source is encoded once.
+        """Log P of every candidate after the start that a search has, `(candidates,)`, in nats.
 
-        `counted`, `(candidates, target)`, is where tokens count; by default all do.
+        Each source is encoded once. `counted`, `(candidates, target)`, is where tokens count; by default all do.
         """
         labels, rows = batch["candidates"], batch["candidate_rows"]
         model: Any = self.model
@@ -161,8 +165,10 @@ class CandidateObjective(TokenCrossEntropy):
         for name, part in encoded.items():
             if isinstance(part, Tensor):
                 encoded[name] = part[rows]
+        starts = start_tokens(model, self.context.searched(batch))[rows]
         inputs = {"encoder_outputs": encoded, "attention_mask": batch["attention_mask"][rows]}
-        losses = self.losses(inputs | {"decoder_input_ids": self.shifted({"labels": labels})}, labels)
+        shifted = shifted_after(starts, labels, model.config.pad_token_id)
+        losses = self.losses(inputs | {"decoder_input_ids": shifted}, labels)
         real = labels != IGNORE
         owners = real.nonzero()[:, 0]
         if counted is not None:

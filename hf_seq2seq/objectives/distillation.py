@@ -10,13 +10,14 @@ from torch.nn import functional as F
 
 from hf_seq2seq.data.collation import pad
 from hf_seq2seq.data.inputs import source_of
+from hf_seq2seq.decoding.decoder import start_tokens
 from hf_seq2seq.decoding.generation import evaluating
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.objectives.cross_entropy import OutputProjection, TokenCrossEntropy, output_logits, output_states
 from hf_seq2seq.objectives.divergences import DIVERGENCES
 from hf_seq2seq.ragged import IGNORE
 from hf_seq2seq.saved.positions import longest_sequence
-from hf_seq2seq.saved.start_tokens import shifted_labels
+from hf_seq2seq.saved.start_tokens import shifted_labels, starts_with_last
 from hf_seq2seq.sections import Section, option
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class Distillation(TokenCrossEntropy):
         projection = OutputProjection(teacher, use_cache=False)
         # In a tuple, so that it is not a part of this module: neither trained, nor wrapped, nor saved.
         self._teacher = (teacher, projection if projection.is_exact(teacher) else None)
+        # Labels of which a model takes the last one as its start token, as mBART does, have to end with that.
+        self._start_is_last = self.has_encoder and any(map(starts_with_last, (self.model, teacher)))
 
     def _load(self) -> Any:
         """The teacher, after checking that it reads and writes the student's tokens."""
@@ -122,14 +125,14 @@ class Distillation(TokenCrossEntropy):
             return batch
         chosen = torch.from_numpy(np.flatnonzero(own)).to(labels.device)
         searcher = self.context.searcher(self.model, self.step, do_sample=True)
+        read = {name: part[chosen] for name, part in self.context.searched(batch).items()}
         with evaluating(self.model):
-            drawn = searcher(
-                {name: part[chosen] for name, part in self.context.searched(batch).items()},
-                [numbers[row] for row in chosen.tolist()],
-            )
+            drawn = searcher(read, [numbers[row] for row in chosen.tolist()])
         ids = [label[label != IGNORE].cpu().numpy() for label in labels]
-        for row, (sample,) in zip(chosen.tolist(), drawn, strict=True):
-            ids[row] = np.array(sample.whole)
+        starts = start_tokens(self.model, read)[:, 0].tolist()  # type: ignore[arg-type]
+        for row, (sample,), start in zip(chosen.tolist(), drawn, starts, strict=True):
+            added = [start] * (self._start_is_last and sample.whole[-1] != start)
+            ids[row] = np.array([*sample.whole, *added])
         replaced = {"labels": pad(ids, IGNORE).to(labels.device), OWN: torch.from_numpy(own).to(labels.device)}
         return batch | replaced
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from hf_seq2seq.errors import InputError
@@ -39,3 +40,22 @@ def shifted_labels(model: Any, labels: Tensor) -> Tensor:
     shifted = labels.roll(1, dims=1)
     shifted[:, 0] = model.config.decoder_start_token_id
     return shifted.masked_fill(shifted == IGNORE, model.config.pad_token_id)
+
+
+def shifted_after(starts: Tensor, labels: Tensor, pad_token_id: int) -> Tensor:
+    """The decoder's inputs under teacher forcing after given start tokens, `(batch, target)`.
+
+    Args:
+        starts: first input of each row, `(batch, 1)`.
+        labels: -100 at padding, `(batch, target)`.
+        pad_token_id: read at padding.
+    """
+    return torch.cat([starts, labels[:, :-1].masked_fill(labels[:, :-1] == IGNORE, pad_token_id)], 1)
+
+
+def starts_with_last(model: Any) -> bool:
+    """Whether a model shifts by taking the last label as the start token, as mBART does with `x </s> language`."""
+    pad = getattr(model.config, "pad_token_id", None)
+    one, other = [token for token in range(3) if token != pad][:2]
+    starts = shifted_labels(model, torch.tensor([[one, one], [one, other]]))[:, 0]
+    return bool(starts[0] != starts[1])

@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    MBartConfig,
+    MBartForConditionalGeneration,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from hf_seq2seq.architectures.configuration_rnn import RnnSeq2SeqConfig
 from hf_seq2seq.architectures.configuration_transformer import TransformerSeq2SeqConfig
@@ -113,6 +121,31 @@ def test_minimum_risk_over_every_output_is_the_expected_risk(name: str, tokenize
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
     same_gradient(model, found, expected)
     assert 0 < found.item() < 1
+
+
+def mbart(size: int, code: int) -> PreTrainedModel:
+    """An mBART whose labels end with the code that starts the decoder: `x </s> code`."""
+    torch.manual_seed(3)
+    ids = {"vocab_size": size, "pad_token_id": 0, "bos_token_id": 3, "eos_token_id": 1, "decoder_start_token_id": code}
+    more = {"forced_eos_token_id": None, "max_position_embeddings": 16, "init_std": 0.5}
+    return MBartForConditionalGeneration(MBartConfig(**ids, **SIZES, **more)).double().eval()
+
+
+def test_outputs_of_mbart_are_read_after_the_language_code(tokenizers: Tokenizers) -> None:
+    size = len(tokenizers.target)
+    model = mbart(size, code=size - 1)
+    objective = objective_of("minimum_risk", "metric=edit_accuracy", model, tokenizers)
+    batch = one_row("ab", "b", tokenizers)
+    target = batch["labels"][0].tolist()
+    batch["labels"] = torch.tensor([[*target, size - 1]])
+    assert objective.targets(batch) == [tuple(target)]
+    outputs = [tuple(target), (*target[:1], *target), target[:1] * 2]  # the last one was cut off
+    packed = objective.packed(batch, [outputs])
+    found = objective.log_probabilities(packed)
+    for score, ids in zip(found, outputs, strict=True):
+        read = torch.tensor([[size - 1, *ids[:-1]]])
+        logits = model(**{k: batch[k] for k in ("input_ids", "attention_mask")}, decoder_input_ids=read).logits[0]
+        torch.testing.assert_close(score, logits.log_softmax(-1).gather(1, torch.tensor([ids]).T).sum())
 
 
 @pytest.mark.parametrize("name", FAMILIES)

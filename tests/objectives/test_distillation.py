@@ -11,6 +11,8 @@ from transformers import (
     BartForConditionalGeneration,
     GPT2Config,
     GPT2LMHeadModel,
+    MBartConfig,
+    MBartForConditionalGeneration,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -31,6 +33,8 @@ from hf_seq2seq.training_options import Loss
 TEXTS = ["abcdefg", "gfedcba"]
 ROWS = {5: ([4, 5, 6, 1], [6, 7, 8, 9, 1]), 0: ([4, 1], [10, 1]), 9: ([5, 6, 7, 8, 1], [7, 5, 4, 1])}
 LONGEST = 6
+CODE = 8
+"""Of a language, which starts mBART's decoder."""
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +68,9 @@ def new_model(family: str, size: int) -> Any:
     if family == "gpt2":
         drops = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0)
         return GPT2LMHeadModel(GPT2Config(**ids, **drops, n_embd=8, n_layer=1, n_head=2, initializer_range=1.0))
+    if family == "mbart":
+        mbart = MBartConfig(**ids | {"decoder_start_token_id": CODE}, **sizes, **heads, **wide)
+        return MBartForConditionalGeneration(mbart)
     return BartForConditionalGeneration(BartConfig(**ids, **sizes, **heads, **wide, max_position_embeddings=32))
 
 
@@ -185,6 +192,19 @@ def test_own_samples_replace_the_targets_of_a_share_of_the_rows(save_teacher: An
     parts = [objective(objective.augment(batch_of([row]))) for row in ROWS]
     torch.testing.assert_close(sum(parts), objective(whole))
     assert objective.weight(whole) == sum(len(target) for _, target, _ in rows.values())
+
+
+def test_own_samples_of_mbart_end_with_the_code_that_starts_the_decoder(
+    save_teacher: Any, tokenizers: Tokenizers
+) -> None:
+    model = new_model("mbart", len(tokenizers.source)).double()
+    model.final_logits_bias[0, 0] = -1e9  # mBART's shift counts the tokens that are not padding
+    objective = objective_of(model, tokenizers, f"teacher={save_teacher('mbart')}", "own_samples=1")
+    batch = batch_of([5, 0, 9])
+    labels = objective.augment(batch)["labels"]
+    real = (labels != IGNORE).sum(1)
+    assert labels.gather(1, real[:, None] - 1).tolist() == [[CODE]] * 3
+    assert objective.shifted({"labels": labels})[:, 0].tolist() == [CODE] * 3
 
 
 def test_decoder_alone(save_teacher: Any, tokenizers: Tokenizers) -> None:
