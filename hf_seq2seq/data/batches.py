@@ -189,12 +189,18 @@ class BatchPlan:
         return sum(self._steps(number) for number in range(whole)) + math.ceil(rest)
 
     def locate(self, step: int) -> tuple[int, int]:
-        """The epoch of a step, and the number of earlier steps in that epoch."""
+        """The epoch of a step, and the number of earlier steps in that epoch.
+
+        Raises:
+            InputError: an epoch before it has no steps.
+        """
         if not self._training.redrawn:
             return divmod(step, len(self))
         number, before = self._training.origin
         step -= before
         while step >= (steps := self._steps(number)):
+            if not steps:
+                raise InputError(f"no training rows: epoch {number + 1} has none, so that it cannot end")
             number, step = number + 1, step - steps
         return number, step
 

@@ -29,6 +29,7 @@ class Stage:
         until: the set whose passes end it, and how many; None where steps do, or nothing.
         steps: the optimizer steps that end it; None where passes do, or nothing.
         modifiers: of its rows.
+        place: the file and the line of its end, or of its mix.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stage:
     until: tuple[str, float] | None
     steps: int | None
     modifiers: tuple[Modifier, ...]
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,13 +108,13 @@ def _stage(name: str, node: Any, sets: Iterable[str], common: tuple[Modifier, ..
         modifiers = _modifiers(parts["modifiers"], path) if "modifiers" in parts else common
         node = _needed(parts, "mix", path, f"stage {name!r}")
     shares: dict[str, float] = {}
-    until, steps = None, None
+    until, steps, end = None, None, node
     for item in _items(node, path):
         words, place = _text(item, path).split(), f"{_place(item, path)}: stage {name!r}"
         if words[:1] == ["until"]:
             if until or steps:
                 raise InputError(f"{place}: has two ends; keep one")
-            until, steps = _end(words[1:], sets, place)
+            (until, steps), end = _end(words[1:], sets, place), item
         else:
             shares |= _share(words, sets, shares, place)
     place = f"{_place(node, path)}: stage {name!r}"
@@ -124,7 +126,8 @@ def _stage(name: str, node: Any, sets: Iterable[str], common: tuple[Modifier, ..
     if until and until[0] not in shares:
         raise InputError(f"{place}: never ends: its end is {until[1]:g} passes of {until[0]!r}, of which it draws none")
     total = sum(shares.values())
-    return Stage(name, {key: share / total for key, share in shares.items()}, until, steps, modifiers)
+    shares = {key: share / total for key, share in shares.items()}
+    return Stage(name, shares, until, steps, modifiers, _place(end, path))
 
 
 def _share(words: list[str], sets: Iterable[str], before: dict[str, float], place: str) -> dict[str, float]:

@@ -5,6 +5,7 @@ the seed and the chunk's number alone. Each set is a stream of permutations of i
 the next, so that no row comes again before all others of its set have come.
 """
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.modifiers import Modifier
 from hf_seq2seq.data.stage_files import Stage
 from hf_seq2seq.data.training_rows import TrainingRows
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 
 Encode = Callable[[list[str], list[str]], Examples]
@@ -81,6 +83,9 @@ class StageRows(TrainingRows):
 
     Attributes:
         chunks: of all stages; the last stage goes on after them, where a run is longer.
+
+    Raises:
+        InputError: a stage ends before its first row; names the line of its end.
     """
 
     redrawn = True
@@ -117,6 +122,8 @@ class StageRows(TrainingRows):
         if stage.steps is not None:
             parts = min(parts, stage.steps)
         bounds = np.round(np.outer(np.linspace(0, total, parts + 1), shares)).astype(np.int64)
+        if not bounds[-1].any():
+            raise InputError(_too_short(stage, self._sizes))
         done = np.linspace(0, stage.steps or 0, parts + 1).astype(int)
         for part in range(parts):
             counts = bounds[part + 1] - bounds[part]
@@ -212,6 +219,16 @@ class StageRows(TrainingRows):
             names = "".join(f"; {modifier.name} {modifier.probability:g}" for modifier in stage.modifiers)
             lines.append(f"stage {stage.name}: {steps:,} steps: {sets}{names}")
         return lines
+
+
+def _too_short(stage: Stage, sizes: dict[str, int]) -> str:
+    """That a stage holds no row, and how many passes its end needs for one."""
+    name, passes = stage.until or ("", 0.0)
+    least = math.ceil(1e6 / sizes[name]) / 1e6
+    return (
+        f"{stage.place}: stage {stage.name!r}: {passes:g} passes of the {sizes[name]:,} rows of {name!r} are less than "
+        f"a row; write at least 'until {name} {least:g}'"
+    )
 
 
 def modified(

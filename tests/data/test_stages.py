@@ -1,5 +1,6 @@
 """Stages: the file and what is refused with its line, and the rows of each stage."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,29 @@ def test_a_stage_has_its_number_of_steps(max_tokens: int | None, processes: int)
         lengths = found.of_epoch(epoch).lengths
         for batch in (rows for step in plan.epoch(epoch) for rows in step):
             assert max_tokens is None or len(batch) * lengths[batch].max(axis=0).sum() <= max_tokens
+
+
+def test_an_end_before_the_first_row_is_refused_with_its_line(path: Path) -> None:
+    path.write_text(GOOD.replace("0.8", "0.5").replace("0.2", "0.5", 1).replace("clean 2", "clean 0.005"))
+    rows = TrainingRows(encode(["a"] * 60, ["a"] * 60))
+    stages = read_stages(str(path)).stages
+    message = r":8: stage 'start': 0.005 passes of the 30 rows of 'clean' .* write at least 'until clean 0.033334'"
+    with pytest.raises(InputError, match=message):
+        StageRows(rows, {"clean": 30, "dirty": 30}, stages, Steps(4, None, 1), encode, seed=3)
+    least = [replace(stages[0], until=("clean", 0.033334)), *stages[1:]]
+    assert StageRows(rows, {"clean": 30, "dirty": 30}, least, Steps(4, None, 1), encode, seed=3).drawn(0).size == 2
+
+
+def test_epochs_without_steps_do_not_go_on_for_ever() -> None:
+    class Nothing(TrainingRows):
+        redrawn = True
+
+        def drawn(self, epoch: int) -> np.ndarray:
+            return np.zeros(0, dtype=np.int64)
+
+    plan = BatchPlan(Nothing(encode(["a"], ["a"])), Optimization(per_device_train_batch_size=4), 1, seed=3)
+    with pytest.raises(InputError, match="no training rows: epoch 1 has none"):
+        plan.locate(1)
 
 
 def test_rows_are_modified_in_their_stage_alone_and_the_same_again() -> None:
