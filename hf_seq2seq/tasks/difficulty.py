@@ -11,6 +11,7 @@ import numpy as np
 
 from hf_seq2seq.data.cells import column_cells
 from hf_seq2seq.data.examples import Examples
+from hf_seq2seq.data.frames import Frames
 from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.data.rows import shown
 from hf_seq2seq.data.sources import row_number
@@ -109,7 +110,13 @@ MEASURES = {
 
 
 def difficulty_of(examples: Examples, measure: str) -> np.ndarray | None:
-    """The difficulty of every row, `(rows,)`; None where the measure is the name of a column."""
+    """The difficulty of every row, `(rows,)`; None where the measure is the name of a column.
+
+    Raises:
+        InputError: it reads texts, and sources are feature matrices.
+    """
+    if measure in MEASURES and measure != "length" and isinstance(examples.source, Frames):
+        raise InputError(f"--difficulty {measure}: reads texts, and sources are feature matrices; length counts frames")
     return MEASURES[measure](examples) if measure in MEASURES else None
 
 

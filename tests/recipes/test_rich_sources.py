@@ -121,6 +121,15 @@ def test_matrices_have_no_text(tmp_path: Path) -> None:
         rnn.prepare(build(rnn.Config, values))
 
 
+@pytest.mark.parametrize("measure", ["rarity", "edit_distance", "pattern_distance"])
+def test_measures_of_difficulty_that_read_texts_are_refused_for_matrices(measure: str, tmp_path: Path) -> None:
+    values = SMALL | {"train_file": write_frames(tmp_path, "train", 20, 1), "frames_column": "speech"}
+    values |= {"curriculum": "competence", "output_dir": str(tmp_path / "run"), "max_steps": 4}
+    with pytest.raises(InputError, match=f"--difficulty {measure}: reads texts, and sources are feature matrices"):
+        rnn.prepare(build(rnn.Config, values | SIZES[rnn] | {"difficulty": measure}))
+    assert rnn.prepare(build(rnn.Config, values | SIZES[rnn] | {"difficulty": "length"})).training_rows.logged
+
+
 @pytest.mark.parametrize("flags", [{"bpe_dropout": 0.1}], ids=["bpe_dropout"])
 def test_what_changes_texts_is_refused(flags: dict[str, Any], tmp_path: Path) -> None:
     values = {"train_file": inflections(tmp_path, "train", 1), "feature_columns": "tags", "tokenizer_type": "bpe"}
