@@ -122,7 +122,8 @@ def _check(config: TextRunConfig, data: PairData, file: StageFile) -> None:
 def _with_modified(rows: StagedPairs, seed: int) -> StagedPairs:
     """Adds rows that every modifier of any stage has changed, at most `LEARNED`."""
     assert rows.file is not None
-    modifiers = {m.name: replace(m, probability=1.0) for stage in rows.file.stages for m in stage.modifiers}
+    every = (replace(modifier, probability=1.0) for stage in rows.file.stages for modifier in stage.modifiers)
+    modifiers = {(modifier.name, *sorted(modifier.options.items())): modifier for modifier in every}
     texts = Examples(Ragged.of([]), rows.sources, references=rows.references)
     numbers = np.arange(0, len(rows), max(1, len(modifiers) * len(rows) // LEARNED))
     changed = [
