@@ -100,7 +100,7 @@ class Distillation(TokenCrossEntropy):
                 f"--loss-args teacher={place}: was trained with --source-prefix {settings.prefix!r}, "
                 f"not {self.context.prefix!r}; both read the same sources, so give the same"
             )
-        longest = self.context.longest
+        longest = max(self.context.longest, self.context.most)
         if self.context.examples is not None:
             longest = max(longest, int(self.context.examples.lengths.max(initial=0)))
         room = longest_sequence(teacher)

@@ -28,6 +28,7 @@ class GenerationContext:
         seed: the run's seed.
         longest: maximum output length in tokens, including EOS.
         prefix: prepended to every source.
+        most: tokens of a training row's side in any epoch, at most; 0 if `examples` are the same in all.
     """
 
     tokenizers: Tokenizers | None = None
@@ -35,6 +36,7 @@ class GenerationContext:
     seed: int = 0
     longest: int = 0
     prefix: str = ""
+    most: int = 0
 
     def random(self, step: int, row: int) -> np.random.Generator:
         """Random numbers for a row in an optimizer step, independent of its batch."""

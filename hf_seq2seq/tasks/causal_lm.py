@@ -36,7 +36,7 @@ from hf_seq2seq.tasks.open_conversations import settle_steps
 from hf_seq2seq.tasks.open_text import lengths_of, settle_text
 from hf_seq2seq.tasks.stages import settle_stages, with_stages
 from hf_seq2seq.tasks.streams import with_stream
-from hf_seq2seq.tasks.subwords import refuse_subwords, subword_pairs
+from hf_seq2seq.tasks.subwords import most_tokens, refuse_subwords, subword_pairs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -68,9 +68,11 @@ def joined_task(
     config = settle_stages(config, train)
     source, target = train.columns
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
-    task = decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem)
-    renewed = subword_pairs(config, pairs["train"], splits["train"], task.tokenizers)
-    task = dataclasses.replace(task, presented=TrainingRows(splits["train"], renewed))
+    renewed = subword_pairs(config, train, splits["train"], Tokenizers(tokenizer, tokenizer))
+    presented = TrainingRows(splits["train"], renewed)
+    most = most_tokens(config, train, presented)
+    task = decoder_task(config, model, tokenizer, splits, {"source": source, "target": target}, problem, most)
+    task = dataclasses.replace(task, presented=presented)
     task = with_curriculum(task, getattr(pairs["train"], "table", None))
     again = deepcopy(tokenizer)  # rows are encoded in a thread of their own
     prefix = config.data.source_prefix
@@ -200,14 +202,15 @@ def decoder_task(
     splits: dict[str, Examples],
     columns: dict[str, str],
     problem: Problem,
+    most: int = 0,
 ) -> Task:
-    """Builds a task of any kind; sets the model's EOS and padding tokens."""
+    """Builds a task of any kind; sets the model's EOS and padding tokens. `most` is as in `GenerationContext`."""
     settings = model.generation_config
     assert settings is not None
     settings.pad_token_id, settings.eos_token_id = tokenizer.pad_token_id, tokenizer.eos_token_id
     tokenizers = Tokenizers(tokenizer, tokenizer)
     limit, prefix = config.tokens.max_target_length, config.data.source_prefix
-    context = GenerationContext(tokenizers, splits["train"], config.run.seed, limit, prefix)
+    context = GenerationContext(tokenizers, splits["train"], config.run.seed, limit, prefix, most)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     if splits["train"].positions is None:
         collate: Collate = CausalCollator(tokenizer.pad_token_id, objective.reads_rows)

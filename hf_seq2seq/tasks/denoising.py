@@ -99,7 +99,7 @@ def denoising_task(
         splits[split] = NoisedRows(rows, found, noise, config.run.seed + number, made_of)
     noised = {split: _checked(rows(0), split) for split, rows in splits.items()}
     config = settle_text(config, recipe, model, splits["train"].lengths, splits)
-    objective = _objective(config, model, tokenizers)
+    objective = _objective(config, model, tokenizers, int(splits["train"].lengths.max(initial=0)))
     return Task(
         recipe=recipe,
         config=config,
@@ -115,15 +115,15 @@ def denoising_task(
     )
 
 
-def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokenizers) -> Objective:
-    """The objective; rows are re-noised every epoch, so that their labels are the only references."""
+def _objective(config: Seq2SeqRun, model: "PreTrainedModel", tokenizers: Tokenizers, most: int) -> Objective:
+    """The objective; rows are re-noised every epoch to at most so many tokens, and only their labels are known."""
     smoothing = config.optimization.label_smoothing_factor
     if config.denoising.gap_masked_tokens:
         smoothing = smoothing_factor(smoothing, config.loss.label_smoothing_type, model)
         objective = TargetAndMaskedCrossEntropy(model, smoothing)
         add_terms(objective, config.loss)
         return objective
-    context = GenerationContext(tokenizers, None, config.run.seed, config.tokens.max_target_length)
+    context = GenerationContext(tokenizers, None, config.run.seed, config.tokens.max_target_length, most=most)
     return make_objective(config.loss, model, smoothing, context)
 
 

@@ -38,7 +38,7 @@ from hf_seq2seq.tasks.open_conversations import settle_validated
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
 from hf_seq2seq.tasks.stages import are_modified, read_staged, refuse_stages, settle_stages, with_stages
 from hf_seq2seq.tasks.streams import is_streamed, read_streamed, with_stream
-from hf_seq2seq.tasks.subwords import refuse_rich_sources, subword_pairs
+from hf_seq2seq.tasks.subwords import most_tokens, refuse_rich_sources, subword_pairs
 from hf_seq2seq.training.checks import check_positions
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ def encoded_task(
     limit, prefix = config.tokens.max_target_length, config.data.source_prefix
     # Outputs of modified rows are compared with their own labels.
     known = None if are_modified(pairs["train"]) else splits["train"]
-    context = GenerationContext(tokenizers, known, config.run.seed, limit, prefix)
+    presented = TrainingRows(splits["train"], renewed)
+    most = most_tokens(config, pairs["train"], presented)
+    context = GenerationContext(tokenizers, known, config.run.seed, limit, prefix, most)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
     task = Task(
         recipe=recipe,
@@ -162,7 +164,7 @@ def encoded_task(
         ),
         metrics=config.evaluation.metrics,
         problem=Seq2SeqProblem(config.decoding, config.tokens.max_target_length),
-        presented=TrainingRows(splits["train"], renewed),
+        presented=presented,
     )
     task = with_curriculum(task, getattr(pairs["train"], "table", None))
     again = deepcopy(tokenizers)  # rows are encoded in a thread of their own

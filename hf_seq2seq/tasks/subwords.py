@@ -14,7 +14,7 @@ from hf_seq2seq.data.pairs import Pairs
 from hf_seq2seq.data.tokenizers.bpe_dropout import BpeDropout
 from hf_seq2seq.data.tokenizers.subwords import SubwordRows, subword_rows
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
-from hf_seq2seq.data.training_rows import Renewed
+from hf_seq2seq.data.training_rows import Renewed, TrainingRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.tasks.stages import are_modified
@@ -87,6 +87,14 @@ def subword_pairs(
         idle = "--unigram-sampling" if BpeDropout in kinds else "--bpe-dropout"
         raise InputError(f"{idle}: no side that is sampled has a tokenizer of that kind; leave it out")
     return SubwordPairs(examples, chosen, config.run.seed)
+
+
+def most_tokens(config: TextRunConfig, pairs: Any, rows: TrainingRows) -> int:
+    """The tokens that a side of a training row has in any epoch, at most: the limits where stages modify rows."""
+    if not are_modified(pairs):
+        return int(rows.lengths.max(initial=0))
+    limits = config.tokens.max_source_length, config.tokens.max_target_length
+    return sum(limits) if rows.examples.joined else max(limits)
 
 
 def refuse_rich_sources(source: Ragged, asked: str) -> None:

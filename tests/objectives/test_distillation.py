@@ -273,6 +273,14 @@ def test_another_prefix(save_teacher: Any, tokenizers: Tokenizers) -> None:
         objective_of(model, tokenizers, f"teacher={folder}")
 
 
+def test_too_few_positions_for_rows_as_they_are_in_some_epoch(save_teacher: Any, tokenizers: Tokenizers) -> None:
+    loss = Loss(loss_type="distillation", loss_args=(f"teacher={save_teacher('bart')}",))
+    student = new_model("rnn", len(tokenizers.source))
+    make_objective(loss, student, 0.1, GenerationContext(tokenizers, None, 7, LONGEST, most=32))
+    with pytest.raises(InputError, match="has 32 positions, and rows have up to 33 tokens"):
+        make_objective(loss, student, 0.1, GenerationContext(tokenizers, None, 7, LONGEST, most=33))
+
+
 def test_differences_of_vocabularies() -> None:
     assert difference({"a": 0, "b": 1}, {"b": 1, "a": 0}) == ""
     assert difference({"a": 0, "b": 1}, {"a": 0}) == "2 tokens, not 1"

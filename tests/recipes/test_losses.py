@@ -117,6 +117,15 @@ def test_resumed_distillation_ends_with_the_same_weights(pair_files: dict[str, s
     assert sum(value.numel() for value in whole.values()) < 30_000  # not the teacher's
 
 
+def test_an_objective_knows_how_long_sampled_segmentations_are(pair_files: dict[str, str], tmp_path: Path) -> None:
+    values = TOKENS | pair_files | {"tokenizer_type": "bpe", "vocab_size": 300, "bpe_dropout": 0.9, "max_steps": 1}
+    values |= {"output_dir": str(tmp_path / "run")}
+    for recipe in (rnn, gpt):
+        small = {"max_target_length": 20} if recipe is rnn else {"from_scratch": True, "max_target_length": 20}
+        task = recipe.prepare(build(recipe.Config, SIZES[recipe] | values | small))
+        assert task.objective.context.most == task.training_rows.lengths.max() > task.splits["train"].lengths.max()
+
+
 def test_scheduled_sampling_learns(pair_files: dict[str, str], tmp_path: Path) -> None:
     values = {"loss_type": "scheduled_sampling", "learning_rate": 1e-2, "num_train_epochs": 14, "dropout": 0.0}
     values |= {"logging_steps": 8}

@@ -101,6 +101,13 @@ def test_a_new_tokenizer_knows_what_modifiers_write(make: Make) -> None:
     assert task.splits["train"].texts[0] == "a"
 
 
+def test_a_new_tokenizer_learns_from_every_modifier_of_a_kind(make: Make) -> None:
+    tags = "".join(f"  - Tag: 0.5\n    tag: {tag}\n" for tag in "PQ")
+    make()
+    Path("stages.yaml").write_text(STAGES.replace("  - UpperCase: 0.5\n", tags))
+    assert {"P", "Q"} <= set(make().tokenizers.source.get_vocab())
+
+
 def test_given_steps_end_the_stages_or_go_on_with_the_last(make: Make) -> None:
     for steps in (3, 40):
         task = make(max_steps=steps)
@@ -157,6 +164,7 @@ def test_what_does_not_go_with_stages_is_refused(make: Make, options: dict[str, 
 def test_outputs_of_modified_rows_are_compared_with_their_labels(make: Make) -> None:
     plain = STAGES.partition("modifiers")[0]
     assert make().objective.context.examples is None
+    assert make(max_source_length=50, max_target_length=40).objective.context.most == 50
     Path("stages.yaml").write_text(plain)
     task = make()
     assert task.objective.context.examples is task.splits["train"]
