@@ -23,7 +23,11 @@ class Curriculum(Section):
     difficulty_model: str | None = option(None, "Trained model whose loss is the difficulty.")
     hardest_first: bool = option(False, "Present hard rows before easy ones.")
     curriculum_steps: int | None = option(
-        None, "Steps until all rows take part; by default half of the run.", at_least=1, at_most=MANY
+        None,
+        "Steps of usual size until all rows take part; fewer where short rows fill its batches of a token budget. "
+        "By default half of the run.",
+        at_least=1,
+        at_most=MANY,
     )
     competence_schedule: str = option("square_root", "Growth of the competence.", choices=COMPETENCES)
     initial_competence: float | None = option(
