@@ -278,7 +278,8 @@ class BatchPlan:
             )
         most = self._training.most_steps(epoch)
         steps = sum(-(-(len(boundaries) - 1) // self._batches_a_step) for boundaries in bounds)
-        return steps if most is None else min(steps, most)
+        self._counts[epoch] = steps if most is None else min(steps, most)
+        return self._counts[epoch]
 
 
 def share(step: Step, rank: int, processes: int) -> list[np.ndarray | None]:

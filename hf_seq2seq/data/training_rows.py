@@ -6,7 +6,7 @@ tasks, a curriculum, stages. Neither the batches nor the training loop know whic
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,14 @@ class Renewed(Protocol):
         """The rows of an epoch."""
 
 
+@runtime_checkable
+class RenewedLengths(Renewed, Protocol):
+    """Rows whose lengths vary, too, so that each epoch has batches of its own."""
+
+    def lengths_of(self, epoch: int) -> np.ndarray:
+        """Tokens of the rows of an epoch, `(rows, sides)`."""
+
+
 class TrainingRows:
     """All rows in every epoch, the steps in random order. Other kinds override what they do differently.
 
@@ -35,7 +43,7 @@ class TrainingRows:
     """
 
     redrawn = False
-    """Whether epochs hold different rows, so that the number of steps may differ, too."""
+    """Whether epochs hold different rows, or rows of other lengths, so that the number of steps may differ, too."""
     origin = (0, 0)
     """An epoch, and the steps before it, from which on a step's place is counted."""
     files: tuple[Path, ...] = ()
@@ -46,6 +54,8 @@ class TrainingRows:
     def __init__(self, examples: Examples, renewed: Renewed | None = None) -> None:
         self.examples = examples
         self.renewed = renewed
+        self._varied = renewed if isinstance(renewed, RenewedLengths) else None
+        self.redrawn = self.redrawn or self._varied is not None
 
     @property
     def lengths(self) -> np.ndarray:
@@ -54,7 +64,7 @@ class TrainingRows:
 
     def lengths_of(self, epoch: int) -> np.ndarray:
         """The tokens of each row by which an epoch's batches are made, `(rows, sides)`."""
-        return self.lengths
+        return self.lengths if self._varied is None else self._varied.lengths_of(epoch)
 
     def most_steps(self, epoch: int) -> int | None:
         """The steps after which an epoch ends, even if some of its rows are left; None for no such limit."""

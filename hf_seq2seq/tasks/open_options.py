@@ -46,6 +46,8 @@ R = TypeVar("R", bound=Mapping[str, Sized])
 D = TypeVar("D", bound=Sources)
 C = TypeVar("C", bound=RunConfig)
 T = TypeVar("T", bound=TextRunConfig)
+SAMPLED_GROWTH = 1.3
+"""Tokens of text whose subwords are sampled at the usual rates, by those of the same text without sampling."""
 ModelChoices = Callable[[Side, Side], Iterator[Choice]]
 
 
@@ -200,7 +202,14 @@ def settle_schedule(
     limits = config.tokens
     if lengths.source > limits.max_source_length or lengths.target > limits.max_target_length:
         lengths = measure(rows, tokenizers, config.data.source_prefix, limits)
-    return settle_steps(config, train.sides, lengths, pairs)
+    return settle_steps(config, train.sides, replace(lengths, mean=lengths.mean * _growth(config.subwords)), pairs)
+
+
+def _growth(options: Subwords) -> float:
+    """How much longer sampled subwords make rows: batches have as many rows, and passes as many steps, as without."""
+    if not options.asked_for:
+        return 1.0
+    return SAMPLED_GROWTH if options.subword_sides == "both" else (1 + SAMPLED_GROWTH) / 2
 
 
 def measure(

@@ -1,6 +1,6 @@
 """Training rows whose subword segmentation is sampled in every epoch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,19 +35,29 @@ class SubwordPairs:
     examples: Examples
     sides: dict[str, SubwordRows]
     seed: int
+    _latest: dict[int, tuple[int, Examples]] = field(default_factory=dict)
 
     @property
     def lengths(self) -> np.ndarray:
         """The most tokens of each row in any epoch, `(rows, sides)`."""
         longest = [self.sides[s].longest if s in self.sides else getattr(self.examples, s).lengths for s in SIDES]
-        return np.stack([np.sum(longest, axis=0)] if self.examples.joined else longest, axis=1)
+        sampled = np.stack([np.sum(longest, axis=0)] if self.examples.joined else longest, axis=1)
+        return np.maximum(sampled, self.examples.lengths)  # which count preferences, too
 
     def __call__(self, epoch: int) -> Examples:
         """The rows of an epoch."""
-        drawn: dict[str, Any] = {
-            name: rows.of_epoch(self.seed, SIDES.index(name), epoch) for name, rows in self.sides.items()
-        }
-        return replace(self.examples, **drawn)
+        latest, found = self._latest.get(0, (None, self.examples))
+        if epoch != latest:
+            drawn: dict[str, Any] = {
+                name: rows.of_epoch(self.seed, SIDES.index(name), epoch) for name, rows in self.sides.items()
+            }
+            found = replace(self.examples, **drawn)
+            self._latest[0] = (epoch, found)
+        return found
+
+    def lengths_of(self, epoch: int) -> np.ndarray:
+        """Tokens of the rows of an epoch: by the most that they may have, batches would have a quarter fewer rows."""
+        return self(epoch).lengths
 
 
 def subword_pairs(

@@ -50,6 +50,32 @@ def test_batches_keep_to_the_budget_in_every_epoch(make_task: MakeTask, tmp_path
     assert 40 < max(sizes) <= 60
 
 
+def test_batches_are_made_by_the_lengths_of_their_epoch(make_task: MakeTask, tmp_path: Path) -> None:
+    task = make_task(**BPE, max_tokens_per_batch=60)
+    plan = Loop(task, Accelerator(cpu=True), tmp_path).plan
+    for epoch in range(3):
+        lengths = task.training_rows.of_epoch(epoch).lengths
+        batches = [batch for step in plan.epoch(epoch) for batch in step]
+        assert sorted(np.concatenate(batches).tolist()) == list(range(90))
+        assert all(len(batch) * lengths[batch].max(axis=0).sum() <= 60 for batch in batches)
+    tokens = task.training_rows.of_epoch(0).lengths.sum()
+    padded = sum(len(b) * task.training_rows.of_epoch(0).lengths[b].max(axis=0).sum() for s in plan.epoch(0) for b in s)
+    assert plan.padding == pytest.approx(1 - tokens / padded)
+    assert plan.steps(2.5) == len(plan.epoch(0)) + len(plan.epoch(1)) + -(-len(plan.epoch(2)) // 2)
+
+
+def test_rows_that_are_not_sampled_are_counted(
+    make_task: MakeTask, pairs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = Path(pairs["train_file"]).read_text().splitlines()
+    tagged = tmp_path / "tagged.tsv"
+    tagged.write_text(
+        "\n".join([lines[0], *(f"<BT> {line}" if n % 3 == 0 else line for n, line in enumerate(lines[1:]))])
+    )
+    make_task(**BPE | {"train_file": str(tagged), "added_tokens": "<BT>"})
+    assert "30 of 90 sources are not sampled: they contain added tokens" in caplog.text
+
+
 def test_a_resumed_run_draws_the_same(make_task: MakeTask, tmp_path: Path) -> None:
     options = BPE | {"max_steps": 18, "save_steps": 6, "eval_steps": 18, "save_total_limit": 9}
     whole = make_task(**options)

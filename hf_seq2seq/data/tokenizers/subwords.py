@@ -1,6 +1,7 @@
 """Rows of text whose segmentation into subwords is sampled in every epoch."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -18,6 +19,8 @@ from hf_seq2seq.training_options import Subwords
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
 
 SAMPLES = 32
 """Segmentations of each word from which the usual length of a row is estimated."""
@@ -76,6 +79,11 @@ class Frame:
     head: np.ndarray
     tail: np.ndarray
 
+    @property
+    def size(self) -> int:
+        """Number of special tokens."""
+        return len(self.head) + len(self.tail)
+
     @classmethod
     def of(cls, rows: Ragged, bodies: Ragged, limit: int) -> "Frame":
         """Finds them in the first row that has its whole text inside, or else around most of a truncated text."""
@@ -87,7 +95,7 @@ class Frame:
                     return cls(row[:start], row[start + len(body) :])
         frames = [cls._around_start(rows[number], bodies[number]) for number in filled[:ROWS_FOR_FRAME].tolist()]
         none = cls(rows.values[:0], rows.values[:0])
-        return min(frames, key=lambda frame: len(frame.head) + len(frame.tail), default=none)
+        return min(frames, key=lambda frame: frame.size, default=none)
 
     @classmethod
     def _around_start(cls, row: np.ndarray, body: np.ndarray) -> "Frame":
@@ -102,8 +110,8 @@ class Frame:
 
     def around(self, bodies: Ragged, limit: int) -> Ragged:
         """The texts between them, cut so that rows have at most `limit` tokens."""
-        inside = np.minimum(bodies.lengths, max(0, limit - len(self.head) - len(self.tail)))
-        lengths = inside + len(self.head) + len(self.tail)
+        inside = np.minimum(bodies.lengths, max(0, limit - self.size))
+        lengths = inside + self.size
         offsets = offsets_of(lengths)
         values = np.zeros(int(offsets[-1]), dtype=np.int32)
         starts = offsets[:-1] + len(self.head)
@@ -124,7 +132,8 @@ class SubwordRows:
         frame: special tokens before and after the text of a row.
         limit: most tokens of a row.
         varied: rows that are these words and nothing else; the others stay as they are, `(rows,)`.
-        longest: most tokens of each row in any epoch, `(rows,)`.
+        cut: rows that are truncated without sampling, too, `(rows,)`.
+        longest: most tokens of each row in any epoch, `(rows,)`; all other rows are drawn again rather than cut.
     """
 
     plain: Ragged
@@ -133,6 +142,7 @@ class SubwordRows:
     frame: Frame
     limit: int
     varied: np.ndarray
+    cut: np.ndarray
     longest: np.ndarray
 
     def of_epoch(self, *seeds: int) -> Ragged:
@@ -146,8 +156,8 @@ class SubwordRows:
         for attempt in range(ATTEMPTS):
             key, again = key_of(*seeds, attempt), []
             for rows in (waiting[start : start + PART] for start in range(0, len(waiting), PART)):
-                found = self._drawn(rows, key)
-                fits = found.lengths <= self.longest[rows]
+                found, whole = self._drawn(rows, key)
+                fits = (whole <= self.longest[rows]) | self.cut[rows]
                 starts[rows[fits]] = found.offsets[:-1][fits] + total
                 lengths[rows[fits]] = found.lengths[fits]
                 parts.append(found.values)
@@ -156,12 +166,14 @@ class SubwordRows:
             waiting = np.concatenate([*again, waiting[:0]])
         return Ragged(gathered(np.concatenate(parts), starts, lengths), offsets_of(lengths))
 
-    def _drawn(self, rows: np.ndarray, key: np.ndarray) -> Ragged:
+    def _drawn(self, rows: np.ndarray, key: np.ndarray) -> tuple[Ragged, np.ndarray]:
+        """The rows as sampled, truncated, and how many tokens each would have without that."""
         counts = self.words.lengths[rows]
         words = gathered(self.words.values, self.words.offsets[rows], counts)
         keys = keyed(keyed(key, rows.astype(np.uint64)).repeat(counts), counted(counts).astype(np.uint64))
         found = self.sampler(words, keys)
-        return self.frame.around(Ragged(found.values, found.offsets[offsets_of(counts)]), self.limit)
+        bodies = Ragged(found.values, found.offsets[offsets_of(counts)])
+        return self.frame.around(bodies, self.limit), bodies.lengths + self.frame.size
 
 
 def subword_rows(
@@ -193,7 +205,13 @@ def subword_rows(
     varied = _same_rows(frame.around(bodies, limit), plain)
     if not varied.any():
         raise InputError(f"--subword-sides: the {side} tokenizer does not segment word by word; leave this side out")
-    return SubwordRows(plain, words, sampler, frame, limit, varied, _longest(words, sampler, plain, frame, limit))
+    if not varied.all():
+        kept = f"{len(varied) - int(varied.sum()):,} of {len(varied):,} {side}s"
+        logger.warning(
+            "%s are not sampled: they contain added tokens, such as tags, or were normalized otherwise", kept
+        )
+    cut = bodies.lengths + frame.size > limit
+    return SubwordRows(plain, words, sampler, frame, limit, varied, cut, _longest(words, sampler, plain, frame, limit))
 
 
 def split_words(texts: Sequence[str], tokenizer: "Tokenizer") -> tuple[Ragged, dict[str, int]]:
@@ -232,5 +250,5 @@ def _longest(words: Ragged, sampler: Sampler, plain: Ragged, frame: Frame, limit
     mean, variance = (
         np.diff(np.concatenate([[0.0], np.cumsum(moment[words.values])])[words.offsets]) for moment in moments
     )
-    usual = np.ceil(mean + DEVIATIONS * np.sqrt(np.maximum(variance, 0))) + SLACK + len(frame.head) + len(frame.tail)
+    usual = np.ceil(mean + DEVIATIONS * np.sqrt(np.maximum(variance, 0))) + SLACK + frame.size
     return np.maximum(np.minimum(usual, limit).astype(np.int64), plain.lengths)

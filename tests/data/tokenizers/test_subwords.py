@@ -158,7 +158,7 @@ def test_almost_no_dropout_gives_the_plain_rows_between_their_special_tokens(spe
     for limit in (4, 8, 256):  # 4 truncates every text
         found = rows("bpe", TEXTS, limit, specials, bpe_dropout=1e-15)
         assert found.varied.all()
-        assert np.array_equal(found._drawn(np.arange(len(TEXTS)), key_of(1)).values, found.plain.values)
+        assert np.array_equal(found._drawn(np.arange(len(TEXTS)), key_of(1))[0].values, found.plain.values)
 
 
 def test_rows_are_never_longer_than_their_bound_and_the_limit() -> None:
@@ -169,6 +169,22 @@ def test_rows_are_never_longer_than_their_bound_and_the_limit() -> None:
     assert lengths.mean() > 1.1 * found.plain.lengths.mean()
     ends = found.of_epoch(1, 0, 0)
     assert {int(ends[row][-1]) for row in range(len(TEXTS))} == {tokenizer("bpe").eos_token_id}
+
+
+def test_a_row_is_cut_by_sampling_only_if_it_is_cut_without() -> None:
+    texts = [text.lower() for text in TEXTS]
+    found = rows("bpe", texts, 40, bpe_dropout=0.3)
+    whole = rows("bpe", texts, 1000, bpe_dropout=0.3).plain.lengths <= 40
+    assert 0 < whole.sum() < len(texts)
+    read = [
+        tokenizer("bpe").decode(row, skip_special_tokens=True)
+        for row in map(found.plain.__getitem__, range(len(texts)))
+    ]
+    for epoch in range(5):
+        drawn_rows = found.of_epoch(1, 0, epoch)
+        assert drawn_rows.lengths.max() == 40
+        for number in np.flatnonzero(whole).tolist():
+            assert tokenizer("bpe").decode(drawn_rows[number], skip_special_tokens=True) == read[number]
 
 
 def test_a_text_that_spells_a_special_token_and_an_empty_one_keep_their_ids() -> None:
