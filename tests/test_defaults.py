@@ -149,6 +149,7 @@ def test_every_choice_names_an_option(name: str) -> None:
         *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
         *conversations.reply_metric_choices(conversations.Exchanges.of(side, side, WORDS), validated=True),
+        *conversations.validated_choices([[3_000]]),
         *raw_text.vocabulary_choices(side),
         *raw_text.dropout_choices(side),
         *raw_text.block_choices(5),
@@ -429,3 +430,19 @@ def test_one_vocabulary_of_symbols_has_whole_symbols() -> None:
         ("symbols", "symbols"): "word", ("symbols", "forms"): "char",
         ("forms", "symbols"): "char", ("forms", "forms"): "char",
     }  # fmt: skip
+
+
+def test_pairs_of_texts_are_not_cut(tmp_path: Path) -> None:
+    path, rows = tmp_path / "pairs.csv", [" ".join(WORDS[: n % 9 + 1] * 12) for n in range(60)]
+    path.write_text("label,text,second\n" + "".join(f"{n % 2},{text},{text}\n" for n, text in enumerate(rows)))
+    columns = {"text_column": "text", "text_pair_column": "second", "validation_split_percentage": 0}
+    task = _prepared("bert_classifier", {"train_file": str(path), "from_scratch": True} | columns)
+    assert task.splits["train"].truncated == (0, 0)
+    longest = int(task.splits["train"].lengths.max())
+    assert task.config.tokens.max_source_length == longest + longest // 5
+
+
+def test_a_pretrained_model_is_warmed_up_unless_few_steps_are_given() -> None:
+    for steps, warmed in ((None, True), (100, True), (99, False)):
+        chosen = {choice.name for choice in fine_tuning.fine_tuning_choices("t5", 500, 512, False, steps)}
+        assert ("warmup_ratio" in chosen) == warmed

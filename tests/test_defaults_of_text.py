@@ -96,6 +96,13 @@ def test_many_replies_are_not_all_validated_but_tested(
     assert len(whole.splits["validation"]) == 200
 
 
+def test_several_sets_share_the_validated_replies() -> None:
+    (choice,) = conversations.validated_choices([[3] * 2_000, [3] * 100, [1, 2]])
+    assert choice.value == (2_000 - 300 - 3) // 3
+    assert not list(conversations.validated_choices([[3] * 600, [2] * 100]))
+    assert next(conversations.validated_choices([[5_000, 1]])).value == 1
+
+
 def test_free_replies_are_compared_by_their_words() -> None:
     texts = [f"it is {number} miles to {TOWNS[number % 5]}" for number in range(60)]
     found = Exchanges.of(look_at(texts), look_at(texts), texts)

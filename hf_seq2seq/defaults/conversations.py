@@ -1,5 +1,6 @@
 """Metrics, vocabulary and amount of conversations, from their messages and replies."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -32,12 +33,18 @@ class Exchanges:
         return cls(replace(messages, kind=kinds[0]), replace(replies, kind=kinds[1]), len(set(texts)))
 
 
-def validated_choices(conversations: int, replies: int) -> Iterator[Choice]:
-    """The first validation conversations, with enough replies to choose a checkpoint by, where there are many."""
+def validated_choices(sets: Sequence[Sequence[int]]) -> Iterator[Choice]:
+    """The first conversations of each validation set, enough to choose a checkpoint by, where there are many.
+
+    Args:
+        sets: of every set the replies of each conversation.
+    """
+    replies = sum(map(sum, sets))
     if replies > MOST_REPLIES:
-        most = max(1, round(conversations * MOST_REPLIES / replies))
+        sizes = range(1, max(map(len, sets)) + 1)
+        fitting = bisect_right(sizes, MOST_REPLIES, key=lambda most: sum(sum(found[:most]) for found in sets))
         reason = f"about {MOST_REPLIES:,} of {replies:,} replies are enough to choose a checkpoint by"
-        yield Choice("max_eval_samples", most, reason)
+        yield Choice("max_eval_samples", max(1, fitting), reason)
 
 
 def reply_metric_choices(found: Exchanges, validated: bool) -> Iterator[Choice]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hf_seq2seq.defaults.schedules import FEWEST_WARMED
 from hf_seq2seq.sections import Choice
 
 FINE_TUNING_RATES = {
@@ -14,7 +15,9 @@ USUAL_WIDTH = 768
 MOST_RATE = 1e-3
 
 
-def fine_tuning_choices(recipe: str, rows: int, width: int, adapter: bool) -> Iterator[Choice]:
+def fine_tuning_choices(
+    recipe: str, rows: int, width: int, adapter: bool, steps: int | None = None
+) -> Iterator[Choice]:
     """Learning rate, warm-up and epochs of a pretrained model.
 
     The rates of the families at the width of their base models are those that their authors used (BART: Lewis et al.,
@@ -24,13 +27,21 @@ def fine_tuning_choices(recipe: str, rows: int, width: int, adapter: bool) -> It
     https://arxiv.org/abs/2203.03466). Low-rank adapters want ten times as much (Biderman et al., 2024,
     https://arxiv.org/abs/2405.09673). Few rows need more passes (Mosbach, Andriushchenko and Klakow, 2021,
     https://arxiv.org/abs/2006.04884).
+
+    Args:
+        recipe: it, or the model's type: a key of `FINE_TUNING_RATES`.
+        rows: training rows.
+        width: of the model's layers.
+        adapter: whether only an adapter is trained.
+        steps: given ones, of which too few have no warm-up; None if they are not given.
     """
     rate = FINE_TUNING_RATES[recipe] * USUAL_WIDTH / width * (10 if adapter else 1)
     kind = "adapter" if adapter else "model"
     yield Choice(
         "learning_rate", float(f"{min(rate, MOST_RATE):.1g}"), f"a pretrained {kind} of width {width}", ("optim",)
     )
-    yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps", "max_steps"))
+    if steps is None or steps >= FEWEST_WARMED:
+        yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps",))
     epochs = round(min(20.0, max(3.0, 3 * (20_000 / rows) ** 0.5)))
     yield Choice("num_train_epochs", float(epochs), f"{rows:,} training rows", ("max_steps",))
 

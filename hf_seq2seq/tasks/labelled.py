@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -41,6 +41,7 @@ from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.kept import kept_labels
+from hf_seq2seq.tasks.open_conversations import longest_rows
 from hf_seq2seq.tasks.open_options import longest_text, read_validated, settle_fine_tuning
 from hf_seq2seq.tasks.trained_heads import trained_labels
 from hf_seq2seq.training.checks import check_positions, check_run
@@ -117,6 +118,17 @@ def head_changes(model: EncoderModel, label_names: tuple[str, ...]) -> dict[str,
     }
 
 
+def _longest(splits: Iterable[Labelled], tokenizer: "PreTrainedTokenizerBase") -> int:
+    """Tokens of the longest text, or pair of texts, as far as the 2,000 with most characters tell."""
+    sides = [(rows.texts, rows.pairs) for rows in splits]
+    if any(pairs is None for _, pairs in sides):
+        return longest_text([text for texts, _ in sides for text in texts], tokenizer)
+    rows = [row for texts, pairs in sides for row in zip(texts, pairs or (), strict=True)]
+    firsts, seconds = zip(*longest_rows(rows, lambda row: sum(map(len, row))), strict=True)
+    ids: list[list[int]] = tokenizer([*firsts], [*seconds], verbose=False)["input_ids"]
+    return max(map(len, ids))
+
+
 def label_task(
     config: EncoderRun,
     model: "PreTrainedModel",
@@ -126,9 +138,7 @@ def label_task(
     fresh: Sequence[str],
 ) -> Task:
     """Encodes the texts and sets the problem's loss as the objective; `fresh` modules have random weights."""
-    texts = [text for rows in splits.values() for text in rows.texts]
-    if splits["train"].pairs is None:
-        config = settle(config, text_length_choices(longest_text(texts, tokenizer), longest_sequence(model)))
+    config = settle(config, text_length_choices(_longest(splits.values(), tokenizer), longest_sequence(model)))
     if not config.model.from_scratch:
         adapter = config.adaptation.has_adapter
         config = settle_fine_tuning(config, "bert_classifier", len(splits["train"]), model, adapter)

@@ -44,8 +44,8 @@ MEASURED = 2_000
 def settle_validated(config: C, rows: Mapping[str, Conversations]) -> tuple[C, Mapping[str, Conversations]]:
     """Chooses how many conversations of each validation set are read, and leaves out the others."""
     sets = sets_of(rows, "validation")
-    replies = sum(len(reply_numbers(messages)) for name in sets for messages in rows[name].messages)
-    chosen = settle(config, validated_choices(sum(len(rows[name]) for name in sets), replies))
+    replies = [[len(reply_numbers(messages)) for messages in rows[name].messages] for name in sets]
+    chosen = settle(config, validated_choices(replies))
     if chosen.derived == config.derived:
         return config, rows
     most = chosen.derived[-1].value

@@ -77,7 +77,8 @@ def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedMode
     """Chooses learning rate, warm-up and epochs of a pretrained model."""
     kind = model.config.model_type
     known = recipe == "seq2seq" and kind in FINE_TUNING_RATES
-    choices = list(fine_tuning_choices(kind if known else recipe, rows, width_of(model), adapter))
+    steps = config.schedule.max_steps
+    choices = list(fine_tuning_choices(kind if known else recipe, rows, width_of(model), adapter, steps))
     if _reward(config) is not None:
         usual = next(choice.value for choice in choices if choice.name == "learning_rate")
         config = settle(config, reward_choices(usual, "the rate of fine-tuning"))

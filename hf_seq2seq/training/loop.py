@@ -31,7 +31,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.training.budget import Budget
 from hf_seq2seq.training.checkpoint_averaging import load_mean, needed_later
 from hf_seq2seq.training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint
-from hf_seq2seq.training.damage import OPTIMIZER_FILE, damage
+from hf_seq2seq.training.damage import OPTIMIZER_FILE
 from hf_seq2seq.training.evaluation import evaluate_and_predict, with_eval_beams
 from hf_seq2seq.training.files import load_weights, write_beside, write_model
 from hf_seq2seq.training.gradient_flow import GradientFlow
@@ -40,7 +40,7 @@ from hf_seq2seq.training.log import StepLog
 from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.optimizers import load_optimizer, make_optimizer, optimizer_state, save_optimizer
 from hf_seq2seq.training.recomputation import recompute_activations
-from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint
+from hf_seq2seq.training.resuming import check_weights, contents, describe_changes, find_checkpoint, reselect
 from hf_seq2seq.training.schedules import followed, learning_rate_factor
 from hf_seq2seq.training.starts import check_starts, late_starts
 from hf_seq2seq.training.state import State
@@ -147,9 +147,7 @@ class Loop:
         check_weights(self.task.model, checkpoint)
         changes = describe_changes(self.task.config, checkpoint, self.state.data)
         self.notes.append(f"resuming from {checkpoint}" + "".join(f"\n  changed: {change}" for change in changes))
-        if (best := state.best_model_checkpoint) and (fault := damage(self.output_dir / best)):
-            self.notes.append(f"the best checkpoint so far is unusable and will be selected again: {best}: {fault}")
-            state.best_model_checkpoint = state.best_metric = None
+        self.notes += reselect(self.selection, state, self.task.config, checkpoint, self.state.data)
         state.data = self.state.data
         if not (self.budget.meters and state.budget):
             state.max_steps = self.state.max_steps
@@ -211,10 +209,10 @@ class Loop:
         if state.global_step % self.schedule.logging_steps == 0 or state.finished:
             self._log_training()
         evaluates = self.selection.evaluates(state)
-        planned = (evaluates and self._evaluate()) or self.selection.saves(state)
-        if planned and self.averaging.average_checkpoints:
-            state.averaged_steps.append(state.global_step)
-        saves = planned or self.signal or self._is_new_plan
+        saves = (evaluates and self._evaluate()) or self.signal or self._is_new_plan
+        if self.selection.saves(state):
+            saves = True
+            state.averaged_steps += [state.global_step] if self.averaging.average_checkpoints else []
         if saves:
             self._save()
         self._is_new_plan = False

@@ -71,11 +71,36 @@ class Selection:
             state.best_model_checkpoint = f"checkpoint-{state.global_step}"
         learns = gained or (improved and not self._has_moved(state))
         state.evaluations_without_gain = 0 if learns else state.evaluations_without_gain + 1
+        state.stopped_early |= self._is_out_of_patience(state)
+        return improved
+
+    def resume(self, state: State, again: bool, comparable: bool) -> None:
+        """Judges the evaluations of a resumed run by this run's patience.
+
+        Args:
+            state: changed in place.
+            again: whether they were judged by another metric.
+            comparable: whether later evaluations have the same rows and beams; if not, the best is selected among
+                these alone.
+        """
+        if again or not comparable:
+            state.best_metric = state.best_model_checkpoint = None
+            state.evaluations_without_gain = 0
+        if again and comparable:
+            history, step, state.log_history = state.log_history, state.global_step, []
+            for entry in history:
+                state.global_step = entry["step"]
+                if f"eval_{self._metric}" in entry:
+                    self.update(state, entry)
+            state.log_history, state.global_step = history, step
+        if not state.stop_reason:
+            state.stopped_early = self._is_out_of_patience(state)
+
+    def _is_out_of_patience(self, state: State) -> bool:
         patience = self._patience
         if patience is not None and self._is_perfect(state.best_metric):
             patience = min(patience, PATIENCE_AT_BEST)
-        state.stopped_early |= patience is not None and state.evaluations_without_gain >= patience
-        return improved
+        return patience is not None and state.evaluations_without_gain >= patience
 
     def outcome(self, state: State) -> str:
         """One line on the end of a run: why it ended before its last step, and which checkpoint is the best."""

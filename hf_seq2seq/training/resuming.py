@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq.configs import Adaptation, Hub, OneTokenizer, Run, RunConfig
+from hf_seq2seq.data.evaluation_sets import kind_of
 from hf_seq2seq.data.examples import Examples
 from hf_seq2seq.data.files.digests import file_digest
 from hf_seq2seq.data.mapped.texts import OneReference, add_texts
@@ -20,6 +21,7 @@ from hf_seq2seq.sections import flag, flatten, options
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.damage import damage
+from hf_seq2seq.training.model_selection import Selection
 from hf_seq2seq.training.output_folder import SCORES
 from hf_seq2seq.training.state import LOG_FILE, State
 
@@ -173,6 +175,31 @@ def describe_changes(config: RunConfig, checkpoint: Path, data: Mapping[str, lis
         elif digest != digest_now:
             detail.append(f"{name}: changed content in its {rows:,} {unit}")
     return detail
+
+
+def reselect(
+    selection: Selection, state: State, config: RunConfig, checkpoint: Path, data: Mapping[str, list[Any]]
+) -> list[str]:
+    """Takes over which checkpoint is the best so far, as far as its score may be compared; returns what to tell.
+
+    Args:
+        selection: of the resumed run.
+        state: of the checkpoint, changed in place.
+        config: the recipe's.
+        checkpoint: the checkpoint to resume from.
+        data: the result of `contents`.
+    """
+    changed = {name for name, *_ in _changes(config, checkpoint)}
+    names = [name for name in data.keys() | state.data.keys() if state.data and kind_of(name) == "validation"]
+    comparable = "eval_beams" not in changed and all(state.data.get(name) == data.get(name) for name in names)
+    selection.resume(state, "metric_for_best_model" in changed, comparable)
+    if state.log_history and not comparable:
+        return ["earlier evaluations had other rows or beams: the best checkpoint is selected among those to come"]
+    best = state.best_model_checkpoint
+    if best is None or not (fault := damage(Path(config.run.output_dir) / best)):
+        return []
+    state.best_model_checkpoint = state.best_metric = None
+    return [f"the best checkpoint so far is unusable and will be selected again: {best}: {fault}"]
 
 
 def contents(task: Task) -> dict[str, list[Any]]:

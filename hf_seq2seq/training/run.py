@@ -179,6 +179,8 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
 
 
 def _steps_to_go(task: Task, state: State) -> str:
+    if state.stopped_early:
+        return f"no steps: it stopped early before, at step {state.global_step},"
     if state.planned:
         return f"{state.max_steps - state.global_step:,} steps of {state.max_steps:,}"
     limits = (f"{flag(name)} {getattr(task.config.schedule, name)}" for name in task.config.schedule.limits())

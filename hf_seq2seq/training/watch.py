@@ -8,6 +8,7 @@ once.
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,8 @@ def unigram_entropy(task: Task) -> float | None:
     if not isinstance(objective, TokenCrossEntropy) or not _is_likelihood(task) or examples.target is None:
         return None
     counts = np.zeros(_vocabulary(task))
-    for tokens in examples.target.parts():
+    replies = [] if examples.learned is None else [examples.source.values[examples.learned.values.astype(bool)]]
+    for tokens in chain(examples.target.parts(), replies):
         found = np.bincount(tokens[tokens != IGNORE])
         counts.resize(max(len(counts), len(found)))  # copied words have ids beyond the vocabulary
         counts[: len(found)] += found

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,49 @@ def test_the_best_checkpoint_is_gone(run: Path, pairs: dict[str, str], capsys: p
     path.write_text(json.dumps(json.loads(path.read_text()) | {"best_model_checkpoint": "checkpoint-2"}))
     train(pairs, run, *RESUME, max_steps="10")
     assert "unusable and will be selected again: checkpoint-2: not a folder" in capsys.readouterr().err
+
+
+def best_of(run: Path, step: int) -> tuple[str, float]:
+    found = json.loads((run / f"checkpoint-{step}" / "trainer_state.json").read_text())
+    return found["best_model_checkpoint"], found["best_metric"]
+
+
+def test_another_metric_judges_earlier_evaluations_again(run: Path, pairs: dict[str, str]) -> None:
+    path = run / NEWER / "trainer_state.json"
+    state = json.loads(path.read_text())
+    for entry, (loss, matches) in zip(state["log_history"], ((1.0, 60.0), (2.0, 80.0)), strict=True):
+        entry |= {"eval_loss": loss, "eval_exact_match": matches}
+    path.write_text(json.dumps(state | {"best_model_checkpoint": OLDER, "best_metric": 1.0}))
+    settings = run / NEWER / "run.yaml"
+    settings.write_text(re.sub("(?m)^metric_for_best_model: .*", "metric_for_best_model: loss", settings.read_text()))
+    train(pairs, run, *RESUME, max_steps="9", metric_for_best_model="exact_match")
+    assert best_of(run, 9) == (NEWER, 80.0)
+
+
+def test_evaluations_of_other_rows_are_not_compared(
+    run: Path, pairs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / NEWER / "trainer_state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"best_model_checkpoint": OLDER, "best_metric": 1e9}))
+    fewer = tmp_path / "fewer.tsv"
+    fewer.write_text("".join(Path(pairs["validation_file"]).read_text().splitlines(keepends=True)[:-1]))
+    train(pairs, run, *RESUME, max_steps="10", validation_file=str(fewer))
+    assert "the best checkpoint is selected among those to come" in capsys.readouterr().err
+    assert best_of(run, 10)[0] == "checkpoint-10"
+
+
+def test_more_patience_goes_on_where_less_had_stopped(run: Path, pairs: dict[str, str], tmp_path: Path) -> None:
+    output = tmp_path / "patient"
+    train(pairs, output, max_steps="20", eval_steps="1", learning_rate="0.9", early_stopping_patience="1")
+    stopped = json.loads(
+        sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name[11:]))[-1]
+        .joinpath("trainer_state.json")
+        .read_text()
+    )
+    assert stopped["stopped_early"]
+    again = ["--resume-from-checkpoint", "last"]
+    train(pairs, output, *again, max_steps="20", eval_steps="1", learning_rate="0.9", early_stopping_patience="100")
+    assert (output / "checkpoint-20").is_dir()
 
 
 REFUSED = {

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 
+from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.state import State
@@ -169,3 +171,14 @@ def test_the_entropy_is_that_of_the_targets(make_task: MakeTask) -> None:
         -(mixed * np.log(mixed)).sum()
     )  # the cross-entropy of smoothed labels, at its least
     assert unigram_entropy(make_task(**SMALL, loss_type="scheduled_sampling")) is None
+
+
+def test_earlier_replies_count_where_they_are_learned(make_task: MakeTask) -> None:
+    task = make_task(**SMALL, label_smoothing_factor=0)
+    rows = task.splits["train"]
+    assert rows.target is not None
+    marks = Ragged.of((np.arange(size) % 2).astype(np.int32) for size in rows.source.lengths)
+    task = replace(task, splits=task.splits | {"train": replace(rows, learned=marks)})
+    learned = np.concatenate([rows.target.values, rows.source.values[marks.values == 1]])
+    shares = np.unique(learned, return_counts=True)[1] / len(learned)
+    assert unigram_entropy(task) == pytest.approx(-(shares * np.log(shares)).sum())

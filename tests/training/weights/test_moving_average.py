@@ -123,6 +123,12 @@ def test_the_model_is_the_mean_of_the_last_checkpoints(make_task: MakeTask, tmp_
     assert_equal(task.model.state_dict(), mean)
 
 
+def test_only_checkpoints_of_the_schedule_are_averaged(make_task: MakeTask, tmp_path: Path) -> None:
+    loop = run(make_task(average_checkpoints=2, **USUAL | {"save_steps": 6}), tmp_path / "run")
+    assert len(loop.state.log_history) == 4  # a better evaluation is saved, too
+    assert loop.state.averaged_steps == [6, 12]
+
+
 def test_fewer_checkpoints_than_asked_for_are_told(
     make_task: MakeTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
