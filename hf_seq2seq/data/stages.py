@@ -23,6 +23,8 @@ from hf_seq2seq.ragged import Ragged
 
 Encode = Callable[[list[str], list[str]], Examples]
 """Encodes sources and targets."""
+TRIES = 12
+"""In which as many rows are looked for as some steps take."""
 KEPT = 3
 """Chunks whose rows are kept: this step's, the next one's, and one."""
 
@@ -128,8 +130,9 @@ class StageRows(TrainingRows):
         for part in range(parts):
             counts = bounds[part + 1] - bounds[part]
             steps = int(done[part + 1] - done[part]) if stage.steps is not None else None
-            chunk = self._enough(Chunk(number, starts, counts, steps), shares)
-            self.chunks.append(chunk)
+            chunk = Chunk(number, starts, counts, steps)
+            self.chunks.append(chunk if steps is None else self._fitted(chunk, steps, shares))
+            chunk = self.chunks[-1]
             starts = starts + chunk.counts
         return starts
 
@@ -139,15 +142,18 @@ class StageRows(TrainingRows):
         means = [part.mean() for part in np.split(totals, self._first[1:])]
         return float(shares @ np.array(means))
 
-    def _enough(self, chunk: Chunk, shares: np.ndarray) -> Chunk:
-        """The chunk with as many rows as its steps need, of the lengths that they have unmodified."""
-        if chunk.steps is None:
-            return chunk
-        spare = self._steps.max_tokens is not None  # modified rows may be a little shorter
-        while self._steps.count(self.examples.lengths[self._rows_of(chunk)]) < chunk.steps + spare:
-            more = np.ceil(shares * max(self._steps.batches, chunk.counts.sum() // 4)).astype(np.int64)
-            chunk = replace(chunk, counts=chunk.counts + more)
-        return chunk
+    def _fitted(self, chunk: Chunk, steps: int, shares: np.ndarray) -> Chunk:
+        """The next chunk with the rows that its steps take as they are modified in it, so that none is skipped."""
+        least = math.ceil(1 / shares.max())
+        rows, tries = float(self._steps.rows(steps, self._tokens(shares))), 0
+        while True:
+            rows, tries = max(rows, least), tries + 1
+            chunk = replace(chunk, counts=np.round(rows * shares).astype(np.int64))
+            made = self._steps.count(self._modified(chunk, len(self.chunks)).lengths[self._rows_of(chunk)])
+            if made == steps or (made > steps and tries > TRIES):
+                return chunk
+            # The last step may be of any size, so half of it is meant; after many tries, rows only grow.
+            rows *= (steps - 0.5) / (made - 0.5) if tries < TRIES else 1 + 1 / steps
 
     def chunk(self, epoch: int) -> Chunk:
         """A chunk of the stages, or of the last stage continued."""
@@ -190,7 +196,11 @@ class StageRows(TrainingRows):
         return self.chunk(epoch).steps
 
     def _make(self, epoch: int) -> Examples:
-        chunk, rows = self.chunk(epoch), super().of_epoch(epoch)
+        return self._modified(self.chunk(epoch), epoch)
+
+    def _modified(self, chunk: Chunk, epoch: int) -> Examples:
+        """All rows, those of a chunk as modified in an epoch."""
+        rows = super().of_epoch(epoch)
         if not (modifiers := self.stages[chunk.stage].modifiers):
             return rows
         texts = modified(self.examples, np.unique(self._rows_of(chunk)), modifiers, (self._seed, epoch))

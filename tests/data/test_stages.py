@@ -147,6 +147,24 @@ def test_a_stage_has_its_number_of_steps(max_tokens: int | None, processes: int)
             assert max_tokens is None or len(batch) * lengths[batch].max(axis=0).sum() <= max_tokens
 
 
+@pytest.mark.parametrize("modifiers", [(), (UPPER,), (Modifier("Tag", 0.9, {"tag": "<long tag>"}, {}),)])
+def test_steps_under_a_budget_of_tokens_skip_no_row(modifiers: tuple[Modifier, ...]) -> None:
+    draws = np.random.default_rng(0)
+    texts = ["a" * max(2, int(length)) for length in draws.normal(40, 15, 500)]
+    options = Optimization(max_tokens_per_batch=400)
+    stages = [Stage("s", {"a": 1.0}, None, 200, modifiers), Stage("t", {"a": 1.0}, ("a", 1), None, ())]
+    rows = TrainingRows(encode(texts, texts))
+    found = StageRows(rows, {"a": len(texts)}, stages, Steps(8, 400, 1), encode, seed=3)
+    plan = BatchPlan(found, options, 1, seed=3)
+    epochs = [epoch for epoch, chunk in enumerate(found.chunks) if chunk.stage == 0]
+    steps = [step for epoch in epochs for step in plan.epoch(epoch)]
+    assert len(steps) == 200
+    seen = np.bincount(np.concatenate([batch for step in steps for batch in step]), minlength=len(texts))
+    assert seen.max() - seen.min() <= 1
+    assert seen.sum() == sum(found.chunk(epoch).counts.sum() for epoch in epochs)
+    assert f"a {seen.sum() / 500:.3g} passes of 500" in found.describe()[0]
+
+
 def test_an_end_before_the_first_row_is_refused_with_its_line(path: Path) -> None:
     path.write_text(GOOD.replace("0.8", "0.5").replace("0.2", "0.5", 1).replace("clean 2", "clean 0.005"))
     rows = TrainingRows(encode(["a"] * 60, ["a"] * 60))
