@@ -87,6 +87,11 @@ class CandidateObjective(TokenCrossEntropy):
         self._risk = risk_by(self.options.metric)
         self.guard = self.options.watched
 
+    @property
+    def reads_sources(self) -> bool:
+        """Whether its metric reads sources."""
+        return _text_metric("metric", self.options.metric).needs_sources
+
     def begin_step(self, step: int, steps: int) -> None:
         """Stores the step's number, which seeds sampling."""
         self.step = step

@@ -36,7 +36,14 @@ from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_conversations import settle_validated
 from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
-from hf_seq2seq.tasks.stages import are_modified, read_staged, refuse_stages, settle_stages, with_stages
+from hf_seq2seq.tasks.stages import (
+    are_modified,
+    read_staged,
+    refuse_lost_references,
+    refuse_stages,
+    settle_stages,
+    with_stages,
+)
 from hf_seq2seq.tasks.streams import is_streamed, read_streamed, with_stream
 from hf_seq2seq.tasks.subwords import most_tokens, refuse_rich_sources, subword_pairs
 from hf_seq2seq.training.checks import check_positions
@@ -151,6 +158,7 @@ def encoded_task(
     most = most_tokens(config, pairs["train"], presented)
     context = GenerationContext(tokenizers, known, config.run.seed, limit, prefix, most)
     objective = make_objective(config.loss, model, config.optimization.label_smoothing_factor, context)
+    refuse_lost_references(objective, pairs["train"])
     task = Task(
         recipe=recipe,
         config=config,

@@ -17,6 +17,8 @@ from hf_seq2seq.data.stages import StageRows, Steps, modified
 from hf_seq2seq.data.tabbed_text import split_at_tabs
 from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.objectives.candidates import CandidateObjective
+from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.sections import Choice, flag
 from hf_seq2seq.task import Task
@@ -134,6 +136,23 @@ def _with_modified(rows: StagedPairs, seed: int) -> StagedPairs:
         modified_sources=tuple(source for source, _ in changed),
         modified_targets=tuple(target for _, target in changed),
     )
+
+
+def refuse_lost_references(objective: Objective, rows: Any) -> None:
+    """Rejects scores of outputs for rows that stages modify, of which only the first target is known as modified.
+
+    Raises:
+        InputError: rows have more references, or the metric reads sources.
+    """
+    if not isinstance(objective, CandidateObjective) or not are_modified(rows):
+        return
+    several = sum(len(texts) > 1 for texts in rows.references)
+    lost = f"{several:,} rows have several references" if several else "the metric reads sources"
+    if several or objective.reads_sources:
+        raise InputError(
+            f"{rows.file.path}: outputs of modified rows are scored against their first target alone, and {lost}; "
+            "leave out the modifiers"
+        )
 
 
 def settle_stages(config: C, rows: Sized) -> C:

@@ -1,5 +1,6 @@
 """Runs in stages: every recipe on pairs, exact on resume, and what is refused."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from hf_seq2seq.api.configuration import resolve
 from hf_seq2seq.data.stages import StageRows
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.data_section import data_section
+from hf_seq2seq.objectives.candidates import CandidateObjective
 from hf_seq2seq.recipes import gpt, rnn, t5
 from hf_seq2seq.sections import build
 from hf_seq2seq.task import Task
@@ -168,6 +170,22 @@ def test_outputs_of_modified_rows_are_compared_with_their_labels(make: Make) -> 
     Path("stages.yaml").write_text(plain)
     task = make()
     assert task.objective.context.examples is task.splits["train"]
+
+
+def test_outputs_of_modified_rows_have_one_reference_and_no_source(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"loss_type": "minimum_risk", "loss_args": "random_start=true,metric=chrf"}
+    assert make(**options).objective.generates
+    with monkeypatch.context() as patch:
+        patch.setattr(CandidateObjective, "reads_sources", True)  # as of COMET, which is not always installed
+        with pytest.raises(InputError, match=r"stages.yaml: outputs of modified rows .* and the metric reads sources"):
+            make(**options)
+    rows = [{"source": "ab", "target": ["ba", "b"]}] * 24
+    Path("dirty.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("stages.yaml").write_text(STAGES.replace("dirty.tsv", "dirty.jsonl"))
+    with pytest.raises(InputError, match="24 rows have several references; leave out the modifiers"):
+        make(**options)
+    Path("stages.yaml").write_text(STAGES.replace("dirty.tsv", "dirty.jsonl").partition("modifiers")[0])
+    assert make(**options).objective.generates
 
 
 def test_stages_keep_better_and_worse_outputs(make: Make) -> None:
