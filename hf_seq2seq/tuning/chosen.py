@@ -20,6 +20,7 @@ class Chosen:
         base: every option of its family without them.
         score: on the validation rows.
         decoding: settings that were chosen after training.
+        held: flags that keep everything else as in the base; see `Family.held`.
     """
 
     recipe: str
@@ -28,6 +29,12 @@ class Chosen:
     base: dict[str, Any]
     score: float
     decoding: dict[str, Any] = field(default_factory=dict)
+    held: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def flags(self) -> dict[str, Any]:
+        """The flags of a further run of the same settings, besides those of all trials."""
+        return self.held | self.values
 
 
 def best_checkpoint(folder: Path) -> Path:

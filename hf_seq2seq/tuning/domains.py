@@ -41,6 +41,11 @@ class Choices:
         """How many there are."""
         return len(self.options)
 
+    @property
+    def names(self) -> set[str]:
+        """The settings that vary."""
+        return {name for settings in self.options.values() for name in settings}
+
     def draw(self, trial: Any, key: str) -> dict[str, Any]:
         """What an Optuna trial chooses; `key` is its name for it."""
         chosen: str = trial.suggest_categorical(key, list(self.options))
@@ -71,6 +76,11 @@ class Range:
     high: float
     log: bool = False
     whole: bool = False
+
+    @property
+    def names(self) -> set[str]:
+        """The setting that varies."""
+        return {self.name}
 
     def draw(self, trial: Any, key: str) -> dict[str, Any]:
         """What an Optuna trial suggests; with three significant digits, which suffice."""

@@ -47,7 +47,7 @@ def longer_run(
         if budget is None or seconds is None or budget.name not in best.base:
             return best
         values = (
-            request.of_family(best.base) | best.values | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
+            request.of_family(best.base) | best.flags | {budget.name: f"{seconds:.0f}s", "save_total_limit": AVERAGED}
         )
         steps = progress_of(best.folder, request.goal).steps
         again = ", to average its last checkpoints: the trial had all steps of --max-steps"

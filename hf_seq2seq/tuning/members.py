@@ -71,7 +71,7 @@ def _values(best: Chosen, request: SearchRequest, seed: int, seconds: float) -> 
     """The flags of one, which keeps to its time itself."""
     budget = request.budget
     timed = {budget.name: f"{seconds:.0f}s"} if budget is not None and budget.name in best.base else {}
-    return request.of_family(best.base) | best.values | timed | {"save_total_limit": 1, "seed": seed}
+    return request.of_family(best.base) | best.flags | timed | {"save_total_limit": 1, "seed": seed}
 
 
 def _trained(

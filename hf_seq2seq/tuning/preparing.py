@@ -68,7 +68,7 @@ def look(recipe: str, given: Mapping[str, Any], values: Mapping[str, Any]) -> Lo
             "no validation rows to choose by: give --validation-file, or --validation-split-percentage to hold some "
             "out (by default a tenth of 100 rows or more)"
         )
-    family = Family(recipe, dict(given), flatten(task.config), {})
+    family = Family(recipe, dict(given), flatten(task.config), {}, task.config.derived)
     tested, validated = (rows_of(task.splits, kind) for kind in ("test", "validation"))
     goal = _goal(task, values)
     rows = {split: found for split, found in contents(task).items() if kind_of(split) != "test"}

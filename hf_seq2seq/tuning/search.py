@@ -286,7 +286,8 @@ class _Search:
         budget, seconds = self.request.budget, self.trial_seconds
         planned = budget is not None and seconds is not None and budget.name in family.base
         timed = {budget.name: f"{max(0.1, seconds):.1f}s"} if planned and budget and seconds is not None else {}
-        return self.request.of_family(family.base) | family.given | timed | {"save_total_limit": 1} | record.settings
+        own = family.given | timed | {"save_total_limit": 1} | family.held(record.settings) | record.settings
+        return self.request.of_family(family.base) | own
 
     def _seconds_for_trial(self) -> float:
         """After which a trial is stopped in any case: a little more than the search has left."""
@@ -330,7 +331,8 @@ class _Search:
         folder = self.folder / TRIALS / best.folder
         values = family.given | best.settings
         tell(f"best trial  {best.folder}: {describe_settings(best.settings)}")
-        chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0)
+        held = family.held(best.settings)
+        chosen = Chosen(best.recipe, folder, values, family.base, best.value or 0.0, held=held)
         if self.request.ensemble and self.request.budget is not None:
             needed = self.study.noted(f"took {best.folder}") or self.trial_seconds or 0.0
             self.members = other_seeds(chosen, self.request, self.server, needed, self._left_for_training)

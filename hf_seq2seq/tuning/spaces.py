@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_seq2seq.sections import options
+from hf_seq2seq.sections import Choice, both_sides, options
 from hf_seq2seq.tuning.domains import Choices, Domain, Range
 
 WIDTHS = ("hidden_size", "embedding_size", "d_model", "encoder_ffn_dim", "decoder_ffn_dim")
@@ -16,6 +16,10 @@ DECODING = ("num_beams", "length_penalty")
 FACTOR = 4
 """How far a learning rate is tried to both sides of the default."""
 SIZES = ("model_size", *WIDTHS, *LAYERS)
+HELD = ("dropout", "optim", "scale_parameter", *both_sides(layers=0, ffn_dim=0, attention_heads=0))
+"""What a rule chose for the base stays in trials of another width or learning rate, which switch the rule off."""
+HOLDING = {*WIDTHS, "learning_rate"}
+"""Those settings."""
 USUAL_DROPOUTS = (0.1, 0.2, 0.3, 0.4, 0.5)
 SUBWORDS = ("bpe", "unigram", "wordpiece")
 
@@ -29,15 +33,35 @@ class Family:
         given: flags that all its runs have.
         base: every option as a run without further flags has it.
         space: what varies, by a name of its own.
+        derived: what rules chose for the base.
     """
 
     recipe: str
     given: dict[str, Any]
     base: dict[str, Any]
     space: dict[str, Domain]
+    derived: tuple[Choice, ...] = ()
+
+    def held(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The flags that a run with some settings needs to have everything else as in the base.
+
+        A flag switches rules off, so that a run of another width would have another dropout, too. Rules of batches and
+        steps are left to the settings.
+
+        Args:
+            settings: of the space, as far as they differ from the base.
+        """
+        if not settings:
+            return {}
+        names = {name for domain in self.space.values() for name in domain.names}
+        kept = {name: self.base[name] for name in names if name in self.base and name not in settings}
+        for choice in self.derived:
+            if names.intersection(choice.unless) and choice.name not in names and _stays(choice, settings):
+                kept[choice.name] = choice.value
+        return kept
 
     def draw(self, trial: Any, prefix: str) -> dict[str, Any]:
-        """What an Optuna trial sets; what is as in a run without flags is left to that run's own rules."""
+        """What an Optuna trial sets, as far as it differs from a run without flags."""
         found: dict[str, Any] = {}
         for name, domain in self.space.items():
             found |= domain.draw(trial, prefix + name)
@@ -61,6 +85,12 @@ class Family:
         first = self.first(prefix)
         every = [dict(zip(names, combination, strict=True)) for combination in found]
         return sorted(every, key=lambda parameters: parameters != first)
+
+
+def _stays(choice: Choice, settings: Mapping[str, Any]) -> bool:
+    """Whether what a rule chose is for a run with these settings, too, although they may switch the rule off."""
+    off = settings.keys() & set(choice.unless)
+    return not off or (choice.name in HELD and off <= HOLDING)
 
 
 def around_defaults(config_class: type, base: Mapping[str, Any]) -> dict[str, Domain]:

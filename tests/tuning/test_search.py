@@ -114,6 +114,16 @@ def test_the_best_trial_is_measured_on_the_test_rows_once(trainer, tmp_path):
     assert yaml.safe_load((tmp_path / "out/search/trials/002-rnn/run.yaml").read_text())["gain"] == 1
 
 
+def test_further_runs_of_the_best_settings_keep_the_base_as_its_trial_did(trainer, tmp_path):
+    asked = request(tmp_path, [1, 2], budget=Budget(600))
+    family = asked.families[0]
+    space = family.space | {"dropout": Choices.of("dropout", [0.4])}
+    family = dataclasses.replace(family, base=family.base | {"dropout": 0.4}, space=space)
+    found = searching.search(dataclasses.replace(asked, families=(family,)))
+    assert found["settings"] == {"gain": 2}
+    assert [values.get("dropout") for values in trainer.started[:3]] == [None, 0.4, 0.4]  # the last one is longer
+
+
 def test_a_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(trainer, tmp_path):
     found = searching.search(request(tmp_path, [1, "broken", 3]))
     assert found["settings"] == {"gain": 3}
