@@ -131,6 +131,7 @@ def encode_conversations(
     return Examples(
         source=Ragged.of(history.ids for history in histories),
         texts=found.transcripts,
+        histories=found.histories,
         target=Ragged.of([*ids[:-1][: room - 1], end] for ids in replies),
         references=found.references,
         learned=Ragged.of(history.learned for history in histories),

@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hf_seq2seq.data.messages import Messages
 from hf_seq2seq.ragged import Ragged
 
 
@@ -74,6 +75,8 @@ class Examples:
         token_types: segment ids aligned with `source`, for text pairs; None otherwise.
         chosen: ids of the better of two outputs of every row, ending in EOS, with `rejected`; None without preferences.
         rejected: ids of the worse.
+        histories: for replies of a conversation, the messages before each, of which `texts` are the transcripts; None
+            for other rows.
         unknown: the out-of-vocabulary source words of every row that a model may copy, numbered by `data.copying`; None
             without copying.
         truncated: numbers of rows with a truncated source and with a truncated target.
@@ -99,6 +102,7 @@ class Examples:
     made_of: Dialogues | Documents | None = None
     chosen: Ragged | None = None
     rejected: Ragged | None = None
+    histories: list[Messages] | None = None
 
     def __len__(self) -> int:
         return len(self.source)

@@ -73,6 +73,7 @@ def encode_replies(
     return Examples(
         source=source,
         texts=rows.transcripts,
+        histories=rows.histories,
         target=target,
         references=rows.references,
         truncated=(cut_sources, cut_targets),

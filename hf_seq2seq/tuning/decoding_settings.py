@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_seq2seq.data.messages import Messages
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.metrics.corpus import Corpus
 from hf_seq2seq.tuning.domains import Choices, Domain
@@ -41,13 +42,13 @@ class ValidationSet:
 
     Attributes:
         name: as in `--validation-file NAME=FILE`; empty for a file without one.
-        sources: texts, without prefix.
+        sources: texts, without prefix, or the messages before each reply.
         references: the acceptable targets of each.
         metrics: names of those that it has.
     """
 
     name: str
-    sources: list[str]
+    sources: Sequence[str | Messages]
     references: list[list[str]]
     metrics: tuple[str, ...]
 

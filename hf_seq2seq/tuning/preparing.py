@@ -93,7 +93,7 @@ def _goal(task: "Task", values: Mapping[str, Any]) -> Goal:
 def _validation(task: "Task") -> Validation | None:
     found = [(split, task.splits[split]) for split in sets_of(task.splits, "validation")]
     sets = [
-        ValidationSet(name_of(split), list(rows.texts), list(rows.references), task.metrics_of(split))
+        ValidationSet(name_of(split), list(rows.histories or rows.texts), list(rows.references), task.metrics_of(split))
         for split, rows in found
         if rows.references is not None
     ]
