@@ -92,23 +92,23 @@ class JointNgram:
         return (" " if self.spaced else "").join(self._best(self._kept(found[-1])))
 
     def _kept(self, found: list[_Hypothesis]) -> list[_Hypothesis]:
-        """The best hypotheses; of those between which no later piece can tell, one."""
-        kept: dict[tuple[int, ...], _Hypothesis] = {}
-        for score, context, sounds in sorted(found, key=lambda hypothesis: -hypothesis[0]):
-            if len(kept) == self.beams:
-                break
+        """The best hypotheses; those that sound alike, and between which no later piece can tell, are summed."""
+        sums: dict[tuple[tuple[int, ...], tuple[str, ...]], float] = {}
+        for score, context, sounds in found:
             context = context[-self.order + 1 :] if self.order > 1 else ()
             if context not in self._contexts:
                 self._contexts[context] = self.model.seen(context)
-            kept.setdefault(self._contexts[context], (score, self._contexts[context], sounds))
-        return list(kept.values())
+            alike = self._contexts[context], sounds
+            sums[alike] = log_sum(sums[alike], score) if alike in sums else score
+        best = sorted(sums.items(), key=lambda item: -item[1])[: self.beams]
+        return [(score, context, sounds) for (context, sounds), score in best]
 
     def _best(self, found: list[_Hypothesis]) -> tuple[str, ...]:
         """The sounds that are likeliest before the end; the ways to cut a word that give the same sounds are summed."""
         end, sums = np.array([END]), dict[tuple[str, ...], float]()
         for score, context, sounds in found:
             total = score + math.log(self.model.of_tokens(context, end)[0])
-            sums[sounds] = float(np.logaddexp(sums.get(sounds, -math.inf), total))
+            sums[sounds] = log_sum(sums[sounds], total) if sounds in sums else total
         return max(sums, key=lambda sounds: sums[sounds])
 
     def _steps(self, word: str, place: int, context: tuple[int, ...]) -> list[tuple[int, int | None, float]]:
@@ -132,6 +132,11 @@ class JointNgram:
             found = list(zip(numbers[best].tolist(), scores[best].tolist(), strict=True))
             self._seen[context, letters] = found
         return found
+
+
+def log_sum(first: float, second: float) -> float:
+    """The logarithm of the sum of two probabilities, given theirs."""
+    return max(first, second) + math.log1p(math.exp(-abs(first - second)))
 
 
 def train(sources: Sequence[str], targets: Sequence[str], options: Options) -> JointNgram:

@@ -1,9 +1,12 @@
 """The joint n-gram model: its search against every way to pronounce, and real pronunciations."""
 
 import math
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 
 from hf_seq2seq.baselines.joint_ngram import JointNgram, Options, train
@@ -47,6 +50,30 @@ def test_a_wide_beam_finds_what_all_ways_find(order: int) -> None:
     model = train(WORDS, SOUNDS, Options(ngram_order=order, beams=500))
     for word in ["bade", "faced", "dace", "ebb", "cad"]:
         assert model.pronounce(word) == likeliest(model, word)
+
+
+def every_way(model: JointNgram, word: str, context: int = START) -> Iterator[tuple[tuple[str, ...], float]]:
+    """All ways to cut and to say a word under a model of bigrams: the sounds and the probability of each."""
+    if not word:
+        yield (), model.model.of_tokens((context,), np.array([END]))[0]
+    for piece, (letters, sounds) in enumerate(model.pieces, FIRST):
+        if word.startswith("".join(letters)):
+            likely = model.model.of_tokens((context,), np.array([piece]))[0]
+            for more, rest in every_way(model, word[len(letters) :], piece):
+                yield sounds + more, likely * rest
+
+
+def test_all_ways_to_cut_a_word_that_sound_alike_are_summed() -> None:
+    random = Random(0)
+    words = ["".join(random.choices("ab", k=random.randint(2, 5))) for _ in range(200)]
+    sounds = [" ".join(random.choices("XY", k=random.randint(max(1, len(word) // 2), len(word)))) for word in words]
+    model = train(words, sounds, Options(ngram_order=2, max_letters=2, beams=1000))
+    for letters in product("ab", repeat=4):
+        word = "".join(letters)
+        sums: dict[tuple[str, ...], float] = {}
+        for said, likely in every_way(model, word):
+            sums[said] = sums.get(said, 0) + likely
+        assert model.pronounce(word) == " ".join(max(sums, key=lambda said: sums[said]))
 
 
 def test_letters_that_were_never_seen_are_passed_over_and_told(capsys: pytest.CaptureFixture[str]) -> None:
