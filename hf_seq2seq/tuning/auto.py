@@ -2,11 +2,11 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq import configs
 from hf_seq2seq.api import recipe_files
@@ -19,10 +19,13 @@ from hf_seq2seq.tuning.baseline_entries import baseline_entries
 from hf_seq2seq.tuning.budget import Budget, budget_of
 from hf_seq2seq.tuning.decoding_settings import USUAL
 from hf_seq2seq.tuning.domains import parse_space
-from hf_seq2seq.tuning.preparing import Looked, check_place, look, spaces_of
+from hf_seq2seq.tuning.preparing import Looked, check_place, held_out, look, spaces_of
 from hf_seq2seq.tuning.request import SearchRequest, tell
 from hf_seq2seq.tuning.search import search
 from hf_seq2seq.tuning.spaces import around_defaults, split_decoding
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 LABEL_RECIPES = ("bert_classifier",)
 STARTS = 3
@@ -51,17 +54,18 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     began = command_began()
     config = build(AutoConfig, flags, origin="auto")
     values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
-    recipes = config.search.recipes or _fitting(config.data)
+    rows = _training_rows(config.data)
+    _refuse_conversations(config.data, rows)
+    recipes = config.search.recipes or _fitting(config.data, rows)
     budget = budget_of(config.search.ensemble, max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
     _check_recipes(recipes)
-    if config.search.ensemble and _for_labels(recipes):
-        raise InputError("--ensemble: combines models that write texts; these predict labels")
     check_place(Path(config.run.output_dir), config.run.overwrite_output_dir)
     if config.hub.push_to_hub:
         check_publication(config.hub)
     for_labels = _for_labels(recipes)
     values = _as_labels(values) if for_labels else values
     looked = _look_at_all(recipes, values, budget, began)
+    _check_scored(looked[0], (), config.search.ensemble)
     spaces = [around_defaults(each.config_class, each.family.base) for each in looked]
     goal = looked[0].goal
     request = SearchRequest(
@@ -111,17 +115,18 @@ def search_recipe(
     module = recipe_files.load(recipe)
     space, decoding = split_decoding(parse_space(text, module.Config))
     run = configs.Run(**{k: v for k, v in values.items() if k in options(module.Config) and _is_of_run(module, k)})
-    if both := sorted(set(space) & set(values)):
+    if both := sorted((space | decoding).keys() & values.keys()):
         raise InputError(f"--search: {flag(both[0])} is given beside it, too; leave one of them out")
     limits = {name: values.get(name) for name in ("max_time", "max_cpu_time")}
     budget = budget_of(ensemble, **{name: None if text is None else str(text) for name, text in limits.items()})
     check_place(Path(run.output_dir), run.overwrite_output_dir)
     common = {name: value for name, value in values.items() if name not in OF_THE_SEARCH}
     looked = look(recipe, {}, common)
+    _check_scored(looked, decoding, ensemble)
     _check_start(budget, began)
     request = SearchRequest(
         families=spaces_of([looked], [space]),
-        values=_compared_by(looked.goal.metric, [looked], common),
+        values=_compared_by(looked.goal.metric, [looked], common) | held_out(looked, space),
         output_dir=Path(run.output_dir),
         goal=looked.goal,
         validation=looked.validation,
@@ -164,6 +169,23 @@ def _check_start(budget: Budget | None, began: tuple[float, float]) -> None:
         raise budget.refusal(used, used)
 
 
+def _check_scored(looked: Looked, decoding: Iterable[str], ensemble: int | None) -> None:
+    """Refuses what only a score of output texts can choose where trials are compared by another.
+
+    Raises:
+        InputError: names the flag.
+    """
+    asked = [f"--search: {flag(name)}" for name in decoding] + ["--ensemble"] * bool(ensemble)
+    if not asked or looked.validation is not None:
+        return
+    if looked.goal.is_loss:
+        raise InputError(
+            f"{asked[0]}: is chosen by a score of outputs, and {looked.goal.metric} is none; "
+            "give another --metric-for-best-model"
+        )
+    raise InputError(f"{asked[0]}: is for models that write texts; these predict labels")
+
+
 def _look(recipe: str, values: Mapping[str, Any]) -> Looked:
     """A family, with the flags that it has; of a pretrained model only where it can start from one."""
     own = _flags_of(recipe, values)
@@ -184,19 +206,45 @@ def _compared_by(metric: str, looked: Sequence[Looked], values: Mapping[str, Any
     return dict(values) | {"metric_for_best_model": metric, "metrics": metrics}
 
 
-def _fitting(data: Data) -> tuple[str, ...]:
-    """The recipes for the rows: labels where a column is called so, or each line begins with a label."""
-    from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS, is_label_name
+def _training_rows(data: Data) -> "Dataset | None":
+    """The training rows as they are read, before columns are chosen; None without any."""
     from hf_seq2seq.data.labelled_lines import LabelledLines
     from hf_seq2seq.data.sources import load_splits
+
+    only = dataclasses.replace(data, validation_file=None, test_file=None, validation_split_percentage=None)
+    with silenced(logging.WARNING):
+        splits = load_splits(only, LabelledLines())
+    return splits.get("train")
+
+
+def _refuse_conversations(data: Data, rows: "Dataset | None") -> None:
+    """Refuses rows of messages alone, which `auto` has no flag to train on.
+
+    Raises:
+        InputError: names the command that has one.
+    """
+    from hf_seq2seq.data.cells import row_sample
+    from hf_seq2seq.data.columns.conventions import PAIRS
+    from hf_seq2seq.data.messages import COLUMNS
+
+    named = {data.source_column, data.target_column, data.label_column} - {None, *COLUMNS}
+    if rows is None or named or any({source, target} <= set(rows.column_names) for source, target in PAIRS):
+        return
+    sample = row_sample(rows)
+    if found := next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None):
+        raise InputError(
+            f"column {found!r} has conversations: use hf-seq2seq train RECIPE --objective dialogue --search …"
+        )
+
+
+def _fitting(data: Data, rows: "Dataset | None") -> tuple[str, ...]:
+    """The recipes for the rows: labels where a column is called so, or each line begins with a label."""
+    from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS, is_label_name
 
     if data.label_column is not None:
         return LABEL_RECIPES
     named = data.target_column is not None or data.source_column is not None
-    only = dataclasses.replace(data, validation_file=None, test_file=None, validation_split_percentage=None)
-    with silenced(logging.WARNING):
-        rows = {} if named else load_splits(only, LabelledLines())
-    names = {name.strip().lower() for name in rows["train"].column_names} if "train" in rows else set()
+    names = set() if named or rows is None else {name.strip().lower() for name in rows.column_names}
     paired = {t for s, t in PAIRS if {s, t} <= names and s not in TEXTS}  # `target` beside `source`, not beside `text`
     labels = any(map(is_label_name, names - paired))
     recipes, kind, other = (

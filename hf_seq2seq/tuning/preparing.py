@@ -115,3 +115,17 @@ def check_place(folder: Path, overwrite: bool) -> None:
 def spaces_of(looked: Sequence[Looked], spaces: Sequence[Mapping[str, Domain]]) -> tuple[Family, ...]:
     """The families with their spaces."""
     return tuple(replace(each.family, space=dict(space)) for each, space in zip(looked, spaces, strict=True))
+
+
+def held_out(looked: Looked, space: Mapping[str, Domain]) -> dict[str, Any]:
+    """The flags with which trials on different training rows have the same validation rows.
+
+    Raises:
+        InputError: they cannot, because what is held out is a share of rows that differ.
+    """
+    share = looked.family.base.get("validation_split_percentage")
+    if not share:
+        return {}
+    if "deduplicate" in space:
+        raise InputError("--search: --deduplicate: changes the rows that are held out; give --validation-file")
+    return {"validation_split_percentage": share} if "max_train_samples" in space else {}

@@ -1,5 +1,6 @@
 """Searches with real runs."""
 
+import json
 from threading import Thread
 
 import pytest
@@ -9,6 +10,7 @@ from hf_seq2seq.clocks import clocks
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import locked_folder
 from hf_seq2seq.tuning.auto import auto, search_recipe
+from hf_seq2seq.tuning.preparing import look
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -84,6 +86,54 @@ def test_a_budget_that_starting_again_uses_up_is_refused(files, tmp_path, monkey
 def test_a_setting_is_searched_or_given(files, tmp_path):
     with pytest.raises(InputError, match="--search: --dropout is given beside it, too"):
         search_recipe("rnn", "dropout=0.1,0.2", files | {"dropout": 0.1, "output_dir": str(tmp_path / "out")})
+    with pytest.raises(InputError, match="--search: --num-beams is given beside it, too"):
+        search_recipe("rnn", "num_beams=1,2", files | {"num_beams": 3, "output_dir": str(tmp_path / "out")})
+
+
+def test_what_only_scores_of_outputs_choose_is_refused_where_trials_are_compared_by_others(files, tmp_path):
+    values = files | {"metric_for_best_model": "loss", "output_dir": str(tmp_path / "out")}
+    with pytest.raises(InputError, match="--search: --num-beams: is chosen by a score of outputs, and loss is none"):
+        search_recipe("rnn", "dropout=0.1,0.2,num_beams=1,2", values)
+    with pytest.raises(InputError, match="--ensemble: is chosen by a score of outputs, and loss is none"):
+        search_recipe("rnn", "dropout=0.1,0.2", values, ensemble=2)
+    with pytest.raises(InputError, match="--ensemble: is chosen by a score of outputs, and loss is none"):
+        auto(recipes="rnn", ensemble=2, **values)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("text,label\n" + "good,1\nbad,0\n" * 5)
+    labelled = {"train_file": str(labels), "validation_file": str(labels), "output_dir": str(tmp_path / "out")}
+    with pytest.raises(InputError, match="--ensemble: is for models that write texts; these predict labels"):
+        search_recipe("bert_classifier", "learning_rate=1e-4,1e-3", labelled | {"from_scratch": True}, ensemble=2)
+    with pytest.raises(InputError, match="--ensemble: is for models that write texts; these predict labels"):
+        auto(ensemble=2, **labelled)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("recipes", [None, "rnn"])
+def test_auto_names_the_command_for_conversations(recipes, tmp_path):
+    path = tmp_path / "rows.jsonl"
+    messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
+    path.write_text((json.dumps({"messages": messages}) + "\n") * 120)
+    flags = {"recipes": recipes} if recipes else {}
+    with pytest.raises(InputError, match=r"^column 'messages' has conversations: use .* --objective dialogue --search"):
+        auto(train_file=str(path), output_dir=str(tmp_path / "out"), **flags)
+    assert not (tmp_path / "out").exists()
+    flags |= {"source_column": "prompt", "target_column": "messages"}
+    with pytest.raises(InputError, match="no column 'prompt'"):
+        auto(train_file=str(path), output_dir=str(tmp_path / "out"), **flags)
+
+
+def test_trials_on_different_training_rows_have_the_same_validation_rows(tmp_path, monkeypatch):
+    path = tmp_path / "train.csv"
+    path.write_text("source,target\n" + "".join(f"w{n:03},W {n:03}\n" for n in range(200)))
+    asked = []
+    monkeypatch.setattr("hf_seq2seq.tuning.auto.search", asked.append)
+    values = {"train_file": str(path), "output_dir": str(tmp_path / "out")}
+    search_recipe("rnn", "max_train_samples=100,150", values)
+    assert asked[0].values["validation_split_percentage"] == 10
+    held = [look("rnn", {}, asked[0].values | {"max_train_samples": most}).rows["validation"] for most in (100, 150)]
+    assert held == [asked[0].rows["validation"]] * 2
+    with pytest.raises(InputError, match="--search: --deduplicate: changes the rows that are held out"):
+        search_recipe("rnn", "deduplicate=true,false", values)
 
 
 def test_rows_in_memory_cannot_be_searched(tmp_path):

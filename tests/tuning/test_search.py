@@ -11,7 +11,7 @@ from hf_seq2seq.clocks import clocks
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.training.state import State
 from hf_seq2seq.tuning import search as searching
-from hf_seq2seq.tuning.auto import _fitting, search_recipe
+from hf_seq2seq.tuning.auto import _fitting, _training_rows, search_recipe
 from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.budget import Budget, closing_seconds
 from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, ValidationSet, usual
@@ -422,4 +422,5 @@ def test_a_target_beside_its_source_is_no_label(header, recipes, tmp_path):
     path.write_text(
         f"{header}\n" + "one row,another,third\n" * 3 if header.count(",") == 2 else f"{header}\na,b\nc,d\n"
     )
-    assert _fitting(Data(train_file=str(path))) == recipes
+    data = Data(train_file=str(path))
+    assert _fitting(data, _training_rows(data)) == recipes
