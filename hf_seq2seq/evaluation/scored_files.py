@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.metrics.metric import with_sources
 from hf_seq2seq.saved.model_paths import BASELINE_FILE
+from hf_seq2seq.saved.run_settings import RUN_FILE
 
 if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
@@ -128,19 +129,19 @@ def is_baseline(place: str) -> bool:
 
 
 def _predictions_of(place: str) -> str:
-    """The file of a baseline's predictions."""
+    """The file of the predictions of a baseline or a run."""
     return _only_file(place, "predictions", BASELINE_PREDICTIONS)
 
 
 def _only_file(place: str, what: str, patterns: Sequence[str]) -> str:
-    """The one file of a folder that a baseline wrote.
+    """The one file of a folder that a baseline or a run wrote.
 
     Raises:
         InputError: it has none, or one for each of several sets.
     """
     found = sorted(path for pattern in patterns for path in Path(place).glob(pattern))
     if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+        names = shorten(", ".join(path.name for path in found)) or "none"
         raise InputError(f"{place}: files of {what}: {names}; one is needed")
     return str(found[0])
 
@@ -168,7 +169,7 @@ def read_cells(
     """The texts of a file: its lines, its column of this name, the one that a flag names, or its only column.
 
     Args:
-        file: text, or a table as in training; or texts themselves.
+        file: text, or a table as in training; or texts themselves; or the folder of a baseline or a run.
         column: "prediction", "source", or "reference", of which a cell may also be a list.
         encoding: of text files.
         columns: of a command with `COLUMN_OPTIONS`, their values by "reference" and "source".
@@ -178,7 +179,7 @@ def read_cells(
     """
     if isinstance(file, Texts):
         return _given_cells(file, several=column == "reference")
-    if is_baseline(file):
+    if is_baseline(file) or (Path(file) / RUN_FILE).is_file():
         file = _predictions_of(file)
     from hf_seq2seq.data.columns.finding import cell
     from hf_seq2seq.data.rows import read_rows, text_cell
@@ -205,7 +206,7 @@ def _column(file: str, column: str, sample: list[Any], columns: Mapping[str, str
         return named_column(names, sample, option, asked, file)
     if column not in names and len(names) > 1:
         hint = f"; name one by {flag(option)}" if columns is not None and option else ""
-        raise InputError(f"{file}: has columns {', '.join(names)}, but none named {column!r}{hint}")
+        raise InputError(f"{file}: has columns {shorten(', '.join(names))}, but none named {column!r}{hint}")
     return column if column in names else names[0]
 
 

@@ -65,6 +65,7 @@ def test_the_files_are_those_of_another_system(pairs: Path, capsys: pytest.Captu
     file = json.loads(capsys.readouterr().out)["compared"]["near/generated_predictions.txt"]
     run("evaluate", *files, "--compare", "near")  # the folder stands for its predictions
     assert json.loads(capsys.readouterr().out)["compared"] == {"near": file}
+    Path("near/baseline.yaml").rename("near/run.yaml")  # the folder of a trained model does, too
     run("baseline", "copy", *DATA, "--compare", "near", "--metrics", "exact_match", "--json")
     found = json.loads(capsys.readouterr().out)
     assert (found["exact_match"], found["compared"]["near"]["exact_match"]) == (0, 50)
