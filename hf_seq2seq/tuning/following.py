@@ -117,6 +117,19 @@ def best_score(state: State, goal: Goal) -> float | None:
     return max(finite) if goal.greater else min(finite)
 
 
+def every(seconds: float, action: Callable[[], None]) -> Callable[[], None]:
+    """A function that performs an action when it was last performed at least so many seconds ago."""
+    last = time.monotonic()
+
+    def call() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            action()
+            last = time.monotonic()
+
+    return call
+
+
 def follow(
     server: TrainServer,
     folder: Path,
@@ -135,6 +148,7 @@ def follow(
     """
     started, detail, stopped, seen = time.monotonic(), 0.0, "", Progress()
     while (code := server.poll(POLL_SECONDS)) is None:
+        server.waiting()
         took = time.monotonic() - started
         if stopped:
             if took > detail + PATIENCE_SECONDS:

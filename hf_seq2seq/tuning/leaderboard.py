@@ -11,7 +11,7 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.folders import fill_folder
 from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.spaces import describe_settings
-from hf_seq2seq.tuning.study import FAILED, TrialRecord
+from hf_seq2seq.tuning.study import COMPLETE, FAILED, STOPPED, TrialRecord
 
 WIDTH = 60
 """Characters of a reason that the table shows; the JSON file has all of it."""
@@ -102,3 +102,11 @@ def write_leaderboard(folder: Path, entries: Sequence[Entry], goal: Goal, final:
         systems = [System(e.name, e.kind, e.seconds, e.score or 0.0, e.state == "complete") for e in scored]
         with fill_folder(folder) as draft:
             draw_leaderboard(systems, goal.metric, goal.greater, draft / PICTURE)
+
+
+def line_of(record: TrialRecord, goal: Goal) -> str:
+    """A trial in a line, when it has ended."""
+    score = "no score" if record.value is None else f"{goal.metric} {record.value:.4g}"
+    ended = {COMPLETE: "complete", STOPPED: f"stopped at {record.share:.0%}", FAILED: f"failed: {record.reason}"}
+    settings = describe_settings(record.settings)
+    return f"{record.folder}  {score}  {record.seconds:.0f} s  {ended.get(record.state, record.state)}  {settings}"

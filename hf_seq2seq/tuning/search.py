@@ -19,8 +19,8 @@ from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, TooLittleTi
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
 from hf_seq2seq.tuning.final import close, longer_run, tell_short, tuned
-from hf_seq2seq.tuning.following import Ending, Goal, Progress, follow, start_run, write_flags
-from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, ordered, table, write_leaderboard
+from hf_seq2seq.tuning.following import Ending, Progress, every, follow, start_run, write_flags
+from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, line_of, ordered, table, write_leaderboard
 from hf_seq2seq.tuning.members import Member, other_seeds
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
@@ -30,6 +30,8 @@ from hf_seq2seq.tuning.train_server import TrainServer
 TRIALS = "trials"
 KEPT = 3
 """Trials whose checkpoints are kept: the best ones; twice as many as an ensemble has, of which some may not fit."""
+NOTED = 5
+"""Seconds after which the time is noted again while a run is in progress, for a start after a kill."""
 FAILURES = 3
 """The search ends where so many trials fail before any has a score."""
 
@@ -72,6 +74,7 @@ class _Search:
         self._longest = 0.0
         self.baselines: tuple[Entry, ...] = ()
         self.members: list[Member] = []
+        server.waiting = every(NOTED, self.note_time)
         if self.study.noted("start") is None:
             self.study.note("start", self.used)
         self.trial_seconds: float | None = self.study.noted("trial_seconds")
@@ -178,7 +181,7 @@ class _Search:
             if trial is None:
                 break
             record = self._try(trial)
-            tell(_line(record, self.request.goal))
+            tell(line_of(record, self.request.goal))
             self.note_time()
             write_leaderboard(self.folder, self._entries(), self.request.goal, {})
             self._check(record)
@@ -247,9 +250,14 @@ class _Search:
             assert progress.value is not None
             return not self.study.report(trial, progress.share, progress.value)
 
-        before = self.used
+        def note_times() -> None:
+            self.note_time()
+            self.study.note_trial_seconds(trial, record.seconds + self.used - before)
+
+        before, usual = self.used, self.server.waiting
+        self.server.waiting = every(NOTED, note_times)
         ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
-        took = self.used - before
+        self.server.waiting, took = usual, self.used - before
         if ending.code == 0:
             self._measure_end(folder, took)
         return dataclasses.replace(ending, seconds=took)
@@ -389,10 +397,3 @@ def _state(ending: Ending) -> str:
 
 def _is_number(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _line(record: TrialRecord, goal: Goal) -> str:
-    score = "no score" if record.value is None else f"{goal.metric} {record.value:.4g}"
-    ended = {COMPLETE: "complete", STOPPED: f"stopped at {record.share:.0%}", FAILED: f"failed: {record.reason}"}
-    settings = describe_settings(record.settings)
-    return f"{record.folder}  {score}  {record.seconds:.0f} s  {ended.get(record.state, record.state)}  {settings}"

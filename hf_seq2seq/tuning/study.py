@@ -139,6 +139,10 @@ class Study:
         """Notes them."""
         self._study.set_user_attr("seconds", seconds)
 
+    def note_trial_seconds(self, trial: Any, seconds: float) -> None:
+        """Keeps how long a trial in progress has taken yet."""
+        trial.set_user_attr("seconds", seconds)
+
     def note(self, name: str, value: Any) -> None:
         """Keeps a value with the study, as JSON."""
         self._study.set_user_attr(name, value)

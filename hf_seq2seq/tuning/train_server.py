@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,6 +37,8 @@ class TrainServer:
         self.cpu_seconds = 0.0
         """CPU time of all runs that have ended, and of the servers that started them."""
         self._of_earlier = 0.0  # servers that are gone
+        self.waiting: Callable[[], None] = lambda: None
+        """What whoever waits for a run calls again and again meanwhile."""
 
     def start(self, recipe: str, values: Mapping[str, Any], output: Path | None, call: str = "") -> None:
         """Starts a run; `poll` says when it has ended.

@@ -21,6 +21,7 @@ from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.request import SearchRequest
 from hf_seq2seq.tuning.spaces import Family
+from hf_seq2seq.tuning.study import Study
 
 pytest.importorskip("optuna")
 
@@ -31,6 +32,7 @@ class Trainer:
     """Trains in no time: a run's score after n of 9 steps is n times its `gain`."""
 
     started: list = []
+    waiting = staticmethod(lambda: None)
 
     def start(self, recipe, values, output, call=""):
         self.folder, self.values = searching.Path(values["output_dir"]), values
@@ -157,6 +159,24 @@ def test_a_killed_search_goes_on_where_it_was(trainer, tmp_path, monkeypatch):
     assert not (tmp_path / "search/trials/000-rnn/checkpoint-1").exists()  # which was not trained again
     starts = [values["output_dir"].rpartition("/")[2] for values in trainer.started]
     assert starts == ["000-rnn", "001-rnn", "001-rnn", tmp_path.name]
+
+
+def test_the_time_is_noted_while_a_run_is_in_progress(trainer, tmp_path, monkeypatch):
+    noted = []
+
+    def save(self, gain):
+        Trainer.save(self, gain)
+        study = Study(tmp_path / "search", asked.families, True, seed=1, most=2)
+        noted.append((study.seconds, study.records()[0].seconds))
+
+    monkeypatch.setattr(searching, "TrainServer", type("Looking", (Trainer,), {"save": save}))
+    monkeypatch.setattr(searching, "NOTED", 0)
+    asked = request(tmp_path, [1], began=(clocks()[0] - 50, clocks()[1]))
+    searching.search(asked)
+    assert noted[0] == (0.0, 0.0)
+    (earlier, first), (later, second) = noted[1], noted[-1]
+    assert 50 < earlier < later < 100
+    assert 0 < first < second < 50
 
 
 def test_a_budget_that_is_too_small_for_one_evaluation_is_refused(trainer, tmp_path):
