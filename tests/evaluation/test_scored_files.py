@@ -86,6 +86,6 @@ def test_an_empty_line_of_several_files_is_no_reference_for_any_metric(tmp_path:
 def test_many_columns_are_not_all_named(tmp_path: Path) -> None:
     file = tmp_path / "table.csv"
     file.write_text(",".join(f"column_{n}" for n in range(200)) + "\n" + "1," * 199 + "1\n")
-    with pytest.raises(InputError, match="has columns column_0, .*…, but none named 'prediction'") as error:
+    with pytest.raises(InputError, match=r"has columns column_0, .*…, but none named 'prediction'") as error:
         list(scored_files.read_cells(str(file), "prediction", "utf-8"))
     assert len(str(error.value)) < 250 + len(str(file))
