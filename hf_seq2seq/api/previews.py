@@ -77,7 +77,7 @@ def preview_run(recipe: Recipe, config: RunConfig) -> Preview:
 
 
 def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
-    from hf_seq2seq.data.shared_rows import describe_shared
+    from hf_seq2seq.data.shared_rows import describe_shared, hint_on_shared
     from hf_seq2seq.data.statistics import remarks
     from hf_seq2seq.defaults.choosing import describe
     from hf_seq2seq.hub.reading import describe_reading
@@ -99,7 +99,7 @@ def _page(task: "Task", examples: list[list[str]]) -> Iterator[str]:
     for line in [
         *remarks(task.splits["train"], task.tokenizers),
         *describe_reading(task),
-        *describe_shared(task.splits),
+        *describe_shared(task.splits, hint_on_shared(task.config)),
     ]:
         yield f"{line}\n"
     for number, lines in enumerate(examples, start=1):

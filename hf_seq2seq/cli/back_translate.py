@@ -82,19 +82,16 @@ def back_translate(model: ReverseModel, *, values: Values) -> None:
     with _open(config, model, generator) as file, counted("texts") as generator.advance:
         _write(file, filters.lines(texts), generator, filters, pairs)
     _report(file.state, generator, options)
-    if not file.state["kept"] and (options.mixed_file or options.stages_file):
+    if not file.state["kept"]:
         raise InputError(
-            f"{options.output_file}: no pair is kept, so that there is nothing to mix; see above what dropped them; "
-            f"outputs of {model} may be bad: train it longer"
+            f"{options.output_file}: no pair is kept, so that there is nothing to train on; see above what dropped "
+            f"them; outputs of {model} may be bad: train it longer"
         )
     if options.mixed_file:
         real, made = write_mixed(options)
         print(f"{options.mixed_file}: {real:,} rows of real pairs ({options.upsample} x) and {made:,} synthetic ones")
     if options.stages_file:
         print(f"{options.stages_file}:\n{write_stages(options, file.state['kept'])}", end="")
-    if not file.state["kept"] and not options.mixed_file:
-        print("no pair is kept: there is nothing to train on")
-        return
     print("to train on them (add --validation-file with real pairs):")
     print("  " + training_command(options, config.noise, settings.run))
 

@@ -1,6 +1,8 @@
 """The model's input from the rows given to a command: a text of one or several columns, or messages."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -246,10 +248,22 @@ def read_histories(
     trained, names = settings.run.get("source_column"), names_of(sample)
     column = options.source_column or (trained if trained in names else None) or messages_column(sample)
     if column is None or any(isinstance(cell(row, column), str) for row in sample):
+        if _are_turns(sample):
+            raise InputError(
+                f"{place}: numbered lines are the turns of dialogues, and here each row is a text to reply to; write "
+                f"what came before as a column of messages, or score all replies by evaluate --test-file {place}"
+            )
         for text, others in read_sources(rows, sample, options, settings, place):
             yield Sourced([{"role": "user", "content": text}] if text.strip() else "", others)
         return
     yield from _messages(rows, column, place)
+
+
+def _are_turns(sample: list[Row]) -> bool:
+    """Whether rows are lines of the bAbI dialogues: `1 hi TAB hello`, then `2 a table for two TAB ok`."""
+    texts = [text for row in sample if (text := str(next(iter(row.values()), "")).strip())]
+    numbers = [int(found[1]) if (found := re.match(r"(\d{1,4}) ", text)) else 0 for text in texts]
+    return len(numbers) > 1 and numbers[0] == 1 and all(b in (1, a + 1) for a, b in pairwise(numbers))
 
 
 def _messages(rows: Iterator[Row], column: str, place: str) -> Iterator[Sourced]:

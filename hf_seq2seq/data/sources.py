@@ -20,6 +20,7 @@ from hf_seq2seq.data.files.tables import Misfit, Table, kind
 from hf_seq2seq.data.given_rows import find_given, is_given
 from hf_seq2seq.data.given_tables import table_of
 from hf_seq2seq.data.joined_files import numbered_in_file, read_joined
+from hf_seq2seq.data.messages import COLUMNS
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.rows import is_unicode
 from hf_seq2seq.data.samples import resolve_sample
@@ -239,6 +240,8 @@ def _languages(sources: Sources) -> tuple[str | None, str | None]:
 
 def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:
     """Whether the run will read a column, as far as known before reading its cells."""
+    if getattr(sources, "objective", None) == "dialogue" and column in COLUMNS:
+        return True
     named = [name.split(".")[0] for name in _named_columns(sources)]
     if len(named) > 1 or column in named:
         return column in named

@@ -25,6 +25,8 @@ Encode = Callable[[list[str], list[str]], Examples]
 """Encodes sources and targets."""
 TRIES = 12
 """In which as many rows are looked for as some steps take."""
+MOST_PASSES = 10_000
+"""Passes over all rows that a stage may take; more come from a share that was meant to be 0."""
 KEPT = 3
 """Chunks whose rows are kept: this step's, the next one's, and one."""
 
@@ -120,6 +122,8 @@ class StageRows(TrainingRows):
             total = max(1, round(passes * self._sizes[name] / stage.shares[name]))
         else:
             total = usual if stage.steps is None else self._steps.rows(stage.steps, self._tokens(shares))
+        if total > MOST_PASSES * usual:
+            raise InputError(f"{stage.place}: stage {stage.name!r}: its end takes {total:,} rows; give larger shares")
         parts = max(1, round(total / usual))
         if stage.steps is not None:
             parts = min(parts, stage.steps)

@@ -6,7 +6,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from hf_seq2seq.configs import Adaptation, NewTokenizer, OneTokenizer, Pretrained, RunConfig
-from hf_seq2seq.data.tokenizers.vocabulary import NEEDS_SENTENCEPIECE, Tokenizers, lacks_sentencepiece, with_tokens
+from hf_seq2seq.data.tokenizers.vocabulary import (
+    NEEDS_SENTENCEPIECE,
+    Tokenizers,
+    check_longest,
+    lacks_sentencepiece,
+    with_tokens,
+)
 from hf_seq2seq.errors import InputError, nearest
 from hf_seq2seq.run_configs import CheckpointTokens, PretrainedRun
 from hf_seq2seq.saved.adapters import load_adapted, merge_adapter
@@ -308,6 +314,7 @@ def load_tokenizer(name: str, source: Pretrained, pad_by_eos: bool = False) -> "
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(place, **where)
         except ImportError as error:
             raise InputError(f"{name}: {NEEDS_SENTENCEPIECE if lacks_sentencepiece(error) else error}") from error
+    check_longest(tokenizer, name)
     if tokenizer.pad_token_id is None and pad_by_eos:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:

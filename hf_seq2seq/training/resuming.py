@@ -76,6 +76,12 @@ def find_checkpoint(output_dir: Path, wanted: str, tell: Callable[[str], None] =
         if found is None and any((output_dir / name).exists() for name in (WEIGHTS_FILE, ADAPTER_FILE)):
             raise InputError(f"--resume-from-checkpoint: {output_dir} contains a finished model and no checkpoint")
         return found
+    earlier = [*list_checkpoints(output_dir), output_dir / WEIGHTS_FILE, output_dir / ADAPTER_FILE]
+    if Path(wanted).resolve().parent != output_dir.resolve() and any(path.exists() for path in earlier):
+        raise InputError(
+            f"--resume-from-checkpoint: {wanted} is of another folder than --output-dir {output_dir}, which contains "
+            "a run of its own; resume in the checkpoint's folder, or in a new one"
+        )
     if fault := damage(Path(wanted)):
         newest = f"the newest complete one is {found}" if found else f"{output_dir} contains no complete one"
         raise InputError(f"--resume-from-checkpoint: cannot resume from {wanted}: {fault}; {newest}")

@@ -16,7 +16,7 @@ from hf_seq2seq.configs import Adaptation, Hub, RunConfig
 from hf_seq2seq.data.batches import BatchPlan
 from hf_seq2seq.data.evaluation_sets import RESULTS, kind_of, learned_by_heart, name_of, sets_of, title_of
 from hf_seq2seq.data.mixtures import describe_mixture
-from hf_seq2seq.data.shared_rows import describe_shared
+from hf_seq2seq.data.shared_rows import describe_shared, hint_on_shared
 from hf_seq2seq.data.statistics import describe_losses
 from hf_seq2seq.data.tokenizers.vocabulary import TARGET_FOLDER
 from hf_seq2seq.decoding.float32 import quick_float32
@@ -167,7 +167,7 @@ def describe_start(task: Task, plan: BatchPlan, state: State, processes: int) ->
         *mixed,
         *(f"  {line}\n" for line in task.training_rows.describe()),
         *([f"{made_of}\n"] if (made_of := task.splits["train"].made_of) else []),
-        *(f"{line}\n" for line in describe_shared(task.splits)),
+        *(f"{line}\n" for line in describe_shared(task.splits, hint_on_shared(task.config))),
         *(f"{line}\n" for line in learned_by_heart(flatten(task.config))),
         *(f"{line}\n" for line in describe_precision(task.config.optimization, on_cpu, state.max_steps)),
         f"folder  {task.config.run.output_dir}\n",

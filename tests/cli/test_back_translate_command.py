@@ -70,8 +70,9 @@ def test_sources_are_the_outputs_of_generate(
 def test_no_command_is_printed_for_no_pairs(command: Any, model_folder: Path, mono: Path, tmp_path: Path) -> None:
     flags = ["--input-file", mono, "--output-file", tmp_path / "out.jsonl", "--min-words", "50"]
     result = command("back-translate", model_folder, *flags)
-    assert (result.code, (tmp_path / "out.jsonl").read_text()) == (0, "")
-    assert result.out.endswith("no pair is kept: there is nothing to train on\n")
+    assert (result.code, (tmp_path / "out.jsonl").read_text()) == (2, "")
+    assert "out.jsonl: no pair is kept, so that there is nothing to train on; see above what dropped them" in result.err
+    assert "to train on them" not in result.out
 
 
 def test_tsv_and_the_printed_command_are_read_by_train(

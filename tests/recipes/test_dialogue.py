@@ -139,6 +139,16 @@ def test_generate_refuses_what_is_no_history(messages: Any, message: str, tmp_pa
         app(["generate", folder, "--input-file", str(tmp_path / "bad.jsonl")], standalone_mode=False)
 
 
+def test_generate_refuses_numbered_turns_as_single_texts(tmp_path: Path) -> None:
+    folder, turns = checkpoint(tmp_path / "base", CHATML), tmp_path / "turns.txt"
+    turns.write_text("1 hi\thello\n2 a table\tok\n\n1 hi\thello\n")
+    (tmp_path / "base" / "run.yaml").write_text("recipe: gpt\nobjective: dialogue\n")
+    with pytest.raises(
+        InputError, match=r"turns\.txt: numbered lines are the turns of dialogues, .* evaluate --test-file"
+    ):
+        app(["generate", folder, "--input-file", str(turns)], standalone_mode=False)
+
+
 def test_a_model_without_a_template_is_refused(files: dict[str, str], tmp_path: Path) -> None:
     start = checkpoint(tmp_path / "base", None)
     with pytest.raises(InputError, match="its tokenizer has no chat template"):

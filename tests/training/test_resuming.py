@@ -208,6 +208,19 @@ def test_more_patience_goes_on_where_less_had_stopped(run: Path, pairs: dict[str
     assert (output / "checkpoint-20").is_dir()
 
 
+def test_another_run_is_not_written_over_by_a_foreign_checkpoint(
+    run: Path, pairs: dict[str, str], trained: Path, tmp_path: Path
+) -> None:
+    before = (run / "model.safetensors").read_bytes()
+    with pytest.raises(
+        InputError, match=r"checkpoint-4 is of another folder than --output-dir .*run, which contains a"
+    ):
+        train(pairs, run, "--resume-from-checkpoint", str(trained / OLDER))
+    assert (run / "model.safetensors").read_bytes() == before
+    train(pairs, tmp_path / "new", "--resume-from-checkpoint", str(trained / OLDER))
+    assert (tmp_path / "new" / NEWER).is_dir()
+
+
 REFUSED = {
     "hidden_size": ("16", r"--hidden-size 8 \(not 16\)"),
     "cell": ("gru", r"--cell lstm \(not gru\)"),

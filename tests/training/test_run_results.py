@@ -13,6 +13,7 @@ import pytest
 from accelerate import Accelerator
 
 from hf_seq2seq.configs import Decoding
+from hf_seq2seq.data.shared_rows import hint_on_shared
 from hf_seq2seq.problems import LABEL_PROBLEMS
 from hf_seq2seq.problems.seq2seq import Seq2SeqProblem
 from hf_seq2seq.task import Task
@@ -159,6 +160,10 @@ def test_the_start_counts_evaluated_rows_that_are_trained_on(
     plan = type("Plan", (), {"padding": 0.25, "__len__": lambda self: 9})()
     describe_start(task, plan, State(max_steps=3000), 1)
     assert "warning: 90 of 90 test rows are also train rows; `clean --against` drops them\n" in capsys.readouterr().err
+    own = replace(task.config.data, validation_file=None)
+    assert hint_on_shared(replace(task.config, data=own)) == "--deduplicate leaves no row twice"
+    replies = replace(task.config.denoising, objective=("dialogue",))
+    assert hint_on_shared(replace(task.config, denoising=replies)) == ""
 
 
 def labelled(problem: str, names: tuple[str, ...]) -> Any:

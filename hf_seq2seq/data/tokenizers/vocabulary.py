@@ -185,10 +185,22 @@ def _load(name: str | Path, subfolder: str, where: dict[str, bool]) -> PreTraine
         tokenizer = AutoTokenizer.from_pretrained(str(name), subfolder=subfolder, **where)
     except Exception as error:  # transformers raises any of a dozen exception types here
         raise InputError(_no_tokenizer(name, subfolder, error)) from error
+    check_longest(tokenizer, name)
     # For a model folder without tokenizer files, transformers creates an empty tokenizer.
     if len(tokenizer) - len(tokenizer.all_special_ids) < 2:
         raise InputError(f"{name}: the folder has a model's configuration but no tokenizer files")
     return tokenizer
+
+
+def check_longest(tokenizer: PreTrainedTokenizerBase, name: str | Path) -> None:
+    """Rejects a tokenizer whose longest text, which its file may state, is no number of tokens.
+
+    Raises:
+        InputError: it is not.
+    """
+    most: Any = tokenizer.model_max_length
+    if isinstance(most, bool) or not isinstance(most, int | float) or not most > 0:
+        raise InputError(f"{name}: its tokenizer_config.json has a model_max_length of {most!r}, not a number above 0")
 
 
 def _no_tokenizer(name: str | Path, subfolder: str, error: Exception) -> str:
