@@ -4,9 +4,23 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from hf_seq2seq.sections import build, build_from_lines, canonical_names, options
-from hf_seq2seq.settings_files import read_settings
+from hf_seq2seq.settings_files import Setting, read_settings
 
 C = TypeVar("C")
+RIVALS = {
+    "train_file": ("dataset_name", "dataset_config_name"),
+    "dataset_name": ("train_file", "validation_file", "test_file"),
+    "from_scratch": ("model_name_or_path",),
+    "model_name_or_path": ("from_scratch",),
+}
+"""Options that take the place of others: a flag also replaces those of a file that cannot stand beside it."""
+
+
+def replaced(settings: Mapping[str, Setting], flags: Mapping[str, Any]) -> dict[str, str]:
+    """The keys of a file that cannot stand beside flags, and the flag that each gives way to."""
+    rivals = {rival: name for name, others in RIVALS.items() if flags.get(name) for rival in others}
+    found = {key: rivals.get(key.replace("-", "_"), "") for key in settings}
+    return {key: name for key, name in found.items() if name and settings[key].value not in (None, False)}
 
 
 def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = None) -> C:
@@ -24,6 +38,7 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     settings = {key: setting for key, setting in settings.items() if key != "recipe"}
     build_from_lines(config_class, settings, str(path))
     names = canonical_names(config_class)
+    settings = {key: setting for key, setting in settings.items() if key not in replaced(settings, flags)}
     merged = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items()} | dict(flags)
     config = build(config_class, merged, origin="options")
     run = getattr(config, "run", None)

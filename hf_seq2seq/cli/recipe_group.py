@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_seq2seq.api import recipe_files
-from hf_seq2seq.api.configuration import resolve
+from hf_seq2seq.api.configuration import replaced, resolve
 from hf_seq2seq.api.recipe_files import Recipe
 from hf_seq2seq.cli.commands import make_command, make_group
 from hf_seq2seq.cli.flags import with_flags
@@ -98,6 +98,7 @@ def _recipe_command(name: str, action: Callable[[Request], None], own: type) -> 
         if config_file:
             _check_recipe(name, config_file)
             _tell_code(config_file, values)
+            _tell_replaced(config_file, values)
         known = canonical_names(own)
         added: Any = build(own, {key: values.pop(key) for key in list(values) if key in known}, origin="command line")
         words = (name, *(("--config", config_file) if config_file else ()), *as_arguments(values))
@@ -111,8 +112,8 @@ def _given(recipe: Recipe, values: Values, config_file: str | None) -> dict[str,
     """The options that a YAML file and the flags, which win, give, by their own names."""
     names = canonical_names(recipe.Config)
     settings = read_settings(config_file) if config_file else {}
-    found = {names[key.replace("-", "_")]: setting.value for key, setting in settings.items() if key != "recipe"}
-    return found | values
+    left = [key for key in settings if key != "recipe" and key not in replaced(settings, values)]
+    return {names[key.replace("-", "_")]: settings[key].value for key in left} | values
 
 
 def _check_recipe(name: str, config_file: str) -> None:
@@ -132,6 +133,13 @@ def _tell_code(config_file: str, typed: Values) -> None:
             print(f"{config_file}:{line}: runs the code of the metric {', '.join(scripts)}", file=sys.stderr)
         elif name == "trust_remote_code" and str(value).lower() == "true":
             print(f"{config_file}:{line}: trust_remote_code: runs the model's own code", file=sys.stderr)
+
+
+def _tell_replaced(config_file: str, typed: Values) -> None:
+    """Prints to standard error which settings of a file give way to flags of other names."""
+    settings = read_settings(config_file)
+    for key, name in replaced(settings, typed).items() if not rank() else ():
+        print(f"{config_file}:{settings[key].line}: {key} gives way to {flag(name)}", file=sys.stderr)
 
 
 def _scripts(metrics: Any) -> list[str]:

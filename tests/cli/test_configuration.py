@@ -161,3 +161,22 @@ def test_a_name_that_is_nearly_ready_made(command, tmp_path: Path) -> None:
         "error: inflexion: no such file, and none of this name is ready-made; did you mean 'inflection'?"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_flag_replaces_what_cannot_stand_beside_it(command, tmp_path: Path) -> None:
+    settings = tmp_path / "own.yaml"
+    settings.write_text(
+        "recipe: t5\ndataset_name: some/set\ndataset_config_name: de-en\nmodel_name_or_path: t5-small\n"
+    )
+    rows = tmp_path / "rows.tsv"
+    rows.write_text("source\ttarget\n" + "a b\tb a\n" * 8)
+    sizes = "d_model=8,d_kv=4,d_ff=8,num_layers=1,num_heads=2"
+    flags = ("--train-file", rows, "--from-scratch", "--tokenizer-type", "word", "--config-overrides", sizes)
+    result = command("preview", "t5", "-c", settings, *flags)
+    assert result.code == 0
+    told = [line.split(": ", 1)[1] for line in result.err.splitlines() if "gives way to" in line]
+    assert told == [
+        "dataset_name gives way to --train-file",
+        "dataset_config_name gives way to --train-file",
+        "model_name_or_path gives way to --from-scratch",
+    ]
