@@ -12,6 +12,9 @@ from hf_seq2seq.cli.recipe_group import ConfigFile
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import flag
 
+SHOWN = 8
+"""Keys of a file that are named, of those that a baseline does not use."""
+
 
 def build_command(name: str, help: str) -> Any:
     """The group of one command a baseline."""
@@ -67,7 +70,8 @@ def run_baseline(name: str, values: Values, config_file: str | None) -> None:
 
     config, skipped = resolve_baseline(name, values, config_file)
     if skipped:
-        print(f"{config_file}: of a recipe, and not used here: {', '.join(skipped)}", file=sys.stderr)
+        more = f" and {len(skipped) - SHOWN:,} more" if len(skipped) > SHOWN else ""
+        print(f"{config_file}: of a recipe, and not used here: {', '.join(skipped[:SHOWN])}{more}", file=sys.stderr)
     outcome = run(name, config)
     if config.output.json:
         print(strict_json.dumps(outcome.shown))
