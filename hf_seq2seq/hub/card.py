@@ -1,5 +1,6 @@
 """The model card of a run: what the model is, how it was trained and on what, how good it is, and how to use it."""
 
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def write_card(
     results: dict[str, float],
     command: str,
     predictions: dict[str, Any] | None = None,
+    changes: Sequence[str] = (),
 ) -> Intervals:
     """Writes `README.md`, including the pictures in the folder.
 
@@ -45,6 +47,7 @@ def write_card(
         results: "eval_bleu", "predict_bleu", "train_runtime" and so on, metrics as computed.
         command: the command line or Python call of the run.
         predictions: texts or logits by split, for splits that have any.
+        changes: what resumed runs changed, and at which step, so that the command alone does not repeat the run.
 
     Returns:
         The intervals of the scores.
@@ -66,7 +69,7 @@ def write_card(
         "## Data",
         *data_section(task),
         "## Training",
-        *_training(task, results, command),
+        *_training(task, results, command, changes),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(task, results)),
     ]
@@ -106,7 +109,7 @@ def _adapter(task: Task) -> str:
     return f", by a low-rank adapter ([{name}](https://arxiv.org/abs/{paper}), rank {given['lora_r']})"
 
 
-def _training(task: Task, results: dict[str, float], command: str) -> list[str]:
+def _training(task: Task, results: dict[str, float], command: str, changes: Sequence[str]) -> list[str]:
     known = {
         "train_steps": "{:,.0f} optimizer steps",
         "epoch": "{:.2f} epochs",
@@ -116,8 +119,10 @@ def _training(task: Task, results: dict[str, float], command: str) -> list[str]:
     libraries = [f"{name} {found}" for name in ("hf-seq2seq", "transformers", "torch") if (found := _version(name))]
     resolved = {"recipe": task.recipe} | flatten(task.config)
     configuration = fence(yaml_text(resolved), "yaml")
+    listed = "\n".join(f"- {change}" for change in changes)
     return [
         fence(command, "python" if command.startswith("from ") else "bash"),
+        *(["Resumed with changes, so that this command alone does not repeat it:", listed] if changes else []),
         f"{', '.join(done)}; {', '.join(libraries)}." if done else f"{', '.join(libraries)}.",
         *([cost_paragraph(results, _gpu(task))] if results.get("train_runtime") else []),
         folded("Resolved configuration", configuration),

@@ -147,6 +147,7 @@ class Loop:
         check_weights(self.task.model, checkpoint)
         changes = describe_changes(self.task.config, checkpoint, self.state.data)
         self.notes.append(f"resuming from {checkpoint}" + "".join(f"\n  changed: {change}" for change in changes))
+        state.changes += [f"at step {state.global_step}: {change}" for change in changes]
         self.notes += reselect(self.selection, state, self.task.config, checkpoint, self.state.data)
         state.data = self.state.data
         if not (self.budget.meters and state.budget):

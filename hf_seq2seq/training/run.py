@@ -223,7 +223,7 @@ def save_model(folder: Path, task: Task, weights: dict[str, Tensor], state: Stat
         state.save(draft)
         draw_losses(folder / LOG_FILE, draft / "loss.png")
         draw_gradient_flow(folder / LOG_FILE, draft / "gradient_flow.png")
-    _write_card(folder, task, results, {})
+    _write_card(folder, task, results, {}, state.changes)
 
 
 def save_results(
@@ -239,7 +239,7 @@ def save_results(
         state.save(draft)
         if predictions:
             write_predictions(draft, task, predictions)
-    intervals = _write_card(folder, task, results, predictions)
+    intervals = _write_card(folder, task, results, predictions, state.changes)
     notes = describe_one_label(task)
     if decoding := section_of(task.config, Decoding):
         selection = Selection(task.config.schedule, task, state.steps_per_epoch)
@@ -247,10 +247,12 @@ def save_results(
     print("", *closing_summary(folder, task, results, intervals, notes), sep="\n", file=sys.stderr)
 
 
-def _write_card(folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions]) -> Intervals:
+def _write_card(
+    folder: Path, task: Task, results: dict[str, float], predictions: dict[str, Predictions], changes: list[str]
+) -> Intervals:
     from hf_seq2seq.hub.card import write_card
 
-    return write_card(folder, task, results, code_of(task.recipe, task.config), dict(predictions))
+    return write_card(folder, task, results, code_of(task.recipe, task.config), dict(predictions), changes)
 
 
 def write_predictions(folder: Path, task: Task, predictions: dict[str, Predictions]) -> None:

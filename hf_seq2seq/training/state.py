@@ -60,6 +60,7 @@ class State:
         averaged_steps: steps of the checkpoints that the schedule asked for, if the final model is a mean of them.
         watch: what the run was watched by: `told`, and the `losses` and `norms` of its log.
         stream: where a stream of training rows goes on; empty without one.
+        changes: what resumed runs changed, and at which step.
         files: size in bytes of every other file of a checkpoint.
     """
 
@@ -91,6 +92,7 @@ class State:
     budget: dict[str, dict[str, float]] = field(default_factory=dict)
     watch: dict[str, list[Any]] = field(default_factory=dict)
     stream: dict[str, Any] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -147,6 +149,7 @@ ITEMS: dict[str, Callable[[Any], bool]] = {
     "log_history": lambda value: isinstance(value, dict),
     "data": lambda value: isinstance(value, list) and [*map(type, value)] == [int, str],
     "files": lambda value: isinstance(value, int),
+    "changes": lambda value: isinstance(value, str),
     "averaged_steps": lambda value: isinstance(value, int),
     "budget": lambda value: isinstance(value, dict) and all(isinstance(item, int | float) for item in value.values()),
 }

@@ -260,6 +260,11 @@ def test_what_has_changed_is_said(run: Path, pairs: dict[str, str], capsys: pyte
         assert f"changed: {change}" in said
     assert "--output-dir" not in said
     assert "-30 steps" not in said
+    train(pairs, run, *RESUME, max_steps="10", seed="4", learning_rate="0.01", dropout="0.1")
+    card = (run / "README.md").read_text().split("## Training")[1]
+    assert "this command alone does not repeat it" in card
+    assert "- at step 8: --dropout 0.3 (was" in card
+    assert "- at step 9: --dropout 0.1 (was 0.3)" in card
 
 
 @pytest.mark.parametrize("change", ["shape", "index", "name", "lacks", "empty"])
