@@ -14,7 +14,7 @@ PATIENCE_AT_BEST = 2
 """Evaluations that a run may go on for, to lower its loss, once the score that selects cannot get better."""
 
 NOTABLE = 1.0
-"""Points by which a final score is notably below the best checkpoint's; less may be chance."""
+"""Points by which a final score differs notably from the best checkpoint's; less may be chance."""
 
 
 class Selection:
@@ -119,17 +119,18 @@ class Selection:
         tried = f"{state.evaluations_without_gain} evaluation{'s' * (state.evaluations_without_gain != 1)}"
         return f"stopped early at step {state.global_step}: {name} did not improve in {tried}; {best}"
 
-    def below_best(self, state: State, results: dict[str, float], beams: int) -> list[str]:
-        """A line if the final score is worse than the best checkpoint's, which other beams than these had given."""
+    def beside_best(self, state: State, results: dict[str, float], beams: int) -> list[str]:
+        """A line if the final score differs from the best checkpoint's, which other beams than these had given."""
         best, value, name = state.best_metric, results.get(f"eval_{self._metric}"), self._metric
         if name == "loss" or best is None or value is None or self._eval_beams in (None, beams):
             return []
-        if (best - value if self._greater else value - best) < NOTABLE:
+        if abs(best - value) < NOTABLE:
             return []
+        worse = value < best if self._greater else value > best
         return [
             f"{name} of the validation rows: {value:.4g} with --num-beams {beams}, {best:.4g} with --eval-beams "
-            f"{self._eval_beams}, by which {state.best_model_checkpoint} was selected; try generate --num-beams "
-            f"{self._eval_beams}"
+            f"{self._eval_beams}, by which {state.best_model_checkpoint} was selected"
+            + (f"; try generate --num-beams {self._eval_beams}" if worse else "")
         ]
 
     def _likelier(self, state: State, value: float, results: dict[str, float]) -> bool:

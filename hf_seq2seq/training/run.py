@@ -243,7 +243,7 @@ def save_results(
     notes = describe_one_label(task)
     if decoding := section_of(task.config, Decoding):
         selection = Selection(task.config.schedule, task, state.steps_per_epoch)
-        notes += selection.below_best(state, results, decoding.num_beams)
+        notes += selection.beside_best(state, results, decoding.num_beams)
     print("", *closing_summary(folder, task, results, intervals, notes), sep="\n", file=sys.stderr)
 
 

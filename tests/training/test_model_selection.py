@@ -48,15 +48,18 @@ def test_a_run_that_improves_nothing_says_that_it_kept_the_start(make_task: Make
     assert "no step improved exact_match (5): the model is that of the start" in selection.outcome(state)
 
 
-def test_a_final_score_below_the_best_is_explained_by_its_beams(make_task: MakeTask) -> None:
+def test_a_final_score_unlike_the_best_is_explained_by_its_beams(make_task: MakeTask) -> None:
     schedule = Schedule(metric_for_best_model="exact_match", eval_beams=1)
     selection = Selection(schedule, make_task(), steps_per_epoch=7)
     state = State(best_metric=5.0, best_model_checkpoint="checkpoint-7")
-    (line,) = selection.below_best(state, {"eval_exact_match": 4.0}, beams=5)
+    (line,) = selection.beside_best(state, {"eval_exact_match": 4.0}, beams=5)
     assert "4 with --num-beams 5, 5 with --eval-beams 1, by which checkpoint-7 was selected" in line
-    assert not selection.below_best(state, {"eval_exact_match": 5.0}, beams=5)
-    assert not selection.below_best(state, {"eval_exact_match": 4.0}, beams=1)  # other reasons than beams
-    assert not selection.below_best(State(), {}, beams=5)
+    assert line.endswith("; try generate --num-beams 1")
+    (line,) = selection.beside_best(state, {"eval_exact_match": 9.0}, beams=5)
+    assert line.endswith("9 with --num-beams 5, 5 with --eval-beams 1, by which checkpoint-7 was selected")
+    assert not selection.beside_best(state, {"eval_exact_match": 5.5}, beams=5)
+    assert not selection.beside_best(state, {"eval_exact_match": 4.0}, beams=1)  # other reasons than beams
+    assert not selection.beside_best(State(), {}, beams=5)
 
 
 def test_of_equal_scores_the_one_with_the_lower_loss_is_kept(make_task: MakeTask) -> None:
