@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq.errors import InputError, shorten
 from hf_seq2seq.metrics.metric import with_sources
 from hf_seq2seq.saved.model_paths import BASELINE_FILE
-from hf_seq2seq.saved.run_settings import RUN_FILE
 
 if TYPE_CHECKING:
     from hf_seq2seq.metrics.corpus import Corpus
@@ -179,6 +178,8 @@ def read_cells(
     """
     if isinstance(file, Texts):
         return _given_cells(file, several=column == "reference")
+    from hf_seq2seq.saved.run_settings import RUN_FILE
+
     if is_baseline(file) or (Path(file) / RUN_FILE).is_file():
         file = _predictions_of(file)
     from hf_seq2seq.data.columns.finding import cell

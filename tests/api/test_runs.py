@@ -43,6 +43,7 @@ def test_all_forms_of_rows_give_the_same_run(tmp_path: Path) -> None:
 
     forms = {
         "dicts": ROWS,
+        "columns": {name: [row[name] for row in ROWS] for name in ROWS[0]},
         "pandas": pandas.DataFrame(ROWS),
         "arrow": pa.Table.from_pylist(ROWS),
         "datasets": datasets.Dataset.from_list(ROWS),
@@ -68,6 +69,10 @@ def test_all_forms_of_rows_give_the_same_run(tmp_path: Path) -> None:
         ({"train_file": "none.tsv"}, "none.tsv: no such file"),
         ({"train_file": [{"source": "a", "target": 5}]}, "memory:train_file"),
         ({"train_file": [{"source": "a", "target": "b"}, {1: "a"}]}, "item 2: the name of column 1 is not text"),
+        (
+            {"train_file": {"source": ["a", "b"], "target": ["b"]}},
+            "--train-file: columns need as many cells as each other: 'source' has 2, 'target' has 1",
+        ),
         ({"train_file": [("a", "b")]}, "item 1: ('a', 'b') is not a dict of columns, such as {'source': 'a text'"),
         ({"output_dir": "rows.jsonl"}, "--output-dir: rows.jsonl is a file"),
     ],
