@@ -127,6 +127,14 @@ def is_baseline(place: str) -> bool:
     return (Path(place) / BASELINE_FILE).is_file()
 
 
+def _is_run(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    from hf_seq2seq.saved.run_settings import RUN_FILE
+
+    return (folder / RUN_FILE).is_file()
+
+
 def _predictions_of(place: str) -> str:
     """The file of the predictions of a baseline or a run."""
     return _only_file(place, "predictions", BASELINE_PREDICTIONS)
@@ -178,9 +186,7 @@ def read_cells(
     """
     if isinstance(file, Texts):
         return _given_cells(file, several=column == "reference")
-    from hf_seq2seq.saved.run_settings import RUN_FILE
-
-    if is_baseline(file) or (Path(file) / RUN_FILE).is_file():
+    if is_baseline(file) or _is_run(Path(file)):
         file = _predictions_of(file)
     from hf_seq2seq.data.columns.finding import cell
     from hf_seq2seq.data.rows import read_rows, text_cell

@@ -216,7 +216,7 @@ def test_losses_after_own_prefixes_are_those_of_exposure(recurrent: Path, tmp_pa
 
     (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     found = hf_seq2seq.load(recurrent).analyze(output_dir=tmp_path, num_beams=1, **FLAGS | {"max_new_tokens": 12})
-    asked = ExposureConfig(Continuations(samples=1), FewRows(test_file=str(tmp_path / "test.jsonl")))
+    asked = ExposureConfig(Continuations(samples=2), FewRows(test_file=str(tmp_path / "test.jsonl")))
     right = model_exposure(str(recurrent), asked, {})
     places = found.sections["exposure"].numbers["positions"]
     assert places
