@@ -114,9 +114,9 @@ def encode_conversations(
         place = f"{conversations.place}: conversation {number}"
         if learned:
             parts = windows(messages, tokenizer, most, place)
+            said += len(_tokens(tokenizer, write(tokenizer, messages[:-1], place, asks=True)))
         else:
             parts = [Window(messages[: index + 1], index) for index in reply_numbers(messages)]
-        said += len(_tokens(tokenizer, write(tokenizer, messages[:-1], place, asks=True)))
         for part, first in parts:
             rows.append(part)
             histories.append(encode_history(part[:-1], tokenizer, most, place, first))

@@ -165,6 +165,13 @@ def test_steps_under_a_budget_of_tokens_skip_no_row(modifiers: tuple[Modifier, .
     assert f"a {seen.sum() / 500:.3g} passes of 500" in found.describe()[0]
 
 
+def test_an_end_after_very_many_rows_is_refused_with_its_line(path: Path) -> None:
+    path.write_text(GOOD.replace("0.8", "1e-9").replace("0.2", "0.999999999", 1))
+    rows = TrainingRows(encode(["a"] * 60, ["a"] * 60))
+    with pytest.raises(InputError, match=r":8: stage 'start': its end takes 60,000,000,000 rows; give larger shares"):
+        StageRows(rows, {"clean": 30, "dirty": 30}, read_stages(str(path)).stages, Steps(4, None, 1), encode, seed=3)
+
+
 def test_an_end_before_the_first_row_is_refused_with_its_line(path: Path) -> None:
     path.write_text(GOOD.replace("0.8", "0.5").replace("0.2", "0.5", 1).replace("clean 2", "clean 0.005"))
     rows = TrainingRows(encode(["a"] * 60, ["a"] * 60))

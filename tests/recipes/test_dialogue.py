@@ -155,3 +155,13 @@ def test_a_model_without_a_template_is_refused(files: dict[str, str], tmp_path: 
         app(["generate", start, "--input-file", files["test_file"]], standalone_mode=False)
     with pytest.raises(InputError, match="--source-prefix is for pairs"):
         gpt.prepare(build(gpt.Config, SMALL | files | {"model_name_or_path": start, "source_prefix": "a "}))
+
+
+def test_malformed_conversations_are_refused_rather_than_left_out(files: dict[str, str], tmp_path: Path) -> None:
+    bad = [{"role": "user", "content": 3}, {"role": "assistant", "content": "x"}]
+    rows = [*Path(files["train_file"]).read_text().splitlines(), json.dumps({"messages": bad})]
+    path = tmp_path / "bad.jsonl"
+    path.write_text("\n".join(json.dumps(json.loads(row) | {"source": "s", "target": "t"}) for row in rows) + "\n")
+    changed = SMALL | files | {"from_scratch": True, "train_file": str(path)}
+    with pytest.raises(InputError, match=rf"bad\.jsonl:{len(rows)}, column 'messages': .* needs cells of one kind"):
+        gpt.prepare(build(gpt.Config, changed))

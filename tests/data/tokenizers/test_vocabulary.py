@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, BertConfig, PreTrainedTokenizerFast, T5C
 from hf_seq2seq.configs import TOKENIZERS, NewTokenizer
 from hf_seq2seq.data.tokenizers import cache as tokenizer_cache
 from hf_seq2seq.data.tokenizers.special_tokens import BERT
-from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
+from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, check_longest, train_tokenizers
 from hf_seq2seq.errors import InputError
 
 SOURCES = ["Zwei junge weiße Männer sind im Freien.", "Ein Hund läuft über die Straße.", "Mehrere Männer!"] * 3
@@ -277,6 +277,16 @@ def test_a_folder_without_tokenizer_files_is_refused(tmp_path: Path, config: T5C
         config.save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"no (loadable )?tokenizer"):
         train_tokenizers(SOURCES, TARGETS, NewTokenizer(tokenizer_name=str(tmp_path)))
+
+
+@pytest.mark.parametrize("most", ["abc", True, 0, [5]])
+def test_a_longest_text_that_is_no_number_is_refused(most: Any) -> None:
+    found = train_tokenizers(SOURCES, TARGETS, NewTokenizer()).source
+    found.model_max_length = most
+    with pytest.raises(
+        InputError, match=r"here: its tokenizer_config\.json has a model_max_length of .*, not a number"
+    ):
+        check_longest(found, "here")
 
 
 def test_a_damaged_tokenizer_file_is_refused(tmp_path: Path) -> None:
