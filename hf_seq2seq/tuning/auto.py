@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq import configs
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.clocks import command_began
+from hf_seq2seq.data.messages import COLUMNS, OBJECTIVE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, flag, options
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 LABEL_RECIPES = ("bert_classifier",)
+DIALOGUE_RECIPES = ("gpt", "transformer")
 STARTS = 3
 """A search, its trials and its last run each start for about as long: all import the same and read the same rows."""
 OWN_MODELS = ("rnn", "transformer")
@@ -55,10 +57,12 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     config = build(AutoConfig, flags, origin="auto")
     values = {name: value for name, value in flags.items() if name not in OF_THE_SEARCH}
     rows = _training_rows(config.data)
-    _refuse_conversations(config.data, rows)
-    recipes = config.search.recipes or _fitting(config.data, rows)
+    if "objective" not in values and _are_conversations(config.data, rows):
+        values["objective"] = OBJECTIVE
+    dialogue = values.get("objective") == OBJECTIVE
+    recipes = config.search.recipes or _fitting(config.data, rows, dialogue)
     budget = budget_of(config.search.ensemble, max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
-    _check_recipes(recipes)
+    _check_recipes(recipes, dialogue)
     check_place(Path(config.run.output_dir), config.run.overwrite_output_dir)
     if config.hub.push_to_hub:
         check_publication(config.hub)
@@ -217,30 +221,24 @@ def _training_rows(data: Data) -> "Dataset | None":
     return splits.get("train")
 
 
-def _refuse_conversations(data: Data, rows: "Dataset | None") -> None:
-    """Refuses rows of messages alone, which `auto` has no flag to train on.
-
-    Raises:
-        InputError: names the command that has one.
-    """
+def _are_conversations(data: Data, rows: "Dataset | None") -> bool:
+    """Whether the rows have messages and no pairs, and no flag names a column of texts."""
     from hf_seq2seq.data.cells import row_sample
     from hf_seq2seq.data.columns.conventions import PAIRS
-    from hf_seq2seq.data.messages import COLUMNS
 
     named = {data.source_column, data.target_column, data.label_column} - {None, *COLUMNS}
     if rows is None or named or any({source, target} <= set(rows.column_names) for source, target in PAIRS):
-        return
-    sample = row_sample(rows)
-    if found := next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None):
-        raise InputError(
-            f"column {found!r} has conversations: use hf-seq2seq train RECIPE --objective dialogue --search …"
-        )
+        return False
+    return any(isinstance(row.get(name), list) for row in row_sample(rows) for name in COLUMNS)
 
 
-def _fitting(data: Data, rows: "Dataset | None") -> tuple[str, ...]:
+def _fitting(data: Data, rows: "Dataset | None", dialogue: bool) -> tuple[str, ...]:
     """The recipes for the rows: labels where a column is called so, or each line begins with a label."""
     from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS, is_label_name
 
+    if dialogue:
+        tell("the rows are read as conversations, whose replies are learned")
+        return DIALOGUE_RECIPES
     if data.label_column is not None:
         return LABEL_RECIPES
     named = data.target_column is not None or data.source_column is not None
@@ -264,10 +262,12 @@ def silenced(level: int) -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _check_recipes(recipes: Sequence[str]) -> None:
+def _check_recipes(recipes: Sequence[str], dialogue: bool) -> None:
     for recipe in recipes:
         recipe_files.find(recipe)
     labels = [recipe for recipe in recipes if recipe in LABEL_RECIPES]
+    if labels and dialogue:
+        raise InputError(f"--recipes: {labels[0]} learns labels, and the rows are conversations")
     if labels and len(labels) < len(recipes):
         other = next(recipe for recipe in recipes if recipe not in LABEL_RECIPES)
         raise InputError(f"--recipes: {labels[0]} learns labels, {other} texts; search one kind at a time")

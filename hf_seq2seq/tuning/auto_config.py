@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hf_seq2seq import configs
 from hf_seq2seq.configs import PairData
+from hf_seq2seq.data.messages import OBJECTIVE
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
 
@@ -16,7 +17,9 @@ class Search(Section):
     """Search: what is tried, and for how long."""
 
     recipes: tuple[str, ...] = option(
-        (), "Recipes to try, separated by commas; by default rnn,transformer for pairs, bert_classifier for labels."
+        (),
+        "Recipes to try, separated by commas; by default rnn,transformer for pairs, bert_classifier for "
+        "labels, gpt,transformer for conversations.",
     )
     max_time: str | None = option(None, "Time for everything, such as 20m or 2h.")
     max_cpu_time: str | None = option(None, "The same for CPU time, summed over all processes.")
@@ -26,10 +29,15 @@ class Search(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class Data(PairData):
-    """Data: pairs of source and target text, or texts with labels."""
+    """Data: pairs of source and target text, texts with labels, or conversations."""
 
     label_column: str | None = option(None, "Column of the label, for texts with labels.")
     text_pair_column: str | None = option(None, "Column of a second text, for labels of pairs such as entailment.")
+    objective: str = option(
+        "supervised",
+        "Learn targets or labels, or replies; by default as the rows are.",
+        choices=("supervised", OBJECTIVE),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

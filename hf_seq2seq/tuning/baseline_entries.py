@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hf_seq2seq.data.evaluation_sets import name_of, sets_of
+from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.evaluation.baseline_runs import config_class, find, run
 from hf_seq2seq.sections import build, options
@@ -31,7 +32,7 @@ def baseline_entries(base: Mapping[str, Any], goal: Goal, labels: bool) -> tuple
     Returns:
         An entry for each; of one that failed with the reason.
     """
-    if goal.is_loss or base.get("objective") == "dialogue":
+    if goal.is_loss or is_dialogue(base):
         return ()
     names = OF_LABELS if labels else OF_PAIRS + OF_WORDS * goal.metric.endswith("word_error_rate")
     return tuple(_entry(name, base, goal) for name in names)

@@ -123,7 +123,7 @@ def _rates(base: float) -> Range:
 
 
 def _sizes(known: set[str], base: Mapping[str, Any]) -> Iterator[tuple[str, Domain]]:
-    widths = {name: base[name] for name in WIDTHS if name in known}
+    widths = {name: base[name] for name in WIDTHS if base.get(name) is not None}
     if widths:
         scaled = {"half": 0.5, "base": 1, "double": 2}
         yield "width", Choices({word: _times(widths, factor) for word, factor in scaled.items()})

@@ -108,18 +108,37 @@ def test_what_only_scores_of_outputs_choose_is_refused_where_trials_are_compared
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("recipes", [None, "rnn"])
-def test_auto_names_the_command_for_conversations(recipes, tmp_path):
+MESSAGES = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "given"),
+    [
+        ("rows.jsonl", (json.dumps({"messages": MESSAGES}) + "\n") * 20, {}),
+        ("rows.txt", "1 hello\thi\n2 bye\tbye\n\n" * 20, {"objective": "dialogue"}),
+    ],
+)
+def test_replies_are_learned_by_a_decoder_and_an_encoder_decoder(name, text, given, tmp_path, monkeypatch):
+    path = tmp_path / name
+    path.write_text(text)
+    asked = []
+    monkeypatch.setattr("hf_seq2seq.tuning.auto.search", asked.append)
+    auto(train_file=str(path), validation_file=str(path), output_dir=str(tmp_path / "out"), **given)
+    (request,) = asked
+    assert [family.recipe for family in request.families] == ["gpt", "transformer"]
+    assert [family.base["objective"] for family in request.families] == ["dialogue"] * 2
+    assert request.baselines() == ()
+    assert request.validation.sets[0].sources[0] == MESSAGES[:1]
+
+
+def test_named_columns_are_read_as_pairs_beside_messages(tmp_path):
     path = tmp_path / "rows.jsonl"
-    messages = [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]
-    path.write_text((json.dumps({"messages": messages}) + "\n") * 120)
-    flags = {"recipes": recipes} if recipes else {}
-    with pytest.raises(InputError, match=r"^column 'messages' has conversations: use .* --objective dialogue --search"):
-        auto(train_file=str(path), output_dir=str(tmp_path / "out"), **flags)
-    assert not (tmp_path / "out").exists()
-    flags |= {"source_column": "prompt", "target_column": "messages"}
+    path.write_text((json.dumps({"messages": MESSAGES}) + "\n") * 20)
     with pytest.raises(InputError, match="no column 'prompt'"):
-        auto(train_file=str(path), output_dir=str(tmp_path / "out"), **flags)
+        auto(train_file=str(path), source_column="prompt", target_column="messages", output_dir=str(tmp_path / "out"))
+    with pytest.raises(InputError, match="bert_classifier learns labels, and the rows are conv"):
+        auto(train_file=str(path), recipes="bert_classifier", output_dir=str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_trials_on_different_training_rows_have_the_same_validation_rows(tmp_path, monkeypatch):

@@ -39,7 +39,10 @@ def test_rules_of_steps_are_left_to_the_settings_that_switch_them_off() -> None:
     assert kept == {"num_train_epochs": 3.0, "max_steps": 900}
 
 
-@pytest.mark.parametrize(("recipe", "given"), [("rnn", {}), ("transformer", {}), ("t5", {"from_scratch": True})])
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [("rnn", {}), ("transformer", {}), ("t5", {"from_scratch": True}), ("gpt", {"from_scratch": True})],
+)
 def test_what_a_trial_does_not_vary_is_as_in_the_base(recipe, given, tmp_path) -> None:
     path = tmp_path / "train.csv"
     path.write_text("source,target\n" + "".join(f"w{n:03},W {n:03}\n" for n in range(120)))
