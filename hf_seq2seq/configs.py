@@ -316,7 +316,7 @@ class Run(Launching):
 
     output_dir: str = option("outputs/run", "Folder of the model, its checkpoints, results and card.")
     overwrite_output_dir: bool = option(False, "Replace a run already in the folder.")
-    resume_from_checkpoint: str | None = option(None, "A checkpoint folder, or 'last'.")
+    resume_from_checkpoint: str | None = option(None, "A checkpoint, such as checkpoint-500, or 'last'.")
     seed: int = option(
         42, "Seed of the initial weights, the order of batches and dropout.", at_least=0, at_most=LARGEST_SEED
     )

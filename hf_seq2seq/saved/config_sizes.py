@@ -9,7 +9,7 @@ from hf_seq2seq import strict_json
 from hf_seq2seq.errors import InputError
 
 LAYERS = re.compile(r"(^|_)(n_)?(layers?|blocks|depth)$")
-WIDTHS = re.compile(r"(^|_)(size|dim|width|hidden|heads?|experts|model|ff|kv|embd|inner|buckets|groups)$")
+WIDTHS = re.compile(r"(^|_)(size|dim|width|hidden|heads?|experts|model|ff|kv|embd|inner|buckets|groups|labels)$")
 NO_WEIGHTS = re.compile("window|chunk|block_size|position|length|image|patch|crop")
 """Parts of names of numbers that may be of any size, as no weight has that many rows."""
 MANY_LAYERS, WIDE = 1_000, 1_000_000

@@ -59,7 +59,7 @@ def resume_point(run: Run, tell: Callable[[str], None] = lambda text: None) -> P
 
 
 def find_checkpoint(output_dir: Path, wanted: str, tell: Callable[[str], None] = lambda text: None) -> Path | None:
-    """The checkpoint of that name, or for 'last' the newest complete one; None for 'last' if there are none.
+    """The checkpoint at that path or of that name in the folder; for 'last' the newest complete one, None without any.
 
     Raises:
         InputError: the named one is missing or damaged, or all are; names the newest complete one.
@@ -77,6 +77,8 @@ def find_checkpoint(output_dir: Path, wanted: str, tell: Callable[[str], None] =
             raise InputError(f"--resume-from-checkpoint: {output_dir} contains a finished model and no checkpoint")
         return found
     earlier = [*list_checkpoints(output_dir), output_dir / WEIGHTS_FILE, output_dir / ADAPTER_FILE]
+    if Path(wanted).name == wanted and not Path(wanted).exists():
+        wanted = str(output_dir / wanted)
     if Path(wanted).resolve().parent != output_dir.resolve() and any(path.exists() for path in earlier):
         raise InputError(
             f"--resume-from-checkpoint: {wanted} is of another folder than --output-dir {output_dir}, which contains "

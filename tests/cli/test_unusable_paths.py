@@ -40,6 +40,7 @@ def test_a_model_behind_a_dangling_link(command: Callable, tmp_path: Path) -> No
         ("encoder_layers", 10**9, "1,000,000,000 does not fit the weights, which are {} tensors"),
         ("d_model", 10**9, "1,000,000,000 does not fit the weights, which are at most {} numbers"),
         ("vocab_size", 10**15, "1,000,000,000,000,000 does not fit the weights, which are at most {} numbers"),
+        ("num_labels", 10**9, "1,000,000,000 does not fit the weights, which are at most {} numbers"),
     ],
 )
 def test_numbers_that_the_weights_have_no_room_for(

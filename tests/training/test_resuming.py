@@ -67,6 +67,17 @@ def test_every_file_of_a_checkpoint_is_missed(run: Path) -> None:
     assert find_checkpoint(run, "last") == newest
 
 
+def test_a_checkpoint_has_a_path_or_a_name_in_the_folder_of_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_checkpoint(run, OLDER) == run / OLDER
+    assert find_checkpoint(run, str(run / OLDER)) == run / OLDER
+    with pytest.raises(
+        InputError, match=rf"cannot resume from {run}/checkpoint-7: .*the newest complete one is .*{NEWER}"
+    ):
+        find_checkpoint(run, "checkpoint-7")
+    monkeypatch.chdir(run)
+    assert find_checkpoint(Path(), OLDER) == Path(OLDER)
+
+
 STATES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "empty": lambda state: {},
     "a list": lambda state: [state],
