@@ -193,3 +193,11 @@ def test_labels_are_not_compared_with_their_texts(command, tmp_path: Path, caplo
     dropped = run(command, *flags)["dropped"]
     assert {rule: count for rule, count in dropped.items() if count} == {"empty": 1, "overlap": 2, "duplicate": 1}
     assert "in.tsv: the sources are few different texts, as labels are" in caplog.text
+
+
+def test_lines_of_dialogues_are_no_pairs(command, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("1 hi\thello\n2 a table for two\tok\n3 bye\tbye\n\n" * 3)
+    found = command("clean", "--input-file", tmp_path / "in.txt", "--output-file", tmp_path / "out.txt")
+    assert found.code == 2
+    assert "lines with numbers (1, 2, 3, …) seem to be dialogues" in found.err
+    assert not (tmp_path / "out.txt").exists()

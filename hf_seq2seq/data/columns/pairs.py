@@ -181,11 +181,12 @@ def _looked(names: Sequence[str], sample: Rows, source: str | None, target: str 
 def _check_no_dialogue(source: str, sample: Rows, place: str) -> None:
     """Refuses lines of bAbI's dialogues as pairs, unless columns are named: sources that count on from row to row.
 
-    Rows may be missing, such as those that are held out, and every dialogue counts from 1.
+    Rows may be missing, such as those that are held out, and every dialogue counts from 1, often after an empty line.
     """
-    found = [_NUMBERED.match(str(row[source])) for row in sample]
+    sources = [str(row[source]) for row in sample if row[source]]
+    found = [_NUMBERED.match(text) for text in sources]
     numbers = [int(match[1]) for match in found if match]
-    if len(numbers) < max(_FEWEST_NUMBERED, len(sample)):
+    if len(numbers) < max(_FEWEST_NUMBERED, len(sources)):
         return
     steps = [after - before for before, after in pairwise(numbers)]
     if 2 * steps.count(1) > len(steps):
