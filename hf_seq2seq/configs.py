@@ -182,6 +182,7 @@ class PairTokenization(Tokenization):
 
 
 TOKENIZERS = ("char", "word", "bpe", "unigram", "wordpiece", "byte")
+NORMAL_FORMS = ("nfc", "nfd", "nfkc", "nfkd")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +223,11 @@ class NewTokenizer(OneTokenizer, PairTokenization):
     )
     target_vocab_size: int | None = option(None, "Maximum target vocabulary size, if different.", at_least=8)
     separate_vocabularies: bool = option(False, "Train one tokenizer for the source and one for the target.")
+    source_normalization: str | None = option(
+        None,
+        "Unicode normal form of sources with a vocabulary of their own; nfd splits Hangul syllables into letters.",
+        choices=NORMAL_FORMS,
+    )
     added_tokens: tuple[str, ...] = option(
         (), "Marks in the text that are one token each in every tokenizer, such as the tag <BT> of back-translation."
     )

@@ -1,6 +1,7 @@
 """What is chosen for options that were left open, against data whose kind is known."""
 
 import random
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,21 @@ def test_spelling_and_pronunciation_get_characters_and_symbols(tmp_path: Path) -
     assert (tokens.tokenizer_type, tokens.target_tokenizer_type) == ("char", "word")
     assert config.evaluation.metrics == ("word_error_rate", "phoneme_error_rate")
     assert config.schedule.metric_for_best_model == "word_error_rate"
+
+
+def test_hangul_is_read_by_letters(tmp_path: Path) -> None:
+    """Words have syllables that no training row has, of letters that all have."""
+    sounds = {"ᄀ": "k", "ᄂ": "n", "ᄆ": "m", "ᅡ": "ɐ", "ᅩ": "o", "ᅵ": "i", "ᆨ": "q", "ᆫ": "n"}
+    syllables = [unicodedata.normalize("NFC", a + b + c) for a in "ᄀᄂᄆ" for b in "ᅡᅩᅵ" for c in ("", "ᆨ", "ᆫ")]
+    words = [a + b for a in syllables for b in syllables[:-1]]
+    said = [" ".join(sounds[letter] for letter in unicodedata.normalize("NFD", word)) for word in words]
+    files = {"train_file": _tsv(tmp_path / "train.tsv", list(zip(words, said, strict=True)))}
+    prepared = _prepared("rnn", files)
+    tokens = prepared.config.tokens
+    assert (tokens.tokenizer_type, tokens.target_tokenizer_type, tokens.source_normalization) == ("char", "word", "nfd")
+    assert _prepared("rnn", files | {"tokenizer_type": "char"}).config.tokens.source_normalization is None
+    tokenizer = prepared.tokenizers.source
+    assert tokenizer.unk_token_id not in tokenizer(syllables[-1]).input_ids
 
 
 def test_sentences_get_one_subword_vocabulary(tmp_path: Path) -> None:

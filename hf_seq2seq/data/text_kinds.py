@@ -37,6 +37,7 @@ class Side:
         words: mean number of words per row.
         alphabet: different characters.
         types: different words.
+        syllables: different characters that are Hangul syllables, each of two or three letters.
     """
 
     rows: int
@@ -44,6 +45,7 @@ class Side:
     words: float
     alphabet: int
     types: int
+    syllables: int = 0
 
     def __str__(self) -> str:
         units = f"{self.types:,} kinds" if self.kind == SYMBOLS else f"{self.alphabet:,} characters"
@@ -59,7 +61,8 @@ def look_at(texts: Sequence[str]) -> Side:
     total = max(1, counts.total())
     alphabet = set().union(*counts)
     kind = _kind(split, counts, total)
-    return Side(len(texts), kind, total / max(1, len(sample)), len(alphabet), len(counts))
+    syllables = sum("가" <= character <= "힣" for character in alphabet)
+    return Side(len(texts), kind, total / max(1, len(sample)), len(alphabet), len(counts), syllables)
 
 
 def _sample(texts: Sequence[str]) -> Sequence[str]:

@@ -20,6 +20,7 @@ MOST_HELD_OUT = 1_000
 DERIVABLE = frozenset(
     {
         *("block_size", "tokenizer_type", "target_tokenizer_type", "vocab_size", "target_vocab_size"),
+        "source_normalization",
         *("hidden_size", "embedding_size", "initializer_range", "dropout", "position_embedding_type", "d_model"),
         "attention",
         *(f"{side}_{name}" for side in ("encoder", "decoder") for name in ("layers", "ffn_dim", "attention_heads")),

@@ -49,6 +49,7 @@ class Plan:
         lowercase: whether text is lowercased, in training and afterwards.
         specials: special tokens and templates.
         size_option: the option that set the size, for the error.
+        normal_form: Unicode normal form in which text is read, in training and afterwards; None for text as it is.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Plan:
     lowercase: bool
     specials: SpecialTokens
     size_option: str = "vocab_size"
+    normal_form: str | None = None
 
     @property
     def unknown(self) -> str:
@@ -83,7 +85,8 @@ def train_tokenizer(texts: Sequence[str], plan: Plan) -> Tokenizer:
 
     A special token spelled in a text is read as text if the tokenizer is set to `encode_special_tokens`. Not restored
     are characters unseen in training (except with "bpe" and "byte"), runs of white space with "word" and "wordpiece",
-    of which the latter also adds spaces to words of 500 characters and more, and capitals if the text is lowercased.
+    of which the latter also adds spaces to words of 500 characters and more, capitals if the text is lowercased, and
+    characters that the normal form replaces.
 
     Args:
         texts: valid Unicode; at least one is not empty.
@@ -228,7 +231,8 @@ TRAINERS: dict[str, Callable[[Sequence[str], Plan], Tokenizer]] = {
 
 
 def _normalizer(plan: Plan, *more: normalizers.Normalizer) -> normalizers.Normalizer | None:
-    steps = [normalizers.Lowercase()] * plan.lowercase + list(more)
+    form = [getattr(normalizers, plan.normal_form.upper())()] if plan.normal_form else []
+    steps = [*form, *[normalizers.Lowercase()] * plan.lowercase, *more]
     return normalizers.Sequence(steps) if steps else None
 
 

@@ -124,6 +124,7 @@ def train_tokenizers(
         without = replace(options, added_tokens=())
         sides = [[without_tokens(text, added) for text in side] for side in (sources, targets)]
         return with_tokens(train_tokenizers(sides[0], sides[1], without, specials=specials), added)
+    _check_normal_form(options)
     if options.tokenizer_name is not None:
         ready = _ready(options.tokenizer_name, options, specials)
         for tokenizer, texts in ((ready.source, sources), (ready.target, targets)):
@@ -142,10 +143,24 @@ def train_tokenizers(
         return Tokenizers(both, both)
     size_option = "target_vocab_size" if options.target_vocab_size else "vocab_size"
     target_plan = Plan(target_kind, target_size, options.min_frequency, options.lowercase, specials, size_option)
+    plan = replace(plan, normal_form=options.source_normalization)
     return Tokenizers(
         _wrap(trained_once(sources, "source", plan), specials, options.max_source_length),
         _wrap(trained_once(targets, "target", target_plan), specials, options.max_target_length),
     )
+
+
+def _check_normal_form(options: configs.OneTokenizer) -> None:
+    """Refuses a normal form of sources whose tokenizer writes outputs, too, or has a form of its own."""
+    if getattr(options, "source_normalization", None) is None:
+        return
+    if options.tokenizer_name is not None:
+        raise InputError("--source-normalization: a pretrained tokenizer has its own; leave it out")
+    if not has_two_vocabularies(asdict(options)):
+        raise InputError(
+            "--source-normalization: source and target share a vocabulary, and outputs are not composed again; "
+            "add --separate-vocabularies"
+        )
 
 
 def with_tokens(tokenizers: Tokenizers, added: Sequence[str]) -> Tokenizers:

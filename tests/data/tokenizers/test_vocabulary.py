@@ -232,6 +232,26 @@ def test_a_full_disk_leaves_nothing_half_written(cache: Path, monkeypatch: pytes
     assert list(cache.iterdir()) == []
 
 
+def test_sources_are_read_in_a_normal_form_and_targets_as_they_are() -> None:
+    options = NewTokenizer(tokenizer_type="char", separate_vocabularies=True, source_normalization="nfd")
+    made = train_tokenizers(["한국", "국어"], ["학교"], options)
+    assert made.source.tokenize("각") == ["\u1100", "\u1161", "\u11a8"]  # of letters in other syllables
+    assert made.source.unk_token_id not in made.source("각언한억").input_ids
+    assert made.target.decode(made.target("학교").input_ids, skip_special_tokens=True) == "학교"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "source and target share a vocabulary"),
+        ({"tokenizer_name": "any"}, "a pretrained tokenizer has its own"),
+    ],
+)
+def test_a_normal_form_that_outputs_would_have_too_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"--source-normalization: {message}"):
+        train_tokenizers(SOURCES, TARGETS, NewTokenizer(source_normalization="nfd", **options))
+
+
 def test_surrogates_in_training_text_are_repaired() -> None:
     tokenizer = train_tokenizers(["a\ud83d\ude42b", "\ud83dc"], [], NewTokenizer(tokenizer_type="char")).source
     assert {"🙂", "\ufffd", "a", "b", "c"} <= set(tokenizer.get_vocab())
