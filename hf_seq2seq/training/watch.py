@@ -134,18 +134,15 @@ class Watch:
         )
 
     def _alike(self, split: str, found: Predictions) -> tuple[str, str] | None:
-        examples = self._task.splits[split]
-        outputs, right = _as_keys(found, _truth(examples))
-        if len(outputs) < FEWEST_OUTPUTS:
+        told = alike(found, _truth(self._task.splits[split]))
+        if told is None:
             return None
-        (output, count), (_, usual) = Counter(outputs).most_common(1)[0], Counter(right).most_common(1)[0]
-        if count < ALIKE * len(outputs) or 2 * usual > count:
-            return None
+        output, count, usual = told
         shown = "are empty" if output == "" else f"are the same: {str(output)[:60]!r}"
         if isinstance(found, np.ndarray):
             shown = "are of one class"
         return "alike", (
-            f"{count:,} of {len(outputs):,} outputs on {split} {shown}, where at most {usual:,} references are alike: "
+            f"{count:,} of {len(found):,} outputs on {split} {shown}, where at most {usual:,} references are alike: "
             f"the model does not read its source yet; try another --learning-rate {self._rate}, or a larger "
             f"{self._length}"
         )
@@ -207,6 +204,19 @@ def _entropy(counts: np.ndarray, smoothing: float, vocabulary: int) -> float:
     shares = (1 - smoothing) * np.pad(counts, (0, vocabulary - len(counts))) / max(1.0, counts.sum())
     shares = (shares + smoothing / vocabulary)[shares + smoothing > 0]
     return float(-(shares * np.log(shares)).sum())
+
+
+def alike(found: Predictions, truth: Any) -> tuple[Any, int, int] | None:
+    """The usual output where nearly all are alike and the truth is not; with the counts of it and of the usual truth.
+
+    Texts differ from one another, so that half as many alike are many; classes may be unequal.
+    """
+    outputs, right = _as_keys(found, truth)
+    if len(outputs) < FEWEST_OUTPUTS:
+        return None
+    (output, count), (_, usual) = Counter(outputs).most_common(1)[0], Counter(right).most_common(1)[0]
+    share = ALIKE if isinstance(found, np.ndarray) else 0.5
+    return None if count < ALIKE * len(outputs) or usual > share * count else (output, count, usual)
 
 
 def _truth(examples: Any) -> Any:

@@ -15,7 +15,7 @@ from hf_seq2seq.ragged import Ragged
 from hf_seq2seq.task import Task
 from hf_seq2seq.training.loop import Loop
 from hf_seq2seq.training.state import State
-from hf_seq2seq.training.watch import Watch, _as_keys, unigram_entropy
+from hf_seq2seq.training.watch import Watch, _as_keys, alike, unigram_entropy
 
 MakeTask = Callable[..., Task]
 SMALL = {"config_overrides": "num_layers=1,num_decoder_layers=1,d_model=32,d_ff=32,num_heads=2,d_kv=16"}
@@ -145,6 +145,13 @@ def test_outputs_may_be_as_alike_as_the_references(make_task: MakeTask) -> None:
     assert references is not None
     references[:] = [["same"]] * 17
     assert watch(task).evaluation({"eval_loss": 1.0}, {"validation": ["same"] * 17}) == []
+
+
+@pytest.mark.parametrize(("others", "told"), [(45, True), (15, True), (5, False)])
+def test_one_class_for_all_is_told_unless_the_rows_are_of_it(others: int, told: bool) -> None:
+    right = np.repeat([0, 1], [100 - others, others])
+    assert alike(np.eye(2)[np.zeros(100, int)], right) == ((0, 100, 100 - others) if told else None)
+    assert alike(np.eye(2)[right], right) is None
 
 
 def test_classes_are_alike_as_sets_and_numbers_never() -> None:
