@@ -217,14 +217,21 @@ def encode_history(
     Raises:
         InputError: the template rejects it, or changes earlier messages.
     """
-    part = latest_part(messages, tokenizer, limit, place)
-    text = write(tokenizer, part, place, asks=True)
-    found: Any = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    part, (text, found) = messages, _encoded(messages, tokenizer, place)
+    if limit is not None and len(found["input_ids"]) > limit:
+        part = latest_part(messages, tokenizer, limit, place)
+        text, found = _encoded(part, tokenizer, place)
     begins = np.array([begin for begin, _ in found["offset_mapping"]])
     learned = _learned(part, text, begins, tokenizer, place, first)
     ids = np.array(found["input_ids"], dtype=np.int32)
     start = 0 if limit is None else max(0, len(ids) - limit)
     return History(ids[start:], learned[start:], len(part) < len(messages), start)
+
+
+def _encoded(messages: Messages, tokenizer: "PreTrainedTokenizerBase", place: str) -> tuple[str, Any]:
+    """The text up to the assistant's next reply, and its tokens with their offsets."""
+    text = write(tokenizer, messages, place, asks=True)
+    return text, tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
 
 
 def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> Messages:
