@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_seq2seq import strict_json
+from hf_seq2seq.data.messages import is_dialogue
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.folders import new_folder
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
@@ -124,10 +125,12 @@ def tell_short(chosen: Chosen, request: SearchRequest) -> None:
     steps = progress_of(chosen.folder, request.goal).steps
     if budget is None or not planned or not 0 < steps * FEW_STEPS < planned or "max_steps" in request.values:
         return
+    command = ["hf-seq2seq train", chosen.recipe, *["--from-scratch"] * bool(chosen.base.get("from_scratch"))]
+    command += ["--objective dialogue"] * is_dialogue(chosen.base)
     enough = f"{math.ceil(budget.total * planned / steps / 60)}m"
     tell(
         f"the best run had {steps:,} of the {planned:,} steps that the defaults plan for these rows; give about "
-        f"{flag(budget.name)} {enough}, or train with the defaults: hf-seq2seq train {chosen.recipe}"
+        f"{flag(budget.name)} {enough}, or train with the defaults: {' '.join(command)}"
     )
 
 
