@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ def test_free_replies_are_compared_by_their_words() -> None:
     repeated = Exchanges.of(look_at(texts), look_at(texts), ["yes", "no"] * 30)
     (metrics,) = conversations.reply_metric_choices(repeated, validated=False)
     assert metrics.value == ("exact_match", "bleu")
+
+
+def test_replies_too_short_for_runs_of_four_words_have_no_bleu() -> None:
+    texts = ["a table", "yes", "for four"] * 20
+    found = Exchanges.of(look_at(texts), look_at(texts), texts)
+    repeated, free = (
+        {choice.name: choice.value for choice in conversations.reply_metric_choices(each, validated=True)}
+        for each in (found, replace(found, different=60))
+    )
+    assert repeated == {"metrics": ("exact_match", "chrf"), "metric_for_best_model": "exact_match"}
+    assert free == {"metrics": ("chrf",), "metric_for_best_model": "chrf"}
 
 
 @pytest.mark.parametrize(

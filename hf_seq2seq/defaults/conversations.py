@@ -50,13 +50,16 @@ def validated_choices(sets: Sequence[Sequence[int]]) -> Iterator[Choice]:
 def reply_metric_choices(found: Exchanges, validated: bool) -> Iterator[Choice]:
     """Per-response accuracy where replies repeat, as of systems for tasks, and BLEU and chrF where they are free.
 
+    BLEU counts runs of four words: where few replies have as many, it would be 0.
+
     Paper: Bordes, Boureau and Weston, 2017, section 4, https://arxiv.org/abs/1605.07683
     """
     repeated = 2 * found.different <= found.replies.rows
     reason = f"{found.different:,} different replies of {found.replies.rows:,}"
-    yield Choice("metrics", ("exact_match", "bleu") if repeated else ("bleu", "chrf"), reason)
+    of_words = ("bleu",) if found.replies.words >= 4 else ()
+    yield Choice("metrics", ("exact_match", *(of_words or ("chrf",))) if repeated else (*of_words, "chrf"), reason)
     if validated:
-        free = "chrf" if found.replies.kind == UNSPACED else "bleu"
+        free = "chrf" if found.replies.kind == UNSPACED or not of_words else "bleu"
         yield Choice("metric_for_best_model", "exact_match" if repeated else free, reason, ("metrics",))
 
 
