@@ -18,7 +18,7 @@ from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.schedules import Lengths
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import rnn, transformer
-from hf_seq2seq.sections import build, options
+from hf_seq2seq.sections import Choice, build, options
 
 WORDS = ("canto", "luna", "perché", "ragazzo", "acqua", "bosco")
 SENTENCES = [
@@ -160,7 +160,7 @@ def test_every_choice_names_an_option(name: str) -> None:
         *pairs.t5_choices(side, side),
         *pairs.metric_choices(side, side, validated=True),
         *schedules.length_choices(Lengths(5, 5, 5, 5)),
-        *schedules.schedule_choices((None, side), Lengths(5, 5, 5, 5), 1, validation=5),
+        *_scheduled((None, side), Lengths(5, 5, 5, 5), validation=5),
         *labels.classifier_choices(side),
         *choosing.validation_choices(200, 200),
         *conversations.turn_tokenizer_choices(conversations.Exchanges.of(side, side, WORDS)),
@@ -288,6 +288,16 @@ def test_more_rows_take_fewer_epochs() -> None:
     assert epochs == sorted(epochs, reverse=True)
     assert epochs[1] == pytest.approx(100, abs=1)
     assert epochs[2] == pytest.approx(40)
+    assert schedules.enough_epochs(None, side, sampled=True) == 2 * schedules.enough_epochs(None, side)
+
+
+def test_sampled_subwords_take_twice_the_passes(tmp_path: Path) -> None:
+    files = {"train_file": _tsv(tmp_path / "train.tsv", [(text, text.upper()) for text in SENTENCES])}
+    plain, sampled = (
+        _prepared("transformer", files | {"tokenizer_type": "unigram"} | more).config.schedule.max_steps
+        for more in ({}, {"unigram_sampling": 0.2})
+    )
+    assert 2 * plain <= sampled <= 2.7 * plain  # the floor of a batch's size cuts longer rows into more batches
 
 
 @pytest.mark.parametrize(
@@ -305,7 +315,7 @@ def test_long_rows_and_much_validation_do_not_make_a_run_endless(
 ) -> None:
     side = replace(look_at(WORDS), kind="sentences", rows=29_000)
     lengths = Lengths(29_000, 1_024, 40, mean)
-    chosen = {c.name: c.value for c in schedules.schedule_choices((None, side), lengths, 1, validation)}
+    chosen = {c.name: c.value for c in _scheduled((None, side), lengths, validation)}
     assert chosen["max_steps"] == pytest.approx(steps, rel=0.001)
     assert chosen["eval_steps"] == round(chosen["max_steps"] / evaluations)
     assert chosen["early_stopping_patience"] == round(0.4 * evaluations)
@@ -317,7 +327,7 @@ def test_summaries_take_few_epochs_and_do_not_repeat_themselves() -> None:
 
     def chosen(source: Side, target: Side) -> dict[str, Any]:
         lengths = Lengths(2_000, 400, 40, 300.0)
-        found = [*schedules.schedule_choices((source, target), lengths, 1, validation=200)]
+        found = [*_scheduled((source, target), lengths, validation=200)]
         return {choice.name: choice.value for choice in [*found, *pairs.transformer_choices(source, target)]}
 
     summaries, others = chosen(long, short), chosen(short, short)
@@ -361,6 +371,10 @@ def _pronunciations(folder: Path, rows: int = 120) -> dict[str, str]:
     }
 
 
+def _scheduled(sides: tuple[Side | None, Side], lengths: Lengths, validation: int, timed: bool = False) -> list[Choice]:
+    return [*schedules.schedule_choices(sides, lengths, schedules.usual_passes(sides, lengths), validation, timed)]
+
+
 def _tsv(path: Path, rows: list[tuple[str, str]]) -> str:
     path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
     return str(path)
@@ -368,10 +382,7 @@ def _tsv(path: Path, rows: list[tuple[str, str]]) -> str:
 
 def test_under_a_time_limit_the_limit_schedules_warm_up_and_evaluations() -> None:
     side = look_at(["a b c"] * 1000)
-    chosen = {
-        c.name: c.value
-        for c in schedules.schedule_choices((None, side), Lengths(1000, 5, 5, 8.0), 1, validation=100, timed=True)
-    }
+    chosen = {c.name: c.value for c in _scheduled((None, side), Lengths(1000, 5, 5, 8.0), validation=100, timed=True)}
     assert not {"warmup_ratio", "warmup_steps", "eval_steps", "early_stopping_patience"} & set(chosen)
 
 

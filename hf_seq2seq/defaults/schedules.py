@@ -68,30 +68,6 @@ def shared_length_choices(lengths: Lengths, positions: int | None = None) -> Ite
     yield from (source, target)
 
 
-def schedule_choices(
-    sides: tuple[Side | None, Side], lengths: Lengths, processes: int, validation: int, timed: bool = False
-) -> Iterator[Choice]:
-    """Token budget, optimizer steps, warm-up and evaluations of a model from scratch that writes targets.
-
-    Summaries do not repeat three words (Paulus, Xiong and Socher, 2018, section 2.5, https://arxiv.org/abs/1705.04304).
-
-    Args:
-        sides: the sources, if they are single texts, and the targets.
-        lengths: tokens of the rows.
-        processes: that share the work.
-        validation: rows of validation.
-        timed: whether a time limit settles the steps, which are a maximum then.
-    """
-    source, target = sides
-    passes = Passes(enough_epochs(source, target), token_budget(target, lengths), processes)
-    yield from step_choices(lengths, passes, validation, timed)
-    if source is not None and are_summaries(source, target):
-        yield Choice("no_repeat_ngram_size", 3, summaries_reason(source, target), ("do_sample",))
-    yield Choice("label_smoothing_factor", 0.1, "a model from scratch", ("loss_type",))
-    yield Choice("num_beams", 5, "final scores by beam search", ("do_sample",))
-    yield Choice("eval_beams", 1, "evaluations during training are greedy", ("num_beams",))
-
-
 @dataclass(frozen=True)
 class Passes:
     """How often the rows are read, and in which batches.
@@ -105,6 +81,36 @@ class Passes:
     epochs: float
     budget: int
     processes: int = 1
+
+
+def usual_passes(
+    sides: tuple[Side | None, Side], lengths: Lengths, processes: int = 1, sampled: bool = False
+) -> Passes:
+    """The passes of a model from scratch that writes targets, by its rows; see `enough_epochs`."""
+    return Passes(enough_epochs(*sides, sampled), token_budget(sides[1], lengths), processes)
+
+
+def schedule_choices(
+    sides: tuple[Side | None, Side], lengths: Lengths, passes: Passes, validation: int, timed: bool = False
+) -> Iterator[Choice]:
+    """Token budget, optimizer steps, warm-up and evaluations of a model from scratch that writes targets.
+
+    Summaries do not repeat three words (Paulus, Xiong and Socher, 2018, section 2.5, https://arxiv.org/abs/1705.04304).
+
+    Args:
+        sides: the sources, if they are single texts, and the targets.
+        lengths: tokens of the rows.
+        passes: over the rows, and their batches.
+        validation: rows of validation.
+        timed: whether a time limit settles the steps, which are a maximum then.
+    """
+    source, target = sides
+    yield from step_choices(lengths, passes, validation, timed)
+    if source is not None and are_summaries(source, target):
+        yield Choice("no_repeat_ngram_size", 3, summaries_reason(source, target), ("do_sample",))
+    yield Choice("label_smoothing_factor", 0.1, "a model from scratch", ("loss_type",))
+    yield Choice("num_beams", 5, "final scores by beam search", ("do_sample",))
+    yield Choice("eval_beams", 1, "evaluations during training are greedy", ("num_beams",))
 
 
 def step_choices(lengths: Lengths, passes: Passes, validation: int, timed: bool = False) -> Iterator[Choice]:
@@ -179,13 +185,21 @@ def warmup_choices(
         yield Choice("warmup_ratio", 0.1, "a model from scratch", ("warmup_steps", "lr_scheduler_type"))
 
 
-def enough_epochs(source: Side | None, target: Side) -> float:
-    """Passes over the rows until small models have converged: fewer the more rows there are, and for summaries."""
+def enough_epochs(source: Side | None, target: Side, sampled: bool = False) -> float:
+    """Passes over the rows until small models have converged: fewer the more rows there are, and for summaries.
+
+    Args:
+        source: what the sources look like, if they are single texts.
+        target: what the targets look like.
+        sampled: whether their subwords are sampled, which show each word in many ways and need twice the passes.
+    """
     if target.kind in CHARACTER_MODELS:
-        return min(100.0, max(8.0, 40 * (8_000 / target.rows) ** 0.4))
-    epochs = min(60.0, max(FEWEST_EPOCHS, 16 * (29_000 / target.rows) ** 0.5))
-    summaries = source is not None and are_summaries(source, target)
-    return max(FEWEST_EPOCHS, epochs * SUMMARY_SHARE) if summaries else epochs
+        epochs = min(100.0, max(8.0, 40 * (8_000 / target.rows) ** 0.4))
+    else:
+        epochs = min(60.0, max(FEWEST_EPOCHS, 16 * (29_000 / target.rows) ** 0.5))
+        if source is not None and are_summaries(source, target):
+            epochs = max(FEWEST_EPOCHS, epochs * SUMMARY_SHARE)
+    return 2 * epochs if sampled else epochs
 
 
 def token_budget(side: Side, lengths: Lengths) -> int:

@@ -20,16 +20,17 @@ from hf_seq2seq.defaults.conversations import (
 )
 from hf_seq2seq.defaults.schedules import (
     Lengths,
-    enough_epochs,
     length_choices,
     schedule_choices,
     settle_given,
     shared_length_choices,
+    usual_passes,
 )
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.sections import Choice
 from hf_seq2seq.training.processes import shared_by
+from hf_seq2seq.training_options import Subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -144,9 +145,10 @@ def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, s
         splits: all rows.
     """
     validation, timed = rows_of(splits, "validation"), bool(config.schedule.limits())
-    processes = shared_by(config.run)
-    config = settle(config, schedule_choices(sides, lengths, processes, validation, timed))
-    return settle_given(config, lengths, enough_epochs(*sides), processes)
+    subwords: Subwords | None = getattr(config, "subwords", None)
+    passes = usual_passes(sides, lengths, shared_by(config.run), subwords is not None and bool(subwords.asked_for))
+    config = settle(config, schedule_choices(sides, lengths, passes, validation, timed))
+    return settle_given(config, lengths, passes.epochs, passes.processes)
 
 
 def longest_turns(conversations: Iterable[Conversations], tokenizers: Tokenizers) -> Lengths:
