@@ -79,7 +79,8 @@ def test_hangul_is_read_by_letters(tmp_path: Path) -> None:
     prepared = _prepared("rnn", files)
     tokens = prepared.config.tokens
     assert (tokens.tokenizer_type, tokens.target_tokenizer_type, tokens.source_normalization) == ("char", "word", "nfd")
-    assert _prepared("rnn", files | {"tokenizer_type": "char"}).config.tokens.source_normalization is None
+    for given in ({"tokenizer_type": "char"}, {"pointer_generator": True}):
+        assert _prepared("rnn", files | given).config.tokens.source_normalization is None
     tokenizer = prepared.tokenizers.source
     assert tokenizer.unk_token_id not in tokenizer(syllables[-1]).input_ids
 

@@ -124,7 +124,9 @@ def read_conversations(data: PairData, share: OpenShare | None = None) -> dict[s
         if getattr(data, name, None):
             raise InputError(f"{flag(name)} is for pairs; conversations are texts")
     splits = load_splits(data, arrange=joined_lines, share=share)
-    column = _column(splits[splits.first], data)
+    column, names = _column(splits[splits.first], data), splits[splits.first].column_names
+    if column is None and len(names) == 1 and names[0] in COLUMNS:
+        column = names[0]  # of texts, which is refused
     for split, rows in splits.items():
         _tell_unread(rows, column or "", data, splits.place(split))
     if column is None:

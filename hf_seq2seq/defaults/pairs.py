@@ -50,7 +50,9 @@ def tokenizer_choices(
         yield Choice("target_tokenizer_type", kinds[1], f"targets: {target}", ("tokenizer_name", "tokenizer_type"))
         if kinds[0] == "char" and source.syllables > source.alphabet / 2:
             reason = f"{source.syllables:,} Hangul syllables of the sources are read by letters"
-            yield Choice("source_normalization", "nfd", reason, ("tokenizer_name", "tokenizer_type"))
+            yield Choice(
+                "source_normalization", "nfd", reason, ("tokenizer_name", "tokenizer_type", "pointer_generator")
+            )
     elif small or not joint:
         reason = f"sources: {source}; targets: {target}"
         kind = "char" if small and kinds[0] != kinds[1] else kinds[0]

@@ -18,6 +18,7 @@ from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers, train_tokenizers
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.run_configs import HandBuiltRun, PretrainedRun
 from hf_seq2seq.saved.model_paths import config_place
+from hf_seq2seq.sections import flatten
 from hf_seq2seq.training.resuming import resume_point
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,8 @@ def start_tokenizers(
     prefix = config.data.source_prefix if isinstance(config.data, PairData) else ""
     read = [prefix + text for text in sources] if prefix else sources
     options = config.tokens
+    if getattr(options, "source_normalization", None) and flatten(config).get("pointer_generator"):
+        raise InputError("--source-normalization: copied words would be in that form; leave --pointer-generator out")
     if isinstance(options, NewTokenizer) and (tags := tags_of(sources)):
         options = replace(options, added_tokens=tuple(dict.fromkeys((*options.added_tokens, *tags))))
     return replace(train_tokenizers(read, targets, options, specials=specials), inputs=inputs)

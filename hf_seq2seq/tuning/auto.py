@@ -249,6 +249,8 @@ def _fitting(data: Data, rows: "Dataset | None", dialogue: bool) -> tuple[str, .
         (LABEL_RECIPES, "labels", "rnn,transformer") if labels else (OWN_MODELS, "pairs", "bert_classifier")
     )
     tell(f"the rows are read as {kind}; --recipes {other} reads them as {'pairs' if labels else 'labels'}")
+    if unread := names.intersection(COLUMNS):
+        tell(f"column {min(unread)!r} is not read; --objective {OBJECTIVE} learns its replies")
     return recipes
 
 

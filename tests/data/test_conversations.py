@@ -84,6 +84,13 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_conversations(PairData(train_file=str(tmp_path / "talk.txt")))
 
 
+def test_messages_that_are_text_are_refused_with_their_place(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"messages": "hi"}\n' * 5)
+    with pytest.raises(InputError, match="row 1, column 'messages': 'hi' is not a list of messages, such as"):
+        read_conversations(PairData(train_file=str(path)))
+
+
 @pytest.mark.parametrize("column", ["conversations", "messages", "conversation"])
 def test_conversations_as_sharegpt_has_them(tmp_path: Path, column: str) -> None:
     turns = [("system", "be brief"), ("human", "hi"), ("gpt", "hello"), ("observation", "17"), ("gpt", "seventeen")]

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from hf_seq2seq.configs import Decoding
 from hf_seq2seq.decoding.text_generator import TextGenerator
+from hf_seq2seq.errors import InputError
 from hf_seq2seq.recipes import rnn
 from hf_seq2seq.saved.loading import load_seq2seq
 from hf_seq2seq.sections import build
@@ -114,3 +115,6 @@ def test_a_pointer_copies_names_that_no_vocabulary_has(tmp_path: Path, separate:
     assert generator(["call Quetzalcoatl please"]) == ["calling quetzalcoatl ."]
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["source_to_target_ids"] is not None) == separate
+    if separate:
+        with pytest.raises(InputError, match="--source-normalization: copied words would be in that form"):
+            rnn.prepare(build(rnn.Config, values | {"source_normalization": "nfd", "output_dir": str(tmp_path / "b")}))

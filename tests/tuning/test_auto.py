@@ -131,6 +131,17 @@ def test_replies_are_learned_by_a_decoder_and_an_encoder_decoder(name, text, giv
     assert request.validation.sets[0].sources[0] == MESSAGES[:1]
 
 
+def test_messages_beside_pairs_are_not_read_without_a_word(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "rows.jsonl"
+    path.write_text((json.dumps({"messages": MESSAGES, "source": "a b", "target": "c d"}) + "\n") * 20)
+    monkeypatch.setattr("hf_seq2seq.tuning.auto.search", lambda request: None)
+    flags = {"train_file": str(path), "validation_file": str(path), "output_dir": str(tmp_path / "out")}
+    auto(**flags)
+    assert "column 'messages' is not read; --objective dialogue learns its replies" in capsys.readouterr().err
+    auto(objective="dialogue", **flags)
+    assert "is not read" not in capsys.readouterr().err
+
+
 def test_named_columns_are_read_as_pairs_beside_messages(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text((json.dumps({"messages": MESSAGES}) + "\n") * 20)

@@ -124,7 +124,6 @@ def train_tokenizers(
         without = replace(options, added_tokens=())
         sides = [[without_tokens(text, added) for text in side] for side in (sources, targets)]
         return with_tokens(train_tokenizers(sides[0], sides[1], without, specials=specials), added)
-    _check_normal_form(options)
     if options.tokenizer_name is not None:
         ready = _ready(options.tokenizer_name, options, specials)
         for tokenizer, texts in ((ready.source, sources), (ready.target, targets)):
@@ -138,6 +137,11 @@ def train_tokenizers(
     target_kind = options.target_tokenizer_type or options.tokenizer_type
     target_size = options.target_vocab_size or options.vocab_size
     if not has_two_vocabularies(asdict(options)):
+        if options.source_normalization is not None:
+            raise InputError(
+                "--source-normalization: source and target share a vocabulary, and outputs are not composed again; "
+                "add --separate-vocabularies"
+            )
         longest = max(options.max_source_length, options.max_target_length)
         both = _wrap(trained_once([*sources, *targets], "source and target", plan), specials, longest)
         return Tokenizers(both, both)
@@ -148,19 +152,6 @@ def train_tokenizers(
         _wrap(trained_once(sources, "source", plan), specials, options.max_source_length),
         _wrap(trained_once(targets, "target", target_plan), specials, options.max_target_length),
     )
-
-
-def _check_normal_form(options: configs.OneTokenizer) -> None:
-    """Refuses a normal form of sources whose tokenizer writes outputs, too, or has a form of its own."""
-    if getattr(options, "source_normalization", None) is None:
-        return
-    if options.tokenizer_name is not None:
-        raise InputError("--source-normalization: a pretrained tokenizer has its own; leave it out")
-    if not has_two_vocabularies(asdict(options)):
-        raise InputError(
-            "--source-normalization: source and target share a vocabulary, and outputs are not composed again; "
-            "add --separate-vocabularies"
-        )
 
 
 def with_tokens(tokenizers: Tokenizers, added: Sequence[str]) -> Tokenizers:
@@ -202,7 +193,8 @@ def _load(name: str | Path, subfolder: str, where: dict[str, bool]) -> PreTraine
         raise InputError(_no_tokenizer(name, subfolder, error)) from error
     check_longest(tokenizer, name)
     # For a model folder without tokenizer files, transformers creates an empty tokenizer.
-    if len(tokenizer) - len(tokenizer.all_special_ids) < 2:
+    file = Path(subfolder, "tokenizer.json").as_posix()
+    if len(tokenizer) - len(tokenizer.all_special_ids) < 2 and not optional_file(name, file, where["local_files_only"]):
         raise InputError(f"{name}: the folder has a model's configuration but no tokenizer files")
     return tokenizer
 
@@ -248,7 +240,7 @@ def optional_file(name: str | Path, file: str, local_files_only: bool, revision:
 
 
 def _ready(name: str, options: configs.OneTokenizer, specials: SpecialTokens) -> Tokenizers:
-    for option in ("target_tokenizer_type", "target_vocab_size", "separate_vocabularies"):
+    for option in ("target_tokenizer_type", "target_vocab_size", "separate_vocabularies", "source_normalization"):
         if getattr(options, option, None):
             raise InputError(f"--tokenizer-name: names a pretrained tokenizer, so {flag(option)} has no effect")
     try:

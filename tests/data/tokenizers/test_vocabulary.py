@@ -243,13 +243,23 @@ def test_sources_are_read_in_a_normal_form_and_targets_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "source and target share a vocabulary"),
-        ({"tokenizer_name": "any"}, "a pretrained tokenizer has its own"),
+        ({}, "--source-normalization: source and target share a vocabulary"),
+        ({"tokenizer_name": "any"}, "a pretrained tokenizer, so --source-normalization has no effect"),
     ],
 )
 def test_a_normal_form_that_outputs_would_have_too_is_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=f"--source-normalization: {message}"):
+    with pytest.raises(InputError, match=message):
         train_tokenizers(SOURCES, TARGETS, NewTokenizer(source_normalization="nfd", **options))
+
+
+def test_a_vocabulary_of_one_word_is_loaded_and_a_missing_one_is_not(tmp_path: Path) -> None:
+    made = train_tokenizers(SOURCES, ["yes"] * 9, NewTokenizer(tokenizer_type="word", separate_vocabularies=True))
+    made.save(tmp_path)
+    loaded = Tokenizers.load(tmp_path)
+    assert loaded.target.decode(loaded.target("yes").input_ids, skip_special_tokens=True) == "yes"
+    T5Config().save_pretrained(tmp_path / "none")
+    with pytest.raises(InputError, match="no tokenizer files"):
+        Tokenizers.load(tmp_path / "none")
 
 
 def test_surrogates_in_training_text_are_repaired() -> None:
