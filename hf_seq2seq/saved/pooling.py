@@ -6,26 +6,17 @@ inserted between base model and head wherever this package loads the model; tran
 
 import inspect
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hf_seq2seq.data.tokenizers.vocabulary import optional_file
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.heads import reads_forward
-from hf_seq2seq.saved.model_paths import find_model
-from hf_seq2seq.settings_files import read_json_object
 
 POOLINGS = ("cls", "mean", "last")
 NAMES = {"cls": "the first token", "mean": "the mean over all tokens", "last": "the last token"}
 FIELD = "pooling"
-_SENTENCE_TRANSFORMERS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_lasttoken": "last",
-}
 
 
 def own_pooling(config: Any) -> str:
@@ -64,28 +55,6 @@ def choose_pooling(model: Any, wanted: str) -> None:
     elif wanted != own_pooling(config):
         setattr(config, FIELD, wanted)
         apply_pooling(model)
-
-
-def sentence_pooling(name: str, revision: str | None = None) -> str | None:
-    """The pooling that an encoder of sentences was trained with, from the settings of Sentence Transformers beside it.
-
-    Args:
-        name: a folder or a Hub id.
-        revision: of the Hub repository.
-
-    Returns:
-        None where there are no such settings, or they name a pooling that classifiers do not have.
-
-    Raises:
-        InputError: there is no model.
-    """
-    place = Path(name).expanduser()
-    where = place if place.is_dir() else name
-    found = optional_file(where, "1_Pooling/config.json", find_model(name)["local_files_only"], revision)
-    settings = read_json_object(Path(found)) if found else {}
-    chosen = [pooling for field, pooling in _SENTENCE_TRANSFORMERS.items() if settings.get(field) is True]
-    others = [field for field, on in settings.items() if field.startswith("pooling_mode_") and on is True]
-    return chosen[0] if len(chosen) == len(others) == 1 else None
 
 
 def recorded_pooling(config: Any) -> str | None:

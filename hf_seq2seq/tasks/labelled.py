@@ -25,7 +25,6 @@ from hf_seq2seq.defaults.choosing import settle
 from hf_seq2seq.defaults.labels import (
     classifier_choices,
     label_metric_choices,
-    pooling_choices,
     text_length_choices,
 )
 from hf_seq2seq.errors import InputError
@@ -35,7 +34,6 @@ from hf_seq2seq.objectives.objective import Objective
 from hf_seq2seq.problems import LABEL_PROBLEMS
 from hf_seq2seq.run_configs import EncoderModel, EncoderRun
 from hf_seq2seq.saved.heads import is_fresh, output_layer
-from hf_seq2seq.saved.pooling import sentence_pooling
 from hf_seq2seq.saved.positions import longest_sequence
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.task import Task
@@ -101,9 +99,6 @@ def read_all_labelled(config: C) -> tuple[C, dict[str, Labelled], tuple[str, ...
     labelled, names = read_labelled(splits, config.data, problem, kept_labels(config.run), trained)
     if config.model.from_scratch:
         config = settle(config, classifier_choices(look_at(labelled["train"].texts)))
-    elif config.model.model_name_or_path is not None and not trained:
-        own = sentence_pooling(config.model.model_name_or_path, config.model.model_revision)
-        config = settle(config, pooling_choices(own))
     return config, labelled, names
 
 

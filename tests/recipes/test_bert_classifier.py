@@ -273,26 +273,6 @@ def test_what_the_head_sees_is_kept(encoder: str, tmp_path: Path) -> None:
     assert again["predict_loss"] == pytest.approx(found["predict_loss"], rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("modes", "flags", "expected"),
-    [
-        ({"pooling_mode_mean_tokens": True}, {}, "mean"),
-        ({"pooling_mode_mean_tokens": True}, {"pooling": "cls"}, "cls"),
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_max_tokens": True}, {}, None),
-        ({"pooling_mode_lasttoken": True}, {}, "last"),
-    ],
-)
-def test_an_encoder_of_sentences_pools_as_it_learned(
-    encoder: str, tmp_path: Path, modes: dict[str, bool], flags: dict[str, str], expected: str | None
-) -> None:
-    settings = Path(encoder) / "1_Pooling" / "config.json"
-    settings.parent.mkdir()
-    settings.write_text(json.dumps({"word_embedding_dimension": 32, "pooling_mode_cls_token": False} | modes))
-    task = bert_classifier.prepare(configured(encoder, tmp_path, lambda text: "ab"["good" in text], **flags))
-    assert task.config.model.pooling == expected
-    assert getattr(task.model.config, "pooling", None) == (expected if expected != "cls" else None)
-
-
 def test_a_decoder_classifies_by_its_last_token(
     tiny_checkpoint: Callable[[str, list[str]], str], tmp_path: Path, caplog, fresh_process: Callable[[str], str]
 ) -> None:

@@ -225,13 +225,12 @@ def lacks_sentencepiece(error: Exception) -> bool:
     return isinstance(error, ImportError) and "sentencepiece" in str(error).lower()
 
 
-def optional_file(name: str | Path, file: str, local_files_only: bool, revision: str | None = None) -> str | None:
+def optional_file(name: str | Path, file: str, local_files_only: bool) -> str | None:
     """The path of a file that a folder or a Hub repository may have; None if it has none, or cannot be reached."""
     found: str | None = cached_file(
         str(name),
         file,
         local_files_only=local_files_only,
-        revision=revision,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
