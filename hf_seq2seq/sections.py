@@ -124,6 +124,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         raise InputError(f"{flag(name)}: needs a value")
     kind = next(k for k in kinds if k is not type(None))
     if typing.get_origin(kind) is tuple:
+        if value == "" and typing.get_args(kind)[0] in (int, float):
+            raise InputError(f"{flag(name)}: needs a value")
         items = (value.split(",") if value else []) if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
             raise InputError(f"{flag(name)}: {shorten(repr(value))} is not a list")
