@@ -153,6 +153,8 @@ def _changes(config: RunConfig, checkpoint: Path) -> list[tuple[str, Any, Any]]:
     before, now = read_run(checkpoint / RUN_FILE), flatten(config)
     if config.given is not None:  # what is open yet will be chosen as it was
         open_still = DERIVABLE - config.given - {choice.name for choice in config.derived}
+        if now.get("model_name_or_path") is not None:  # which says what the options are that are not given
+            open_still |= {name for name, value in now.items() if value is None} - config.given
         now = {name: value for name, value in now.items() if name not in open_still}
     return [(name, before[name], value) for name, value in now.items() if name in before and before[name] != value]
 

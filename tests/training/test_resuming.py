@@ -67,6 +67,20 @@ def test_every_file_of_a_checkpoint_is_missed(run: Path) -> None:
     assert find_checkpoint(run, "last") == newest
 
 
+def test_a_run_from_a_model_resumes_with_what_the_model_said(pairs: dict[str, str], run: Path, tmp_path: Path) -> None:
+    """The number of heads, which no flag gives, is read from the model."""
+    start = ("--model-name-or-path", str(run), "--save-steps", "2", "--max-steps", "4")
+    flags = {name: pairs[name] for name in pairs}
+    words = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", value)]
+    for output, more in ((tmp_path / "whole", ()), (tmp_path / "part", ()), (tmp_path / "part", RESUME)):
+        if more:
+            shutil.rmtree(output / "checkpoint-4")
+            (output / "model.safetensors").unlink()
+        app(["train", "rnn", *words, *start, "--output-dir", str(output), *more], standalone_mode=False)
+    whole, part = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "part"))
+    assert whole == part
+
+
 def test_a_checkpoint_has_a_path_or_a_name_in_the_folder_of_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_checkpoint(run, OLDER) == run / OLDER
     assert find_checkpoint(run, str(run / OLDER)) == run / OLDER
