@@ -232,7 +232,7 @@ def _are_conversations(data: Data, rows: "Dataset | None") -> bool:
     return any(isinstance(row.get(name), list) for row in row_sample(rows) for name in COLUMNS)
 
 
-def _fitting(data: Data, rows: "Dataset | None", dialogue: bool) -> tuple[str, ...]:
+def _fitting(data: Data, rows: "Dataset | None", dialogue: bool = False) -> tuple[str, ...]:
     """The recipes for the rows: labels where a column is called so, or each line begins with a label."""
     from hf_seq2seq.data.columns.conventions import PAIRS, TEXTS, is_label_name
 

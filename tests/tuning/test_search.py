@@ -289,9 +289,7 @@ def test_a_budget_for_few_steps_says_what_the_defaults_plan(trainer, tmp_path, c
     more = {"max_steps": 3 * STEPS, "from_scratch": True, "objective": ["dialogue"]}
     family = dataclasses.replace(asked.families[0], base=asked.families[0].base | more)
     searching.search(dataclasses.replace(asked, families=(family,)))
-    told = (
-        "the best run had 9 of the 27 steps that the defaults plan for these rows; give about --max-time 30m, or train"
-    )
+    told = "the best run had 9 of the 27 steps that the defaults plan for these rows; give about --max-time 30m"
     command = f"hf-seq2seq train {family.recipe} --from-scratch --objective dialogue\n"
     assert f"{told}, or train with the defaults: {command}" in capsys.readouterr().err
     searching.search(request(tmp_path / "other", [2, 5], budget=Budget(600)))
