@@ -14,6 +14,7 @@ from hf_seq2seq.data.files.digests import file_digest
 from hf_seq2seq.data.mapped.texts import OneReference, add_texts
 from hf_seq2seq.defaults.choosing import DERIVABLE
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.run_configs import HandBuiltRun
 from hf_seq2seq.saved.model_paths import ADAPTER_FILE, WEIGHTS_FILE
 from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.saved.weight_names import weight_shapes
@@ -145,7 +146,14 @@ def _is_fixed(change: tuple[str, Any, Any], sections: Mapping[str, str], config:
     if name in FREE or "dropout" in name:
         return False
     section = sections[name]
+    if section in MODEL_SECTIONS and _has_shape_of_start(config) and name not in (config.given or ()):
+        return False
     return name in FIXED or section in MODEL_SECTIONS or isinstance(getattr(config, section), Adaptation | OneTokenizer)
+
+
+def _has_shape_of_start(config: RunConfig) -> bool:
+    """Whether the model's options that are not given are those of the model that the run starts from."""
+    return isinstance(config, HandBuiltRun) and config.start.model_name_or_path is not None
 
 
 def _changes(config: RunConfig, checkpoint: Path) -> list[tuple[str, Any, Any]]:
@@ -153,8 +161,6 @@ def _changes(config: RunConfig, checkpoint: Path) -> list[tuple[str, Any, Any]]:
     before, now = read_run(checkpoint / RUN_FILE), flatten(config)
     if config.given is not None:  # what is open yet will be chosen as it was
         open_still = DERIVABLE - config.given - {choice.name for choice in config.derived}
-        if now.get("model_name_or_path") is not None:  # which says what the options are that are not given
-            open_still |= {name for name, value in now.items() if value is None} - config.given
         now = {name: value for name, value in now.items() if name not in open_still}
     return [(name, before[name], value) for name, value in now.items() if name in before and before[name] != value]
 

@@ -67,11 +67,13 @@ def test_every_file_of_a_checkpoint_is_missed(run: Path) -> None:
     assert find_checkpoint(run, "last") == newest
 
 
-def test_a_run_from_a_model_resumes_with_what_the_model_said(pairs: dict[str, str], run: Path, tmp_path: Path) -> None:
-    """The number of heads, which no flag gives, is read from the model."""
-    start = ("--model-name-or-path", str(run), "--save-steps", "2", "--max-steps", "4")
-    flags = {name: pairs[name] for name in pairs}
-    words = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", value)]
+def test_a_run_from_a_model_resumes_with_what_the_model_said(
+    pairs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The number of heads, the cell and the feeding, which no flag gives, are read from the model."""
+    train(pairs, tmp_path / "start", "--cell", "gru", "--input-feeding")
+    start = ("--model-name-or-path", str(tmp_path / "start"), "--save-steps", "2", "--max-steps", "4")
+    words = [text for name, value in pairs.items() for text in (f"--{name.replace('_', '-')}", value)]
     for output, more in ((tmp_path / "whole", ()), (tmp_path / "part", ()), (tmp_path / "part", RESUME)):
         if more:
             shutil.rmtree(output / "checkpoint-4")
@@ -79,6 +81,7 @@ def test_a_run_from_a_model_resumes_with_what_the_model_said(pairs: dict[str, st
         app(["train", "rnn", *words, *start, "--output-dir", str(output), *more], standalone_mode=False)
     whole, part = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "part"))
     assert whole == part
+    assert "changed" not in capsys.readouterr().err
 
 
 def test_a_checkpoint_has_a_path_or_a_name_in_the_folder_of_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
