@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import islice, tee
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_seq2seq.cli.source_rows import messages_column, read_sources, source_columns
+from hf_seq2seq.cli.source_rows import read_sources, source_columns
 from hf_seq2seq.data.rows import Row, cell_place, names_of, read_rows, shown
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.sections import Section, option
@@ -63,6 +63,7 @@ def read_training_rows(
     Raises:
         InputError: the file cannot be read, has no rows, or contains conversations.
     """
+    from hf_seq2seq.data.messages import messages_column
     from hf_seq2seq.data.samples import resolve_sample
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 

@@ -22,7 +22,6 @@ from hf_seq2seq.cli.rows import (
 from hf_seq2seq.cli.source_rows import (
     Sourced,
     language_columns,
-    messages_column,
     named_columns,
     read_histories,
     read_inputs,
@@ -93,7 +92,7 @@ Texts = Annotated[
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Generates the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
-    from hf_seq2seq.data.messages import is_dialogue
+    from hf_seq2seq.data.messages import is_dialogue, messages_column
     from hf_seq2seq.saved.run_settings import numbered_columns, trained_names
 
     options = config.rows

@@ -228,13 +228,6 @@ def _texts(rows: Iterator[Row], columns: tuple[str, str | None], place: str) -> 
         yield Sourced(about(*found) if len(found) > 1 else found[0], others)
 
 
-def messages_column(sample: list[Row]) -> str | None:
-    """The column of messages by its usual names."""
-    from hf_seq2seq.data.messages import COLUMNS
-
-    return next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None)
-
-
 def read_histories(
     rows: Iterator[Row], sample: list[Row], options: SourceOptions, settings: "RunSettings", place: str
 ) -> Iterator[Sourced]:
@@ -244,6 +237,7 @@ def read_histories(
         InputError: as for `read_sources`; during iteration, a cell is not a list of messages to reply to.
     """
     from hf_seq2seq.data.columns.finding import cell
+    from hf_seq2seq.data.messages import messages_column
 
     trained, names = settings.run.get("source_column"), names_of(sample)
     column = options.source_column or (trained if trained in names else None) or messages_column(sample)

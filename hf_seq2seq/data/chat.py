@@ -219,7 +219,7 @@ def encode_history(
     """
     part, (text, found) = messages, _encoded(messages, tokenizer, place)
     if limit is not None and len(found["input_ids"]) > limit:
-        part = latest_part(messages, tokenizer, limit, place)
+        part = _shortened(messages, tokenizer, limit, place)
         text, found = _encoded(part, tokenizer, place)
     begins = np.array([begin for begin, _ in found["offset_mapping"]])
     learned = _learned(part, text, begins, tokenizer, place, first)
@@ -246,18 +246,22 @@ def latest_part(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit:
     Raises:
         InputError: the template refuses it.
     """
+    return messages if _fits(messages, tokenizer, limit, place) else _shortened(messages, tokenizer, limit, place)
+
+
+def _fits(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> bool:
+    text = write(tokenizer, messages, place, asks=True)
+    return limit is None or len(_tokens(tokenizer, text)) <= limit
+
+
+def _shortened(messages: Messages, tokenizer: "PreTrainedTokenizerBase", limit: int | None, place: str) -> Messages:
+    """The latest part of messages that do not fit as a whole."""
     first = 1 if messages[0]["role"] == "system" else 0
     starts = [i for i in range(first + 1, len(messages)) if messages[i - 1]["role"] == ASSISTANT]
-    parts = [messages, *(messages[:first] + messages[start:] for start in starts)]
-
-    def fits(part: Messages) -> bool:
-        text = write(tokenizer, part, place, asks=True)
-        return limit is None or len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) <= limit
-
-    if fits(messages):
-        return messages
+    parts = [messages[:first] + messages[start:] for start in starts]
     # Each part is shorter than the previous one.
-    return parts[min(bisect(parts, False, key=fits), len(parts) - 1)]
+    fitting = bisect(parts, False, key=lambda part: _fits(part, tokenizer, limit, place))
+    return parts[min(fitting, len(parts) - 1)] if parts else messages
 
 
 def _learned(

@@ -37,6 +37,11 @@ def transcript(messages: Messages) -> str:
     return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
 
 
+def messages_column(sample: Sequence[Mapping[str, Any]]) -> str | None:
+    """The column of messages in the first rows, by its usual names."""
+    return next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None)
+
+
 def is_dialogue(options: Mapping[str, Any]) -> bool:
     """Whether a run, given its options by flat name, learns replies: some recipes have one objective, others a list."""
     return options.get("objective") in (OBJECTIVE, [OBJECTIVE])

@@ -30,7 +30,6 @@ from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.saved.run_settings import UNBOUNDED
 from hf_seq2seq.sections import Choice
 from hf_seq2seq.training.processes import shared_by
-from hf_seq2seq.training_options import Subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -135,7 +134,7 @@ def settle_shared_turns(
     return settle(config, shared_length_choices(longest, most))
 
 
-def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, splits: Mapping[str, Sized]) -> C:
+def settle_steps(config: T, sides: tuple[Side | None, Side], lengths: Lengths, splits: Mapping[str, Sized]) -> T:
     """Chooses batches, steps and evaluations of a model from scratch that writes targets.
 
     Args:
@@ -145,8 +144,7 @@ def settle_steps(config: C, sides: tuple[Side | None, Side], lengths: Lengths, s
         splits: all rows.
     """
     validation, timed = rows_of(splits, "validation"), bool(config.schedule.limits())
-    subwords: Subwords | None = getattr(config, "subwords", None)
-    passes = usual_passes(sides, lengths, shared_by(config.run), subwords is not None and bool(subwords.asked_for))
+    passes = usual_passes(sides, lengths, shared_by(config.run), sampled=bool(config.subwords.asked_for))
     config = settle(config, schedule_choices(sides, lengths, passes, validation, timed))
     return settle_given(config, lengths, passes.epochs, passes.processes)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq import configs
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.clocks import command_began
-from hf_seq2seq.data.messages import COLUMNS, OBJECTIVE
+from hf_seq2seq.data.messages import COLUMNS, OBJECTIVE, is_dialogue, messages_column
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, flag, options
@@ -59,7 +59,7 @@ def auto(call: str = "", **flags: Any) -> dict[str, Any]:
     rows = _training_rows(config.data)
     if "objective" not in values and _are_conversations(config.data, rows):
         values["objective"] = OBJECTIVE
-    dialogue = values.get("objective") == OBJECTIVE
+    dialogue = is_dialogue(values)
     recipes = config.search.recipes or _fitting(config.data, rows, dialogue)
     budget = budget_of(config.search.ensemble, max_time=config.search.max_time, max_cpu_time=config.search.max_cpu_time)
     _check_recipes(recipes, dialogue)
@@ -229,7 +229,7 @@ def _are_conversations(data: Data, rows: "Dataset | None") -> bool:
     named = {data.source_column, data.target_column, data.label_column} - {None, *COLUMNS}
     if rows is None or named or any({source, target} <= set(rows.column_names) for source, target in PAIRS):
         return False
-    return any(isinstance(row.get(name), list) for row in row_sample(rows) for name in COLUMNS)
+    return messages_column(row_sample(rows)) is not None
 
 
 def _fitting(data: Data, rows: "Dataset | None", dialogue: bool = False) -> tuple[str, ...]:
