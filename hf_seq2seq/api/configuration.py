@@ -53,5 +53,6 @@ def resolve(config_class: type[C], flags: Mapping[str, Any], path: str | None = 
     typed = {names.get(key.replace("-", "_"), key) for key in merged}
     typed |= {"max_steps"} if "num_train_epochs" in typed else set()
     typed |= {"num_train_epochs"} if merged.get("stages") else set()  # which the stages settle again
+    typed |= {"metric_for_best_model"} if "metrics" in typed else set()  # which a loss of rewards chooses again
     kept = {name: begun[name] for name in (DERIVABLE & begun.keys() & options(config_class).keys()) - typed}
     return build(config_class, kept | merged, origin=f"{checkpoint}/{RUN_FILE}")

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from hf_seq2seq.cli.root import app
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.errors import InputError
+from hf_seq2seq.saved.run_settings import read_run
 from hf_seq2seq.training.damage import damage, file_sizes
 from hf_seq2seq.training.resuming import find_checkpoint
 
@@ -82,6 +83,23 @@ def test_a_run_from_a_model_resumes_with_what_the_model_said(
     whole, part = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "part"))
     assert whole == part
     assert "changed" not in capsys.readouterr().err
+
+
+def test_a_loss_of_rewards_resumes_beside_metrics_without_its_own(
+    pairs: dict[str, str], run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [text for name, value in pairs.items() for text in (f"--{name.replace('_', '-')}", value)]
+    words += ["--model-name-or-path", str(run), "--loss-type", "self_critical", "--loss-args", "samples=2"]
+    words += ["--metrics", "exact_match", "--save-steps", "2", "--max-steps", "4", "--output-dir", str(tmp_path / "b")]
+    app(["train", "rnn", *words], standalone_mode=False)
+    whole = read_run(tmp_path / "b" / "run.yaml")
+    assert whole["metric_for_best_model"] == "bleu"
+    shutil.rmtree(tmp_path / "b" / "checkpoint-4")
+    (tmp_path / "b" / "model.safetensors").unlink()
+    app(["train", "rnn", *words, *RESUME], standalone_mode=False)
+    assert "changed" not in capsys.readouterr().err
+    again = read_run(tmp_path / "b" / "run.yaml")
+    assert {**again, "resume_from_checkpoint": None} == whole
 
 
 def test_a_checkpoint_has_a_path_or_a_name_in_the_folder_of_the_run(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
