@@ -441,6 +441,25 @@ def test_a_loss_made_of_outputs_takes_a_quarter_of_the_peak(tmp_path: Path) -> N
     assert _prepared("rnn", flags | {"learning_rate": 1e-4}).config.optimization.learning_rate == 1e-4
 
 
+def test_a_model_that_goes_on_from_a_run_is_scored_by_its_search(tmp_path: Path) -> None:
+    """As `evaluate` scores the start; a folder without a run has the search of its generation settings."""
+    rows = _pronunciations(tmp_path)
+    (tmp_path / "run").mkdir()
+    task = _prepared("rnn", rows)
+    assert task.config.decoding.num_beams == 5
+    task.model.generation_config.update(num_beams=4, no_repeat_ngram_size=3, length_penalty=None)
+    task.model.save_pretrained(tmp_path / "run")
+    task.tokenizers.save(tmp_path / "run")
+    flags = rows | {"model_name_or_path": str(tmp_path / "run")}
+    config = _prepared("rnn", flags).config
+    assert (config.decoding.num_beams, config.decoding.no_repeat_ngram_size, config.schedule.eval_beams) == (4, 3, 1)
+    (tmp_path / "run" / "run.yaml").write_text("recipe: rnn\nnum_beams: 5\nno_repeat_ngram_size: 0\n")
+    config = _prepared("rnn", flags).config
+    assert (config.decoding.num_beams, config.decoding.no_repeat_ngram_size, config.schedule.eval_beams) == (5, 0, 1)
+    config = _prepared("rnn", flags | {"num_beams": 2}).config
+    assert (config.decoding.num_beams, config.schedule.eval_beams) == (2, None)
+
+
 def test_a_vocabulary_of_the_least_size_is_told_so() -> None:
     few, many = (Side(rows, "sentences", 10.0, 60, 900) for rows in (500, 50_000))
     assert pairs.size_reason(few, few) == "at least 500 pieces per side; one per 12 of 10,000 words would be fewer"

@@ -1,6 +1,7 @@
 """Learning rate, warm-up and epochs of models that were trained before."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hf_seq2seq.defaults.schedules import FEWEST_WARMED
 from hf_seq2seq.sections import Choice
@@ -44,6 +45,18 @@ def fine_tuning_choices(
         yield Choice("warmup_ratio", 0.1, "a pretrained model", ("warmup_steps",))
     epochs = round(min(20.0, max(3.0, 3 * (20_000 / rows) ** 0.5)))
     yield Choice("num_train_epochs", float(epochs), f"{rows:,} training rows", ("max_steps",))
+
+
+def start_search_choices(search: Mapping[str, Any]) -> Iterator[Choice]:
+    """The search of a model that was trained before, as `generate` and `evaluate` read it; greedy meanwhile.
+
+    Args:
+        search: flags of `Decoding`.
+    """
+    for name, value in search.items():
+        yield Choice(name, value, "as the model that it starts from writes")
+    if search.get("num_beams", 1) > 1:
+        yield Choice("eval_beams", 1, "evaluations during training are greedy", ("num_beams",))
 
 
 REWARD_SHARE = 0.25

@@ -68,8 +68,6 @@ def read_settings(
     run = read_run(Path(path) / RUN_FILE)
     generation = getattr(model, "generation_config", None)
     source_positions, positions = longest_of_sides(model)
-    search = {item.name for item in fields(Decoding)} - {item.name for item in fields(Inference)}
-    saved = {name: run.get(name, getattr(generation, name, None)) for name in search}
     target, room = _smallest(_longest_target(run, generation), positions) or 1, source_positions
     joined = writes and not model.config.is_encoder_decoder
     if joined and positions:
@@ -82,9 +80,16 @@ def read_settings(
         positions=positions,
         source_positions=source_positions,
         joined=joined,
-        decoding={name: value for name, value in saved.items() if value is not None},
+        decoding=search_of(run, generation),
         run=run,
     )
+
+
+def search_of(run: dict[str, Any], generation: Any) -> dict[str, Any]:
+    """Flags of `Decoding` set by a run, or else by the model's generation settings."""
+    names = [item.name for item in fields(Decoding) if item.name not in {other.name for other in fields(Inference)}]
+    found = {name: run.get(name, getattr(generation, name, None)) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _smallest(*limits: int | None) -> int | None:

@@ -33,6 +33,7 @@ from hf_seq2seq.task import Collate, Problem, Task
 from hf_seq2seq.tasks.curricula import refuse_curriculum, with_curriculum
 from hf_seq2seq.tasks.languages import with_languages
 from hf_seq2seq.tasks.open_conversations import settle_steps
+from hf_seq2seq.tasks.open_options import settle_search
 from hf_seq2seq.tasks.open_text import lengths_of, settle_text
 from hf_seq2seq.tasks.stages import settle_stages, with_stages
 from hf_seq2seq.tasks.streams import with_stream
@@ -67,6 +68,7 @@ def joined_task(
         config = settle_steps(config, train.sides, lengths_of(splits["train"].lengths), splits)
     config = settle_stages(config, train)
     source, target = train.columns
+    config = settle_search(config, model)
     problem = Seq2SeqProblem(config.decoding, tokens.max_target_length)
     renewed = subword_pairs(config, train, splits["train"], Tokenizers(tokenizer, tokenizer))
     presented = TrainingRows(splits["train"], renewed)

@@ -14,6 +14,7 @@ from hf_seq2seq.task import Task
 from hf_seq2seq.tasks.causal_lm import check_room, decoder_task
 from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.open_conversations import exchanges, settle_shared_turns, settle_steps
+from hf_seq2seq.tasks.open_options import settle_search
 from hf_seq2seq.tasks.open_text import lengths_of
 from hf_seq2seq.tasks.subwords import refuse_subwords
 
@@ -69,6 +70,7 @@ def dialogue_task(
         side = exchanges(conversations["train"]).replies
         config = settle_steps(config, (None, side), lengths_of(splits["train"].lengths), splits)
     columns = {"source": conversations["train"].column, "target": "each reply"}
+    config = settle_search(config, model)
     problem = Seq2SeqProblem(config.decoding, config.tokens.max_target_length)
     task = decoder_task(config, model, tokenizer, splits, columns, problem)
     settings = model.generation_config

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
-from hf_seq2seq.configs import PairTokenization, RunConfig, Sources, TextRunConfig
+from hf_seq2seq.configs import Decoding, PairTokenization, RunConfig, Sources, TextRunConfig
 from hf_seq2seq.data.conversations import Conversations
 from hf_seq2seq.data.encoding import encode_targets, encode_texts
 from hf_seq2seq.data.evaluation_sets import sets_of
@@ -19,15 +19,21 @@ from hf_seq2seq.data.text_kinds import Side
 from hf_seq2seq.data.tokenizers.vocabulary import Tokenizers
 from hf_seq2seq.data.word_vectors import vector_width
 from hf_seq2seq.defaults.choosing import settle, validation_choices
-from hf_seq2seq.defaults.fine_tuning import FINE_TUNING_RATES, USUAL_WIDTH, fine_tuning_choices, reward_choices
+from hf_seq2seq.defaults.fine_tuning import (
+    FINE_TUNING_RATES,
+    USUAL_WIDTH,
+    fine_tuning_choices,
+    reward_choices,
+    start_search_choices,
+)
 from hf_seq2seq.defaults.pairs import NOT_SAMPLED, embedding_choices, metric_choices, tokenizer_choices
 from hf_seq2seq.defaults.schedules import Lengths, length_choices
 from hf_seq2seq.metrics import TEXT_METRICS, check_metrics
 from hf_seq2seq.objectives import loss_options
 from hf_seq2seq.objectives.candidates import CandidateOptions
 from hf_seq2seq.run_configs import HandBuiltStart
-from hf_seq2seq.saved.run_settings import RUN_FILE, UNBOUNDED, read_run
-from hf_seq2seq.sections import Choice, section_of
+from hf_seq2seq.saved.run_settings import RUN_FILE, UNBOUNDED, read_run, search_of
+from hf_seq2seq.sections import Choice, options, section_of
 from hf_seq2seq.tasks.open_conversations import (
     MEASURED,
     giving,
@@ -83,6 +89,17 @@ def settle_fine_tuning(config: C, recipe: str, rows: int, model: "PreTrainedMode
         usual = next(choice.value for choice in choices if choice.name == "learning_rate")
         config = settle(config, reward_choices(usual, "the rate of fine-tuning"))
     return settle(config, choices)
+
+
+def settle_search(config: C, model: "PreTrainedModel") -> C:
+    """Chooses the search of a model that was trained before; a new one has its own already."""
+    section, _ = options(type(config))["model_name_or_path"]
+    start = getattr(config, section).model_name_or_path
+    if start is None:
+        return config
+    run = read_run(Path(start).expanduser() / RUN_FILE)
+    search = search_of(run, model.generation_config)
+    return settle(config, start_search_choices({k: v for k, v in search.items() if v != getattr(Decoding, k)}))
 
 
 def width_of(model: "PreTrainedModel") -> int:

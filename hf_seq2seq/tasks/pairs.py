@@ -35,7 +35,7 @@ from hf_seq2seq.tasks.curricula import with_curriculum
 from hf_seq2seq.tasks.dialogue import read_all_conversations
 from hf_seq2seq.tasks.languages import with_languages, with_tags
 from hf_seq2seq.tasks.open_conversations import settle_validated
-from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule
+from hf_seq2seq.tasks.open_options import ModelChoices, read_validated, settle_rows, settle_schedule, settle_search
 from hf_seq2seq.tasks.stages import (
     are_modified,
     read_staged,
@@ -141,6 +141,7 @@ def encoded_task(
 ) -> Task:
     """`pair_task` with lengths and schedule settled."""
     config = settle_stages(config, pairs["train"])
+    config = settle_search(config, model)
     check_positions(model, config.tokens)
     if isinstance(pairs["train"], Conversations):
         if getattr(model.config, "copy_vocab_size", 0):

@@ -33,6 +33,16 @@ class Guarding:
         """Whether anything is watched, so that the run needs an evaluation before its first step."""
         return self._guard is not None
 
+    def refusal(self, state: State, results: dict[str, float]) -> str:
+        """How the metric of an evaluation is worse than at the start; empty if it is not."""
+        start = state.guard_start
+        if self._guard is None or start is None or self._key not in results:
+            return ""
+        if self._sign * (results[self._key] - start) >= -self._guard.tolerance:
+            return ""
+        name = self._key.removeprefix("eval_")
+        return f"{name}, which must not fall, was {results[self._key]:.4g} then and {start:.4g} at the start"
+
     def falls(self, state: State, results: dict[str, float]) -> bool:
         """Records an evaluation in the state; returns whether the metric is worse than at the start."""
         if self._guard is None:
@@ -40,7 +50,7 @@ class Guarding:
         value = results[self._key]
         if state.guard_start is None:
             state.guard_start = value
-        is_worse = not self._sign * (value - state.guard_start) >= -self._guard.tolerance
+        is_worse = bool(self.refusal(state, results))
         state.evaluations_below_guard = state.evaluations_below_guard + 1 if is_worse else 0
         if state.evaluations_below_guard >= self._guard.patience:
             name, patience = self._key.removeprefix("eval_"), self._guard.patience

@@ -112,12 +112,25 @@ class Selection:
         if state.best_model_checkpoint == "checkpoint-0":
             best = f"no step improved {name} ({state.best_metric:.4g}): the model is that of the start"
             best += "; another --learning-rate or more steps may help"
+        best = self._refused(state) or best
         if not state.stopped_early or state.stop_reason:
             return best
         if self._is_perfect(state.best_metric):
             return f"stopped early at step {state.global_step}: {name} cannot improve any more; {best}"
         tried = f"{state.evaluations_without_gain} evaluation{'s' * (state.evaluations_without_gain != 1)}"
         return f"stopped early at step {state.global_step}: {name} did not improve in {tried}; {best}"
+
+    def _refused(self, state: State) -> str:
+        """A line on the evaluation with the best score, if it does not count because another metric fell."""
+        key, sign = f"eval_{self._metric}", 1 if self._greater else -1
+        entries = [entry for entry in state.log_history if self.guarding.refusal(state, entry) and key in entry]
+        first = max(entries, key=lambda entry: sign * entry[key], default=None)
+        if first is None or state.best_metric is None or sign * (first[key] - state.best_metric) <= 0:
+            return ""
+        return (
+            f"{self._metric} was {first[key]:.4g} at step {first['step']}, but {self.guarding.refusal(state, first)}: "
+            f"the best checkpoint is {state.best_model_checkpoint}, with {state.best_metric:.4g}"
+        )
 
     def beside_best(self, state: State, results: dict[str, float], beams: int) -> list[str]:
         """A line if the final score differs from the best checkpoint's, which other beams than these had given."""

@@ -48,6 +48,21 @@ def test_a_run_that_improves_nothing_says_that_it_kept_the_start(make_task: Make
     assert "no step improved exact_match (5): the model is that of the start" in selection.outcome(state)
 
 
+def test_a_better_score_that_does_not_count_is_told_with_its_reason(make_task: MakeTask) -> None:
+    task = make_task(metrics="exact_match,chrf")
+    task.objective.guard = Guard("chrf", patience=3, given=True)
+    selection, state = Selection(Schedule(metric_for_best_model="exact_match"), task, 7), State(max_steps=20)
+    for state.global_step, value, watched in ((0, 5.0, 50.0), (10, 8.0, 40.0), (20, 4.0, 60.0)):
+        selection.update(state, {"eval_exact_match": value, "eval_chrf": watched})
+    assert selection.outcome(state) == (
+        "exact_match was 8 at step 10, but chrf, which must not fall, was 40 then and 50 at the start: "
+        "the best checkpoint is checkpoint-0, with 5"
+    )
+    state.global_step = 30
+    selection.update(state, {"eval_exact_match": 9.0, "eval_chrf": 50.0})
+    assert selection.outcome(state) == "the best checkpoint is checkpoint-30, with exact_match 9"
+
+
 def test_a_final_score_unlike_the_best_is_explained_by_its_beams(make_task: MakeTask) -> None:
     schedule = Schedule(metric_for_best_model="exact_match", eval_beams=1)
     selection = Selection(schedule, make_task(), steps_per_epoch=7)
