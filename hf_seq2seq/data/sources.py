@@ -197,12 +197,12 @@ def dataset_of(
         tell: called with a message and its values for every column that is left out.
 
     Raises:
-        InputError: such a column is needed.
+        InputError: such a column is needed, or there is no other.
     """
     for name, misfit in table.misfits.items():
         row = f"{place}:{misfit.row}" if table.unit == "line" else f"{place}: {table.unit} {misfit.row}"
         message = f"{where(misfit.row) if where else row}, column {name!r}: {_told(misfit)}"
-        if _needed(name, misfit, sources):
+        if not table.arrow.num_columns or _needed(name, misfit, sources):
             raise InputError(message if _is_half(misfit.value) else f"{message}; a column needs cells of one kind")
         tell("%s; the column is skipped", message)
     arrow = table.arrow

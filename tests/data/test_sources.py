@@ -176,6 +176,12 @@ def test_a_column_that_cannot_be_stored_is_left_out_where_it_is_not_needed(write
     assert "a.jsonl:2, column 'meta'" in caplog.text
 
 
+def test_a_file_whose_only_column_cannot_be_stored_is_not_called_empty(write):
+    path = write("a.jsonl", '{"messages": ["a"]}\n{"messages": [[1]]}\n')
+    with pytest.raises(InputError, match=r"^[^:]*a\.jsonl:2, column 'messages': list .*needs cells of one kind$"):
+        load_splits(PairData(train_file=path))
+
+
 def test_a_column_of_a_type_that_datasets_lacks_is_left_out(tmp_path, caplog):
     table = pa.table({"source": ["a"], "m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64()))})
     pa.parquet.write_table(table, tmp_path / "a.parquet")

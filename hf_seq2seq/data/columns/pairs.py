@@ -19,6 +19,7 @@ from hf_seq2seq.data.columns.finding import (
     without_numbers,
 )
 from hf_seq2seq.data.columns.headers import numbered
+from hf_seq2seq.data.messages import messages_column
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -203,6 +204,8 @@ def _unclear(names: Sequence[str], sample: Rows, missing: list[str], place: str)
     if TRANSLATION in objects:
         keys = ", ".join(objects[TRANSLATION])
         return f"{place}: column 'translation' has {keys}; give --source-lang and --target-lang"
+    if column := messages_column(sample):
+        return f"{place}: column {column!r} has conversations, which --objective dialogue reads"
     if list(names) == ["text"] and any("\t" in str(row["text"]) for row in sample):
         return f"{place}: one column of text with tabs in it; give --source-column 1 --target-column 2 to split it"
     if list(names) == ["text"] and "--target-column" in missing:

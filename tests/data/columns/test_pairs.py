@@ -141,3 +141,11 @@ def test_a_target_is_no_source_because_nothing_else_is_text():
 def test_an_unclear_source_is_asked():
     with pytest.raises(InputError, match="name the columns by --source-column; its columns are x, y"):
         find({"x": "a", "y": "b"}, find_source_column)
+
+
+def test_conversations_are_not_taken_for_pairs():
+    row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+    message = "^train.csv: column 'messages' has conversations, which --objective dialogue reads$"
+    for finder in (find_pair_columns, find_source_column):
+        with pytest.raises(InputError, match=message):
+            find(row, finder)
