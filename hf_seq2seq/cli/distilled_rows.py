@@ -63,7 +63,7 @@ def read_training_rows(
     Raises:
         InputError: the file cannot be read, has no rows, or contains conversations.
     """
-    from hf_seq2seq.data.messages import messages_column
+    from hf_seq2seq.data.columns.conventions import messages_column
     from hf_seq2seq.data.samples import resolve_sample
     from hf_seq2seq.data.tabbed_text import split_stream_at_tabs
 

@@ -92,7 +92,8 @@ Texts = Annotated[
 def generate(model: ModelPath, texts: Texts = None, *, values: Values) -> None:
     """Generates the target of every source, in the input's order."""
     config = build(GenerateConfig, values, origin="generate")
-    from hf_seq2seq.data.messages import is_dialogue, messages_column
+    from hf_seq2seq.data.columns.conventions import messages_column
+    from hf_seq2seq.data.messages import is_dialogue
     from hf_seq2seq.saved.run_settings import numbered_columns, trained_names
 
     options = config.rows

@@ -236,8 +236,8 @@ def read_histories(
     Raises:
         InputError: as for `read_sources`; during iteration, a cell is not a list of messages to reply to.
     """
+    from hf_seq2seq.data.columns.conventions import messages_column
     from hf_seq2seq.data.columns.finding import cell
-    from hf_seq2seq.data.messages import messages_column
 
     trained, names = settings.run.get("source_column"), names_of(sample)
     column = options.source_column or (trained if trained in names else None) or messages_column(sample)

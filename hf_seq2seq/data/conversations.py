@@ -12,13 +12,13 @@ from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import PairData
 from hf_seq2seq.data.cells import column_cells, row_sample
+from hf_seq2seq.data.columns.conventions import MESSAGE_COLUMNS
 from hf_seq2seq.data.columns.finding import cell, named_column
 from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.data.messages import (
     ASSISTANT,
     BESIDE,
     COLUMN,
-    COLUMNS,
     READ,
     SPEAKERS,
     USER,
@@ -125,7 +125,7 @@ def read_conversations(data: PairData, share: OpenShare | None = None) -> dict[s
             raise InputError(f"{flag(name)} is for pairs; conversations are texts")
     splits = load_splits(data, arrange=joined_lines, share=share)
     column, names = _column(splits[splits.first], data), splits[splits.first].column_names
-    if column is None and len(names) == 1 and names[0] in COLUMNS:
+    if column is None and len(names) == 1 and names[0] in MESSAGE_COLUMNS:
         column = names[0]  # of texts, which is refused
     for split, rows in splits.items():
         _tell_unread(rows, column or "", data, splits.place(split))
@@ -187,7 +187,9 @@ def _ends_with_reply(value: Any) -> bool:
 
 def _column(rows: Dataset, data: PairData) -> str | None:
     """The column of messages, or None if the rows are pairs of text."""
-    names = [data.source_column] if data.source_column else [name for name in COLUMNS if name in rows.column_names]
+    names = (
+        [data.source_column] if data.source_column else [name for name in MESSAGE_COLUMNS if name in rows.column_names]
+    )
     sample = row_sample(rows)
     return next((name for name in names if not any(isinstance(cell(row, name), str) for row in sample)), None)
 

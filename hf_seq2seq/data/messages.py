@@ -12,7 +12,6 @@ Messages = list[dict[str, str]]
 
 OBJECTIVE = "dialogue"
 COLUMN = "messages"
-COLUMNS = (COLUMN, "conversations", "conversation")
 USER, ASSISTANT = "user", "assistant"
 ROLES = ("system", "developer", USER, ASSISTANT, "tool", "function")
 """The roles of usual chat templates."""
@@ -35,11 +34,6 @@ def reply_numbers(messages: Messages) -> list[int]:
 def transcript(messages: Messages) -> str:
     """Messages for display, `user: hi` on a line and `assistant: hello` on the next."""
     return "\n".join(f"{message['role']}: {message['content']}" for message in messages)
-
-
-def messages_column(sample: Sequence[Mapping[str, Any]]) -> str | None:
-    """The column of messages in the first rows, by its usual names."""
-    return next((name for name in COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None)
 
 
 def is_dialogue(options: Mapping[str, Any]) -> bool:

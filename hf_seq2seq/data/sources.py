@@ -10,7 +10,7 @@ from datasets import Dataset, Features
 from datasets.fingerprint import generate_random_fingerprint
 
 from hf_seq2seq.configs import Sources
-from hf_seq2seq.data.columns.conventions import BOOKKEEPING, is_known_name
+from hf_seq2seq.data.columns.conventions import BOOKKEEPING, MESSAGE_COLUMNS, is_known_name
 from hf_seq2seq.data.columns.headers import Header
 from hf_seq2seq.data.columns.templates import template_columns
 from hf_seq2seq.data.evaluation_sets import kind_of, named_files, sets_of, split_of
@@ -20,7 +20,6 @@ from hf_seq2seq.data.files.tables import Misfit, Table, kind
 from hf_seq2seq.data.given_rows import find_given, is_given
 from hf_seq2seq.data.given_tables import table_of
 from hf_seq2seq.data.joined_files import numbered_in_file, read_joined
-from hf_seq2seq.data.messages import COLUMNS
 from hf_seq2seq.data.named_sets import load_folder, load_named
 from hf_seq2seq.data.rows import is_unicode
 from hf_seq2seq.data.samples import resolve_sample
@@ -240,7 +239,7 @@ def _languages(sources: Sources) -> tuple[str | None, str | None]:
 
 def _needed(column: str, misfit: Misfit, sources: Sources) -> bool:
     """Whether the run will read a column, as far as known before reading its cells."""
-    if getattr(sources, "objective", None) == "dialogue" and column in COLUMNS:
+    if getattr(sources, "objective", None) == "dialogue" and column in MESSAGE_COLUMNS:
         return True
     named = [name.split(".")[0] for name in _named_columns(sources)]
     if len(named) > 1 or column in named:

@@ -113,7 +113,7 @@ def ablate(config_file: str, values: Mapping[str, Any]) -> Comparison:
             with closing(TrainServer()) as server:
                 trained = train_all(asked, server)
             return _compare(asked, trained)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             tell(f"stopped; the same command continues in {asked.folder}")
             raise
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hf_seq2seq import configs
 from hf_seq2seq.api import recipe_files
 from hf_seq2seq.clocks import command_began
-from hf_seq2seq.data.messages import COLUMNS, OBJECTIVE, is_dialogue, messages_column
+from hf_seq2seq.data.columns.conventions import MESSAGE_COLUMNS, messages_column
+from hf_seq2seq.data.messages import OBJECTIVE, is_dialogue
 from hf_seq2seq.errors import InputError
 from hf_seq2seq.hub.push import check_publication
 from hf_seq2seq.sections import build, flag, options
@@ -226,7 +227,7 @@ def _are_conversations(data: Data, rows: "Dataset | None") -> bool:
     from hf_seq2seq.data.cells import row_sample
     from hf_seq2seq.data.columns.conventions import PAIRS
 
-    named = {data.source_column, data.target_column, data.label_column} - {None, *COLUMNS}
+    named = {data.source_column, data.target_column, data.label_column} - {None, *MESSAGE_COLUMNS}
     if rows is None or named or any({source, target} <= set(rows.column_names) for source, target in PAIRS):
         return False
     return messages_column(row_sample(rows)) is not None
@@ -249,7 +250,7 @@ def _fitting(data: Data, rows: "Dataset | None", dialogue: bool = False) -> tupl
         (LABEL_RECIPES, "labels", "rnn,transformer") if labels else (OWN_MODELS, "pairs", "bert_classifier")
     )
     tell(f"the rows are read as {kind}; --recipes {other} reads them as {'pairs' if labels else 'labels'}")
-    if unread := names.intersection(COLUMNS):
+    if unread := names.intersection(MESSAGE_COLUMNS):
         tell(f"column {min(unread)!r} is not read; --objective {OBJECTIVE} learns its replies")
     return recipes
 

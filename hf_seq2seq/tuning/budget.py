@@ -77,6 +77,12 @@ class Budget:
         """
         return self.total - max(closing, self.total * CLOSING_SHARE) - used
 
+    def for_run(self, seconds: float) -> float:
+        """The total of which a run of the best settings after the trials has so many seconds."""
+        if self.models < 2:
+            return seconds / (1 - CLOSING_SHARE - self.share)
+        return seconds * BEFORE_SEEDS / self.share
+
     def for_all(self, start: float, trial: float, families: int) -> str:
         """About the time in which every family is tried, in minutes: `10m`.
 

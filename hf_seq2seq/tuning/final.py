@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
+import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from hf_seq2seq.saved.run_settings import RUN_FILE, read_run
 from hf_seq2seq.sections import flag
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.averaged import link_folder
+from hf_seq2seq.tuning.budget import Budget
 from hf_seq2seq.tuning.chosen import Chosen, best_checkpoint
 from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, usual
-from hf_seq2seq.tuning.following import follow, progress_of, start_run
+from hf_seq2seq.tuning.following import Goal, follow, progress_of, start_run
+from hf_seq2seq.tuning.leaderboard import Entry, ordered
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
 from hf_seq2seq.tuning.train_server import TrainServer, reason_of
@@ -31,6 +35,8 @@ LATE = 1.05
 """A longer run is stopped where it takes so many times its limit, which it keeps to itself."""
 FEW_STEPS = 2
 """It is told if the best run has had so many times fewer steps than the defaults plan."""
+SCARCELY = 1.25
+"""The time that is advised is at least so many times what was given."""
 AVERAGED = 4
 """Checkpoints of the longer run to keep besides the best, so that their mean can be tried."""
 
@@ -119,19 +125,64 @@ def close(chosen: Chosen, request: SearchRequest, server: TrainServer) -> dict[s
     }
 
 
+def remarks_on_beams(chosen: Chosen) -> list[str]:
+    """A line where the scores of trials, which are those of training, and of the final model are of other beams."""
+    during = chosen.base.get("eval_beams")
+    final = chosen.decoding.get("num_beams", chosen.base.get("num_beams"))
+    if during is None or during == final:
+        return []
+    scores = f"scores of trials and members are those of training, with {during} beam{'s' * (during != 1)}"
+    return [f"{scores}; that of `final` is with {final}"]
+
+
+def tell_better(baselines: Iterable[Entry], score: float, goal: Goal, fresh: bool) -> None:
+    """Says where a baseline is better than the trained model.
+
+    Args:
+        baselines: on the leaderboard.
+        score: of the model.
+        goal: what they are compared by.
+        fresh: whether models start from random weights.
+    """
+    better = [entry for entry in baselines if entry.score is not None and goal.better(entry.score, score)]
+    if better:
+        best = ordered(better, goal)[0]
+        detail = f"validation {goal.metric} {best.score:.4g}, the model {score:.4g}"
+        advice = "; a pretrained model may beat both: --model-name-or-path MODEL" if fresh else ""
+        tell(f"the baseline {best.name} is better: {detail}{advice}")
+
+
 def tell_short(chosen: Chosen, request: SearchRequest) -> None:
     """Says where the budget allowed for much fewer steps than the rows ask for, so that a single run may be better."""
-    budget, planned = request.budget, chosen.base.get("max_steps")
-    steps = progress_of(chosen.folder, request.goal).steps
-    if budget is None or not planned or not 0 < steps * FEW_STEPS < planned or "max_steps" in request.values:
+    budget, checkpoints = request.budget, list_checkpoints(chosen.folder)
+    if budget is None or not checkpoints or {"max_steps", "num_train_epochs"} & request.values.keys():
         return
-    command = ["hf-seq2seq train", chosen.recipe, *["--from-scratch"] * bool(chosen.base.get("from_scratch"))]
-    command += ["--objective dialogue"] * is_dialogue(chosen.base)
-    enough = f"{math.ceil(budget.total * planned / steps / 60)}m"
+    state = State.load(checkpoints[-1])
+    planned = chosen.base.get("max_steps") or round((chosen.base.get("num_train_epochs") or 0) * state.steps_per_epoch)
+    if state.stopped_early or not 0 < state.global_step * FEW_STEPS < planned:
+        return
     tell(
-        f"the best run had {steps:,} of the {planned:,} steps that the defaults plan for these rows; give about "
-        f"{flag(budget.name)} {enough}, or train with the defaults: {' '.join(command)}"
+        f"the best run had {state.global_step:,} of the {planned:,} steps that the defaults plan for these rows; give "
+        f"about {flag(budget.name)} {_enough(budget, state, planned)}, or train with the defaults: "
+        f"{_command(chosen, request.values)}"
     )
+
+
+def _enough(budget: Budget, state: State, planned: int) -> str:
+    """About the time of a search whose last run has all planned steps, in minutes: `10m`."""
+    meter, scale = state.budget.get(budget.name), planned / state.global_step
+    start = meter["start"] if meter else 0.0
+    seconds = budget.for_run(start + (meter["spent"] - start) * scale) if meter else budget.total * scale
+    return f"{math.ceil(max(seconds, SCARCELY * budget.total) / 60)}m"
+
+
+def _command(chosen: Chosen, values: Mapping[str, Any]) -> str:
+    """The command that trains with the defaults of the chosen family on the rows of the search."""
+    known = {*Data.__dataclass_fields__, "text_column", "model_name_or_path"} - {"objective"}
+    given = {name: value for name, value in values.items() if name in known and isinstance(value, str)}
+    words = [f"{flag(name)} {shlex.quote(value)}" for name, value in given.items()]
+    command = ["hf-seq2seq train", chosen.recipe, *["--from-scratch"] * bool(chosen.base.get("from_scratch"))]
+    return " ".join([*command, *["--objective dialogue"] * is_dialogue(chosen.base), *words])
 
 
 def summary_of(output: Path) -> list[str]:

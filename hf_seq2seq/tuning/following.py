@@ -14,6 +14,7 @@ from hf_seq2seq.errors import InputError
 from hf_seq2seq.saved.run_settings import RUN_FILE
 from hf_seq2seq.training.checkpoints import list_checkpoints
 from hf_seq2seq.training.state import State
+from hf_seq2seq.tuning.study import COMPLETE, FAILED, STOPPED
 from hf_seq2seq.tuning.train_server import TrainServer, reason_of
 
 OUTPUT = "output.txt"
@@ -40,6 +41,11 @@ class Progress:
     finished: bool = False
     loss: float | None = None
 
+    @property
+    def score(self) -> float | None:
+        """The value, if it is a number."""
+        return self.value if self.value is not None and math.isfinite(self.value) else None
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -58,6 +64,13 @@ class Ending:
     progress: Progress
     seconds: float
     reason: str
+
+    @property
+    def state(self) -> str:
+        """The state of a trial whose run has ended so."""
+        if self.stopped:
+            return STOPPED
+        return COMPLETE if self.code == 0 and self.progress.score is not None else FAILED
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,13 @@ from hf_seq2seq.drafts import open_draft
 from hf_seq2seq.folders import fill_folder
 from hf_seq2seq.tuning.following import Goal
 from hf_seq2seq.tuning.spaces import describe_settings
-from hf_seq2seq.tuning.study import COMPLETE, FAILED, STOPPED, TrialRecord
+from hf_seq2seq.tuning.study import COMPLETE, FAILED, RUNNING, SKIPPED, STOPPED, TrialRecord
 
 WIDTH = 60
 """Characters of a reason that the table shows; the JSON file has all of it."""
+UNSCORED = (FAILED, SKIPPED)
+INTERRUPTED = "interrupted"
+"""Of a trial that a search left in progress, and had no time to resume."""
 TABLE, DATA, PICTURE = "leaderboard.md", "leaderboard.json", "leaderboard.png"
 
 
@@ -26,7 +29,7 @@ class Entry:
         name: of its folder, or what a baseline is called.
         kind: its recipe, or "baseline".
         settings: what sets it apart.
-        state: "complete", "stopped", "failed" or "running".
+        state: "complete", "stopped", "failed", "skipped" or "interrupted".
         score: on the validation rows; None where there is none.
         seconds: that it took.
         reason: why it stopped or failed.
@@ -45,8 +48,9 @@ class Entry:
     @classmethod
     def of(cls, record: TrialRecord) -> "Entry":
         """A trial's entry."""
-        detail = record.reason if record.state == FAILED else f"{record.share:.0%} of its steps"
-        found = (record.settings, record.state, record.value, record.seconds, detail, record.loss)
+        detail = record.reason if record.state in UNSCORED else f"{record.share:.0%} of its steps"
+        state = INTERRUPTED if record.state == RUNNING else record.state
+        found = (record.settings, state, record.value, record.seconds, detail, record.loss)
         return cls(record.folder, record.recipe, *found)
 
 
@@ -65,7 +69,7 @@ def table(entries: Sequence[Entry], goal: Goal) -> list[str]:
             entry.name,
             "–" if entry.score is None else f"{entry.score:.4g}",
             f"{entry.seconds:.0f}",
-            f"{entry.state}: {_short(entry.reason)}" if entry.state == FAILED else entry.state,
+            f"{entry.state}: {_short(entry.reason)}" if entry.state in UNSCORED else entry.state,
             describe_settings(entry.settings) if entry.kind != "baseline" else "baseline",
         ]
         for entry in ordered(entries, goal)
@@ -80,7 +84,9 @@ def _short(reason: str) -> str:
     return reason if len(reason) <= WIDTH else f"{reason[: WIDTH - 1]}…"
 
 
-def write_leaderboard(folder: Path, entries: Sequence[Entry], goal: Goal, final: Mapping[str, Any]) -> None:
+def write_leaderboard(
+    folder: Path, entries: Sequence[Entry], goal: Goal, final: Mapping[str, Any], remarks: Sequence[str] = ()
+) -> None:
     """Writes table and JSON, and when all is known the picture.
 
     Args:
@@ -88,13 +94,14 @@ def write_leaderboard(folder: Path, entries: Sequence[Entry], goal: Goal, final:
         entries: the systems.
         goal: what they are compared by.
         final: what is known of the system that was chosen: its name, settings and scores; empty before that.
+        remarks: lines below the table.
     """
     best_first = ordered(entries, goal)
     found = {"metric": goal.metric, "greater_is_better": goal.greater, "systems": [asdict(e) for e in best_first]}
     with open_draft(folder / DATA) as file:
         file.write(strict_json.dumps(found | ({"final": dict(final)} if final else {}), indent=2) + "\n")
     with open_draft(folder / TABLE) as file:
-        file.write("\n".join(table(entries, goal)) + "\n")
+        file.write("\n".join([*table(entries, goal), *(f"\n{remark}" for remark in remarks)]) + "\n")
     scored = [entry for entry in best_first if entry.score is not None]
     if scored and final:
         from hf_seq2seq.analysis.pictures import System, draw_leaderboard
@@ -107,6 +114,7 @@ def write_leaderboard(folder: Path, entries: Sequence[Entry], goal: Goal, final:
 def line_of(record: TrialRecord, goal: Goal) -> str:
     """A trial in a line, when it has ended."""
     score = "no score" if record.value is None else f"{goal.metric} {record.value:.4g}"
-    ended = {COMPLETE: "complete", STOPPED: f"stopped at {record.share:.0%}", FAILED: f"failed: {record.reason}"}
+    ended = {COMPLETE: "complete", STOPPED: f"stopped at {record.share:.0%}"}
+    ended |= {state: f"{state}: {record.reason}" for state in UNSCORED}
     settings = describe_settings(record.settings)
     return f"{record.folder}  {score}  {record.seconds:.0f} s  {ended.get(record.state, record.state)}  {settings}"

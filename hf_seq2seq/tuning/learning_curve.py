@@ -82,7 +82,7 @@ def learning_curve(recipe: str, values: Mapping[str, Any], folder: Path, overwri
         try:
             with closing(TrainServer()) as server:
                 scores = [_score_of(plan, name, server) for name in plan.sizes]
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             tell(f"stopped; the same command continues in {folder}")
             raise
         found, curve = report(plan, scores, asked)

@@ -18,13 +18,13 @@ from hf_seq2seq.tuning.averaged import OF_MEAN, averaged
 from hf_seq2seq.tuning.budget import DRAWING, LONGER, SPARE, Budget, TooLittleTimeError, closing_seconds, needed_seconds
 from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.ensembles import ensembled
-from hf_seq2seq.tuning.final import close, longer_run, tell_short, tuned
-from hf_seq2seq.tuning.following import Ending, Progress, every, follow, start_run, write_flags
-from hf_seq2seq.tuning.leaderboard import DATA, TABLE, Entry, line_of, ordered, table, write_leaderboard
+from hf_seq2seq.tuning.final import close, longer_run, remarks_on_beams, tell_better, tell_short, tuned
+from hf_seq2seq.tuning.following import Ending, Progress, every, follow, progress_of, start_run, write_flags
+from hf_seq2seq.tuning.leaderboard import DATA, TABLE, UNSCORED, Entry, line_of, table, write_leaderboard
 from hf_seq2seq.tuning.members import Member, other_seeds
 from hf_seq2seq.tuning.request import FOLDER, SearchRequest, tell
 from hf_seq2seq.tuning.spaces import describe_settings
-from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, STOPPED, Study, TrialRecord
+from hf_seq2seq.tuning.study import COMPLETE, FAILED, JOURNAL, RUNNING, SKIPPED, STOPPED, Study, TrialRecord
 from hf_seq2seq.tuning.train_server import TrainServer
 
 TRIALS = "trials"
@@ -42,6 +42,7 @@ def search(request: SearchRequest) -> dict[str, Any]:
     Raises:
         InputError: the budget is too small for one evaluation, every trial failed, or the folder is in use.
         KeyboardInterrupt: Ctrl-C; the same command resumes.
+        SystemExit: SIGTERM or SIGHUP, likewise.
     """
     folder = request.output_dir / FOLDER
     with locked_folder(folder), closing(TrainServer()) as server:
@@ -54,7 +55,7 @@ def search(request: SearchRequest) -> dict[str, Any]:
             for name in (JOURNAL, TRIALS, TABLE, DATA):
                 remove(folder / name)
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             tell(f"stopped; the same command resumes the search in {folder}")
             raise
         finally:
@@ -100,7 +101,11 @@ class _Search:
 
     def run(self) -> dict[str, Any]:
         """Trials, final run, decoding settings, test scores."""
+        if before := self.study.records():
+            trials = "trial" if len(before) == 1 else "trials"
+            tell(f"resumed     the search in {self.folder}, of {len(before)} {trials} and {duration(self.used)} so far")
         self._try_all()
+        self._keep_interrupted()
         self.note_time()
         self._compare()
         chosen = self._chosen()
@@ -119,28 +124,21 @@ class _Search:
         if together := ensembled(chosen, self._costs(), self.request, [*best, *(m.folder for m in self.members)]):
             entries.append(together.entry)
             found |= {"ensemble": {"members": list(map(str, together.members)), "scores": together.scores}}
-        write_leaderboard(self.folder, entries, self.request.goal, found)
-        tell("", *table(entries, self.request.goal), "", f"leaderboard  {self.folder / TABLE}")
-        self._compare_with(chosen.score)
+        remarks = remarks_on_beams(chosen)
+        write_leaderboard(self.folder, entries, self.request.goal, found, remarks)
+        tell("", *table(entries, self.request.goal), "", *remarks, f"leaderboard  {self.folder / TABLE}")
+        fresh = any(family.given.get("from_scratch") for family in self.families.values())
+        tell_better(self.baselines, chosen.score, self.request.goal, fresh)
         tell_short(chosen, self.request)
         return found
-
-    def _compare_with(self, score: float) -> None:
-        """Says where a baseline is better than the trained model."""
-        goal = self.request.goal
-        better = [e for e in self.baselines if e.score is not None and goal.better(e.score, score)]
-        if better:
-            best = ordered(better, goal)[0]
-            detail = f"validation {goal.metric} {best.score:.4g}, the model {score:.4g}"
-            fresh = any(family.given.get("from_scratch") for family in self.families.values())
-            advice = "; a pretrained model may beat both: --model-name-or-path MODEL" if fresh else ""
-            tell(f"the baseline {best.name} is better: {detail}{advice}")
 
     def _final(self, chosen: Chosen, found: Mapping[str, Any]) -> Entry:
         """The entry of the model in the output folder."""
         seconds = {folder.name: took for folder, took in self._costs().items()}
         name = chosen.folder.name.removeprefix(OF_MEAN)
-        settings = ({"from": chosen.folder.name} if name in seconds else {}) | found["settings"]
+        common = self.families[chosen.recipe].given
+        own = {name: value for name, value in found["settings"].items() if name not in common}
+        settings = ({"from": chosen.folder.name} if name in seconds else {}) | own
         took, loss = seconds.get(name, self.study.noted(f"seconds of {name}") or 0.0), found["scores"].get("eval_loss")
         return Entry("final", chosen.recipe, settings, score=chosen.score, seconds=took, loss=loss)
 
@@ -190,6 +188,13 @@ class _Search:
 
         self._tell_missing()
 
+    def _keep_interrupted(self) -> None:
+        """Takes the score of a trial that has no time to go on; a later start with more time resumes it."""
+        for record in self.study.records():
+            if record.state == RUNNING:
+                done = progress_of(self.folder / TRIALS / record.folder, self.request.goal)
+                self.study.note_left(record, value=done.score, share=done.share, loss=done.loss)
+
     def _tell_missing(self) -> None:
         """Says which families had no time for a trial."""
         budget, records = self.request.budget, self.study.records()
@@ -227,12 +232,12 @@ class _Search:
             else:
                 self._give_trials(needed)
                 ending, needed = self._run(trial, record), None
-        state = _state(ending)
+        state = ending.state if needed is None else SKIPPED
         self.study.tell(
             trial,
             state,
             ending.reason or ending.stopped or ("no score is a number" if state == FAILED else ""),
-            value=None if state == FAILED or not _is_number(ending.progress.value) else ending.progress.value,
+            value=None if state in UNSCORED else ending.progress.score,
             seconds=record.seconds + ending.seconds,
             share=ending.progress.share,
             loss=ending.progress.loss,
@@ -256,7 +261,11 @@ class _Search:
 
         before, usual = self.used, self.server.waiting
         self.server.waiting = every(NOTED, note_times)
-        ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+        try:
+            ending = follow(self.server, folder, self.request.goal, self._seconds_for_trial(), is_worth)
+        except (KeyboardInterrupt, SystemExit):
+            self.study.leave(trial)
+            raise
         self.server.waiting, took = usual, self.used - before
         if ending.code == 0:
             self._measure_end(folder, took)
@@ -332,8 +341,11 @@ class _Search:
         """
         ranked = self.study.ranked()
         if not ranked:
-            failed = self.study.records()
-            raise InputError(f"no trial has a score: {failed[-1].reason if failed else 'there was none'}")
+            last = next(reversed(self.study.records()), None)
+            why = last.reason if last else "there was none"
+            if last and last.state == RUNNING:
+                why = f"{last.folder} was interrupted before its first evaluation; with more time it goes on"
+            raise InputError(f"no trial has a score: {why}")
         best = ranked[0]
         family = self.families[best.recipe]
         folder = self.folder / TRIALS / best.folder
@@ -386,14 +398,3 @@ def _opened(folder: Path, request: SearchRequest) -> Study:
             remove(folder / name)
         study = opened()
     return study
-
-
-def _state(ending: Ending) -> str:
-    if ending.stopped:
-        return STOPPED
-    value = ending.progress.value
-    return COMPLETE if ending.code == 0 and _is_number(value) else FAILED
-
-
-def _is_number(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

@@ -34,6 +34,8 @@ STARTS = 3
 REPEATS = 30
 """How many trials in a row may be like earlier ones before the search ends: the space is exhausted."""
 COMPLETE, STOPPED, FAILED, RUNNING = "complete", "stopped", "failed", "running"
+SKIPPED = "skipped"
+"""Of a trial for which too little time was left."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class TrialRecord:
         number: from 0.
         recipe: that trained it.
         settings: its flags besides those of all trials.
-        state: "complete", "stopped" at a rung, "failed" or "running".
+        state: "complete", "stopped" at a rung, "failed", "skipped" for lack of time, or "running", also of one that a
+            killed or interrupted search left.
         value: the best score on the validation rows; None where there is none.
         seconds: that it took.
         share: of its steps that were done, 0-1.
@@ -219,6 +222,17 @@ class Study:
     def _started(self, trial: Any) -> Any:
         trial.set_user_attr("starts", trial.user_attrs.get("starts", 0) + 1)
         return trial
+
+    def leave(self, trial: Any) -> None:
+        """Leaves a trial to the next start, which whoever interrupts it does not count against it."""
+        trial.set_user_attr("starts", trial.user_attrs["starts"] - 1)
+
+    def note_left(self, record: TrialRecord, **known: Any) -> None:
+        """Keeps the score of a trial that was left in progress; `known` as in `tell`."""
+        frozen = self._study.get_trials(deepcopy=False)[record.number]
+        trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
+        for name, value in known.items():
+            trial.set_user_attr(name, value)
 
     def report(self, trial: Any, share: float, value: float) -> bool:
         """Notes the best score of a trial so far; says whether it is to stop, because others were better there.

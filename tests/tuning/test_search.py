@@ -14,9 +14,10 @@ from hf_seq2seq.tuning import search as searching
 from hf_seq2seq.tuning.auto import _fitting, _training_rows, search_recipe
 from hf_seq2seq.tuning.auto_config import Data
 from hf_seq2seq.tuning.budget import Budget, closing_seconds
+from hf_seq2seq.tuning.chosen import Chosen
 from hf_seq2seq.tuning.decoding_settings import USUAL, DecodingSearch, Validation, ValidationSet, usual
 from hf_seq2seq.tuning.domains import Choices
-from hf_seq2seq.tuning.final import summary_of
+from hf_seq2seq.tuning.final import _enough, summary_of, tell_short
 from hf_seq2seq.tuning.following import OUTPUT, Goal, best_score, progress_of
 from hf_seq2seq.tuning.leaderboard import Entry
 from hf_seq2seq.tuning.request import SearchRequest
@@ -161,6 +162,51 @@ def test_a_killed_search_goes_on_where_it_was(trainer, tmp_path, monkeypatch):
     assert starts == ["000-rnn", "001-rnn", "001-rnn", tmp_path.name]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupted_search_says_how_it_goes_on_however_often(trainer, tmp_path, monkeypatch, capsys, error):
+    """Interruptions do not count as starts that ended without a word; without time the trial's score so far counts."""
+
+    def interrupted(self, gain):
+        Trainer.save(self, gain)
+        raise error
+
+    for number in range(1, 6):
+        monkeypatch.setattr(searching, "TrainServer", type("Interrupted", (Trainer,), {"save": interrupted}))
+        with pytest.raises(error):
+            searching.search(request(tmp_path, [2], budget=Budget(600)))
+        told = capsys.readouterr().err
+        assert f"stopped; the same command resumes the search in {tmp_path / 'search'}\n" in told
+        assert (f"resumed     the search in {tmp_path / 'search'}, of 1 trial and " in told) == (number > 1)
+    monkeypatch.setattr(searching, "TrainServer", Trainer)
+    assert searching.search(request(tmp_path, [2], budget=Budget(0.01)))["run"] == "000-rnn"
+    board = json.loads((tmp_path / "search/leaderboard.json").read_text())["systems"]
+    assert {(s["name"], s["state"], s["score"]) for s in board} >= {("000-rnn", "interrupted", 10.0)}
+    found = searching.search(request(tmp_path, [2], budget=Budget(6000)))
+    assert (found["run"], found["scores"]["eval_chrf"]) == ("000-rnn", 18)
+
+
+def test_a_trial_interrupted_before_its_first_score_is_named(trainer, tmp_path, monkeypatch):
+    def interrupted(self, gain):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(searching, "TrainServer", type("Interrupted", (Trainer,), {"save": interrupted}))
+    with pytest.raises(KeyboardInterrupt):
+        searching.search(request(tmp_path, [2], budget=Budget(600)))
+    monkeypatch.setattr(searching, "TrainServer", Trainer)
+    with pytest.raises(InputError, match="no trial has a score: 000-rnn was interrupted before its first evaluation"):
+        searching.search(request(tmp_path, [2], budget=Budget(0.01)))
+    assert searching.search(request(tmp_path, [2], budget=Budget(600)))["run"] == "000-rnn"
+
+
+def test_other_beams_than_those_of_training_are_told_below_the_table(trainer, tmp_path, capsys):
+    asked = request(tmp_path, [2])
+    family = dataclasses.replace(asked.families[0], base=asked.families[0].base | {"eval_beams": 1, "num_beams": 5})
+    searching.search(dataclasses.replace(asked, families=(family,)))
+    remark = "scores of trials and members are those of training, with 1 beam; that of `final` is with 5"
+    assert f"\n\n{remark}\n" in capsys.readouterr().err
+    assert (tmp_path / "search/leaderboard.md").read_text().endswith(f"|\n\n{remark}\n")
+
+
 def test_the_time_is_noted_while_a_run_is_in_progress(trainer, tmp_path, monkeypatch):
     noted = []
 
@@ -217,7 +263,7 @@ def test_a_family_that_needs_more_than_is_left_counts_as_not_tried(trainer, tmp_
     slow = dataclasses.replace(asked.families[0], recipe="transformer", given={"needs": 90})
     searching.search(dataclasses.replace(asked, families=(*asked.families, slow)))
     told = capsys.readouterr().err
-    assert "001-transformer  no score  0 s  failed: too little time was left: a trial needs 1 min 30 s" in told
+    assert "001-transformer  no score  0 s  skipped: too little time was left: a trial needs 1 min 30 s" in told
     assert "transformer was not tried: no time was left; give about --max-time 8m\n" in told
 
 
@@ -290,10 +336,34 @@ def test_a_budget_for_few_steps_says_what_the_defaults_plan(trainer, tmp_path, c
     family = dataclasses.replace(asked.families[0], base=asked.families[0].base | more)
     searching.search(dataclasses.replace(asked, families=(family,)))
     told = "the best run had 9 of the 27 steps that the defaults plan for these rows; give about --max-time 30m"
-    command = f"hf-seq2seq train {family.recipe} --from-scratch --objective dialogue\n"
+    command = f"hf-seq2seq train {family.recipe} --from-scratch --objective dialogue"
+    command += " --train-file a.tsv --test-file b.tsv\n"
     assert f"{told}, or train with the defaults: {command}" in capsys.readouterr().err
     searching.search(request(tmp_path / "other", [2, 5], budget=Budget(600)))
     assert "the defaults plan" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("models", "minutes"), [(1, 16), (2, 30)])
+def test_the_time_for_all_steps_scales_their_own_time_alone(models, minutes):
+    """A run of 10 of 30 steps: 200 s before them, 40 s for them; one of all takes 320 s."""
+    state = State(global_step=10, budget={"max_time": {"limit": 240.0, "spent": 240.0, "start": 200.0}})
+    assert _enough(Budget(100.0, models=models), state, planned=30) == f"{minutes}m"
+    assert _enough(Budget(3000.0, models=models), state, planned=30) == "63m"
+    enough = Budget(Budget(100.0, models=models).for_run(320), models=models)
+    room = enough.trial(0) if models == 2 else enough.for_runs(enough.search, 0)
+    assert room == pytest.approx(320)
+
+
+def test_a_run_by_epochs_or_stopped_early_is_no_short_one(trainer, tmp_path, capsys):
+    asked = request(tmp_path, [2], budget=Budget(600))
+    base = asked.families[0].base | {"num_train_epochs": 40}
+    chosen = Chosen("rnn", tmp_path / "run", {}, base, 1.0)
+    for stopped in (False, True):
+        folder = tmp_path / "run" / f"checkpoint-{9 + stopped}"
+        folder.mkdir(parents=True)
+        State(9, 9, steps_per_epoch=2, stopped_early=stopped).save(folder)
+        tell_short(chosen, asked)
+    assert capsys.readouterr().err.count("the best run had 9 of the 80 steps") == 1
 
 
 def test_a_search_that_has_no_time_to_go_on_says_so(trainer, tmp_path, capsys):

@@ -1,5 +1,10 @@
 """Usual names of columns, in data sets on the Hub and in Hugging Face's training scripts."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MESSAGE_COLUMNS = ("messages", "conversations", "conversation")
+"""Of columns of messages."""
 PAIRS = (
     ("source", "target"),
     ("src", "tgt"),
@@ -101,3 +106,8 @@ def is_target_name(name: str) -> bool:
 def is_label_name(name: str) -> bool:
     """Whether a column of this name usually contains labels."""
     return name.strip().lower() in LABELS
+
+
+def messages_column(sample: Sequence[Mapping[str, Any]]) -> str | None:
+    """The column of messages in the first rows, by its usual names."""
+    return next((name for name in MESSAGE_COLUMNS if any(isinstance(row.get(name), list) for row in sample)), None)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from hf_seq2seq.configs import PairData
-from hf_seq2seq.data.columns.conventions import PAIRS, TRANSLATION, is_target_name
+from hf_seq2seq.data.columns.conventions import PAIRS, TRANSLATION, is_target_name, messages_column
 from hf_seq2seq.data.columns.finding import (
     by_lower_case,
     candidates,
@@ -19,7 +19,6 @@ from hf_seq2seq.data.columns.finding import (
     without_numbers,
 )
 from hf_seq2seq.data.columns.headers import numbered
-from hf_seq2seq.data.messages import messages_column
 from hf_seq2seq.errors import InputError
 
 logger = logging.getLogger(__name__)
